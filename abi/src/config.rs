@@ -1,0 +1,87 @@
+//! Settings: where their values are kept. What they mean, and which values are allowed, is
+//! logic's to say.
+
+use abi_stable::StableAbi;
+use core::sync::atomic::{AtomicI64, AtomicU64};
+
+use crate::container::RawBytes;
+use crate::lock::RawLock;
+
+/// Most settings.
+pub const CONFIG_SLOTS: usize = 320;
+
+/// All settings. A slot's meaning is given by its id and never changes.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct ConfigStore {
+    /// Guards the texts.
+    pub lock: RawLock,
+    /// Zero.
+    pub reserved: u32,
+    /// Rises with every change, so that a reader can keep what it derived from a text.
+    pub epoch: AtomicU64,
+    /// One a setting.
+    pub slots: [ConfigSlot; CONFIG_SLOTS],
+}
+
+/// One setting: a number (also for yes/no and for choices) or a text.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct ConfigSlot {
+    /// The number.
+    pub number: AtomicI64,
+    /// The text. Under [`ConfigStore::lock`].
+    pub text: RawBytes,
+}
+
+/// Ids of the settings that the shell itself reads. Append-only.
+pub mod id {
+    /// TCP port; 0: none.
+    pub const PORT: u32 = 0;
+    /// Addresses to listen on, separated by spaces.
+    pub const BIND: u32 = 1;
+    /// Path of the Unix socket.
+    pub const UNIXSOCKET: u32 = 2;
+    /// Permissions of the Unix socket.
+    pub const UNIXSOCKETPERM: u32 = 3;
+    /// Most clients.
+    pub const MAXCLIENTS: u32 = 4;
+    /// Seconds after which an idle client is closed; 0: never.
+    pub const TIMEOUT: u32 = 5;
+    /// Seconds between keepalive probes; 0: none.
+    pub const TCP_KEEPALIVE: u32 = 6;
+    /// Length of the queue of connections not yet accepted.
+    pub const TCP_BACKLOG: u32 = 7;
+    /// Ticks a second.
+    pub const HZ: u32 = 8;
+    /// Most bytes of input of one client.
+    pub const CLIENT_QUERY_BUFFER_LIMIT: u32 = 9;
+    /// Databases.
+    pub const DATABASES: u32 = 10;
+    /// Hard output limit of normal clients in bytes; 0: none.
+    pub const OUTPUT_NORMAL_HARD: u32 = 11;
+    /// Soft output limit of normal clients in bytes; 0: none.
+    pub const OUTPUT_NORMAL_SOFT: u32 = 12;
+    /// Seconds for which normal clients may be above the soft limit.
+    pub const OUTPUT_NORMAL_SECONDS: u32 = 13;
+    /// Hard output limit of subscribers in bytes; 0: none.
+    pub const OUTPUT_PUBSUB_HARD: u32 = 14;
+    /// Soft output limit of subscribers in bytes; 0: none.
+    pub const OUTPUT_PUBSUB_SOFT: u32 = 15;
+    /// Seconds for which subscribers may be above the soft limit.
+    pub const OUTPUT_PUBSUB_SECONDS: u32 = 16;
+    /// `debug`, `verbose`, `notice` or `warning`, as 0 to 3.
+    pub const LOGLEVEL: u32 = 17;
+    /// Working directory.
+    pub const DIR: u32 = 18;
+    /// Milliseconds a stop waits for output to drain.
+    pub const SHUTDOWN_TIMEOUT: u32 = 19;
+    /// Path of the log file; empty: stderr.
+    pub const LOGFILE: u32 = 20;
+    /// Whether clients from other machines are refused while no password is set.
+    pub const PROTECTED_MODE: u32 = 21;
+    /// Password of the default user.
+    pub const REQUIREPASS: u32 = 22;
+    /// First id that only logic knows.
+    pub const LOGIC_FIRST: u32 = 64;
+}

@@ -1,0 +1,200 @@
+//! Raw layouts of the containers that live in the arena. The algorithms over them are views in
+//! the engine; a layout here never changes meaning.
+
+use abi_stable::StableAbi;
+use core::sync::atomic::AtomicU64;
+
+use crate::arena::Ptr;
+
+/// An owned byte string. `capacity == 0` means nothing is allocated.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct RawBytes {
+    /// The allocation, or null.
+    pub data: Ptr<u8>,
+    /// Bytes in use.
+    pub len: u64,
+    /// Bytes allocated.
+    pub capacity: u64,
+}
+
+impl RawBytes {
+    /// Empty, nothing allocated.
+    pub const EMPTY: Self = Self { data: Ptr::NULL, len: 0, capacity: 0 };
+}
+
+/// A byte queue: bytes are appended at `end` and consumed from `start`.
+///
+/// `lent` tells that the allocation belongs to the worker and must not be freed or kept beyond
+/// the batch; the shell moves what is left to an allocation of the client's own.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct RawBuffer {
+    /// The allocation, or null.
+    pub data: Ptr<u8>,
+    /// First byte not yet consumed.
+    pub start: u64,
+    /// One past the last byte appended.
+    pub end: u64,
+    /// Bytes allocated.
+    pub capacity: u64,
+    /// 1 while `data` is the worker's own buffer, else 0.
+    pub lent: u64,
+}
+
+impl RawBuffer {
+    /// Empty, nothing allocated.
+    pub const EMPTY: Self = Self { data: Ptr::NULL, start: 0, end: 0, capacity: 0, lent: 0 };
+
+    /// Bytes appended and not yet consumed.
+    pub const fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether nothing is left to consume.
+    pub const fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// A growable array of `u64` words: ids, addresses, packed pairs.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct RawVec {
+    /// The allocation, or null.
+    pub data: Ptr<u64>,
+    /// Words in use.
+    pub len: u32,
+    /// Words allocated.
+    pub capacity: u32,
+}
+
+impl RawVec {
+    /// Empty, nothing allocated.
+    pub const EMPTY: Self = Self { data: Ptr::NULL, len: 0, capacity: 0 };
+}
+
+/// Slots in a [`Bucket`].
+pub const BUCKET_SLOTS: usize = 8;
+
+/// Buckets in a segment of a table that has outgrown a single, smaller one.
+pub const SEGMENT_BUCKETS: usize = 32;
+
+/// One cache line of a hash table.
+///
+/// A slot is zero when empty. Otherwise bits 0..48 are the item's address (8-byte aligned) and
+/// bits 48..64 are bits 6..22 of the item's hash. When bit 0 of the last slot is set, that slot is
+/// instead the address of an overflow bucket, which continues this one.
+///
+/// Slots are atomics so that a reader that holds no lock (prefetch of a batch) may look at them;
+/// what it sees is a hint, never followed without the lock.
+#[repr(C, align(64))]
+#[derive(StableAbi)]
+pub struct Bucket {
+    /// The slots.
+    pub slots: [AtomicU64; BUCKET_SLOTS],
+}
+
+/// A hash table of pointers to items that carry their own key.
+///
+/// An item's place is given by the top bits of its hash, so walking buckets in order walks hashes
+/// in order, however often the table has grown or shrunk meanwhile: that is what `SCAN` relies on.
+///
+/// - `directory_bits == 0`: `root` is the only segment, of `1 << bucket_bits` buckets.
+/// - otherwise `root` is a directory of `1 << directory_bits` words. A word is the address of a
+///   segment of [`SEGMENT_BUCKETS`] buckets with the segment's depth in its low 6 bits: the
+///   number of leading hash bits that all its items share. Equal neighbours are one segment.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct RawTable {
+    /// Items.
+    pub count: AtomicU64,
+    /// The single segment or the directory; zero while the table is empty and owns nothing.
+    pub root: AtomicU64,
+    /// Segments owned.
+    pub segments: u32,
+    /// Overflow buckets owned.
+    pub overflows: u32,
+    /// log2 of the directory's words; 0 without a directory.
+    pub directory_bits: AtomicU64,
+    /// log2 of the buckets of a single segment; log2 of [`SEGMENT_BUCKETS`] with a directory.
+    pub bucket_bits: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// A list value: a doubly linked list of packed nodes.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct RawList {
+    /// First node, or null.
+    pub head: Ptr<ListNode>,
+    /// Last node, or null.
+    pub tail: Ptr<ListNode>,
+    /// Elements in all nodes.
+    pub len: u64,
+    /// Nodes.
+    pub nodes: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl RawList {
+    /// A list without elements.
+    pub const EMPTY: Self =
+        Self { head: Ptr::NULL, tail: Ptr::NULL, len: 0, nodes: 0, reserved: 0 };
+}
+
+/// A node of a list: this header, then `capacity_bytes` bytes of which `start..end` hold packed
+/// elements (see [`packed`]). Free room may be at both ends, so that both ends push in O(1).
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct ListNode {
+    /// The node before, or null.
+    pub prev: Ptr<ListNode>,
+    /// The node after, or null.
+    pub next: Ptr<ListNode>,
+    /// First byte of the first element, from the start of the data.
+    pub start: u32,
+    /// One past the last byte of the last element.
+    pub end: u32,
+    /// Bytes of data after this header.
+    pub capacity_bytes: u32,
+    /// Elements in this node.
+    pub count: u32,
+}
+
+/// The packed encoding of elements, used by list nodes.
+///
+/// An element is `head payload tail`. The head gives the payload's kind and length, the tail gives
+/// the element's whole length so that it can be walked from the end.
+///
+/// | first byte | payload | meaning |
+/// | --- | --- | --- |
+/// | `0xxxxxxx` | none | the integer 0..=127 |
+/// | `10xxxxxx` | x bytes | a string of up to 63 bytes |
+/// | `0xc0` | 2 bytes | an `i16`, little-endian |
+/// | `0xc1` | 4 bytes | an `i32`, little-endian |
+/// | `0xc2` | 8 bytes | an `i64`, little-endian |
+/// | `0xd0` | `u16` length, bytes | a string |
+/// | `0xd1` | `u32` length, bytes | a string |
+///
+/// A byte string is stored as an integer exactly when it is that integer's canonical decimal form.
+///
+/// The tail is the length of head and payload in 7-bit groups, most significant group first when
+/// read forwards; the byte nearest the next element is the least significant group. Bit 7 is set
+/// on every byte but the one read last when walking backwards.
+pub mod packed {
+    /// Tag of a 2-byte integer.
+    pub const INT16: u8 = 0xc0;
+    /// Tag of a 4-byte integer.
+    pub const INT32: u8 = 0xc1;
+    /// Tag of an 8-byte integer.
+    pub const INT64: u8 = 0xc2;
+    /// Tag of a string with a 2-byte length.
+    pub const STR16: u8 = 0xd0;
+    /// Tag of a string with a 4-byte length.
+    pub const STR32: u8 = 0xd1;
+    /// Longest string with its length in the first byte.
+    pub const STR6_MAX: usize = 63;
+}

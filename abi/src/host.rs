@@ -1,0 +1,145 @@
+//! The function table of the shell: all that logic may ask of its host.
+
+use abi_stable::StableAbi;
+use abi_stable::std_types::RStr;
+use core::sync::atomic::AtomicU32;
+
+use crate::arena::{ArenaHeader, Ptr};
+use crate::client::ClientRef;
+use crate::container::RawBytes;
+use crate::logic::Job;
+use crate::message::Message;
+use crate::status::Status;
+
+/// Levels for [`Host::log`].
+pub mod level {
+    /// Something failed.
+    pub const ERROR: u32 = 1;
+    /// Something is not as it should be.
+    pub const WARN: u32 = 2;
+    /// Worth knowing once.
+    pub const INFO: u32 = 3;
+    /// For developers.
+    pub const DEBUG: u32 = 4;
+}
+
+/// What the process uses, for `INFO` and `MEMORY`.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
+pub struct ProcessInfo {
+    /// Bytes in use in the arena: sum of what was asked for, rounded to size classes.
+    pub used_bytes: u64,
+    /// Bytes of arena backed by memory.
+    pub resident_arena_bytes: u64,
+    /// Bytes of the whole process in memory.
+    pub rss_bytes: u64,
+    /// User CPU time in microseconds.
+    pub cpu_user_us: u64,
+    /// System CPU time in microseconds.
+    pub cpu_system_us: u64,
+    /// Bytes of memory of the machine.
+    pub machine_bytes: u64,
+    /// Process id.
+    pub pid: u32,
+    /// Workers.
+    pub workers: u32,
+    /// TCP port, 0 for none.
+    pub port: u32,
+    /// Open file descriptors the process may have.
+    pub descriptors_max: u32,
+    /// User CPU time of the calling thread in microseconds.
+    pub thread_user_us: u64,
+    /// System CPU time of the calling thread in microseconds.
+    pub thread_system_us: u64,
+    /// Zero.
+    pub reserved: [u64; 8],
+}
+
+/// What is running, for `INFO` and `SHELL STATUS`.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
+pub struct GenerationInfo {
+    /// Number of the current generation; the first is 1.
+    pub generation: u64,
+    /// Swaps since the start.
+    pub upgrades: u64,
+    /// Swaps back since the start.
+    pub rollbacks: u64,
+    /// Upgrades refused or failed since the start.
+    pub refused: u64,
+    /// Duration of the last commit in microseconds.
+    pub last_commit_us: u64,
+    /// Loaded libraries, the current one included.
+    pub loaded: u32,
+    /// Libraries that could not be unloaded.
+    pub pinned: u32,
+    /// Zero.
+    pub reserved: [u64; 8],
+}
+
+/// What the shell offers. New functions go at the end.
+///
+/// All may be called from any lane. None unwinds. Those that can fail say so by [`Status`] or by a
+/// null address.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = HostRef)))]
+#[sabi(missing_field(panic))]
+pub struct Host {
+    /// [`crate::version::ABI_VERSION`] of the shell.
+    pub abi_version: extern "C" fn() -> u32,
+    /// The arena.
+    pub arena: extern "C" fn() -> Ptr<ArenaHeader>,
+    /// Allocates at least `size` (above 0) bytes in the arena, aligned to 8, to 64 when `size` is
+    /// a multiple of 64. Contents are undefined. Null when the arena is full.
+    pub alloc: extern "C" fn(size: u64) -> u64,
+    /// Frees an allocation; `size` as it was asked for.
+    pub free: extern "C" fn(address: u64, size: u64),
+    /// Resizes an allocation, moving it if need be; the first `min(old, new)` bytes are kept.
+    /// Null when the arena is full; the old allocation is then untouched.
+    pub realloc: extern "C" fn(address: u64, old_size: u64, new_size: u64) -> u64,
+    /// How many bytes an allocation of `size` really takes.
+    pub usable: extern "C" fn(size: u64) -> u64,
+    /// Bytes in use in the arena, exact at some moment during the call.
+    pub used_bytes: extern "C" fn() -> u64,
+    /// Unix time in microseconds.
+    pub unix_us: extern "C" fn() -> u64,
+    /// Monotonic time in nanoseconds.
+    pub monotonic_ns: extern "C" fn() -> u64,
+    /// Fills `bytes` from the system's random source.
+    pub random: extern "C" fn(bytes: *mut u8, len: u64),
+    /// Hands a text to the shell's log.
+    pub log: extern "C" fn(level: u32, text: RStr<'_>),
+    /// Sleeps while the word is `expected`; may return early.
+    pub lock_wait: extern "C" fn(word: &AtomicU32, expected: u32),
+    /// Wakes one sleeper on the word.
+    pub lock_wake: extern "C" fn(word: &AtomicU32),
+    /// Sleeps for a time.
+    pub sleep_us: extern "C" fn(duration: u64),
+    /// Queues a message for a client. Takes over one of the message's references, also when the
+    /// client is gone.
+    pub post: extern "C" fn(client: ClientRef, message: Ptr<Message>),
+    /// Makes every worker look at each of its postponed clients again.
+    pub wake_workers: extern "C" fn(),
+    /// Queues a job for a background thread. Refused once the server stops: run it yourself.
+    pub submit: extern "C" fn(job: &Job) -> Status,
+    /// The setting with this id has changed: the shell takes it over, or refuses with a text.
+    pub config_changed: extern "C" fn(id: u32, error: &mut RawBytes) -> Status,
+    /// Writes the settings to the configuration file: lines `name value…`, already quoted, of
+    /// those that differ from their defaults. `NOT_FOUND` when the server runs without a file.
+    pub config_rewrite: extern "C" fn(lines: RStr<'_>, error: &mut RawBytes) -> Status,
+    /// Path of the configuration file; empty without one.
+    pub config_file: extern "C" fn(out: &mut RawBytes) -> Status,
+    /// What the process uses.
+    pub process_info: extern "C" fn() -> ProcessInfo,
+    /// What is running.
+    pub generation_info: extern "C" fn() -> GenerationInfo,
+    /// Asks the control thread to carry out an administrative command (`upgrade`, `rollback`,
+    /// `status`, `history`) with its argument. The outcome comes as a message
+    /// [`crate::message::kind::ADMIN_REPLY`] with `detail` as given.
+    pub admin:
+        extern "C" fn(client: ClientRef, verb: RStr<'_>, argument: RStr<'_>, detail: u64) -> Status,
+    /// Asks the server to stop as on SIGTERM.
+    #[sabi(last_prefix_field)]
+    pub shutdown: extern "C" fn(now: u32),
+}

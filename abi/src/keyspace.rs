@@ -1,0 +1,139 @@
+//! The keyspace: shards, their databases, and the layout of an entry.
+
+use abi_stable::StableAbi;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use crate::arena::{Ptr, RootHead};
+use crate::container::RawTable;
+use crate::lock::RawLock;
+
+/// Shards of every keyspace: bits 0..6 of a key's hash. A set of shards fits a `u64`.
+pub const SHARDS: usize = 64;
+
+/// Root of the keys.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Keyspace {
+    /// [`crate::arena::kind::KEYSPACE`]
+    pub head: RootHead,
+    /// Databases in every shard.
+    pub databases: u32,
+    /// Zero.
+    pub reserved0: u32,
+    /// Changes to the keyspace since the start, for `rdb_changes_since_last_save`.
+    pub dirty: AtomicU64,
+    /// Zero.
+    pub reserved: [u64; 12],
+    /// The shards. Locked in ascending order.
+    pub shards: [Shard; SHARDS],
+}
+
+/// One shard: what its lock guards.
+#[repr(C, align(64))]
+#[derive(StableAbi)]
+pub struct Shard {
+    /// Guards everything below.
+    pub lock: RawLock,
+    /// Watched keys, for readers that hold no lock to skip the table.
+    pub watched_count: AtomicU32,
+    /// One [`ShardDb`] a database.
+    pub dbs: Ptr<ShardDb>,
+    /// Items are [`WatchedKey`].
+    pub watched: RawTable,
+    /// Items are [`crate::wait::BlockedKey`].
+    pub blocked: RawTable,
+    /// Zero.
+    pub reserved: [u64; 4],
+}
+
+/// One database's part of a shard.
+#[repr(C, align(64))]
+#[derive(StableAbi)]
+pub struct ShardDb {
+    /// Items are entries.
+    pub keys: RawTable,
+    /// The entries among them that have a time to live. Owns none of them.
+    pub expires: RawTable,
+    /// Running mean of the time to live seen by the expire cycle, in ms.
+    pub avg_ttl_ms: u64,
+    /// Hash prefix where the expire cycle goes on.
+    pub expire_cursor: u64,
+    /// Zero.
+    pub reserved: [u64; 4],
+}
+
+/// A key that at least one client watches.
+///
+/// Followed by `key_len` bytes of key. `EXEC` compares `changes` with what it was at `WATCH`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct WatchedKey {
+    /// Watches that refer to this.
+    pub watchers: u32,
+    /// Database of the key.
+    pub db: u32,
+    /// Changes to the key since this was made.
+    pub changes: u64,
+    /// Bytes of key that follow this struct.
+    pub key_len: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The layout of an entry: one allocation that holds a key and its value.
+///
+/// ```text
+/// offset  size
+/// 0       8     head word, see below
+/// 8       8     lengths, only with LARGE: key length u32, embedded value length u32
+/// +       8     absolute expiry in Unix ms (i64), only with TTL
+/// +       n     body, by encoding: i64, RawBytes, RawList, or none
+/// +       k     key bytes
+/// +       v     value bytes, only for an embedded string
+/// ```
+///
+/// Head word, bits from the least significant:
+///
+/// ```text
+/// 0..4    type (what TYPE says)         4..8    encoding
+/// 8       TTL      9  LARGE             10      RAW: a short string that OBJECT ENCODING calls raw
+/// 11..16  zero
+/// 16..24  key length, without LARGE     24..40  embedded value length, without LARGE
+/// 40..64  access clock: LRU seconds, or LFU minutes (16) and counter (8)
+/// ```
+pub mod entry {
+    /// The key has a time to live.
+    pub const FLAG_TTL: u64 = 1 << 8;
+    /// Lengths are in a word of their own.
+    pub const FLAG_LARGE: u64 = 1 << 9;
+    /// `OBJECT ENCODING` of this string is `raw` whatever its length.
+    pub const FLAG_RAW: u64 = 1 << 10;
+    /// Longest key without [`FLAG_LARGE`].
+    pub const SMALL_KEY_MAX: usize = 255;
+    /// Longest embedded value without [`FLAG_LARGE`].
+    pub const SMALL_VALUE_MAX: usize = 65_535;
+    /// Bit of the key length.
+    pub const KEY_LEN_SHIFT: u32 = 16;
+    /// Bit of the value length.
+    pub const VALUE_LEN_SHIFT: u32 = 24;
+    /// Bit of the access clock.
+    pub const ACCESS_SHIFT: u32 = 40;
+    /// Bits of the access clock.
+    pub const ACCESS_BITS: u32 = 24;
+}
+
+/// Types of value, as `TYPE` names them. The ids are those of Redis's object types.
+pub mod value_type {
+    /// A byte string or integer.
+    pub const STRING: u8 = 0;
+    /// A list.
+    pub const LIST: u8 = 1;
+    /// A set.
+    pub const SET: u8 = 2;
+    /// A sorted set.
+    pub const ZSET: u8 = 3;
+    /// A hash.
+    pub const HASH: u8 = 4;
+    /// A stream.
+    pub const STREAM: u8 = 6;
+}

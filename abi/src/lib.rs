@@ -1,0 +1,28 @@
+//! The contract between the shell, which owns all state, and the logic, which decides.
+//!
+//! Everything here is layout, identity or a function table. Nothing in this crate performs I/O or
+//! makes a decision that a release could want to make differently. Two releases built from the
+//! same `abi` can work side by side on the same memory; the rules of what may change, and how, are
+//! in [`version`].
+//!
+//! Reading order: [`arena`] (where things live), [`container`] (the raw containers),
+//! [`keyspace`], [`client`], [`shared`] (the root structs), [`logic`] and [`host`] (the two
+//! function tables), [`manifest`] (who a logic is).
+#![warn(missing_docs)]
+
+pub mod arena;
+pub mod client;
+pub mod config;
+pub mod container;
+pub mod host;
+pub mod keyspace;
+pub mod lock;
+pub mod logic;
+pub mod manifest;
+pub mod message;
+pub mod schema;
+pub mod shared;
+pub mod stats;
+pub mod status;
+pub mod version;
+pub mod wait;

@@ -1,0 +1,160 @@
+//! The function table of a logic: all the shell ever calls.
+//!
+//! Every function catches unwinding inside itself. None keeps anything past its return but in the
+//! scratch it is given, which belongs to one lane (a thread that runs logic).
+
+use abi_stable::StableAbi;
+use abi_stable::library::RootModule;
+use abi_stable::package_version_strings;
+use abi_stable::sabi_types::VersionStrings;
+use abi_stable::std_types::{RSlice, RStr};
+
+use crate::client::{Client, ClientTable, MultiState, Subscriptions};
+use crate::container::{Bucket, ListNode, RawBytes};
+use crate::host::HostRef;
+use crate::keyspace::{Keyspace, WatchedKey};
+use crate::manifest::Manifest;
+use crate::message::Message;
+use crate::shared::{Channel, ErrorStat, LatencyEvent, Shared, SlowlogEntry};
+use crate::stats::LaneStats;
+use crate::status::Status;
+use crate::wait::{BlockedKey, Wait, Waiter};
+
+/// Logic's own memory for one lane. The shell never looks inside.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Scratch {
+    opaque: [u8; 0],
+}
+
+/// Work for a background thread: an allocation whose meaning only logic knows.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Job {
+    /// What is to be done; an id that stays the same over releases.
+    pub kind: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Meaning depends on `kind`; usually the address of what was detached.
+    pub arguments: [u64; 6],
+}
+
+/// Why a client is closed, for [`Logic::client_close`].
+pub mod close_reason {
+    /// The peer went away or an I/O error occurred.
+    pub const PEER: u32 = 0;
+    /// It asked for it, or logic closed it.
+    pub const LOGIC: u32 = 1;
+    /// A limit of the shell's was passed.
+    pub const LIMIT: u32 = 2;
+    /// The server stops.
+    pub const SHUTDOWN: u32 = 3;
+}
+
+/// What a logic library exports. New functions go at the end.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = LogicRef)))]
+#[sabi(missing_field(panic))]
+pub struct Logic {
+    /// Who this is.
+    pub manifest: extern "C" fn() -> Manifest,
+    /// Hands over the host table, once, before any other function but `manifest`.
+    pub attach: extern "C" fn(host: HostRef) -> Status,
+    /// Undoes `attach`: drops the panic hook and what else would outlive the library. The last
+    /// call before it is unloaded.
+    pub detach: extern "C" fn() -> Status,
+    /// Makes the scratch of a lane. Called on the control thread before the swap. Null: failed.
+    pub scratch_new: extern "C" fn(lane: u32) -> *mut Scratch,
+    /// Drops a scratch, after the grace period.
+    pub scratch_drop: extern "C" fn(scratch: *mut Scratch),
+    /// Fills in what a new arena's roots are still zero in: default settings. Called once in the
+    /// life of an arena.
+    pub init: extern "C" fn(scratch: *mut Scratch) -> Status,
+    /// Applies a setting from the command line or the configuration file. On failure `error` gets
+    /// a text that says what is wrong with it.
+    pub configure: extern "C" fn(
+        scratch: *mut Scratch,
+        name: RStr<'_>,
+        values: RSlice<'_, RStr<'_>>,
+        error: &mut RawBytes,
+    ) -> Status,
+    /// A connection was accepted; sets what its first command depends on.
+    pub client_open: extern "C" fn(scratch: *mut Scratch, client: &mut Client) -> Status,
+    /// A connection ends: gives back all that logic hung on it. See [`close_reason`].
+    pub client_close:
+        extern "C" fn(scratch: *mut Scratch, client: &mut Client, reason: u32) -> Status,
+    /// Executes all complete commands in the client's input and appends the replies.
+    pub process: extern "C" fn(scratch: *mut Scratch, client: &mut Client) -> Status,
+    /// Hands a message to its client.
+    pub deliver:
+        extern "C" fn(scratch: *mut Scratch, client: &mut Client, message: &Message) -> Status,
+    /// The client's `deadline_ms` has come.
+    pub deadline: extern "C" fn(scratch: *mut Scratch, client: &mut Client) -> Status,
+    /// Called on every worker `hz` times a second.
+    pub tick: extern "C" fn(scratch: *mut Scratch, lane: u32) -> Status,
+    /// Called on a background thread with a job that logic handed to the host.
+    pub background: extern "C" fn(scratch: *mut Scratch, job: &Job) -> Status,
+    /// Checks itself without touching the arena. Run in a child process before a swap. On failure
+    /// `error` gets a text.
+    pub self_test: extern "C" fn(error: &mut RawBytes) -> Status,
+    /// Bytes that logic's own allocator has outstanding. After all scratches are dropped and
+    /// `detach` has run, more than at `attach` is a leak.
+    pub outstanding_bytes: extern "C" fn() -> i64,
+    /// Never called: its type makes the layout check descend into everything that is stored.
+    #[sabi(last_prefix_field)]
+    pub layouts: extern "C" fn(types: &StoredTypes),
+}
+
+impl RootModule for LogicRef {
+    abi_stable::declare_root_module_statics! {LogicRef}
+    const BASE_NAME: &'static str = "logic";
+    const NAME: &'static str = "logic";
+    const VERSION_STRINGS: VersionStrings = package_version_strings!();
+}
+
+/// One pointer to each type that is stored in the arena and reached by address only.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct StoredTypes {
+    /// See the type.
+    pub keyspace: *const Keyspace,
+    /// See the type.
+    pub clients: *const ClientTable,
+    /// See the type.
+    pub client: *const Client,
+    /// See the type.
+    pub shared: *const Shared,
+    /// See the type.
+    pub lane: *const LaneStats,
+    /// See the type.
+    pub multi: *const MultiState,
+    /// See the type.
+    pub subscriptions: *const Subscriptions,
+    /// See the type.
+    pub channel: *const Channel,
+    /// See the type.
+    pub error: *const ErrorStat,
+    /// See the type.
+    pub slowlog: *const SlowlogEntry,
+    /// See the type.
+    pub latency: *const LatencyEvent,
+    /// See the type.
+    pub watched: *const WatchedKey,
+    /// See the type.
+    pub blocked: *const BlockedKey,
+    /// See the type.
+    pub waiter: *const Waiter,
+    /// See the type.
+    pub wait: *const Wait,
+    /// See the type.
+    pub message: *const Message,
+    /// See the type.
+    pub node: *const ListNode,
+    /// See the type.
+    pub bucket: *const Bucket,
+    /// See the type.
+    pub header: *const crate::arena::ArenaHeader,
+    /// See the type.
+    pub db: *const crate::keyspace::ShardDb,
+}

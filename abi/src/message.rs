@@ -1,0 +1,38 @@
+//! What one thread has for a client of another.
+
+use abi_stable::StableAbi;
+use core::sync::atomic::AtomicU32;
+
+/// Values of [`Message::kind`].
+pub mod kind {
+    /// Bytes for a client that speaks RESP2, then bytes for one that speaks RESP3.
+    pub const PUSH: u32 = 1;
+    /// The reply that ends a wait, in the client's protocol.
+    pub const SERVE: u32 = 2;
+    /// Look at the client again: it was killed, unblocked, or a pause has ended.
+    pub const WAKE: u32 = 3;
+    /// As [`SERVE`], with the bytes of an error instead of a reply.
+    pub const SERVE_ERROR: u32 = 4;
+    /// The outcome of an administrative command; a JSON object or an error text, see `detail`.
+    pub const ADMIN_REPLY: u32 = 5;
+}
+
+/// A message. One arena allocation: this header, then `len2 + len3` bytes.
+///
+/// Made with one reference for each client it is posted to; the shell drops a reference once it
+/// has been delivered or its client is found gone, and frees the allocation with the last.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Message {
+    /// See [`kind`].
+    pub kind: u32,
+    /// Deliveries still to come.
+    pub references: AtomicU32,
+    /// Bytes for RESP2, directly after this header.
+    pub len2: u32,
+    /// Bytes for RESP3, after those. Zero: the same bytes serve both.
+    pub len3: u32,
+    /// Meaning depends on the kind. For [`kind::SERVE`] and [`kind::ADMIN_REPLY`] the address of
+    /// the [`crate::wait::Wait`] it ends.
+    pub detail: u64,
+}

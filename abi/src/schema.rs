@@ -1,0 +1,19 @@
+//! Encodings of stored state and the schema level each belongs to.
+//!
+//! A level names the newest encodings that may be written. A release reads a range of levels and
+//! writes within one; while it is on probation it writes only what its predecessor reads.
+
+/// The level whose encodings are those of this file.
+pub const LEVEL_1: u32 = 1;
+
+/// Encoding ids of entries (bits 4..8 of the head word). Append-only.
+pub mod encoding {
+    /// A string that is a 64-bit integer: the body is an `i64`. Level 1.
+    pub const STRING_INT: u8 = 0;
+    /// A string stored after the key in the entry itself: no body. Level 1.
+    pub const STRING_EMBEDDED: u8 = 1;
+    /// A string of its own allocation: the body is a `RawBytes`. Level 1.
+    pub const STRING_HEAP: u8 = 2;
+    /// A list of packed nodes: the body is a `RawList`. Level 1.
+    pub const LIST_NODES: u8 = 3;
+}

@@ -1,0 +1,201 @@
+//! Everything that is neither a key nor a connection: configuration, counters, pub/sub, logs.
+
+use abi_stable::StableAbi;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use crate::arena::{Ptr, RootHead};
+use crate::config::ConfigStore;
+use crate::container::{RawBytes, RawTable, RawVec};
+use crate::lock::RawLock;
+use crate::stats::{COMMAND_SLOTS, LANES_MAX, LaneStats};
+
+/// Root of the rest.
+///
+/// Lock order: shard locks in ascending order, then [`PubSub::lock`], then `names`, `slowlog`,
+/// `latency`, `config`, then [`crate::client::ClientTable::lock`].
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Shared {
+    /// [`crate::arena::kind::SHARED`]
+    pub head: RootHead,
+    /// Settings.
+    pub config: ConfigStore,
+    /// Counters, one a lane; null for lanes that do not exist.
+    pub lanes: [Ptr<LaneStats>; LANES_MAX],
+    /// Which command has which slot in the counters.
+    pub names: CommandNames,
+    /// Subscriptions.
+    pub pubsub: PubSub,
+    /// Slow commands.
+    pub slowlog: Slowlog,
+    /// Events that took long.
+    pub latency: Latency,
+    /// `CLIENT PAUSE`.
+    pub pause: Pause,
+    /// Clients in `MONITOR`, under [`PubSub::lock`]. Words are [`crate::client::ClientRef`].
+    pub monitors: RawVec,
+    /// Length of `monitors`, for those who do not hold the lock.
+    pub monitor_count: AtomicU32,
+    /// Clients blocked on keys.
+    pub blocked_clients: AtomicU32,
+    /// Error replies by their first word: items are [`ErrorStat`]. Under `names.lock`.
+    pub errors: RawTable,
+    /// When the server started, Unix ms.
+    pub started_ms: u64,
+    /// Counters are since then, Unix ms.
+    pub stats_reset_ms: AtomicU64,
+    /// 40 hexadecimal digits that name this run.
+    pub run_id: [u8; 40],
+    /// Highest number of bytes in use seen by a tick.
+    pub peak_used_bytes: AtomicU64,
+    /// Operations and bytes at the last samples, for `instantaneous_*`.
+    pub samples: Samples,
+    /// 1 while `DEBUG SET-ACTIVE-EXPIRE 0` is in force.
+    pub active_expire_off: AtomicU32,
+    /// Zero.
+    pub reserved0: u32,
+    /// Script libraries, access rules, tracking: zero until a schema level gives them a meaning.
+    pub reserved: [u64; 64],
+}
+
+/// Stable slots for command names, so that counters carry over from release to release.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct CommandNames {
+    /// Held to add a name.
+    pub lock: RawLock,
+    /// Names in use. Never falls; a name, once here, stays.
+    pub count: AtomicU32,
+    /// Lower case, subcommands as `client|list`, padded with zeros.
+    pub names: [[u8; 32]; COMMAND_SLOTS],
+}
+
+/// Who is subscribed to what.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct PubSub {
+    /// Guards all of this struct.
+    pub lock: RawLock,
+    /// Patterns, for a publisher to skip them.
+    pub pattern_count: AtomicU32,
+    /// Items are [`Channel`].
+    pub channels: RawTable,
+    /// Items are [`Channel`], the name being the pattern.
+    pub patterns: RawTable,
+    /// Items are [`Channel`].
+    pub shard_channels: RawTable,
+}
+
+/// A channel or pattern with its subscribers. Followed by `name_len` bytes of name.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Channel {
+    /// Words are [`crate::client::ClientRef`], in the order they subscribed.
+    pub subscribers: RawVec,
+    /// Bytes of name that follow this struct.
+    pub name_len: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Error replies of one kind. Followed by `name_len` bytes of name.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct ErrorStat {
+    /// Replies that began with this word.
+    pub count: AtomicU64,
+    /// Bytes of name that follow this struct.
+    pub name_len: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// `SLOWLOG`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Slowlog {
+    /// Guards all of this struct.
+    pub lock: RawLock,
+    /// Zero.
+    pub reserved: u32,
+    /// The id the next entry gets.
+    pub next_id: u64,
+    /// Addresses of [`SlowlogEntry`], oldest first.
+    pub entries: RawVec,
+}
+
+/// One slow command.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct SlowlogEntry {
+    /// Unique; rises.
+    pub id: u64,
+    /// When it ran, Unix seconds.
+    pub time_s: u64,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// `u32` number of arguments, then each as `u32` length and bytes; already shortened.
+    pub command: RawBytes,
+    /// The client's `address:port`.
+    pub peer: RawBytes,
+    /// The client's name.
+    pub name: RawBytes,
+}
+
+/// `LATENCY`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Latency {
+    /// Guards all of this struct.
+    pub lock: RawLock,
+    /// Zero.
+    pub reserved: u32,
+    /// Items are [`LatencyEvent`].
+    pub events: RawTable,
+}
+
+/// Samples a latency event keeps.
+pub const LATENCY_SAMPLES: usize = 160;
+
+/// The history of one event.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct LatencyEvent {
+    /// Name, padded with zeros.
+    pub name: [u8; 32],
+    /// Highest latency ever, in ms.
+    pub max_ms: u32,
+    /// Where the next sample goes.
+    pub next: u32,
+    /// Pairs of Unix seconds and ms; a ring.
+    pub samples: [[u32; 2]; LATENCY_SAMPLES],
+}
+
+/// `CLIENT PAUSE`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Pause {
+    /// Until when, Unix ms; 0: not paused.
+    pub until_ms: AtomicU64,
+    /// 1: only commands that write; 0: all.
+    pub writes_only: AtomicU32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Samples kept for rates.
+pub const RATE_SAMPLES: usize = 16;
+
+/// Recent samples of counters, taken by ticks of lane 0.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Samples {
+    /// When the last sample was taken, Unix ms.
+    pub at_ms: AtomicU64,
+    /// Totals at the last sample: commands, bytes in, bytes out.
+    pub totals: [AtomicU64; 3],
+    /// Rates a second of each sample; a ring for each.
+    pub rates: [[AtomicU64; RATE_SAMPLES]; 3],
+    /// Where the next sample goes.
+    pub next: AtomicU64,
+}

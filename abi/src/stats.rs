@@ -1,0 +1,72 @@
+//! Counters. Each lane (a thread that runs logic) writes its own and everybody may read them.
+
+use abi_stable::StableAbi;
+use core::sync::atomic::AtomicU64;
+
+/// Most lanes: workers, then the control thread and background threads.
+pub const LANES_MAX: usize = 72;
+
+/// Most distinct command names, over all releases that ever ran in one process.
+pub const COMMAND_SLOTS: usize = 512;
+
+/// One lane's counters. Only grows from the last sample to the next unless reset.
+#[repr(C, align(64))]
+#[derive(StableAbi)]
+pub struct LaneStats {
+    /// Commands executed.
+    pub commands: AtomicU64,
+    /// Lookups that found their key.
+    pub hits: AtomicU64,
+    /// Lookups that did not.
+    pub misses: AtomicU64,
+    /// Keys removed because their time had come.
+    pub expired: AtomicU64,
+    /// Keys removed to make room.
+    pub evicted: AtomicU64,
+    /// Bytes received.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused because of `maxclients`.
+    pub rejected: AtomicU64,
+    /// Error replies.
+    pub errors: AtomicU64,
+    /// `read` calls that got something.
+    pub reads: AtomicU64,
+    /// `write` calls.
+    pub writes: AtomicU64,
+    /// Batches run.
+    pub batches: AtomicU64,
+    /// Batches that ended in a panic.
+    pub panics: AtomicU64,
+    /// Clients closed because of their output limit.
+    pub output_limit_closed: AtomicU64,
+    /// Times an expire cycle was cut short by its time limit.
+    pub expire_time_cap: AtomicU64,
+    /// Microseconds spent in expire cycles.
+    pub expire_us: AtomicU64,
+    /// Microseconds during which memory was above `maxmemory`.
+    pub over_maxmemory_us: AtomicU64,
+    /// Messages published.
+    pub published: AtomicU64,
+    /// Replies left unread by slow log and monitors; zero.
+    pub reserved: [AtomicU64; 13],
+    /// One a command slot.
+    pub command: [CommandStat; COMMAND_SLOTS],
+}
+
+/// What `INFO commandstats` tells of a command.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct CommandStat {
+    /// Times it ran.
+    pub calls: AtomicU64,
+    /// Nanoseconds it took.
+    pub time_ns: AtomicU64,
+    /// Times it was refused before it ran.
+    pub rejected: AtomicU64,
+    /// Times it ran and replied with an error.
+    pub failed: AtomicU64,
+}

@@ -1,0 +1,29 @@
+//! Result codes that cross the boundary.
+
+use abi_stable::StableAbi;
+
+/// How a call into logic, or from it, ended.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(pub u32);
+
+impl Status {
+    /// Done.
+    pub const OK: Self = Self(0);
+    /// A panic was caught at the boundary. State is consistent: locks are free, the client has an
+    /// error reply.
+    pub const PANICKED: Self = Self(1);
+    /// The other side does not know or allow what was asked.
+    pub const REFUSED: Self = Self(2);
+    /// There is no memory for it.
+    pub const NO_MEMORY: Self = Self(3);
+    /// What was named does not exist.
+    pub const NOT_FOUND: Self = Self(4);
+    /// It failed; where the call has room for a text, the text says why.
+    pub const FAILED: Self = Self(5);
+
+    /// Whether the call succeeded.
+    pub const fn is_ok(self) -> bool {
+        self.0 == Self::OK.0
+    }
+}

@@ -1,0 +1,115 @@
+//! Arena memory for the views. Sizes are remembered by the caller, as the raw layouts hold them.
+
+use abi::host::HostRef;
+
+/// The arena's allocator. Copy it freely; it holds no state.
+///
+/// A full arena panics: the entry thunk turns that into an error reply. So every view allocates
+/// before it changes anything.
+#[derive(Clone, Copy)]
+pub struct Heap {
+    alloc: extern "C" fn(u64) -> u64,
+    free: extern "C" fn(u64, u64),
+    realloc: extern "C" fn(u64, u64, u64) -> u64,
+    usable: extern "C" fn(u64) -> u64,
+}
+
+impl Heap {
+    /// The allocator behind a host table.
+    pub fn of(host: HostRef) -> Self {
+        Self {
+            alloc: host.alloc(),
+            free: host.free(),
+            realloc: host.realloc(),
+            usable: host.usable(),
+        }
+    }
+
+    /// The address of at least `size` bytes with undefined contents, aligned to 8, or to 64 when
+    /// `size` is a multiple of 64.
+    #[inline]
+    pub fn alloc(&self, size: usize) -> u64 {
+        let address = (self.alloc)(size as u64);
+        assert!(address != 0, "the arena is full");
+        address
+    }
+
+    /// Frees what `alloc(size)` or `realloc(.., size)` returned.
+    ///
+    /// # Safety
+    /// `address` came from this heap with this `size`, and nothing refers to it any more.
+    #[inline]
+    pub unsafe fn free(&self, address: u64, size: usize) {
+        (self.free)(address, size as u64);
+    }
+
+    /// Resizes an allocation and returns where it is now.
+    ///
+    /// # Safety
+    /// As for [`Heap::free`]; on return only the new address is valid.
+    #[inline]
+    pub unsafe fn realloc(&self, address: u64, old: usize, new: usize) -> u64 {
+        let address = (self.realloc)(address, old as u64, new as u64);
+        assert!(address != 0, "the arena is full");
+        address
+    }
+
+    /// Bytes that an allocation of `size` really takes.
+    #[inline]
+    pub fn usable(&self, size: usize) -> usize {
+        (self.usable)(size as u64) as usize
+    }
+}
+
+/// A heap for unit tests: the system's allocator, counting what is outstanding.
+#[cfg(test)]
+pub mod testing {
+    use super::Heap;
+    use std::alloc::{Layout, alloc, dealloc};
+    use std::cell::Cell;
+
+    thread_local! {
+        static OUTSTANDING: Cell<i64> = const { Cell::new(0) };
+    }
+
+    fn layout(size: u64) -> Layout {
+        let align = if size.is_multiple_of(64) { 64 } else { 8 };
+        Layout::from_size_align(size as usize, align).unwrap()
+    }
+
+    extern "C" fn test_alloc(size: u64) -> u64 {
+        assert!(size > 0);
+        OUTSTANDING.set(OUTSTANDING.get() + size as i64);
+        // SAFETY: the layout has a non-zero size.
+        unsafe { alloc(layout(size)) as u64 }
+    }
+
+    extern "C" fn test_free(address: u64, size: u64) {
+        OUTSTANDING.set(OUTSTANDING.get() - size as i64);
+        // SAFETY: the caller hands back what `test_alloc` gave for this size.
+        unsafe { dealloc(address as *mut u8, layout(size)) }
+    }
+
+    extern "C" fn test_realloc(address: u64, old: u64, new: u64) -> u64 {
+        let moved = test_alloc(new);
+        let kept = old.min(new) as usize;
+        // SAFETY: both allocations are live, distinct and at least `kept` bytes.
+        unsafe { core::ptr::copy_nonoverlapping(address as *const u8, moved as *mut u8, kept) };
+        test_free(address, old);
+        moved
+    }
+
+    extern "C" fn test_usable(size: u64) -> u64 {
+        size
+    }
+
+    /// A heap on the system's allocator.
+    pub fn heap() -> Heap {
+        Heap { alloc: test_alloc, free: test_free, realloc: test_realloc, usable: test_usable }
+    }
+
+    /// Bytes this thread has allocated and not freed.
+    pub fn outstanding() -> i64 {
+        OUTSTANDING.get()
+    }
+}

@@ -1,0 +1,1 @@
+//! Views over the raw containers of `abi::container`. They know nothing of commands.

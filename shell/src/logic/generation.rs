@@ -1,0 +1,189 @@
+//! Which logic serves, and when an old one is out of use.
+//!
+//! Invariant: a generation is unloaded only after every lane (a thread that runs logic) has been
+//! seen offline or on a later generation. Nothing else synchronises a swap: it is one store.
+//!
+//! A lane announces itself before it looks at the current generation, and takes a newer one only
+//! between batches. `seen` is 0 while the lane is offline, 1 while it is online and has not yet
+//! chosen, otherwise the number of the generation it uses. Numbers start at 2 and only rise, a
+//! rollback included.
+
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use abi::client::Client;
+use abi::logic::{Job, LogicRef, Scratch};
+use abi::message::Message;
+use abi::stats::LANES_MAX;
+use abi::status::Status;
+
+const OFFLINE: u64 = 0;
+const CHOOSING: u64 = 1;
+
+/// The number of the first generation.
+pub const FIRST: u64 = 2;
+
+#[repr(align(64))]
+struct Lane {
+    seen: AtomicU64,
+}
+
+static CURRENT: AtomicPtr<Generation> = AtomicPtr::new(std::ptr::null_mut());
+static LANES: [Lane; LANES_MAX] = [const { Lane { seen: AtomicU64::new(OFFLINE) } }; LANES_MAX];
+
+/// A loaded logic with the scratch of every lane.
+pub struct Generation {
+    /// Rises with every swap.
+    pub number: u64,
+    logic: LogicRef,
+    scratches: Box<[*mut Scratch]>,
+    panics: AtomicU64,
+}
+
+// SAFETY: a scratch is only used by its own lane, and logic's functions may be called from any.
+unsafe impl Send for Generation {}
+// SAFETY: as above; everything else is atomic or never changed.
+unsafe impl Sync for Generation {}
+
+impl Generation {
+    /// Makes the scratches of lanes `0..lanes`. `None` if logic could not make one.
+    pub fn new(number: u64, logic: LogicRef, lanes: usize) -> Option<Self> {
+        let scratches: Box<[_]> = (0..lanes).map(|l| logic.scratch_new()(l as u32)).collect();
+        if scratches.iter().any(|s| s.is_null()) {
+            drop_scratches(logic, &scratches);
+            return None;
+        }
+        Some(Self { number, logic, scratches, panics: AtomicU64::new(0) })
+    }
+
+    /// Calls into logic that ended in a panic.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// The function table.
+    pub fn logic(&self) -> LogicRef {
+        self.logic
+    }
+
+    /// The scratch of a lane. Only that lane may use it while this generation serves.
+    pub fn scratch(&self, lane: u32) -> *mut Scratch {
+        self.scratches[lane as usize]
+    }
+
+    /// See [`abi::logic::Logic::process`].
+    #[inline]
+    pub fn process(&self, lane: u32, client: &mut Client) -> Status {
+        self.counted(self.logic.process()(self.scratch(lane), client))
+    }
+
+    /// See [`abi::logic::Logic::deliver`].
+    pub fn deliver(&self, lane: u32, client: &mut Client, message: &Message) -> Status {
+        self.counted(self.logic.deliver()(self.scratch(lane), client, message))
+    }
+
+    /// See [`abi::logic::Logic::deadline`].
+    pub fn deadline(&self, lane: u32, client: &mut Client) -> Status {
+        self.counted(self.logic.deadline()(self.scratch(lane), client))
+    }
+
+    /// See [`abi::logic::Logic::client_open`].
+    pub fn client_open(&self, lane: u32, client: &mut Client) -> Status {
+        self.counted(self.logic.client_open()(self.scratch(lane), client))
+    }
+
+    /// See [`abi::logic::Logic::client_close`].
+    pub fn client_close(&self, lane: u32, client: &mut Client, reason: u32) -> Status {
+        self.counted(self.logic.client_close()(self.scratch(lane), client, reason))
+    }
+
+    /// See [`abi::logic::Logic::tick`].
+    pub fn tick(&self, lane: u32) -> Status {
+        self.counted(self.logic.tick()(self.scratch(lane), lane))
+    }
+
+    /// See [`abi::logic::Logic::background`].
+    pub fn background(&self, lane: u32, job: &Job) -> Status {
+        self.counted(self.logic.background()(self.scratch(lane), job))
+    }
+
+    #[inline]
+    fn counted(&self, status: Status) -> Status {
+        if status == Status::PANICKED {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
+        status
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        drop_scratches(self.logic, &self.scratches);
+    }
+}
+
+fn drop_scratches(logic: LogicRef, scratches: &[*mut Scratch]) {
+    for scratch in scratches.iter().filter(|s| !s.is_null()) {
+        logic.scratch_drop()(*scratch);
+    }
+}
+
+/// Makes `next` serve every batch that begins from now on; returns what served before.
+///
+/// The one store of a swap. The old generation may still be in use until
+/// [`grace_has_passed`]`(next.number)`; only then may it be turned back into a box and dropped.
+pub fn publish(next: Box<Generation>) -> *mut Generation {
+    CURRENT.swap(Box::into_raw(next), Ordering::SeqCst)
+}
+
+/// Whether every lane is offline or uses the generation with this number or a later one.
+pub fn grace_has_passed(number: u64) -> bool {
+    LANES.iter().all(|lane| {
+        let seen = lane.seen.load(Ordering::SeqCst);
+        seen == OFFLINE || seen >= number
+    })
+}
+
+/// A lane that may run logic. Offline again when dropped.
+///
+/// Sleep only offline: an online lane that sleeps holds up every retirement.
+pub struct Online {
+    lane: u32,
+    generation: *const Generation,
+}
+
+impl Online {
+    /// Brings a lane online with the current generation. One `Online` a lane at a time.
+    pub fn enter(lane: u32) -> Self {
+        let seen = &LANES[lane as usize].seen;
+        debug_assert_eq!(seen.load(Ordering::Relaxed), OFFLINE, "lane {lane} entered twice");
+        seen.store(CHOOSING, Ordering::SeqCst);
+        let generation = CURRENT.load(Ordering::SeqCst);
+        assert!(!generation.is_null(), "no logic has been published");
+        // SAFETY: published generations are boxes, and this one cannot be freed: it was current
+        // after `seen` said CHOOSING, which no grace period passes.
+        seen.store(unsafe { (*generation).number }, Ordering::Release);
+        Self { lane, generation }
+    }
+
+    /// The generation for the next batch: the current one. This is the batch boundary.
+    #[inline]
+    pub fn generation(&mut self) -> &Generation {
+        let current = CURRENT.load(Ordering::Acquire);
+        if !std::ptr::eq(current, self.generation) {
+            self.generation = current;
+            // SAFETY: as in `enter`; `seen` still holds an older number, so nothing published
+            // since can have been freed.
+            let number = unsafe { (*current).number };
+            LANES[self.lane as usize].seen.store(number, Ordering::Release);
+        }
+        // SAFETY: `seen` holds this generation's number until the next call or the drop, and the
+        // returned borrow ends before either.
+        unsafe { &*self.generation }
+    }
+}
+
+impl Drop for Online {
+    fn drop(&mut self) {
+        LANES[self.lane as usize].seen.store(OFFLINE, Ordering::Release);
+    }
+}

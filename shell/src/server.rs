@@ -1,0 +1,1 @@
+//! Wires the threads and joins them.
