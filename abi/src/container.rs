@@ -2,7 +2,7 @@
 //! the engine; a layout here never changes meaning.
 
 use abi_stable::StableAbi;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::arena::Ptr;
 
@@ -83,8 +83,12 @@ pub const SEGMENT_BUCKETS: usize = 32;
 /// One cache line of a hash table.
 ///
 /// A slot is zero when empty. Otherwise bits 0..48 are the item's address (8-byte aligned) and
-/// bits 48..64 are bits 6..22 of the item's hash. When bit 0 of the last slot is set, that slot is
-/// instead the address of an overflow bucket, which continues this one.
+/// bits 48..64 are the tag: bits 6..22 of the item's hash with the lowest of them set, so that the
+/// tag of an empty slot or of a link, zero, matches no item. When bit 0 of the last slot is set,
+/// that slot is instead the address of an overflow bucket, which continues this one.
+///
+/// In a chain of buckets only the last one has empty slots, and an overflow bucket holds at least
+/// two items.
 ///
 /// Slots are atomics so that a reader that holds no lock (prefetch of a batch) may look at them;
 /// what it sees is a hint, never followed without the lock.
@@ -100,27 +104,50 @@ pub struct Bucket {
 /// An item's place is given by the top bits of its hash, so walking buckets in order walks hashes
 /// in order, however often the table has grown or shrunk meanwhile: that is what `SCAN` relies on.
 ///
-/// - `directory_bits == 0`: `root` is the only segment, of `1 << bucket_bits` buckets.
-/// - otherwise `root` is a directory of `1 << directory_bits` words. A word is the address of a
-///   segment of [`SEGMENT_BUCKETS`] buckets with the segment's depth in its low 6 bits: the
-///   number of leading hash bits that all its items share. Equal neighbours are one segment.
+/// `root` is zero while the table is empty. Otherwise bits 6..48 are the address of what it owns
+/// (64-byte aligned) and the low bits say what that is. Both are in one word so that a reader
+/// without the lock sees a pair that belongs together.
+///
+/// - bit 5 clear: the only segment, of `1 << (root & 31)` buckets, at most [`SEGMENT_BUCKETS`].
+/// - bit 5 set: a directory of `1 << (root & 31)` words in an allocation of at least 64 bytes. A
+///   word is the address of a segment of [`SEGMENT_BUCKETS`] buckets with the segment's depth in
+///   its low 6 bits: the number of leading hash bits that all its items share. Equal neighbours
+///   are one segment.
+///
+/// All fields zero is a valid, empty table. They are atomics for the sake of readers without the
+/// lock; only the holder of the lock stores.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct RawTable {
     /// Items.
     pub count: AtomicU64,
-    /// The single segment or the directory; zero while the table is empty and owns nothing.
+    /// The single segment or the directory, and which of them it is.
     pub root: AtomicU64,
     /// Segments owned.
-    pub segments: u32,
+    pub segments: AtomicU32,
     /// Overflow buckets owned.
-    pub overflows: u32,
-    /// log2 of the directory's words; 0 without a directory.
-    pub directory_bits: AtomicU64,
-    /// log2 of the buckets of a single segment; log2 of [`SEGMENT_BUCKETS`] with a directory.
-    pub bucket_bits: u32,
+    pub overflows: AtomicU32,
     /// Zero.
-    pub reserved: u32,
+    pub reserved: u64,
+}
+
+impl RawTable {
+    /// A table without items, nothing allocated.
+    pub const fn new() -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            root: AtomicU64::new(0),
+            segments: AtomicU32::new(0),
+            overflows: AtomicU32::new(0),
+            reserved: 0,
+        }
+    }
+}
+
+impl Default for RawTable {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A list value: a doubly linked list of packed nodes.

@@ -34,6 +34,13 @@ impl Heap {
         address
     }
 
+    /// As [`Heap::alloc`], or nothing if the arena is full.
+    #[inline]
+    pub fn try_alloc(&self, size: usize) -> Option<u64> {
+        let address = (self.alloc)(size as u64);
+        (address != 0).then_some(address)
+    }
+
     /// Frees what `alloc(size)` or `realloc(.., size)` returned.
     ///
     /// # Safety

@@ -1,0 +1,80 @@
+//! Hints for a batch: bring into the cache what the next commands will look up.
+//!
+//! These run without the lock while others change the table, so what they read may be stale or no
+//! longer a table at all. Nothing but an address to prefetch is ever derived from it.
+
+use abi::arena::{ARENA_BASE, ARENA_CAPACITY_MAX};
+use abi::container::{Bucket, RawTable};
+use core::ops::Range;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::bucket::{self, ADDRESS, BUCKET_BYTES};
+use super::segment::{Root, Segment, prefix};
+
+/// Addresses that may be read whatever is there: the arena is never unmapped.
+const ARENA: Range<u64> = ARENA_BASE..ARENA_BASE + ARENA_CAPACITY_MAX;
+
+/// Prefetches the bucket that `hash` belongs to. Needs no lock.
+#[inline]
+pub fn prefetch_bucket(raw: &RawTable, hash: u64) {
+    if let Some(address) = locate(raw, hash, &ARENA) {
+        prefetch_line(address);
+    }
+}
+
+/// Prefetches the item that `hash` probably finds: its first two lines. Needs no lock; reads the
+/// bucket, which [`prefetch_bucket`] should have brought in.
+#[inline]
+pub fn prefetch_item(raw: &RawTable, hash: u64) {
+    if let Some(address) = locate_item(raw, hash, &ARENA) {
+        prefetch_line(address);
+        prefetch_line(address + BUCKET_BYTES as u64);
+    }
+}
+
+/// Where the bucket of `hash` should be, if that lies in `window`.
+#[inline]
+pub(super) fn locate(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u64> {
+    let segment = match Root::decode(raw.root.load(Relaxed)) {
+        Root::Empty => return None,
+        Root::Single(segment) => segment,
+        Root::Directory(directory) => {
+            let address = directory.address + 8 * prefix(hash, directory.bits) as u64;
+            let word = readable(address, 8, window)? as *const AtomicU64;
+            // SAFETY: aligned and in the window, where any memory may be read atomically.
+            Segment::decode(unsafe { &*word }.load(Relaxed))
+        }
+    };
+    // A word that is no longer a directory's can have any depth.
+    let index = prefix(hash << (segment.depth & 63), segment.bits);
+    readable(segment.address + (index * BUCKET_BYTES) as u64, BUCKET_BYTES, window)
+}
+
+/// Where the item of `hash` should be, if the bucket lies in `window`.
+#[inline]
+pub(super) fn locate_item(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u64> {
+    let address = locate(raw, hash, window)?;
+    // SAFETY: 64-byte aligned and in the window, where any memory may be read atomically.
+    let bucket: &Bucket = unsafe { bucket::at(address) };
+    let matches = bucket::matching_hint(bucket, bucket::tag(hash));
+    (matches != 0).then(|| bucket::slot(bucket, matches).load(Relaxed) & ADDRESS)
+}
+
+#[inline(always)]
+fn readable(address: u64, size: usize, window: &Range<u64>) -> Option<u64> {
+    (address >= window.start && address <= window.end - size as u64).then_some(address)
+}
+
+/// Asks for the cache line at `address`, which need not be valid.
+#[inline(always)]
+pub(super) fn prefetch_line(address: u64) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch has no effect but on the cache, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address as *const i8) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}

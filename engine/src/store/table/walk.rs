@@ -1,0 +1,109 @@
+//! Visiting items: in order of hashes, all of them, or one at random.
+
+use abi::container::{BUCKET_SLOTS, Bucket};
+
+use super::TableRef;
+use super::bucket::{self, ADDRESS};
+use super::segment::{Root, Segment};
+
+/// Random places looked at before an item is taken from wherever there is one.
+const DRAWS_MAX: usize = 24;
+
+/// Longest part of a chain that takes part in a draw, in items.
+const CHAIN_MAX: usize = 64;
+
+impl TableRef<'_> {
+    /// Visits the items of the bucket at `position` and returns the next position, if any.
+    ///
+    /// A position is a prefix of hashes, aligned to the top of the word; 0 is the first. Walking
+    /// on from each position returned visits every item that is in the table throughout, however
+    /// it grows or shrinks between the calls; an item comes again only after it has shrunk. The
+    /// low 16 bits of a position are zero.
+    pub fn scan(&self, position: u64, visit: &mut dyn FnMut(u64)) -> Option<u64> {
+        let segment = self.segment(position)?;
+        visit_chain(segment.bucket(segment.index(position)), visit);
+        after(position, segment.prefix_bits())
+    }
+
+    /// Visits every item.
+    pub fn for_each(&self, visit: &mut dyn FnMut(u64)) {
+        let mut all = |segment: Segment| {
+            for i in 0..segment.buckets() {
+                visit_chain(segment.bucket(i), visit);
+            }
+        };
+        match self.root() {
+            Root::Empty => {}
+            Root::Single(segment) => all(segment),
+            Root::Directory(directory) => directory.segments().for_each(all),
+        }
+    }
+
+    /// An item chosen by `random`, 64 random bits; none if the table is empty. All items are about
+    /// equally likely unless the table is nearly empty for its size.
+    pub fn sample(&self, random: u64) -> Option<u64> {
+        let mut random = random;
+        for _ in 0..DRAWS_MAX {
+            let segment = self.segment(random)?;
+            let head = segment.bucket(segment.index(random));
+            random = scramble(random);
+            if let Some(found) = draw(head, random) {
+                return Some(found);
+            }
+            random = scramble(random);
+        }
+        self.first_from(random).or_else(|| self.first_from(0))
+    }
+
+    /// The first item at or after a position.
+    fn first_from(&self, position: u64) -> Option<u64> {
+        let mut next = Some(position);
+        let mut found = None;
+        while let (Some(position), None) = (next, found) {
+            next = self.scan(position, &mut |address| found = Some(address));
+        }
+        found
+    }
+
+    #[inline]
+    fn segment(&self, hash: u64) -> Option<Segment> {
+        match self.root() {
+            Root::Empty => None,
+            Root::Single(segment) => Some(segment),
+            Root::Directory(directory) => Some(directory.segment_of(hash)),
+        }
+    }
+}
+
+fn visit_chain(head: &Bucket, visit: &mut dyn FnMut(u64)) {
+    bucket::for_each(head, |word| visit(word & ADDRESS));
+}
+
+/// The first position after the prefix of `bits` bits that `position` has.
+fn after(position: u64, bits: u32) -> Option<u64> {
+    let rest = u64::MAX.checked_shr(bits).unwrap_or(0);
+    (position | rest).checked_add(1)
+}
+
+/// An item of the chain, or nothing as often as the bucket is empty, so that full and half-empty
+/// buckets give their items the same chance.
+fn draw(head: &Bucket, random: u64) -> Option<u64> {
+    let mut words = [0; CHAIN_MAX];
+    let mut len = 0;
+    bucket::for_each(head, |word| {
+        if len < CHAIN_MAX {
+            words[len] = word;
+            len += 1;
+        }
+    });
+    let choice = (random >> 32) as usize % len.max(BUCKET_SLOTS);
+    (choice < len).then(|| words[choice] & ADDRESS)
+}
+
+/// A step of SplitMix64's output function: spreads any change over all bits.
+const fn scramble(word: u64) -> u64 {
+    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
