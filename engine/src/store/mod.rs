@@ -1,3 +1,6 @@
 //! Views over the raw containers of `abi::container`. They know nothing of commands.
 
+pub mod buffer;
+pub mod bytes;
 pub mod table;
+pub mod vec;

@@ -210,19 +210,20 @@ impl Table<'_> {
     /// Frees all structure, leaving an empty table.
     pub(super) fn release(&mut self) {
         let owned = self.take();
-        let root = Root::decode(owned.root.load(Relaxed));
-        match root {
+        match Root::decode(owned.root.load(Relaxed)) {
             Root::Empty => {}
-            // SAFETY: the table owned it and has just been emptied; so for the others.
-            Root::Single(segment) => unsafe {
-                segment.free(&self.heap);
-            },
-            Root::Directory(directory) => unsafe {
+            Root::Single(segment) => {
+                // SAFETY: the table owned it and has just been emptied.
+                unsafe { segment.free(&self.heap) };
+            }
+            Root::Directory(directory) => {
                 for segment in directory.segments() {
-                    segment.free(&self.heap);
+                    // SAFETY: as above; each segment comes once.
+                    unsafe { segment.free(&self.heap) };
                 }
-                directory.free(&self.heap);
-            },
+                // SAFETY: as above.
+                unsafe { directory.free(&self.heap) };
+            }
         }
     }
 
