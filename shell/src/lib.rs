@@ -7,6 +7,7 @@ pub mod client;
 pub mod config;
 pub mod logic;
 pub mod metrics;
+pub mod refusal;
 pub mod server;
 pub mod upgrade;
 pub mod worker;

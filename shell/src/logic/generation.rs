@@ -5,8 +5,8 @@
 //!
 //! A lane announces itself before it looks at the current generation, and takes a newer one only
 //! between batches. `seen` is 0 while the lane is offline, 1 while it is online and has not yet
-//! chosen, otherwise the number of the generation it uses. Numbers start at 2 and only rise, a
-//! rollback included.
+//! chosen, otherwise the number of the generation it uses plus one. Numbers start at 1 and only
+//! rise, a rollback included.
 
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -16,11 +16,20 @@ use abi::message::Message;
 use abi::stats::LANES_MAX;
 use abi::status::Status;
 
+use super::identity::Identity;
+use super::loaded::{Loaded, Unloaded};
+use crate::refusal::{Code, Refusal};
+
 const OFFLINE: u64 = 0;
 const CHOOSING: u64 = 1;
 
 /// The number of the first generation.
-pub const FIRST: u64 = 2;
+pub const FIRST: u64 = 1;
+
+/// What a lane shows while it uses the generation with this number.
+const fn seen_as(number: u64) -> u64 {
+    number + 1
+}
 
 #[repr(align(64))]
 struct Lane {
@@ -35,8 +44,10 @@ pub struct Generation {
     /// Rises with every swap.
     pub number: u64,
     logic: LogicRef,
-    scratches: Box<[*mut Scratch]>,
+    scratches: Scratches,
     panics: AtomicU64,
+    // Last, for it must outlive the scratches.
+    loaded: Loaded,
 }
 
 // SAFETY: a scratch is only used by its own lane, and logic's functions may be called from any.
@@ -45,14 +56,40 @@ unsafe impl Send for Generation {}
 unsafe impl Sync for Generation {}
 
 impl Generation {
-    /// Makes the scratches of lanes `0..lanes`. `None` if logic could not make one.
-    pub fn new(number: u64, logic: LogicRef, lanes: usize) -> Option<Self> {
-        let scratches: Box<[_]> = (0..lanes).map(|l| logic.scratch_new()(l as u32)).collect();
-        if scratches.iter().any(|s| s.is_null()) {
-            drop_scratches(logic, &scratches);
-            return None;
+    /// A generation of an attached library, with the scratches of lanes `0..lanes`.
+    ///
+    /// # Errors
+    /// `attach_failed` if the library could not make a scratch.
+    pub fn new(number: u64, loaded: Loaded, lanes: usize) -> Result<Box<Self>, Refusal> {
+        let logic = loaded.logic();
+        let made = (0..lanes).map(|lane| logic.scratch_new()(lane as u32)).collect();
+        let scratches = Scratches { logic, made };
+        if scratches.made.iter().any(|scratch| scratch.is_null()) {
+            let message = "the library could not make a scratch for each lane";
+            return Err(Refusal::new(Code::AttachFailed, message));
         }
-        Some(Self { number, logic, scratches, panics: AtomicU64::new(0) })
+        let panics = AtomicU64::new(0);
+        Ok(Box::new(Self { number, logic, scratches, panics, loaded }))
+    }
+
+    /// Drops the scratches, detaches the library and closes it.
+    ///
+    /// # Errors
+    /// `io` if it cannot be told whether the library is gone.
+    pub fn unload(self: Box<Self>) -> Result<Unloaded, Refusal> {
+        let Self { scratches, loaded, .. } = *self;
+        drop(scratches);
+        loaded.unload()
+    }
+
+    /// The library it runs.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        self.loaded.identity()
     }
 
     /// Calls into logic that ended in a panic.
@@ -67,7 +104,7 @@ impl Generation {
 
     /// The scratch of a lane. Only that lane may use it while this generation serves.
     pub fn scratch(&self, lane: u32) -> *mut Scratch {
-        self.scratches[lane as usize]
+        self.scratches.made[lane as usize]
     }
 
     /// See [`abi::logic::Logic::process`].
@@ -115,31 +152,71 @@ impl Generation {
     }
 }
 
-impl Drop for Generation {
+/// The scratches of all lanes. Dropped through the logic that made them.
+struct Scratches {
+    logic: LogicRef,
+    made: Box<[*mut Scratch]>,
+}
+
+impl Drop for Scratches {
     fn drop(&mut self) {
-        drop_scratches(self.logic, &self.scratches);
+        for scratch in self.made.iter().filter(|scratch| !scratch.is_null()) {
+            self.logic.scratch_drop()(*scratch);
+        }
     }
 }
 
-fn drop_scratches(logic: LogicRef, scratches: &[*mut Scratch]) {
-    for scratch in scratches.iter().filter(|s| !s.is_null()) {
-        logic.scratch_drop()(*scratch);
-    }
-}
-
-/// Makes `next` serve every batch that begins from now on; returns what served before.
+/// A generation that no longer serves new batches but may still be in use.
 ///
-/// The one store of a swap. The old generation may still be in use until
-/// [`grace_has_passed`]`(next.number)`; only then may it be turned back into a box and dropped.
-pub fn publish(next: Box<Generation>) -> *mut Generation {
-    CURRENT.swap(Box::into_raw(next), Ordering::SeqCst)
+/// Dropping this without [`Retiring::reclaim`] keeps the generation loaded for ever.
+pub struct Retiring {
+    generation: *mut Generation,
+    successor: u64,
+}
+
+// SAFETY: a generation may be used from any thread; this is its only owner.
+unsafe impl Send for Retiring {}
+
+impl Retiring {
+    /// The generation's number.
+    pub fn number(&self) -> u64 {
+        // SAFETY: the box was published and is taken back by `reclaim` only.
+        unsafe { (*self.generation).number }
+    }
+
+    /// Whether every lane has passed a batch boundary since the swap.
+    pub fn grace_has_passed(&self) -> bool {
+        grace_has_passed(self.successor)
+    }
+
+    /// The generation, once no lane can be using it any more; otherwise gives `self` back.
+    ///
+    /// # Errors
+    /// `self`, while the grace period lasts.
+    pub fn reclaim(self) -> Result<Box<Generation>, Self> {
+        if !self.grace_has_passed() {
+            return Err(self);
+        }
+        // SAFETY: it was published as a box; no lane can reach it since the swap, and none that
+        // reached it before has not moved on.
+        Ok(unsafe { Box::from_raw(self.generation) })
+    }
+}
+
+/// Makes `next` serve every batch that begins from now on; returns what served before, if any.
+///
+/// The one store of a swap.
+pub fn publish(next: Box<Generation>) -> Option<Retiring> {
+    let successor = next.number;
+    let generation = CURRENT.swap(Box::into_raw(next), Ordering::SeqCst);
+    (!generation.is_null()).then_some(Retiring { generation, successor })
 }
 
 /// Whether every lane is offline or uses the generation with this number or a later one.
 pub fn grace_has_passed(number: u64) -> bool {
     LANES.iter().all(|lane| {
         let seen = lane.seen.load(Ordering::SeqCst);
-        seen == OFFLINE || seen >= number
+        seen == OFFLINE || seen >= seen_as(number)
     })
 }
 
@@ -161,7 +238,7 @@ impl Online {
         assert!(!generation.is_null(), "no logic has been published");
         // SAFETY: published generations are boxes, and this one cannot be freed: it was current
         // after `seen` said CHOOSING, which no grace period passes.
-        seen.store(unsafe { (*generation).number }, Ordering::Release);
+        seen.store(seen_as(unsafe { (*generation).number }), Ordering::Release);
         Self { lane, generation }
     }
 
@@ -174,7 +251,7 @@ impl Online {
             // SAFETY: as in `enter`; `seen` still holds an older number, so nothing published
             // since can have been freed.
             let number = unsafe { (*current).number };
-            LANES[self.lane as usize].seen.store(number, Ordering::Release);
+            LANES[self.lane as usize].seen.store(seen_as(number), Ordering::Release);
         }
         // SAFETY: `seen` holds this generation's number until the next call or the drop, and the
         // returned borrow ends before either.

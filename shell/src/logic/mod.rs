@@ -1,3 +1,42 @@
 //! Logic libraries: their bytes, their loading, the generation that serves, their unloading.
+//!
+//! Reading order: [`image`] (the private copy), [`verify`] (the trial in a process of its own),
+//! [`loaded`] (in this process, attached), [`generation`] (what serves), [`host`] (what logic may
+//! ask of the shell).
 
+pub mod elf;
 pub mod generation;
+pub mod identity;
+pub mod image;
+mod layout;
+pub mod library;
+pub mod loaded;
+pub mod maps;
+pub mod verify;
+
+pub use loaded::Loaded;
+
+use std::path::Path;
+
+use abi::host::HostRef;
+use generation::Generation;
+use image::Image;
+use verify::parent::Verifier;
+
+use crate::refusal::Refusal;
+
+/// Copies, verifies and loads the library at `path` as the first generation, not yet published.
+///
+/// # Errors
+/// Everything that can be wrong with a library; see [`crate::refusal`].
+pub fn start(
+    path: &Path,
+    host: HostRef,
+    lanes: usize,
+    verifier: &Verifier,
+) -> Result<Box<Generation>, Refusal> {
+    let image = Image::read(path)?;
+    let verdict = verifier.verify(&image)?;
+    let loaded = Loaded::load(image, &verdict, host)?;
+    Generation::new(generation::FIRST, loaded, lanes)
+}

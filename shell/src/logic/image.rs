@@ -1,0 +1,253 @@
+//! The private copy of a library's bytes that a generation runs from.
+//!
+//! Invariant: an image's bytes never change. Whatever happens to the file afterwards, even
+//! overwriting it in place, cannot reach a mapped library.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{MemfdFlags, OFlags, SealFlags};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+
+use super::elf;
+use crate::refusal::{Code, Refusal};
+
+/// Largest library accepted, in bytes.
+pub const IMAGE_BYTES_MAX: u64 = 1 << 30;
+
+const COPY_BYTES: usize = 256 * 1024;
+
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
+
+/// A sealed copy of a library, checked to be one.
+#[derive(Debug)]
+pub struct Image {
+    memory: File,
+    serial: u64,
+    bytes: u64,
+    sha256: String,
+    build_id: String,
+    source: PathBuf,
+}
+
+impl Image {
+    /// Copies, seals, hashes and checks the library at `path`.
+    ///
+    /// # Errors
+    /// `not_found`, `is_directory`, `not_a_file`, `permission_denied`, `too_large`, `io`, and
+    /// those of [`elf::check`].
+    pub fn read(path: &Path) -> Result<Self, Refusal> {
+        let source = open(path)?;
+        let (memory, serial) = sealed_copy(source).map_err(|e| at(path, e))?;
+        Self::of(memory, serial, path, |bytes| hex(&Sha256::digest(bytes))).map_err(|e| at(path, e))
+    }
+
+    /// Another image of the same bytes, which the dynamic linker takes for another library.
+    ///
+    /// # Errors
+    /// `io`.
+    pub fn duplicate(&self) -> Result<Self, Refusal> {
+        let again = File::open(format!("/proc/self/fd/{}", self.memory.as_raw_fd()));
+        let (memory, serial) = again.map_err(io_error).and_then(sealed_copy)?;
+        Ok(Self {
+            memory,
+            serial,
+            bytes: self.bytes,
+            sha256: self.sha256.clone(),
+            build_id: self.build_id.clone(),
+            source: self.source.clone(),
+        })
+    }
+
+    /// The image behind an inherited descriptor of a sealed copy, hashed by who made it.
+    ///
+    /// # Errors
+    /// `internal` if it is not sealed, otherwise as [`Image::read`].
+    pub fn inherited(memory: File, sha256: String) -> Result<Self, Refusal> {
+        let seals = rustix::fs::fcntl_get_seals(&memory).unwrap_or(SealFlags::empty());
+        if !seals.contains(seals_of_an_image()) {
+            return Err(Refusal::new(Code::Internal, "the inherited image is not sealed"));
+        }
+        Self::of(memory, 0, Path::new("(inherited)"), |_| sha256)
+    }
+
+    fn of(
+        memory: File,
+        serial: u64,
+        source: &Path,
+        hash: impl FnOnce(&[u8]) -> String,
+    ) -> Result<Self, Refusal> {
+        let bytes = memory.metadata().map_err(io_error)?.len();
+        if bytes == 0 {
+            return Err(Refusal::new(Code::Empty, "the file is empty"));
+        }
+        // SAFETY: the memory behind the mapping is sealed against writing and shrinking.
+        let map = unsafe { memmap2::Mmap::map(&memory) }.map_err(io_error)?;
+        let build_id = hex(&elf::check(&map)?);
+        let sha256 = hash(&map);
+        Ok(Self { memory, serial, bytes, sha256, build_id, source: source.to_owned() })
+    }
+
+    /// Size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// SHA-256 of the bytes, hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The linker's build id, hexadecimal.
+    pub fn build_id(&self) -> &str {
+        &self.build_id
+    }
+
+    /// The file it was copied from.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// A path that no library of this process was ever opened under, and that means this image.
+    ///
+    /// The dynamic linker takes equal names for the same library, even when the descriptor in the
+    /// name is another file by now. So the bits of the serial are spelled as path components that
+    /// the kernel skips and the linker compares.
+    pub fn unique_path(&self) -> String {
+        let bit = |i: u32| if self.serial >> i & 1 == 1 { "./" } else { "/" };
+        let spelled: String = (0..u64::BITS - self.serial.leading_zeros()).map(bit).collect();
+        format!("/proc/self/fd/{spelled}{}", self.memory.as_raw_fd())
+    }
+}
+
+impl AsFd for Image {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.memory.as_fd()
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Opens a regular file. Never waits, as opening a pipe would.
+fn open(path: &Path) -> Result<File, Refusal> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(|e| {
+        let code = match e.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Code::NotFound,
+            ErrorKind::PermissionDenied => Code::PermissionDenied,
+            _ => Code::Io,
+        };
+        Refusal::new(code, format!("{}: {e}", path.display()))
+    })?;
+    let metadata = file.metadata().map_err(|e| at(path, io_error(e)))?;
+    if metadata.is_dir() {
+        return Err(Refusal::new(Code::IsDirectory, format!("{} is a directory", path.display())));
+    }
+    if !metadata.is_file() {
+        let message = format!("{} is not a regular file", path.display());
+        return Err(Refusal::new(Code::NotAFile, message));
+    }
+    Ok(file)
+}
+
+fn seals_of_an_image() -> SealFlags {
+    SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
+}
+
+fn sealed_copy(source: File) -> Result<(File, u64), Refusal> {
+    let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
+    let mut memory = new_memfd(&format!("logic-{serial}")).map_err(|e| io_error(e.into()))?;
+    copy(source.take(IMAGE_BYTES_MAX + 1), &mut memory)?;
+    rustix::fs::fcntl_add_seals(&memory, seals_of_an_image()).map_err(|e| io_error(e.into()))?;
+    Ok((memory, serial))
+}
+
+/// Kernels since 6.3 want to be told that it is not a program; older ones know no such flag.
+fn new_memfd(name: &str) -> Result<File, Errno> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let made = match rustix::fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags),
+        other => other,
+    };
+    made.map(File::from)
+}
+
+fn copy(mut source: impl Read, memory: &mut File) -> Result<(), Refusal> {
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut total = 0u64;
+    loop {
+        let read = match source.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Err(io_error(e)),
+        };
+        total += read as u64;
+        if total > IMAGE_BYTES_MAX {
+            let message = format!("the file is larger than {IMAGE_BYTES_MAX} bytes");
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        memory.write_all(&buffer[..read]).map_err(io_error)?;
+    }
+}
+
+fn io_error(error: std::io::Error) -> Refusal {
+    Refusal::new(Code::Io, error.to_string())
+}
+
+fn at(path: &Path, refusal: Refusal) -> Refusal {
+    Refusal { message: format!("{}: {}", path.display(), refusal.message), ..refusal }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(path: &Path) -> Code {
+        Image::read(path).unwrap_err().code
+    }
+
+    #[test]
+    fn what_is_no_file_is_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        std::fs::write(dir.path().join("empty"), b"").unwrap();
+        std::fs::write(dir.path().join("text"), b"hello").unwrap();
+        assert_eq!(code(&dir.path().join("missing")), Code::NotFound);
+        assert_eq!(code(&dir.path().join("text/below")), Code::NotFound);
+        assert_eq!(code(dir.path()), Code::IsDirectory);
+        assert_eq!(code(&fifo), Code::NotAFile);
+        assert_eq!(code(&dir.path().join("empty")), Code::Empty);
+        assert_eq!(code(&dir.path().join("text")), Code::NotElf);
+    }
+
+    #[test]
+    fn a_copy_does_not_follow_its_file_and_cannot_be_written() {
+        let (mut memory, _) = sealed_copy(File::open("/proc/self/exe").unwrap()).unwrap();
+        assert!(memory.write_all(b"x").is_err());
+        assert!(memory.set_len(1).is_err());
+        assert!(memory.set_len(1 << 40).is_err());
+    }
+
+    #[test]
+    fn unique_paths_differ_for_one_descriptor_and_all_lead_to_it() {
+        let (memory, _) = sealed_copy(File::open("/proc/self/exe").unwrap()).unwrap();
+        let mut image = Image::inherited(memory, String::new()).unwrap();
+        let mut seen = std::collections::HashSet::new();
+        for serial in 1..200 {
+            image.serial = serial;
+            let path = image.unique_path();
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), image.bytes());
+            assert!(seen.insert(path));
+        }
+    }
+}

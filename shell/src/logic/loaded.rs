@@ -1,0 +1,89 @@
+//! A verified library in this process, attached to the host, until it is unloaded.
+
+use abi::host::HostRef;
+use abi::logic::LogicRef;
+use abi::status::Status;
+
+use super::identity::{self, Identity};
+use super::image::Image;
+use super::library::Library;
+use super::verify::Verdict;
+use crate::refusal::{Code, Refusal};
+
+/// An attached library. Its function table lives as long as this does.
+pub struct Loaded {
+    library: Library,
+    logic: LogicRef,
+    identity: Identity,
+    outstanding_bytes: i64,
+}
+
+/// What unloading left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unloaded {
+    /// The kernel still maps the image.
+    pub pinned: bool,
+    /// Bytes the library's allocator had outstanding beyond what it had before it was attached.
+    pub leaked_bytes: i64,
+}
+
+impl Loaded {
+    /// Loads a verified image and attaches it to `host`.
+    ///
+    /// The layouts are not compared again: the checker would keep references into the library in
+    /// maps that outlive it. The verdict vouches for them, because it is about the same bytes.
+    ///
+    /// # Errors
+    /// `build_id_mismatch` if the verdict is about other bytes, or as [`Library::open`],
+    /// [`Library::logic`] and [`identity::check`]; `attach_failed`.
+    pub fn load(image: Image, verdict: &Verdict, host: HostRef) -> Result<Self, Refusal> {
+        if verdict.identity.sha256 != image.sha256() {
+            let message = "the library was verified with other bytes";
+            return Err(Refusal::new(Code::BuildIdMismatch, message));
+        }
+        // SAFETY: these very bytes were loaded and run in the verifying process, unharmed.
+        let library = unsafe { Library::open(image) }?;
+        // SAFETY: the verifying process found all layouts to agree, for these very bytes. The
+        // table stays in this struct and in generations, which are dropped before it.
+        let logic = unsafe { library.logic() }?;
+        let manifest = logic.manifest()();
+        identity::check(&manifest)?;
+        let (identity, _) = identity::describe(&manifest, library.image());
+        let outstanding_bytes = logic.outstanding_bytes()();
+        match logic.attach()(host) {
+            Status::OK => Ok(Self { library, logic, identity, outstanding_bytes }),
+            Status(number) => {
+                let message = format!("attach ended with status {number}");
+                Err(Refusal::new(Code::AttachFailed, message))
+            }
+        }
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The image it runs from.
+    pub fn image(&self) -> &Image {
+        self.library.image()
+    }
+
+    /// The function table. Generations keep it together with this.
+    pub(super) fn logic(&self) -> LogicRef {
+        self.logic
+    }
+
+    /// Detaches and closes the library.
+    ///
+    /// # Errors
+    /// `io` if it cannot be told whether the library is gone.
+    pub(super) fn unload(self) -> Result<Unloaded, Refusal> {
+        let status = self.logic.detach()();
+        if !status.is_ok() {
+            tracing::warn!(name = self.identity.name, status = status.0, "detach failed");
+        }
+        let leaked_bytes = self.logic.outstanding_bytes()() - self.outstanding_bytes;
+        Ok(Unloaded { pinned: self.library.close()?, leaked_bytes })
+    }
+}

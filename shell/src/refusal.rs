@@ -1,0 +1,157 @@
+//! Why an administrative request was refused: one closed list for the command line, the admin
+//! API and the wire.
+
+use serde::{Deserialize, Serialize};
+
+/// A request that was refused or failed. The server goes on as before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What kind of refusal; fixed for programs to compare.
+    pub code: Code,
+    /// What happened, and to what.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Refusal {
+    /// A refusal with the hint that belongs to its code.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: code.row().hint.to_owned() }
+    }
+
+    /// `{"error": {"code", "message", "hint"}}`
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "error": self })
+    }
+}
+
+/// A row of the table of codes.
+pub struct Row {
+    /// See [`Code`].
+    pub code: Code,
+    /// As it is written in JSON.
+    pub name: &'static str,
+    /// Exit status of the command line.
+    pub exit: u8,
+    /// When it is given, for the documentation.
+    pub meaning: &'static str,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+macro_rules! codes {
+    ($($code:ident $name:literal $exit:literal $meaning:literal $hint:literal;)*) => {
+        /// Kinds of refusal. [`CODES`] says what each means.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Code {
+            $(#[doc = $meaning] $code,)*
+        }
+
+        /// Every code, in the order of its exit status.
+        pub const CODES: &[Row] = &[
+            $(Row { code: Code::$code, name: $name, exit: $exit, meaning: $meaning, hint: $hint },)*
+        ];
+    };
+}
+
+codes! {
+    Io "io" 3 "Reading, copying or mapping failed"
+        "look at the system error in the message; disk, memory and descriptor limits are usual causes";
+    Internal "internal" 4 "The server or its answer made no sense"
+        "look at the server's log, and report this with it";
+    NoServer "no_server" 5 "No server listens on the admin socket"
+        "start one with `shell serve`, or name another with --port or --admin";
+    Forbidden "forbidden" 6 "The admin socket belongs to another user"
+        "run the command as the user that runs the server";
+    NotFound "not_found" 10 "The library file does not exist"
+        "check the path; a relative path is resolved where the command runs";
+    IsDirectory "is_directory" 11 "The path is a directory"
+        "give the path of the library file inside it";
+    NotAFile "not_a_file" 12 "The path is a pipe, socket or device"
+        "give the path of a regular file";
+    PermissionDenied "permission_denied" 13 "The server may not read the file"
+        "make the file readable for the user that runs the server";
+    Empty "empty" 14 "The file has no bytes"
+        "the build or the copy that made it was cut short; make it again";
+    TooLarge "too_large" 15 "The file is larger than any library should be"
+        "strip debug information, or check that this is the right file";
+    NotElf "not_elf" 16 "The file is not an ELF image"
+        "give the .so that `cargo build` makes of a crate of type cdylib";
+    TruncatedElf "truncated_elf" 17 "The ELF image refers to bytes beyond its end"
+        "the copy that made it was cut short; copy it again";
+    WrongMachine "wrong_machine" 18 "The ELF image is for another machine"
+        "build the library for the machine the server runs on";
+    NotALibrary "not_a_library" 19 "The ELF image is not a shared library"
+        "build the crate with crate-type = [\"cdylib\"]";
+    BuildIdMissing "build_id_missing" 20 "The library carries no build id"
+        "link it with -Wl,--build-id=sha1, see docs/writing-logic.md";
+    BuildIdMismatch "build_id_mismatch" 21
+        "The build id is not the expected one, in the file or in what was loaded from it"
+        "check that the file is the build you mean; if it is, restart the server to load it";
+    LoadFailed "load_failed" 22 "The dynamic linker could not load the library"
+        "look at the linker's message; an unresolved symbol or static TLS are usual causes";
+    NoRootSymbol "no_root_symbol" 23 "The library exports no logic"
+        "export the function table with abi_stable's #[export_root_module]";
+    AbiVersionMismatch "abi_version_mismatch" 24
+        "The library was built for another version of the contract"
+        "build it against the abi crate of this server";
+    LayoutMismatch "layout_mismatch" 25 "A type of the contract has another layout in the library"
+        "build it against the abi crate of this server, unchanged";
+    SchemaUnsupported "schema_unsupported" 26
+        "The library cannot read or write the schema level in force"
+        "use a release that reads and writes this level";
+    AttachFailed "attach_failed" 27 "The library did not accept the host"
+        "look at the server's log for the library's reason";
+    SelfTestFailed "self_test_failed" 28 "The library's own test failed"
+        "the message is the library's; do not serve with this build";
+    LoadPanicked "load_panicked" 30 "The library panicked while it was verified"
+        "the library is at fault; the message says in which step";
+    LoadAborted "load_aborted" 31 "The library aborted the process that verified it"
+        "the library is at fault; the message says in which step";
+    LoadCrashed "load_crashed" 32 "The library crashed the process that verified it"
+        "the library is at fault; the message says in which step";
+    LoadExited "load_exited" 33 "The library ended the process that verified it"
+        "the library is at fault; the message says in which step";
+    LoadTimeout "load_timeout" 34 "The library was not verified in time"
+        "the library is at fault, unless the machine is overloaded; --verify-timeout-ms gives it more";
+    AlreadyRunning "already_running" 40 "These very bytes are serving already"
+        "nothing to do; --force loads them again as a new generation";
+    Busy "busy" 41 "Another upgrade is under way, or old generations are still in use"
+        "wait for `shell status` to show neither, then try again";
+    NoPrevious "no_previous" 42 "There is no generation to go back to"
+        "only an upgrade since the server's start can be rolled back";
+    ShuttingDown "shutting_down" 43 "The server is stopping"
+        "start it again, with --logic to choose the library";
+}
+
+impl Code {
+    /// The row of this code.
+    pub fn row(self) -> &'static Row {
+        &CODES[self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_where_their_code_points() {
+        for row in CODES {
+            assert_eq!(row.code.row().name, row.name);
+            assert_eq!(serde_json::to_value(row.code).unwrap(), row.name);
+        }
+    }
+
+    #[test]
+    fn exit_statuses_differ_and_leave_room_for_success_and_usage() {
+        let mut exits: Vec<u8> = CODES.iter().map(|row| row.exit).collect();
+        assert!(exits.is_sorted());
+        exits.dedup();
+        assert_eq!(exits.len(), CODES.len());
+        assert!(exits[0] > 2);
+    }
+}

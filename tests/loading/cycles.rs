@@ -1,0 +1,120 @@
+//! Loading and unloading again and again, with nothing left behind.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+
+use abi::host::HostRef;
+use shell::logic::generation::Generation;
+use shell::logic::image::Image;
+use shell::logic::verify::Verdict;
+use shell::logic::{Loaded, verify};
+use shell::refusal::Code;
+
+use crate::fixtures;
+
+/// These tests look at what the whole process has mapped.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn host() -> HostRef {
+    verify::stand_in::table()
+}
+
+fn images_mapped() -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().filter(|line| line.contains("/memfd:logic-")).count()
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Anonymous memory in KiB: the heap, which leaks would end up in.
+fn anonymous_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim_end_matches("kB").trim().parse().unwrap()
+}
+
+fn generation(number: u64, image: Image, verdict: &Verdict) -> Box<Generation> {
+    let loaded = Loaded::load(image, verdict, host()).unwrap();
+    Generation::new(number, loaded, 3).unwrap()
+}
+
+#[test]
+fn a_thousand_cycles_leave_nothing() {
+    let _alone = alone();
+    let kinds = ["ok_a", "ok_b"].map(|name| fixtures::verify(&fixtures::path(name)).unwrap());
+    let cycle = |number: u64| {
+        let (image, verdict) = &kinds[number as usize % 2];
+        let unloaded = generation(number, image.duplicate().unwrap(), verdict).unload().unwrap();
+        assert!(!unloaded.pinned);
+        assert_eq!(unloaded.leaked_bytes, 0);
+        assert_eq!(images_mapped(), 0);
+    };
+    (1..100).for_each(cycle);
+    let (open, heap) = (descriptors(), anonymous_kib());
+    (100..1100).for_each(cycle);
+    assert_eq!(descriptors(), open);
+    let grown = anonymous_kib().saturating_sub(heap);
+    assert!(grown < 512, "the heap grew by {grown} KiB over 1000 cycles");
+}
+
+#[test]
+fn the_same_bytes_twice_are_two_libraries() {
+    let _alone = alone();
+    let (image, verdict) = fixtures::verify(&fixtures::path("ok_a")).unwrap();
+    let first = generation(1, image.duplicate().unwrap(), &verdict);
+    let second = generation(2, image, &verdict);
+    assert_ne!(first.logic().manifest() as usize, second.logic().manifest() as usize);
+    assert!(!first.unload().unwrap().pinned);
+    assert_eq!(second.logic().manifest()().name, "ok-a");
+    assert!(!second.unload().unwrap().pinned);
+}
+
+#[test]
+fn overwriting_the_file_does_not_reach_a_loaded_library() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("liblogic.so");
+    std::fs::copy(fixtures::path("ok_a"), &file).unwrap();
+    let (image, verdict) = fixtures::verify(&file).unwrap();
+    let generation = generation(1, image, &verdict);
+    std::fs::write(&file, b"gone").unwrap();
+    assert_eq!(generation.logic().manifest()().name, "ok-a");
+    generation.unload().unwrap();
+}
+
+#[test]
+fn a_verdict_vouches_for_its_own_bytes_only() {
+    let _alone = alone();
+    let (_, verdict) = fixtures::verify(&fixtures::path("ok_a")).unwrap();
+    let other = Image::read(&fixtures::path("ok_b")).unwrap();
+    let refusal = Loaded::load(other, &verdict, host()).err().unwrap();
+    assert_eq!(refusal.code, Code::BuildIdMismatch);
+}
+
+#[test]
+fn what_a_library_leaks_is_told() {
+    let _alone = alone();
+    let unloaded = load_and_unload(&fixtures::path("leaks"));
+    assert_eq!(unloaded.leaked_bytes, 4096);
+    assert!(!unloaded.pinned);
+}
+
+#[test]
+fn a_pinned_library_is_told_and_never_handed_out_again() {
+    let _alone = alone();
+    let before = images_mapped();
+    assert!(load_and_unload(&fixtures::path("pinned")).pinned);
+    assert!(images_mapped() > before);
+    // The next one is what was asked for, or loading would have said so.
+    assert!(!load_and_unload(&fixtures::path("ok_a")).pinned);
+}
+
+fn load_and_unload(path: &Path) -> shell::logic::loaded::Unloaded {
+    let (image, verdict) = fixtures::verify(path).unwrap();
+    generation(1, image, &verdict).unload().unwrap()
+}

@@ -1,0 +1,57 @@
+//! The fixture libraries, built once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use shell::logic::image::Image;
+use shell::logic::verify::Verdict;
+use shell::logic::verify::parent::Verifier;
+use shell::refusal::Refusal;
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// The directory that cargo builds into.
+pub fn target() -> PathBuf {
+    // The binary under test is `TARGET/PROFILE/shell`.
+    Path::new(env!("CARGO_BIN_EXE_shell")).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Builds the fixtures that `manifest` knows and returns the directory they are in.
+pub fn build(manifest: &Path) -> PathBuf {
+    let done = Command::new(env!("CARGO"))
+        .args(["build", "--offline", "--quiet", "--package", "fixtures", "--examples"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .env("CARGO_TARGET_DIR", target())
+        .status()
+        .unwrap();
+    assert!(done.success());
+    target().join("debug/examples")
+}
+
+/// The path of a fixture, see `tests/fixtures`.
+pub fn path(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build(&root().join("Cargo.toml")));
+    built.join(format!("lib{name}.so"))
+}
+
+/// Verifies with the binary under test.
+pub fn verifier() -> Verifier {
+    Verifier {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_shell")),
+        time_limit: Duration::from_secs(60),
+    }
+}
+
+/// Copies and verifies a library.
+pub fn verify(path: &Path) -> Result<(Image, Verdict), Refusal> {
+    let image = Image::read(path)?;
+    let verdict = verifier().verify(&image)?;
+    Ok((image, verdict))
+}

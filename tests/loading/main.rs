@@ -1,0 +1,7 @@
+//! Loading libraries into this very process, and refusing those that must not get so far.
+//!
+//! A binary of its own: it counts what its process has mapped and open.
+
+mod cycles;
+mod fixtures;
+mod refusals;

@@ -1,0 +1,100 @@
+//! What is refused, and that the refusal says why.
+
+use std::path::Path;
+use std::time::Duration;
+
+use shell::logic::image::Image;
+use shell::refusal::{Code, Refusal};
+
+use crate::fixtures;
+
+fn refusal_of(path: &Path) -> Refusal {
+    fixtures::verify(path).err().unwrap_or_else(|| panic!("{} was accepted", path.display()))
+}
+
+#[track_caller]
+fn check(fixture: &str, code: Code, words: &[&str]) {
+    let refusal = refusal_of(&fixtures::path(fixture));
+    assert_eq!(refusal.code, code, "{refusal}");
+    for word in words {
+        assert!(refusal.message.contains(word), "{word:?} is not in {:?}", refusal.message);
+    }
+}
+
+#[test]
+fn a_good_library_is_described() {
+    let (image, verdict) = fixtures::verify(&fixtures::path("ok_b")).unwrap();
+    assert_eq!(verdict.identity.name, "ok-b");
+    assert_eq!(verdict.identity.version, "2.0.0");
+    assert_eq!(verdict.identity.build_id, image.build_id());
+    assert_eq!(verdict.identity.sha256, image.sha256());
+    assert_eq!(verdict.abilities.changes, ["none"]);
+    assert!(verdict.unloads);
+}
+
+#[test]
+fn without_the_root_symbol() {
+    check("no_root", Code::NoRootSymbol, &[]);
+}
+
+#[test]
+fn of_another_schema_level() {
+    check("other_schema", Code::SchemaUnsupported, &["7 to 9"]);
+}
+
+#[test]
+fn that_refuses_its_host() {
+    check("refuses_attach", Code::AttachFailed, &["attach"]);
+}
+
+#[test]
+fn that_panics() {
+    check("panics_on_load", Code::LoadPanicked, &["table"]);
+    check("panics_in_self_test", Code::LoadPanicked, &["self_test"]);
+}
+
+#[test]
+fn that_aborts() {
+    check("aborts_on_load", Code::LoadAborted, &["open"]);
+}
+
+#[test]
+fn that_crashes() {
+    check("crashes_on_load", Code::LoadCrashed, &["open", "segmentation fault"]);
+    check("crashes_in_self_test", Code::LoadAborted, &["self_test", "overflow"]);
+}
+
+#[test]
+fn that_exits() {
+    check("exits_on_load", Code::LoadExited, &["open", "exit status 0"]);
+}
+
+#[test]
+fn that_fails_its_test() {
+    check("fails_self_test", Code::SelfTestFailed, &["two and two are five"]);
+}
+
+#[test]
+fn that_never_returns() {
+    let mut verifier = fixtures::verifier();
+    verifier.time_limit = Duration::from_secs(3);
+    for (fixture, step) in [("hangs_on_load", "open"), ("hangs_in_self_test", "self_test")] {
+        let image = Image::read(&fixtures::path(fixture)).unwrap();
+        let refusal = verifier.verify(&image).unwrap_err();
+        assert_eq!(refusal.code, Code::LoadTimeout, "{refusal}");
+        assert!(refusal.message.contains(step), "{refusal}");
+    }
+    assert_eq!(children(), 0, "a verifying process was left behind");
+}
+
+/// Children of this thread, dead or alive.
+fn children() -> usize {
+    let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
+    children.split_ascii_whitespace().count()
+}
+
+#[test]
+fn that_would_stay_mapped_is_said_to() {
+    let (_, verdict) = fixtures::verify(&fixtures::path("pinned")).unwrap();
+    assert!(!verdict.unloads);
+}
