@@ -1,0 +1,1 @@
+"""This server beside redis-server, measured in turn on one machine."""

@@ -1,0 +1,112 @@
+"""Throughput, latency and CPU time, command by command, the servers taking turns."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.generator import Measurement, measure, median
+from bench.options import Options
+from harness import resp
+from harness.load_process import LoadProcess
+from harness.server import Server
+
+VALUE_BYTES = 64
+SUBSCRIBERS = 10
+
+# Requests of a run of a few seconds, by pipeline.
+_REQUESTS = {1: 200_000, 16: 1_500_000, 100: 3_000_000}
+_BATCH = 2000
+
+
+@dataclass(frozen=True)
+class Row:
+    """What redis-benchmark is asked for. `weight` divides the usual number of requests."""
+
+    name: str
+    arguments: tuple[str, ...]
+    pipeline: int
+    weight: float = 1.0
+
+    def requests(self, scale: float) -> int:
+        return max(1000, round(_REQUESTS[self.pipeline] * scale / self.weight))
+
+
+def rows() -> list[Row]:
+    simple = ("SET", "GET")
+    found = [_test(name, depth) for depth in (1, 16, 100) for name in simple]
+    found += [_test(name, depth) for depth in (1, 16) for name in ("INCR", "LPUSH", "LPOP")]
+    found += [_test("MSET", depth, weight=5.0) for depth in (1, 16)]
+    found += [_publish(depth) for depth in (1, 16)]
+    return found
+
+
+def _test(name: str, depth: int, weight: float = 1.0) -> Row:
+    label = "MSET of 10" if name == "MSET" else name
+    arguments = ("-t", name.lower(), "-d", str(VALUE_BYTES), "-P", str(depth))
+    return Row(f"{label} P{depth}", arguments, depth, weight)
+
+
+def _publish(depth: int) -> Row:
+    payload = "x" * VALUE_BYTES
+    return Row(f"PUBLISH to {SUBSCRIBERS} P{depth}",
+               ("-P", str(depth), "publish", "bench:channel", payload), depth, 5.0)
+
+
+def preload(server: Server, keys: int) -> None:
+    """Sets every key that redis-benchmark may ask for."""
+    with resp.Connection(server.port) as connection:
+        for first in range(0, keys, _BATCH):
+            batch = range(first, min(first + _BATCH, keys))
+            connection.pipeline(("SET", b"key:%012d" % i, b"x" * VALUE_BYTES) for i in batch)
+
+
+@contextlib.contextmanager
+def subscribers(server: Server) -> Iterator[None]:
+    """Ten subscribers that read whatever comes, in a process of their own."""
+    orders = json.dumps({"port": server.port, "subscribers": SUBSCRIBERS})
+    command = [sys.executable, "-m", "bench.subscribers", orders]
+    with LoadProcess("subscribers", command) as process:
+        process.wait_until_ready(time.monotonic() + 30.0)
+        yield
+
+
+def run(opts: Options, servers: list[Server], say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Every row on every server, `repeats` times, the first server taking turns."""
+    for server in servers:
+        preload(server, opts.keys)
+    wanted = [row for row in rows() if opts.rows.lower() in row.name.lower()]
+    runs: dict[tuple[str, str], list[Measurement]] = {}
+    for repeat in range(opts.repeats):
+        for index, row in enumerate(wanted):
+            say(f"run {repeat + 1} of {opts.repeats}: {row.name}")
+            turn = servers if (repeat + index) % 2 == 0 else servers[::-1]
+            for server in turn:
+                runs.setdefault((row.name, server.name), []).append(_run(opts, server, row))
+    return [_result(row, servers, runs) for row in wanted]
+
+
+def _run(opts: Options, server: Server, row: Row) -> Measurement:
+    listeners = subscribers(server) if "PUBLISH" in row.name else contextlib.nullcontext()
+    with listeners:
+        return measure(server, row.arguments, row.requests(opts.scale), opts.clients, opts.keys)
+
+
+def _result(row: Row, servers: list[Server],
+            runs: dict[tuple[str, str], list[Measurement]]) -> dict[str, Any]:
+    ours, peer = (median(runs[row.name, server.name]) for server in servers)
+    return {
+        "row": row.name,
+        "server": ours.as_dict(),
+        "peer": peer.as_dict(),
+        "throughput_ratio": ours.requests_per_s / peer.requests_per_s,
+        "p999_ratio": ours.p999_us / peer.p999_us if peer.p999_us else 0.0,
+        "cpu_ratio": ours.cpu_us / peer.cpu_us if peer.cpu_us else 0.0,
+        "runs": {
+            "server": [run.as_dict() for run in runs[row.name, servers[0].name]],
+            "peer": [run.as_dict() for run in runs[row.name, servers[1].name]],
+        },
+    }

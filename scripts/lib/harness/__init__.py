@@ -1,0 +1,1 @@
+"""What the soak, the bench, the quickstart and the client tests share."""

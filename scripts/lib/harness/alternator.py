@@ -1,0 +1,74 @@
+"""The thread that upgrades, back and forth."""
+
+import threading
+from pathlib import Path
+
+from harness.histogram import Histogram
+from harness.upgrade import Upgrade, UpgradeFailed, Upgrader
+from harness.schedule import Schedule, now
+
+_FAILURES_MAX = 20
+
+
+class Alternator(threading.Thread):
+    """Upgrades to the second library, the first, the second…, in windows with swaps.
+
+    Stops by itself after `limit` upgrades (0: no limit), or when too many have failed.
+    """
+
+    def __init__(self, upgrader: Upgrader, libraries: tuple[Path, Path], schedule: Schedule,
+                 interval_s: float, limit: int) -> None:
+        super().__init__(daemon=True, name="upgrades")
+        self.upgrader = upgrader
+        self.libraries = libraries
+        self.schedule = schedule
+        self.interval_s = interval_s
+        self.limit = limit
+        self.stopping = threading.Event()
+        self.done = 0
+        self.failures: list[str] = []
+        self.labels: list[str | None] = [None, None]
+        self.last: Upgrade | None = None
+        self.commit_us = Histogram()
+        self.total_us = Histogram()
+
+    def run(self) -> None:
+        due = now()
+        while not self.finished():
+            wait_s = max(due - now(), self.schedule.wait_for_swaps_s(now()))
+            if wait_s > 0:
+                self.stopping.wait(wait_s)
+                continue
+            due = now() + self.interval_s
+            self.one()
+
+    def finished(self) -> bool:
+        reached = self.limit and self.done >= self.limit
+        return self.stopping.is_set() or bool(reached) or len(self.failures) >= _FAILURES_MAX
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.join()
+
+    def one(self) -> None:
+        side = (self.done + 1) % 2
+        try:
+            upgrade = self.upgrader.upgrade(self.libraries[side])
+        except (UpgradeFailed, OSError, KeyError, ValueError) as error:
+            self.failures.append(f"upgrade {self.done + 1}: {error}")
+            return
+        self.done += 1
+        self.commit_us.add(round(upgrade.commit_us))
+        self.total_us.add(round(upgrade.total_us))
+        self._check(upgrade, side)
+        self.last = upgrade
+
+    def _check(self, upgrade: Upgrade, side: int) -> None:
+        """The report must continue the one before it, and name the library that was given."""
+        if self.last and upgrade.source != self.last.target:
+            self.failures.append(f"came from {upgrade.source}, but {self.last.target} was current")
+        if self.last and upgrade.generation <= self.last.generation:
+            self.failures.append(f"generation {upgrade.generation} after {self.last.generation}")
+        if self.labels[side] not in (None, upgrade.target):
+            self.failures.append(f"{self.libraries[side]} became {upgrade.target}")
+        self.labels[side] = upgrade.target

@@ -1,0 +1,147 @@
+"""Upgrading a running server: by its CLI, by its admin socket, or through the wire."""
+
+import http.client
+import json
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import resp
+
+UPGRADE_S_MAX = 60.0
+
+
+class UpgradeFailed(Exception):
+    """An upgrade was refused or went wrong; the text is the server's own."""
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What an upgrade reported, and how long it took as seen from outside."""
+
+    generation: int
+    source: str
+    target: str
+    commit_us: float
+    total_us: float
+    clients: int
+    keys: int
+    stages: list[tuple[str, float]] = field(default_factory=list)
+
+
+class Upgrader:
+    """Brings another library in. `upgrade` raises `UpgradeFailed`."""
+
+    def upgrade(self, library: Path) -> Upgrade:
+        started = time.monotonic()
+        report = self.request(library)
+        return _upgrade(report, (time.monotonic() - started) * 1e6)
+
+    def request(self, library: Path) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class CliUpgrader(Upgrader):
+    """`shell upgrade PATH --json`, a process for each."""
+
+    def __init__(self, binary: Path, admin: Path | None, port: int) -> None:
+        self.binary = binary
+        self.where = ["--admin", str(admin)] if admin else ["--port", str(port)]
+
+    def request(self, library: Path) -> dict[str, Any]:
+        command = [str(self.binary), "upgrade", str(library), *self.where, "--json"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=UPGRADE_S_MAX, check=False
+        )
+        report = _parsed(done.stdout or done.stderr)
+        if done.returncode != 0 and "error" not in report:
+            raise UpgradeFailed(f"exit status {done.returncode}: {done.stderr.strip()}")
+        return report
+
+
+class AdminUpgrader(Upgrader):
+    """A request on the admin socket, over one connection kept open."""
+
+    def __init__(self, admin: Path) -> None:
+        self.admin = admin
+        self.connection = _UnixConnection(admin)
+
+    def request(self, library: Path) -> dict[str, Any]:
+        body = json.dumps({"path": str(library)})
+        headers = {"Content-Type": "application/json"}
+        try:
+            self.connection.request("POST", "/v1/upgrade", body, headers)
+            answer = self.connection.getresponse()
+            return _parsed(answer.read().decode())
+        except (OSError, http.client.HTTPException) as error:
+            self.connection.close()
+            raise UpgradeFailed(f"{self.admin}: {error!r}") from error
+
+
+class WireUpgrader(Upgrader):
+    """`SHELL UPGRADE path` on an ordinary client connection."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = resp.Connection(port)
+
+    def request(self, library: Path) -> dict[str, Any]:
+        try:
+            reply = self.connection.call("SHELL", "UPGRADE", str(library))
+        except resp.ReplyError as error:
+            raise UpgradeFailed(str(error)) from error
+        return _parsed(reply.decode() if isinstance(reply, bytes) else json.dumps(reply))
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=UPGRADE_S_MAX)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self.path))
+
+
+def make(via: str, binary: Path, admin: Path | None, port: int) -> Upgrader:
+    """The upgrader for `via`: `cli`, `admin` or `wire`."""
+    if via == "wire":
+        return WireUpgrader(port)
+    if via == "admin":
+        if admin is None:
+            raise SystemExit("--via admin needs the admin socket's path: give --admin")
+        return AdminUpgrader(admin)
+    return CliUpgrader(binary, admin, port)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        report = json.loads(text)
+    except ValueError as error:
+        raise UpgradeFailed(f"not a report: {text.strip()[:300]!r}") from error
+    if not isinstance(report, dict):
+        raise UpgradeFailed(f"not a report: {text.strip()[:300]!r}")
+    return report
+
+
+def _upgrade(report: dict[str, Any], total_us: float) -> Upgrade:
+    if "error" in report:
+        error = report["error"]
+        raise UpgradeFailed(f"{error.get('code')}: {error.get('message')} {error.get('hint', '')}")
+    return Upgrade(
+        generation=report["generation"],
+        source=_label(report["from"]),
+        target=_label(report["to"]),
+        commit_us=report["commit_us"],
+        total_us=total_us,
+        clients=report["clients"],
+        keys=report["keys"],
+        stages=[(stage["name"], stage["us"]) for stage in report["stages"]],
+    )
+
+
+def _label(release: dict[str, Any]) -> str:
+    return f"{release['name']} {release['version']}"

@@ -1,0 +1,121 @@
+"""Runs the soak: server, clients, upgrades, and the report."""
+
+import json
+import sys
+import time
+
+from harness import children, procfs, upgrade
+from harness.server import (
+    CustomServer,
+    ForeignServer,
+    Server,
+    ShellServer,
+    allow_many_files,
+)
+from soak import keys, options, report, watch
+from soak.load import Load
+from soak.options import Options
+from soak.progress import Progress
+from soak.report import Findings
+from harness.schedule import Schedule, now
+from harness.alternator import Alternator
+
+_LEAD_S = 1.0
+
+
+def make_server(opts: Options) -> Server:
+    if opts.port:
+        return ForeignServer(opts.port, opts.pid)
+    if opts.server_cmd:
+        return CustomServer(opts.server_cmd)
+    return ShellServer(opts.server_bin, opts.logic_a)
+
+
+def make_alternator(opts: Options, server: Server, schedule: Schedule) -> Alternator | None:
+    if not opts.upgrade:
+        return None
+    admin = server.admin if isinstance(server, ShellServer) else opts.admin
+    upgrader = upgrade.make(opts.via, opts.server_bin, admin, server.port)
+    libraries = (opts.logic_a.resolve(), opts.logic_b.resolve())
+    return Alternator(upgrader, libraries, schedule, opts.interval_ms / 1000, opts.upgrades)
+
+
+def run(opts: Options, server: Server) -> Findings:
+    keys.preload(server.port, opts.keys)
+    start = procfs.sample(server.pid)
+    with Load(opts, server.port) as load:
+        load.connect()
+        loaded = procfs.sample(server.pid)
+        before = keys.connected(server.port)
+        schedule = Schedule(now() + _LEAD_S, opts.window_s)
+        alternator = make_alternator(opts, server, schedule)
+        watcher = watch.Watch(server.pid, lambda: alternator.done if alternator else 0)
+        load.begin(schedule.start)
+        watcher.start()
+        work(opts, server, load, alternator, watcher)
+        reconnected = missing(before, server)
+        if alternator:
+            alternator.stop()
+        outcome = load.finish()
+        seconds = now() - schedule.start
+        watcher.stop()
+    found = Findings(opts, outcome, seconds, alternator, start, loaded, watcher.settled(),
+                     watcher.end(), None, reconnected)
+    conclude(found, server)
+    return found
+
+
+def work(opts: Options, server: Server, load: Load, alternator: Alternator | None,
+         watcher: watch.Watch) -> None:
+    """Until the time is over, the upgrades are done, or the server is gone."""
+    progress = Progress(load, alternator, watcher)
+    deadline = now() + opts.seconds
+    if alternator:
+        alternator.start()
+    while server.alive():
+        time.sleep(0.2)
+        progress.show()
+        if alternator and alternator.finished():
+            break
+        if not opts.upgrades and now() > deadline:
+            break
+    progress.end()
+
+
+def missing(before: dict[str, str], server: Server) -> list[str]:
+    """Names of connections that are no longer those from before the first upgrade."""
+    if not server.alive():
+        return sorted(before)
+    today = keys.connected(server.port)
+    return sorted(name for name, id_ in before.items() if today.get(name) != id_)
+
+
+def conclude(found: Findings, server: Server) -> None:
+    """What can be checked only when all clients are gone."""
+    if not server.alive():
+        found.server_died = server.log_tail() or "(nothing)"
+        return
+    found.keys_changed = keys.changed(server.port, found.options.keys)
+    found.wrong_sums = keys.wrong_sums(server.port, found.outcome.sums)
+    found.after = watch.calm_sample(server.pid, found.start)
+
+
+def main() -> int:
+    children.end_on_sigterm()
+    allow_many_files()
+    opts = options.parse(sys.argv[1:])
+    with make_server(opts) as server:
+        print(f"{server.name} at port {server.port}, process {server.pid}")
+        found = run(opts, server)
+    short = report.shortcomings(found)
+    report.show(found, short)
+    if opts.report:
+        opts.report.write_text(json.dumps(report.as_json(found, short), indent=2) + "\n")
+    return 1 if short else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -1,0 +1,38 @@
+"""The kinds of checked work, and how a number of connections is shared out among them."""
+
+import itertools
+
+from soak.actors.base import Actor
+from soak.actors.keyspace import Expiry, Immortal, Scan
+from soak.actors.optimistic import Accounts, Optimistic, Watches
+from soak.actors.pubsub import PubSubGroup
+from soak.actors.queues import Handoff, Queue, Timeouts
+from soak.actors.values import (
+    Counters,
+    LargeValues,
+    ListValues,
+    Pipelines,
+    StringValues,
+    Transactions,
+)
+
+_MIX: tuple[type[Actor], ...] = (
+    Counters, StringValues, ListValues, Pipelines, Transactions, Queue, Handoff, Timeouts,
+    Watches, Optimistic, Accounts, PubSubGroup, Expiry, Immortal, Scan, LargeValues,
+    Counters, StringValues, Expiry, ListValues, StringValues,
+)
+
+KINDS = {kind.__name__: kind for kind in _MIX}
+
+
+def share_out(connections: int) -> list[str]:
+    """Names of kinds that together use exactly so many connections."""
+    chosen: list[str] = []
+    left = connections
+    for kind in itertools.cycle(_MIX):
+        if left == 0:
+            return chosen
+        if kind.CONNECTIONS <= left:
+            chosen.append(kind.__name__)
+            left -= kind.CONNECTIONS
+    return chosen

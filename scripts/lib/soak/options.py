@@ -1,0 +1,109 @@
+"""The command line."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import paths
+
+_EPILOG = """\
+exit status:
+  0  nothing fell short
+  1  a wrong reply, a lost or doubled message, a disconnect, a failed upgrade, or a leak
+  2  the soak itself could not run
+
+examples:
+  scripts/soak --quick
+  scripts/soak --upgrades 10000 --interval-ms 100 --clients 200 --report soak.json
+  scripts/soak --no-upgrade --server-cmd 'redis-server --port {port} --save ""' --seconds 30
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """See `parse` for what each means."""
+
+    clients: int
+    seconds: float
+    upgrades: int
+    interval_ms: float
+    window_s: float
+    think_ms: float
+    processes: int
+    keys: int
+    probe_rate: float
+    seed: int
+    node: bool
+    upgrade: bool
+    via: str
+    server_bin: Path
+    server_cmd: str
+    port: int
+    pid: int
+    admin: Path | None
+    logic_a: Path
+    logic_b: Path
+    report: Path | None
+
+
+def parse(arguments: list[str]) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="scripts/soak", description="Checked work by real clients while logic is swapped.",
+        epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_work(parser)
+    _add_upgrades(parser)
+    _add_server(parser)
+    given = vars(parser.parse_args(arguments))
+    if given.pop("quick"):
+        _make_quick(given)
+    if not given["upgrade"]:
+        given["upgrades"] = 0
+    if given["port"] and not given["pid"]:
+        parser.error("--port needs --pid, the process whose memory and descriptors are watched")
+    return Options(**given)
+
+
+def _make_quick(given: dict) -> None:
+    given.update(seconds=20.0, upgrades=0, clients=min(given["clients"], 80), keys=20_000)
+    given.update(window_s=2.5 if given["window_s"] else 0.0, processes=min(given["processes"], 2))
+
+
+def _add_work(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--clients", type=int, default=200, help="connections that do checked work (200)")
+    add("--seconds", type=float, default=60.0, help="how long, unless --upgrades says (60)")
+    add("--think-ms", type=float, default=20.0,
+        help="mean pause of a client between steps; 0: as fast as it can (20)")
+    add("--processes", type=int, default=3, help="Python processes that hold the clients (3)")
+    add("--keys", type=int, default=100_000, help="keys that nobody touches, checked at the end")
+    add("--probe-rate", type=float, default=500.0,
+        help="requests a second of the latency probe; 0: none (500)")
+    add("--seed", type=int, default=1, help="of all random choices (1)")
+    add("--no-node", dest="node", action="store_false", help="no ioredis clients")
+    add("--quick", action="store_true", help="20 s with at most 80 clients")
+    add("--report", type=Path, help="write a JSON report here")
+
+
+def _add_upgrades(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--upgrades", type=int, default=0, help="stop after so many upgrades")
+    add("--interval-ms", type=float, default=100.0, help="from one upgrade to the next (100)")
+    add("--window-s", type=float, default=5.0,
+        help="length of the windows with and without upgrades that alternate, so that latencies "
+             "can be compared; 0: upgrades all the time (5)")
+    add("--via", choices=("cli", "admin", "wire"), default="cli",
+        help="how upgrades are asked for: `shell upgrade`, the admin socket, or SHELL UPGRADE")
+    add("--no-upgrade", dest="upgrade", action="store_false",
+        help="never upgrade: a baseline, for this or any other server")
+    add("--logic-a", type=Path, default=paths.LOGIC_V1, help="library to start with")
+    add("--logic-b", type=Path, default=paths.LOGIC_V2, help="library to alternate with")
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--server-bin", type=Path, default=paths.SHELL, help="the `shell` binary")
+    add("--server-cmd", default="", help="start this instead; {port} in it is replaced")
+    add("--port", type=int, default=0, help="use the server that already listens there")
+    add("--pid", type=int, default=0, help="its process, with --port")
+    add("--admin", type=Path, help="its admin socket, with --port")

@@ -1,0 +1,196 @@
+"""What the soak found: for people, for programs, and as an exit status."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness import table
+from harness.histogram import Histogram
+from harness.procfs import Sample
+from harness.table import count, mebibytes, micros
+from soak.load import Outcome
+from soak.options import Options
+from harness.schedule import CALM, SWAP
+from harness.tally import COMMANDS, DISCONNECTED, DOUBLED, LOST, MESSAGES, WRONG
+from harness.alternator import Alternator
+
+RSS_GROWTH_MAX = 1.05
+
+
+@dataclass
+class Findings:
+    """All there is to report."""
+
+    options: Options
+    outcome: Outcome
+    seconds: float
+    upgrades: Alternator | None
+    start: Sample
+    loaded: Sample
+    settled: Sample | None
+    end: Sample | None
+    after: Sample | None
+    reconnected: list[str] = field(default_factory=list)
+    keys_changed: int = 0
+    wrong_sums: list[str] = field(default_factory=list)
+    server_died: str = ""
+
+
+def shortcomings(found: Findings) -> list[str]:
+    """Everything that fell short, in words; empty if nothing did."""
+    counts = found.outcome.counts
+    short = [f"{count(counts[what])} {label}" for what, label in (
+        (WRONG, "wrong replies"), (LOST, "lost messages"), (DOUBLED, "doubled messages"),
+        (DISCONNECTED, "disconnects"), ("stuck", "processes of clients that came to no end"),
+    ) if counts[what]]
+    if found.server_died:
+        short.append("the server died")
+    if found.reconnected:
+        short.append(f"connections replaced unseen: {', '.join(found.reconnected[:5])}")
+    if found.keys_changed:
+        short.append(f"{count(found.keys_changed)} untouched keys changed")
+    short += found.wrong_sums
+    return short + _upgrade_shortcomings(found) + _leaks(found)
+
+
+def _upgrade_shortcomings(found: Findings) -> list[str]:
+    upgrades = found.upgrades
+    if upgrades is None:
+        return []
+    short = [f"{len(upgrades.failures)} upgrades failed"] if upgrades.failures else []
+    if upgrades.done < max(1, found.options.upgrades):
+        short.append(f"only {upgrades.done} upgrades were made")
+    return short
+
+
+def _leaks(found: Findings) -> list[str]:
+    if found.upgrades is None or found.after is None:
+        return []
+    short = []
+    for name in ("maps", "fds", "threads"):
+        before, after = getattr(found.start, name), getattr(found.after, name)
+        if after != before:
+            short.append(f"{name}: {after} after the last client, {before} before the first")
+    if found.settled and found.end and found.end.rss > found.settled.rss * RSS_GROWTH_MAX:
+        growth = found.end.rss / found.settled.rss
+        short.append(f"memory grew by {100 * growth - 100:.1f} % since the first upgrades")
+    return short
+
+
+def as_json(found: Findings, short: list[str]) -> dict[str, Any]:
+    counts = found.outcome.counts
+    return {
+        "result": "short" if short else "ok",
+        "shortcomings": short,
+        "seconds": round(found.seconds, 1),
+        "clients": found.options.clients,
+        "seed": found.options.seed,
+        "commands": counts[COMMANDS],
+        "messages": counts[MESSAGES],
+        "wrong_replies": counts[WRONG],
+        "lost": counts[LOST],
+        "doubled": counts[DOUBLED],
+        "disconnects": counts[DISCONNECTED],
+        "reconnected": found.reconnected,
+        "untouched_keys_changed": found.keys_changed,
+        "upgrades": _upgrades_json(found.upgrades),
+        "latency_us": {
+            "clients": {kind: h.summary() for kind, h in found.outcome.clients.items()},
+            "probe": {kind: h.summary() for kind, h in found.outcome.probe.items()},
+        },
+        "server": {
+            name: sample.as_dict() if sample else None
+            for name, sample in _samples(found)
+        },
+        "failures": found.outcome.failures,
+    }
+
+
+def _upgrades_json(upgrades: Alternator | None) -> dict[str, Any] | None:
+    if upgrades is None:
+        return None
+    return {
+        "done": upgrades.done,
+        "failures": upgrades.failures,
+        "commit_us": upgrades.commit_us.summary(),
+        "total_us": upgrades.total_us.summary(),
+    }
+
+
+def _samples(found: Findings) -> list[tuple[str, Sample | None]]:
+    return [
+        ("start", found.start), ("with clients", found.loaded),
+        ("after 100 upgrades", found.settled), ("at the end", found.end),
+        ("clients gone", found.after),
+    ]
+
+
+def show(found: Findings, short: list[str]) -> None:
+    counts = found.outcome.counts
+    print(f"\n{count(counts[COMMANDS])} commands and {count(counts[MESSAGES])} messages checked in "
+          f"{found.seconds:.0f} s, {found.options.clients} clients")
+    _show_upgrades(found.upgrades)
+    print(table.render(("", "found"), [
+        ("wrong replies", count(counts[WRONG])), ("lost messages", count(counts[LOST])),
+        ("doubled messages", count(counts[DOUBLED])),
+        ("disconnects", count(counts[DISCONNECTED] + len(found.reconnected))),
+        ("untouched keys changed", count(found.keys_changed)),
+    ]))
+    _show_latencies(found)
+    _show_server(found)
+    _show_failures(found)
+    print("\nResult: " + ("nothing fell short" if not short else "FELL SHORT"))
+    for line in short:
+        print(f"  {line}")
+
+
+def _show_upgrades(upgrades: Alternator | None) -> None:
+    if upgrades is None:
+        print("no upgrades\n")
+        return
+    commit, total = upgrades.commit_us, upgrades.total_us
+    print(f"{count(upgrades.done)} upgrades, {len(upgrades.failures)} failed; "
+          f"commit p50 {micros(commit.percentile(50))}, max {micros(commit.max)}; "
+          f"from request to report p50 {micros(total.percentile(50))}\n")
+
+
+def _show_latencies(found: Findings) -> None:
+    rows = []
+    for who, latency in (("clients", found.outcome.clients), ("probe", found.outcome.probe)):
+        if latency[SWAP].count():
+            rows += _latency_rows(who, latency)
+    headings = ("latency", "commands", "p50", "p99", "p99.9", "max")
+    print("\n" + table.render(headings, rows))
+
+
+def _latency_rows(who: str, latency: dict[str, Histogram]) -> list[tuple[str, ...]]:
+    rows = []
+    for kind, label in ((SWAP, "with swaps"), (CALM, "without")):
+        h = latency[kind]
+        if h.count():
+            rows.append((f"{who}, {label}", count(h.count()), *(
+                micros(h.percentile(p)) for p in (50, 99, 99.9)), micros(h.max)))
+    if latency[CALM].count():
+        ratios = (latency[SWAP].percentile(p) / max(1.0, latency[CALM].percentile(p))
+                  for p in (50, 99, 99.9))
+        rows.append((f"{who}, ratio", "", *(f"{ratio:.3f}" for ratio in ratios), ""))
+    return rows
+
+
+def _show_server(found: Findings) -> None:
+    rows = [
+        (name, mebibytes(s.rss), mebibytes(s.rss_anon), count(s.maps), count(s.libraries),
+         count(s.threads), count(s.fds))
+        for name, s in _samples(found) if s
+    ]
+    headings = ("server", "RSS", "of it private", "maps", "images", "threads", "descriptors")
+    print("\n" + table.render(headings, rows))
+
+
+def _show_failures(found: Findings) -> None:
+    failures = found.outcome.failures + (found.upgrades.failures if found.upgrades else [])
+    if failures:
+        print("\nFirst failures:")
+    for failure in failures[:20]:
+        print(f"  {failure}")
+    if found.server_died:
+        print(f"\nThe server's log ends with:\n{found.server_died}")
