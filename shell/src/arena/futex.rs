@@ -1,0 +1,18 @@
+//! Sleeping on and waking through a word. The word may lie in memory shared with other processes.
+
+use rustix::thread::futex::{Flags, wait as futex_wait, wake as futex_wake};
+use std::sync::atomic::AtomicU32;
+
+/// Sleeps while the word is `expected`. May return early.
+#[cold]
+pub fn wait(word: &AtomicU32, expected: u32) {
+    // An error says that the word has another value by now or that a signal came: look again.
+    let _ = futex_wait(word, Flags::empty(), expected, None);
+}
+
+/// Wakes one sleeper on the word.
+#[cold]
+pub fn wake(word: &AtomicU32) {
+    // It can only fail for an address that is not mapped.
+    let _ = futex_wake(word, Flags::empty(), 1);
+}

@@ -1,0 +1,292 @@
+//! A lane's heap: the fast path. Blocks a lane frees serve its next requests, whichever lane they
+//! came from, so that neither path needs an atomic operation or looks at a page.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::central::{self, Batch};
+use super::classes::{CLASSES, SMALL_MAX, cache_limit, class_bytes, class_of_last, rounded};
+use super::{large, layout};
+
+/// A lane's free blocks of one class. Zero is valid: it holds none and has room for none.
+#[repr(C)]
+struct LaneClass {
+    /// Address of the first free block, each of which holds the next one's; 0: none.
+    free: Cell<u64>,
+    /// Address of the next untouched block.
+    fresh: Cell<u64>,
+    /// Untouched blocks from there on.
+    fresh_count: Cell<u32>,
+    /// Blocks that may still join the list.
+    room: Cell<u32>,
+    /// Bytes of a block; 0 until the class is first used.
+    bytes: Cell<u32>,
+    reserved: u32,
+}
+
+/// The heap of a lane. Counters may be read by anyone, the rest belongs to the lane.
+#[repr(C, align(64))]
+pub struct LaneHeap {
+    /// Bytes ever allocated here.
+    allocated: AtomicU64,
+    /// Bytes ever freed here.
+    freed: AtomicU64,
+    reserved: [u64; 6],
+    classes: [LaneClass; CLASSES],
+}
+
+impl LaneHeap {
+    /// Bytes ever freed here, then bytes ever allocated. What was freed here may have been
+    /// allocated by another lane.
+    pub fn totals(&self) -> (u64, u64) {
+        let freed = self.freed.load(Ordering::Acquire);
+        (freed, self.allocated.load(Ordering::Acquire))
+    }
+
+    /// See [`abi::host::Host::alloc`].
+    ///
+    /// # Safety
+    /// The caller is this heap's lane, or holds the lock that stands for it.
+    #[inline(always)]
+    pub unsafe fn alloc(&self, size: u64) -> u64 {
+        let last = size.wrapping_sub(1);
+        if last >= SMALL_MAX {
+            return self.alloc_large(size);
+        }
+        let class = self.class(last);
+        let block = class.free.get();
+        if block != 0 {
+            // SAFETY: a free block of this lane holds the next one's address.
+            class.free.set(unsafe { *(block as *const u64) });
+            class.room.set(class.room.get() + 1);
+            self.count(&self.allocated, u64::from(class.bytes.get()));
+            return block;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.alloc_fresh(class_of_last(last)) }
+    }
+
+    /// See [`abi::host::Host::free`].
+    ///
+    /// # Safety
+    /// As for [`LaneHeap::alloc`]; `address` is a live block that was asked for with `size`.
+    #[inline(always)]
+    pub unsafe fn free(&self, address: u64, size: u64) {
+        let last = size.wrapping_sub(1);
+        if last >= SMALL_MAX {
+            // SAFETY: the caller's promise.
+            return unsafe { self.free_large(address, size) };
+        }
+        debug_assert!(is_block(address, class_of_last(last)), "{address:#x} is no block of {size}");
+        let class = self.class(last);
+        if class.room.get() == 0 {
+            // SAFETY: the caller's promise.
+            unsafe { self.make_room(class_of_last(last)) };
+        }
+        // SAFETY: the block is nobody's any more, and at least a word long.
+        unsafe { *(address as *mut u64) = class.free.replace(address) };
+        class.room.set(class.room.get() - 1);
+        self.count(&self.freed, u64::from(class.bytes.get()));
+    }
+
+    /// Resizes a block in place, or says that it has to move.
+    ///
+    /// # Safety
+    /// As for [`LaneHeap::free`], with `old_size` for the size.
+    #[inline]
+    pub unsafe fn resize(&self, address: u64, old_size: u64, new_size: u64) -> bool {
+        let (old, new) = (rounded(old_size), rounded(new_size));
+        if old == new {
+            return true;
+        }
+        // SAFETY: the caller's promise.
+        let resized = old > SMALL_MAX
+            && new > SMALL_MAX
+            && unsafe { large::resize(address, old_size, new_size) };
+        if resized {
+            self.count(&self.allocated, new.saturating_sub(old));
+            self.count(&self.freed, old.saturating_sub(new));
+        }
+        resized
+    }
+
+    /// Hands back half of the free blocks, and all untouched ones. Called regularly it lets the
+    /// memory of an idle lane go, at little cost to a busy one.
+    ///
+    /// # Safety
+    /// As for [`LaneHeap::alloc`].
+    pub unsafe fn trim(&self) {
+        for number in 0..CLASSES {
+            let half = self.cached(number).div_ceil(2);
+            // SAFETY: the caller's promise.
+            unsafe { self.give_back(number, half) };
+        }
+    }
+
+    /// Hands back everything this lane keeps.
+    ///
+    /// # Safety
+    /// As for [`LaneHeap::alloc`].
+    pub unsafe fn flush(&self) {
+        for number in 0..CLASSES {
+            // SAFETY: the caller's promise.
+            unsafe { self.give_back(number, self.cached(number)) };
+        }
+    }
+
+    #[inline(always)]
+    fn class(&self, last_offset: u64) -> &LaneClass {
+        debug_assert!(last_offset < SMALL_MAX);
+        // SAFETY: below SMALL_MAX every class is below CLASSES, as the tests of the classes show.
+        unsafe { self.classes.get_unchecked(class_of_last(last_offset)) }
+    }
+
+    /// Adds to a counter that only this lane writes.
+    #[inline(always)]
+    fn count(&self, counter: &AtomicU64, bytes: u64) {
+        counter.store(counter.load(Ordering::Relaxed) + bytes, Ordering::Release);
+    }
+
+    fn cached(&self, number: usize) -> u32 {
+        let class = &self.classes[number];
+        if class.bytes.get() == 0 { 0 } else { cache_limit(number) - class.room.get() }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_fresh(&self, number: usize) -> u64 {
+        let class = &self.classes[number];
+        if class.fresh_count.get() == 0 {
+            // SAFETY: the caller of `alloc` promised.
+            return unsafe { self.refill(number) };
+        }
+        self.next_fresh(class)
+    }
+
+    fn next_fresh(&self, class: &LaneClass) -> u64 {
+        let block = class.fresh.get();
+        class.fresh.set(block + u64::from(class.bytes.get()));
+        class.fresh_count.set(class.fresh_count.get() - 1);
+        self.count(&self.allocated, u64::from(class.bytes.get()));
+        block
+    }
+
+    /// Gets blocks from the pages and allocates one of them.
+    #[cold]
+    unsafe fn refill(&self, number: usize) -> u64 {
+        let class = &self.classes[number];
+        self.prepare(number);
+        // SAFETY: this heap lies in a mapped arena.
+        match unsafe { central::take(number, cache_limit(number) / 2) } {
+            None => 0,
+            Some(Batch::Fresh { address, count }) => {
+                class.fresh.set(address);
+                class.fresh_count.set(count);
+                self.next_fresh(class)
+            }
+            Some(Batch::List { first, count }) => {
+                // SAFETY: the blocks now belong to this lane. The last one's word leads on to a
+                // block that does not, so the list is ended there.
+                unsafe { end_list(first, count) };
+                class.free.set(first);
+                class.room.set(class.room.get() - count);
+                // SAFETY: the caller's promise, and the list is not empty.
+                unsafe { self.alloc(u64::from(class_bytes(number))) }
+            }
+        }
+    }
+
+    /// Makes room in a full list.
+    #[cold]
+    unsafe fn make_room(&self, number: usize) {
+        if self.classes[number].bytes.get() == 0 {
+            return self.prepare(number);
+        }
+        // SAFETY: the caller of `free` promised.
+        unsafe { self.give_list(number, cache_limit(number).div_ceil(2)) };
+    }
+
+    /// Gives a class used for the first time its block size and its room.
+    fn prepare(&self, number: usize) {
+        let class = &self.classes[number];
+        if class.bytes.get() == 0 {
+            class.bytes.set(class_bytes(number));
+            class.room.set(cache_limit(number));
+        }
+    }
+
+    unsafe fn give_back(&self, number: usize, count: u32) {
+        let class = &self.classes[number];
+        if count > 0 {
+            // SAFETY: the caller says it is the lane, and at most all blocks are given.
+            unsafe { self.give_list(number, count) };
+        }
+        let fresh = class.fresh_count.replace(0);
+        if fresh > 0 {
+            // SAFETY: this is what is left of the lane's claim.
+            unsafe { central::give_fresh(number, class.fresh.get(), fresh) };
+        }
+    }
+
+    /// Hands the first `count` blocks of the list back.
+    unsafe fn give_list(&self, number: usize, count: u32) {
+        let class = &self.classes[number];
+        let first = class.free.get();
+        let mut rest = first;
+        for _ in 0..count {
+            // SAFETY: at least `count` blocks are in the list.
+            rest = unsafe { *(rest as *const u64) };
+        }
+        class.free.set(rest);
+        class.room.set(class.room.get() + count);
+        // SAFETY: the lane has just let go of them.
+        unsafe { central::give(number, first, count) };
+    }
+
+    #[cold]
+    fn alloc_large(&self, size: u64) -> u64 {
+        if size == 0 {
+            // SAFETY: reached only from `alloc`, whose caller promised.
+            return unsafe { self.alloc(1) };
+        }
+        let address = large::alloc(size);
+        if address != 0 {
+            self.count(&self.allocated, rounded(size));
+        }
+        address
+    }
+
+    #[cold]
+    unsafe fn free_large(&self, address: u64, size: u64) {
+        if size == 0 {
+            // SAFETY: the caller's promise; size 0 is served as 1.
+            return unsafe { self.free(address, 1) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { large::free(address, size) };
+        self.count(&self.freed, rounded(size));
+    }
+}
+
+/// Ends a list after `count` (above 0) blocks.
+unsafe fn end_list(first: u64, count: u32) {
+    let mut last = first;
+    for _ in 1..count {
+        // SAFETY: the caller owns `count` linked blocks.
+        last = unsafe { *(last as *const u64) };
+    }
+    // SAFETY: as above.
+    unsafe { *(last as *mut u64) = 0 };
+}
+
+/// Whether a block of this class can begin at the address. For assertions.
+fn is_block(address: u64, class: usize) -> bool {
+    use super::pages::Kind;
+    let number = layout::page_of(address);
+    // SAFETY: a heap exists, so an arena is mapped.
+    let pages = unsafe { large::table() };
+    let page = pages.get(number);
+    let offset = address - layout::page_address(number);
+    page.kind() == Kind::Small
+        && usize::from(page.class.get()) == class
+        && offset.is_multiple_of(u64::from(class_bytes(class)))
+}

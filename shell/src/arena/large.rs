@@ -1,0 +1,83 @@
+//! Large blocks: runs of whole pages, and the lock around the runs.
+
+use super::classes::pages_of;
+use super::pages::{Kind, PageTable};
+use super::runs::{Run, Runs};
+use super::{futex, layout, scavenger};
+use std::sync::atomic::Ordering;
+
+/// The descriptors of all pages of the mapped arena.
+///
+/// # Safety
+/// An arena is mapped.
+#[inline]
+pub unsafe fn table() -> PageTable {
+    // SAFETY: the caller's promise; `pages` is set before the arena is published.
+    unsafe { layout::table(layout::state().pages.load(Ordering::Relaxed) as u32) }
+}
+
+/// Runs `work` on the runs, under their lock.
+pub fn with_runs<R>(work: impl FnOnce(&Runs<'_>) -> R) -> R {
+    // SAFETY: only called by those who were promised a mapped arena.
+    let (state, pages) = unsafe { (layout::state(), table()) };
+    state.runs_lock.lock(futex::wait);
+    let result = work(&Runs::new(&state.runs, pages));
+    state.runs_lock.unlock(futex::wake);
+    result
+}
+
+/// Takes a run. `None` when the arena is full.
+pub fn take_run(pages: u32, kind: Kind) -> Option<u32> {
+    with_runs(|runs| runs.alloc(pages, kind))
+}
+
+/// Gives a run back.
+pub fn give_run(run: Run) {
+    if with_runs(|runs| runs.free(run)) {
+        scavenger::signal();
+    }
+}
+
+/// Allocates a large block; 0 when the arena is full.
+pub fn alloc(size: u64) -> u64 {
+    pages_of(size).and_then(|pages| take_run(pages, Kind::Large)).map_or(0, layout::page_address)
+}
+
+/// Frees a large block.
+///
+/// # Safety
+/// `address` came from [`alloc`] with this size.
+pub unsafe fn free(address: u64, size: u64) {
+    give_run(checked_run(address, size));
+}
+
+/// Makes a large block longer or shorter without moving it. Returns whether that could be done.
+///
+/// # Safety
+/// As for [`free`]; both sizes are large.
+pub unsafe fn resize(address: u64, old_size: u64, new_size: u64) -> bool {
+    let run = checked_run(address, old_size);
+    let Some(pages) = pages_of(new_size) else { return false };
+    match pages.cmp(&run.pages) {
+        std::cmp::Ordering::Equal => true,
+        std::cmp::Ordering::Greater => with_runs(|runs| runs.extend(run, pages)),
+        std::cmp::Ordering::Less => {
+            if with_runs(|runs| runs.shrink(run, pages)) {
+                scavenger::signal();
+            }
+            true
+        }
+    }
+}
+
+fn checked_run(address: u64, size: u64) -> Run {
+    let start = layout::page_of(address);
+    // SAFETY: a block exists, so an arena is mapped.
+    let table = unsafe { table() };
+    let (page, pages) = (table.get(start), pages_of(size).unwrap_or(0));
+    let matches = page.kind() == Kind::Large
+        && page.run_pages.get() == pages
+        && layout::page_address(start) == address;
+    assert!(matches, "no block of {size} bytes lives at {address:#x}");
+    Run { start, pages }
+}

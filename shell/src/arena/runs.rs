@@ -1,0 +1,295 @@
+//! Runs of pages: who has which, which are free, and which free ones to hand back to the system.
+//!
+//! Works on descriptors alone and touches no page, so it is tested without a mapping.
+//!
+//! Free runs are kept by size in bins, those that may still hold memory (dirty) apart from those
+//! that do not (clean): dirty ones are used again first. A free run says so in its first and its
+//! last page, so neighbours join in constant time. Pages from `top` on have never been used.
+
+use std::cell::Cell;
+
+use super::pages::{Kind, PageList, PageTable};
+
+const BINS: usize = 60;
+const EXACT_BINS: u32 = 16;
+/// Runs looked at in a bin whose runs differ in size.
+const SEARCH_MAX: usize = 8;
+/// Dirty free pages below which nothing is handed back.
+const SLACK_PAGES: u32 = 64;
+
+/// Free runs of either sort, by size.
+#[repr(C)]
+struct Bins {
+    occupied: Cell<u64>,
+    lists: [PageList; BINS],
+}
+
+/// The state of the runs. Zero but for what [`RunState::init`] sets.
+#[repr(C)]
+pub struct RunState {
+    first: Cell<u32>,
+    top: Cell<u32>,
+    end: Cell<u32>,
+    live_pages: Cell<u32>,
+    dirty_free_pages: Cell<u32>,
+    reserved: u32,
+    dirty: Bins,
+    clean: Bins,
+}
+
+impl RunState {
+    /// Makes the pages `first..end` available. `first` is above 0.
+    pub fn init(&self, first: u32, end: u32) {
+        assert!(0 < first && first < end, "an arena needs room for at least one page");
+        self.first.set(first);
+        self.top.set(first);
+        self.end.set(end);
+    }
+}
+
+/// A stretch of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first page.
+    pub start: u32,
+    /// How many.
+    pub pages: u32,
+}
+
+/// The allocator of runs: a view over its state. The caller holds its lock.
+pub struct Runs<'a> {
+    state: &'a RunState,
+    pages: PageTable,
+}
+
+impl<'a> Runs<'a> {
+    /// A view; `pages` has a descriptor for every page up to the end given to `init`.
+    pub fn new(state: &'a RunState, pages: PageTable) -> Self {
+        Self { state, pages }
+    }
+
+    /// Takes `pages` (above 0) pages. `None` when the arena has no such run left.
+    pub fn alloc(&self, pages: u32, kind: Kind) -> Option<u32> {
+        if pages > self.state.end.get() {
+            return None;
+        }
+        let start = match self.find(pages) {
+            Some(start) => self.cut(start, pages),
+            None => self.grow(pages)?,
+        };
+        let page = self.pages.get(start);
+        page.set_kind(kind);
+        page.run_pages.set(pages);
+        add(&self.state.live_pages, pages);
+        Some(start)
+    }
+
+    /// Gives back what `alloc` returned. Returns whether enough dirty pages are free now for
+    /// [`Runs::take_dirty`] to be worth calling.
+    pub fn free(&self, run: Run) -> bool {
+        debug_assert_eq!(self.pages.get(run.start).run_pages.get(), run.pages);
+        self.release(run);
+        self.state.dirty_free_pages.get() > self.dirty_max()
+    }
+
+    /// Makes a run longer without moving it. Returns whether there was room behind it.
+    pub fn extend(&self, run: Run, pages: u32) -> bool {
+        let wanted = pages - run.pages;
+        let next = run.start + run.pages;
+        if next != self.state.top.get() && self.pages.get(next).kind() != Kind::Free {
+            return false;
+        }
+        let free = if next == self.state.top.get() { 0 } else { self.run_pages(next) };
+        if free >= wanted {
+            self.cut(next, wanted);
+        } else if next + free == self.state.top.get() && self.room_above(wanted - free) {
+            if free > 0 {
+                self.unlink(next);
+            }
+            self.state.top.set(next + wanted);
+        } else {
+            return false;
+        }
+        self.pages.get(run.start).run_pages.set(pages);
+        add(&self.state.live_pages, wanted);
+        true
+    }
+
+    /// Makes a run shorter, to `pages` (above 0). Returns as [`Runs::free`] does.
+    pub fn shrink(&self, run: Run, pages: u32) -> bool {
+        self.pages.get(run.start).run_pages.set(pages);
+        self.release(Run { start: run.start + pages, pages: run.pages - pages });
+        self.state.dirty_free_pages.get() > self.dirty_max()
+    }
+
+    /// Takes a free run that may hold memory, the largest first, while more than `keep` dirty
+    /// pages are free. The caller hands its memory back to the system, and then the run here by
+    /// [`Runs::give_clean`].
+    pub fn take_dirty(&self, keep: u32) -> Option<Run> {
+        let bins = &self.state.dirty;
+        if self.state.dirty_free_pages.get() <= keep || bins.occupied.get() == 0 {
+            return None;
+        }
+        let bin = 63 - bins.occupied.get().leading_zeros() as usize;
+        let start = bins.lists[bin].first()?;
+        let pages = self.run_pages(start);
+        self.unlink(start);
+        Some(Run { start, pages })
+    }
+
+    /// Gives back a run from [`Runs::take_dirty`], now without memory.
+    pub fn give_clean(&self, run: Run) {
+        self.join(run, 0);
+    }
+
+    /// Dirty free pages that stay when memory is handed back: room to breathe, so that a load that
+    /// frees and allocates by turns does not ask the system each time.
+    pub fn dirty_kept(&self) -> u32 {
+        self.dirty_max() / 2
+    }
+
+    /// Pages in use.
+    pub fn live_pages(&self) -> u32 {
+        self.state.live_pages.get()
+    }
+
+    fn dirty_max(&self) -> u32 {
+        SLACK_PAGES.max(self.state.live_pages.get() / 8)
+    }
+
+    fn run_pages(&self, start: u32) -> u32 {
+        self.pages.get(start).run_pages.get()
+    }
+
+    fn room_above(&self, pages: u32) -> bool {
+        self.state.end.get() - self.state.top.get() >= pages
+    }
+
+    fn find(&self, pages: u32) -> Option<u32> {
+        self.find_in(&self.state.dirty, pages).or_else(|| self.find_in(&self.state.clean, pages))
+    }
+
+    fn find_in(&self, bins: &Bins, pages: u32) -> Option<u32> {
+        let bin = bin_of(pages);
+        let mut candidate = bins.lists[bin].first();
+        for _ in 0..SEARCH_MAX {
+            let Some(start) = candidate else { break };
+            if self.run_pages(start) >= pages {
+                return Some(start);
+            }
+            candidate = Some(self.pages.get(start).next.get()).filter(|&next| next != 0);
+        }
+        let larger = bins.occupied.get() & (u64::MAX << (bin + 1));
+        bins.lists[(larger != 0).then_some(larger.trailing_zeros() as usize)?].first()
+    }
+
+    /// Takes pages that were never used, together with a free run that ends where those begin.
+    fn grow(&self, pages: u32) -> Option<u32> {
+        let top = self.state.top.get();
+        let tail = self.free_before(top).map_or(0, |run| run.pages);
+        if tail >= pages {
+            // The search looked at too few runs of its bin to find this one.
+            return Some(self.cut(top - tail, pages));
+        }
+        if !self.room_above(pages - tail) {
+            return None;
+        }
+        if tail > 0 {
+            self.unlink(top - tail);
+        }
+        self.state.top.set(top - tail + pages);
+        Some(top - tail)
+    }
+
+    /// The free run that ends right before `page`.
+    fn free_before(&self, page: u32) -> Option<Run> {
+        if page == self.state.first.get() || self.pages.get(page - 1).kind() != Kind::Free {
+            return None;
+        }
+        let pages = self.run_pages(page - 1);
+        Some(Run { start: page - pages, pages })
+    }
+
+    /// Takes the first `pages` pages of a free run; the rest stays free.
+    fn cut(&self, start: u32, pages: u32) -> u32 {
+        let whole = self.run_pages(start);
+        let dirty = self.pages.get(start).dirty_pages.get();
+        self.unlink(start);
+        if whole > pages {
+            let rest = Run { start: start + pages, pages: whole - pages };
+            self.link(rest, dirty.min(rest.pages));
+        }
+        start
+    }
+
+    fn release(&self, run: Run) {
+        self.pages.get(run.start).set_kind(Kind::Inner);
+        self.state.live_pages.set(self.state.live_pages.get() - run.pages);
+        self.join(run, run.pages);
+    }
+
+    /// Makes a run free, joined with the free runs on either side.
+    fn join(&self, run: Run, dirty: u32) {
+        let (mut whole, mut dirty) = (run, dirty);
+        if let Some(before) = self.free_before(run.start) {
+            dirty += self.pages.get(before.start).dirty_pages.get();
+            self.unlink(before.start);
+            whole = Run { start: before.start, pages: whole.pages + before.pages };
+        }
+        let next = run.start + run.pages;
+        if next < self.state.top.get() && self.pages.get(next).kind() == Kind::Free {
+            dirty += self.pages.get(next).dirty_pages.get();
+            whole.pages += self.run_pages(next);
+            self.unlink(next);
+        }
+        self.link(whole, dirty);
+    }
+
+    fn link(&self, run: Run, dirty: u32) {
+        for page in [run.start, run.start + run.pages - 1] {
+            self.pages.get(page).set_kind(Kind::Free);
+            self.pages.get(page).run_pages.set(run.pages);
+        }
+        self.pages.get(run.start).dirty_pages.set(dirty);
+        add(&self.state.dirty_free_pages, dirty);
+        let (bins, bin) = (self.bins(dirty), bin_of(run.pages));
+        bins.lists[bin].push_front(self.pages, run.start);
+        bins.occupied.set(bins.occupied.get() | 1 << bin);
+    }
+
+    /// Takes a free run out of its bin; its ends no longer say that they are free.
+    fn unlink(&self, start: u32) {
+        let page = self.pages.get(start);
+        let (pages, dirty) = (page.run_pages.get(), page.dirty_pages.get());
+        let (bins, bin) = (self.bins(dirty), bin_of(pages));
+        bins.lists[bin].remove(self.pages, start);
+        if bins.lists[bin].first().is_none() {
+            bins.occupied.set(bins.occupied.get() & !(1 << bin));
+        }
+        self.state.dirty_free_pages.set(self.state.dirty_free_pages.get() - dirty);
+        page.set_kind(Kind::Inner);
+        self.pages.get(start + pages - 1).set_kind(Kind::Inner);
+    }
+
+    fn bins(&self, dirty: u32) -> &Bins {
+        if dirty > 0 { &self.state.dirty } else { &self.state.clean }
+    }
+}
+
+fn add(cell: &Cell<u32>, by: u32) {
+    cell.set(cell.get() + by);
+}
+
+/// The bin of runs of this length: one a length up to 16 pages, then two a doubling. Every run in
+/// a later bin is longer than every run in an earlier one.
+fn bin_of(pages: u32) -> usize {
+    if pages <= EXACT_BINS {
+        return pages as usize - 1;
+    }
+    let exponent = 31 - pages.leading_zeros();
+    let half = (pages >> (exponent - 1)) & 1;
+    (EXACT_BINS + (exponent - 4) * 2 + half) as usize
+}
+
+#[cfg(test)]
+mod tests;

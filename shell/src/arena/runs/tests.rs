@@ -1,0 +1,186 @@
+use super::*;
+use crate::arena::pages::testing;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const FIRST: u32 = 3;
+const END: u32 = 403;
+
+struct World {
+    state: Box<RunState>,
+    pages: PageTable,
+    /// Live runs by their start.
+    live: BTreeMap<u32, u32>,
+}
+
+impl World {
+    fn new() -> Self {
+        // SAFETY: zero is a valid value of every field.
+        let state: Box<RunState> = Box::new(unsafe { std::mem::zeroed() });
+        state.init(FIRST, END);
+        Self { state, pages: testing::table(END), live: BTreeMap::new() }
+    }
+
+    fn runs(&self) -> Runs<'_> {
+        Runs::new(&self.state, self.pages)
+    }
+
+    fn alloc(&mut self, pages: u32) -> Option<u32> {
+        let start = self.runs().alloc(pages, Kind::Large)?;
+        self.live.insert(start, pages);
+        Some(start)
+    }
+
+    fn free(&mut self, start: u32) -> bool {
+        let pages = self.live.remove(&start).unwrap();
+        self.runs().free(Run { start, pages })
+    }
+
+    fn nth(&self, n: usize) -> Option<u32> {
+        self.live.keys().nth(n % self.live.len().max(1)).copied()
+    }
+
+    fn resize(&mut self, start: u32, pages: u32) {
+        let run = Run { start, pages: self.live[&start] };
+        if pages < run.pages {
+            self.runs().shrink(run, pages);
+        } else if pages == run.pages || !self.runs().extend(run, pages) {
+            return;
+        }
+        self.live.insert(start, pages);
+    }
+
+    /// Free runs, by walking from the first page: everything that is not live must be one, whole
+    /// and joined.
+    fn check(&self) {
+        let (mut page, mut dirty, mut after_free) = (FIRST, 0, false);
+        while page < self.state.top.get() {
+            if let Some(pages) = self.live.get(&page) {
+                assert_eq!(self.pages.get(page).run_pages.get(), *pages);
+                assert_eq!(self.pages.get(page).kind(), Kind::Large);
+                (page, after_free) = (page + pages, false);
+            } else {
+                let pages = self.check_free(page);
+                assert!(!after_free, "two free runs side by side at {page}");
+                dirty += self.pages.get(page).dirty_pages.get();
+                (page, after_free) = (page + pages, true);
+            }
+        }
+        assert_eq!(page, self.state.top.get());
+        assert!(page <= END);
+        assert_eq!(dirty, self.state.dirty_free_pages.get());
+        assert_eq!(self.live.values().sum::<u32>(), self.runs().live_pages());
+    }
+
+    fn check_free(&self, start: u32) -> u32 {
+        let first = self.pages.get(start);
+        let last = self.pages.get(start + first.run_pages.get() - 1);
+        assert_eq!((first.kind(), last.kind()), (Kind::Free, Kind::Free), "at {start}");
+        assert_eq!(first.run_pages, last.run_pages);
+        assert!(first.dirty_pages <= first.run_pages);
+        first.run_pages.get()
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Alloc(u32),
+    Free(usize),
+    Resize(usize, u32),
+    Scavenge(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let pages = prop_oneof![4 => 1..4u32, 2 => 1..40u32, 1 => 30..200u32];
+    prop_oneof![
+        4 => pages.clone().prop_map(Step::Alloc),
+        3 => any::<usize>().prop_map(Step::Free),
+        2 => (any::<usize>(), pages).prop_map(|(n, pages)| Step::Resize(n, pages)),
+        1 => (0..100u32).prop_map(Step::Scavenge),
+    ]
+}
+
+fn apply(world: &mut World, step: Step) {
+    match step {
+        Step::Alloc(pages) => {
+            world.alloc(pages);
+        }
+        Step::Free(n) => {
+            world.nth(n).map(|start| world.free(start));
+        }
+        Step::Resize(n, pages) => {
+            world.nth(n).into_iter().for_each(|start| world.resize(start, pages));
+        }
+        Step::Scavenge(keep) => {
+            while let Some(run) = world.runs().take_dirty(keep) {
+                world.runs().give_clean(run);
+            }
+            assert!(world.state.dirty_free_pages.get() <= keep);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn pages_are_live_or_free_and_never_both(steps in prop::collection::vec(step(), 0..200)) {
+        let mut world = World::new();
+        for step in steps {
+            apply(&mut world, step);
+            world.check();
+        }
+        while let Some(start) = world.nth(0) {
+            world.free(start);
+        }
+        world.check();
+        prop_assert!(world.alloc(END - FIRST).is_some(), "free pages did not join to one run");
+    }
+}
+
+#[test]
+fn a_full_arena_refuses_and_serves_again_after_a_free() {
+    let mut world = World::new();
+    let all = world.alloc(END - FIRST).unwrap();
+    assert_eq!(world.alloc(1), None);
+    world.free(all);
+    assert!(world.alloc(1).is_some());
+    assert_eq!(world.alloc(u32::MAX), None);
+}
+
+#[test]
+fn dirty_pages_are_used_again_before_clean_ones() {
+    let mut world = World::new();
+    let starts: Vec<u32> = (0..4).map(|_| world.alloc(2).unwrap()).collect();
+    world.free(starts[0]);
+    let run = world.runs().take_dirty(0).unwrap();
+    world.runs().give_clean(run);
+    world.free(starts[2]);
+    assert_eq!(world.alloc(2), Some(starts[2]));
+    assert_eq!(world.alloc(2), Some(starts[0]));
+}
+
+#[test]
+fn a_run_grows_into_the_free_run_behind_it_and_beyond_the_top() {
+    let mut world = World::new();
+    let a = world.alloc(2).unwrap();
+    let b = world.alloc(4).unwrap();
+    assert!(!world.runs().extend(Run { start: a, pages: 2 }, 3), "grew into a live run");
+    world.free(b);
+    assert!(world.runs().extend(Run { start: a, pages: 2 }, 3));
+    assert!(world.runs().extend(Run { start: a, pages: 3 }, 20));
+    world.live.insert(a, 20);
+    world.check();
+}
+
+#[test]
+fn much_free_memory_is_worth_handing_back_and_a_little_is_not() {
+    let mut world = World::new();
+    let a = world.alloc(SLACK_PAGES).unwrap();
+    let b = world.alloc(SLACK_PAGES).unwrap();
+    let _live = world.alloc(1).unwrap();
+    assert!(!world.free(a));
+    assert!(world.free(b));
+    let kept = world.runs().dirty_kept();
+    let run = world.runs().take_dirty(kept).unwrap();
+    assert_eq!(run, Run { start: a, pages: 2 * SLACK_PAGES });
+    assert_eq!(world.runs().take_dirty(0), None, "a run was handed out twice");
+}

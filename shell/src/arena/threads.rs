@@ -1,0 +1,135 @@
+//! Which heap the calling thread uses, and the allocator's front door.
+
+use abi::stats::LANES_MAX;
+use std::cell::Cell;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::classes::rounded;
+use super::lane::LaneHeap;
+use super::{futex, is_mapped, layout};
+
+thread_local! {
+    /// The heap of the lane this thread is; null for a thread that is none.
+    static HEAP: Cell<*const LaneHeap> = const { Cell::new(ptr::null()) };
+    /// Gives the lane up when the thread ends.
+    static BINDING: Cell<Option<Binding>> = const { Cell::new(None) };
+}
+
+static BOUND: [AtomicBool; LANES_MAX] = [const { AtomicBool::new(false) }; LANES_MAX];
+
+/// A thread's hold on a lane.
+struct Binding {
+    lane: u32,
+}
+
+impl Drop for Binding {
+    fn drop(&mut self) {
+        let heap = HEAP.replace(ptr::null());
+        // SAFETY: this thread was the lane up to here, so the heap is its own and mapped.
+        unsafe { (*heap).flush() };
+        BOUND[self.lane as usize].store(false, Ordering::Release);
+    }
+}
+
+/// Makes the calling thread a lane (below `LANES_MAX`) until it ends: it gets a heap of its own.
+/// Threads that are no lane share one, behind a lock.
+///
+/// # Panics
+/// If there is no arena, or another thread is that lane, or this thread is one already.
+pub fn bind_thread(lane: u32) {
+    assert!(is_mapped(), "lane {lane} starts before there is an arena");
+    assert!(HEAP.get().is_null(), "the thread is a lane already and cannot become lane {lane}");
+    let was_bound = BOUND[lane as usize].swap(true, Ordering::Acquire);
+    assert!(!was_bound, "another thread is lane {lane}");
+    // SAFETY: an arena is mapped.
+    let (state, heap) = unsafe { (layout::state(), layout::heap(lane)) };
+    state.heaps_used.fetch_max(lane + 1, Ordering::AcqRel);
+    HEAP.set(heap);
+    BINDING.set(Some(Binding { lane }));
+}
+
+/// Lets go of part of the memory the calling lane keeps for its next requests. To be called a few
+/// times a second, and before a long sleep; costs microseconds at most. On a thread that is no lane
+/// it does so for the heap all those share.
+pub fn trim() {
+    // SAFETY: `with_heap` gives the calling thread the right to the heap.
+    with_heap(|heap| unsafe { heap.trim() });
+}
+
+/// See [`abi::host::Host::alloc`]. Size 0 is served as 1.
+#[inline]
+pub fn alloc(size: u64) -> u64 {
+    let heap = HEAP.get();
+    if heap.is_null() {
+        return alloc_shared(size);
+    }
+    // SAFETY: the heap is this thread's own.
+    unsafe { (*heap).alloc(size) }
+}
+
+/// See [`abi::host::Host::free`].
+///
+/// # Safety
+/// `address` came from [`alloc`] or [`realloc`] with this size, and nothing refers to it any more.
+#[inline]
+pub unsafe fn free(address: u64, size: u64) {
+    let heap = HEAP.get();
+    if heap.is_null() {
+        // SAFETY: the caller's promise.
+        return unsafe { free_shared(address, size) };
+    }
+    // SAFETY: the heap is this thread's own; the rest is the caller's promise.
+    unsafe { (*heap).free(address, size) }
+}
+
+/// See [`abi::host::Host::realloc`].
+///
+/// # Safety
+/// As for [`free`], with `old_size` for the size; only what this returns is valid afterwards,
+/// unless it is 0.
+pub unsafe fn realloc(address: u64, old_size: u64, new_size: u64) -> u64 {
+    // SAFETY: the caller's promise.
+    if with_heap(|heap| unsafe { heap.resize(address, old_size, new_size) }) {
+        return address;
+    }
+    let moved = alloc(new_size);
+    if moved != 0 {
+        let kept = old_size.min(new_size) as usize;
+        // SAFETY: both blocks are live, distinct and hold at least `kept` bytes.
+        unsafe {
+            ptr::copy_nonoverlapping(address as *const u8, moved as *mut u8, kept);
+            free(address, old_size);
+        }
+    }
+    moved
+}
+
+#[cold]
+fn alloc_shared(size: u64) -> u64 {
+    // SAFETY: `with_heap` gives the calling thread the right to the heap.
+    with_heap(|heap| unsafe { heap.alloc(size) })
+}
+
+#[cold]
+unsafe fn free_shared(address: u64, size: u64) {
+    debug_assert!(rounded(size) > 0);
+    // SAFETY: as above; the rest is the caller's promise.
+    with_heap(|heap| unsafe { heap.free(address, size) })
+}
+
+/// Runs `work` on the calling lane's heap, or on the shared one under its lock.
+fn with_heap<R>(work: impl FnOnce(&LaneHeap) -> R) -> R {
+    let heap = HEAP.get();
+    if !heap.is_null() {
+        // SAFETY: the heap is this thread's own, and an arena is never unmapped.
+        return work(unsafe { &*heap });
+    }
+    assert!(is_mapped(), "memory was asked for before there is an arena");
+    // SAFETY: an arena is mapped.
+    let (state, heap) = unsafe { (layout::state(), layout::heap(layout::SHARED_HEAP)) };
+    state.shared_lock.lock(futex::wait);
+    let result = work(heap);
+    state.shared_lock.unlock(futex::wake);
+    result
+}
