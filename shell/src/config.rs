@@ -1,1 +1,257 @@
-//! Start-up settings.
+//! Settings as an operator writes them: on the command line and in a configuration file.
+//!
+//! Nothing here knows which settings exist; logic says so when they are applied, in the order
+//! given. The few names that the shell itself understands are taken out by [`crate::cli::serve`].
+
+pub mod rewrite;
+
+use std::path::{Path, PathBuf};
+
+/// Files that may include one another before it is taken for a loop.
+const INCLUDE_DEPTH_MAX: usize = 16;
+
+/// A name, in lower case, and its values, still texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Lower case.
+    pub name: String,
+    /// Possibly none.
+    pub values: Vec<String>,
+    /// Where it was read, for error messages: `file:line`, or the command line.
+    pub origin: String,
+}
+
+/// What is wrong with the settings given.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read configuration file {path}: {source}; check the path given to --config")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A quote is not closed, or text follows a closing quote directly.
+    #[error("{origin}: unbalanced quotes; close every quote and put a space after it")]
+    Quotes {
+        /// Where.
+        origin: String,
+    },
+    /// A value is not UTF-8 text.
+    #[error("{origin}: not UTF-8; settings are text")]
+    NotText {
+        /// Where.
+        origin: String,
+    },
+    /// Files include one another.
+    #[error("{origin}: more than {INCLUDE_DEPTH_MAX} nested includes; is a file including itself?")]
+    IncludeDepth {
+        /// Where.
+        origin: String,
+    },
+    /// A value on the command line without a name.
+    #[error(
+        "unexpected argument '{0}'; settings are given as --name value, a file as --config FILE"
+    )]
+    Stray(String),
+}
+
+/// Splits `--name value… --name=value …` into settings.
+pub fn from_arguments(arguments: &[String]) -> Result<Vec<Setting>, ConfigError> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for argument in arguments {
+        if let Some(name) = argument.strip_prefix("--").filter(|name| !name.is_empty()) {
+            settings.push(named_argument(name));
+        } else if let Some(last) = settings.last_mut() {
+            last.values.push(argument.clone());
+        } else {
+            return Err(ConfigError::Stray(argument.clone()));
+        }
+    }
+    Ok(settings)
+}
+
+fn named_argument(text: &str) -> Setting {
+    let origin = "command line".to_owned();
+    let (name, values) = match text.split_once('=') {
+        Some((name, value)) => (name, vec![value.to_owned()]),
+        None => (text, Vec::new()),
+    };
+    Setting { name: name.to_ascii_lowercase(), values, origin }
+}
+
+/// Reads a configuration file and what it includes.
+pub fn from_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
+    let mut settings = Vec::new();
+    read_into(path, 0, &mut settings)?;
+    Ok(settings)
+}
+
+fn read_into(path: &Path, depth: usize, out: &mut Vec<Setting>) -> Result<(), ConfigError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+    for (index, line) in bytes.split(|&b| b == b'\n').enumerate() {
+        let origin = format!("{}:{}", path.display(), index + 1);
+        let Some(setting) = parse_line(line, origin)? else { continue };
+        if setting.name != "include" {
+            out.push(setting);
+            continue;
+        }
+        if depth == INCLUDE_DEPTH_MAX {
+            return Err(ConfigError::IncludeDepth { origin: setting.origin });
+        }
+        for included in &setting.values {
+            read_into(Path::new(included), depth + 1, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// One line of a configuration file; `None` for an empty line or a comment.
+fn parse_line(line: &[u8], origin: String) -> Result<Option<Setting>, ConfigError> {
+    let line = line.trim_ascii();
+    if line.is_empty() || line[0] == b'#' {
+        return Ok(None);
+    }
+    let Some(words) = split_words(line) else { return Err(ConfigError::Quotes { origin }) };
+    let mut texts = Vec::with_capacity(words.len());
+    for word in words {
+        match String::from_utf8(word) {
+            Ok(text) => texts.push(text),
+            Err(_) => return Err(ConfigError::NotText { origin }),
+        }
+    }
+    let name = texts.remove(0).to_ascii_lowercase();
+    Ok(Some(Setting { name, values: texts, origin }))
+}
+
+/// Splits a line at white space. Double quotes allow `\n \r \t \b \a \xHH` and a backslash before
+/// any other byte; single quotes allow `\'`. `None` when quotes are unbalanced.
+pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_ascii_start();
+    while !rest.is_empty() {
+        let (word, after) = take_word(rest)?;
+        words.push(word);
+        rest = after.trim_ascii_start();
+    }
+    Some(words)
+}
+
+/// The word at the start of `rest`, and what follows it. A quote may open inside a word, and ends
+/// it when it closes.
+fn take_word(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut word = Vec::new();
+    loop {
+        match rest {
+            [] => return Some((word, rest)),
+            [b, ..] if b.is_ascii_whitespace() => return Some((word, rest)),
+            [quote @ (b'"' | b'\''), after @ ..] => {
+                let after = take_quoted(*quote, after, &mut word)?;
+                let ended = after.first().is_none_or(|b| b.is_ascii_whitespace());
+                return ended.then_some((word, after));
+            }
+            [b, after @ ..] => {
+                word.push(*b);
+                rest = after;
+            }
+        }
+    }
+}
+
+/// Appends what is inside the quotes and returns what follows the closing one.
+fn take_quoted<'a>(quote: u8, mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        let (byte, after) = match rest {
+            [] => return None,
+            [b, after @ ..] if *b == quote => return Some(after),
+            [b'\\', b'\'', after @ ..] if quote == b'\'' => (b'\'', after),
+            [b'\\', b'x', high, low, after @ ..] if quote == b'"' => match hex(*high, *low) {
+                Some(byte) => (byte, after),
+                None => (b'x', &rest[2..]),
+            },
+            [b'\\', escaped, after @ ..] if quote == b'"' => (unescape(*escaped), after),
+            [b, after @ ..] => (*b, after),
+        };
+        word.push(byte);
+        rest = after;
+    }
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |b: u8| (b as char).to_digit(16);
+    Some((digit(high)? << 4 | digit(low)?) as u8)
+}
+
+fn unescape(byte: u8) -> u8 {
+    match byte {
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 0x08,
+        b'a' => 0x07,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_words(line: &str, expect: Option<&[&str]>) {
+        let words = split_words(line.as_bytes());
+        let expect = expect.map(|e| e.iter().map(|w| w.as_bytes().to_vec()).collect::<Vec<_>>());
+        assert_eq!(words, expect, "{line}");
+    }
+
+    #[test]
+    fn words_and_quotes() {
+        check_words("a  b\tc", Some(&["a", "b", "c"]));
+        check_words(r#"save """#, Some(&["save", ""]));
+        check_words(r#"a "b c" 'd e'"#, Some(&["a", "b c", "d e"]));
+        check_words(r#"a "\x41\n\"\\" '\'\n'"#, Some(&["a", "A\n\"\\", "'\\n"]));
+        check_words(r#"a pre"fix ed""#, Some(&["a", "prefix ed"]));
+        check_words(r#"a "\xzz""#, Some(&["a", "xzz"]));
+        check_words(r#"a "b"#, None);
+        check_words("a 'b", None);
+        check_words(r#"a "b"c"#, None);
+    }
+
+    #[test]
+    fn arguments_become_settings() {
+        let arguments = ["--save", "900", "1", "--MaxMemory=1gb", "--bind", "-::1", "--appendonly"];
+        let settings = from_arguments(&arguments.map(str::to_owned)).unwrap();
+        let found: Vec<_> =
+            settings.iter().map(|s| (s.name.as_str(), s.values.join(" "))).collect();
+        let expect =
+            [("save", "900 1"), ("maxmemory", "1gb"), ("bind", "-::1"), ("appendonly", "")]
+                .map(|(name, values)| (name, values.to_owned()));
+        assert_eq!(found, expect);
+        assert!(matches!(from_arguments(&["x".to_owned()]), Err(ConfigError::Stray(_))));
+    }
+
+    #[test]
+    fn files_with_comments_and_includes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (main, more) = (dir.path().join("main.conf"), dir.path().join("more.conf"));
+        std::fs::write(&more, "Port 7\n").unwrap();
+        let text = format!("# first\n\n  timeout 5 \r\ninclude {}\nhz 20", more.display());
+        std::fs::write(&main, text).unwrap();
+        let settings = from_file(&main).unwrap();
+        let names: Vec<_> = settings.iter().map(|s| format!("{}={:?}", s.name, s.values)).collect();
+        assert_eq!(names, [r#"timeout=["5"]"#, r#"port=["7"]"#, r#"hz=["20"]"#]);
+        assert!(settings[0].origin.ends_with("main.conf:3"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bad.conf");
+        std::fs::write(&path, "port 1\nlogfile \"x\n").unwrap();
+        let error = from_file(&path).unwrap_err().to_string();
+        assert!(error.contains("bad.conf:2") && error.contains("quotes"), "{error}");
+        std::fs::write(&path, format!("include {}\n", path.display())).unwrap();
+        assert!(matches!(from_file(&path), Err(ConfigError::IncludeDepth { .. })));
+    }
+}

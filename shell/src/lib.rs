@@ -5,6 +5,8 @@ pub mod arena;
 pub mod cli;
 pub mod client;
 pub mod config;
+mod lock;
+pub mod log;
 pub mod logic;
 pub mod metrics;
 pub mod refusal;

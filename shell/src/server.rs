@@ -1,1 +1,260 @@
-//! Wires the threads and joins them.
+//! Starting the server, and stopping it: makes the state, wires the threads, joins them.
+
+pub mod control;
+pub mod hub;
+pub mod roots;
+pub mod settings;
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
+
+use abi::config::id;
+use abi::container::RawBytes;
+use abi::logic::{LogicRef, Scratch};
+use abi::stats::LANES_MAX;
+use abi_stable::std_types::{RSlice, RStr};
+use mio::Poll;
+
+use crate::arena::{self, ArenaError};
+use crate::client::input::NoMemory;
+use crate::client::limits::number;
+use crate::client::listen::ListenError;
+use crate::config::Setting;
+use crate::log;
+use crate::logic::generation::{self, Generation, Online};
+use crate::worker::mailbox::Mailbox;
+use crate::worker::{Worker, background, event};
+use hub::Hub;
+use roots::Roots;
+
+/// Most workers: lanes are also needed for the control thread and the background threads.
+pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 1 - background::THREADS;
+
+/// What a server is started with.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Workers; 0: one per core.
+    pub workers: u32,
+    /// Where `CONFIG REWRITE` writes to.
+    pub config_file: Option<PathBuf>,
+    /// Settings, to be applied in this order.
+    pub settings: Vec<Setting>,
+    /// The memory that holds all state.
+    pub arena: arena::Options,
+}
+
+/// Why the server did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no arena to be had.
+    #[error(transparent)]
+    Arena(#[from] ArenaError),
+    /// The arena is too small for the server itself.
+    #[error("the arena is too small to start a server in; give it more address space")]
+    NoMemory,
+    /// More workers than lanes.
+    #[error("{0} workers are too many; use at most {WORKERS_MAX}")]
+    TooManyWorkers(u32),
+    /// The first logic did not load.
+    #[error("cannot load the logic: {0}")]
+    Logic(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The logic did not set up a new arena.
+    #[error("the logic failed to set up a new arena (status {0}); use another build of it")]
+    Init(u32),
+    /// Logic refused a setting.
+    #[error("{origin}: {name}: {reason}")]
+    Setting {
+        /// Where it was given.
+        origin: String,
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The working directory cannot be used.
+    #[error("{0}; check --dir")]
+    Dir(String),
+    /// There is nowhere to listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system refused a thread, a poll or a signal handler.
+    #[error("cannot run the server's threads: {0}; check the limits of processes and files")]
+    Threads(#[from] io::Error),
+    /// A worker ended although nobody asked for it.
+    #[error("worker {0} failed; its log lines say why")]
+    WorkerFailed(u32),
+}
+
+impl From<NoMemory> for ServeError {
+    fn from(_: NoMemory) -> Self {
+        Self::NoMemory
+    }
+}
+
+/// What [`run`] asks its caller for.
+pub trait Outfit {
+    /// Loads the first logic, with scratches for `lanes` lanes and the number
+    /// [`generation::FIRST`]. The arena's roots exist.
+    fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError>;
+
+    /// What the control thread serves until the server stops. The server listens already.
+    fn services(&mut self, hub: &'static Hub) -> impl Future<Output = ()>;
+}
+
+/// Why the first logic did not load.
+pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves until a signal, or logic, asks for a stop. Once a process.
+pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
+    let workers = worker_count(options.workers)?;
+    let lanes = (workers + 1 + background::THREADS) as usize;
+    let arena = arena::create(&options.arena)?;
+    arena::bind_thread(workers);
+    let roots = Roots::create(arena, lanes)?;
+    let (hub, polls) = make_hub(workers, roots, options.config_file)?;
+    let first = outfit.load(lanes).map_err(ServeError::Logic)?;
+    generation::publish(first);
+    configure(hub, workers, &options.settings)?;
+    hub.create_databases()?;
+    hub.door().listen(&settings::endpoints(hub.config()))?;
+    let threads = Threads::spawn(hub, polls)?;
+    tracing::info!(workers, port = hub.door().port(), "ready to accept connections");
+    let served = control::run(hub, outfit.services(hub));
+    hub.stop();
+    let joined = threads.join(hub);
+    tracing::info!("stopped");
+    served?;
+    joined
+}
+
+fn worker_count(asked: u32) -> Result<u32, ServeError> {
+    match asked {
+        0 => {
+            let cores = thread::available_parallelism().map_or(1, |n| n.get() as u32);
+            Ok(cores.min(WORKERS_MAX))
+        }
+        n if n > WORKERS_MAX => Err(ServeError::TooManyWorkers(n)),
+        n => Ok(n),
+    }
+}
+
+fn make_hub(
+    workers: u32,
+    roots: Roots,
+    config_file: Option<PathBuf>,
+) -> Result<(&'static Hub, Vec<Poll>), ServeError> {
+    let polls = (0..workers).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+    let mailboxes = polls
+        .iter()
+        .map(|poll| Mailbox::new(poll.registry(), event::MAIL))
+        .collect::<io::Result<_>>()?;
+    let registry = polls[0].registry().try_clone()?;
+    Ok((hub::install(Hub::new(mailboxes, roots, registry, config_file)), polls))
+}
+
+/// Lets logic set up the arena and apply all settings, then acts on those that are the shell's.
+fn configure(hub: &Hub, lane: u32, given: &[Setting]) -> Result<(), ServeError> {
+    let mut online = Online::enter(lane);
+    let generation = online.generation();
+    let (logic, scratch) = (generation.logic(), generation.scratch(lane));
+    let status = logic.init()(scratch);
+    if !status.is_ok() {
+        return Err(ServeError::Init(status.0));
+    }
+    for setting in given {
+        configure_one(logic, scratch, setting)?;
+    }
+    log::set_level(number(hub.config(), id::LOGLEVEL));
+    settings::enter_dir(hub.config()).map_err(ServeError::Dir)?;
+    settings::fit_clients(hub.config());
+    Ok(())
+}
+
+fn configure_one(
+    logic: LogicRef,
+    scratch: *mut Scratch,
+    setting: &Setting,
+) -> Result<(), ServeError> {
+    let values: Vec<RStr<'_>> = setting.values.iter().map(|v| RStr::from_str(v)).collect();
+    let mut error = RawBytes::EMPTY;
+    let name = RStr::from_str(&setting.name);
+    let status = logic.configure()(scratch, name, RSlice::from_slice(&values), &mut error);
+    let reason = take_text(error);
+    if status.is_ok() {
+        return Ok(());
+    }
+    let reason = if reason.is_empty() { format!("refused (status {})", status.0) } else { reason };
+    Err(ServeError::Setting { origin: setting.origin.clone(), name: setting.name.clone(), reason })
+}
+
+/// Turns a text from logic into one of our own and frees it.
+fn take_text(bytes: RawBytes) -> String {
+    if bytes.capacity == 0 {
+        return String::new();
+    }
+    // SAFETY: logic filled it in: `len` bytes of an allocation that is now ours.
+    let text = unsafe { std::slice::from_raw_parts(bytes.data.as_ptr(), bytes.len as usize) };
+    let owned = String::from_utf8_lossy(text).into_owned();
+    // SAFETY: ours, as above, and not used after this.
+    unsafe { arena::free(bytes.data.address(), bytes.capacity) };
+    owned
+}
+
+/// The threads beside the control thread.
+struct Threads {
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    background: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    fn spawn(hub: &'static Hub, polls: Vec<Poll>) -> Result<Self, ServeError> {
+        let first_background = hub.workers() + 1;
+        let mut threads = Self { workers: Vec::new(), background: Vec::new() };
+        for (lane, poll) in (0..).zip(polls) {
+            let worker = Worker::new(lane, hub, poll)?;
+            let body = move || {
+                let _failsafe = StopOnExit(hub);
+                worker.run().inspect_err(|error| tracing::error!(lane, %error, "worker failed"))
+            };
+            threads.workers.push(named(format!("worker-{lane}")).spawn(body)?);
+        }
+        for index in 0..background::THREADS {
+            let body = move || hub.jobs().run(first_background + index);
+            threads.background.push(named(format!("background-{index}")).spawn(body)?);
+        }
+        Ok(threads)
+    }
+
+    fn join(self, hub: &Hub) -> Result<(), ServeError> {
+        let mut outcome = Ok(());
+        for (lane, worker) in (0..).zip(self.workers) {
+            if !matches!(worker.join(), Ok(Ok(()))) {
+                outcome = Err(ServeError::WorkerFailed(lane));
+            }
+        }
+        // Only now: clients that were closed may have left work.
+        hub.jobs().close();
+        for thread in self.background {
+            // A background thread that panicked has said so; the server ends anyway.
+            let _ = thread.join();
+        }
+        outcome
+    }
+}
+
+fn named(name: String) -> thread::Builder {
+    thread::Builder::new().name(name)
+}
+
+/// A server must not live on with a worker less.
+struct StopOnExit(&'static Hub);
+
+impl Drop for StopOnExit {
+    fn drop(&mut self) {
+        if !self.0.is_stopping() {
+            self.0.ask_to_stop(true);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod serve;
+
 use std::process::ExitCode;
 
 use crate::logic::verify;

@@ -1,1 +1,101 @@
-//! client
+//! Connections: accepting them, their bytes in and out, their limits, and the table that other
+//! threads find them in.
+//!
+//! Invariant: what a client's next command depends on lies in the arena, in [`Client`]. A
+//! [`Connection`] holds only what would be made anew if the process were.
+
+pub mod input;
+pub mod limits;
+pub mod listen;
+pub mod open;
+pub mod output;
+pub mod table;
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use abi::arena::Ptr;
+use abi::client::Client;
+
+/// Bits of [`Connection::state`].
+pub mod state {
+    /// The socket may hold bytes that were not read.
+    pub const READABLE: u8 = 1 << 0;
+    /// The peer has closed or failed: read on until the socket says so.
+    pub const HANGUP: u8 = 1 << 1;
+    /// The socket was full; an event will tell when it takes more.
+    pub const WRITE_WAIT: u8 = 1 << 2;
+    /// In the worker's queue of clients with more to do.
+    pub const QUEUED: u8 = 1 << 3;
+    /// In the worker's list of postponed clients.
+    pub const POSTPONED: u8 = 1 << 4;
+}
+
+/// A worker's side of a connection.
+pub struct Connection {
+    client: Ptr<Client>,
+    /// The socket. Closing it also takes it out of the poll.
+    pub fd: OwnedFd,
+    /// Bits of [`state`].
+    pub state: u8,
+    /// Where the client is in the table of clients.
+    pub table_slot: u32,
+    /// When the worker's timer for it goes off, Unix ms; 0: no timer.
+    pub armed_ms: u64,
+    /// First and last of its messages in the mail being delivered.
+    pub mail: Option<(u32, u32)>,
+}
+
+impl Connection {
+    /// A connection that takes over `client`.
+    ///
+    /// # Safety
+    /// `client` is initialised, stays so until [`Connection::release`], and nobody else makes a
+    /// `&mut` of it.
+    pub unsafe fn new(client: Ptr<Client>, fd: OwnedFd, table_slot: u32) -> Self {
+        Self { client, fd, state: 0, table_slot, armed_ms: 0, mail: None }
+    }
+
+    /// The client's state in the arena.
+    #[inline]
+    pub fn client(&mut self) -> &mut Client {
+        // SAFETY: promised to `new`; the borrow of `self` keeps it the only one.
+        unsafe { &mut *self.client.as_ptr() }
+    }
+
+    /// Socket and client, to be used at the same time.
+    #[inline]
+    pub fn parts(&mut self) -> (&OwnedFd, &mut Client) {
+        // SAFETY: as in `client`.
+        (&self.fd, unsafe { &mut *self.client.as_ptr() })
+    }
+
+    /// Whether any of the bits is set.
+    #[inline]
+    pub fn is(&self, bits: u8) -> bool {
+        self.state & bits != 0
+    }
+
+    /// Sets the bits.
+    #[inline]
+    pub fn set(&mut self, bits: u8) {
+        self.state |= bits;
+    }
+
+    /// Clears the bits.
+    #[inline]
+    pub fn clear(&mut self, bits: u8) {
+        self.state &= !bits;
+    }
+
+    /// Gives the client's memory up to the caller; the socket closes.
+    pub fn release(self) -> Ptr<Client> {
+        self.client
+    }
+}
+
+/// Adds to a counter that only this thread writes.
+#[inline]
+pub fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+}

@@ -1,0 +1,213 @@
+//! `shell serve`: what the operator wrote, turned into what the server is started with.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use crate::config::{self, ConfigError, Setting};
+use crate::log::Format;
+use crate::server;
+
+/// The library that is loaded when none is named; beside the executable.
+const LOGIC_DEFAULT: &str = "liblogic_v1.so";
+
+/// Shown below the usage.
+pub const HELP: &str = "\
+Options:
+  --port PORT           TCP port; 0 for none
+  --bind ADDRESS...     Addresses to listen on
+  --unixsocket PATH     Unix socket to listen on
+  --dir DIR             Working directory
+  --workers N           Threads that serve clients [default: one per core]
+  --logic PATH          Logic to start with [default: liblogic_v1.so beside the executable]
+  --admin PATH          Socket of the admin API [default: one per port]
+  --config FILE         Configuration file in redis.conf syntax; the command line overrides it
+  --arena FILE          Keep all state in this file instead of anonymous memory
+  --log-format FORMAT   text or json
+  --NAME VALUE...       Any other setting, as in the configuration file
+
+Exit codes:
+  0  stopped as asked
+  1  failed while running, or the system refused memory, threads or files
+  2  a setting, an argument or the configuration file is wrong
+  3  the logic could not be loaded
+  4  cannot listen where the settings say";
+
+/// Arguments of the verb: names and values, read as the configuration file is.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// Settings, each as --NAME VALUE...
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--NAME VALUE")]
+    pub words: Vec<String>,
+}
+
+/// What the shell itself takes from the settings, and all the rest.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The logic to start with.
+    pub logic: PathBuf,
+    /// Socket of the admin API, if one was named.
+    pub admin: Option<PathBuf>,
+    /// How the log looks.
+    pub log_format: Format,
+    /// File of the log; stderr without one.
+    pub log_file: Option<PathBuf>,
+    /// For [`server::run`].
+    pub options: server::Options,
+}
+
+/// Why the arguments are no good.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// They cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A setting of the shell's own has a wrong value.
+    #[error("{origin}: --{name} {reason}")]
+    Value {
+        /// Where it was given.
+        origin: String,
+        /// Which.
+        name: &'static str,
+        /// What is expected.
+        reason: &'static str,
+    },
+    /// A path cannot be made absolute, or the executable not found.
+    #[error("cannot tell where files are: {0}; start from a directory that exists")]
+    Directory(#[from] io::Error),
+}
+
+const SHELL_SETTINGS: [&str; 6] = ["workers", "logic", "admin", "config", "arena", "log-format"];
+
+/// Whether a setting is the shell's own: not for logic, not touched by `CONFIG REWRITE`.
+pub fn is_shell_setting(name: &str) -> bool {
+    SHELL_SETTINGS.contains(&name)
+}
+
+/// Whether the arguments ask for help.
+pub fn asks_for_help(words: &[String]) -> bool {
+    words.iter().any(|word| word == "--help" || word == "-h")
+}
+
+/// Reads the arguments and the configuration file they name.
+pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
+    let given = config::from_arguments(words)?;
+    let mut plan = Plan { logic: default_logic()?, ..Plan::default() };
+    let mut settings = Vec::new();
+    if let Some(file) = given.iter().rfind(|setting| setting.name == "config") {
+        let path = path_of(file, "config")?;
+        settings = config::from_file(&path)?;
+        plan.options.config_file = Some(path);
+    }
+    settings.extend(given);
+    for setting in settings {
+        if is_shell_setting(&setting.name) {
+            plan.take(&setting)?;
+        } else {
+            plan.options.settings.push(setting);
+        }
+    }
+    plan.log_file = log_file(&plan.options.settings);
+    Ok(plan)
+}
+
+fn default_logic() -> io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(LOGIC_DEFAULT))
+}
+
+fn log_file(settings: &[Setting]) -> Option<PathBuf> {
+    let last = settings.iter().rfind(|setting| setting.name == "logfile")?;
+    last.values.first().filter(|path| !path.is_empty()).map(|path| Path::new(path).to_owned())
+}
+
+impl Plan {
+    fn take(&mut self, setting: &Setting) -> Result<(), PlanError> {
+        match setting.name.as_str() {
+            "workers" => self.options.workers = workers_of(setting)?,
+            "logic" => self.logic = path_of(setting, "logic")?,
+            "admin" => self.admin = Some(path_of(setting, "admin")?),
+            "arena" => self.options.arena.file = Some(path_of(setting, "arena")?),
+            "log-format" => self.log_format = format_of(setting)?,
+            // The file has been read, or this is in one: then it names itself at best.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn single<'a>(
+    setting: &'a Setting,
+    name: &'static str,
+    reason: &'static str,
+) -> Result<&'a str, PlanError> {
+    match setting.values.as_slice() {
+        [value] if !value.is_empty() => Ok(value),
+        _ => Err(wrong(setting, name, reason)),
+    }
+}
+
+fn wrong(setting: &Setting, name: &'static str, reason: &'static str) -> PlanError {
+    PlanError::Value { origin: setting.origin.clone(), name, reason }
+}
+
+fn path_of(setting: &Setting, name: &'static str) -> Result<PathBuf, PlanError> {
+    // Absolute, as the server may change its working directory.
+    Ok(std::path::absolute(single(setting, name, "takes one path")?)?)
+}
+
+fn workers_of(setting: &Setting) -> Result<u32, PlanError> {
+    const REASON: &str = "takes a number above 0";
+    let workers = single(setting, "workers", REASON)?.parse().unwrap_or(0);
+    if workers == 0 { Err(wrong(setting, "workers", REASON)) } else { Ok(workers) }
+}
+
+fn format_of(setting: &Setting) -> Result<Format, PlanError> {
+    const REASON: &str = "takes text or json";
+    let value = single(setting, "log-format", REASON)?;
+    Format::from_str(value, true).map_err(|_| wrong(setting, "log-format", REASON))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_command_line_overrides_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.conf");
+        std::fs::write(&file, "workers 3\nport 1\nlogfile a.log\nlogic /a.so\n").unwrap();
+        let line = format!("--port 2 --config {} --workers 5 --save 1 2", file.display());
+        let plan = plan(&words(&line)).unwrap();
+        assert_eq!(plan.options.workers, 5);
+        assert_eq!(plan.logic, Path::new("/a.so"));
+        assert_eq!(plan.log_file.as_deref(), Some(Path::new("a.log")));
+        assert_eq!(plan.options.config_file.as_deref(), Some(file.as_path()));
+        let names: Vec<_> = plan.options.settings.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["port", "logfile", "port", "save"]);
+        assert_eq!(plan.options.settings[2].values, ["2"]);
+    }
+
+    #[test]
+    fn defaults() {
+        let plan = plan(&[]).unwrap();
+        assert!(plan.logic.is_absolute() && plan.logic.ends_with(LOGIC_DEFAULT));
+        assert_eq!(plan.options.workers, 0);
+        assert!(plan.options.settings.is_empty() && plan.admin.is_none());
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_what_is_expected() {
+        for line in ["--workers 0", "--workers x", "--workers", "--logic", "--log-format xml"] {
+            let error = plan(&words(line)).unwrap_err().to_string();
+            assert!(error.contains("takes"), "{line}: {error}");
+        }
+        let error = plan(&words("x.conf --port 1")).unwrap_err().to_string();
+        assert!(error.contains("--config FILE"), "{error}");
+    }
+}

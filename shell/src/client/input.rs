@@ -1,0 +1,208 @@
+//! Bytes in: which buffer they are read into, and what becomes of what is left.
+//!
+//! A client between commands owns no input buffer. While it is served it borrows its worker's;
+//! an incomplete command that is left over moves to an allocation of the client's own, of just
+//! that size, and moves back when more arrives. Only a command that does not fit the worker's
+//! buffer is read where it will stay.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+
+use abi::arena::Ptr;
+use abi::client::Client;
+use abi::container::RawBuffer;
+use rustix::io::Errno;
+
+use super::bump;
+use crate::arena::{alloc, free, realloc};
+
+/// Bytes of a worker's input buffer.
+pub const SHARED_BYTES: u64 = 64 * 1024;
+
+/// Left-over input up to this size moves back into the worker's buffer.
+const MOVE_BACK_MAX: u64 = 16 * 1024;
+
+/// Room made for a read into a buffer of the client's own, at least.
+const READ_MIN: u64 = 16 * 1024;
+
+/// There is no arena memory for a buffer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoMemory;
+
+/// How a read ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// It filled its room: there may be more.
+    More,
+    /// It got some bytes and emptied the socket.
+    Drained,
+    /// There was nothing to read.
+    Nothing,
+    /// The peer closed the connection, or it broke.
+    Closed,
+}
+
+/// Reads once. `shared` is the worker's input buffer; `limit_bytes` the most a client may have
+/// unprocessed. Errors: [`NoMemory`], nothing was read.
+pub fn fill(
+    fd: &OwnedFd,
+    client: &mut Client,
+    shared: u64,
+    limit_bytes: u64,
+) -> Result<Fill, NoMemory> {
+    make_room(&mut client.input, client.input_need.min(limit_bytes + 1), shared)?;
+    let input = &mut client.input;
+    let room = (input.capacity - input.end) as usize;
+    // SAFETY: `start..capacity` of the allocation belongs to this buffer, and nothing else refers
+    // to the part behind `end`.
+    let space = unsafe {
+        std::slice::from_raw_parts_mut(input.data.as_ptr().add(input.end as usize), room)
+    };
+    match read_retrying(fd, space) {
+        Ok(0) => Ok(Fill::Closed),
+        Ok(n) => {
+            input.end += n as u64;
+            bump(&client.bytes_in, n as u64);
+            Ok(if n == room { Fill::More } else { Fill::Drained })
+        }
+        Err(Errno::AGAIN) => Ok(Fill::Nothing),
+        Err(_) => Ok(Fill::Closed),
+    }
+}
+
+fn read_retrying(fd: &OwnedFd, space: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        match rustix::io::read(fd, &mut *space) {
+            Err(Errno::INTR) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Sees to it that there is room behind `end`, and for a command of `need` bytes in all.
+fn make_room(input: &mut RawBuffer, need: u64, shared: u64) -> Result<(), NoMemory> {
+    let len = input.len() as u64;
+    if input.lent == 0 && len <= MOVE_BACK_MAX && need <= SHARED_BYTES {
+        move_to_shared(input, shared);
+    } else if input.lent == 0 {
+        return grow_own(input, need);
+    }
+    if need > SHARED_BYTES || len > SHARED_BYTES / 2 {
+        return move_to_own(input, need.max(2 * len));
+    }
+    if input.start > 0 {
+        compact(input);
+    }
+    Ok(())
+}
+
+fn move_to_shared(input: &mut RawBuffer, shared: u64) {
+    let len = input.len() as u64;
+    if len > 0 {
+        copy(input.data.address() + input.start, shared, len);
+    }
+    release(input);
+    let data = Ptr::new(shared);
+    *input = RawBuffer { data, start: 0, end: len, capacity: SHARED_BYTES, lent: 1 };
+}
+
+fn move_to_own(buffer: &mut RawBuffer, capacity: u64) -> Result<(), NoMemory> {
+    let len = buffer.len() as u64;
+    let data = alloc(capacity);
+    if data == 0 {
+        return Err(NoMemory);
+    }
+    copy(buffer.data.address() + buffer.start, data, len);
+    release(buffer);
+    *buffer = RawBuffer { data: Ptr::new(data), start: 0, end: len, capacity, lent: 0 };
+    Ok(())
+}
+
+/// Growth by half keeps the copying of a command with many large arguments linear.
+fn grow_own(input: &mut RawBuffer, need: u64) -> Result<(), NoMemory> {
+    if input.start > 0 {
+        compact(input);
+    }
+    let wanted = need.max(input.end + 1);
+    if wanted <= input.capacity {
+        return Ok(());
+    }
+    let capacity = wanted.max(input.end + READ_MIN).max(input.capacity / 2 * 3);
+    // The first allocation is exact: one large value, announced by its length.
+    let capacity = if input.capacity == 0 { wanted } else { capacity };
+    resize(input, capacity)
+}
+
+fn resize(buffer: &mut RawBuffer, capacity: u64) -> Result<(), NoMemory> {
+    let data = match buffer.capacity {
+        0 => alloc(capacity),
+        // SAFETY: only buffers that are not lent are resized: the allocation is theirs.
+        old => unsafe { realloc(buffer.data.address(), old, capacity) },
+    };
+    if data == 0 {
+        return Err(NoMemory);
+    }
+    buffer.data = Ptr::new(data);
+    buffer.capacity = capacity;
+    Ok(())
+}
+
+/// Moves what is left to the front.
+pub(super) fn compact(buffer: &mut RawBuffer) {
+    let len = buffer.len() as u64;
+    let data = buffer.data.as_ptr();
+    // SAFETY: both ranges lie in the buffer's allocation.
+    unsafe { std::ptr::copy(data.add(buffer.start as usize), data, len as usize) };
+    buffer.start = 0;
+    buffer.end = len;
+}
+
+/// Ends the client's turn: returns the worker's buffer, frees an empty one, and tells readers on
+/// other threads what is left.
+#[inline]
+pub fn park(client: &mut Client) -> Result<(), NoMemory> {
+    if client.input.is_empty() {
+        if client.input.capacity != 0 {
+            release(&mut client.input);
+            publish(client);
+        }
+        return Ok(());
+    }
+    park_rest(client)
+}
+
+#[cold]
+fn park_rest(client: &mut Client) -> Result<(), NoMemory> {
+    let input = &mut client.input;
+    let len = input.len() as u64;
+    if input.lent == 1 {
+        move_to_own(input, len)?;
+    } else if input.capacity > READ_MIN && input.capacity / 4 > len.max(client.input_need) {
+        compact(input);
+        resize(input, len)?;
+    }
+    publish(client);
+    Ok(())
+}
+
+fn publish(client: &Client) {
+    let len = client.input.len() as u64;
+    client.input_bytes.store(len, Ordering::Relaxed);
+    client.input_free_bytes.store(client.input.capacity - len, Ordering::Relaxed);
+}
+
+/// Empties the buffer and gives its memory back, unless it is the worker's.
+#[inline]
+pub(super) fn release(buffer: &mut RawBuffer) {
+    if buffer.lent == 0 && buffer.capacity != 0 {
+        // SAFETY: not lent, so it is the buffer's own, and the buffer forgets it below.
+        unsafe { free(buffer.data.address(), buffer.capacity) };
+    }
+    *buffer = RawBuffer::EMPTY;
+}
+
+pub(super) fn copy(from: u64, to: u64, len: u64) {
+    // SAFETY: callers pass allocations of at least `len` bytes that do not overlap: one is the
+    // client's own, the other the worker's or new.
+    unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, len as usize) };
+}

@@ -1,0 +1,173 @@
+//! What a client may use before it is held back or closed.
+
+use std::sync::atomic::Ordering;
+
+use abi::client::{Client, flag};
+use abi::config::{ConfigStore, id};
+
+/// Unsent output from which a client's input waits, unless its class has a higher limit.
+const PAUSE_OUTPUT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Whether a client may stay although its peer does not read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum OutputVerdict {
+    /// It may.
+    Fine,
+    /// It is above a hard limit, or has been above the soft limit for too long.
+    Over,
+}
+
+struct OutputClass {
+    hard_bytes: u64,
+    soft_bytes: u64,
+    soft_seconds: u64,
+}
+
+/// A numeric setting; 0 when it is negative.
+#[inline]
+pub fn number(config: &ConfigStore, id: u32) -> u64 {
+    config.slots[id as usize].number.load(Ordering::Relaxed).max(0) as u64
+}
+
+fn class_of(config: &ConfigStore, client: &Client) -> OutputClass {
+    let subscriber = client.flags.load(Ordering::Relaxed) & flag::PUBSUB != 0;
+    let first = if subscriber { id::OUTPUT_PUBSUB_HARD } else { id::OUTPUT_NORMAL_HARD };
+    OutputClass {
+        hard_bytes: number(config, first),
+        soft_bytes: number(config, first + 1),
+        soft_seconds: number(config, first + 2),
+    }
+}
+
+/// Judges unsent output, and keeps note of when it passed the soft limit.
+pub fn judge_output(config: &ConfigStore, client: &mut Client, now_ms: u64) -> OutputVerdict {
+    let class = class_of(config, client);
+    let len = client.output.len() as u64;
+    if class.hard_bytes != 0 && len >= class.hard_bytes {
+        return OutputVerdict::Over;
+    }
+    if class.soft_bytes == 0 || len < class.soft_bytes {
+        client.soft_limit_since_ms = 0;
+        return OutputVerdict::Fine;
+    }
+    if client.soft_limit_since_ms == 0 {
+        client.soft_limit_since_ms = now_ms;
+    }
+    let above_ms = now_ms.saturating_sub(client.soft_limit_since_ms);
+    if above_ms > class.soft_seconds * 1000 { OutputVerdict::Over } else { OutputVerdict::Fine }
+}
+
+/// Most bytes a client may have unprocessed.
+#[inline]
+pub fn input_limit(config: &ConfigStore) -> u64 {
+    number(config, id::CLIENT_QUERY_BUFFER_LIMIT)
+}
+
+/// Whether to read from the client now: not when it is about to be closed, when it leaves its own
+/// replies unread, or when it may not run and has as much queued as it may have.
+pub fn accepts_input(config: &ConfigStore, client: &Client) -> bool {
+    let flags = client.flags.load(Ordering::Relaxed);
+    if flags & (flag::CLOSE_AFTER_REPLY | flag::KILLED) != 0 {
+        return false;
+    }
+    if !client.output.is_empty() && client.output.len() as u64 >= pause_bytes(config, client) {
+        return false;
+    }
+    let held = flags & (flag::BLOCKED | flag::POSTPONED) != 0;
+    !(held && client.input.len() as u64 >= input_limit(config))
+}
+
+fn pause_bytes(config: &ConfigStore, client: &Client) -> u64 {
+    let class = class_of(config, client);
+    PAUSE_OUTPUT_BYTES.max(class.hard_bytes).max(class.soft_bytes)
+}
+
+/// Whether logic may run for the client.
+#[inline]
+pub fn runnable(client: &Client) -> bool {
+    const HELD: u64 = flag::BLOCKED | flag::POSTPONED | flag::CLOSE_AFTER_REPLY | flag::KILLED;
+    client.flags.load(Ordering::Relaxed) & HELD == 0
+        && !client.input.is_empty()
+        && client.input.len() as u64 >= client.input_need
+}
+
+/// Whether the client has been idle for longer than `timeout_s` (0: never) and is of a kind that
+/// may be closed for it: not one that waits, listens or monitors.
+pub fn idle_too_long(client: &Client, timeout_s: u64, now_ms: u64) -> bool {
+    const EXEMPT: u64 = flag::BLOCKED | flag::POSTPONED | flag::PUBSUB | flag::MONITOR;
+    timeout_s != 0
+        && client.flags.load(Ordering::Relaxed) & EXEMPT == 0
+        && now_ms.saturating_sub(client.active_ms.load(Ordering::Relaxed)) > timeout_s * 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::arena::Ptr;
+    use abi::container::RawBuffer;
+
+    fn zeroed<T>() -> Box<T> {
+        // SAFETY: used for plain data of integers, for which zeroes are valid.
+        unsafe { Box::new(std::mem::zeroed()) }
+    }
+
+    fn with_output(len: u64) -> Box<Client> {
+        let mut client = zeroed::<Client>();
+        client.output = RawBuffer { data: Ptr::new(8), start: 0, end: len, capacity: len, lent: 0 };
+        client
+    }
+
+    fn set(config: &ConfigStore, id: u32, value: i64) {
+        config.slots[id as usize].number.store(value, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn hard_limit_of_the_client_class() {
+        let config = zeroed::<ConfigStore>();
+        set(&config, id::OUTPUT_PUBSUB_HARD, 100);
+        let mut client = with_output(100);
+        assert_eq!(judge_output(&config, &mut client, 1), OutputVerdict::Fine);
+        client.flags.store(flag::PUBSUB, Ordering::Relaxed);
+        assert_eq!(judge_output(&config, &mut client, 1), OutputVerdict::Over);
+        client.output.end = 99;
+        assert_eq!(judge_output(&config, &mut client, 1), OutputVerdict::Fine);
+    }
+
+    #[test]
+    fn soft_limit_needs_time_without_a_break() {
+        let config = zeroed::<ConfigStore>();
+        set(&config, id::OUTPUT_NORMAL_SOFT, 50);
+        set(&config, id::OUTPUT_NORMAL_SECONDS, 2);
+        let mut client = with_output(60);
+        assert_eq!(judge_output(&config, &mut client, 1_000), OutputVerdict::Fine);
+        assert_eq!(judge_output(&config, &mut client, 3_000), OutputVerdict::Fine);
+        client.output.end = 10;
+        assert_eq!(judge_output(&config, &mut client, 3_500), OutputVerdict::Fine);
+        client.output.end = 60;
+        assert_eq!(judge_output(&config, &mut client, 4_000), OutputVerdict::Fine);
+        assert_eq!(judge_output(&config, &mut client, 6_001), OutputVerdict::Over);
+    }
+
+    #[test]
+    fn waiting_clients_are_never_idle() {
+        let client = zeroed::<Client>();
+        assert!(idle_too_long(&client, 5, 5_001));
+        assert!(!idle_too_long(&client, 5, 5_000));
+        assert!(!idle_too_long(&client, 0, 5_001));
+        client.flags.store(flag::BLOCKED, Ordering::Relaxed);
+        assert!(!idle_too_long(&client, 5, 5_001));
+    }
+
+    #[test]
+    fn a_held_client_reads_up_to_its_limit() {
+        let config = zeroed::<ConfigStore>();
+        set(&config, id::CLIENT_QUERY_BUFFER_LIMIT, 10);
+        let mut client = zeroed::<Client>();
+        client.input = RawBuffer { data: Ptr::new(8), start: 0, end: 10, capacity: 10, lent: 0 };
+        assert!(accepts_input(&config, &client));
+        client.flags.store(flag::BLOCKED, Ordering::Relaxed);
+        assert!(!accepts_input(&config, &client));
+        client.input.end = 9;
+        assert!(accepts_input(&config, &client));
+    }
+}

@@ -1,0 +1,124 @@
+//! Bytes out: replies are written to the socket at once; only what it does not take is kept.
+//!
+//! While a client without unsent output is served, it borrows its worker's output buffer. Logic
+//! that needs more room than that moves to an allocation of the client's own and clears `lent`.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+
+use abi::arena::Ptr;
+use abi::client::Client;
+use abi::container::RawBuffer;
+use rustix::io::Errno;
+
+use super::bump;
+use super::input::{NoMemory, compact, copy, release};
+use crate::arena::{alloc, realloc};
+
+/// Bytes of a worker's output buffer. Only what replies reach of it ever takes memory.
+pub const SHARED_BYTES: u64 = 256 * 1024;
+
+/// A buffer with more than this already sent in front is compacted.
+const COMPACT_MIN: u64 = 64 * 1024;
+
+/// How a flush ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// Everything was sent.
+    Done,
+    /// The socket is full; the rest is in a buffer of the client's own.
+    Full,
+    /// The connection broke, or there was no memory for the rest.
+    Failed,
+}
+
+/// Lends the worker's buffer to a client that has nothing unsent.
+#[inline]
+pub fn lend(client: &mut Client, shared: u64) {
+    if client.output.capacity == 0 {
+        let data = Ptr::new(shared);
+        client.output = RawBuffer { data, start: 0, end: 0, capacity: SHARED_BYTES, lent: 1 };
+    }
+}
+
+/// Sends what can be sent. On return the client owns its output buffer or has none.
+pub fn flush(fd: &OwnedFd, client: &mut Client) -> Flush {
+    while !client.output.is_empty() {
+        let output = &client.output;
+        // SAFETY: `start..end` are bytes of the buffer's allocation that logic has written.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(
+                output.data.as_ptr().add(output.start as usize),
+                output.len(),
+            )
+        };
+        match rustix::io::write(fd, bytes) {
+            Ok(n) => {
+                let short = n < bytes.len();
+                client.output.start += n as u64;
+                bump(&client.bytes_out, n as u64);
+                if short {
+                    return keep_rest(client);
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return keep_rest(client),
+            Err(_) => return Flush::Failed,
+        }
+    }
+    release(&mut client.output);
+    Flush::Done
+}
+
+#[cold]
+fn keep_rest(client: &mut Client) -> Flush {
+    let output = &mut client.output;
+    let kept = if output.lent == 1 { move_to_own(output) } else { trim(output) };
+    match kept {
+        Ok(()) => Flush::Full,
+        Err(NoMemory) => Flush::Failed,
+    }
+}
+
+fn move_to_own(output: &mut RawBuffer) -> Result<(), NoMemory> {
+    let len = output.len() as u64;
+    let data = alloc(len);
+    if data == 0 {
+        return Err(NoMemory);
+    }
+    copy(output.data.address() + output.start, data, len);
+    *output = RawBuffer { data: Ptr::new(data), start: 0, end: len, capacity: len, lent: 0 };
+    Ok(())
+}
+
+/// Gives back memory of what is sent. Each byte moves only after as many others were sent.
+fn trim(output: &mut RawBuffer) -> Result<(), NoMemory> {
+    if output.start < COMPACT_MIN || output.start < output.len() as u64 {
+        return Ok(());
+    }
+    compact(output);
+    if output.capacity / 4 > output.end {
+        // SAFETY: the buffer is not lent: the allocation is its own.
+        let data = unsafe { realloc(output.data.address(), output.capacity, output.end) };
+        if data == 0 {
+            return Err(NoMemory);
+        }
+        output.data = Ptr::new(data);
+        output.capacity = output.end;
+    }
+    Ok(())
+}
+
+/// Tells readers on other threads how much is unsent.
+#[inline]
+pub fn publish(client: &Client) {
+    let len = client.output.len() as u64;
+    if client.output_bytes.load(Ordering::Relaxed) != len {
+        client.output_bytes.store(len, Ordering::Relaxed);
+    }
+}
+
+/// Drops what is unsent.
+pub fn discard(client: &mut Client) {
+    release(&mut client.output);
+}

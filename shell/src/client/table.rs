@@ -1,0 +1,108 @@
+//! The table of clients in the arena: where other threads find them.
+
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+use abi::arena::Ptr;
+use abi::client::{Client, ClientTable};
+
+use super::input::NoMemory;
+use crate::arena::{alloc, realloc};
+use crate::lock;
+
+const FIRST_SLOTS: u32 = 64;
+
+/// The shell's handle on the table: the root in the arena, and which of its slots are free.
+pub struct Table {
+    root: Ptr<ClientTable>,
+    free: Mutex<Vec<u32>>,
+}
+
+// SAFETY: the root is only changed under its own lock.
+unsafe impl Send for Table {}
+// SAFETY: as above.
+unsafe impl Sync for Table {}
+
+impl Table {
+    /// A handle on an initialised table that outlives the process's threads.
+    ///
+    /// # Safety
+    /// `root` points to a `ClientTable` without clients which is never freed, and no other
+    /// `Table` adds to it.
+    pub unsafe fn new(root: Ptr<ClientTable>) -> Self {
+        Self { root, free: Mutex::new(Vec::new()) }
+    }
+
+    /// The root.
+    pub fn root(&self) -> &ClientTable {
+        // SAFETY: promised to `new`.
+        unsafe { &*self.root.as_ptr() }
+    }
+
+    /// Takes a place among at most `max` clients; gives it back with [`Table::leave`].
+    pub fn enter(&self, max: u32) -> bool {
+        let admit = |count| (count < max).then_some(count + 1);
+        self.root().count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit).is_ok()
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self) {
+        self.root().count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The id of a new client.
+    pub fn next_id(&self) -> u64 {
+        self.root().next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes a client findable. Returns its slot.
+    pub fn add(&self, client: Ptr<Client>) -> Result<u32, NoMemory> {
+        let _held = lock::hold(&self.root().lock);
+        let reused = self.free_slots().pop();
+        let slot = match reused {
+            Some(slot) => slot,
+            None => self.grow_by_one()?,
+        };
+        self.put(slot, client.address());
+        Ok(slot)
+    }
+
+    /// Makes a client unfindable: after this, nobody else looks at it.
+    pub fn remove(&self, slot: u32) {
+        let _held = lock::hold(&self.root().lock);
+        self.put(slot, 0);
+        self.free_slots().push(slot);
+    }
+
+    fn free_slots(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The lock must be held and the slot must exist.
+    fn put(&self, slot: u32, address: u64) {
+        // SAFETY: the lock is held, and `slot < len` words are allocated.
+        unsafe { *(*self.root.as_ptr()).slots.data.as_ptr().add(slot as usize) = address };
+    }
+
+    /// The lock must be held.
+    fn grow_by_one(&self) -> Result<u32, NoMemory> {
+        // SAFETY: the lock is held.
+        let slots = unsafe { &mut (*self.root.as_ptr()).slots };
+        if slots.len == slots.capacity {
+            let capacity = (slots.capacity * 2).max(FIRST_SLOTS);
+            let (old, new) = (u64::from(slots.capacity) * 8, u64::from(capacity) * 8);
+            let data = match old {
+                0 => alloc(new),
+                // SAFETY: the allocation is the vector's own.
+                old => unsafe { realloc(slots.data.address(), old, new) },
+            };
+            if data == 0 {
+                return Err(NoMemory);
+            }
+            slots.data = Ptr::new(data);
+            slots.capacity = capacity;
+        }
+        slots.len += 1;
+        Ok(slots.len - 1)
+    }
+}

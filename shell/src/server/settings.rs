@@ -1,0 +1,99 @@
+//! Settings that the shell itself acts on, and how a change of one takes effect.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use abi::config::{ConfigStore, id};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::hub::Hub;
+use crate::client::limits::number;
+use crate::client::listen::Endpoints;
+use crate::{lock, log};
+
+/// Descriptors for all that is not a client: sockets of listeners, polls, files, libraries.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// A setting that is a text. Bytes that are not UTF-8 are replaced.
+pub fn text(config: &ConfigStore, id: u32) -> String {
+    let _held = lock::hold(&config.lock);
+    let text = &config.slots[id as usize].text;
+    if text.data.is_null() {
+        return String::new();
+    }
+    // SAFETY: the lock is held, under which `len` bytes are valid.
+    let bytes = unsafe { std::slice::from_raw_parts(text.data.as_ptr(), text.len as usize) };
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Where the settings say to listen.
+pub fn endpoints(config: &ConfigStore) -> Endpoints {
+    let unix_path = Some(text(config, id::UNIXSOCKET)).filter(|path| !path.is_empty());
+    Endpoints {
+        port: number(config, id::PORT).min(u64::from(u16::MAX)) as u16,
+        bind: text(config, id::BIND).split_whitespace().map(str::to_owned).collect(),
+        unix_path: unix_path.map(PathBuf::from),
+        unix_mode: number(config, id::UNIXSOCKETPERM) as u32,
+        backlog: number(config, id::TCP_BACKLOG).clamp(1, i32::MAX as u64) as i32,
+    }
+}
+
+/// Goes to the working directory, if one is set.
+pub fn enter_dir(config: &ConfigStore) -> Result<(), String> {
+    let dir = text(config, id::DIR);
+    if dir.is_empty() {
+        return Ok(());
+    }
+    std::env::set_current_dir(&dir).map_err(|error| format!("cannot use directory {dir}: {error}"))
+}
+
+/// Sees to it that there are descriptors for all clients; with fewer, lowers `maxclients`.
+pub fn fit_clients(config: &ConfigStore) {
+    let wanted = number(config, id::MAXCLIENTS);
+    if let Err(most) = reserve_descriptors(wanted) {
+        tracing::warn!(wanted, most, "maxclients lowered: the process may not open more files");
+        config.slots[id::MAXCLIENTS as usize].number.store(most as i64, Ordering::Relaxed);
+    }
+}
+
+/// Raises the limit of open files for so many clients, or says how many there can be.
+fn reserve_descriptors(clients: u64) -> Result<(), u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = clients + DESCRIPTORS_RESERVED;
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
+    for (current, maximum) in [(needed, maximum), (limit.maximum.unwrap_or(needed), limit.maximum)]
+    {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum });
+        if raised.is_ok() && current >= needed {
+            return Ok(());
+        }
+    }
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(needed);
+    Err(current.saturating_sub(DESCRIPTORS_RESERVED).max(1))
+}
+
+/// Takes over a setting that was changed while the server runs. The error is for the client that
+/// changed it; the setting is then to be put back.
+pub fn changed(hub: &Hub, id: u32) -> Result<(), String> {
+    let config = hub.config();
+    match id {
+        id::PORT | id::BIND | id::UNIXSOCKET | id::UNIXSOCKETPERM | id::TCP_BACKLOG => {
+            hub.door().listen(&endpoints(config)).map_err(|error| error.to_string())
+        }
+        id::DIR => enter_dir(config),
+        id::LOGLEVEL => {
+            log::set_level(number(config, id::LOGLEVEL));
+            Ok(())
+        }
+        id::MAXCLIENTS => reserve_descriptors(number(config, id::MAXCLIENTS)).map_err(|most| {
+            format!(
+                "The operating system is not able to handle the specified number of clients, \
+                 try with {most}"
+            )
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,100 @@
+//! New connections, and the end of one.
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
+
+use abi::config::id;
+use abi::logic::close_reason;
+use mio::Interest;
+use mio::unix::SourceFd;
+
+use super::Worker;
+use crate::client::input::NoMemory;
+use crate::client::listen::{self, Accept};
+use crate::client::open::{self, Accepted};
+use crate::client::{bump, limits, output, state};
+use crate::logic::generation::Online;
+
+/// Connections accepted in one go before clients get their turn.
+const ACCEPTS_MAX: u32 = 1000;
+
+/// What a client hears for which there is no place.
+const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+
+impl Worker {
+    /// Accepts what waits at one listening socket.
+    pub(super) fn accept(&mut self, number: usize) {
+        for _ in 0..ACCEPTS_MAX {
+            match self.hub.door().accept(number) {
+                Some(Accept::One(accepted)) => self.admit(accepted),
+                Some(Accept::Exhausted(error)) => {
+                    tracing::warn!(%error, "cannot accept; trying again with the next tick");
+                    self.ticker.accept_stalled = true;
+                    return;
+                }
+                Some(Accept::Empty) | None => return,
+            }
+        }
+        self.accept_again = true;
+    }
+
+    /// Accepts at every listening socket.
+    pub(super) fn accept_all(&mut self) {
+        self.accept_again = false;
+        for number in self.hub.door().numbers() {
+            self.accept(number);
+        }
+    }
+
+    fn admit(&mut self, accepted: Accepted) {
+        let max = limits::number(self.config, id::MAXCLIENTS).min(u64::from(u32::MAX)) as u32;
+        if !self.hub.table().enter(max) {
+            bump(&self.stats.rejected, 1);
+            // The peer may be gone already; then it needs no explanation.
+            let _ = rustix::io::write(&accepted.fd, TOO_MANY);
+            return;
+        }
+        bump(&self.stats.connections, 1);
+        if !accepted.unix {
+            listen::tune(&accepted.fd, limits::number(self.config, id::TCP_KEEPALIVE));
+        }
+        self.hub.least_loaded().connect(accepted);
+    }
+
+    /// Takes over a connection that was given to this worker.
+    pub(super) fn open(&mut self, online: &mut Online, accepted: Accepted) {
+        let opened = open::open(self.hub.table(), accepted, self.lane, self.clock.unix_ms());
+        let connection = match opened {
+            Ok(connection) => connection,
+            Err(NoMemory) => {
+                tracing::warn!("connection refused: the arena is full");
+                self.hub.table().leave();
+                self.mailbox.clients().fetch_sub(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        let fd = connection.fd.as_raw_fd();
+        let place = self.clients.insert(connection);
+        let client = self.clients.get(place.slot).client();
+        output::lend(client, self.buffers.output);
+        online.generation().client_open(self.lane, client);
+        // Registered only now: what has arrived meanwhile is reported at once.
+        let registry = self.poll.registry();
+        if registry.register(&mut SourceFd(&fd), place.token(), Interest::READABLE).is_err() {
+            return self.close(online, place.slot, close_reason::PEER);
+        }
+        self.settle_and_serve(online, place.slot);
+    }
+
+    /// Ends a connection, for a reason of [`close_reason`].
+    pub(super) fn close(&mut self, online: &mut Online, slot: u32, reason: u32) {
+        let Some(mut connection) = self.clients.remove(slot) else { return };
+        self.timers.disarm(slot, &mut connection.armed_ms);
+        if connection.is(state::POSTPONED) {
+            self.postponed.retain(|other| *other != slot);
+        }
+        online.generation().client_close(self.lane, connection.client(), reason);
+        open::close(self.hub.table(), connection);
+        self.mailbox.clients().fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,256 @@
+//! A client's turn.
+
+use std::sync::atomic::Ordering;
+
+use abi::client::flag;
+use abi::logic::close_reason;
+use mio::Interest;
+use mio::unix::SourceFd;
+use std::os::fd::AsRawFd;
+
+use super::Worker;
+use crate::client::input::{self, Fill, NoMemory};
+use crate::client::limits::{self, OutputVerdict};
+use crate::client::output::{self, Flush};
+use crate::client::{bump, state};
+use crate::logic::generation::Online;
+
+/// Reads or batches of one client before others get their turn.
+const ROUNDS_MAX: u32 = 16;
+
+/// What follows a step of a turn.
+enum Next {
+    /// There may be more to do.
+    Again,
+    /// Nothing before another event.
+    Wait,
+    /// The connection ends, for a reason of [`close_reason`].
+    Close(u32),
+}
+
+impl Worker {
+    /// Reads what a client has sent, runs it and sends the replies, as far as its turn goes.
+    /// `fresh` says that its input has changed, or that it may run again, since logic last looked.
+    pub(super) fn serve(&mut self, online: &mut Online, slot: u32, mut fresh: bool) {
+        for _ in 0..ROUNDS_MAX {
+            match self.step(online, slot, &mut fresh) {
+                Next::Again => {}
+                Next::Wait => return self.park(online, slot),
+                Next::Close(reason) => return self.close(online, slot, reason),
+            }
+        }
+        self.enqueue(slot);
+        self.park(online, slot);
+    }
+
+    fn enqueue(&mut self, slot: u32) {
+        let connection = self.clients.get(slot);
+        if !connection.is(state::QUEUED) {
+            connection.set(state::QUEUED);
+            self.queue.push_back(slot);
+        }
+    }
+
+    /// Runs what is there, or else reads.
+    fn step(&mut self, online: &mut Online, slot: u32, fresh: &mut bool) -> Next {
+        let connection = self.clients.get(slot);
+        let client = connection.client();
+        let more = client.flags.load(Ordering::Relaxed) & flag::MORE_INPUT != 0;
+        if (*fresh || more) && limits::runnable(client) {
+            *fresh = false;
+            return self.batch(online, slot);
+        }
+        if !connection.is(state::READABLE) {
+            return Next::Wait;
+        }
+        self.read(slot, fresh)
+    }
+
+    fn read(&mut self, slot: u32, fresh: &mut bool) -> Next {
+        let connection = self.clients.get(slot);
+        let hangup = connection.is(state::HANGUP);
+        let (fd, client) = connection.parts();
+        if !limits::accepts_input(self.config, client) {
+            return if hangup { Next::Close(close_reason::PEER) } else { Next::Wait };
+        }
+        let limit_bytes = limits::input_limit(self.config);
+        let before = client.input.len();
+        let filled = input::fill(fd, client, self.buffers.input, limit_bytes);
+        let len = client.input.len();
+        bump(&self.stats.bytes_in, (len - before) as u64);
+        match filled {
+            Ok(Fill::More | Fill::Drained) => bump(&self.stats.reads, 1),
+            Ok(Fill::Nothing) => {
+                connection.clear(state::READABLE);
+                return Next::Wait;
+            }
+            Ok(Fill::Closed) => return Next::Close(close_reason::PEER),
+            Err(NoMemory) => return self.no_memory(slot),
+        }
+        if filled == Ok(Fill::Drained) && !hangup {
+            connection.clear(state::READABLE);
+        }
+        *fresh = true;
+        if len as u64 > limit_bytes { self.over_input_limit(slot) } else { Next::Again }
+    }
+
+    /// More input than a client may have: the end of it, unless it is held back and not to blame.
+    #[cold]
+    fn over_input_limit(&mut self, slot: u32) -> Next {
+        let client = self.clients.get(slot).client();
+        if client.flags.load(Ordering::Relaxed) & (flag::BLOCKED | flag::POSTPONED) != 0 {
+            return Next::Again;
+        }
+        tracing::warn!(id = client.id, "client closed: its input is above the query buffer limit");
+        Next::Close(close_reason::LIMIT)
+    }
+
+    #[cold]
+    fn no_memory(&mut self, slot: u32) -> Next {
+        let id = self.clients.get(slot).client().id;
+        tracing::warn!(id, "client closed: the arena is full");
+        Next::Close(close_reason::LIMIT)
+    }
+
+    fn batch(&mut self, online: &mut Online, slot: u32) -> Next {
+        self.run_logic(online, slot);
+        self.settle(slot).map_or(Next::Again, Next::Close)
+    }
+
+    /// One call of `process`.
+    pub(super) fn run_logic(&mut self, online: &mut Online, slot: u32) {
+        let client = self.clients.get(slot).client();
+        output::lend(client, self.buffers.output);
+        client.active_ms.store(self.clock.unix_ms(), Ordering::Relaxed);
+        online.generation().process(self.lane, client);
+        bump(&self.stats.batches, 1);
+    }
+
+    /// After every call of logic for a client: sends what there is to send and looks at what logic
+    /// wants of the shell. Returns why the connection is to end, if it is.
+    pub(super) fn settle(&mut self, slot: u32) -> Option<u32> {
+        let client = self.clients.get(slot).client();
+        let flags = client.flags.load(Ordering::Relaxed);
+        if flags & flag::KILLED != 0 {
+            return Some(close_reason::LOGIC);
+        }
+        if flags & (flag::BLOCKED | flag::POSTPONED) != 0 {
+            self.note_wait(slot, flags);
+        }
+        if self.flush(slot) == Flush::Failed {
+            return Some(close_reason::PEER);
+        }
+        let client = self.clients.get(slot).client();
+        if client.output.is_empty() {
+            return (flags & flag::CLOSE_AFTER_REPLY != 0).then_some(close_reason::LOGIC);
+        }
+        self.judge_output(slot)
+    }
+
+    fn note_wait(&mut self, slot: u32, flags: u64) {
+        let connection = self.clients.get(slot);
+        let deadline_ms = connection.client().deadline_ms;
+        if deadline_ms != 0 {
+            self.timers.arm(slot, &mut connection.armed_ms, deadline_ms);
+        }
+        if flags & flag::POSTPONED != 0 && !connection.is(state::POSTPONED) {
+            connection.set(state::POSTPONED);
+            self.postponed.push(slot);
+        }
+    }
+
+    fn flush(&mut self, slot: u32) -> Flush {
+        let connection = self.clients.get(slot);
+        let write_waits = connection.is(state::WRITE_WAIT);
+        let (fd, client) = connection.parts();
+        let before = client.output.len();
+        let flushed = if before == 0 {
+            output::discard(client);
+            Flush::Done
+        } else if write_waits {
+            return Flush::Full;
+        } else {
+            bump(&self.stats.writes, 1);
+            output::flush(fd, client)
+        };
+        bump(&self.stats.bytes_out, (before - client.output.len()) as u64);
+        output::publish(client);
+        if flushed == Flush::Full && !self.poll_writable(slot, true) {
+            return Flush::Failed;
+        }
+        flushed
+    }
+
+    /// Has the poll report when the socket takes bytes again, or no longer. Returns whether it
+    /// could. It reports at once if the socket is ready already.
+    fn poll_writable(&mut self, slot: u32, wanted: bool) -> bool {
+        let place = self.clients.place(slot);
+        let connection = self.clients.get(slot);
+        let interest = if wanted {
+            connection.set(state::WRITE_WAIT);
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            connection.clear(state::WRITE_WAIT);
+            Interest::READABLE
+        };
+        let fd = connection.fd.as_raw_fd();
+        self.poll.registry().reregister(&mut SourceFd(&fd), place.token(), interest).is_ok()
+    }
+
+    /// The socket of a client with unsent output takes bytes again.
+    pub(super) fn resume_output(&mut self, online: &mut Online, slot: u32) {
+        self.clients.get(slot).clear(state::WRITE_WAIT);
+        let close = self.settle(slot);
+        if let Some(reason) = close {
+            return self.close(online, slot, reason);
+        }
+        let sent = self.clients.get(slot).client().output.is_empty();
+        if sent && !self.poll_writable(slot, false) {
+            return self.close(online, slot, close_reason::PEER);
+        }
+        self.serve(online, slot, false);
+    }
+
+    fn judge_output(&mut self, slot: u32) -> Option<u32> {
+        let now_ms = self.clock.unix_ms();
+        let client = self.clients.get(slot).client();
+        if limits::judge_output(self.config, client, now_ms) == OutputVerdict::Fine {
+            return None;
+        }
+        let (id, bytes) = (client.id, client.output.len());
+        tracing::warn!(id, bytes, "client closed: it does not read its replies");
+        client.flags.fetch_or(flag::OUTPUT_LIMIT, Ordering::Relaxed);
+        bump(&self.stats.output_limit_closed, 1);
+        Some(close_reason::LIMIT)
+    }
+
+    /// As [`Worker::settle`], then the client's turn: what it had sent may now run.
+    pub(super) fn settle_and_serve(&mut self, online: &mut Online, slot: u32) {
+        match self.settle(slot) {
+            Some(reason) => self.close(online, slot, reason),
+            None => self.serve(online, slot, true),
+        }
+    }
+
+    /// Closes a client that unsent output has put over its limit since. Returns whether it did.
+    pub(super) fn recheck_output(&mut self, online: &mut Online, slot: u32) -> bool {
+        if self.clients.get(slot).client().output.is_empty() {
+            return false;
+        }
+        let close = self.judge_output(slot);
+        if let Some(reason) = close {
+            self.close(online, slot, reason);
+        }
+        close.is_some()
+    }
+
+    /// Ends a turn: no buffer of the worker's stays lent.
+    fn park(&mut self, online: &mut Online, slot: u32) {
+        let parked = input::park(self.clients.get(slot).client());
+        if parked == Err(NoMemory)
+            && let Next::Close(reason) = self.no_memory(slot)
+        {
+            self.close(online, slot, reason);
+        }
+    }
+}
