@@ -2,5 +2,7 @@
 
 pub mod buffer;
 pub mod bytes;
+pub mod list;
+pub mod packed;
 pub mod table;
 pub mod vec;

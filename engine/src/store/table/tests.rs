@@ -53,7 +53,7 @@ impl Hashing {
     fn of(self, id: u64) -> u64 {
         match self {
             Self::Good => mix(id),
-            Self::SamePlace => mix(id) >> 20 | 0xabcd_e << 44,
+            Self::SamePlace => mix(id) >> 20 | 0xa_bcde << 44,
             Self::FewHashes => mix(id % 4),
             Self::SameTag => mix(id) & !(0xffff << 6),
         }

@@ -1,0 +1,299 @@
+//! Elements of lists as bytes: the encoding that `abi::container::packed` lays down.
+
+use abi::container::packed::{INT16, INT32, INT64, STR6_MAX, STR16, STR32};
+
+/// First byte of a string with its length in that byte.
+const STR6: u8 = 0x80;
+/// Largest integer that is its own first byte.
+const INT7_MAX: i64 = 127;
+/// Longest canonical decimal of an `i64`.
+const DIGITS_MAX: usize = 20;
+
+/// An element: a byte string, or the integer whose canonical decimal form it is.
+///
+/// A string that is such a decimal is never held as `Bytes`, so that equal elements compare equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element<'a> {
+    /// Any other string.
+    Bytes(&'a [u8]),
+    /// An integer.
+    Int(i64),
+}
+
+impl<'a> From<&'a [u8]> for Element<'a> {
+    #[inline]
+    fn from(bytes: &'a [u8]) -> Self {
+        integer(bytes).map_or(Self::Bytes(bytes), Self::Int)
+    }
+}
+
+impl<'a> Element<'a> {
+    /// The element as a byte string. `digits` holds those of an integer.
+    #[inline]
+    pub fn bytes<'b>(self, digits: &'b mut itoa::Buffer) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Int(value) => digits.format(value).as_bytes(),
+        }
+    }
+
+    /// Bytes of head and payload.
+    #[inline(always)]
+    fn body_len(self) -> usize {
+        match self {
+            Self::Bytes(bytes) if bytes.len() <= STR6_MAX => 1 + bytes.len(),
+            Self::Bytes(bytes) if bytes.len() <= usize::from(u16::MAX) => 3 + bytes.len(),
+            Self::Bytes(bytes) => 5 + bytes.len(),
+            Self::Int(0..=INT7_MAX) => 1,
+            Self::Int(value) if i16::try_from(value).is_ok() => 3,
+            Self::Int(value) if i32::try_from(value).is_ok() => 5,
+            Self::Int(_) => 9,
+        }
+    }
+
+    /// Bytes of the whole encoding.
+    #[inline(always)]
+    pub fn encoded_len(self) -> usize {
+        let body = self.body_len();
+        body + tail_len(body)
+    }
+
+    /// Writes the encoding to `out`, which is [`Element::encoded_len`] bytes long.
+    ///
+    /// # Panics
+    /// If `out` is too short, or a string is 4 GiB or longer.
+    #[inline(always)]
+    pub fn encode(self, out: &mut [u8]) {
+        let body = self.body_len();
+        let (head, tail) = out.split_at_mut(body);
+        match self {
+            Self::Bytes(bytes) => {
+                let payload = head.len() - bytes.len();
+                let (head, payload) = head.split_at_mut(payload);
+                payload.copy_from_slice(bytes);
+                encode_length(head, bytes.len());
+            }
+            Self::Int(value) => encode_integer(head, value),
+        }
+        if let [only] = tail {
+            *only = body as u8;
+        } else {
+            encode_tail(tail, body);
+        }
+    }
+}
+
+#[inline(always)]
+fn encode_length(head: &mut [u8], len: usize) {
+    match head {
+        [first] => *first = STR6 | len as u8,
+        [first, rest @ ..] if rest.len() == 2 => {
+            *first = STR16;
+            rest.copy_from_slice(&(len as u16).to_le_bytes());
+        }
+        [first, rest @ ..] => {
+            *first = STR32;
+            let len = u32::try_from(len).expect("an element is shorter than 4 GiB");
+            rest.copy_from_slice(&len.to_le_bytes());
+        }
+        [] => {}
+    }
+}
+
+fn encode_integer(body: &mut [u8], value: i64) {
+    match body {
+        [only] => *only = value as u8,
+        [first, payload @ ..] => {
+            *first = match payload.len() {
+                2 => INT16,
+                4 => INT32,
+                _ => INT64,
+            };
+            let len = payload.len();
+            payload.copy_from_slice(&value.to_le_bytes()[..len]);
+        }
+        [] => {}
+    }
+}
+
+/// Bytes of the tail of an element with `body` bytes of head and payload.
+#[inline(always)]
+const fn tail_len(body: usize) -> usize {
+    if body < 1 << 7 { 1 } else { body.ilog2() as usize / 7 + 1 }
+}
+
+fn encode_tail(tail: &mut [u8], body: usize) {
+    let mut rest = body;
+    for byte in tail.iter_mut().rev() {
+        *byte = rest as u8 | 0x80;
+        rest >>= 7;
+    }
+    tail[0] &= 0x7f;
+}
+
+/// The element at the start of `bytes`, and how many bytes it takes.
+///
+/// # Panics
+/// If there is none.
+#[inline(always)]
+pub fn first(bytes: &[u8]) -> (Element<'_>, usize) {
+    let (element, body) = match bytes[0] {
+        head if head < STR6 => (Element::Int(i64::from(head)), 1),
+        head if head < INT16 => string(bytes, 1, usize::from(head & !STR6)),
+        head => first_long(bytes, head),
+    };
+    (element, body + tail_len(body))
+}
+
+fn first_long(bytes: &[u8], head: u8) -> (Element<'_>, usize) {
+    match head {
+        INT16 => (Element::Int(i16::from_le_bytes(array(bytes)).into()), 3),
+        INT32 => (Element::Int(i32::from_le_bytes(array(bytes)).into()), 5),
+        INT64 => (Element::Int(i64::from_le_bytes(array(bytes))), 9),
+        STR16 => string(bytes, 3, u16::from_le_bytes(array(bytes)).into()),
+        STR32 => string(bytes, 5, u32::from_le_bytes(array(bytes)) as usize),
+        _ => unreachable!("no element begins with {head:#x}"),
+    }
+}
+
+#[inline(always)]
+fn string(bytes: &[u8], head: usize, len: usize) -> (Element<'_>, usize) {
+    (Element::Bytes(&bytes[head..head + len]), head + len)
+}
+
+/// The bytes behind the first.
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    *bytes[1..].first_chunk().expect("an element is complete")
+}
+
+/// How many bytes the element at the end of `bytes` takes.
+///
+/// # Panics
+/// If there is none.
+#[inline(always)]
+pub fn last_len(bytes: &[u8]) -> usize {
+    let mut body = 0;
+    let mut tail = 0;
+    for &byte in bytes.iter().rev() {
+        body |= usize::from(byte & 0x7f) << (7 * tail);
+        tail += 1;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    body + tail
+}
+
+/// The integer of which `bytes` is the canonical decimal form: no sign but a minus, no zero in
+/// front, within `i64`.
+#[inline]
+pub fn integer(bytes: &[u8]) -> Option<i64> {
+    match bytes {
+        [b'0'] => Some(0),
+        [b'1'..=b'9', ..] if bytes.len() < DIGITS_MAX => decimal(bytes, false),
+        [b'-', digits @ ..] if matches!(digits, [b'1'..=b'9', ..]) && bytes.len() <= DIGITS_MAX => {
+            decimal(digits, true)
+        }
+        _ => None,
+    }
+}
+
+/// The number of at most 19 digits, or nothing if there is something else or it is too large.
+fn decimal(digits: &[u8], negative: bool) -> Option<i64> {
+    let mut value = 0u64;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value * 10 + u64::from(digit - b'0');
+    }
+    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoded(element: Element<'_>) -> Vec<u8> {
+        let mut out = vec![0xee; element.encoded_len()];
+        element.encode(&mut out);
+        out
+    }
+
+    fn check(bytes: &[u8]) {
+        let element = Element::from(bytes);
+        assert_eq!(element.bytes(&mut itoa::Buffer::new()), bytes);
+        let mut line = b"before".to_vec();
+        line.extend(encoded(element));
+        assert_eq!(last_len(&line), element.encoded_len());
+        line.extend(b"after");
+        assert_eq!(first(&line[6..]), (element, element.encoded_len()));
+    }
+
+    #[test]
+    fn every_form_reads_back_from_both_ends() {
+        for len in
+            [0, 1, 62, 63, 64, 124, 125, 127, 128, 200, 16_380, 16_381, 16_384, 65_535, 65_536]
+        {
+            check(&vec![b'x'; len]);
+        }
+        check(&vec![b'x'; (1 << 21) + 7]);
+        let edges = [0i64, 127, 128, 255, 1 << 15, 1 << 31, i64::MAX, i64::MIN];
+        for value in edges.iter().flat_map(|&v| [v.wrapping_sub(1), v, v.wrapping_neg()]) {
+            check(value.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_encoding_is_as_laid_down() {
+        let check = |text: &[u8], bytes: &[u8]| assert_eq!(encoded(text.into()), bytes);
+        check(b"", &[0x80, 1]);
+        check(b"5", &[5, 1]);
+        check(b"127", &[0x7f, 1]);
+        check(b"-1", &[0xc0, 0xff, 0xff, 3]);
+        check(b"40000", &[0xc1, 0x40, 0x9c, 0, 0, 5]);
+        check(b"-2147483649", &[0xc2, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 9]);
+        check(b"ab", &[0x82, b'a', b'b', 3]);
+        let long = encoded(Element::Bytes(&[b'x'; 300]));
+        assert_eq!(long[..3], [0xd0, 0x2c, 0x01]);
+        // 303 is 2 * 128 + 47.
+        assert_eq!(long[303..], [0x02, 0xaf]);
+        assert_eq!(encoded(Element::Bytes(&[b'x'; 65_536]))[..5], [0xd1, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn only_canonical_decimals_are_integers() {
+        let not = ["", "-", "+1", "01", "-0", "-01", " 1", "1 ", "1x", "0x1", "1.0", "--1"];
+        let too_large = ["9223372036854775808", "-9223372036854775809", "99999999999999999999"];
+        for text in not.iter().chain(&too_large) {
+            assert_eq!(integer(text.as_bytes()), None, "{text}");
+        }
+        for value in [0, 1, -1, 10, i64::MAX, i64::MIN] {
+            assert_eq!(integer(value.to_string().as_bytes()), Some(value));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 16 } else { 512 },
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn any_bytes_read_back(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            check(&bytes);
+        }
+
+        #[test]
+        fn integers_are_found_as_the_standard_library_prints_them(value: i64, text in "-?[0-9]{0,21}") {
+            check(value.to_string().as_bytes());
+            let canonical = text.parse::<i64>().ok().filter(|value| value.to_string() == text);
+            prop_assert_eq!(integer(text.as_bytes()), canonical);
+        }
+    }
+}
