@@ -8,6 +8,9 @@ use super::central::{self, Batch};
 use super::classes::{CLASSES, SMALL_MAX, cache_limit, class_bytes, class_of_last, rounded};
 use super::{large, layout};
 
+/// What freed blocks are filled with in debug builds.
+const POISON: u8 = 0xdf;
+
 /// A lane's free blocks of one class. Zero is valid: it holds none and has room for none.
 #[repr(C)]
 struct LaneClass {
@@ -82,6 +85,11 @@ impl LaneHeap {
         if class.room.get() == 0 {
             // SAFETY: the caller's promise.
             unsafe { self.make_room(class_of_last(last)) };
+        }
+        if cfg!(debug_assertions) {
+            // So that tests notice who still reads it.
+            // SAFETY: the block is nobody's any more, and has this many bytes.
+            unsafe { std::ptr::write_bytes(address as *mut u8, POISON, size as usize) };
         }
         // SAFETY: the block is nobody's any more, and at least a word long.
         unsafe { *(address as *mut u64) = class.free.replace(address) };

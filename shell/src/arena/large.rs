@@ -33,9 +33,7 @@ pub fn take_run(pages: u32, kind: Kind) -> Option<u32> {
 
 /// Gives a run back.
 pub fn give_run(run: Run) {
-    if with_runs(|runs| runs.free(run)) {
-        scavenger::signal();
-    }
+    freeing(|runs| runs.free(run));
 }
 
 /// Allocates a large block; 0 when the arena is full.
@@ -62,11 +60,20 @@ pub unsafe fn resize(address: u64, old_size: u64, new_size: u64) -> bool {
         std::cmp::Ordering::Equal => true,
         std::cmp::Ordering::Greater => with_runs(|runs| runs.extend(run, pages)),
         std::cmp::Ordering::Less => {
-            if with_runs(|runs| runs.shrink(run, pages)) {
-                scavenger::signal();
-            }
+            freeing(|runs| runs.shrink(run, pages));
             true
         }
+    }
+}
+
+/// Runs what makes pages free, and calls the scavenger when that makes many.
+fn freeing(work: impl FnOnce(&Runs<'_>)) {
+    let has_excess = with_runs(|runs| {
+        work(runs);
+        runs.has_excess()
+    });
+    if has_excess {
+        scavenger::signal();
     }
 }
 

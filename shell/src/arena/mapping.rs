@@ -3,7 +3,7 @@
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FlockOperation, MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
@@ -137,7 +137,10 @@ pub fn map(fd: impl AsFd, bytes: u64) -> Result<(), ArenaError> {
     // SAFETY: the flags let the kernel refuse rather than replace what is mapped there.
     let mapped = unsafe { rustix::mm::mmap(base, bytes as usize, prot, flags, fd, 0) };
     match mapped {
-        Ok(address) if address == base => Ok(()),
+        Ok(address) if address == base => {
+            keep_out_of_core_dumps(bytes);
+            Ok(())
+        }
         Ok(elsewhere) => {
             // A kernel before 4.17 takes the address for a wish.
             // SAFETY: nobody has seen this mapping yet.
@@ -146,6 +149,16 @@ pub fn map(fd: impl AsFd, bytes: u64) -> Result<(), ArenaError> {
         }
         Err(Errno::EXIST) => Err(ArenaError::Taken),
         Err(error) => Err(ArenaError::Map { bytes, error }),
+    }
+}
+
+/// A core dump would fault in every page of the address space, used or not.
+fn keep_out_of_core_dumps(bytes: u64) {
+    // SAFETY: the range has just been mapped; the advice changes no content.
+    let advised =
+        unsafe { rustix::mm::madvise(ARENA_BASE as *mut _, bytes as usize, Advice::LinuxDontDump) };
+    if let Err(error) = advised {
+        tracing::warn!(%error, "the arena stays part of core dumps, which can grow very large");
     }
 }
 

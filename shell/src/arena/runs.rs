@@ -14,7 +14,7 @@ const BINS: usize = 60;
 const EXACT_BINS: u32 = 16;
 /// Runs looked at in a bin whose runs differ in size.
 const SEARCH_MAX: usize = 8;
-/// Dirty free pages below which nothing is handed back.
+/// Dirty free pages up to which nothing is handed back.
 const SLACK_PAGES: u32 = 64;
 
 /// Free runs of either sort, by size.
@@ -32,7 +32,8 @@ pub struct RunState {
     end: Cell<u32>,
     live_pages: Cell<u32>,
     dirty_free_pages: Cell<u32>,
-    reserved: u32,
+    /// Lowest value of `dirty_free_pages` since the last [`Runs::dirty_needed`].
+    dirty_free_low: Cell<u32>,
     dirty: Bins,
     clean: Bins,
 }
@@ -84,12 +85,10 @@ impl<'a> Runs<'a> {
         Some(start)
     }
 
-    /// Gives back what `alloc` returned. Returns whether enough dirty pages are free now for
-    /// [`Runs::take_dirty`] to be worth calling.
-    pub fn free(&self, run: Run) -> bool {
+    /// Gives back what `alloc` returned.
+    pub fn free(&self, run: Run) {
         debug_assert_eq!(self.pages.get(run.start).run_pages.get(), run.pages);
         self.release(run);
-        self.state.dirty_free_pages.get() > self.dirty_max()
     }
 
     /// Makes a run longer without moving it. Returns whether there was room behind it.
@@ -115,26 +114,32 @@ impl<'a> Runs<'a> {
         true
     }
 
-    /// Makes a run shorter, to `pages` (above 0). Returns as [`Runs::free`] does.
-    pub fn shrink(&self, run: Run, pages: u32) -> bool {
+    /// Makes a run shorter, to `pages` (above 0).
+    pub fn shrink(&self, run: Run, pages: u32) {
         self.pages.get(run.start).run_pages.set(pages);
         self.release(Run { start: run.start + pages, pages: run.pages - pages });
-        self.state.dirty_free_pages.get() > self.dirty_max()
     }
 
     /// Takes a free run that may hold memory, the largest first, while more than `keep` dirty
     /// pages are free. The caller hands its memory back to the system, and then the run here by
     /// [`Runs::give_clean`].
+    ///
+    /// A run is left alone if taking it would go below `keep` by more than it is above now.
     pub fn take_dirty(&self, keep: u32) -> Option<Run> {
         let bins = &self.state.dirty;
-        if self.state.dirty_free_pages.get() <= keep || bins.occupied.get() == 0 {
-            return None;
+        let excess = self.state.dirty_free_pages.get().saturating_sub(keep);
+        let mut occupied = bins.occupied.get();
+        while excess > 0 && occupied != 0 {
+            let bin = 63 - occupied.leading_zeros() as usize;
+            let start = bins.lists[bin].first()?;
+            if self.pages.get(start).dirty_pages.get() <= 2 * excess {
+                let pages = self.run_pages(start);
+                self.unlink(start);
+                return Some(Run { start, pages });
+            }
+            occupied &= !(1 << bin);
         }
-        let bin = 63 - bins.occupied.get().leading_zeros() as usize;
-        let start = bins.lists[bin].first()?;
-        let pages = self.run_pages(start);
-        self.unlink(start);
-        Some(Run { start, pages })
+        None
     }
 
     /// Gives back a run from [`Runs::take_dirty`], now without memory.
@@ -142,10 +147,18 @@ impl<'a> Runs<'a> {
         self.join(run, 0);
     }
 
-    /// Dirty free pages that stay when memory is handed back: room to breathe, so that a load that
-    /// frees and allocates by turns does not ask the system each time.
-    pub fn dirty_kept(&self) -> u32 {
-        self.dirty_max() / 2
+    /// Whether enough dirty pages are free for handing them back to be worth it.
+    pub fn has_excess(&self) -> bool {
+        self.state.dirty_free_pages.get() > self.dirty_max()
+    }
+
+    /// How many dirty free pages to keep: those that were used at some time since the last call,
+    /// and some slack. What lay idle all the while can be handed back, but a load that frees and
+    /// allocates by turns keeps what it needs.
+    pub fn dirty_needed(&self) -> u32 {
+        let now = self.state.dirty_free_pages.get();
+        let idle = self.state.dirty_free_low.replace(now);
+        (now - idle).max(self.dirty_max() / 2)
     }
 
     /// Pages in use.
@@ -266,7 +279,9 @@ impl<'a> Runs<'a> {
         if bins.lists[bin].first().is_none() {
             bins.occupied.set(bins.occupied.get() & !(1 << bin));
         }
-        self.state.dirty_free_pages.set(self.state.dirty_free_pages.get() - dirty);
+        let dirty_free = self.state.dirty_free_pages.get() - dirty;
+        self.state.dirty_free_pages.set(dirty_free);
+        self.state.dirty_free_low.set(dirty_free.min(self.state.dirty_free_low.get()));
         page.set_kind(Kind::Inner);
         self.pages.get(start + pages - 1).set_kind(Kind::Inner);
     }

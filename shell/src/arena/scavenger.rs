@@ -9,9 +9,8 @@ use super::classes::PAGE_BYTES;
 use super::runs::Run;
 use super::{Arena, futex, large};
 
-/// How long memory stays free before it is handed back: a load that frees much and allocates it
-/// again at once keeps it.
-const DELAY: Duration = Duration::from_millis(20);
+/// How long memory must lie idle before it is handed back.
+const INTERVAL: Duration = Duration::from_millis(250);
 /// Pages handed back by one call to the system, so that none holds up page faults for long.
 const STEP_PAGES: u32 = 64;
 
@@ -34,18 +33,30 @@ pub fn spawn(arena: &'static Arena) -> io::Result<()> {
             while CALL.load(Ordering::Acquire) == QUIET {
                 futex::wait(&CALL, QUIET);
             }
-            std::thread::sleep(DELAY);
-            CALL.store(QUIET, Ordering::Release);
-            let keep = large::with_runs(|runs| runs.dirty_kept());
-            if let Err(error) = release(arena, keep) {
-                tracing::warn!(%error, "free memory could not be handed back to the system");
-            }
+            release_excess(arena);
         }
     };
     std::thread::Builder::new().name("arena".into()).stack_size(64 << 10).spawn(work).map(|_| ())
 }
 
-/// Hands free memory back until at most `keep` free pages may still hold any. Returns how many
+/// Hands back what lies idle, interval by interval, until no more than the slack is left.
+fn release_excess(arena: &Arena) {
+    large::with_runs(|runs| runs.dirty_needed());
+    loop {
+        std::thread::sleep(INTERVAL);
+        let keep = large::with_runs(|runs| runs.dirty_needed());
+        if let Err(error) = release(arena, keep) {
+            tracing::warn!(%error, "free memory could not be handed back to the system");
+        }
+        // Before the look at what is left, so that a call that comes after it is not lost.
+        CALL.store(QUIET, Ordering::SeqCst);
+        if !large::with_runs(|runs| runs.has_excess()) {
+            return;
+        }
+    }
+}
+
+/// Hands free memory back until about `keep` free pages may still hold any. Returns how many
 /// pages it handed back.
 pub fn release(arena: &Arena, keep: u32) -> io::Result<u64> {
     let mut released = 0;

@@ -112,7 +112,7 @@ proptest! {
 #[test]
 fn bytes_in_use_never_count_a_block_that_does_not_exist() {
     const SIZE: u64 = 96;
-    const PASSES: u64 = 200_000;
+    const PASSES: u64 = 30_000;
     let (_, _turn) = turn();
     let before = arena::used_bytes();
     let ended = AtomicBool::new(false);

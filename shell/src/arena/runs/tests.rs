@@ -31,9 +31,21 @@ impl World {
         Some(start)
     }
 
+    /// Frees a run; returns whether that left an excess.
     fn free(&mut self, start: u32) -> bool {
         let pages = self.live.remove(&start).unwrap();
-        self.runs().free(Run { start, pages })
+        self.runs().free(Run { start, pages });
+        self.runs().has_excess()
+    }
+
+    fn scavenge(&self, keep: u32) {
+        while let Some(run) = self.runs().take_dirty(keep) {
+            self.runs().give_clean(run);
+        }
+    }
+
+    fn dirty(&self) -> u32 {
+        self.state.dirty_free_pages.get()
     }
 
     fn nth(&self, n: usize) -> Option<u32> {
@@ -112,10 +124,8 @@ fn apply(world: &mut World, step: Step) {
             world.nth(n).into_iter().for_each(|start| world.resize(start, pages));
         }
         Step::Scavenge(keep) => {
-            while let Some(run) = world.runs().take_dirty(keep) {
-                world.runs().give_clean(run);
-            }
-            assert!(world.state.dirty_free_pages.get() <= keep);
+            world.scavenge(keep);
+            assert!(keep > 0 || world.dirty() == 0);
         }
     }
 }
@@ -179,8 +189,35 @@ fn much_free_memory_is_worth_handing_back_and_a_little_is_not() {
     let _live = world.alloc(1).unwrap();
     assert!(!world.free(a));
     assert!(world.free(b));
-    let kept = world.runs().dirty_kept();
-    let run = world.runs().take_dirty(kept).unwrap();
+    let run = world.runs().take_dirty(SLACK_PAGES / 2).unwrap();
     assert_eq!(run, Run { start: a, pages: 2 * SLACK_PAGES });
     assert_eq!(world.runs().take_dirty(0), None, "a run was handed out twice");
+}
+
+#[test]
+fn what_was_in_use_meanwhile_is_kept_and_what_lay_idle_is_not() {
+    let mut world = World::new();
+    let starts = [100, 1, 100, 1].map(|pages| world.alloc(pages).unwrap());
+    world.free(starts[0]);
+    world.free(starts[2]);
+    world.runs().dirty_needed();
+    let again = world.alloc(100).unwrap();
+    world.free(again);
+    let keep = world.runs().dirty_needed();
+    assert_eq!(keep, 100);
+    world.scavenge(keep);
+    assert_eq!(world.dirty(), 100);
+    let keep = world.runs().dirty_needed();
+    world.scavenge(keep);
+    assert_eq!(world.dirty(), 0);
+}
+
+#[test]
+fn a_large_run_is_not_handed_back_for_a_small_excess() {
+    let mut world = World::new();
+    let starts = [100, 1, 3, 1].map(|pages| world.alloc(pages).unwrap());
+    world.free(starts[0]);
+    world.free(starts[2]);
+    world.scavenge(98);
+    assert_eq!(world.dirty(), 100);
 }
