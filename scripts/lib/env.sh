@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: where things are, and how to get what Python and Node need.
 # Everything that is fetched goes into the build folder; nothing is installed into the system.
 

@@ -57,8 +57,9 @@ def show_swaps(result: dict[str, Any]) -> None:
     rows += [_run_row("full load, without", run) for run in full["without"]]
     rows.append(("full load, ratio of p99.9", "", "", f"{full['p999_ratio']:.3f}", ""))
     print(table.render(("", "p50", "p99", "p99.9", "max"), rows))
-    print(f"  {count(light['upgrades'] + full['upgrades'])} upgrades; under light load "
-          f"commit p50 {micros(light['commit_us']['p50'])}, max {micros(light['commit_us']['max'])}")
+    commit = light["commit_us"]
+    print(f"  {count(light['upgrades'] + full['upgrades'])} upgrades; under light load commit "
+          f"p50 {micros(commit['p50'])}, max {micros(commit['max'])}")
     for failure in light["failures"][:5]:
         print(f"  FAILED: {failure}")
 

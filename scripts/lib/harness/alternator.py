@@ -4,8 +4,8 @@ import threading
 from pathlib import Path
 
 from harness.histogram import Histogram
-from harness.upgrade import Upgrade, UpgradeFailed, Upgrader
 from harness.schedule import Schedule, now
+from harness.upgrade import Upgrade, UpgradeFailed, Upgrader
 
 _FAILURES_MAX = 20
 

@@ -5,7 +5,7 @@ Also faster than one for bulk work: `Connection.send_raw` and `drain` move whole
 
 import socket
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 Argument = str | bytes | int | float
 
@@ -38,7 +38,7 @@ class Connection:
         if protocol == 3:
             self.call("HELLO", "3")
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

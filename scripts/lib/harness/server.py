@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from harness import children, paths, resp
 
@@ -47,7 +48,7 @@ class Server:
         assert self.process is not None, "the server has not been started"
         return self.process.pid
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:

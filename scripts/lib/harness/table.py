@@ -13,8 +13,8 @@ def render(headings: Sequence[str], rows: Sequence[Sequence[str]], indent: str =
 
 
 def _line(row: list[str], widths: list[int]) -> str:
-    first = row[0].ljust(widths[0])
-    return "  ".join([first, *[cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]]).rstrip()
+    rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+    return "  ".join([row[0].ljust(widths[0]), *rest]).rstrip()
 
 
 def count(value: float) -> str:

@@ -5,6 +5,8 @@ import sys
 import time
 
 from harness import children, procfs, upgrade
+from harness.alternator import Alternator
+from harness.schedule import Schedule, now
 from harness.server import (
     CustomServer,
     ForeignServer,
@@ -17,8 +19,6 @@ from soak.load import Load
 from soak.options import Options
 from soak.progress import Progress
 from soak.report import Findings
-from harness.schedule import Schedule, now
-from harness.alternator import Alternator
 
 _LEAD_S = 1.0
 

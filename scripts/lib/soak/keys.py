@@ -39,7 +39,9 @@ def wrong_sums(port: int, sums: Counter[str]) -> list[str]:
     """Numbers that many clients added to, and that do not show the sum of all."""
     with resp.Connection(port) as connection:
         found = {key: int(connection.call("GET", key) or 0) for key in sums}
-    return [f"{key} is {found[key]}, not {want}" for key, want in sums.items() if found[key] != want]
+    return [
+        f"{key} is {found[key]}, not {want}" for key, want in sums.items() if found[key] != want
+    ]
 
 
 def connected(port: int) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The processes that make the load, and what they say."""
 
+import contextlib
 import json
 import sys
 import time
@@ -10,9 +11,9 @@ from typing import Any
 from harness import paths
 from harness.histogram import Histogram
 from harness.load_process import LoadProcess
+from harness.schedule import CALM, SWAP
 from soak.actors import share_out
 from soak.options import Options
-from harness.schedule import CALM, SWAP
 
 READY_S_MAX = 120.0
 FINISH_S_MAX = 120.0
@@ -40,18 +41,18 @@ class Load:
         self.options = options
         self.port = port
         self.processes: list[LoadProcess] = []
+        self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Load":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self.processes:
-            process.__exit__()
+        self.stack.close()
 
     def connect(self) -> None:
         """Starts all processes and waits until every client is connected."""
         for name, command in self._commands():
-            self.processes.append(LoadProcess(name, command))
+            self.processes.append(self.stack.enter_context(LoadProcess(name, command)))
         deadline = time.monotonic() + READY_S_MAX
         for process in self.processes:
             process.wait_until_ready(deadline)

@@ -2,11 +2,11 @@
 
 import sys
 
-from harness.table import count, mebibytes
-from soak.load import Load
-from harness.schedule import now
-from harness.tally import COMMANDS, DISCONNECTED, DOUBLED, LOST, WRONG
 from harness.alternator import Alternator
+from harness.schedule import now
+from harness.table import count, mebibytes
+from harness.tally import COMMANDS, DISCONNECTED, DOUBLED, LOST, WRONG
+from soak.load import Load
 from soak.watch import Watch
 
 # Without a terminal to redraw, a line now and then is enough.

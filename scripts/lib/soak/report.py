@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness import table
+from harness.alternator import Alternator
 from harness.histogram import Histogram
 from harness.procfs import Sample
+from harness.schedule import CALM, SWAP
 from harness.table import count, mebibytes, micros
+from harness.tally import COMMANDS, DISCONNECTED, DOUBLED, LOST, MESSAGES, WRONG
 from soak.load import Outcome
 from soak.options import Options
-from harness.schedule import CALM, SWAP
-from harness.tally import COMMANDS, DISCONNECTED, DOUBLED, LOST, MESSAGES, WRONG
-from harness.alternator import Alternator
 
 RSS_GROWTH_MAX = 1.05
 

@@ -1,4 +1,4 @@
-"""One process of clients; its orders are in its argument, the rest as `harness.load_process` says."""
+"""One process of clients. Orders in its argument, the rest as `harness.load_process` says."""
 
 import asyncio
 import gc
@@ -9,10 +9,10 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from soak.actors import KINDS
-from soak.actors.base import Actor, Stage
 from harness.schedule import Schedule
 from harness.tally import DISCONNECTED, WRONG, Tally
+from soak.actors import KINDS
+from soak.actors.base import Actor, Stage
 
 _PROGRESS_S = 0.5
 
@@ -28,7 +28,7 @@ async def guarded(tally: Tally, name: str, work: Coroutine[Any, Any, None]) -> b
         return True
     except (RedisError, OSError) as error:
         tally.failed(DISCONNECTED, f"{name}: {error!r}")
-    except Exception as error:  # noqa: BLE001: a reply of an unexpected shape can raise anything
+    except Exception as error:  # noqa: BLE001 - a reply of an unexpected shape can raise anything
         tally.failed(WRONG, f"{name}: {error!r}")
     return False
 

@@ -4,8 +4,8 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
-from soak.connection import Checked
 from harness.tally import Tally
+from soak.connection import Checked
 
 
 @dataclass

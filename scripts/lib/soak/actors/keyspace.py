@@ -2,9 +2,9 @@
 
 import asyncio
 
+from harness.schedule import now
 from soak.actors.base import Actor
 from soak.connection import OK, Command
-from harness.schedule import now
 
 # Both clocks tick in milliseconds, and the server may be a tick ahead of or behind the client's.
 _SLACK_S = 0.005

@@ -5,8 +5,8 @@ from typing import Any
 
 from redis.asyncio.client import PubSub
 
-from soak.actors.base import Actor, Stage
 from harness.tally import DOUBLED, LOST, WRONG
+from soak.actors.base import Actor, Stage
 
 _POLL_S = 0.5
 

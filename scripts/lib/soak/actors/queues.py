@@ -2,9 +2,9 @@
 
 import asyncio
 
+from harness.tally import DOUBLED, LOST, WRONG
 from soak.actors.base import Actor, Stage
 from soak.connection import Checked
-from harness.tally import DOUBLED, LOST, WRONG
 
 _POLL_S = 0.5
 

@@ -72,7 +72,7 @@ class Pipelines(_Modelled):
     """Everything, up to 200 commands in one write."""
 
     MODELS = (Numbers, Strings, Lists)
-    SIZES = (2, 16, 50, 200)
+    SIZES: tuple[int, ...] = (2, 16, 50, 200)
     TRANSACTION = False
 
     async def step(self) -> None:

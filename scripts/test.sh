@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change goes in: formatting, lints, documentation, tests,
+# real clients across upgrades, a short soak. Installs what is missing, on Debian and its kin.
+#
+#   scripts/test.sh              all of it
+#   scripts/test.sh lint rust    only these steps; their names are listed at the end of this file
+set -euo pipefail
+# shellcheck source=scripts/lib/env.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/env.sh"
+cd "$ROOT"
+
+STARTED=$SECONDS
+
+# Runs the step $1, described by $2, with a heading and the time it took.
+step() {
+    local name=$1 text=$2 began=$SECONDS
+    if [ ${#WANTED[@]} -gt 0 ] && [[ " ${WANTED[*]} " != *" $name "* ]]; then
+        return
+    fi
+    printf '\n==> %s: %s\n' "$name" "$text"
+    "step_$name"
+    printf '<== %s: %d s (%d s in all)\n' "$name" $((SECONDS - began)) $((SECONDS - STARTED))
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        sudo -n "$@"
+    else
+        echo "Not allowed to install packages. As root, run: $*" >&2
+        return 1
+    fi
+}
+
+# Debian packages that hold the commands we need and do not have.
+missing_packages() {
+    local pair
+    for pair in redis-server:redis-server redis-cli:redis-tools python3:python3 \
+        node:nodejs npm:npm cc:gcc; do
+        command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
+    done
+    python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
+    [ -e /usr/include/stdio.h ] || echo libc6-dev
+}
+
+# Installs packages without letting one of them start a service.
+install_packages() {
+    local policy=/usr/sbin/policy-rc.d ours=no status=0
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+        ours=yes
+    fi
+    as_root apt-get update -qq || status=$?
+    if [ "$status" -eq 0 ]; then
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends "$@" >/dev/null || status=$?
+    fi
+    [ "$ours" = no ] || as_root rm -f "$policy"
+    return "$status"
+}
+
+step_tools() {
+    local packages
+    mapfile -t packages < <(missing_packages)
+    if [ ${#packages[@]} -gt 0 ]; then
+        echo "installing ${packages[*]}"
+        install_packages "${packages[@]}"
+        # The package would start its server at the next boot of the machine.
+        if [[ " ${packages[*]} " == *" redis-server "* ]] && [ -d /run/systemd/system ]; then
+            as_root systemctl disable --now redis-server
+        fi
+    fi
+    command -v cargo >/dev/null || {
+        echo "Rust is missing. Install it as https://rustup.rs says." >&2
+        return 1
+    }
+    ensure_venv
+    ensure_node_modules
+    cargo --version
+    redis-server --version
+    "$VENV/bin/python" --version
+    node --version
+}
+
+step_lint() {
+    cargo fmt --all --check
+    # Of the profile of the build, so that the dependencies are compiled for both at once.
+    cargo clippy --release --workspace --all-targets --locked --quiet -- -D warnings
+}
+
+step_build() {
+    cargo build --release --workspace --locked --quiet
+}
+
+step_rust() {
+    cargo test --release --workspace --locked --quiet
+}
+
+step_docs() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked --quiet
+    "$VENV/bin/python" -m harness.links
+}
+
+step_clients() {
+    tests/clients/run
+}
+
+step_soak() {
+    scripts/soak --quick
+}
+
+step_licences() {
+    if command -v cargo-deny >/dev/null; then
+        cargo deny --locked check
+    else
+        echo "cargo-deny is not installed: licences and advisories were not checked"
+    fi
+}
+
+WANTED=("$@")
+step tools "what is missing is installed"
+step lint "formatting and clippy"
+step build "the server and both libraries"
+step rust "Rust tests"
+step docs "rustdoc, and links between the documents"
+step clients "real clients across upgrades"
+step soak "checked work while the logic is swapped"
+step licences "licences and advisories of the dependencies"
+printf '\nAll passed in %d s\n' $((SECONDS - STARTED))
