@@ -48,7 +48,9 @@ class Alternator(threading.Thread):
 
     def stop(self) -> None:
         self.stopping.set()
-        self.join()
+        if self.is_alive():
+            self.join()
+        self.upgrader.close()
 
     def one(self) -> None:
         side = (self.done + 1) % 2

@@ -43,6 +43,9 @@ class Upgrader:
     def request(self, library: Path) -> dict[str, Any]:
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Gives up the connection to the server, if it holds one."""
+
 
 class CliUpgrader(Upgrader):
     """`shell upgrade PATH --json`, a process for each."""
@@ -80,6 +83,9 @@ class AdminUpgrader(Upgrader):
             self.connection.close()
             raise UpgradeFailed(f"{self.admin}: {error!r}") from error
 
+    def close(self) -> None:
+        self.connection.close()
+
 
 class WireUpgrader(Upgrader):
     """`SHELL UPGRADE path` on an ordinary client connection."""
@@ -93,6 +99,9 @@ class WireUpgrader(Upgrader):
         except resp.ReplyError as error:
             raise UpgradeFailed(str(error)) from error
         return _parsed(reply.decode() if isinstance(reply, bytes) else json.dumps(reply))
+
+    def close(self) -> None:
+        self.connection.close()
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -86,4 +86,4 @@ class Tally {
   }
 }
 
-module.exports = { Tally, now };
+module.exports = { Tally, bucketOf, now };
