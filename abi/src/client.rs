@@ -138,8 +138,8 @@ pub struct Client {
 
     /// Queued commands; null outside `MULTI`.
     pub multi: Ptr<MultiState>,
-    /// Watches: triples of (shard, address of the [`crate::keyspace::WatchedKey`], its `changes`
-    /// when watched; the top bit is set when the key had already expired).
+    /// Watches: triples of (hash of the key, address of the [`crate::keyspace::WatchedKey`], its
+    /// `changes` when watched; the top bit is set when the key had already expired).
     pub watches: RawVec,
     /// Subscriptions; null without any.
     pub subscriptions: Ptr<Subscriptions>,

@@ -93,7 +93,7 @@ pub struct Host {
     /// Allocates at least `size` (above 0) bytes in the arena, aligned to 8, to 64 when `size` is
     /// a multiple of 64. Contents are undefined. Null when the arena is full.
     pub alloc: extern "C" fn(size: u64) -> u64,
-    /// Frees an allocation; `size` as it was asked for.
+    /// Frees an allocation; `size` as it was asked for, or any other of the same `usable`.
     pub free: extern "C" fn(address: u64, size: u64),
     /// Resizes an allocation, moving it if need be; the first `min(old, new)` bytes are kept.
     /// Null when the arena is full; the old allocation is then untouched.

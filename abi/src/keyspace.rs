@@ -1,7 +1,6 @@
 //! The keyspace: shards, their databases, and the layout of an entry.
 
 use abi_stable::StableAbi;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::arena::{Ptr, RootHead};
 use crate::container::RawTable;
@@ -20,10 +19,8 @@ pub struct Keyspace {
     pub databases: u32,
     /// Zero.
     pub reserved0: u32,
-    /// Changes to the keyspace since the start, for `rdb_changes_since_last_save`.
-    pub dirty: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 12],
+    pub reserved: [u64; 13],
     /// The shards. Locked in ascending order.
     pub shards: [Shard; SHARDS],
 }
@@ -34,8 +31,8 @@ pub struct Keyspace {
 pub struct Shard {
     /// Guards everything below.
     pub lock: RawLock,
-    /// Watched keys, for readers that hold no lock to skip the table.
-    pub watched_count: AtomicU32,
+    /// Zero.
+    pub reserved0: u32,
     /// One [`ShardDb`] a database.
     pub dbs: Ptr<ShardDb>,
     /// Items are [`WatchedKey`].

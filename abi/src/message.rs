@@ -11,8 +11,9 @@ pub mod kind {
     pub const SERVE: u32 = 2;
     /// Look at the client again: it was killed, unblocked, or a pause has ended.
     pub const WAKE: u32 = 3;
-    /// As [`SERVE`], with the bytes of an error instead of a reply.
-    pub const SERVE_ERROR: u32 = 4;
+    /// The wait was ended by `CLIENT UNBLOCK`; `detail` is 1 for an error reply, 0 for the reply
+    /// of a timeout.
+    pub const UNBLOCK: u32 = 4;
     /// The outcome of an administrative command; a JSON object or an error text, see `detail`.
     pub const ADMIN_REPLY: u32 = 5;
 }

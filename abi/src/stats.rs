@@ -51,8 +51,10 @@ pub struct LaneStats {
     pub over_maxmemory_us: AtomicU64,
     /// Messages published.
     pub published: AtomicU64,
-    /// Replies left unread by slow log and monitors; zero.
-    pub reserved: [AtomicU64; 13],
+    /// Changes to keys.
+    pub dirty: AtomicU64,
+    /// Zero.
+    pub reserved: [AtomicU64; 12],
     /// One a command slot.
     pub command: [CommandStat; COMMAND_SLOTS],
 }

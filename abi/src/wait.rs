@@ -27,29 +27,48 @@ pub mod kind {
     pub const SLEEP: u32 = 3;
 }
 
-/// What a blocked client waits for. Owned by the client's worker; others hold a reference count.
+/// Values of [`Wait::on_timeout`]: what the client is told when nobody served it in time.
+pub mod on_timeout {
+    /// No array.
+    pub const NULL_ARRAY: u32 = 0;
+    /// No value.
+    pub const NULL: u32 = 1;
+}
+
+/// What a blocked client waits for.
+///
+/// Made and freed by the client's worker. Others reach it through a [`Waiter`] that is linked
+/// into a [`BlockedKey`], under that key's shard lock; the owner takes the shard lock of each of
+/// its waiters once before it frees the wait. `CLIENT UNBLOCK` reaches it through the client,
+/// under [`crate::client::ClientTable::lock`], which the owner holds to take it off the client.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Wait {
     /// See [`state`]. Changed by compare-and-swap only.
     pub state: AtomicU32,
-    /// The client, and one for each [`Waiter`] in a [`BlockedKey`].
-    pub references: AtomicU32,
-    /// The client that waits.
-    pub client: ClientRef,
     /// See [`kind`].
     pub kind: u32,
+    /// The client that waits.
+    pub client: ClientRef,
     /// Protocol of the reply, 2 or 3.
     pub resp: u32,
     /// Database of the keys.
     pub db: u32,
-    /// Keys waited for.
+    /// Type of value waited for, one of [`crate::keyspace::value_type`].
+    pub value_type: u32,
+    /// See [`on_timeout`].
+    pub on_timeout: u32,
+    /// Waiters, one a key.
     pub key_count: u32,
+    /// Zero.
+    pub reserved0: u32,
+    /// The waiters: one allocation of `key_count` of them.
+    pub waiters: Ptr<Waiter>,
     /// The whole command: `u32` number of arguments, then each as `u32` length and bytes. It is
     /// looked up again by name when it can be served, in the release current then.
     pub command: RawBytes,
-    /// When the wait began, in monotonic microseconds.
-    pub since_us: u64,
+    /// When the wait began, in monotonic nanoseconds.
+    pub since_ns: u64,
     /// Zero.
     pub reserved: [u64; 4],
 }
@@ -60,10 +79,14 @@ pub struct Wait {
 pub struct Waiter {
     /// Who waits.
     pub wait: Ptr<Wait>,
+    /// The key in whose queue this is; null once it has been taken out.
+    pub key: Ptr<BlockedKey>,
     /// The waiter before, or null.
     pub prev: Ptr<Waiter>,
     /// The waiter after, or null.
     pub next: Ptr<Waiter>,
+    /// Hash of the key.
+    pub hash: u64,
 }
 
 /// A key with clients waiting for it. Followed by `key_len` bytes of key.

@@ -1,1 +1,12 @@
 //! Release 1.
+
+use engine::release::Release;
+
+static RELEASE: Release = Release {
+    name: "logic-v1",
+    version: env!("CARGO_PKG_VERSION"),
+    changes: &[],
+    commands: engine::command::ALL,
+};
+
+engine::export_logic!(RELEASE);

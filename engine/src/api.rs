@@ -1,0 +1,266 @@
+//! The only door: the functions of `abi::logic`, which turn what the shell hands over into safe
+//! types and keep panics inside.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use abi::client::{Client, flag};
+use abi::container::RawBytes;
+use abi::host::{HostRef, level};
+use abi::logic::{Job, Scratch};
+use abi::message::Message;
+use abi::status::Status;
+use abi_stable::std_types::{RSlice, RStr};
+
+use crate::lane::Lane;
+use crate::release::Release;
+use crate::session::{self, batch, blocking, lifecycle, message};
+use crate::store::bytes::Bytes;
+
+static HOST: OnceLock<HostRef> = OnceLock::new();
+static OUTSTANDING: AtomicI64 = AtomicI64::new(0);
+
+/// Counts what the release allocates outside the arena, for [`outstanding_bytes`].
+pub struct CountingAllocator;
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl std::alloc::GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
+        OUTSTANDING.fetch_add(layout.size() as i64, Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { std::alloc::System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: std::alloc::Layout) {
+        OUTSTANDING.fetch_sub(layout.size() as i64, Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { std::alloc::System.dealloc(pointer, layout) }
+    }
+}
+
+/// See [`abi::logic::Logic::outstanding_bytes`].
+pub extern "C" fn outstanding_bytes() -> i64 {
+    OUTSTANDING.load(Relaxed)
+}
+
+/// See [`abi::logic::Logic::attach`].
+pub extern "C" fn attach(host: HostRef) -> Status {
+    guard(Status::PANICKED, || {
+        if HOST.set(host).is_err() {
+            return Status::REFUSED;
+        }
+        // The default hook symbolises a backtrace, which keeps tens of MiB for good.
+        std::panic::set_hook(Box::new(move |info| {
+            let text = info.to_string();
+            host.log()(level::ERROR, RStr::from(text.as_str()));
+        }));
+        Status::OK
+    })
+}
+
+/// See [`abi::logic::Logic::detach`].
+pub extern "C" fn detach() -> Status {
+    guard(Status::PANICKED, || {
+        drop(std::panic::take_hook());
+        Status::OK
+    })
+}
+
+/// See [`abi::logic::Logic::scratch_new`].
+pub fn scratch_new(lane: u32, release: &'static Release) -> *mut Scratch {
+    guard(std::ptr::null_mut(), || match HOST.get() {
+        Some(host) => Box::into_raw(Box::new(Lane::new(lane, *host, release))).cast(),
+        None => std::ptr::null_mut(),
+    })
+}
+
+/// See [`abi::logic::Logic::scratch_drop`].
+pub extern "C" fn scratch_drop(scratch: *mut Scratch) {
+    guard((), || {
+        // SAFETY: the shell hands back what `scratch_new` made, once, when no lane uses it.
+        drop(unsafe { Box::from_raw(scratch.cast::<Lane>()) });
+    });
+}
+
+/// See [`abi::logic::Logic::init`].
+pub extern "C" fn init(scratch: *mut Scratch) -> Status {
+    with(scratch, |lane| {
+        crate::settings::init(lane);
+        Status::OK
+    })
+}
+
+/// See [`abi::logic::Logic::configure`].
+pub extern "C" fn configure(
+    scratch: *mut Scratch,
+    name: RStr<'_>,
+    values: RSlice<'_, RStr<'_>>,
+    error: &mut RawBytes,
+) -> Status {
+    with(scratch, |lane| {
+        let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
+        match crate::settings::configure(lane, name.as_str(), &values) {
+            Ok(()) => Status::OK,
+            Err(text) => {
+                Bytes::new(error, lane.heap).assign(text.as_bytes());
+                Status::FAILED
+            }
+        }
+    })
+}
+
+/// See [`abi::logic::Logic::client_open`].
+pub extern "C" fn client_open(scratch: *mut Scratch, client: &mut Client) -> Status {
+    with(scratch, |lane| {
+        lifecycle::open(lane, client);
+        Status::OK
+    })
+}
+
+/// See [`abi::logic::Logic::client_close`].
+pub extern "C" fn client_close(scratch: *mut Scratch, client: &mut Client, _reason: u32) -> Status {
+    with(scratch, |lane| {
+        lifecycle::close(lane, client);
+        Status::OK
+    })
+}
+
+/// See [`abi::logic::Logic::process`].
+pub extern "C" fn process(scratch: *mut Scratch, client: &mut Client) -> Status {
+    let status = with(scratch, |lane| {
+        lane.reply_mark = client.output.len();
+        batch::process(lane, client);
+        Status::OK
+    });
+    if status == Status::PANICKED {
+        apologize(scratch, client);
+    }
+    status
+}
+
+/// Replies to the command that panicked, and goes on with what follows it.
+fn apologize(scratch: *mut Scratch, client: &mut Client) {
+    with(scratch, |lane| {
+        let before = lane.reply_mark;
+        let (mut out, _) = session::split(client, lane.heap);
+        if out.len() > before {
+            out.truncate(before);
+        }
+        crate::command::dispatch::fail(lane, &mut out, &crate::command::error::INTERNAL);
+        client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
+        Status::OK
+    });
+}
+
+/// See [`abi::logic::Logic::deliver`].
+pub extern "C" fn deliver(scratch: *mut Scratch, client: &mut Client, message: &Message) -> Status {
+    with(scratch, |lane| {
+        message::deliver(lane, client, message);
+        Status::OK
+    })
+}
+
+/// See [`abi::logic::Logic::deadline`].
+pub extern "C" fn deadline(scratch: *mut Scratch, client: &mut Client) -> Status {
+    with(scratch, |lane| {
+        lane.refresh();
+        if client.wait.is_null() {
+            batch::process(lane, client);
+        } else {
+            blocking::time_out(lane, client);
+        }
+        Status::OK
+    })
+}
+
+/// See [`abi::logic::Logic::tick`].
+pub extern "C" fn tick(scratch: *mut Scratch, _lane: u32) -> Status {
+    with(scratch, |lane| {
+        lane.refresh();
+        crate::tick::run(lane);
+        Status::OK
+    })
+}
+
+/// See [`abi::logic::Logic::background`].
+pub extern "C" fn background(scratch: *mut Scratch, job: &Job) -> Status {
+    with(scratch, |lane| crate::background::run(lane, job))
+}
+
+/// Writes a text for the shell to read, if there is a host to allocate it.
+pub fn write_text(out: &mut RawBytes, text: &str) {
+    if let Some(host) = HOST.get() {
+        Bytes::new(out, crate::heap::Heap::of(*host)).assign(text.as_bytes());
+    }
+}
+
+/// Runs `f` with a lane; after a panic its locks are free again and nothing is left half-queued.
+fn with(scratch: *mut Scratch, f: impl FnOnce(&mut Lane) -> Status) -> Status {
+    // SAFETY: the shell hands over what `scratch_new` made for the calling lane, and no other
+    // call uses it at the same time.
+    let lane = unsafe { &mut *scratch.cast::<Lane>() };
+    let status = guard(Status::PANICKED, || f(lane));
+    if status == Status::PANICKED {
+        lane.locks.release();
+        lane.ready.clear();
+    }
+    status
+}
+
+fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or(otherwise)
+}
+
+/// Exports a [`Release`] as the root module of a `cdylib`.
+///
+/// The library is then complete: `export_logic!(RELEASE);` beside `static RELEASE: Release`.
+#[macro_export]
+macro_rules! export_logic {
+    ($release:expr) => {
+        #[global_allocator]
+        static ALLOCATOR: $crate::api::CountingAllocator = $crate::api::CountingAllocator;
+
+        extern "C" fn manifest() -> ::abi::manifest::Manifest {
+            $crate::manifest::of(&$release)
+        }
+
+        extern "C" fn scratch_new(lane: u32) -> *mut ::abi::logic::Scratch {
+            $crate::api::scratch_new(lane, &$release)
+        }
+
+        extern "C" fn self_test(error: &mut ::abi::container::RawBytes) -> ::abi::status::Status {
+            $crate::self_test::run(&$release, error)
+        }
+
+        extern "C" fn layouts(_types: &::abi::logic::StoredTypes) {}
+
+        // A static, not a leaked box: a library that is loaded ten thousand times must leave
+        // nothing behind.
+        static MODULE: ::abi_stable::prefix_type::WithMetadata<::abi::logic::Logic> =
+            ::abi_stable::prefix_type::WithMetadata::new(::abi::logic::Logic {
+                manifest,
+                attach: $crate::api::attach,
+                detach: $crate::api::detach,
+                scratch_new,
+                scratch_drop: $crate::api::scratch_drop,
+                init: $crate::api::init,
+                configure: $crate::api::configure,
+                client_open: $crate::api::client_open,
+                client_close: $crate::api::client_close,
+                process: $crate::api::process,
+                deliver: $crate::api::deliver,
+                deadline: $crate::api::deadline,
+                tick: $crate::api::tick,
+                background: $crate::api::background,
+                self_test,
+                outstanding_bytes: $crate::api::outstanding_bytes,
+                layouts,
+            });
+
+        #[::abi_stable::export_root_module]
+        fn root_module() -> ::abi::logic::LogicRef {
+            ::abi::logic::LogicRef(MODULE.static_as_prefix())
+        }
+    };
+}

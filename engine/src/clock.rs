@@ -1,0 +1,59 @@
+//! Time: a coarse clock read once for many commands, and a cheap one to measure each of them.
+
+use abi::host::HostRef;
+
+/// Time as commands see it: the same throughout one command, a transaction or a short batch.
+#[derive(Clone, Copy, Default)]
+pub struct Clock {
+    /// Unix time in milliseconds.
+    pub now_ms: i64,
+    /// Unix time in microseconds.
+    pub now_us: i64,
+}
+
+impl Clock {
+    /// The time now.
+    pub fn read(host: HostRef) -> Self {
+        let now_us = host.unix_us()() as i64;
+        Self { now_ms: now_us / 1000, now_us }
+    }
+}
+
+/// Converts [`ticks`] to nanoseconds.
+#[derive(Clone, Copy)]
+pub struct Ticks {
+    ns_per_tick_q32: u64,
+}
+
+/// A counter that rises at a constant rate and costs a few nanoseconds to read.
+#[inline(always)]
+pub fn ticks(host: HostRef) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let _ = host;
+        // SAFETY: every x86-64 processor has the instruction.
+        unsafe { core::arch::x86_64::_rdtsc() }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    host.monotonic_ns()()
+}
+
+impl Ticks {
+    /// Measures the counter's rate against the monotonic clock for a fraction of a millisecond.
+    pub fn calibrate(host: HostRef) -> Self {
+        const SPAN_NS: u64 = 200_000;
+        let (ns0, t0) = (host.monotonic_ns()(), ticks(host));
+        let mut ns1 = ns0;
+        while ns1 - ns0 < SPAN_NS {
+            ns1 = host.monotonic_ns()();
+        }
+        let elapsed = ticks(host).saturating_sub(t0).max(1);
+        Self { ns_per_tick_q32: (((ns1 - ns0) as u128) << 32).div_euclid(elapsed as u128) as u64 }
+    }
+
+    /// Nanoseconds in a number of ticks.
+    #[inline]
+    pub fn to_ns(self, ticks: u64) -> u64 {
+        ((ticks as u128 * self.ns_per_tick_q32 as u128) >> 32) as u64
+    }
+}

@@ -1,0 +1,236 @@
+//! From a parsed command to its reply: admission, locks, call, counters.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::client::{Client, flag as client_flag};
+
+use crate::clock::ticks;
+use crate::command::args::Args;
+use crate::command::error::{self, Error};
+use crate::command::index::Keys as KeyRule;
+use crate::command::spec::{Spec, flag};
+use crate::context::{Ctx, Mode};
+use crate::keyspace::Keys;
+use crate::keyspace::hash::hash;
+use crate::keyspace::lock::{ALL_SHARDS, ShardSet, set_of};
+use crate::lane::Lane;
+use crate::session::batch::{Item, UNKNOWN};
+use crate::session::{self, blocking};
+use crate::stats;
+
+/// A command of the index, copied out of it.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Its row.
+    pub spec: &'static Spec,
+    /// Its slot in the counters.
+    pub slot: u16,
+    keys: KeyRule,
+}
+
+/// Executes a command a client sent.
+#[inline]
+pub fn execute(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>) {
+    lane.settings.refresh(lane.roots);
+    let before = client.output.len();
+    lane.reply_mark = before;
+    match resolve(lane, item.command, args).and_then(|call| admit(lane, client, call, args)) {
+        Ok(Admitted::Run(call)) => run(lane, client, call, item, args),
+        Ok(Admitted::Elsewhere) => {}
+        Err(error) => reject(lane, client, item, args, &error),
+    }
+    const QUIET: u64 =
+        client_flag::REPLY_OFF | client_flag::REPLY_SKIP | client_flag::REPLY_SKIP_NEXT;
+    if client.flags.load(Relaxed) & QUIET != 0 {
+        keep_quiet(lane, client, before);
+    }
+}
+
+/// Takes a reply back that the client does not want.
+#[cold]
+fn keep_quiet(lane: &Lane, client: &mut Client, before: usize) {
+    let (mut out, mut session) = session::split(client, lane.heap);
+    if session.has(client_flag::REPLY_OFF | client_flag::REPLY_SKIP) {
+        out.truncate(before);
+    }
+    session.clear(client_flag::REPLY_SKIP);
+    if session.has(client_flag::REPLY_SKIP_NEXT) {
+        session.clear(client_flag::REPLY_SKIP_NEXT);
+        session.set(client_flag::REPLY_SKIP);
+    }
+}
+
+/// Finds the command that is meant, down to the subcommand, and checks how many arguments it has.
+#[inline]
+pub fn resolve(lane: &Lane, command: u16, args: Args<'_>) -> Result<Call, Error> {
+    if command == UNKNOWN {
+        return Err(error::unknown_command(args.at(0), args.from(1)));
+    }
+    let mut found = &lane.index[command];
+    if !found.spec.subcommands.is_empty() && args.len() > 1 {
+        let sub = lane
+            .index
+            .find_subcommand(command, args.at(1))
+            .ok_or_else(|| error::unknown_subcommand(found.spec.name, args.at(1)))?;
+        found = &lane.index[sub];
+    }
+    if !found.spec.takes(args.len()) {
+        return Err(error::wrong_arity(found.spec.name));
+    }
+    Ok(Call { spec: found.spec, slot: found.slot, keys: found.keys })
+}
+
+enum Admitted {
+    /// Run it now.
+    Run(Call),
+    /// It was queued or put off; the client has been told what it needs to know.
+    Elsewhere,
+}
+
+/// Whether the command may run now, as things are with this client and the server.
+#[inline]
+fn admit(
+    lane: &mut Lane,
+    client: &mut Client,
+    call: Call,
+    args: Args<'_>,
+) -> Result<Admitted, Error> {
+    use client_flag::{AUTHENTICATED, MULTI, PUBSUB};
+    let flags = client.flags.load(Relaxed);
+    if flags & (AUTHENTICATED | MULTI | PUBSUB) != AUTHENTICATED {
+        check_state(client, flags, call.spec)?;
+    }
+    if lane.settings.maxmemory != 0 {
+        crate::keyspace::evict::make_room(lane, call.spec, flags & MULTI != 0)?;
+    }
+    if session::pause::is_on(lane.roots) && session::pause::holds_back(lane, client, call.spec) {
+        return Ok(Admitted::Elsewhere);
+    }
+    if flags & MULTI != 0 && !call.spec.has(flag::NOT_QUEUED) {
+        session::multi::queue(lane, client, args);
+        return Ok(Admitted::Elsewhere);
+    }
+    Ok(Admitted::Run(call))
+}
+
+/// Refuses what a client in its state may not run.
+#[cold]
+fn check_state(client: &Client, flags: u64, spec: &Spec) -> Result<(), Error> {
+    if flags & client_flag::AUTHENTICATED == 0 && !spec.has(flag::NO_AUTH) {
+        return Err(error::NO_AUTH);
+    }
+    if flags & client_flag::MULTI != 0 && spec.has(flag::NO_MULTI) {
+        return Err(error::NO_MULTI);
+    }
+    let subscriber = flags & client_flag::PUBSUB != 0 && client.resp.load(Relaxed) == 2;
+    if subscriber && !spec.has(flag::SUBSCRIBER) {
+        return Err(Error::owned(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
+             are allowed in this context",
+            spec.name
+        )));
+    }
+    Ok(())
+}
+
+/// Replies with an error to a command that is not run; one in a transaction spoils it.
+#[cold]
+fn reject(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>, error: &Error) {
+    if let Ok(call) = resolve(lane, item.command, args) {
+        stats::add(&lane.command_stat(call.slot).rejected, 1);
+    }
+    let (mut out, mut session) = session::split(client, lane.heap);
+    if session.has(client_flag::MULTI) {
+        session.set(client_flag::DIRTY_EXEC);
+    }
+    fail(lane, &mut out, error);
+}
+
+/// Writes an error reply and counts it.
+pub fn fail(lane: &mut Lane, out: &mut crate::resp::write::Reply<'_>, error: &Error) {
+    stats::add(&lane.stats.errors, 1);
+    crate::stats::count_error(lane, error.text());
+    out.error(error.text());
+}
+
+/// Runs a command with its shards locked, then serves whom it made servable.
+#[inline]
+fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args<'_>) {
+    if session::monitor::is_on(lane.roots) {
+        session::monitor::feed(lane, client, call.spec, args);
+    }
+    let set = match call.keys {
+        KeyRule::One(_) if item.hash != 0 => set_of(item.hash),
+        _ => lock_set(lane, client, call, args),
+    };
+    client.last_command.store(call.slot as u32 + 1, Relaxed);
+    lane.locks.acquire(set);
+    let db = client.db.load(Relaxed);
+    let touches = client.flags.load(Relaxed) & client_flag::NO_TOUCH == 0;
+    let (out, session) = session::split(client, lane.heap);
+    let mut keys = Keys::new(lane, db);
+    keys.touches = touches;
+    if let KeyRule::One(at) = call.keys {
+        keys.know_hash(args.at(at as usize), item.hash);
+    }
+    let mut cx = Ctx { keys, out, session, spec: call.spec, mode: Mode::Direct };
+    self::call(&mut cx, call, args);
+    lane.locks.release();
+    if !lane.ready.is_empty() {
+        blocking::serve_ready(lane);
+    }
+}
+
+/// The shards a command needs.
+fn lock_set(lane: &Lane, client: &mut Client, call: Call, args: Args<'_>) -> ShardSet {
+    if call.spec.has(flag::TRANSACTION) {
+        return session::multi::lock_set(lane, client);
+    }
+    keys_lock_set(lane, call, args)
+}
+
+/// The shards of the keys that a command names.
+pub fn keys_lock_set(lane: &Lane, call: Call, args: Args<'_>) -> ShardSet {
+    let set = |key: &[u8]| set_of(hash(key, lane.roots.seed));
+    match call.keys {
+        KeyRule::None => 0,
+        KeyRule::One(at) => args.get(at as usize).map_or(0, set),
+        KeyRule::Range { first, last, step } => {
+            let end = args.len() - last as usize;
+            (first as usize..=end).step_by(step as usize).fold(0, |all, i| all | set(args.at(i)))
+        }
+        KeyRule::Rules => match call.spec.key_indices(args) {
+            Some(indices) => indices.into_iter().fold(0, |all, i| all | set(args.at(i))),
+            // The command will say what is wrong with its arguments.
+            None => 0,
+        },
+        KeyRule::All => ALL_SHARDS,
+    }
+}
+
+/// Runs a command whose shards are locked; writes its error if it fails; counts it.
+#[inline]
+pub fn call(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
+    let host = cx.keys.lane.host;
+    let begin = ticks(host);
+    let outcome = (call.spec.run)(cx, args);
+    let lane = &mut *cx.keys.lane;
+    let elapsed_ns = lane.ticks.to_ns(ticks(host).wrapping_sub(begin));
+    let stat = lane.command_stat(call.slot);
+    stats::add(&stat.calls, 1);
+    stats::add(&stat.time_ns, elapsed_ns);
+    stats::add(&lane.stats.commands, 1);
+    if let Err(error) = outcome {
+        stats::add(&stat.failed, 1);
+        fail(lane, &mut cx.out, &error);
+    }
+    let slow_us = lane.settings.slowlog_us;
+    if slow_us >= 0 && elapsed_ns >= slow_us as u64 * 1000 {
+        session::slow::record(cx, args, elapsed_ns / 1000);
+    }
+}
+
+/// A command by its name and arguments, as it is in this release.
+pub fn look_up(lane: &Lane, args: Args<'_>) -> Result<Call, Error> {
+    resolve(lane, lane.index.find(args.at(0)).unwrap_or(UNKNOWN), args)
+}

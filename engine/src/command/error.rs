@@ -1,0 +1,93 @@
+//! Error replies. Texts that more than one command gives are here and nowhere else.
+
+use std::borrow::Cow;
+
+/// An error reply: its text, code first, without the leading `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(Cow<'static, [u8]>);
+
+impl Error {
+    /// An error with a fixed text.
+    pub const fn new(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text.as_bytes()))
+    }
+
+    /// An error with a text made for the occasion.
+    pub fn owned(text: impl Into<Vec<u8>>) -> Self {
+        Self(Cow::Owned(text.into()))
+    }
+
+    /// The text.
+    pub fn text(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// How a command ended. Its reply, if it ended well, has been written.
+pub type Done = Result<(), Error>;
+
+macro_rules! errors {
+    ($($name:ident = $text:literal;)*) => {
+        $(#[doc = concat!("`", $text, "`")] pub const $name: Error = Error::new($text);)*
+    };
+}
+
+errors! {
+    WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    SYNTAX = "ERR syntax error";
+    NOT_INTEGER = "ERR value is not an integer or out of range";
+    NOT_FLOAT = "ERR value is not a valid float";
+    NO_SUCH_KEY = "ERR no such key";
+    OUT_OF_RANGE = "ERR value is out of range";
+    NOT_POSITIVE = "ERR value is out of range, must be positive";
+    INDEX_RANGE = "ERR index out of range";
+    DB_INDEX = "ERR DB index is out of range";
+    INVALID_DB = "ERR invalid DB index";
+    OVERFLOW = "ERR increment or decrement would overflow";
+    TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    OOM = "OOM command not allowed when used memory > 'maxmemory'.";
+    NO_AUTH = "NOAUTH Authentication required.";
+    EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
+    NO_MULTI = "ERR Command not allowed inside a transaction";
+    INTERNAL = "ERR internal error";
+    TIMEOUT_NEGATIVE = "ERR timeout is negative";
+    TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range";
+}
+
+/// `ERR wrong number of arguments for '…' command`
+pub fn wrong_arity(name: &str) -> Error {
+    Error::owned(format!("ERR wrong number of arguments for '{name}' command"))
+}
+
+/// `ERR invalid expire time in '…' command`
+pub fn invalid_expire(name: &str) -> Error {
+    Error::owned(format!("ERR invalid expire time in '{name}' command"))
+}
+
+/// The text for a command that no row of the table has.
+pub fn unknown_command(name: &[u8], rest: impl Iterator<Item = impl AsRef<[u8]>>) -> Error {
+    const SHOWN_MAX: usize = 128;
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend_from_slice(&name[..name.len().min(SHOWN_MAX)]);
+    text.extend_from_slice(b"', with args beginning with: ");
+    let begin = text.len();
+    for arg in rest {
+        let room = SHOWN_MAX.saturating_sub(text.len() - begin);
+        if room == 0 {
+            break;
+        }
+        let arg = arg.as_ref();
+        text.push(b'\'');
+        text.extend_from_slice(&arg[..arg.len().min(room)]);
+        text.extend_from_slice(b"' ");
+    }
+    Error::owned(text)
+}
+
+/// The text for a subcommand that its command does not have.
+pub fn unknown_subcommand(command: &str, subcommand: &[u8]) -> Error {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(&subcommand[..subcommand.len().min(128)]);
+    text.extend_from_slice(format!("'. Try {} HELP.", command.to_uppercase()).as_bytes());
+    Error::owned(text)
+}

@@ -1,0 +1,6 @@
+//! Publish and subscribe.
+
+use crate::command::spec::Spec;
+
+/// The commands of this family.
+pub const COMMANDS: &[Spec] = &[];

@@ -1,0 +1,87 @@
+//! What a command may see.
+
+use crate::command::args::{Args, parse_float};
+use crate::command::error::{self, Done, Error};
+use crate::command::spec::Spec;
+use crate::keyspace::Keys;
+use crate::keyspace::notify::Class;
+use crate::lane::Lane;
+use crate::resp::write::Reply;
+use crate::session::Session;
+use crate::session::blocking::{self, Awaited};
+
+/// The context of a command: always its first parameter.
+pub struct Ctx<'a> {
+    /// The keys of the selected database.
+    pub keys: Keys<'a>,
+    /// The reply.
+    pub out: Reply<'a>,
+    /// The client that sent the command. There is none while a blocked command is served.
+    pub session: Session<'a>,
+    /// The command that runs.
+    pub spec: &'static Spec,
+    /// How the command came to be run.
+    pub mode: Mode<'a>,
+}
+
+/// How a command came to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode<'a> {
+    /// Its client sent it.
+    Direct,
+    /// As one of a transaction: it must not block.
+    Transaction,
+    /// Its client was blocked by it, and this key has come into being.
+    Serving(&'a [u8]),
+    /// As [`Mode::Serving`], and it found that it must go on waiting.
+    NotServed,
+}
+
+impl Ctx<'_> {
+    /// The lane.
+    #[inline]
+    pub fn lane(&mut self) -> &mut Lane {
+        self.keys.lane
+    }
+
+    /// A key has changed: counts it, tells those who watch it, publishes the event.
+    #[inline]
+    pub fn changed(&mut self, class: Class, event: &str, key: &[u8]) {
+        self.keys.changed(class, event, key);
+    }
+
+    /// The keys to try, of those the command names: all, or the one it is served with.
+    pub fn candidates<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Vec<&'k [u8]> {
+        match self.mode {
+            Mode::Serving(ready) => keys.filter(|key| *key == ready).take(1).collect(),
+            _ => keys.collect(),
+        }
+    }
+
+    /// A timeout in seconds as blocking commands take it: the Unix time in ms when it ends, or
+    /// none for zero.
+    pub fn deadline(&self, seconds: &[u8]) -> Result<Option<i64>, Error> {
+        let seconds = parse_float(seconds).ok_or(error::TIMEOUT_NOT_FLOAT)?;
+        if seconds < 0.0 {
+            return Err(error::TIMEOUT_NEGATIVE);
+        }
+        let ms = (seconds * 1000.0).ceil();
+        let now = self.keys.lane.clock.now_ms;
+        if !(ms < (i64::MAX - now) as f64) {
+            return Err(error::TIMEOUT_NOT_FLOAT);
+        }
+        Ok((ms > 0.0).then_some(now + ms as i64))
+    }
+
+    /// Makes the client wait until one of the keys holds a value of the awaited type, or until
+    /// the deadline: then the command is run again, by whoever made the key, with that key in
+    /// [`Mode::Serving`]. Where it must not wait, the reply of a timeout is given at once.
+    pub fn block(&mut self, args: Args<'_>, keys: &[&[u8]], awaited: Awaited) -> Done {
+        match self.mode {
+            Mode::Direct => blocking::block(self, args, keys, awaited),
+            Mode::Transaction => blocking::timeout_reply(&mut self.out, awaited.on_timeout),
+            Mode::Serving(_) | Mode::NotServed => self.mode = Mode::NotServed,
+        }
+        Ok(())
+    }
+}

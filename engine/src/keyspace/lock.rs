@@ -1,0 +1,97 @@
+//! Shard locks. The order is ascending: whoever wants several takes the lowest first.
+
+use abi::host::HostRef;
+use abi::keyspace::SHARDS;
+use abi::lock::RawLock;
+
+use crate::roots::Roots;
+
+/// A set of shards, a bit each.
+pub type ShardSet = u64;
+
+/// Every shard.
+pub const ALL_SHARDS: ShardSet = !0;
+
+/// The shard of a key, from its hash.
+#[inline(always)]
+pub fn shard_of(hash: u64) -> usize {
+    hash as usize % SHARDS
+}
+
+/// The set that holds the shard of a hash.
+#[inline(always)]
+pub fn set_of(hash: u64) -> ShardSet {
+    1 << shard_of(hash)
+}
+
+/// The shards a lane holds locked.
+pub struct LockSet {
+    held: ShardSet,
+    roots: Roots,
+    host: HostRef,
+}
+
+impl LockSet {
+    /// None.
+    pub fn new(roots: Roots, host: HostRef) -> Self {
+        Self { held: 0, roots, host }
+    }
+
+    /// The shards held.
+    #[inline(always)]
+    pub fn held(&self) -> ShardSet {
+        self.held
+    }
+
+    /// Whether a shard is held.
+    #[inline(always)]
+    pub fn holds(&self, shard: usize) -> bool {
+        self.held >> shard & 1 != 0
+    }
+
+    #[inline(always)]
+    fn lock_of(&self, shard: usize) -> &'static RawLock {
+        // SAFETY: shards live as long as the process; the lock word is atomic.
+        unsafe { &(*self.roots.shard(shard)).lock }
+    }
+
+    /// Takes the shards of a set. None may be held: taking more while holding some could break
+    /// the order.
+    #[inline]
+    pub fn acquire(&mut self, set: ShardSet) {
+        assert_eq!(self.held, 0, "shards are locked all at once");
+        let mut rest = set;
+        while rest != 0 {
+            let shard = rest.trailing_zeros() as usize;
+            let host = self.host;
+            self.lock_of(shard).lock(|word, expected| host.lock_wait()(word, expected));
+            self.held |= 1 << shard;
+            rest &= rest - 1;
+        }
+    }
+
+    /// Gives back all that is held.
+    #[inline]
+    pub fn release(&mut self) {
+        while self.held != 0 {
+            let shard = self.held.trailing_zeros() as usize;
+            let host = self.host;
+            self.held &= self.held - 1;
+            self.lock_of(shard).unlock(|word| host.lock_wake()(word));
+        }
+    }
+}
+
+/// Runs `f` with a lock of the shared state held; it is given back also when `f` panics.
+pub fn with_lock<R>(lock: &RawLock, host: HostRef, f: impl FnOnce() -> R) -> R {
+    struct Held<'a>(&'a RawLock, HostRef);
+    impl Drop for Held<'_> {
+        fn drop(&mut self) {
+            let host = self.1;
+            self.0.unlock(|word| host.lock_wake()(word));
+        }
+    }
+    lock.lock(|word, expected| host.lock_wait()(word, expected));
+    let _held = Held(lock, host);
+    f()
+}

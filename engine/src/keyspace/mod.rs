@@ -1,0 +1,307 @@
+//! The keyspace as commands see it.
+//!
+//! [`Keys`] is the only way to a key. Invariant: it touches a shard only while its lane holds the
+//! shard's lock (checked on every access, a bit test), and it is used through `&mut`, so that a
+//! view of a value is the only user of that shard while it lives.
+
+pub mod access;
+pub mod entry;
+pub mod evict;
+pub mod hash;
+pub mod lock;
+pub mod notify;
+pub mod ttl;
+
+use abi::keyspace::{Shard, ShardDb};
+
+use crate::command::error::{self, Error};
+use crate::lane::{Lane, ReadyKey};
+use crate::session::{blocking, watch};
+use crate::stats;
+use crate::store::table::{Slot, Table, TableRef};
+use crate::value;
+use entry::{Entry, Shape};
+use lock::shard_of;
+use notify::Class;
+
+/// The keys of one database, as far as their shards are locked.
+pub struct Keys<'a> {
+    /// The lane that works on them.
+    pub lane: &'a mut Lane,
+    /// The selected database.
+    pub db: u32,
+    /// Whether a lookup counts as an access (not for `CLIENT NO-TOUCH`).
+    pub touches: bool,
+    /// The hash of a key that is known before the command runs: address, length, hash.
+    known: (usize, usize, u64),
+}
+
+/// A key that is there.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) slot: Slot,
+    pub(crate) hash: u64,
+}
+
+impl Found {
+    /// The entry.
+    #[inline]
+    pub(crate) fn entry<'a>(self) -> Entry<'a> {
+        // SAFETY: made by `Keys::find` from a slot of a shard that is locked until the command
+        // ends, and consumed before the table is changed.
+        unsafe { Entry::at(self.slot.address()) }
+    }
+}
+
+impl<'a> Keys<'a> {
+    /// The keys of database `db`.
+    pub fn new(lane: &'a mut Lane, db: u32) -> Self {
+        Self { lane, db, touches: true, known: (0, 0, 0) }
+    }
+
+    /// Tells the hash of a key of the command about to run.
+    #[inline]
+    pub fn know_hash(&mut self, key: &[u8], hash: u64) {
+        self.known = (key.as_ptr() as usize, key.len(), hash);
+    }
+
+    /// The hash of a key.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        if (key.as_ptr() as usize, key.len()) == (self.known.0, self.known.1) && !key.is_empty() {
+            self.known.2
+        } else {
+            hash::hash(key, self.lane.roots.seed)
+        }
+    }
+
+    /// The shard of a hash. It must be locked.
+    #[inline]
+    pub(crate) fn shard(&mut self, hash: u64) -> *mut Shard {
+        let index = shard_of(hash);
+        assert!(self.lane.locks.holds(index), "the shard of a key is not locked");
+        self.lane.roots.shard(index)
+    }
+
+    /// This database's part of the shard of a hash.
+    #[inline]
+    pub(crate) fn part<'b>(&mut self, hash: u64) -> &'b mut ShardDb {
+        debug_assert!(self.db < self.lane.roots.databases());
+        let shard = self.shard(hash);
+        // SAFETY: the shard is locked by this lane; `db` is below the number of databases; and
+        // `&mut self` keeps other views of the part away while this one is used.
+        unsafe { &mut *(*shard).dbs.as_ptr().add(self.db as usize) }
+    }
+
+    /// Looks a key up. A key whose time has come is removed and not found.
+    #[inline]
+    pub(crate) fn find(&mut self, key: &[u8]) -> Option<Found> {
+        let found = self.find_even_expired(key)?;
+        if found.entry().is_expired(self.lane.clock.now_ms) {
+            self.remove_expired(found);
+            return None;
+        }
+        Some(found)
+    }
+
+    /// Looks a key up, also one whose time has come and that nobody has removed yet.
+    #[inline]
+    pub(crate) fn find_even_expired(&mut self, key: &[u8]) -> Option<Found> {
+        let hash = self.hash(key);
+        let part = self.part(hash);
+        let slot = TableRef::new(&part.keys).find(hash, |address| {
+            // SAFETY: items of the table are entries, and the shard is locked.
+            unsafe { Entry::at(address) }.key() == key
+        })?;
+        Some(Found { slot, hash })
+    }
+
+    /// Looks a key up to read its value: counts a hit or a miss and an access.
+    #[inline]
+    pub(crate) fn find_to_read(&mut self, key: &[u8]) -> Option<Found> {
+        let found = self.find(key);
+        match found {
+            Some(found) => {
+                stats::add(&self.lane.stats.hits, 1);
+                self.touch(found.entry());
+            }
+            None => {
+                stats::add(&self.lane.stats.misses, 1);
+                self.missed(key);
+            }
+        }
+        found
+    }
+
+    /// Looks a key up to change its value: counts an access, but neither hit nor miss.
+    #[inline]
+    pub(crate) fn find_to_write(&mut self, key: &[u8]) -> Option<Found> {
+        let found = self.find(key)?;
+        self.touch(found.entry());
+        Some(found)
+    }
+
+    /// The entry of a key, without counting an access: for commands that look at a key from
+    /// outside, such as `TTL` or `OBJECT`.
+    pub fn peek(&mut self, key: &[u8]) -> Option<Entry<'_>> {
+        self.find(key).map(Found::entry)
+    }
+
+    /// The entry of a key, counted as an access, a hit or a miss.
+    pub fn read(&mut self, key: &[u8]) -> Option<Entry<'_>> {
+        self.find_to_read(key).map(Found::entry)
+    }
+
+    /// Whether a key is there. Counts as a read.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.find_to_read(key).is_some()
+    }
+
+    /// Reads a key of a type: its entry, none, or an error when it has another type.
+    #[inline]
+    pub(crate) fn read_typed(&mut self, key: &[u8], kind: u8) -> Result<Option<Found>, Error> {
+        check_type(self.find_to_read(key), kind)
+    }
+
+    /// As [`Keys::read_typed`], to change the value.
+    #[inline]
+    pub(crate) fn write_typed(&mut self, key: &[u8], kind: u8) -> Result<Option<Found>, Error> {
+        check_type(self.find_to_write(key), kind)
+    }
+
+    /// Adds an entry whose key is not there.
+    pub(crate) fn insert(&mut self, hash: u64, entry: Entry<'_>) {
+        let (heap, hash_of) = (self.lane.heap, self.hash_of());
+        let part = self.part(hash);
+        Table::new(&mut part.keys, heap).insert(hash, entry.address(), hash_of);
+        if entry.has_ttl() {
+            Table::new(&mut part.expires, heap).insert(hash, entry.address(), hash_of);
+        }
+        if entry::is_waitable(entry.kind()) {
+            self.signal_ready(hash, entry.key());
+        }
+        self.notify(Class::NEW, "new", entry.key());
+    }
+
+    /// Puts `new` in the place of an entry of the same key. The old one's value is the caller's
+    /// to have freed or moved; its allocation is freed here.
+    pub(crate) fn replace(&mut self, found: Found, new: Entry<'_>) {
+        let (heap, hash_of) = (self.lane.heap, self.hash_of());
+        let (hash, old) = (found.hash, found.entry());
+        let part = self.part(hash);
+        Table::new(&mut part.keys, heap).replace(found.slot, new.address());
+        let mut expires = Table::new(&mut part.expires, heap);
+        let listed = old.has_ttl().then(|| expires.find_address(hash, old.address())).flatten();
+        match (listed, new.has_ttl()) {
+            (Some(slot), true) => expires.replace(slot, new.address()),
+            (Some(slot), false) => {
+                expires.remove(slot, hash);
+            }
+            (None, true) => expires.insert(hash, new.address(), hash_of),
+            (None, false) => {}
+        }
+        // SAFETY: both tables now refer to the new entry.
+        unsafe { old.free(heap) };
+    }
+
+    /// Takes a key out of the tables. The entry with its value is the caller's.
+    pub(crate) fn detach<'b>(&mut self, found: Found) -> Entry<'b> {
+        let heap = self.lane.heap;
+        let entry = found.entry();
+        let part = self.part(found.hash);
+        if entry.has_ttl() {
+            let mut expires = Table::new(&mut part.expires, heap);
+            if let Some(slot) = expires.find_address(found.hash, entry.address()) {
+                expires.remove(slot, found.hash);
+            }
+        }
+        Table::new(&mut part.keys, heap).remove(found.slot, found.hash);
+        entry
+    }
+
+    /// Removes a key and frees its value here and now. Tells whether it was there.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        let Some(found) = self.find(key) else { return false };
+        self.discard(found, false);
+        true
+    }
+
+    /// Removes a key; a value that takes long to free is left to a background thread.
+    pub fn remove_lazily(&mut self, key: &[u8]) -> bool {
+        let Some(found) = self.find(key) else { return false };
+        self.discard(found, true);
+        true
+    }
+
+    /// Removes what was found and frees it.
+    pub(crate) fn discard(&mut self, found: Found, lazily: bool) {
+        let entry = self.detach(found);
+        // SAFETY: out of the tables, nothing refers to it.
+        unsafe { value::free(self.lane, entry, lazily) };
+    }
+
+    /// A key has changed: counts it, and tells those who watch it.
+    ///
+    /// Every command that changes a key calls this, or [`Keys::changed`] which also notifies.
+    pub fn touched(&mut self, key: &[u8]) {
+        stats::add(&self.lane.stats.dirty, 1);
+        self.touch_watchers(key);
+    }
+
+    /// A key has changed: tells those who watch it and publishes the keyspace event.
+    #[inline]
+    pub fn changed(&mut self, class: Class, event: &str, key: &[u8]) {
+        self.touched(key);
+        self.notify(class, event, key);
+    }
+
+    /// Tells those who watch a key that it has changed.
+    #[inline]
+    pub(crate) fn touch_watchers(&mut self, key: &[u8]) {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        // SAFETY: the shard is locked by this lane.
+        let watched = unsafe { &mut (*shard).watched };
+        if !TableRef::new(watched).is_empty() {
+            watch::touch(watched, self.db, hash, key);
+        }
+    }
+
+    /// Remembers that a key has come into being if somebody waits for it.
+    pub(crate) fn signal_ready(&mut self, hash: u64, key: &[u8]) {
+        let shard = self.shard(hash);
+        // SAFETY: the shard is locked by this lane.
+        let blocked = unsafe { &mut (*shard).blocked };
+        if !TableRef::new(blocked).is_empty() && blocking::is_awaited(blocked, self.db, hash, key) {
+            self.lane.ready.push(ReadyKey { db: self.db, key: key.to_vec() });
+        }
+    }
+
+    /// The hash of an entry's key, for tables that grow.
+    pub(crate) fn hash_of(&self) -> impl Fn(u64) -> u64 + Copy + use<> {
+        let seed = self.lane.roots.seed;
+        // SAFETY: items of the tables are entries, and the table's shard is locked.
+        move |address| hash::hash(unsafe { Entry::at(address) }.key(), seed)
+    }
+
+    /// The shape of a new entry for a key.
+    pub(crate) fn new_shape(&self, key: &[u8], kind: u8, encoding: u8) -> Shape {
+        Shape {
+            kind,
+            encoding,
+            raw: false,
+            expires_at: None,
+            access: self.initial_access(),
+            key_len: key.len(),
+            value_len: 0,
+        }
+    }
+}
+
+#[inline]
+fn check_type(found: Option<Found>, kind: u8) -> Result<Option<Found>, Error> {
+    match found {
+        Some(found) if found.entry().kind() != kind => Err(error::WRONG_TYPE),
+        found => Ok(found),
+    }
+}

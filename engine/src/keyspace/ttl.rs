@@ -1,0 +1,57 @@
+//! Time to live of single keys. The sweep over all keys is in `expire`.
+
+use crate::keyspace::notify::Class;
+use crate::keyspace::{Found, Keys};
+use crate::settings;
+use crate::stats;
+use crate::store::table::Table;
+
+impl Keys<'_> {
+    /// Gives a key a time to live that ends at this Unix time in ms. Tells whether it is there.
+    pub fn expire_at(&mut self, key: &[u8], at_ms: i64) -> bool {
+        let Some(found) = self.find(key) else { return false };
+        self.set_expiry(found, Some(at_ms));
+        true
+    }
+
+    /// Takes a key's time to live away. Tells whether it had one.
+    pub fn persist(&mut self, key: &[u8]) -> bool {
+        match self.find(key) {
+            Some(found) if found.entry().has_ttl() => {
+                self.set_expiry(found, None);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Changes the expiry of what was found; the entry may move.
+    pub(crate) fn set_expiry(&mut self, found: Found, at_ms: Option<i64>) {
+        let entry = found.entry();
+        match (entry.has_ttl(), at_ms) {
+            (true, Some(at)) => entry.set_expires_at(at),
+            (false, None) => {}
+            _ => {
+                let moved = entry.with_expiry(self.lane.heap, at_ms);
+                self.replace(found, moved);
+            }
+        }
+    }
+
+    /// Removes a key whose time has come and says so.
+    #[cold]
+    pub(crate) fn remove_expired(&mut self, found: Found) {
+        let lazily = self.lane.number(settings::id::LAZYFREE_LAZY_EXPIRE) != 0;
+        let key = found.entry().key().to_vec();
+        self.discard(found, lazily);
+        stats::add(&self.lane.stats.expired, 1);
+        self.touch_watchers(&key);
+        self.notify(Class::EXPIRED, "expired", &key);
+    }
+
+    /// Keys of this database with a time to live in the shard of a hash.
+    pub(crate) fn expires(&mut self, hash: u64) -> Table<'_> {
+        let heap = self.lane.heap;
+        Table::new(&mut self.part(hash).expires, heap)
+    }
+}

@@ -1,0 +1,112 @@
+//! A lane's own memory: what a thread that runs logic needs from call to call but nobody would
+//! miss. It is dropped with the release; nothing in it may outlive a call in meaning.
+
+use abi::config::CONFIG_SLOTS;
+use abi::host::HostRef;
+use abi::stats::{CommandStat, LaneStats};
+
+use crate::clock::{Clock, Ticks};
+use crate::command::index::Index;
+use crate::command::spec::Spec;
+use crate::heap::Heap;
+use crate::keyspace::lock::LockSet;
+use crate::random::Random;
+use crate::release::Release;
+use crate::roots::Roots;
+use crate::session::batch::Batch;
+use crate::settings::Settings;
+
+/// A key that has come into being while somebody waits for it.
+pub struct ReadyKey {
+    /// Its database.
+    pub db: u32,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+/// A lane: the scratch behind `abi::logic::Scratch`.
+pub struct Lane {
+    /// Its number.
+    pub id: u32,
+    /// The shell.
+    pub host: HostRef,
+    /// Arena memory.
+    pub heap: Heap,
+    /// The arena's roots.
+    pub roots: Roots,
+    /// This lane's counters.
+    pub stats: &'static LaneStats,
+    /// The release's commands.
+    pub index: Index,
+    /// Who the release is.
+    pub release: &'static Release,
+    /// Time as commands see it.
+    pub clock: Clock,
+    /// Measures commands.
+    pub ticks: Ticks,
+    /// For sampling.
+    pub random: Random,
+    /// Settings that commands need all the time.
+    pub settings: Settings,
+    /// Shards this lane has locked.
+    pub locks: LockSet,
+    /// Keys that blocked clients may now be served with.
+    pub ready: Vec<ReadyKey>,
+    /// Length of the output before the command that runs: what is taken back if it panics.
+    pub reply_mark: usize,
+    /// Commands parsed and not yet executed.
+    pub batch: Batch,
+}
+
+impl Lane {
+    /// The memory of lane `id`.
+    pub fn new(id: u32, host: HostRef, release: &'static Release) -> Self {
+        let roots = Roots::of(host);
+        let stats = roots.lane_stats(id as usize).expect("the shell makes every lane's counters");
+        let mut seed = [0u8; 8];
+        host.random()(seed.as_mut_ptr(), 8);
+        let mut lane = Self {
+            id,
+            host,
+            heap: Heap::of(host),
+            roots,
+            stats,
+            index: Index::new(release.commands, roots),
+            release,
+            clock: Clock::read(host),
+            ticks: Ticks::calibrate(host),
+            random: Random::new(u64::from_ne_bytes(seed)),
+            settings: Settings::default(),
+            locks: LockSet::new(roots, host),
+            ready: Vec::new(),
+            reply_mark: 0,
+            batch: Batch::default(),
+        };
+        lane.refresh();
+        lane
+    }
+
+    /// Takes over the time and, if a setting has changed, the settings.
+    #[inline]
+    pub fn refresh(&mut self) {
+        self.clock = Clock::read(self.host);
+        self.settings.refresh(self.roots);
+    }
+
+    /// The counters of a command.
+    #[inline]
+    pub fn command_stat(&self, slot: u16) -> &'static CommandStat {
+        &self.stats.command[slot as usize]
+    }
+
+    /// The row of a command by its full name, as it is in this release.
+    pub fn spec(&self, name: &[u8]) -> Option<&'static Spec> {
+        self.index.find_full(name).map(|at| self.index[at].spec)
+    }
+
+    /// A setting's number.
+    pub fn number(&self, id: u32) -> i64 {
+        debug_assert!((id as usize) < CONFIG_SLOTS);
+        crate::settings::number(self.roots, id)
+    }
+}

@@ -1,0 +1,16 @@
+//! What makes a release: its name and its commands.
+
+use crate::command::spec::Spec;
+
+/// A release of the logic. A `cdylib` has one as a static and exports it with
+/// [`crate::export_logic`].
+pub struct Release {
+    /// Short name: `logic-v1`.
+    pub name: &'static str,
+    /// Semantic version.
+    pub version: &'static str,
+    /// What a user notices that differs from the release before, a line each.
+    pub changes: &'static [&'static str],
+    /// Tables of commands; a later row takes the place of an earlier one of the same name.
+    pub commands: &'static [&'static [Spec]],
+}

@@ -1,0 +1,5 @@
+//! The protocol: requests in, replies out. RESP2 and RESP3 behind one writer.
+
+pub mod inline;
+pub mod parse;
+pub mod write;

@@ -1,0 +1,79 @@
+//! The arena's root structs, as every part of the engine reaches them.
+
+use abi::arena::ArenaHeader;
+use abi::client::ClientTable;
+use abi::config::ConfigStore;
+use abi::host::HostRef;
+use abi::keyspace::{Keyspace, SHARDS, Shard};
+use abi::shared::Shared;
+use abi::stats::LaneStats;
+
+/// Addresses of the roots. Valid for the life of the process: the arena is never unmapped.
+#[derive(Clone, Copy)]
+pub struct Roots {
+    keyspace: *mut Keyspace,
+    clients: *mut ClientTable,
+    shared: *mut Shared,
+    /// Seed of the key hash.
+    pub seed: [u64; 2],
+}
+
+impl Roots {
+    /// The roots of the host's arena.
+    pub fn of(host: HostRef) -> Self {
+        let header: *mut ArenaHeader = host.arena()().as_ptr();
+        // SAFETY: the host's arena has a complete header before it loads any logic.
+        let header = unsafe { &*header };
+        Self {
+            keyspace: header.keyspace.as_ptr(),
+            clients: header.clients.as_ptr(),
+            shared: header.shared.as_ptr(),
+            seed: header.hash_seed,
+        }
+    }
+
+    /// Databases.
+    pub fn databases(&self) -> u32 {
+        // SAFETY: never changed after the arena was made.
+        unsafe { (*self.keyspace).databases }
+    }
+
+    /// A shard. Everything in it but the lock is only to be touched under that lock.
+    #[inline]
+    pub fn shard(&self, index: usize) -> *mut Shard {
+        assert!(index < SHARDS);
+        // SAFETY: the index is within the array.
+        unsafe { (&raw mut (*self.keyspace).shards).cast::<Shard>().add(index) }
+    }
+
+    /// The settings.
+    #[inline]
+    pub fn config(&self) -> &'static ConfigStore {
+        // SAFETY: the root lives as long as the process; texts are only touched under its lock.
+        unsafe { &(*self.shared).config }
+    }
+
+    /// Everything that is neither key nor connection. Fields under a lock are only to be touched
+    /// with it; the others are atomics.
+    pub fn shared(&self) -> *mut Shared {
+        self.shared
+    }
+
+    /// The connections, under [`ClientTable::lock`].
+    pub fn clients(&self) -> *mut ClientTable {
+        self.clients
+    }
+
+    /// The counters of a lane, if that lane exists.
+    pub fn lane_stats(&self, lane: usize) -> Option<&'static LaneStats> {
+        // SAFETY: the array is filled before logic is loaded and never changed; all counters are
+        // atomics.
+        unsafe { (&(*self.shared).lanes)[lane].as_ptr().as_ref() }
+    }
+
+    /// The counters of all lanes.
+    pub fn all_stats(&self) -> impl Iterator<Item = &'static LaneStats> + use<> {
+        let roots = *self;
+        (0..abi::stats::LANES_MAX).filter_map(move |lane| roots.lane_stats(lane))
+    }
+}

@@ -1,0 +1,39 @@
+//! Administrative commands over the wire: handed to the shell's control thread, whose answer ends
+//! the wait. The release that asks and the one that hears the answer may differ.
+
+use abi::client::{Client, flag};
+use abi::wait::kind;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::command::error::{Done, Error};
+use crate::context::{Ctx, Mode};
+use crate::lane::Lane;
+use crate::session::{self, blocking};
+
+/// Asks the control thread; the client waits for the answer.
+pub fn request(cx: &mut Ctx<'_>, verb: &str, argument: &str) -> Done {
+    if cx.mode != Mode::Direct {
+        return Err(crate::command::error::NO_MULTI);
+    }
+    let wait = blocking::new_keyless(cx.keys.lane, &cx.session, kind::ADMIN, cx.out.resp3);
+    let reference = cx.session.reference();
+    let host = cx.keys.lane.host;
+    blocking::begin(cx.keys.lane, cx.session.client(), wait);
+    if host.admin()(reference, verb.into(), argument.into(), wait.address()).is_ok() {
+        return Ok(());
+    }
+    blocking::finish(cx.keys.lane, cx.session.client());
+    cx.session.clear(flag::MORE_INPUT);
+    Err(Error::new("ERR the control thread does not take commands; is the server stopping?"))
+}
+
+/// Gives the answer to the client: a JSON text, or an error that begins with `-`.
+pub fn reply(lane: &mut Lane, client: &mut Client, text: &[u8]) {
+    let (mut out, _) = session::split(client, lane.heap);
+    match text.strip_prefix(b"-") {
+        Some(error) => out.error(error.trim_ascii_end()),
+        None => out.verbatim("txt", text),
+    }
+    debug_assert!(client.flags.load(Relaxed) & flag::BLOCKED != 0);
+    blocking::finish(lane, client);
+}

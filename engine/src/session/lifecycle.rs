@@ -1,0 +1,53 @@
+//! The beginning and the end of a connection, and its return to the beginning.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::client::{Client, flag};
+use abi::container::RawBytes;
+
+use crate::lane::Lane;
+use crate::session::{blocking, monitor, multi, pubsub, watch};
+use crate::store::bytes::Bytes;
+use crate::store::vec::Words;
+
+/// Sets what a client's first command depends on.
+pub fn open(lane: &mut Lane, client: &mut Client) {
+    lane.refresh();
+    client.resp.store(2, Relaxed);
+    client.multi_count.store(-1, Relaxed);
+    if !lane.settings.password {
+        client.flags.fetch_or(flag::AUTHENTICATED, Relaxed);
+    }
+}
+
+/// Gives back all that hangs on a client.
+pub fn close(lane: &mut Lane, client: &mut Client) {
+    abandon_wait(lane, client);
+    forget_session(lane, client);
+    for text in [&mut client.name, &mut client.lib_name, &mut client.lib_version, &mut client.user]
+    {
+        Bytes::new(text, lane.heap).free();
+        *text = RawBytes::EMPTY;
+    }
+    Words::new(&mut client.parse.spans, lane.heap).free();
+}
+
+/// Ends a client's wait without a reply.
+fn abandon_wait(lane: &mut Lane, client: &mut Client) {
+    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
+    let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return };
+    // Whoever serves it right now holds the shard's lock, which `finish` takes as well; the reply
+    // then finds no client.
+    let _ = blocking::try_end(wait);
+    blocking::finish(lane, client);
+}
+
+/// Ends transaction, watches, subscriptions and monitoring: what `RESET` and a disconnect share.
+pub fn forget_session(lane: &mut Lane, client: &mut Client) {
+    if client.flags.load(Relaxed) & flag::MULTI != 0 {
+        multi::end(lane, client, false);
+    }
+    watch::clear(lane, client, false);
+    pubsub::clear(lane, client);
+    monitor::remove(lane, client);
+}

@@ -1,0 +1,94 @@
+//! Messages: what one lane has for a client of another, and what becomes of it there.
+
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::arena::Ptr;
+use abi::client::{Client, flag};
+use abi::message::{Message, kind};
+
+use crate::heap::Heap;
+use crate::lane::Lane;
+use crate::session::{self, blocking};
+
+/// Makes a message that will be posted `references` times.
+pub fn allocate(
+    heap: Heap,
+    kind: u32,
+    resp2: &[u8],
+    resp3: &[u8],
+    detail: u64,
+    references: u32,
+) -> Ptr<Message> {
+    let size = size_of::<Message>() + resp2.len() + resp3.len();
+    let place = heap.alloc(size) as *mut Message;
+    let header = Message {
+        kind,
+        references: AtomicU32::new(references),
+        len2: resp2.len() as u32,
+        len3: resp3.len() as u32,
+        detail,
+    };
+    // SAFETY: a new allocation with room for the header and both texts behind it.
+    unsafe {
+        place.write(header);
+        let bytes = place.add(1).cast::<u8>();
+        core::ptr::copy_nonoverlapping(resp2.as_ptr(), bytes, resp2.len());
+        core::ptr::copy_nonoverlapping(resp3.as_ptr(), bytes.add(resp2.len()), resp3.len());
+    }
+    Ptr::from_raw(place)
+}
+
+/// The bytes a message has for a protocol.
+fn text(message: &Message, resp3: bool) -> &[u8] {
+    let (len2, len3) = (message.len2 as usize, message.len3 as usize);
+    let bytes = (&raw const *message).wrapping_add(1).cast::<u8>();
+    // SAFETY: both texts follow the header in the same allocation.
+    let both = unsafe { core::slice::from_raw_parts(bytes, len2 + len3) };
+    if resp3 && len3 > 0 { &both[len2..] } else { &both[..len2] }
+}
+
+/// Gives a message to its client.
+pub fn deliver(lane: &mut Lane, client: &mut Client, message: &Message) {
+    let resp3 = client.resp.load(Relaxed) == 3;
+    match message.kind {
+        kind::PUSH => write(lane, client, text(message, resp3)),
+        kind::SERVE if client.wait.address() == message.detail => {
+            write(lane, client, text(message, false));
+            blocking::finish(lane, client);
+        }
+        kind::ADMIN_REPLY if client.wait.address() == message.detail => {
+            session::admin::reply(lane, client, text(message, false));
+        }
+        kind::UNBLOCK if !client.wait.is_null() => unblock(lane, client, message.detail == 1),
+        // A wait that could not be served after all may have missed its deadline meanwhile.
+        kind::WAKE if is_overdue(lane, client) => blocking::time_out(lane, client),
+        _ => {}
+    }
+}
+
+fn is_overdue(lane: &mut Lane, client: &Client) -> bool {
+    lane.refresh();
+    client.deadline_ms != 0 && client.deadline_ms as i64 <= lane.clock.now_ms
+}
+
+fn write(lane: &Lane, client: &mut Client, bytes: &[u8]) {
+    if client.flags.load(Relaxed) & flag::REPLY_OFF != 0 {
+        return;
+    }
+    let (mut out, _) = session::split(client, lane.heap);
+    out.raw(bytes);
+}
+
+/// Ends the wait of a client that `CLIENT UNBLOCK` has already ended for everybody else.
+fn unblock(lane: &mut Lane, client: &mut Client, with_error: bool) {
+    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
+    let what = unsafe { (*client.wait.as_ptr()).on_timeout };
+    let (mut out, _) = session::split(client, lane.heap);
+    if with_error {
+        out.error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    } else {
+        blocking::timeout_reply(&mut out, what);
+    }
+    blocking::finish(lane, client);
+}

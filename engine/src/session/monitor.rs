@@ -1,0 +1,102 @@
+//! `MONITOR`: some clients see every command of all clients.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::client::{Client, ClientRef, flag as client_flag};
+use abi::message::kind;
+
+use crate::command::args::Args;
+use crate::command::spec::{Spec, flag};
+use crate::lane::Lane;
+use crate::roots::Roots;
+use crate::session::{message, pubsub};
+use crate::store::vec::Words;
+
+/// Whether anybody watches.
+#[inline]
+pub fn is_on(roots: Roots) -> bool {
+    // SAFETY: the root lives as long as the process; the counter is atomic.
+    unsafe { (*roots.shared()).monitor_count.load(Relaxed) != 0 }
+}
+
+/// Makes a client one of those who see every command.
+pub fn add(lane: &mut Lane, client: &mut Client) {
+    if client.flags.fetch_or(client_flag::MONITOR, Relaxed) & client_flag::MONITOR == 0 {
+        let reference = ClientRef::new(client.worker, client.id);
+        change(lane, |monitors| monitors.push(reference.0));
+    }
+}
+
+/// Ends that.
+pub fn remove(lane: &mut Lane, client: &mut Client) {
+    if client.flags.fetch_and(!client_flag::MONITOR, Relaxed) & client_flag::MONITOR != 0 {
+        let reference = ClientRef::new(client.worker, client.id);
+        change(lane, |monitors| {
+            if let Some(at) = monitors.as_slice().iter().position(|word| *word == reference.0) {
+                monitors.remove(at);
+            }
+        });
+    }
+}
+
+fn change(lane: &mut Lane, f: impl FnOnce(&mut Words<'_>)) {
+    let (shared, heap) = (lane.roots.shared(), lane.heap);
+    pubsub::with(lane.roots, lane.host, |_| {
+        // SAFETY: the root lives as long as the process; the lock that guards the list is held.
+        let monitors = unsafe { &mut (*shared).monitors };
+        f(&mut Words::new(monitors, heap));
+        // SAFETY: as above; the counter is atomic.
+        unsafe { (*shared).monitor_count.store(monitors.len, Relaxed) };
+    });
+}
+
+/// Shows a command to those who watch.
+#[cold]
+pub fn feed(lane: &mut Lane, client: &Client, spec: &Spec, args: Args<'_>) {
+    if spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
+        return;
+    }
+    let line = line(lane, client, spec, args);
+    let (shared, heap, host) = (lane.roots.shared(), lane.heap, lane.host);
+    pubsub::with(lane.roots, host, |_| {
+        // SAFETY: the root lives as long as the process; the lock that guards the list is held.
+        let monitors = Words::new(unsafe { &mut (*shared).monitors }, heap);
+        let receivers = monitors.as_slice();
+        if receivers.is_empty() {
+            return;
+        }
+        let posted = message::allocate(heap, kind::PUSH, &line, &[], 0, receivers.len() as u32);
+        receivers.iter().for_each(|receiver| host.post()(ClientRef(*receiver), posted));
+    });
+}
+
+/// `+1700000000.123456 [0 127.0.0.1:50000] "set" "key" "value"`
+fn line(lane: &Lane, client: &Client, spec: &Spec, args: Args<'_>) -> Vec<u8> {
+    let now = lane.host.unix_us()();
+    let mut line =
+        format!("+{}.{:06} [{} ", now / 1_000_000, now % 1_000_000, client.db.load(Relaxed))
+            .into_bytes();
+    // SAFETY: a client's peer is written once when it is accepted.
+    let peer =
+        unsafe { core::slice::from_raw_parts(client.peer.data.as_ptr(), client.peer.len as usize) };
+    if client.flags.load(Relaxed) & client_flag::UNIX_SOCKET != 0 {
+        line.extend_from_slice(b"unix:");
+    }
+    line.extend_from_slice(peer);
+    line.push(b']');
+    for (index, arg) in args.from(0).enumerate() {
+        line.push(b' ');
+        if hides(spec, index) {
+            line.extend_from_slice(b"\"(redacted)\"");
+        } else {
+            crate::text::quote(arg, &mut line);
+        }
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}
+
+/// Whether an argument is a secret.
+pub fn hides(spec: &Spec, index: usize) -> bool {
+    spec.name == "auth" && index > 0
+}

@@ -1,0 +1,59 @@
+//! `CLIENT PAUSE`: commands of some kind wait until a time or until `CLIENT UNPAUSE`.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::client::{Client, flag as client_flag};
+use abi::shared::Pause;
+
+use crate::clock::Clock;
+use crate::command::spec::{Spec, flag};
+use crate::lane::Lane;
+use crate::roots::Roots;
+use crate::session::multi;
+
+/// The state of the pause.
+pub fn state(roots: Roots) -> &'static Pause {
+    // SAFETY: the root lives as long as the process; all of the struct is atomics.
+    unsafe { &(*roots.shared()).pause }
+}
+
+/// Whether a pause has begun and nobody has found it over.
+#[inline]
+pub fn is_on(roots: Roots) -> bool {
+    state(roots).until_ms.load(Relaxed) != 0
+}
+
+/// Puts a command off if the pause concerns it: the client's input stays as it is until then.
+#[cold]
+pub fn holds_back(lane: &mut Lane, client: &mut Client, spec: &Spec) -> bool {
+    lane.clock = Clock::read(lane.host);
+    let pause = state(lane.roots);
+    let until = pause.until_ms.load(Relaxed);
+    if until as i64 <= lane.clock.now_ms {
+        // Over. Whoever finds it so first says so; a newer pause is left alone.
+        let _ = pause.until_ms.compare_exchange(until, 0, Relaxed, Relaxed);
+        return false;
+    }
+    if !concerns(lane, client, spec, pause.writes_only.load(Relaxed) != 0) {
+        return false;
+    }
+    client.deadline_ms = until;
+    client.flags.fetch_or(client_flag::POSTPONED, Relaxed);
+    true
+}
+
+/// Whether a pause of a kind concerns a command. What ends a pause never waits for it.
+fn concerns(lane: &Lane, client: &Client, spec: &Spec, writes_only: bool) -> bool {
+    const CHANGES: u32 = flag::WRITE | flag::MAY_REPLICATE;
+    if spec.name == "client|unpause" || spec.name == "client|pause" {
+        return false;
+    }
+    if !writes_only {
+        return true;
+    }
+    let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
+    if spec.has(flag::TRANSACTION) && in_multi {
+        return multi::any_queued(lane, client, |queued| queued.has(CHANGES));
+    }
+    spec.has(CHANGES) && !in_multi
+}

@@ -1,0 +1,94 @@
+//! Values: what a key can hold. A file a type, with its operations and its choice of encoding.
+
+pub mod list;
+pub mod string;
+
+use abi::keyspace::value_type;
+use abi::schema::encoding;
+
+use crate::keyspace::entry::Entry;
+use crate::lane::Lane;
+use crate::store::bytes::Bytes;
+use crate::store::list::List;
+
+/// Allocations above which a value is left to a background thread to free.
+const LAZY_MIN: usize = 64;
+
+/// The name `TYPE` gives a type.
+pub fn type_name(kind: u8) -> &'static str {
+    match kind {
+        value_type::STRING => "string",
+        value_type::LIST => "list",
+        value_type::SET => "set",
+        value_type::ZSET => "zset",
+        value_type::HASH => "hash",
+        value_type::STREAM => "stream",
+        _ => "unknown",
+    }
+}
+
+/// The name `OBJECT ENCODING` gives an entry's encoding.
+pub fn encoding_name(entry: Entry<'_>) -> &'static str {
+    const EMBSTR_MAX: usize = 44;
+    match entry.encoding() {
+        encoding::STRING_INT => "int",
+        encoding::STRING_EMBEDDED if !entry.is_raw() && entry.embedded().len() <= EMBSTR_MAX => {
+            "embstr"
+        }
+        encoding::STRING_EMBEDDED | encoding::STRING_HEAP => "raw",
+        encoding::LIST_NODES => "quicklist",
+        _ => "unknown",
+    }
+}
+
+/// Allocations a value is made of, its entry left out.
+fn allocations(entry: Entry<'_>) -> usize {
+    match entry.encoding() {
+        // SAFETY: the body of this encoding is a list, and the entry is this lane's.
+        encoding::LIST_NODES => unsafe { (*entry.list()).nodes as usize },
+        encoding::STRING_HEAP => 1,
+        _ => 0,
+    }
+}
+
+/// Frees an entry and its value. `lazily`: one of many allocations on a background thread.
+///
+/// # Safety
+/// The entry is out of all tables, and nothing refers to it.
+pub unsafe fn free(lane: &mut Lane, entry: Entry<'_>, lazily: bool) {
+    if lazily && allocations(entry) > LAZY_MIN && crate::background::free_later(lane, entry) {
+        return;
+    }
+    // SAFETY: as the caller promises.
+    unsafe { free_now(lane.heap, entry) };
+}
+
+/// Frees what an entry's body owns, but not the entry.
+///
+/// # Safety
+/// The body is not used again.
+pub unsafe fn free_body(heap: crate::heap::Heap, entry: Entry<'_>) {
+    match entry.encoding() {
+        encoding::STRING_HEAP => {
+            // SAFETY: the body of this encoding is a byte string, not used again.
+            unsafe { Bytes::new(&mut *entry.heap_string(), heap) }.free();
+        }
+        encoding::LIST_NODES => {
+            // SAFETY: the body of this encoding is a list, not used again.
+            unsafe { List::new(&mut *entry.list(), heap) }.free();
+        }
+        _ => {}
+    }
+}
+
+/// Frees an entry and its value here and now.
+///
+/// # Safety
+/// The entry is out of all tables, and nothing refers to it.
+pub unsafe fn free_now(heap: crate::heap::Heap, entry: Entry<'_>) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        free_body(heap, entry);
+        entry.free(heap);
+    }
+}
