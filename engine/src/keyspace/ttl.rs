@@ -4,7 +4,6 @@ use crate::keyspace::notify::Class;
 use crate::keyspace::{Found, Keys};
 use crate::settings;
 use crate::stats;
-use crate::store::table::Table;
 
 impl Keys<'_> {
     /// Gives a key a time to live that ends at this Unix time in ms. Tells whether it is there.
@@ -47,11 +46,5 @@ impl Keys<'_> {
         stats::add(&self.lane.stats.expired, 1);
         self.touch_watchers(&key);
         self.notify(Class::EXPIRED, "expired", &key);
-    }
-
-    /// Keys of this database with a time to live in the shard of a hash.
-    pub(crate) fn expires(&mut self, hash: u64) -> Table<'_> {
-        let heap = self.lane.heap;
-        Table::new(&mut self.part(hash).expires, heap)
     }
 }

@@ -7,19 +7,21 @@ use abi::schema::encoding;
 use crate::command::error::Error;
 use crate::keyspace::Keys;
 use crate::keyspace::entry::Entry;
-use crate::store::list::List;
+use crate::store::list::{Limit, List, ListRef};
 
 impl Keys<'_> {
     fn list_of<'b>(&self, entry: Entry<'b>) -> List<'b> {
+        let limit = Limit::from_setting(self.lane.settings.list_node_limit as i64);
         // SAFETY: the body of this type's only encoding is a list; the shard is locked, and the
         // borrow of `self` that the caller returns keeps other views away.
-        List::new(unsafe { &mut *entry.list() }, self.lane.heap)
+        List::new(unsafe { &mut *entry.list() }, self.lane.heap, limit)
     }
 
     /// The list of a key, to be read.
-    pub fn list(&mut self, key: &[u8]) -> Result<Option<List<'_>>, Error> {
+    pub fn list(&mut self, key: &[u8]) -> Result<Option<ListRef<'_>>, Error> {
         let found = self.read_typed(key, value_type::LIST)?;
-        Ok(found.map(|found| self.list_of(found.entry())))
+        // SAFETY: as in `list_of`.
+        Ok(found.map(|found| ListRef::new(unsafe { &*found.entry().list() })))
     }
 
     /// The list of a key, to be changed. One that becomes empty must be removed: see

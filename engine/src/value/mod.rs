@@ -9,7 +9,7 @@ use abi::schema::encoding;
 use crate::keyspace::entry::Entry;
 use crate::lane::Lane;
 use crate::store::bytes::Bytes;
-use crate::store::list::List;
+use crate::store::list::{Limit, List};
 
 /// Allocations above which a value is left to a background thread to free.
 const LAZY_MIN: usize = 64;
@@ -75,7 +75,7 @@ pub unsafe fn free_body(heap: crate::heap::Heap, entry: Entry<'_>) {
         }
         encoding::LIST_NODES => {
             // SAFETY: the body of this encoding is a list, not used again.
-            unsafe { List::new(&mut *entry.list(), heap) }.free();
+            unsafe { List::new(&mut *entry.list(), heap, Limit::from_setting(-2)) }.free();
         }
         _ => {}
     }
