@@ -39,7 +39,7 @@ fn anonymous_kib() -> u64 {
 }
 
 fn generation(number: u64, image: Image, verdict: &Verdict) -> Box<Generation> {
-    let loaded = Loaded::load(image, verdict, host()).unwrap();
+    let loaded = Loaded::load(image.into(), verdict, host()).unwrap();
     Generation::new(number, loaded, 3).unwrap()
 }
 
@@ -92,7 +92,7 @@ fn a_verdict_vouches_for_its_own_bytes_only() {
     let _alone = alone();
     let (_, verdict) = fixtures::verify(&fixtures::path("ok_a")).unwrap();
     let other = Image::read(&fixtures::path("ok_b")).unwrap();
-    let refusal = Loaded::load(other, &verdict, host()).err().unwrap();
+    let refusal = Loaded::load(other.into(), &verdict, host()).err().unwrap();
     assert_eq!(refusal.code, Code::BuildIdMismatch);
 }
 

@@ -8,6 +8,7 @@
 //! chosen, otherwise the number of the generation it uses plus one. Numbers start at 1 and only
 //! rise, a rollback included.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use abi::client::Client;
@@ -45,7 +46,7 @@ pub struct Generation {
     pub number: u64,
     logic: LogicRef,
     scratches: Scratches,
-    panics: AtomicU64,
+    panics: Arc<AtomicU64>,
     // Last, for it must outlive the scratches.
     loaded: Loaded,
 }
@@ -68,7 +69,7 @@ impl Generation {
             let message = "the library could not make a scratch for each lane";
             return Err(Refusal::new(Code::AttachFailed, message));
         }
-        let panics = AtomicU64::new(0);
+        let panics = Arc::default();
         Ok(Box::new(Self { number, logic, scratches, panics, loaded }))
     }
 
@@ -92,9 +93,9 @@ impl Generation {
         self.loaded.identity()
     }
 
-    /// Calls into logic that ended in a panic.
-    pub fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
+    /// Counts calls into logic that ended in a panic. Outlives the generation.
+    pub fn panics(&self) -> &Arc<AtomicU64> {
+        &self.panics
     }
 
     /// The function table.

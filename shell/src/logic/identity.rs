@@ -21,6 +21,13 @@ pub struct Identity {
     pub sha256: String,
 }
 
+impl Identity {
+    /// Name and version.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+}
+
 /// The rest of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {

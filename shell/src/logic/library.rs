@@ -1,6 +1,7 @@
 //! Opening an image as a library of this process, and closing it again, with proof of both.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use abi::logic::LogicRef;
 use abi_stable::library::{
@@ -18,7 +19,7 @@ use crate::refusal::{Code, Refusal};
 pub struct Library {
     // Declared first, for it must be closed while the image still exists.
     handle: Handle,
-    image: Image,
+    image: Arc<Image>,
     file: FileId,
     span: Range<usize>,
 }
@@ -32,8 +33,8 @@ impl Library {
     ///
     /// # Errors
     /// `load_failed`, `build_id_mismatch`, `io`.
-    pub unsafe fn open(image: Image) -> Result<Self, Refusal> {
-        let file = FileId::of(&image)?;
+    pub unsafe fn open(image: Arc<Image>) -> Result<Self, Refusal> {
+        let file = FileId::of(&*image)?;
         // SAFETY: the caller accepts the initialisers.
         let handle = unsafe { Handle::open(Some(image.unique_path()), RTLD_NOW | RTLD_LOCAL) };
         let handle = handle.map_err(|e| load_failed(&image, &e))?;
@@ -49,7 +50,7 @@ impl Library {
     }
 
     /// The image this runs from.
-    pub fn image(&self) -> &Image {
+    pub fn image(&self) -> &Arc<Image> {
         &self.image
     }
 

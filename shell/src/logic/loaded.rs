@@ -1,5 +1,7 @@
 //! A verified library in this process, attached to the host, until it is unloaded.
 
+use std::sync::Arc;
+
 use abi::host::HostRef;
 use abi::logic::LogicRef;
 use abi::status::Status;
@@ -12,10 +14,23 @@ use crate::refusal::{Code, Refusal};
 
 /// An attached library. Its function table lives as long as this does.
 pub struct Loaded {
+    // Declared first, for it must be detached before it is closed.
+    attached: Attached,
     library: Library,
-    logic: LogicRef,
     identity: Identity,
     outstanding_bytes: i64,
+}
+
+/// A library that knows its host. Detached when dropped.
+struct Attached(LogicRef);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let status = self.0.detach()();
+        if !status.is_ok() {
+            tracing::warn!(status = status.0, "a library could not be detached");
+        }
+    }
 }
 
 /// What unloading left behind.
@@ -36,7 +51,7 @@ impl Loaded {
     /// # Errors
     /// `build_id_mismatch` if the verdict is about other bytes, or as [`Library::open`],
     /// [`Library::logic`] and [`identity::check`]; `attach_failed`.
-    pub fn load(image: Image, verdict: &Verdict, host: HostRef) -> Result<Self, Refusal> {
+    pub fn load(image: Arc<Image>, verdict: &Verdict, host: HostRef) -> Result<Self, Refusal> {
         if verdict.identity.sha256 != image.sha256() {
             let message = "the library was verified with other bytes";
             return Err(Refusal::new(Code::BuildIdMismatch, message));
@@ -51,7 +66,10 @@ impl Loaded {
         let (identity, _) = identity::describe(&manifest, library.image());
         let outstanding_bytes = logic.outstanding_bytes()();
         match logic.attach()(host) {
-            Status::OK => Ok(Self { library, logic, identity, outstanding_bytes }),
+            Status::OK => {
+                let attached = Attached(logic);
+                Ok(Self { attached, library, identity, outstanding_bytes })
+            }
             Status(number) => {
                 let message = format!("attach ended with status {number}");
                 Err(Refusal::new(Code::AttachFailed, message))
@@ -65,13 +83,13 @@ impl Loaded {
     }
 
     /// The image it runs from.
-    pub fn image(&self) -> &Image {
+    pub fn image(&self) -> &Arc<Image> {
         self.library.image()
     }
 
     /// The function table. Generations keep it together with this.
     pub(super) fn logic(&self) -> LogicRef {
-        self.logic
+        self.attached.0
     }
 
     /// Detaches and closes the library.
@@ -79,11 +97,10 @@ impl Loaded {
     /// # Errors
     /// `io` if it cannot be told whether the library is gone.
     pub(super) fn unload(self) -> Result<Unloaded, Refusal> {
-        let status = self.logic.detach()();
-        if !status.is_ok() {
-            tracing::warn!(name = self.identity.name, status = status.0, "detach failed");
-        }
-        let leaked_bytes = self.logic.outstanding_bytes()() - self.outstanding_bytes;
-        Ok(Unloaded { pinned: self.library.close()?, leaked_bytes })
+        let Self { attached, library, outstanding_bytes, .. } = self;
+        let logic = attached.0;
+        drop(attached);
+        let leaked_bytes = logic.outstanding_bytes()() - outstanding_bytes;
+        Ok(Unloaded { pinned: library.close()?, leaked_bytes })
     }
 }

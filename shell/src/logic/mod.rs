@@ -17,6 +17,7 @@ pub mod verify;
 pub use loaded::Loaded;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use abi::host::HostRef;
 use generation::Generation;
@@ -35,7 +36,7 @@ pub fn start(
     lanes: usize,
     verifier: &Verifier,
 ) -> Result<Box<Generation>, Refusal> {
-    let image = Image::read(path)?;
+    let image = Arc::new(Image::read(path)?);
     let verdict = verifier.verify(&image)?;
     let loaded = Loaded::load(image, &verdict, host)?;
     Generation::new(generation::FIRST, loaded, lanes)

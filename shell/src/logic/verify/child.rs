@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use abi::container::RawBytes;
 use abi::logic::LogicRef;
@@ -64,7 +65,7 @@ fn verify(image: File, sha256: String, reporter: &mut Reporter) -> Result<Verdic
     let image = Image::inherited(image, sha256)?;
     reporter.step(Step::Open);
     // SAFETY: this process exists to be lost.
-    let library = unsafe { Library::open(image) }?;
+    let library = unsafe { Library::open(Arc::new(image)) }?;
     reporter.step(Step::Layout);
     let (logic, manifest) = check_contract(&library)?;
     reporter.step(Step::Manifest);

@@ -1,0 +1,176 @@
+//! What everybody may read about generations: the driver writes it, the admin API, the metrics and
+//! logic read it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use abi::host::GenerationInfo;
+use serde::{Deserialize, Serialize};
+
+use super::history::{History, Record};
+use crate::logic::identity::Identity;
+
+/// The counters behind [`abi::host::Host::generation_info`]. Of this process, for the host table
+/// has no other way to them.
+pub static COUNTERS: Counters = Counters::new();
+
+/// Numbers of all generations so far.
+pub struct Counters {
+    /// The current generation.
+    pub generation: AtomicU64,
+    /// Swaps, rollbacks not included.
+    pub upgrades: AtomicU64,
+    /// Swaps back.
+    pub rollbacks: AtomicU64,
+    /// Requests refused or failed.
+    pub refused: AtomicU64,
+    /// Duration of the last commit in nanoseconds.
+    pub last_commit_ns: AtomicU64,
+    /// Libraries loaded.
+    pub loaded: AtomicU64,
+    /// Libraries that were closed and stayed mapped.
+    pub pinned: AtomicU64,
+    /// Bytes that detached libraries still had outstanding.
+    pub leaked_bytes: AtomicU64,
+}
+
+impl Counters {
+    const fn new() -> Self {
+        Self {
+            generation: AtomicU64::new(0),
+            upgrades: AtomicU64::new(0),
+            rollbacks: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            last_commit_ns: AtomicU64::new(0),
+            loaded: AtomicU64::new(0),
+            pinned: AtomicU64::new(0),
+            leaked_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// As logic reads them.
+    pub fn info(&self) -> GenerationInfo {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        GenerationInfo {
+            generation: read(&self.generation),
+            upgrades: read(&self.upgrades),
+            rollbacks: read(&self.rollbacks),
+            refused: read(&self.refused),
+            last_commit_us: read(&self.last_commit_ns).div_ceil(1000),
+            loaded: read(&self.loaded) as u32,
+            pinned: read(&self.pinned) as u32,
+            ..GenerationInfo::default()
+        }
+    }
+}
+
+/// A generation, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its number.
+    pub generation: u64,
+    /// Who it is.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// The file it came from.
+    pub path: String,
+    /// When it began to serve, Unix ms.
+    pub since_ms: u64,
+    /// `current`, `retiring` (a batch still runs on it) or `unloading`.
+    pub state: String,
+    /// Calls into it that ended in a panic.
+    pub panics: u64,
+}
+
+/// What the board says.
+#[derive(Debug, Default)]
+pub struct Content {
+    /// `idle`, `staging`, `verifying`, `loading` or `stopped`.
+    pub phase: &'static str,
+    /// Loaded generations, the current one first. Panics are filled in when it is read.
+    pub generations: Vec<(Shown, Arc<AtomicU64>)>,
+    /// What a rollback would put back.
+    pub previous: Option<Identity>,
+    /// What happened.
+    pub history: History,
+}
+
+/// The board. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Board {
+    content: Arc<Mutex<Content>>,
+}
+
+/// `shell status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Process id of the server.
+    pub pid: u32,
+    /// Version of the shell.
+    pub shell_version: String,
+    /// See [`Content::phase`].
+    pub phase: String,
+    /// The current generation's number.
+    pub generation: u64,
+    /// The current generation.
+    pub current: Option<Shown>,
+    /// What a rollback would put back.
+    pub previous: Option<Identity>,
+    /// Replaced generations that are still loaded.
+    pub retiring: Vec<Shown>,
+    /// Swaps since the start, rollbacks not included.
+    pub upgrades: u64,
+    /// Swaps back since the start.
+    pub rollbacks: u64,
+    /// Requests refused or failed since the start.
+    pub refused: u64,
+    /// Libraries that were closed and stayed mapped.
+    pub pinned: u64,
+    /// Bytes that detached libraries still had outstanding.
+    pub leaked_bytes: u64,
+    /// Duration of the last commit.
+    pub last_commit_us: f64,
+    /// Connections.
+    pub clients: u64,
+    /// Keys of all databases.
+    pub keys: u64,
+}
+
+impl Board {
+    /// Exclusive access. Held for moments only.
+    pub fn lock(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is running, with what it carries.
+    pub fn status(&self, carried: super::carried::Carried) -> Status {
+        let content = self.lock();
+        let mut shown = content.generations.iter().map(|(shown, panics)| Shown {
+            panics: panics.load(Ordering::Relaxed),
+            ..shown.clone()
+        });
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Status {
+            pid: std::process::id(),
+            shell_version: env!("CARGO_PKG_VERSION").to_owned(),
+            phase: content.phase.to_owned(),
+            generation: read(&COUNTERS.generation),
+            current: shown.next(),
+            retiring: shown.collect(),
+            previous: content.previous.clone(),
+            upgrades: read(&COUNTERS.upgrades),
+            rollbacks: read(&COUNTERS.rollbacks),
+            refused: read(&COUNTERS.refused),
+            pinned: read(&COUNTERS.pinned),
+            leaked_bytes: read(&COUNTERS.leaked_bytes),
+            last_commit_us: read(&COUNTERS.last_commit_ns) as f64 / 1000.0,
+            clients: carried.clients,
+            keys: carried.keys,
+        }
+    }
+
+    /// What happened, oldest first.
+    pub fn history(&self) -> Vec<Record> {
+        self.lock().history.records().cloned().collect()
+    }
+}

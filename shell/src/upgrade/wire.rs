@@ -1,0 +1,115 @@
+//! `SHELL` commands: what clients ask through logic, answered by message.
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU32;
+
+use abi::arena::Ptr;
+use abi::client::ClientRef;
+use abi::host::HostRef;
+use abi::message::{Message, kind};
+use abi::status::Status;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::board::Board;
+use super::{Ask, Handle, UpgradeRequest, carried};
+use crate::refusal::Refusal;
+
+/// Requests of clients that may wait.
+const WAITING_MAX: usize = 256;
+
+static DOOR: OnceLock<mpsc::Sender<WireRequest>> = OnceLock::new();
+
+/// What a client wants.
+enum Verb {
+    Ask(Ask),
+    Status,
+    History,
+}
+
+struct WireRequest {
+    client: ClientRef,
+    detail: u64,
+    verb: Verb,
+}
+
+/// Queues a request of a client's. See [`abi::host::Host::admin`].
+pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Status {
+    let verb = match verb {
+        "upgrade" if !argument.is_empty() => {
+            let path = argument.into();
+            Verb::Ask(Ask::Upgrade(UpgradeRequest { path, force: false, build_id: None }))
+        }
+        "rollback" => Verb::Ask(Ask::Rollback),
+        "status" => Verb::Status,
+        "history" => Verb::History,
+        _ => return Status::NOT_FOUND,
+    };
+    let request = WireRequest { client, detail, verb };
+    match DOOR.get().map(|door| door.try_send(request)) {
+        Some(Ok(())) => Status::OK,
+        _ => Status::REFUSED,
+    }
+}
+
+/// Answers clients for ever. Once in the life of a process.
+pub async fn run(handle: Handle, board: Board, host: HostRef) {
+    let (door, mut requests) = mpsc::channel(WAITING_MAX);
+    if DOOR.set(door).is_err() {
+        tracing::error!("SHELL commands are served already");
+        return;
+    }
+    while let Some(request) = requests.recv().await {
+        let WireRequest { client, detail, verb } = request;
+        match verb {
+            Verb::Status => {
+                post(host, client, detail, &json(&board.status(carried::count(host))));
+            }
+            Verb::History => post(host, client, detail, &json(&board.history())),
+            Verb::Ask(ask) => {
+                let handle = handle.clone();
+                tokio::spawn(async move {
+                    let text = match handle.outcome(ask).await {
+                        Ok(report) => json(&report),
+                        Err(refusal) => error(&refusal),
+                    };
+                    post(host, client, detail, &text);
+                });
+            }
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|e| format!("-ERR internal: {e}"))
+}
+
+/// One line, as an error reply must be.
+fn error(refusal: &Refusal) -> String {
+    let Refusal { code, message, hint } = refusal;
+    format!("-ERR {}: {message}; {hint}", code.row().name).replace(['\r', '\n'], " ")
+}
+
+/// Posts a text as [`kind::ADMIN_REPLY`].
+fn post(host: HostRef, client: ClientRef, detail: u64, text: &str) {
+    let address = host.alloc()((size_of::<Message>() + text.len()) as u64);
+    if address == 0 {
+        // The client is left waiting; its deadline or disconnect ends that.
+        tracing::error!("no memory in the arena for the answer to a SHELL command");
+        return;
+    }
+    let message = address as *mut Message;
+    let head = Message {
+        kind: kind::ADMIN_REPLY,
+        references: AtomicU32::new(1),
+        len2: text.len() as u32,
+        len3: 0,
+        detail,
+    };
+    // SAFETY: the allocation has room for the header and the text, and is nobody else's yet.
+    unsafe {
+        message.write(head);
+        message.add(1).cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), text.len());
+    }
+    host.post()(client, Ptr::from_raw(message));
+}
