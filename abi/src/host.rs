@@ -61,7 +61,7 @@ pub struct ProcessInfo {
 pub struct GenerationInfo {
     /// Number of the current generation; the first is 1.
     pub generation: u64,
-    /// Swaps since the start.
+    /// Swaps since the start, those back not included.
     pub upgrades: u64,
     /// Swaps back since the start.
     pub rollbacks: u64,
@@ -135,8 +135,10 @@ pub struct Host {
     /// What is running.
     pub generation_info: extern "C" fn() -> GenerationInfo,
     /// Asks the control thread to carry out an administrative command (`upgrade`, `rollback`,
-    /// `status`, `history`) with its argument. The outcome comes as a message
-    /// [`crate::message::kind::ADMIN_REPLY`] with `detail` as given.
+    /// `status`, `history`) with its argument: the library's path for an upgrade, resolved in the
+    /// server's working directory, otherwise nothing. The outcome comes as a message
+    /// [`crate::message::kind::ADMIN_REPLY`] with `detail` as given. `NOT_FOUND`: no such command,
+    /// or its argument is missing; `REFUSED`: too many are waiting. Then no message comes.
     pub admin:
         extern "C" fn(client: ClientRef, verb: RStr<'_>, argument: RStr<'_>, detail: u64) -> Status,
     /// Asks the server to stop as on SIGTERM.

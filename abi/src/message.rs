@@ -14,7 +14,8 @@ pub mod kind {
     /// The wait was ended by `CLIENT UNBLOCK`; `detail` is 1 for an error reply, 0 for the reply
     /// of a timeout.
     pub const UNBLOCK: u32 = 4;
-    /// The outcome of an administrative command; a JSON object or an error text, see `detail`.
+    /// The outcome of an administrative command, as text without line breaks: JSON, or an error
+    /// that begins with `-ERR `. See `detail`.
     pub const ADMIN_REPLY: u32 = 5;
 }
 

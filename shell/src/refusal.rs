@@ -66,6 +66,8 @@ codes! {
         "start one with `shell serve`, or name another with --port or --admin";
     Forbidden "forbidden" 6 "The admin socket belongs to another user"
         "run the command as the user that runs the server";
+    BadRequest "bad_request" 7 "The server did not understand the request"
+        "use a command line and a server of the same version";
     NotFound "not_found" 10 "The library file does not exist"
         "check the path; a relative path is resolved where the command runs";
     IsDirectory "is_directory" 11 "The path is a directory"
@@ -116,7 +118,7 @@ codes! {
     LoadExited "load_exited" 33 "The library ended the process that verified it"
         "the library is at fault; the message says in which step";
     LoadTimeout "load_timeout" 34 "The library was not verified in time"
-        "the library is at fault, unless the machine is overloaded; --verify-timeout-ms gives it more";
+        "the library is at fault, unless the machine is overloaded; `shell verify --timeout-ms` tells which";
     AlreadyRunning "already_running" 40 "These very bytes are serving already"
         "nothing to do; --force loads them again as a new generation";
     Busy "busy" 41 "Another upgrade is under way, or old generations are still in use"

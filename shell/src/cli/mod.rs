@@ -1,16 +1,100 @@
-//! The command line.
+//! The command line: parses arguments and calls the library. A file per verb.
 
+mod client;
+mod outfit;
+mod output;
 pub mod serve;
+mod show;
+mod upgrade;
+mod verify;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::logic::verify;
+use clap::{Args, Parser, Subcommand};
+
+use crate::logic::verify::child;
+use crate::refusal::CODES;
+use client::Client;
+
+const PORT_DEFAULT: u16 = 6379;
+
+/// A Redis-compatible cache whose logic is swapped under live clients.
+#[derive(Parser)]
+#[command(name = "shell", version, after_help = exit_codes())]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a server.
+    Serve(serve::Args),
+    /// Bring another logic into a running server.
+    #[command(after_help = exit_codes())]
+    Upgrade(upgrade::UpgradeArgs),
+    /// Put back the logic that served before the current one.
+    ///
+    /// It is loaded again as a new generation. A second rollback undoes the first.
+    #[command(after_help = exit_codes())]
+    Rollback(upgrade::RollbackArgs),
+    /// Show what is running.
+    #[command(after_help = exit_codes())]
+    Status(show::Args),
+    /// Show what was upgraded, rolled back and refused.
+    #[command(after_help = exit_codes())]
+    History(show::Args),
+    /// Check a library without a server.
+    #[command(after_help = exit_codes())]
+    Verify(verify::Args),
+    /// What the last two run to try a library out; see `logic::verify`.
+    #[command(name = crate::logic::verify::parent::VERB, hide = true)]
+    VerifyHere {
+        /// Hash of the image on standard input.
+        sha256: String,
+    },
+}
+
+/// Which server is meant, and how its answer is shown.
+#[derive(Args)]
+struct Server {
+    /// TCP port of the server.
+    #[arg(long, value_name = "N", default_value_t = PORT_DEFAULT, conflicts_with = "admin")]
+    port: u16,
+    /// Admin socket of the server.
+    #[arg(long, value_name = "PATH")]
+    admin: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Server {
+    fn client(&self) -> Client {
+        Client::new(
+            self.admin.clone().unwrap_or_else(|| crate::admin::socket::default_path(self.port)),
+        )
+    }
+}
 
 /// Runs the verb that the program was called with.
 pub fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(verify::parent::VERB) {
-        return verify::child::run(arguments.next().unwrap_or_default());
+    match CommandLine::parse().verb {
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Upgrade(args) => upgrade::upgrade(&args),
+        Verb::Rollback(args) => upgrade::rollback(&args),
+        Verb::Status(args) => show::status(&args),
+        Verb::History(args) => show::history(&args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::VerifyHere { sha256 } => child::run(sha256),
     }
-    ExitCode::from(2)
+}
+
+/// The exit status of every verb but `serve`, for `--help`.
+fn exit_codes() -> String {
+    let rows =
+        CODES.iter().map(|row| format!("\n{:>3}  {:<20} {}", row.exit, row.name, row.meaning));
+    let ends = "\n  0  done\n  2  wrong arguments";
+    format!("Exit codes, and the codes of errors in JSON:{ends}{}", rows.collect::<String>())
 }

@@ -2,15 +2,25 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use super::PORT_DEFAULT;
+use super::outfit::Parts;
+use crate::admin::socket::{self, Socket};
 use crate::config::{self, ConfigError, Setting};
-use crate::log::Format;
-use crate::server;
+use crate::log::{self, Format};
+use crate::server::{self, ServeError};
 
 /// The library that is loaded when none is named; beside the executable.
 const LOGIC_DEFAULT: &str = "liblogic_v1.so";
+
+const EXIT_FAILED: u8 = 1;
+const EXIT_SETTINGS: u8 = 2;
+const EXIT_LOGIC: u8 = 3;
+const EXIT_LISTEN: u8 = 4;
+const EXIT_ADMIN: u8 = 5;
 
 /// Shown below the usage.
 pub const HELP: &str = "\
@@ -32,7 +42,8 @@ Exit codes:
   1  failed while running, or the system refused memory, threads or files
   2  a setting, an argument or the configuration file is wrong
   3  the logic could not be loaded
-  4  cannot listen where the settings say";
+  4  cannot listen where the settings say
+  5  cannot make the admin socket";
 
 /// Arguments of the verb: names and values, read as the configuration file is.
 #[derive(Clone, Debug, clap::Args)]
@@ -86,9 +97,58 @@ pub fn is_shell_setting(name: &str) -> bool {
     SHELL_SETTINGS.contains(&name)
 }
 
-/// Whether the arguments ask for help.
-pub fn asks_for_help(words: &[String]) -> bool {
-    words.iter().any(|word| word == "--help" || word == "-h")
+/// Runs the verb: serves until the server is stopped.
+pub fn run(args: &Args) -> ExitCode {
+    let words = &args.words;
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    match plan(words) {
+        Err(error) => fail(&error, EXIT_SETTINGS),
+        Ok(plan) => serve(plan),
+    }
+}
+
+fn serve(plan: Plan) -> ExitCode {
+    if let Err(error) = log::start(plan.log_format, plan.log_file.as_deref()) {
+        let path = plan.log_file.unwrap_or_default();
+        let error = format!("cannot write the log file {}: {error}; check logfile", path.display());
+        return fail(&error, EXIT_SETTINGS);
+    }
+    let path = plan.admin.unwrap_or_else(|| socket::default_path(port_of(&plan.options.settings)));
+    let admin = match Socket::bind(&path) {
+        Ok(admin) => admin,
+        Err(error) => return fail(&error, EXIT_ADMIN),
+    };
+    match server::run(plan.options, &mut Parts::new(plan.logic, admin)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, exit_code(&error)),
+    }
+}
+
+/// The port the settings say, by which the default admin socket is named. Whether it is one is for
+/// logic to say.
+fn port_of(settings: &[Setting]) -> u16 {
+    let last = settings.iter().rfind(|setting| setting.name == "port");
+    let value = last.and_then(|setting| setting.values.first());
+    value.and_then(|text| text.parse().ok()).unwrap_or(PORT_DEFAULT)
+}
+
+fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("shell serve: {error}");
+    ExitCode::from(code)
+}
+
+fn exit_code(error: &ServeError) -> u8 {
+    match error {
+        ServeError::Setting { .. } | ServeError::TooManyWorkers(_) | ServeError::Dir(_) => {
+            EXIT_SETTINGS
+        }
+        ServeError::Logic(_) | ServeError::Init(_) => EXIT_LOGIC,
+        ServeError::Listen(_) => EXIT_LISTEN,
+        _ => EXIT_FAILED,
+    }
 }
 
 /// Reads the arguments and the configuration file they name.

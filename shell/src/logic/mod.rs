@@ -6,6 +6,7 @@
 
 pub mod elf;
 pub mod generation;
+pub mod host;
 pub mod identity;
 pub mod image;
 mod layout;

@@ -1,1 +1,92 @@
-//! metrics
+//! Counters and gauges in Prometheus's text format.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use abi::host::HostRef;
+use abi::shared::Shared;
+use abi::stats::LaneStats;
+
+use crate::upgrade::board::Status;
+
+/// Media type of [`text`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+type OfLane = fn(&LaneStats) -> &AtomicU64;
+
+/// Counters that every lane keeps for itself: name, help, field.
+const OF_LANES: &[(&str, &str, OfLane)] = &[
+    ("commands_total", "Commands executed.", |lane| &lane.commands),
+    ("keyspace_hits_total", "Lookups that found their key.", |lane| &lane.hits),
+    ("keyspace_misses_total", "Lookups that did not.", |lane| &lane.misses),
+    ("expired_keys_total", "Keys removed because their time had come.", |lane| &lane.expired),
+    ("evicted_keys_total", "Keys removed to make room.", |lane| &lane.evicted),
+    ("received_bytes_total", "Bytes received from clients.", |lane| &lane.bytes_in),
+    ("sent_bytes_total", "Bytes sent to clients.", |lane| &lane.bytes_out),
+    ("connections_total", "Connections accepted.", |lane| &lane.connections),
+    ("rejected_connections_total", "Connections refused.", |lane| &lane.rejected),
+    ("error_replies_total", "Error replies.", |lane| &lane.errors),
+    ("batches_total", "Batches of commands run.", |lane| &lane.batches),
+    ("panics_total", "Batches that ended in a panic.", |lane| &lane.panics),
+];
+
+/// All metrics.
+pub fn text(status: &Status, host: HostRef) -> String {
+    let mut out = String::with_capacity(8 * 1024);
+    write_generations(&mut out, status);
+    write_process(&mut out, status, host);
+    if let Some(shared) = shared(host) {
+        for (name, help, field) in OF_LANES {
+            let lanes = shared.lanes.iter().filter(|lane| !lane.is_null());
+            // SAFETY: the roots of the lanes that exist are never unmapped; all fields are atomic.
+            let values = lanes.map(|l| field(unsafe { &*l.as_ptr() }).load(Ordering::Relaxed));
+            write(&mut out, name, "counter", help, values.sum::<u64>() as f64);
+        }
+    }
+    out
+}
+
+fn shared(host: HostRef) -> Option<&'static Shared> {
+    // SAFETY: header and roots are never unmapped, and made before there is anybody to ask.
+    unsafe { host.arena()().as_ptr().as_ref()?.shared.as_ptr().as_ref() }
+}
+
+fn write_generations(out: &mut String, status: &Status) {
+    let Status { generation, upgrades, rollbacks, refused, pinned, leaked_bytes, .. } = *status;
+    let retiring = status.retiring.len() as f64;
+    write(out, "generation", "gauge", "Number of the logic that serves.", generation as f64);
+    write(out, "upgrades_total", "counter", "Upgrades carried out.", upgrades as f64);
+    write(out, "rollbacks_total", "counter", "Rollbacks carried out.", rollbacks as f64);
+    write(out, "upgrades_refused_total", "counter", "Requests refused or failed.", refused as f64);
+    write(out, "generations_retiring", "gauge", "Replaced logics still loaded.", retiring);
+    write(out, "libraries_pinned", "gauge", "Closed libraries still mapped.", pinned as f64);
+    let help = "Bytes that detached libraries still had outstanding.";
+    write(out, "logic_leaked_bytes_total", "counter", help, leaked_bytes as f64);
+    let help = "Duration of the last commit.";
+    write(out, "last_commit_seconds", "gauge", help, status.last_commit_us / 1e6);
+    if let Some(current) = &status.current {
+        let (name, version) = (&current.identity.name, &current.identity.version);
+        let _ = writeln!(out, "# HELP shell_logic_info The logic that serves.");
+        let _ = writeln!(out, "# TYPE shell_logic_info gauge");
+        let _ = writeln!(out, "shell_logic_info{{name={name:?},version={version:?}}} 1");
+        let help = "Calls into the logic that serves which ended in a panic.";
+        write(out, "logic_panics", "gauge", help, current.panics as f64);
+    }
+}
+
+fn write_process(out: &mut String, status: &Status, host: HostRef) {
+    let process = host.process_info()();
+    let cpu_s = (process.cpu_user_us + process.cpu_system_us) as f64 / 1e6;
+    write(out, "clients", "gauge", "Connections.", status.clients as f64);
+    write(out, "keys", "gauge", "Keys of all databases.", status.keys as f64);
+    write(out, "used_bytes", "gauge", "Bytes in use in the arena.", process.used_bytes as f64);
+    write(out, "resident_bytes", "gauge", "Memory of the process.", process.rss_bytes as f64);
+    write(out, "cpu_seconds_total", "counter", "CPU time of the process.", cpu_s);
+}
+
+fn write(out: &mut String, name: &str, kind: &str, help: &str, value: f64) {
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "# HELP shell_{name} {help}");
+    let _ = writeln!(out, "# TYPE shell_{name} {kind}");
+    let _ = writeln!(out, "shell_{name} {value}");
+}

@@ -42,7 +42,7 @@ pub struct Driver {
 
 /// What is known of a generation without asking it.
 #[derive(Clone)]
-pub(super) struct Serving {
+pub struct Serving {
     pub(super) number: u64,
     identity: Identity,
     image: Arc<Image>,
@@ -63,17 +63,15 @@ struct Flight {
 }
 
 impl Driver {
-    /// Publishes the first generation and starts the staging thread.
+    /// Takes over the server's generations from the first, which has been published, and starts
+    /// the staging thread.
     ///
     /// # Errors
-    /// If the system has no thread for it; the generation is published nevertheless.
-    pub fn start(first: Box<Generation>, setup: Setup) -> std::io::Result<Self> {
-        let current = Serving::of(&first);
+    /// If the system has no thread for it.
+    pub fn start(current: Serving, setup: Setup) -> std::io::Result<Self> {
         let (handle, requests) = Handle::new();
         let (finished, done) = mpsc::channel(DONE_MAX);
         let host = setup.host;
-        let replaced = generation::publish(first);
-        debug_assert!(replaced.is_none(), "a driver was started in this process before");
         let mut driver = Self {
             phase: Phase::first(current.number),
             host,
@@ -388,7 +386,8 @@ impl Driver {
 }
 
 impl Serving {
-    fn of(generation: &Generation) -> Self {
+    /// Notes who a generation is, before it is published.
+    pub fn of(generation: &Generation) -> Self {
         Self {
             number: generation.number,
             identity: generation.identity().clone(),

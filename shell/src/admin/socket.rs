@@ -1,0 +1,211 @@
+//! The admin API's Unix socket: where it is, who may connect.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+const BACKLOG: i32 = 64;
+
+/// Why there is no admin socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// Another server answers there.
+    #[error("a server listens on the admin socket {0} already; choose another with --admin")]
+    InUse(PathBuf),
+    /// Something that is no socket is in the way.
+    #[error("{0} exists and is no socket; choose another path with --admin, or remove it")]
+    NoSocket(PathBuf),
+    /// The directory of default sockets is not ours alone.
+    #[error("{0} is not a directory that only this user may enter; choose a path with --admin")]
+    Directory(PathBuf),
+    /// The system refused.
+    #[error("cannot make the admin socket {path}: {source}; choose another path with --admin")]
+    System {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Where the server of a port is administered unless told otherwise. The same for every process
+/// of a user, whatever its environment.
+pub fn default_path(port: u16) -> PathBuf {
+    default_directory().join(format!("admin-{port}.sock"))
+}
+
+fn default_directory() -> PathBuf {
+    PathBuf::from(format!("/tmp/shell-{}", rustix::process::geteuid().as_raw()))
+}
+
+/// A listening socket. Its path is removed when this is dropped.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    inode: u64,
+    listener: std::os::unix::net::UnixListener,
+}
+
+impl Socket {
+    /// Listens at `path`, for this user only. Replaces a socket that nobody listens on.
+    ///
+    /// # Errors
+    /// See [`SocketError`].
+    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+        let system = |source: io::Error| SocketError::System { path: path.to_owned(), source };
+        if path.parent() == Some(&default_directory()) {
+            make_private(&default_directory())?;
+        }
+        remove_stale(path)?;
+        let listener = listen(path).map_err(|e| system(e.into()))?;
+        listener.set_nonblocking(true).map_err(system)?;
+        let inode = std::fs::symlink_metadata(path).map_err(system)?.ino();
+        Ok(Self { path: path.to_owned(), inode, listener })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// To accept with, on a runtime. The path is still this object's to remove.
+    ///
+    /// # Errors
+    /// If the system does not duplicate the socket.
+    pub fn listener(&self) -> io::Result<tokio::net::UnixListener> {
+        tokio::net::UnixListener::from_std(self.listener.try_clone()?)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Not if another server has put its own there meanwhile.
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|m| m.ino() == self.inode) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes a directory that others can neither enter nor have prepared.
+fn make_private(directory: &Path) -> Result<(), SocketError> {
+    let made = std::fs::DirBuilder::new().mode(0o700).create(directory);
+    if let Err(source) = made
+        && source.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(SocketError::System { path: directory.to_owned(), source });
+    }
+    let ours = std::fs::symlink_metadata(directory).is_ok_and(|m| {
+        m.is_dir() && m.uid() == rustix::process::geteuid().as_raw() && m.mode() & 0o077 == 0
+    });
+    if ours { Ok(()) } else { Err(SocketError::Directory(directory.to_owned())) }
+}
+
+fn remove_stale(path: &Path) -> Result<(), SocketError> {
+    let system = |source| SocketError::System { path: path.to_owned(), source };
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(system(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(SocketError::NoSocket(path.to_owned()));
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(system)
+        }
+        _ => Err(SocketError::InUse(path.to_owned())),
+    }
+}
+
+/// Nobody can connect before `listen`, and by then the mode is set.
+fn listen(path: &Path) -> rustix::io::Result<std::os::unix::net::UnixListener> {
+    let socket: OwnedFd = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::fs::chmodat(CWD, path, Mode::RUSR | Mode::WUSR, rustix::fs::AtFlags::empty())?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts this user's and the superuser's connections. Everybody else's end at once.
+pub struct Guarded(pub tokio::net::UnixListener);
+
+impl axum::serve::Listener for Guarded {
+    type Io = tokio::net::UnixStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            // Waits out a shortage of descriptors instead of giving up.
+            let (stream, _) = axum::serve::Listener::accept(&mut self.0).await;
+            match stream.peer_cred() {
+                Ok(peer) if may_administer(peer.uid()) => return (stream, ()),
+                Ok(peer) => tracing::warn!(uid = peer.uid(), "refused an administrator"),
+                Err(error) => tracing::warn!(%error, "cannot tell who an administrator is"),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Ok(())
+    }
+}
+
+fn may_administer(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_socket_is_private_and_goes_with_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        let socket = Socket::bind(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_a_dead_socket_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        let live = Socket::bind(&path).unwrap();
+        assert!(matches!(Socket::bind(&path), Err(SocketError::InUse(_))));
+        drop(live);
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let revived = Socket::bind(&path).unwrap();
+        drop(revived);
+        std::fs::write(&path, b"a file").unwrap();
+        assert!(matches!(Socket::bind(&path), Err(SocketError::NoSocket(_))));
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("place");
+        make_private(&place).unwrap();
+        make_private(&place).unwrap();
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(make_private(&place), Err(SocketError::Directory(_))));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        assert!(matches!(make_private(&link), Err(SocketError::Directory(_))));
+    }
+}

@@ -1,0 +1,118 @@
+//! The admin API's client.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, CONTENT_TYPE};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::admin::NDJSON;
+use crate::refusal::{Code, Refusal};
+use crate::upgrade::Update;
+
+/// A server's admin socket.
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// The one at `socket`.
+    pub fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Asks for a value.
+    ///
+    /// # Errors
+    /// `no_server`, `forbidden`, `internal`, or the server's.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        block_on(async {
+            let answer = self.send(Method::GET, path, String::new()).await?;
+            let is_value = answer.status().is_success();
+            let body = answer.into_body().collect().await.map_err(|e| self.broken(&e))?.to_bytes();
+            if !is_value {
+                return Err(self.refused(&body));
+            }
+            serde_json::from_slice(&body).map_err(|e| self.broken(&e))
+        })
+    }
+
+    /// Asks for an upgrade and hands on its updates, in order, until the last.
+    ///
+    /// # Errors
+    /// As [`Client::get`]. An upgrade that was refused is an update, not an error.
+    pub fn updates(
+        &self,
+        path: &str,
+        body: String,
+        mut take: impl FnMut(Update),
+    ) -> Result<(), Refusal> {
+        block_on(async {
+            let answer = self.send(Method::POST, path, body).await?;
+            let mut body = answer.into_body();
+            let mut pending = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|e| self.broken(&e))?;
+                pending.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+                while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = pending.drain(..=end).collect();
+                    take(serde_json::from_slice(&line).map_err(|e| self.broken(&e))?);
+                }
+            }
+            // What is no line is an error that came before the upgrade began.
+            if pending.is_empty() { Ok(()) } else { Err(self.refused(&pending)) }
+        })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<Response<Incoming>, Refusal> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|e| self.unreachable(&e))?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|e| self.broken(&e))?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost")
+            .header(ACCEPT, NDJSON)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::<Bytes>::from(body))
+            .map_err(|e| self.broken(&e))?;
+        sender.send_request(request).await.map_err(|e| self.broken(&e))
+    }
+
+    fn refused(&self, body: &[u8]) -> Refusal {
+        match serde_json::from_slice(body) {
+            Ok(Update::Error(refusal)) => refusal,
+            _ => self.broken(&String::from_utf8_lossy(body)),
+        }
+    }
+
+    fn unreachable(&self, error: &std::io::Error) -> Refusal {
+        let (code, what) = match error.kind() {
+            ErrorKind::PermissionDenied => (Code::Forbidden, "may not be used"),
+            _ => (Code::NoServer, "has no server behind it"),
+        };
+        Refusal::new(code, format!("{} {what}: {error}", self.socket.display()))
+    }
+
+    fn broken(&self, error: &dyn std::fmt::Display) -> Refusal {
+        let message = format!("the server at {} answered: {error}", self.socket.display());
+        Refusal::new(Code::Internal, message)
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Refusal::new(Code::Io, format!("no runtime: {e}")))?;
+    runtime.block_on(work)
+}

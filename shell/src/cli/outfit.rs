@@ -1,0 +1,59 @@
+//! What the server is given beside its settings: the first logic, and the services of its control
+//! thread.
+
+use std::path::PathBuf;
+
+use crate::admin::socket::Socket;
+use crate::admin::{self, Context};
+use crate::logic;
+use crate::logic::generation::Generation;
+use crate::logic::verify::parent::Verifier;
+use crate::server::hub::Hub;
+use crate::server::{LoadError, Outfit};
+use crate::upgrade::driver::{Driver, Serving};
+use crate::upgrade::staging::Setup;
+use crate::upgrade::wire;
+
+/// The parts of a real server.
+pub struct Parts {
+    logic: PathBuf,
+    admin: Socket,
+    first: Option<(Serving, usize)>,
+}
+
+impl Parts {
+    /// A server that starts with the library at `logic` and is administered at `admin`.
+    pub fn new(logic: PathBuf, admin: Socket) -> Self {
+        Self { logic, admin, first: None }
+    }
+}
+
+impl Outfit for Parts {
+    fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError> {
+        let host = logic::host::table();
+        let generation = logic::start(&self.logic, host, lanes, &Verifier::default())?;
+        tracing::info!(logic = generation.identity().label(), "loaded");
+        self.first = Some((Serving::of(&generation), lanes));
+        Ok(generation)
+    }
+
+    async fn services(&mut self, _: &'static Hub) {
+        let Some((first, lanes)) = self.first.take() else { return };
+        let host = logic::host::table();
+        let setup = Setup { host, lanes, verifier: Verifier::default() };
+        let driver = match Driver::start(first, setup) {
+            Ok(driver) => driver,
+            Err(error) => {
+                tracing::error!(%error, "there is no thread to stage upgrades on");
+                return;
+            }
+        };
+        let context = Context { handle: driver.handle(), board: driver.board(), host };
+        let (handle, board) = (driver.handle(), driver.board());
+        tokio::join!(driver.run(), wire::run(handle, board, host), async {
+            if let Err(error) = admin::serve(&self.admin, context).await {
+                tracing::error!(%error, "the admin API has ended");
+            }
+        });
+    }
+}

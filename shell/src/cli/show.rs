@@ -1,0 +1,100 @@
+//! `shell status` and `shell history`.
+
+use std::process::ExitCode;
+
+use super::{Server, output};
+use crate::refusal::Refusal;
+use crate::upgrade::board::{Shown, Status};
+use crate::upgrade::history::{Outcome, Record};
+
+/// Arguments of both verbs.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Runs `shell status`.
+pub fn status(args: &Args) -> ExitCode {
+    show(args, args.server.client().get::<Status>("/v1/status"), describe)
+}
+
+/// Runs `shell history`.
+pub fn history(args: &Args) -> ExitCode {
+    let records = args.server.client().get::<Vec<Record>>("/v1/history");
+    show(args, records, |records| records.iter().map(describe_record).collect())
+}
+
+fn show<T: serde::Serialize>(
+    args: &Args,
+    answer: Result<T, Refusal>,
+    text: impl FnOnce(&T) -> String,
+) -> ExitCode {
+    match answer {
+        Ok(value) => {
+            output::print(args.server.json, &value, text);
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => output::refuse(args.server.json, &refusal),
+    }
+}
+
+fn describe(status: &Status) -> String {
+    let mut text = format!("server     pid {}, shell {}\n", status.pid, status.shell_version);
+    if let Some(current) = &status.current {
+        text += &format!("serving    {}\n", describe_generation(current));
+    }
+    for retiring in &status.retiring {
+        text += &format!("{:<10} {}\n", retiring.state, describe_generation(retiring));
+    }
+    if let Some(previous) = &status.previous {
+        text += &format!("rollback   to {}\n", previous.label());
+    }
+    text += &format!("state      {}\n", status.phase);
+    text += &format!("carrying   {} clients, {} keys\n", status.clients, status.keys);
+    let Status { upgrades, rollbacks, refused, .. } = status;
+    text += &format!("so far     {upgrades} upgrades, {rollbacks} rollbacks, {refused} refused\n");
+    if upgrades + rollbacks > 0 {
+        text += &format!("commit     {}\n", output::time(status.last_commit_us));
+    }
+    if status.pinned > 0 {
+        text += &format!("pinned     {} closed libraries are still mapped\n", status.pinned);
+    }
+    if status.leaked_bytes > 0 {
+        text += &format!("leaked     {} bytes by unloaded libraries\n", status.leaked_bytes);
+    }
+    text
+}
+
+fn describe_generation(shown: &Shown) -> String {
+    let panics =
+        if shown.panics == 0 { String::new() } else { format!(", {} panics", shown.panics) };
+    let since = output::date(shown.since_ms);
+    let Shown { generation, identity, path, .. } = shown;
+    format!("{}, generation {generation} since {since}{panics}, from {path}", identity.label())
+}
+
+fn describe_record(record: &Record) -> String {
+    let name = |identity: &Option<crate::logic::identity::Identity>| {
+        identity.as_ref().map_or_else(|| record.path.clone(), |i| i.label())
+    };
+    let what = match record.outcome {
+        Outcome::Started => "started",
+        Outcome::Upgraded => "upgraded",
+        Outcome::RolledBack => "rolled back",
+        Outcome::Refused => "refused",
+    };
+    let mut text = format!("{}  {what:<11} ", output::date(record.at_ms));
+    match (&record.error, &record.from) {
+        (Some(error), _) => text += &format!("{}: {error}", name(&record.to)),
+        (None, Some(from)) => text += &format!("{} -> {}", from.label(), name(&record.to)),
+        (None, None) => text += &name(&record.to),
+    }
+    if record.error.is_none() {
+        text += &format!(", generation {}", record.generation);
+    }
+    if let Some(commit) = record.stages.iter().find(|stage| stage.name == "committed") {
+        text += &format!(", committed in {}", output::time(commit.us));
+    }
+    text + "\n"
+}

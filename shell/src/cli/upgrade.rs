@@ -1,0 +1,158 @@
+//! `shell upgrade` and `shell rollback`: asks, shows the stages as they pass, then the report.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Server, output};
+use crate::refusal::{Code, Refusal};
+use crate::upgrade::history::Stage;
+use crate::upgrade::{Direction, Report, Retirement, Update, UpgradeRequest};
+
+/// Arguments of `shell upgrade`.
+#[derive(Args)]
+pub struct UpgradeArgs {
+    /// The library to bring in.
+    path: PathBuf,
+    /// Load it even if these very bytes are serving, and verify them afresh.
+    #[arg(long)]
+    force: bool,
+    /// Refuse it unless it has this build id (hexadecimal).
+    #[arg(long, value_name = "HEX")]
+    build_id: Option<String>,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Arguments of `shell rollback`.
+#[derive(Args)]
+pub struct RollbackArgs {
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Runs `shell upgrade`.
+pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
+    let path = match std::path::absolute(&args.path) {
+        Ok(path) => path,
+        Err(error) => {
+            let message = format!("{}: {error}", args.path.display());
+            return output::refuse(args.server.json, &Refusal::new(Code::NotFound, message));
+        }
+    };
+    let request = UpgradeRequest { path, force: args.force, build_id: args.build_id.clone() };
+    let body = serde_json::to_string(&request).unwrap_or_default();
+    carry_out(&args.server, "/v1/upgrade", body)
+}
+
+/// Runs `shell rollback`.
+pub fn rollback(args: &RollbackArgs) -> ExitCode {
+    carry_out(&args.server, "/v1/rollback", String::new())
+}
+
+fn carry_out(server: &Server, path: &str, body: String) -> ExitCode {
+    let progress = Progress::start(server.json);
+    let mut end = None;
+    let asked = server.client().updates(path, body, |update| match update {
+        Update::Stage(stage) => progress.pass(&stage),
+        Update::Done(report) => end = Some(Ok(*report)),
+        Update::Error(refusal) => end = Some(Err(refusal)),
+    });
+    progress.finish();
+    let cut_short = || Refusal::new(Code::ShuttingDown, "the server went away during the upgrade");
+    match asked.and_then(|()| end.unwrap_or_else(|| Err(cut_short()))) {
+        Ok(report) => {
+            output::print(server.json, &report, describe);
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => output::refuse(server.json, &refusal),
+    }
+}
+
+/// Stages as they pass: with a spinner on a terminal, as plain lines elsewhere, not at all beside
+/// JSON.
+enum Progress {
+    Silent,
+    Lines,
+    Terminal(ProgressBar),
+}
+
+impl Progress {
+    fn start(json: bool) -> Self {
+        if json {
+            return Self::Silent;
+        }
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines;
+        }
+        let bar = ProgressBar::new_spinner();
+        let style = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.set_message(after("").to_owned());
+        bar.enable_steady_tick(Duration::from_millis(80));
+        Self::Terminal(bar)
+    }
+
+    fn pass(&self, stage: &Stage) {
+        let line = format!("  {:<10} {:>10}", stage.name, output::time(stage.us));
+        match self {
+            Self::Silent => {}
+            Self::Lines => output::line(&line),
+            Self::Terminal(bar) => {
+                bar.println(line);
+                bar.set_message(after(&stage.name).to_owned());
+            }
+        }
+    }
+
+    fn finish(&self) {
+        if let Self::Terminal(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What is under way once a stage has passed.
+fn after(stage: &str) -> &'static str {
+    match stage {
+        "" => "copying and checking the library",
+        "staged" => "trying it out in a process of its own",
+        "verified" => "loading it",
+        "loaded" => "committing",
+        "committed" => "waiting for batches that run on the old logic",
+        _ => "unloading the old logic",
+    }
+}
+
+fn describe(report: &Report) -> String {
+    let verb = match report.result {
+        Direction::Upgraded => "upgraded",
+        Direction::RolledBack => "rolled back",
+    };
+    let (from, to) = (&report.from, &report.to);
+    let mut text =
+        format!("{verb} {} -> {}, generation {}\n", from.label(), to.label(), report.generation);
+    text += &format!("  build id   {} -> {}\n", short(&from.build_id), short(&to.build_id));
+    text += &format!("  committed  in {}\n", output::time(report.commit_us));
+    text += &format!("  carried    {} clients, {} keys\n", report.clients, report.keys);
+    let old = match report.retirement {
+        Retirement::Unloaded => "unloaded",
+        Retirement::Pinned => "closed, but the system keeps it mapped",
+        Retirement::Retiring => "still in use by a running batch; it is unloaded after that",
+    };
+    text += &format!("  old logic  {old}\n");
+    if report.leaked_bytes > 0 {
+        text += &format!("  leak       the old logic left {} bytes behind\n", report.leaked_bytes);
+    }
+    let changes = report.changes.iter().map(|change| format!("  changed    {change}\n"));
+    let warnings = report.warnings.iter().map(|warning| format!("  warning    {warning}\n"));
+    text + &changes.chain(warnings).collect::<String>()
+}
+
+fn short(build_id: &str) -> &str {
+    build_id.get(..12).unwrap_or(build_id)
+}

@@ -1,0 +1,68 @@
+//! The host table: where every function that logic may call comes from.
+
+use abi::client::ClientRef;
+use abi::host::{GenerationInfo, Host, HostRef, level};
+use abi::status::Status;
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::RStr;
+
+use crate::arena::host as memory;
+use crate::upgrade::board::COUNTERS;
+use crate::upgrade::wire;
+use crate::worker::host as server;
+
+static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
+    abi_version,
+    arena: memory::arena,
+    alloc: memory::alloc,
+    free: memory::free,
+    realloc: memory::realloc,
+    usable: memory::usable,
+    used_bytes: memory::used_bytes,
+    unix_us: memory::unix_us,
+    monotonic_ns: memory::monotonic_ns,
+    random: memory::random,
+    log,
+    lock_wait: memory::lock_wait,
+    lock_wake: memory::lock_wake,
+    sleep_us: memory::sleep_us,
+    post: server::post,
+    wake_workers: server::wake_workers,
+    submit: server::submit,
+    config_changed: server::config_changed,
+    config_rewrite: server::config_rewrite,
+    config_file: server::config_file,
+    process_info: server::process_info,
+    generation_info,
+    admin,
+    shutdown: server::shutdown,
+});
+
+/// The table. It lives as long as the process, and works before there is a server: then those
+/// functions that need one do nothing.
+pub fn table() -> HostRef {
+    HostRef(TABLE.static_as_prefix())
+}
+
+extern "C" fn abi_version() -> u32 {
+    abi::version::ABI_VERSION
+}
+
+/// Logic has no `tracing` of its own: its call sites would be statics that vanish with it.
+extern "C" fn log(at: u32, text: RStr<'_>) {
+    let text = text.as_str();
+    match at {
+        level::ERROR => tracing::error!(target: "logic", "{text}"),
+        level::WARN => tracing::warn!(target: "logic", "{text}"),
+        level::INFO => tracing::info!(target: "logic", "{text}"),
+        _ => tracing::debug!(target: "logic", "{text}"),
+    }
+}
+
+extern "C" fn generation_info() -> GenerationInfo {
+    COUNTERS.info()
+}
+
+extern "C" fn admin(client: ClientRef, verb: RStr<'_>, argument: RStr<'_>, detail: u64) -> Status {
+    wire::admin(client, verb.as_str(), argument.as_str(), detail)
+}
