@@ -87,10 +87,12 @@ impl Arena {
         Ok(rustix::fs::fstat(&self.fd)?.st_blocks as u64 * 512)
     }
 
-    /// Hands all free pages back to the system now. Returns how many bytes that may have freed.
+    /// Hands all free pages back to the system now, but for blocks that lanes keep (see [`trim`]).
+    /// Returns how many bytes that may have freed.
     ///
     /// A thread does this by itself, except for some slack, when much is free.
     pub fn release_free_memory(&self) -> io::Result<u64> {
+        threads::flush_shared();
         Ok(scavenger::release(self, 0)? * classes::PAGE_BYTES)
     }
 }
@@ -150,15 +152,21 @@ pub fn alloc_zeroed<T>() -> Option<Ptr<T>> {
 /// Exact at some moment during the call: the counters are read until nothing has changed between
 /// two readings. Only if that fails a hundred times is the last reading given.
 pub fn used_bytes() -> u64 {
-    let mut sums = sum_counters();
+    let (freed, allocated) = settled(sum_counters);
+    allocated.saturating_sub(freed)
+}
+
+/// Reads until two readings in a row are equal.
+fn settled(mut read: impl FnMut() -> (u64, u64)) -> (u64, u64) {
+    let mut last = read();
     for _ in 0..COUNT_ATTEMPTS {
-        let again = sum_counters();
-        if again == sums {
+        let again = read();
+        if again == last {
             break;
         }
-        sums = again;
+        last = again;
     }
-    sums.1.saturating_sub(sums.0)
+    last
 }
 
 /// Sums of bytes ever freed and ever allocated. Each counter only grows, so two equal sums mean
@@ -237,4 +245,23 @@ fn write_header(capacity_bytes: u64) -> Result<(), ArenaError> {
         (*header).magic = ARENA_MAGIC;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_read_until_nothing_moved_between_two_readings() {
+        // A block allocated on a lane already read and freed on one read later.
+        let mut readings = [(96, 0), (96, 96), (96, 96), (0, 0)].into_iter();
+        assert_eq!(settled(|| readings.next().unwrap()), (96, 96));
+    }
+
+    #[test]
+    fn counters_that_never_rest_are_given_up_on() {
+        let mut readings = (0..).map(|n| (n, n + 8));
+        let (freed, allocated) = settled(|| readings.next().unwrap());
+        assert_eq!(allocated - freed, 8);
+    }
 }

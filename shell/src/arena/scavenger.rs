@@ -3,11 +3,12 @@
 use rustix::fs::FallocateFlags;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::classes::PAGE_BYTES;
 use super::runs::Run;
-use super::{Arena, futex, large};
+use super::{Arena, futex, large, threads};
 
 /// How long memory must lie idle before it is handed back.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -18,6 +19,8 @@ const QUIET: u32 = 0;
 const CALLED: u32 = 1;
 
 static CALL: AtomicU32 = AtomicU32::new(QUIET);
+/// Held while memory is handed back, so that who asks for it finds it done.
+static RELEASING: Mutex<()> = Mutex::new(());
 
 /// Calls the scavenger: much memory is free.
 pub fn signal() {
@@ -44,6 +47,7 @@ fn release_excess(arena: &Arena) {
     large::with_runs(|runs| runs.dirty_needed());
     loop {
         std::thread::sleep(INTERVAL);
+        threads::flush_shared();
         let keep = large::with_runs(|runs| runs.dirty_needed());
         if let Err(error) = release(arena, keep) {
             tracing::warn!(%error, "free memory could not be handed back to the system");
@@ -59,6 +63,7 @@ fn release_excess(arena: &Arena) {
 /// Hands free memory back until about `keep` free pages may still hold any. Returns how many
 /// pages it handed back.
 pub fn release(arena: &Arena, keep: u32) -> io::Result<u64> {
+    let _one_at_a_time = RELEASING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut released = 0;
     while let Some(run) = large::with_runs(|runs| runs.take_dirty(keep)) {
         let punched = punch(arena, run);

@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::classes::rounded;
 use super::lane::LaneHeap;
 use super::{futex, is_mapped, layout};
 
@@ -50,11 +49,20 @@ pub fn bind_thread(lane: u32) {
 }
 
 /// Lets go of part of the memory the calling lane keeps for its next requests. To be called a few
-/// times a second, and before a long sleep; costs microseconds at most. On a thread that is no lane
-/// it does so for the heap all those share.
+/// times a second, and before a long sleep; costs microseconds at most. Does nothing on a thread
+/// that is no lane: the heap those share is looked after.
 pub fn trim() {
-    // SAFETY: `with_heap` gives the calling thread the right to the heap.
-    with_heap(|heap| unsafe { heap.trim() });
+    let heap = HEAP.get();
+    if !heap.is_null() {
+        // SAFETY: the heap is this thread's own.
+        unsafe { (*heap).trim() };
+    }
+}
+
+/// Lets go of all free memory kept for threads that are no lane.
+pub fn flush_shared() {
+    // SAFETY: `with_shared_heap` gives the calling thread the right to the heap.
+    with_shared_heap(|heap| unsafe { heap.flush() });
 }
 
 /// See [`abi::host::Host::alloc`]. Size 0 is served as 1.
@@ -107,24 +115,28 @@ pub unsafe fn realloc(address: u64, old_size: u64, new_size: u64) -> u64 {
 
 #[cold]
 fn alloc_shared(size: u64) -> u64 {
-    // SAFETY: `with_heap` gives the calling thread the right to the heap.
-    with_heap(|heap| unsafe { heap.alloc(size) })
+    // SAFETY: `with_shared_heap` gives the calling thread the right to the heap.
+    with_shared_heap(|heap| unsafe { heap.alloc(size) })
 }
 
 #[cold]
 unsafe fn free_shared(address: u64, size: u64) {
-    debug_assert!(rounded(size) > 0);
     // SAFETY: as above; the rest is the caller's promise.
-    with_heap(|heap| unsafe { heap.free(address, size) })
+    with_shared_heap(|heap| unsafe { heap.free(address, size) })
 }
 
-/// Runs `work` on the calling lane's heap, or on the shared one under its lock.
+/// Runs `work` on the calling lane's heap, or on the shared one.
 fn with_heap<R>(work: impl FnOnce(&LaneHeap) -> R) -> R {
     let heap = HEAP.get();
-    if !heap.is_null() {
-        // SAFETY: the heap is this thread's own, and an arena is never unmapped.
-        return work(unsafe { &*heap });
+    if heap.is_null() {
+        return with_shared_heap(work);
     }
+    // SAFETY: the heap is this thread's own, and an arena is never unmapped.
+    work(unsafe { &*heap })
+}
+
+/// Runs `work` on the heap of all threads that are no lane, under its lock.
+fn with_shared_heap<R>(work: impl FnOnce(&LaneHeap) -> R) -> R {
     assert!(is_mapped(), "memory was asked for before there is an arena");
     // SAFETY: an arena is mapped.
     let (state, heap) = unsafe { (layout::state(), layout::heap(layout::SHARED_HEAP)) };

@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 use shell::arena::{self, host};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Block, on_lane, turn};
 
-const THREADS: usize = 4;
+/// Threads that are lanes, and all threads: the others share a heap.
+const LANES: usize = 3;
+const THREADS: usize = 5;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -63,7 +64,7 @@ fn run(steps: &[Step], first_seed: u64, market: &Mutex<Vec<Block>>) -> Vec<Block
     live
 }
 
-/// Runs each list of steps on its own thread: three are lanes, the last is none.
+/// Runs each list of steps on its own thread.
 fn run_all(lists: &[Vec<Step>]) -> Vec<Block> {
     let market = Mutex::new(Vec::new());
     let mut live: Vec<Block> = std::thread::scope(|scope| {
@@ -72,7 +73,7 @@ fn run_all(lists: &[Vec<Step>]) -> Vec<Block> {
             .map(|(lane, steps)| {
                 let (market, seed) = (&market, u64::from(lane) << 32);
                 scope.spawn(move || {
-                    if lane as usize + 1 < THREADS {
+                    if (lane as usize) < LANES {
                         arena::bind_thread(lane);
                     }
                     run(steps, seed, market)
@@ -109,31 +110,30 @@ proptest! {
     }
 }
 
+/// Threads that pass blocks of one size around, in batches large enough to reach the pages behind
+/// the lanes each time.
 #[test]
-fn bytes_in_use_never_count_a_block_that_does_not_exist() {
-    const SIZE: u64 = 96;
-    const PASSES: u64 = 30_000;
+fn threads_that_fight_over_one_class_get_disjoint_blocks() {
+    const BATCH: usize = 200;
     let (_, _turn) = turn();
     let before = arena::used_bytes();
-    let ended = AtomicBool::new(false);
-    let (sender, receiver) = std::sync::mpsc::sync_channel::<u64>(4);
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            arena::bind_thread(0);
-            (0..PASSES).for_each(|_| sender.send(arena::alloc(SIZE)).unwrap());
-        });
-        let ended = &ended;
-        scope.spawn(move || {
-            arena::bind_thread(1);
-            // SAFETY: the other thread has just allocated it and handed it over.
-            receiver.iter().for_each(|block| unsafe { arena::free(block, SIZE) });
-            ended.store(true, Ordering::Release);
-        });
-        while !ended.load(Ordering::Acquire) {
-            let used = arena::used_bytes();
-            // At most: four in the channel, one on either side of it.
-            assert!((before..=before + 6 * SIZE).contains(&used), "{used} from {before}");
+    let market: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
+    let trade = |lane: u32| {
+        if (lane as usize) < LANES {
+            arena::bind_thread(lane);
         }
+        for pass in 0..100 {
+            let batch = (0..BATCH as u64).map(|n| Block::new(72, pass << 8 | n)).collect();
+            market.lock().unwrap().push(batch);
+            let first = market.lock().unwrap().swap_remove(0);
+            first.into_iter().for_each(Block::free);
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..THREADS as u32).for_each(|lane| {
+            let trade = &trade;
+            scope.spawn(move || trade(lane));
+        });
     });
     assert_eq!(arena::used_bytes(), before);
 }
