@@ -179,7 +179,7 @@ impl Worker {
                 if readiness.writable && connection.is(state::WRITE_WAIT) {
                     self.resume_output(online, place.slot);
                 } else {
-                    self.serve(online, place.slot, false);
+                    self.serve(online, place.slot);
                 }
             }
         }
@@ -208,7 +208,7 @@ impl Worker {
                 && connection.is(state::QUEUED)
             {
                 connection.clear(state::QUEUED);
-                self.serve(online, slot, false);
+                self.serve(online, slot);
             }
         }
     }

@@ -30,10 +30,9 @@ enum Next {
 
 impl Worker {
     /// Reads what a client has sent, runs it and sends the replies, as far as its turn goes.
-    /// `fresh` says that its input has changed, or that it may run again, since logic last looked.
-    pub(super) fn serve(&mut self, online: &mut Online, slot: u32, mut fresh: bool) {
+    pub(super) fn serve(&mut self, online: &mut Online, slot: u32) {
         for _ in 0..ROUNDS_MAX {
-            match self.step(online, slot, &mut fresh) {
+            match self.step(online, slot) {
                 Next::Again => {}
                 Next::Wait => return self.park(online, slot),
                 Next::Close(reason) => return self.close(online, slot, reason),
@@ -52,21 +51,22 @@ impl Worker {
     }
 
     /// Runs what is there, or else reads.
-    fn step(&mut self, online: &mut Online, slot: u32, fresh: &mut bool) -> Next {
+    fn step(&mut self, online: &mut Online, slot: u32) -> Next {
         let connection = self.clients.get(slot);
+        let fresh = connection.is(state::FRESH);
         let client = connection.client();
         let more = client.flags.load(Ordering::Relaxed) & flag::MORE_INPUT != 0;
-        if (*fresh || more) && limits::runnable(client) {
-            *fresh = false;
+        if (fresh || more) && limits::runnable(client) {
+            connection.clear(state::FRESH);
             return self.batch(online, slot);
         }
         if !connection.is(state::READABLE) {
             return Next::Wait;
         }
-        self.read(slot, fresh)
+        self.read(slot)
     }
 
-    fn read(&mut self, slot: u32, fresh: &mut bool) -> Next {
+    fn read(&mut self, slot: u32) -> Next {
         let connection = self.clients.get(slot);
         let hangup = connection.is(state::HANGUP);
         let (fd, client) = connection.parts();
@@ -90,7 +90,7 @@ impl Worker {
         if filled == Ok(Fill::Drained) && !hangup {
             connection.clear(state::READABLE);
         }
-        *fresh = true;
+        connection.set(state::FRESH);
         if len as u64 > limit_bytes { self.over_input_limit(slot) } else { Next::Again }
     }
 
@@ -208,7 +208,7 @@ impl Worker {
         if sent && !self.poll_writable(slot, false) {
             return self.close(online, slot, close_reason::PEER);
         }
-        self.serve(online, slot, false);
+        self.serve(online, slot);
     }
 
     fn judge_output(&mut self, slot: u32) -> Option<u32> {
@@ -228,7 +228,10 @@ impl Worker {
     pub(super) fn settle_and_serve(&mut self, online: &mut Online, slot: u32) {
         match self.settle(slot) {
             Some(reason) => self.close(online, slot, reason),
-            None => self.serve(online, slot, true),
+            None => {
+                self.clients.get(slot).set(state::FRESH);
+                self.serve(online, slot);
+            }
         }
     }
 
