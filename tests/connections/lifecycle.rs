@@ -1,0 +1,90 @@
+//! Start and stop.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+
+use rustix::process::Signal;
+
+use crate::server::{Client, Server, eventually, free_port};
+
+#[test]
+fn a_stop_sends_what_is_owed_and_leaves_nothing() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Server::start("");
+        let mut slow = server.connect();
+        let mut idle = server.connect();
+        assert_eq!(idle.ask("x"), "x");
+        let asked = slow.stats()[4];
+        slow.send("big 20000000\n");
+        eventually("it has been executed", || idle.stats()[4] > asked + 1);
+        server.signal(signal);
+        let mut reply = vec![0; 20_000_001];
+        slow.reader.read_exact(&mut reply).unwrap();
+        assert_eq!(slow.read_to_close(), 0);
+        assert_eq!(idle.read_to_close(), 0);
+        let (status, printed) = server.wait();
+        assert_eq!(status.code(), Some(0), "{printed}");
+        assert!(!server.socket().exists());
+        let told = server.log().matches("closed, reason 3").count();
+        assert_eq!(told, 2, "logic is told of every client's end");
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever() {
+    let mut server = Server::start("--shutdown-timeout 50");
+    let mut slow = server.connect();
+    slow.send("big 20000000\n");
+    let mut first = [0];
+    slow.reader.read_exact(&mut first).unwrap();
+    server.terminate();
+    assert_eq!(server.wait().0.code(), Some(0));
+    assert!(slow.read_to_close() < 20_000_000);
+}
+
+#[test]
+fn logic_may_stop_the_server() {
+    let mut server = Server::start("");
+    server.connect().send("shutdown\n");
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn no_connection_is_accepted_once_it_stops() {
+    let port = free_port();
+    let mut server = Server::start(&format!("--port {port}"));
+    let mut slow = Client::tcp(port);
+    slow.send("big 50000000\n");
+    let mut first = [0];
+    slow.reader.read_exact(&mut first).unwrap();
+    server.terminate();
+    eventually("the port is closed", || TcpStream::connect(("127.0.0.1", port)).is_err());
+    drop(slow);
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_server_ticks() {
+    let server = Server::start("--hz 200");
+    let mut client = server.connect();
+    eventually("it has ticked", || client.ask("ticks").parse::<u64>().unwrap() > 20);
+}
+
+#[test]
+fn what_keeps_a_server_from_starting_has_its_exit_code() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let check = |arguments: &str, code: i32, says: &str| {
+        let (status, printed) = Server::spawn(arguments).wait();
+        assert_eq!(status.code(), Some(code), "{arguments}: {printed}");
+        assert!(printed.contains(says), "{arguments}: {printed}");
+    };
+    check("--no-such-setting 1", 2, "no-such-setting: unknown setting");
+    check("--hz often", 2, "hz: not a number");
+    check("--workers 1000", 2, "use at most");
+    check("--config /no/such/file", 2, "/no/such/file");
+    check("--dir /no/such/dir", 2, "/no/such/dir");
+    check("--logic /no/such/file.so", 3, "/no/such/file.so");
+    check(&format!("--port {port}"), 4, &format!("127.0.0.1:{port}"));
+    check("--port 0 --unixsocket=", 4, "nowhere to listen");
+}

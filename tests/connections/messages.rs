@@ -1,0 +1,131 @@
+//! Waiting clients, and what others have for them.
+
+use crate::server::{Server, eventually};
+
+#[test]
+fn a_wait_ends_at_its_deadline_and_the_pipeline_goes_on() {
+    let server = Server::start("");
+    let mut client = server.connect();
+    client.send("block 30\nnext\nblock 10\nblock 20\nend\n");
+    for expect in ["timeout", "next", "timeout", "timeout", "end"] {
+        assert_eq!(client.line(), expect);
+    }
+}
+
+#[test]
+fn a_wait_is_ended_by_a_client_of_any_worker() {
+    let server = Server::start("");
+    for (waiter, poster) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let mut waiting = server.connect_to_worker(waiter);
+        let (worker, id) = waiting.address();
+        waiting.send("ready\nblock 0\nnext\n");
+        assert_eq!(waiting.line(), "ready");
+        let mut posting = server.connect_to_worker(poster);
+        assert_eq!(posting.ask(&format!("post {worker} {id} served")), "ok");
+        assert_eq!(waiting.line(), "served");
+        assert_eq!(waiting.line(), "next");
+    }
+}
+
+#[test]
+fn messages_arrive_in_the_order_they_were_posted() {
+    let server = Server::start("");
+    for (listener, poster) in [(0, 0), (0, 1)] {
+        let mut listening = server.connect_to_worker(listener);
+        let (worker, id) = listening.address();
+        let mut posting = server.connect_to_worker(poster);
+        let posts: String = (0..2000).map(|n| format!("post {worker} {id} {n}\n")).collect();
+        posting.send(posts);
+        for n in 0..2000 {
+            assert_eq!(listening.line(), n.to_string());
+        }
+        for _ in 0..2000 {
+            assert_eq!(posting.line(), "ok");
+        }
+    }
+}
+
+#[test]
+fn messages_that_come_together_go_out_in_one_write() {
+    let server = Server::start("");
+    let mut listening = server.connect_to_worker(0);
+    let (worker, id) = listening.address();
+    let mut posting = server.connect_to_worker(0);
+    let before = posting.stats()[3];
+    posting.send(format!("post {worker} {id} x\n").repeat(2000));
+    (0..2000).for_each(|_| assert_eq!(listening.line(), "x"));
+    (0..2000).for_each(|_| assert_eq!(posting.line(), "ok"));
+    let writes = posting.stats()[3] - before;
+    assert!(writes <= 200, "{writes} writes for 2000 messages and their replies");
+}
+
+#[test]
+fn messages_for_a_client_that_has_gone_are_dropped_and_freed() {
+    let server = Server::start("");
+    let mut posting = server.connect();
+    let (worker, id) = server.connect().address();
+    eventually("it is gone", || posting.stats()[7] == 1);
+    let used = |client: &mut crate::server::Client| client.ask("used").parse::<u64>().unwrap();
+    posting.ask("warm up");
+    let before = used(&mut posting);
+    for _ in 0..1000 {
+        assert_eq!(posting.ask(&format!("post {worker} {id} {}", "x".repeat(100))), "ok");
+    }
+    eventually("they are freed", || used(&mut posting) < before + 10_000);
+    assert_eq!(posting.ask("post 9 9 nobody"), "ok");
+}
+
+#[test]
+fn a_killed_client_is_closed_at_once() {
+    let server = Server::start("");
+    let mut killer = server.connect_to_worker(0);
+    for worker in [0, 1] {
+        let mut victim = server.connect_to_worker(worker);
+        let (worker, id) = victim.address();
+        victim.send("block 0\n");
+        assert_eq!(killer.ask(&format!("kill {worker} {id}")), "ok");
+        assert_eq!(victim.read_to_close(), 0);
+    }
+}
+
+#[test]
+fn a_blocked_client_that_leaves_is_noticed() {
+    let server = Server::start("");
+    let mut watcher = server.connect();
+    let mut blocked = server.connect();
+    blocked.send("block 0\nqueued\n");
+    eventually("it is there", || watcher.stats()[7] == 2);
+    drop(blocked);
+    eventually("it is gone", || watcher.stats()[7] == 1);
+}
+
+#[test]
+fn a_pause_ends_by_command_or_by_time() {
+    let server = Server::start("");
+    let mut master = server.connect_to_worker(0);
+    let mut held = [server.connect_to_worker(0), server.connect_to_worker(1)];
+    assert_eq!(master.ask("pause 100000000"), "ok");
+    for client in &mut held {
+        client.send("now\nlater a\nlater b\n");
+        assert_eq!(client.line(), "now");
+    }
+    assert_eq!(master.ask("unpause"), "ok");
+    for client in &mut held {
+        assert_eq!(client.line(), "a");
+        assert_eq!(client.line(), "b");
+    }
+    assert_eq!(master.ask("pause 40"), "ok");
+    for client in &mut held {
+        assert_eq!(client.ask("later c"), "c");
+    }
+}
+
+#[test]
+fn background_jobs_answer_by_message() {
+    let server = Server::start("");
+    let mut client = server.connect();
+    for _ in 0..100 {
+        assert_eq!(client.ask("job"), "queued");
+        assert_eq!(client.line(), "done");
+    }
+}
