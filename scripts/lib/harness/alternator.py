@@ -1,6 +1,7 @@
 """The thread that upgrades, back and forth."""
 
 import threading
+from collections import Counter
 from pathlib import Path
 
 from harness.histogram import Histogram
@@ -31,6 +32,8 @@ class Alternator(threading.Thread):
         self.last: Upgrade | None = None
         self.commit_us = Histogram()
         self.total_us = Histogram()
+        self.retirements: Counter[str] = Counter()
+        self.leaked_bytes = 0
 
     def run(self) -> None:
         due = now()
@@ -62,6 +65,8 @@ class Alternator(threading.Thread):
         self.done += 1
         self.commit_us.add(round(upgrade.commit_us))
         self.total_us.add(round(upgrade.total_us))
+        self.retirements[upgrade.retirement] += 1
+        self.leaked_bytes += upgrade.leaked_bytes
         self._check(upgrade, side)
         self.last = upgrade
 

@@ -5,7 +5,7 @@ import json
 import socket
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ class Upgrade:
     total_us: float
     clients: int
     keys: int
-    stages: list[tuple[str, float]] = field(default_factory=list)
+    stages: list[tuple[str, float]]
+    retirement: str
+    leaked_bytes: int
 
 
 class Upgrader:
@@ -149,6 +151,8 @@ def _upgrade(report: dict[str, Any], total_us: float) -> Upgrade:
         clients=report["clients"],
         keys=report["keys"],
         stages=[(stage["name"], stage["us"]) for stage in report["stages"]],
+        retirement=report["retirement"],
+        leaked_bytes=report["leaked_bytes"],
     )
 
 

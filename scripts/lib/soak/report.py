@@ -57,6 +57,10 @@ def _upgrade_shortcomings(found: Findings) -> list[str]:
     if upgrades is None:
         return []
     short = [f"{len(upgrades.failures)} upgrades failed"] if upgrades.failures else []
+    if upgrades.retirements["pinned"]:
+        short.append(f"{upgrades.retirements['pinned']} old libraries stayed mapped")
+    if upgrades.leaked_bytes:
+        short.append(f"old logic left {count(upgrades.leaked_bytes)} bytes behind")
     if upgrades.done < max(1, found.options.upgrades):
         short.append(f"only {upgrades.done} upgrades were made")
     return short
@@ -111,6 +115,8 @@ def _upgrades_json(upgrades: Alternator | None) -> dict[str, Any] | None:
     return {
         "done": upgrades.done,
         "failures": upgrades.failures,
+        "old_logic": dict(upgrades.retirements),
+        "leaked_bytes": upgrades.leaked_bytes,
         "commit_us": upgrades.commit_us.summary(),
         "total_us": upgrades.total_us.summary(),
     }

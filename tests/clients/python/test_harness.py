@@ -99,7 +99,7 @@ class Instruments(unittest.TestCase):
             b"+OK\r\n": b"OK", b":-7\r\n": -7, b"$3\r\na\r\n\r\n": b"a\r\n", b"$-1\r\n": None,
             b"*2\r\n:1\r\n$1\r\nx\r\n": [1, b"x"], b"*-1\r\n": None, b"_\r\n": None,
             b"#t\r\n": True, b",1.5\r\n": 1.5, b"%1\r\n+a\r\n:1\r\n": {b"a": 1},
-            b"~1\r\n:1\r\n": [1], b"=7\r\ntxt:abc\r\n": b"txt:abc", b"(12345678901\r\n": 12345678901,
+            b"~1\r\n:1\r\n": [1], b"=7\r\ntxt:abc\r\n": b"txt:abc", b"(99\r\n": 99,
         }
         for sent, want in replies.items():
             self.assertEqual(_received(sent), want, sent)
