@@ -123,6 +123,8 @@ pub struct Client {
     pub deadline_ms: u64,
     /// Command slot (see [`crate::shared::CommandNames`]) of the last command plus one; 0: none.
     pub last_command: AtomicU32,
+    /// Zero.
+    pub reserved0: u32,
     /// Queued commands of `MULTI`, or -1.
     pub multi_count: AtomicI64,
     /// Subscriptions to channels.

@@ -40,7 +40,7 @@ pub struct Shard {
     /// Items are [`crate::wait::BlockedKey`].
     pub blocked: RawTable,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 6],
 }
 
 /// One database's part of a shard.
@@ -56,7 +56,7 @@ pub struct ShardDb {
     /// Hash prefix where the expire cycle goes on.
     pub expire_cursor: u64,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 6],
 }
 
 /// A key that at least one client watches.

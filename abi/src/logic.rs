@@ -157,4 +157,6 @@ pub struct StoredTypes {
     pub header: *const crate::arena::ArenaHeader,
     /// See the type.
     pub db: *const crate::keyspace::ShardDb,
+    /// See the type.
+    pub list: *const crate::container::RawList,
 }

@@ -104,6 +104,7 @@ fn blank() -> Client {
         active_ms: AtomicU64::new(0),
         deadline_ms: 0,
         last_command: AtomicU32::new(0),
+        reserved0: 0,
         multi_count: AtomicI64::new(-1),
         channel_count: AtomicU32::new(0),
         pattern_count: AtomicU32::new(0),
