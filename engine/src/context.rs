@@ -50,6 +50,13 @@ impl Ctx<'_> {
         self.keys.changed(class, event, key);
     }
 
+    /// As [`Ctx::changed`], for a change that counts as several: one an element, say.
+    #[inline]
+    pub fn changed_times(&mut self, times: usize, class: Class, event: &str, key: &[u8]) {
+        self.keys.count_changes(times - 1);
+        self.keys.changed(class, event, key);
+    }
+
     /// The keys to try, of those the command names: all, or the one it is served with.
     pub fn candidates<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Vec<&'k [u8]> {
         match self.mode {
@@ -79,7 +86,7 @@ impl Ctx<'_> {
     pub fn block(&mut self, args: Args<'_>, keys: &[&[u8]], awaited: Awaited) -> Done {
         match self.mode {
             Mode::Direct => blocking::block(self, args, keys, awaited),
-            Mode::Transaction => blocking::timeout_reply(&mut self.out, awaited.on_timeout),
+            Mode::Transaction => blocking::timeout_reply(&mut self.out, awaited.without_waiting),
             Mode::Serving(_) | Mode::NotServed => self.mode = Mode::NotServed,
         }
         Ok(())

@@ -183,6 +183,16 @@ fn hexadecimal(text: &str) -> Option<f64> {
     u64::from_str_radix(digits, 16).ok().map(|value| sign * value as f64)
 }
 
+/// The indices from `start` to `stop`, both included, of `len` items. Negative ones count from the
+/// end; what lies outside is left out.
+#[inline]
+pub fn span(start: i64, stop: i64, len: usize) -> core::ops::Range<usize> {
+    let from_end = |index: i64| if index < 0 { index.saturating_add(len as i64) } else { index };
+    let first = from_end(start).max(0) as usize;
+    let end = (from_end(stop).saturating_add(1).max(0) as usize).min(len);
+    if first < end { first..end } else { 0..0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,6 +233,24 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse_float(text.as_bytes()), expect, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn spans() {
+        for (start, stop, len, expect) in [
+            (0, -1, 5, 0..5),
+            (1, 3, 5, 1..4),
+            (-2, -1, 5, 3..5),
+            (-100, 100, 5, 0..5),
+            (3, 1, 5, 0..0),
+            (5, 9, 5, 0..0),
+            (0, -6, 5, 0..0),
+            (0, 0, 0, 0..0),
+            (i64::MIN, i64::MAX, 3, 0..3),
+            (i64::MAX, i64::MIN, 3, 0..0),
+        ] {
+            assert_eq!(span(start, stop, len), expect, "{start} {stop} of {len}");
         }
     }
 }

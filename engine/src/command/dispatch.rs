@@ -170,7 +170,9 @@ fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args
     let (out, session) = session::split(client, lane.heap);
     let mut keys = Keys::new(lane, db);
     keys.touches = touches;
-    if let KeyRule::One(at) = call.keys {
+    if let KeyRule::One(at) = call.keys
+        && item.hash != 0
+    {
         keys.know_hash(args.at(at as usize), item.hash);
     }
     let mut cx = Ctx { keys, out, session, spec: call.spec, mode: Mode::Direct };

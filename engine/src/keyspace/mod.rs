@@ -248,6 +248,12 @@ impl<'a> Keys<'a> {
         self.touch_watchers(key);
     }
 
+    /// Counts changes beyond the one that [`Keys::touched`] counts.
+    #[inline]
+    pub fn count_changes(&mut self, more: usize) {
+        stats::add(&self.lane.stats.dirty, more as u64);
+    }
+
     /// A key has changed: tells those who watch it and publishes the keyspace event.
     #[inline]
     pub fn changed(&mut self, class: Class, event: &str, key: &[u8]) {

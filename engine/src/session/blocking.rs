@@ -39,19 +39,20 @@ pub struct Awaited {
     pub value_type: u8,
     /// Unix time in ms when it has waited long enough.
     pub deadline: Option<i64>,
-    /// One of `abi::wait::on_timeout`.
-    pub on_timeout: u32,
+    /// One of `abi::wait::on_timeout`: the reply where it must not wait, in a transaction.
+    pub without_waiting: u32,
 }
 
 impl Awaited {
-    /// Waits for a value of a type; in vain is a null array.
+    /// Waits for a value of a type. The reply in vain is a null array.
     pub fn value(value_type: u8, deadline: Option<i64>) -> Self {
-        Self { value_type, deadline, on_timeout: on_timeout::NULL_ARRAY }
+        Self { value_type, deadline, without_waiting: on_timeout::NULL_ARRAY }
     }
 
-    /// In vain is a null.
+    /// Where it must not wait the reply is a null. One that has waited in vain has a null array
+    /// all the same.
     pub fn or_null(self) -> Self {
-        Self { on_timeout: on_timeout::NULL, ..self }
+        Self { without_waiting: on_timeout::NULL, ..self }
     }
 }
 
@@ -128,7 +129,7 @@ fn new_wait(cx: &mut Ctx<'_>, args: Args<'_>, keys: usize, awaited: Awaited) -> 
         resp: if cx.out.resp3 { 3 } else { 2 },
         db: cx.keys.db,
         value_type: awaited.value_type as u32,
-        on_timeout: awaited.on_timeout,
+        on_timeout: on_timeout::NULL_ARRAY,
         key_count: keys as u32,
         reserved0: 0,
         waiters: Ptr::new(waiters),

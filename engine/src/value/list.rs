@@ -7,14 +7,17 @@ use abi::schema::encoding;
 use crate::command::error::Error;
 use crate::keyspace::Keys;
 use crate::keyspace::entry::Entry;
-use crate::store::list::{Limit, List, ListRef};
+use crate::store::list::{End, Limit, List, ListRef};
 
 impl Keys<'_> {
+    fn list_limit(&self) -> Limit {
+        Limit::from_setting(self.lane.settings.list_node_limit as i64)
+    }
+
     fn list_of<'b>(&self, entry: Entry<'b>) -> List<'b> {
-        let limit = Limit::from_setting(self.lane.settings.list_node_limit as i64);
         // SAFETY: the body of this type's only encoding is a list; the shard is locked, and the
         // borrow of `self` that the caller returns keeps other views away.
-        List::new(unsafe { &mut *entry.list() }, self.lane.heap, limit)
+        List::new(unsafe { &mut *entry.list() }, self.lane.heap, self.list_limit())
     }
 
     /// The list of a key, to be read.
@@ -24,39 +27,35 @@ impl Keys<'_> {
         Ok(found.map(|found| ListRef::new(unsafe { &*found.entry().list() })))
     }
 
-    /// The list of a key, to be changed. One that becomes empty must be removed: see
-    /// [`Keys::remove_empty_list`].
+    /// The list of a key, to be changed. The caller removes a key whose list becomes empty.
     pub fn list_mut(&mut self, key: &[u8]) -> Result<Option<List<'_>>, Error> {
         let found = self.write_typed(key, value_type::LIST)?;
         Ok(found.map(|found| self.list_of(found.entry())))
     }
 
-    /// The list of a key, to be added to; a new one if there is none. The caller adds at least
-    /// one element.
-    pub fn list_or_new(&mut self, key: &[u8]) -> Result<List<'_>, Error> {
+    /// Adds elements, of which there is at least one, at an end of a key's list, one after the
+    /// other; makes the list if there is none. Returns its length.
+    pub fn push_to_list<'e>(
+        &mut self,
+        key: &[u8],
+        end: End,
+        elements: impl Iterator<Item = &'e [u8]>,
+    ) -> Result<usize, Error> {
         if let Some(found) = self.write_typed(key, value_type::LIST)? {
-            return Ok(self.list_of(found.entry()));
+            let mut list = self.list_of(found.entry());
+            elements.for_each(|element| list.push(end, element));
+            return Ok(list.len());
         }
+        // Filled before it can be found: should memory run out, no empty list is left behind.
+        let mut raw = RawList::EMPTY;
+        let mut list = List::new(&mut raw, self.lane.heap, self.list_limit());
+        elements.for_each(|element| list.push(end, element));
+        let len = list.len();
         let shape = self.new_shape(key, value_type::LIST, encoding::LIST_NODES);
         let entry = Entry::allocate(self.lane.heap, &shape, key);
         // SAFETY: the body of a new entry is this lane's to write.
-        unsafe { entry.list().write(RawList::EMPTY) };
+        unsafe { entry.list().write(raw) };
         self.insert(self.hash(key), entry);
-        Ok(self.list_of(entry))
-    }
-
-    /// Removes a key if it holds an empty list. Tells whether it did.
-    pub fn remove_empty_list(&mut self, key: &[u8]) -> bool {
-        match self.find(key) {
-            // SAFETY: the body of this encoding is a list, and the shard is locked.
-            Some(found)
-                if found.entry().encoding() == encoding::LIST_NODES
-                    && unsafe { (*found.entry().list()).len } == 0 =>
-            {
-                self.discard(found, false);
-                true
-            }
-            _ => false,
-        }
+        Ok(len)
     }
 }

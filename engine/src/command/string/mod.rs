@@ -2,6 +2,7 @@
 
 mod basic;
 mod counter;
+mod many;
 
 use crate::command::spec::{Group, KeySpec, Spec, access::*, flag::*};
 
@@ -29,4 +30,24 @@ pub const COMMANDS: &[Spec] = &[
         .flags(WRITE | DENYOOM | FAST)
         .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE)])
         .doc("1.0.0", "O(1)", "key", "Adds one to the integer value of a key; 0 if there is none."),
+    Spec::new("mget", -2, Group::String, many::mget)
+        .flags(READONLY | FAST)
+        .keys(&[KeySpec::range(1, -1, 1, RO | ACCESS)])
+        .tips(&["request_policy:multi_shard"])
+        .doc(
+            "1.0.0",
+            "O(N) where N is the number of keys to retrieve.",
+            "key [key ...]",
+            "Returns the string values of several keys.",
+        ),
+    Spec::new("mset", -3, Group::String, many::mset)
+        .flags(WRITE | DENYOOM)
+        .keys(&[KeySpec::range(1, -1, 2, OW | UPDATE)])
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
+        .doc(
+            "1.0.1",
+            "O(N) where N is the number of keys to set.",
+            "key value [key value ...]",
+            "Sets several keys to strings at once.",
+        ),
 ];

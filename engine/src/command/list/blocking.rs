@@ -1,0 +1,45 @@
+//! Popping and moving that waits for an element.
+
+use abi::keyspace::value_type;
+
+use crate::command::args::Args;
+use crate::command::error::Done;
+use crate::command::list::ends::{popped, reply};
+use crate::command::list::transfer::{end, transfer};
+use crate::context::Ctx;
+use crate::session::blocking::Awaited;
+use crate::store::list::End;
+
+pub fn blpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    pop(cx, args, End::Front)
+}
+
+pub fn brpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    pop(cx, args, End::Back)
+}
+
+fn pop(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
+    let last = args.len() - 1;
+    let deadline = cx.deadline(args.at(last))?;
+    let keys = cx.candidates(args.from(1).take(last - 1));
+    for &key in &keys {
+        let Some(mut list) = cx.keys.list_mut(key)? else { continue };
+        cx.out.array(2);
+        cx.out.bulk(key);
+        list.pop(end, |element| reply(&mut cx.out, element));
+        let left = list.len();
+        popped(cx, key, end, 1, left);
+        return Ok(());
+    }
+    cx.block(args, &keys, Awaited::value(value_type::LIST, deadline))
+}
+
+pub fn blmove(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (from, to) = (end(args, 3)?, end(args, 4)?);
+    let deadline = cx.deadline(args.at(5))?;
+    let source = args.at(1);
+    if transfer(cx, source, args.at(2), from, to)? {
+        return Ok(());
+    }
+    cx.block(args, &[source], Awaited::value(value_type::LIST, deadline).or_null())
+}

@@ -1,0 +1,91 @@
+//! Pushing and popping at the ends.
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done};
+use crate::context::Ctx;
+use crate::keyspace::notify::Class;
+use crate::resp::write::Reply;
+use crate::store::list::{Element, End};
+
+pub fn lpush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    push(cx, args, End::Front)
+}
+
+pub fn rpush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    push(cx, args, End::Back)
+}
+
+fn push(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
+    let key = args.at(1);
+    let len = cx.keys.push_to_list(key, end, args.from(2))?;
+    cx.out.count(len);
+    cx.changed_times(args.len() - 2, Class::LIST, push_event(end), key);
+    Ok(())
+}
+
+pub fn lpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    pop(cx, args, End::Front)
+}
+
+pub fn rpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    pop(cx, args, End::Back)
+}
+
+fn pop(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
+    let key = args.at(1);
+    match args.len() {
+        2 => pop_one(cx, key, end),
+        3 => {
+            let count = args.integer_in(2, 0..=i64::MAX, error::NOT_POSITIVE)? as usize;
+            pop_many(cx, key, end, count)
+        }
+        _ => Err(error::wrong_arity(cx.spec.name)),
+    }
+}
+
+fn pop_one(cx: &mut Ctx<'_>, key: &[u8], end: End) -> Done {
+    let Some(mut list) = cx.keys.list_mut(key)? else {
+        cx.out.null();
+        return Ok(());
+    };
+    list.pop(end, |element| reply(&mut cx.out, element));
+    let left = list.len();
+    popped(cx, key, end, 1, left);
+    Ok(())
+}
+
+fn pop_many(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Done {
+    match cx.keys.list_mut(key)? {
+        None => cx.out.null_array(),
+        Some(_) if count == 0 => cx.out.array(0),
+        Some(mut list) => {
+            let count = count.min(list.len());
+            cx.out.array(count);
+            for _ in 0..count {
+                list.pop(end, |element| reply(&mut cx.out, element));
+            }
+            let left = list.len();
+            popped(cx, key, end, count, left);
+        }
+    }
+    Ok(())
+}
+
+/// After elements were taken from a list: publishes it, and removes the key if none are left.
+pub fn popped(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize, left: usize) {
+    let event = if end == End::Front { "lpop" } else { "rpop" };
+    cx.changed_times(count, Class::LIST, event, key);
+    if left == 0 && cx.keys.remove(key) {
+        cx.keys.notify(Class::GENERIC, "del", key);
+    }
+}
+
+/// The event of a push at an end.
+pub fn push_event(end: End) -> &'static str {
+    if end == End::Front { "lpush" } else { "rpush" }
+}
+
+/// Writes an element.
+pub fn reply(out: &mut Reply<'_>, element: Element<'_>) {
+    out.bulk(element.bytes(&mut itoa::Buffer::new()));
+}

@@ -1,0 +1,55 @@
+//! Moving an element from list to list.
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::command::list::ends::{popped, push_event};
+use crate::context::Ctx;
+use crate::keyspace::notify::Class;
+use crate::store::list::End;
+
+pub fn lmove(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (from, to) = (end(args, 3)?, end(args, 4)?);
+    if !transfer(cx, args.at(1), args.at(2), from, to)? {
+        cx.out.null();
+    }
+    Ok(())
+}
+
+/// Argument `index` as an end.
+pub fn end(args: Args<'_>, index: usize) -> Result<End, Error> {
+    if args.is(index, "LEFT") {
+        Ok(End::Front)
+    } else if args.is(index, "RIGHT") {
+        Ok(End::Back)
+    } else {
+        Err(error::SYNTAX)
+    }
+}
+
+/// Moves an element and replies with it. Tells whether there was one.
+pub fn transfer(
+    cx: &mut Ctx<'_>,
+    source: &[u8],
+    destination: &[u8],
+    from: End,
+    to: End,
+) -> Result<bool, Error> {
+    if cx.keys.list_mut(source)?.is_none() {
+        return Ok(false);
+    }
+    // Its type is checked before anything is taken.
+    cx.keys.list_mut(destination)?;
+    let mut moved = Vec::new();
+    let Some(mut list) = cx.keys.list_mut(source)? else { return Ok(false) };
+    list.pop(from, |element| moved.extend_from_slice(element.bytes(&mut itoa::Buffer::new())));
+    let left = list.len();
+    if source == destination {
+        list.push(to, &moved[..]);
+    } else {
+        cx.keys.push_to_list(destination, to, [&moved[..]].into_iter())?;
+    }
+    cx.out.bulk(&moved);
+    cx.keys.changed(Class::LIST, push_event(to), destination);
+    popped(cx, source, from, 1, if source == destination { 1 } else { left });
+    Ok(true)
+}

@@ -1,0 +1,36 @@
+//! Several keys at once.
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done};
+use crate::context::Ctx;
+use crate::keyspace::notify::Class;
+use crate::value::string::Ttl;
+
+pub fn mget(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    cx.out.array(args.len() - 1);
+    for key in args.from(1) {
+        // A value of another type is none.
+        match cx.keys.string(key) {
+            Ok(Some(value)) => cx.out.bulk(value.as_bytes()),
+            Ok(None) | Err(_) => cx.out.null(),
+        }
+    }
+    Ok(())
+}
+
+pub fn mset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if args.len().is_multiple_of(2) {
+        return Err(error::wrong_arity(cx.spec.name));
+    }
+    set_all(cx, args);
+    cx.out.ok();
+    Ok(())
+}
+
+fn set_all(cx: &mut Ctx<'_>, args: Args<'_>) {
+    for index in (1..args.len()).step_by(2) {
+        let key = args.at(index);
+        cx.keys.set_string(key, args.at(index + 1), Ttl::Clear);
+        cx.changed(Class::STRING, "set", key);
+    }
+}
