@@ -6,7 +6,7 @@ use abi::status::Status;
 
 use crate::keyspace::entry::Entry;
 use crate::lane::Lane;
-use crate::store::table::Table;
+use crate::store::table::{Table, TableRef};
 use crate::value;
 
 /// Kinds of jobs. Append-only: a job may be run by another release than the one that made it.
@@ -15,6 +15,8 @@ mod job {
     pub const FREE_ENTRY: u32 = 1;
     /// Free a table with all its entries: the address of the detached `RawTable`.
     pub const FREE_TABLE: u32 = 2;
+    /// Free a table without its items: the address of the detached `RawTable`.
+    pub const FREE_INDEX: u32 = 3;
 }
 
 fn submit(lane: &Lane, kind: u32, address: u64) -> bool {
@@ -27,13 +29,37 @@ pub fn free_later(lane: &Lane, entry: Entry<'_>) -> bool {
     submit(lane, job::FREE_ENTRY, entry.address())
 }
 
-/// Has a detached table freed with all its entries, in the background if possible.
-pub fn free_table_later(lane: &Lane, table: RawTable) {
+/// Frees the detached tables of a database's part of a shard, and the entries in them.
+/// `lazily`: in the background if possible.
+pub fn free_tables(lane: &Lane, keys: RawTable, expires: RawTable, lazily: bool) {
+    for (kind, table) in [(job::FREE_INDEX, expires), (job::FREE_TABLE, keys)] {
+        if TableRef::new(&table).is_empty() {
+            continue;
+        }
+        if lazily {
+            free_table_later(lane, kind, table);
+        } else {
+            free_table(lane, kind, table);
+        }
+    }
+}
+
+fn free_table_later(lane: &Lane, kind: u32, table: RawTable) {
     let place = lane.heap.alloc(size_of::<RawTable>()) as *mut RawTable;
     // SAFETY: a new allocation of the struct's size.
     unsafe { place.write(table) };
-    if !submit(lane, job::FREE_TABLE, place as u64) {
-        free_table(lane, place as u64);
+    if !submit(lane, kind, place as u64) {
+        free_table(lane, kind, take_table(lane, place as u64));
+    }
+}
+
+/// Takes a table out of the allocation that a job refers to.
+fn take_table(lane: &Lane, address: u64) -> RawTable {
+    // SAFETY: `free_table_later` made the allocation and gave it away.
+    unsafe {
+        let table = (address as *mut RawTable).read();
+        lane.heap.free(address, size_of::<RawTable>());
+        table
     }
 }
 
@@ -44,18 +70,20 @@ pub fn run(lane: &mut Lane, job: &Job) -> Status {
             // SAFETY: the job's maker took the entry out of all tables and gave it away.
             unsafe { value::free_now(lane.heap, Entry::at(job.arguments[0])) };
         }
-        job::FREE_TABLE => free_table(lane, job.arguments[0]),
+        job::FREE_TABLE | job::FREE_INDEX => {
+            free_table(lane, job.kind, take_table(lane, job.arguments[0]));
+        }
         _ => return Status::REFUSED,
     }
     Status::OK
 }
 
-fn free_table(lane: &Lane, address: u64) {
+fn free_table(lane: &Lane, kind: u32, mut table: RawTable) {
     let heap = lane.heap;
-    // SAFETY: the job's maker detached the table with its entries and gave both away.
-    unsafe {
-        let raw = &mut *(address as *mut RawTable);
-        Table::new(raw, heap).clear(&mut |entry| value::free_now(heap, Entry::at(entry)));
-        heap.free(address, size_of::<RawTable>());
-    }
+    Table::new(&mut table, heap).clear(&mut |entry| {
+        if kind == job::FREE_TABLE {
+            // SAFETY: the table was detached with its entries, and nothing else refers to them.
+            unsafe { value::free_now(heap, Entry::at(entry)) };
+        }
+    });
 }

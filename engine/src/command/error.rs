@@ -64,6 +64,11 @@ pub fn invalid_expire(name: &str) -> Error {
     Error::owned(format!("ERR invalid expire time in '{name}' command"))
 }
 
+/// A text that ends with what the client sent.
+pub fn with_bytes(text: &str, bytes: &[u8]) -> Error {
+    Error::owned([text.as_bytes(), bytes].concat())
+}
+
 /// The text for a command that no row of the table has.
 pub fn unknown_command(name: &[u8], rest: impl Iterator<Item = impl AsRef<[u8]>>) -> Error {
     const SHOWN_MAX: usize = 128;

@@ -245,6 +245,12 @@ impl Spec {
         self
     }
 
+    /// Puts the command into a group other than its family's.
+    pub const fn in_group(mut self, group: Group) -> Self {
+        self.group = group;
+        self
+    }
+
     /// Sets bits of [`category`].
     pub const fn categories(mut self, categories: u32) -> Self {
         self.categories |= categories;

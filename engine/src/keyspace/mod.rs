@@ -7,9 +7,11 @@
 pub mod access;
 pub mod entry;
 pub mod evict;
+pub mod flush;
 pub mod hash;
 pub mod lock;
 pub mod notify;
+pub mod scan;
 pub mod ttl;
 
 use abi::keyspace::{Shard, ShardDb};
@@ -119,16 +121,20 @@ impl<'a> Keys<'a> {
     /// Looks a key up to read its value: counts a hit or a miss and an access.
     #[inline]
     pub(crate) fn find_to_read(&mut self, key: &[u8]) -> Option<Found> {
+        let found = self.find_to_look(key)?;
+        self.touch(found.entry());
+        Some(found)
+    }
+
+    /// Looks a key up to tell something about it: counts a hit or a miss, but no access.
+    #[inline]
+    fn find_to_look(&mut self, key: &[u8]) -> Option<Found> {
         let found = self.find(key);
-        match found {
-            Some(found) => {
-                stats::add(&self.lane.stats.hits, 1);
-                self.touch(found.entry());
-            }
-            None => {
-                stats::add(&self.lane.stats.misses, 1);
-                self.missed(key);
-            }
+        if found.is_some() {
+            stats::add(&self.lane.stats.hits, 1);
+        } else {
+            stats::add(&self.lane.stats.misses, 1);
+            self.missed(key);
         }
         found
     }
@@ -141,8 +147,7 @@ impl<'a> Keys<'a> {
         Some(found)
     }
 
-    /// The entry of a key, without counting an access: for commands that look at a key from
-    /// outside, such as `TTL` or `OBJECT`.
+    /// The entry of a key, without counting anything.
     pub fn peek(&mut self, key: &[u8]) -> Option<Entry<'_>> {
         self.find(key).map(Found::entry)
     }
@@ -152,9 +157,20 @@ impl<'a> Keys<'a> {
         self.find_to_read(key).map(Found::entry)
     }
 
-    /// Whether a key is there. Counts as a read.
+    /// The entry of a key that a command tells something about, such as `TTL`: a hit or a miss,
+    /// but no access.
+    pub fn look(&mut self, key: &[u8]) -> Option<Entry<'_>> {
+        self.find_to_look(key).map(Found::entry)
+    }
+
+    /// The entry of a key that is about to be changed: an access, but neither hit nor miss.
+    pub fn access(&mut self, key: &[u8]) -> Option<Entry<'_>> {
+        self.find_to_write(key).map(Found::entry)
+    }
+
+    /// Whether a key is there: a hit or a miss, but no access.
     pub fn exists(&mut self, key: &[u8]) -> bool {
-        self.find_to_read(key).is_some()
+        self.find_to_look(key).is_some()
     }
 
     /// Reads a key of a type: its entry, none, or an error when it has another type.

@@ -20,6 +20,9 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::heap::Heap;
+/// Bits of a position of [`TableRef::scan`] that may be set, from the most significant on.
+pub const POSITION_BITS: u32 = segment::DIRECTORY_BITS_MAX + segment::SEGMENT_BITS;
+
 use bucket::{ADDRESS, BUCKET_BYTES};
 use segment::{Directory, Root};
 

@@ -1,6 +1,0 @@
-//! Keys of any type.
-
-use crate::command::spec::Spec;
-
-/// The commands of this family.
-pub const COMMANDS: &[Spec] = &[];

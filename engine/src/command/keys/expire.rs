@@ -1,0 +1,146 @@
+//! Time to live: giving it, taking it away, telling it.
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::context::Ctx;
+use crate::keyspace::notify::Class;
+use crate::settings;
+
+const MS: i64 = 1;
+const SECONDS: i64 = 1000;
+
+pub fn expire(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let now = cx.keys.lane.clock.now_ms;
+    expire_from(cx, args, now, SECONDS)
+}
+
+pub fn pexpire(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let now = cx.keys.lane.clock.now_ms;
+    expire_from(cx, args, now, MS)
+}
+
+pub fn expireat(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    expire_from(cx, args, 0, SECONDS)
+}
+
+pub fn pexpireat(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    expire_from(cx, args, 0, MS)
+}
+
+/// Makes a key end at a time given in units of so many ms from a Unix time in ms.
+fn expire_from(cx: &mut Ctx<'_>, args: Args<'_>, from_ms: i64, unit_ms: i64) -> Done {
+    let key = args.at(1);
+    let condition = Condition::parse(args)?;
+    let at = args
+        .integer(2)?
+        .checked_mul(unit_ms)
+        .and_then(|ms| ms.checked_add(from_ms))
+        .ok_or_else(|| error::invalid_expire(cx.spec.name))?;
+    let Some(old) = cx.keys.access(key).map(|entry| entry.expires_at()) else {
+        cx.out.integer(0);
+        return Ok(());
+    };
+    let allowed = condition.allows(old, at);
+    if allowed && at <= cx.keys.lane.clock.now_ms {
+        let lazily = cx.keys.lane.number(settings::id::LAZYFREE_LAZY_EXPIRE) != 0;
+        if lazily {
+            cx.keys.remove_lazily(key)
+        } else {
+            cx.keys.remove(key)
+        };
+        cx.changed(Class::GENERIC, "del", key);
+    } else if allowed {
+        cx.keys.expire_at(key, at);
+        cx.changed(Class::GENERIC, "expire", key);
+    }
+    cx.out.integer(allowed as i64);
+    Ok(())
+}
+
+/// When a new time to live is to be taken.
+#[derive(Default)]
+struct Condition {
+    only_without: bool,
+    only_with: bool,
+    only_later: bool,
+    only_earlier: bool,
+}
+
+impl Condition {
+    fn parse(args: Args<'_>) -> Result<Self, Error> {
+        let mut found = Self::default();
+        for (index, word) in args.from(3).enumerate() {
+            let given = [
+                ("NX", &mut found.only_without),
+                ("XX", &mut found.only_with),
+                ("GT", &mut found.only_later),
+                ("LT", &mut found.only_earlier),
+            ];
+            match given.into_iter().find(|(name, _)| args.is(3 + index, name)) {
+                Some((_, flag)) => *flag = true,
+                None => return Err(error::with_bytes("ERR Unsupported option ", word)),
+            }
+        }
+        found.check()
+    }
+
+    fn check(self) -> Result<Self, Error> {
+        if self.only_without && (self.only_with || self.only_later || self.only_earlier) {
+            return Err(Error::new(
+                "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ));
+        }
+        if self.only_later && self.only_earlier {
+            return Err(Error::new("ERR GT and LT options at the same time are not compatible"));
+        }
+        Ok(self)
+    }
+
+    /// Whether a key that ends at `old` (or never) may end at `new`.
+    fn allows(&self, old: Option<i64>, new: i64) -> bool {
+        // Without a time to live a key ends later than any other.
+        !(self.only_without && old.is_some()
+            || self.only_with && old.is_none()
+            || self.only_later && old.is_none_or(|old| new <= old)
+            || self.only_earlier && old.is_some_and(|old| new >= old))
+    }
+}
+
+pub fn ttl(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let now = cx.keys.lane.clock.now_ms;
+    tell(cx, args, |at| ((at - now).max(0) + 500) / 1000)
+}
+
+pub fn pttl(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let now = cx.keys.lane.clock.now_ms;
+    tell(cx, args, |at| (at - now).max(0))
+}
+
+pub fn expiretime(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    tell(cx, args, |at| (at + 500) / 1000)
+}
+
+pub fn pexpiretime(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    tell(cx, args, |at| at)
+}
+
+/// Replies with what `show` makes of the Unix time in ms at which a key ends.
+fn tell(cx: &mut Ctx<'_>, args: Args<'_>, show: impl Fn(i64) -> i64) -> Done {
+    let reply = match cx.keys.look(args.at(1)).map(|entry| entry.expires_at()) {
+        None => -2,
+        Some(None) => -1,
+        Some(Some(at)) => show(at),
+    };
+    cx.out.integer(reply);
+    Ok(())
+}
+
+pub fn persist(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let key = args.at(1);
+    let had_one = cx.keys.access(key).is_some() && cx.keys.persist(key);
+    if had_one {
+        cx.changed(Class::GENERIC, "persist", key);
+    }
+    cx.out.integer(had_one as i64);
+    Ok(())
+}

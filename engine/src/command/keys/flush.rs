@@ -1,0 +1,30 @@
+//! Commands that change a whole database.
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::context::Ctx;
+use crate::settings;
+
+/// Whether memory is to be given back in the background.
+fn is_lazy(cx: &Ctx<'_>, args: Args<'_>) -> Result<bool, Error> {
+    match args.len() {
+        1 => Ok(cx.keys.lane.number(settings::id::LAZYFREE_LAZY_USER_FLUSH) != 0),
+        2 if args.is(1, "SYNC") => Ok(false),
+        2 if args.is(1, "ASYNC") => Ok(true),
+        _ => Err(error::SYNTAX),
+    }
+}
+
+pub fn flushdb(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let lazily = is_lazy(cx, args)?;
+    cx.keys.flush(lazily);
+    cx.out.ok();
+    Ok(())
+}
+
+pub fn flushall(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let lazily = is_lazy(cx, args)?;
+    cx.keys.flush_all(lazily);
+    cx.out.ok();
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Keys of any type, and the keyspace as a whole.
+
+mod expire;
+mod flush;
+mod presence;
+mod scan;
+
+use crate::command::spec::category::{DANGEROUS, KEYSPACE};
+use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
+
+const LOOK: &[KeySpec] = &[KeySpec::at(1, RO)];
+const LOOK_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, RO)];
+const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
+const CHANGE: &[KeySpec] = &[KeySpec::at(1, RW | UPDATE)];
+const DELETE_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, RM | DELETE)];
+
+const SUM_OF_SHARDS: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
+const VARYING: &[&str] = &["nondeterministic_output"];
+
+const fn generic(name: &'static str, arity: i16, run: Run) -> Spec {
+    Spec::new(name, arity, Group::Generic, run).categories(KEYSPACE)
+}
+
+/// `EXPIRE` and its relatives.
+const fn expiring(name: &'static str, since: &'static str, syntax: &'static str, run: Run) -> Spec {
+    generic(name, -3, run).flags(WRITE | FAST).keys(CHANGE).doc(
+        since,
+        "O(1)",
+        syntax,
+        "Makes a key end at a time, unless a condition forbids it.",
+    )
+}
+
+/// `TTL` and its relatives.
+const fn telling(name: &'static str, since: &'static str, summary: &'static str, run: Run) -> Spec {
+    generic(name, 2, run).flags(READONLY | FAST).keys(READ).doc(since, "O(1)", "key", summary)
+}
+
+/// The commands of this family.
+pub const COMMANDS: &[Spec] = &[
+    generic("del", -2, presence::del).flags(WRITE).keys(DELETE_ALL).tips(SUM_OF_SHARDS).doc(
+        "1.0.0",
+        "O(N) where N is the number of keys, and for each key that is not a string the \
+             number of its elements",
+        "key [key ...]",
+        "Removes keys and tells how many there were.",
+    ),
+    generic("unlink", -2, presence::unlink)
+        .flags(WRITE | FAST)
+        .keys(DELETE_ALL)
+        .tips(SUM_OF_SHARDS)
+        .doc(
+            "4.0.0",
+            "O(1) for each key; memory is given back in the background in O(N), N being the \
+             allocations of a value",
+            "key [key ...]",
+            "Removes keys, leaving it to a background thread to free large values.",
+        ),
+    generic("exists", -2, presence::exists)
+        .flags(READONLY | FAST)
+        .keys(LOOK_ALL)
+        .tips(SUM_OF_SHARDS)
+        .doc(
+            "1.0.0",
+            "O(N) where N is the number of keys",
+            "key [key ...]",
+            "Tells how many of the named keys are there; one named twice counts twice.",
+        ),
+    generic("touch", -2, presence::touch)
+        .flags(READONLY | FAST)
+        .keys(LOOK_ALL)
+        .tips(SUM_OF_SHARDS)
+        .doc(
+            "3.2.1",
+            "O(N) where N is the number of keys",
+            "key [key ...]",
+            "Counts an access to keys and tells how many of them are there.",
+        ),
+    generic("type", 2, presence::kind).flags(READONLY | FAST).keys(LOOK).doc(
+        "1.0.0",
+        "O(1)",
+        "key",
+        "Tells the type of the value of a key.",
+    ),
+    generic("keys", 2, scan::keys)
+        .flags(READONLY | LOCKS_ITSELF)
+        .categories(DANGEROUS)
+        .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+        .doc(
+            "1.0.0",
+            "O(N) where N is the number of keys in the database",
+            "pattern",
+            "Returns every key that matches a pattern.",
+        ),
+    generic("scan", -2, scan::scan)
+        .flags(READONLY | LOCKS_ITSELF)
+        .tips(&["nondeterministic_output", "request_policy:special"])
+        .doc(
+            "2.8.0",
+            "O(1) for a call, O(N) for a whole walk over N keys",
+            "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+            "Walks over the keys of the database, a few in each call.",
+        ),
+    generic("dbsize", 1, scan::dbsize)
+        .flags(READONLY | FAST | LOCKS_ITSELF)
+        .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
+        .in_group(Group::Server)
+        .doc("1.0.0", "O(1)", "", "Tells how many keys the database has."),
+    generic("flushdb", -1, flush::flushdb)
+        .flags(WRITE | LOCKS_ITSELF)
+        .categories(DANGEROUS)
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .in_group(Group::Server)
+        .doc(
+            "1.0.0",
+            "O(N) where N is the number of keys in the database",
+            "[ASYNC | SYNC]",
+            "Removes all keys of the database.",
+        ),
+    generic("flushall", -1, flush::flushall)
+        .flags(WRITE | LOCKS_ITSELF)
+        .categories(DANGEROUS)
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .in_group(Group::Server)
+        .doc(
+            "1.0.0",
+            "O(N) where N is the number of keys in all databases",
+            "[ASYNC | SYNC]",
+            "Removes all keys of all databases.",
+        ),
+    expiring("expire", "1.0.0", "key seconds [NX | XX | GT | LT]", expire::expire),
+    expiring("pexpire", "2.6.0", "key milliseconds [NX | XX | GT | LT]", expire::pexpire),
+    expiring("expireat", "1.2.0", "key unix-time-seconds [NX | XX | GT | LT]", expire::expireat),
+    expiring(
+        "pexpireat",
+        "2.6.0",
+        "key unix-time-milliseconds [NX | XX | GT | LT]",
+        expire::pexpireat,
+    ),
+    telling("ttl", "1.0.0", "Tells how many seconds a key has left.", expire::ttl).tips(VARYING),
+    telling("pttl", "2.6.0", "Tells how many milliseconds a key has left.", expire::pttl)
+        .tips(VARYING),
+    telling(
+        "expiretime",
+        "7.0.0",
+        "Tells the Unix time in seconds at which a key ends.",
+        expire::expiretime,
+    ),
+    telling(
+        "pexpiretime",
+        "7.0.0",
+        "Tells the Unix time in milliseconds at which a key ends.",
+        expire::pexpiretime,
+    ),
+    generic("persist", 2, expire::persist).flags(WRITE | FAST).keys(CHANGE).doc(
+        "2.2.0",
+        "O(1)",
+        "key",
+        "Takes a key's time to live away.",
+    ),
+];

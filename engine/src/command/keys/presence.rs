@@ -1,0 +1,48 @@
+//! Whether keys are there, and removing them.
+
+use crate::command::args::Args;
+use crate::command::error::Done;
+use crate::context::Ctx;
+use crate::keyspace::notify::Class;
+use crate::settings;
+use crate::value;
+
+pub fn del(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let lazily = cx.keys.lane.number(settings::id::LAZYFREE_LAZY_USER_DEL) != 0;
+    remove(cx, args, lazily)
+}
+
+pub fn unlink(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    remove(cx, args, true)
+}
+
+fn remove(cx: &mut Ctx<'_>, args: Args<'_>, lazily: bool) -> Done {
+    let mut removed = 0;
+    for key in args.from(1) {
+        let present = if lazily { cx.keys.remove_lazily(key) } else { cx.keys.remove(key) };
+        if present {
+            cx.changed(Class::GENERIC, "del", key);
+            removed += 1;
+        }
+    }
+    cx.out.count(removed);
+    Ok(())
+}
+
+pub fn exists(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let present = args.from(1).filter(|key| cx.keys.exists(key)).count();
+    cx.out.count(present);
+    Ok(())
+}
+
+pub fn touch(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let present = args.from(1).filter(|key| cx.keys.read(key).is_some()).count();
+    cx.out.count(present);
+    Ok(())
+}
+
+pub fn kind(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let name = cx.keys.look(args.at(1)).map_or("none", |entry| value::type_name(entry.kind()));
+    cx.out.simple(name);
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Commands that look at all keys of a database.
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::context::Ctx;
+use crate::glob;
+use crate::keyspace::entry::Entry;
+use crate::keyspace::scan::Cursor;
+use crate::value;
+
+const COUNT_DEFAULT: u64 = 10;
+
+pub fn dbsize(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    cx.out.count(cx.keys.len());
+    Ok(())
+}
+
+pub fn keys(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (out, pattern) = (&mut cx.out, args.at(1));
+    let array = out.defer_array();
+    let mut found = 0;
+    cx.keys.for_each(&mut |entry| {
+        if glob::matches(pattern, entry.key(), false) {
+            out.bulk(entry.key());
+            found += 1;
+        }
+    });
+    out.finish(array, found);
+    Ok(())
+}
+
+/// Which keys `SCAN` is asked for.
+struct Filter<'a> {
+    pattern: Option<&'a [u8]>,
+    kind: Option<&'a [u8]>,
+    count: u64,
+}
+
+impl<'a> Filter<'a> {
+    fn parse(args: Args<'a>) -> Result<Self, Error> {
+        let mut found = Self { pattern: None, kind: None, count: COUNT_DEFAULT };
+        let mut options = args.options(2);
+        while !options.is_done() {
+            if let Some(index) = options.take_with_value("COUNT") {
+                let count = args.integer(index)?;
+                found.count = u64::try_from(count).ok().filter(|n| *n > 0).ok_or(error::SYNTAX)?;
+            } else if let Some(index) = options.take_with_value("MATCH") {
+                found.pattern = Some(args.at(index)).filter(|pattern| *pattern != b"*");
+            } else if let Some(index) = options.take_with_value("TYPE") {
+                found.kind = Some(args.at(index));
+            } else {
+                return Err(error::SYNTAX);
+            }
+        }
+        Ok(found)
+    }
+
+    fn admits(&self, entry: Entry<'_>) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
+            && self.kind.is_none_or(|kind| {
+                kind.eq_ignore_ascii_case(value::type_name(entry.kind()).as_bytes())
+            })
+    }
+}
+
+pub fn scan(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let cursor = parse_cursor(args.at(1)).ok_or(Error::new("ERR invalid cursor"))?;
+    let filter = Filter::parse(args)?;
+    // The cursor comes before the keys but is only known behind them.
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    let next = cx.keys.scan(Cursor::from_number(cursor), filter.count, &mut |entry| {
+        if filter.admits(entry) {
+            bytes.extend_from_slice(entry.key());
+            ends.push(bytes.len());
+        }
+    });
+    cx.out.array(2);
+    cx.out.bulk(itoa::Buffer::new().format(next.to_number()).as_bytes());
+    cx.out.array(ends.len());
+    let mut start = 0;
+    for end in ends {
+        cx.out.bulk(&bytes[start..end]);
+        start = end;
+    }
+    Ok(())
+}
+
+/// A cursor as Redis takes it, which is as C's `strtoul` does but for leading spaces.
+fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let (negative, digits) = match text {
+        [] => return Some(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(if negative { value.wrapping_neg() } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_cursor;
+
+    #[test]
+    fn cursors() {
+        for (text, expect) in [
+            ("0", Some(0)),
+            ("", Some(0)),
+            ("007", Some(7)),
+            ("+7", Some(7)),
+            ("-1", Some(u64::MAX)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("-", None),
+            ("+-1", None),
+            (" 1", None),
+            ("1 ", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_cursor(text.as_bytes()), expect, "{text:?}");
+        }
+    }
+}

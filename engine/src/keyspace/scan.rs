@@ -1,0 +1,182 @@
+//! Looking at keys that no command has named: a walk over all of them, or one at random.
+
+use abi::keyspace::{SHARDS, ShardDb};
+
+use crate::keyspace::entry::Entry;
+use crate::keyspace::{Found, Keys};
+use crate::store::table::{POSITION_BITS, TableRef};
+
+/// Positions a walk may look at for each key it is asked for: a sparse table makes it stop early
+/// instead of making it long.
+const POSITIONS_PER_KEY: u64 = 10;
+
+/// Where a walk over the keys of a database goes on: a shard, and a position in its table.
+///
+/// A position is a prefix of the hashes in the shard and so means the same however the table
+/// grows or shrinks, and to every release. As a number it is `shard << 40 | position >> 24`: below
+/// 2^46, which also clients that keep cursors in floating-point numbers hold exactly. Zero is both
+/// the start and the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    shard: usize,
+    position: u64,
+}
+
+const SHARD_SHIFT: u32 = 40;
+const POSITION_SHIFT: u32 = 64 - SHARD_SHIFT;
+const _: () = assert!(POSITION_BITS <= SHARD_SHIFT);
+
+impl Cursor {
+    /// Before the first key, or behind the last.
+    pub const START: Self = Self { shard: 0, position: 0 };
+
+    /// The cursor of a number. One that no walk has given leads to the end.
+    pub fn from_number(number: u64) -> Self {
+        let shard = (number >> SHARD_SHIFT) as usize;
+        if shard < SHARDS {
+            Self { shard, position: number << POSITION_SHIFT }
+        } else {
+            Self::START
+        }
+    }
+
+    /// The number of this.
+    pub fn to_number(self) -> u64 {
+        (self.shard as u64) << SHARD_SHIFT | self.position >> POSITION_SHIFT
+    }
+
+    /// The beginning of the next shard.
+    fn next_shard(self) -> Self {
+        Self { shard: (self.shard + 1) % SHARDS, position: 0 }
+    }
+}
+
+/// How much of a walk is left to this call.
+struct Budget {
+    keys: u64,
+    positions: u64,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.keys == 0 || self.positions == 0
+    }
+}
+
+impl Keys<'_> {
+    /// Runs `f` with a shard locked: by this, or by what runs the command if that holds it already.
+    pub(crate) fn with_shard<R>(&mut self, index: usize, f: impl FnOnce(&mut Self) -> R) -> R {
+        if self.lane.locks.holds(index) {
+            return f(self);
+        }
+        self.lane.locks.acquire(1 << index);
+        let result = f(self);
+        self.lane.locks.release();
+        result
+    }
+
+    /// This database's part of a shard, which is locked.
+    pub(crate) fn part_at<'b>(&mut self, index: usize) -> &'b mut ShardDb {
+        // The shard is the low bits of a hash.
+        self.part(index as u64)
+    }
+
+    /// Keys in a shard. It need not be locked.
+    pub(crate) fn shard_len(&self, index: usize) -> usize {
+        // SAFETY: shards and their databases live as long as the process; the count is atomic.
+        let part = unsafe {
+            let dbs = (&raw const (*self.lane.roots.shard(index)).dbs).read();
+            &(*dbs.as_ptr().add(self.db as usize)).keys
+        };
+        TableRef::new(part).len()
+    }
+
+    /// Keys in the database, those included whose time has come and that nobody has removed yet.
+    pub fn len(&self) -> usize {
+        (0..SHARDS).map(|index| self.shard_len(index)).sum()
+    }
+
+    /// Whether the database has no keys.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Visits every key of the database whose time has not come, locking a shard at a time.
+    pub fn for_each(&mut self, visit: &mut dyn FnMut(Entry<'_>)) {
+        let now = self.lane.clock.now_ms;
+        for index in 0..SHARDS {
+            self.with_shard(index, |keys| {
+                TableRef::new(&keys.part_at(index).keys).for_each(&mut |address| {
+                    // SAFETY: items of the table are entries, and the shard is locked.
+                    let entry = unsafe { Entry::at(address) };
+                    if !entry.is_expired(now) {
+                        visit(entry);
+                    }
+                });
+            });
+        }
+    }
+
+    /// Goes on with a walk: visits at least `count` keys, or fewer if many places in a row have
+    /// none, and returns where it goes on. Keys whose time has come are removed instead.
+    ///
+    /// A walk from [`Cursor::START`] until it comes back there visits every key that is in the
+    /// database throughout, however the tables grow and shrink meanwhile; some more than once.
+    pub fn scan(&mut self, from: Cursor, count: u64, visit: &mut dyn FnMut(Entry<'_>)) -> Cursor {
+        let mut budget = Budget { keys: count, positions: count.saturating_mul(POSITIONS_PER_KEY) };
+        let mut cursor = from;
+        loop {
+            cursor =
+                self.with_shard(cursor.shard, |keys| keys.scan_shard(cursor, &mut budget, visit));
+            if budget.is_spent() || cursor == Cursor::START {
+                return cursor;
+            }
+        }
+    }
+
+    /// The part of a walk that is in one shard, which is locked.
+    fn scan_shard(
+        &mut self,
+        mut cursor: Cursor,
+        budget: &mut Budget,
+        visit: &mut dyn FnMut(Entry<'_>),
+    ) -> Cursor {
+        let now = self.lane.clock.now_ms;
+        let mut expired = Vec::new();
+        while !budget.is_spent() {
+            let table = TableRef::new(&self.part_at(cursor.shard).keys);
+            let next = table.scan(cursor.position, &mut |address| {
+                // SAFETY: items of the table are entries, and the shard is locked.
+                let entry = unsafe { Entry::at(address) };
+                if entry.is_expired(now) {
+                    expired.push(address);
+                } else {
+                    visit(entry);
+                }
+                budget.keys = budget.keys.saturating_sub(1);
+            });
+            budget.positions -= 1;
+            expired.drain(..).for_each(|address| self.remove_expired_at(cursor.shard, address));
+            match next {
+                Some(position) => cursor.position = position,
+                None => return cursor.next_shard(),
+            }
+        }
+        cursor
+    }
+
+    /// Removes an entry of a locked shard, whose time has come.
+    pub(crate) fn remove_expired_at(&mut self, shard: usize, address: u64) {
+        if let Some(found) = self.found_at(shard, address) {
+            self.remove_expired(found);
+        }
+    }
+
+    /// An item of a locked shard's table as what a lookup would find.
+    pub(crate) fn found_at(&mut self, shard: usize, address: u64) -> Option<Found> {
+        // SAFETY: the caller has the address from a table of this shard, which is locked.
+        let hash = self.hash(unsafe { Entry::at(address) }.key());
+        let slot = TableRef::new(&self.part_at(shard).keys).find_address(hash, address)?;
+        Some(Found { slot, hash })
+    }
+}
