@@ -49,13 +49,23 @@ pub fn bind_thread(lane: u32) {
 }
 
 /// Lets go of part of the memory the calling lane keeps for its next requests. To be called a few
-/// times a second, and before a long sleep; costs microseconds at most. Does nothing on a thread
-/// that is no lane: the heap those share is looked after.
+/// times a second; costs microseconds at most. Does nothing on a thread that is no lane: the heap
+/// those share is looked after.
 pub fn trim() {
     let heap = HEAP.get();
     if !heap.is_null() {
         // SAFETY: the heap is this thread's own.
         unsafe { (*heap).trim() };
+    }
+}
+
+/// Lets go of all free memory the calling lane keeps, before it does nothing for a while. Does
+/// nothing on a thread that is no lane.
+pub fn flush() {
+    let heap = HEAP.get();
+    if !heap.is_null() {
+        // SAFETY: the heap is this thread's own.
+        unsafe { (*heap).flush() };
     }
 }
 

@@ -47,6 +47,7 @@ impl Jobs {
         arena::bind_thread(lane);
         while let Some(job) = self.next() {
             Online::enter(lane).generation().background(lane, &job);
+            arena::flush();
         }
     }
 

@@ -9,6 +9,7 @@ use abi::logic::close_reason;
 
 use super::Worker;
 use super::clock::Clock;
+use crate::arena;
 use crate::client::limits;
 use crate::logic::generation::Online;
 
@@ -67,6 +68,7 @@ impl Worker {
         if std::mem::take(&mut self.ticker.accept_stalled) {
             self.accept_all();
         }
+        arena::trim();
     }
 
     /// Looks at a share of the clients, so that each is seen once a second.
