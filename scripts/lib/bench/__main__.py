@@ -13,6 +13,8 @@ from bench.options import Options
 from harness import children, resp
 from harness.server import CustomServer, RedisServer, Server, ShellServer, allow_many_files
 
+MANY_CLIENTS = ("--maxclients", "12000")
+
 
 def say(text: str) -> None:
     """What is being done now, on a terminal only."""
@@ -21,14 +23,14 @@ def say(text: str) -> None:
 
 
 def make_shell(opts: Options) -> ShellServer:
-    more = ["--maxclients", "12000", *opts.server_options]
+    more = [*MANY_CLIENTS, *opts.server_options]
     return ShellServer(opts.server_bin, opts.logic_a, more)
 
 
 def make_pair(opts: Options) -> list[Server]:
     """This server and its peer, not yet started."""
     ours = CustomServer(opts.server_cmd) if opts.server_cmd else make_shell(opts)
-    peer = CustomServer(opts.peer_cmd) if opts.peer_cmd else RedisServer()
+    peer = CustomServer(opts.peer_cmd) if opts.peer_cmd else RedisServer(options=MANY_CLIENTS)
     ours.name = "this server"
     return [ours, peer]
 
@@ -52,9 +54,12 @@ def run(opts: Options) -> dict[str, Any]:
         results["commands"] = with_pair(opts, lambda pair: _commands(opts, pair, results))
     if "memory" in opts.parts:
         say("memory per key")
-        results["memory"] = with_pair(opts, lambda pair: memory.run(opts, pair))
+        results["memory"] = with_pair(opts, lambda pair: memory.keys(opts, pair))
+        say("memory per connection")
+        results["connections"] = with_pair(opts, lambda pair: memory.connections(opts, pair))
         say("")
         report.show_memory(results["memory"], "its peer")
+        report.show_connections(results["connections"], "its peer")
     if "swaps" in opts.parts and opts.upgradable:
         with make_shell(opts) as server:
             commands.preload(server, opts.keys)

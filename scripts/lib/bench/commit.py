@@ -1,11 +1,10 @@
 """Whether the time from decision to commit depends on how many keys and clients there are."""
 
-import contextlib
-import socket
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from bench.idle import connected
 from bench.options import Options
 from harness import resp, upgrade
 from harness.server import ShellServer
@@ -27,7 +26,7 @@ def run(opts: Options, make_server: Callable[[], ShellServer],
             by_keys.append({"keys": number, **_commits(opts, server)})
     for number in clients:
         say(f"commit times with {number:,} clients")
-        with make_server() as server, _connected(server.port, number):
+        with make_server() as server, connected(server.port, number):
             by_clients.append({"clients": number, **_commits(opts, server)})
     return {"by_keys": by_keys, "by_clients": by_clients}
 
@@ -38,23 +37,6 @@ def populate(port: int, keys: int) -> None:
         found = connection.call("DBSIZE")
     if found != keys:
         raise SystemExit(f"DEBUG POPULATE made {found} keys, not {keys}")
-
-
-@contextlib.contextmanager
-def _connected(port: int, number: int) -> Iterator[None]:
-    """Connections that have said something, so that each has state of its own."""
-    sockets = []
-    try:
-        for _ in range(number):
-            sock = socket.create_connection(("127.0.0.1", port), timeout=30.0)
-            sockets.append(sock)
-            sock.sendall(b"PING\r\n")
-            if sock.recv(64) != b"+PONG\r\n":
-                raise SystemExit("a client could not connect")
-        yield
-    finally:
-        for sock in sockets:
-            sock.close()
 
 
 def _commits(opts: Options, server: ShellServer) -> dict[str, Any]:

@@ -1,27 +1,42 @@
-"""Resident memory per key, from empty servers of their own."""
+"""Resident memory: of an empty server, of a connection, of a key."""
 
 import time
 from typing import Any
 
 from bench import commands
+from bench.idle import connected
 from bench.options import Options
 from harness import procfs
 from harness.server import Server
 
-# Tables finish growing a step at a time.
-_SETTLE_S = 1.5
+# Tables finish growing, and buffers shrinking, a step at a time.
+_SETTLE_S = 2.5
 
 
-def run(opts: Options, servers: list[Server]) -> dict[str, Any]:
-    """Bytes per key of 16 bytes with a value of 64, on servers that hold nothing yet."""
-    ours, peer = (_per_key(server, opts.keys) for server in servers)
+def keys(opts: Options, servers: list[Server]) -> dict[str, Any]:
+    """Bytes per key of 16 bytes with a value of 64, on servers that never held anything."""
+    ours, peer = (_keys(server, opts.keys) for server in servers)
     return {"keys": opts.keys, "server": ours, "peer": peer,
             "ratio": ours["bytes_per_key"] / peer["bytes_per_key"]}
 
 
-def _per_key(server: Server, keys: int) -> dict[str, float]:
+def _keys(server: Server, number: int) -> dict[str, float]:
     empty = procfs.rss(server.pid)
-    commands.preload(server, keys)
+    commands.preload(server, number)
     time.sleep(_SETTLE_S)
     full = procfs.rss(server.pid)
-    return {"empty_rss": empty, "full_rss": full, "bytes_per_key": (full - empty) / keys}
+    return {"empty_rss": empty, "full_rss": full, "bytes_per_key": (full - empty) / number}
+
+
+def connections(opts: Options, servers: list[Server]) -> dict[str, Any]:
+    """Bytes per idle connection, on servers that never had many."""
+    number = 10_000 if opts.full else 1000
+    ours, peer = (_connections(server, number) for server in servers)
+    return {"connections": number, "server": ours, "peer": peer, "ratio": ours / peer}
+
+
+def _connections(server: Server, number: int) -> float:
+    empty = procfs.rss(server.pid)
+    with connected(server.port, number):
+        time.sleep(_SETTLE_S)
+        return (procfs.rss(server.pid) - empty) / number

@@ -34,7 +34,7 @@ def _latency_row(result: dict[str, Any]) -> tuple[str, ...]:
 def show_memory(result: dict[str, Any], peer: str) -> None:
     ours, other = result["server"], result["peer"]
     print(f"\nMemory of {count(result['keys'])} keys of 16 bytes with values of 64")
-    print(table.render(("", "empty", "full", "bytes per key"), [
+    print(table.render(("", "empty", "with keys", "bytes per key"), [
         _memory_row("this server", ours), _memory_row(peer, other),
         ("ratio", "", "", f"{result['ratio']:.2f}"),
     ]))
@@ -43,6 +43,14 @@ def show_memory(result: dict[str, Any], peer: str) -> None:
 def _memory_row(name: str, result: dict[str, float]) -> tuple[str, ...]:
     return (name, table.mebibytes(result["empty_rss"]), table.mebibytes(result["full_rss"]),
             f"{result['bytes_per_key']:.1f}")
+
+
+def show_connections(result: dict[str, Any], peer: str) -> None:
+    print(f"\nMemory of {count(result['connections'])} idle connections, without the kernel's")
+    print(table.render(("", "bytes per connection"), [
+        ("this server", count(result["server"])), (peer, count(result["peer"])),
+        ("ratio", f"{result['ratio']:.2f}"),
+    ]))
 
 
 def show_swaps(result: dict[str, Any]) -> None:
