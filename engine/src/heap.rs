@@ -25,6 +25,16 @@ impl Heap {
         }
     }
 
+    /// An allocator made of its four functions, with the contracts of [`abi::host::Host`].
+    pub const fn new(
+        alloc: extern "C" fn(u64) -> u64,
+        free: extern "C" fn(u64, u64),
+        realloc: extern "C" fn(u64, u64, u64) -> u64,
+        usable: extern "C" fn(u64) -> u64,
+    ) -> Self {
+        Self { alloc, free, realloc, usable }
+    }
+
     /// The address of at least `size` bytes with undefined contents, aligned to 8, or to 64 when
     /// `size` is a multiple of 64.
     #[inline]

@@ -47,11 +47,13 @@ fn element() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+const FILL_MAX: usize = if cfg!(miri) { 12 } else { 200 };
+
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<usize>;
     prop_oneof![
         8 => (end(), element()).prop_map(|(end, e)| Step::Push(end, e)),
-        3 => (end(), element(), 1..200usize).prop_map(|(end, e, n)| Step::Fill(end, e, n)),
+        3 => (end(), element(), 1..FILL_MAX).prop_map(|(end, e, n)| Step::Fill(end, e, n)),
         5 => end().prop_map(Step::Pop),
         2 => (end(), 1..150usize).prop_map(|(end, n)| Step::PopMany(end, n)),
         4 => (index(), element()).prop_map(|(at, e)| Step::Set(at, e)),

@@ -3,7 +3,7 @@
 //! These run without the lock while others change the table, so what they read may be stale or no
 //! longer a table at all. Nothing but an address to prefetch is ever derived from it.
 
-use abi::arena::{ARENA_BASE, ARENA_CAPACITY_MAX};
+use abi::arena::{ARENA_BASE, ARENA_CAPACITY_MAX, ArenaHeader};
 use abi::container::{Bucket, RawTable};
 use core::ops::Range;
 use core::sync::atomic::AtomicU64;
@@ -12,13 +12,24 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::bucket::{self, ADDRESS, BUCKET_BYTES};
 use super::segment::{Root, Segment, prefix};
 
-/// Addresses that may be read whatever is there: the arena is never unmapped.
-const ARENA: Range<u64> = ARENA_BASE..ARENA_BASE + ARENA_CAPACITY_MAX;
+/// Addresses that may be read whatever is there: those of the arena, which is never unmapped.
+/// None for a table outside of it, as unit tests have.
+#[inline(always)]
+fn window(raw: &RawTable) -> Option<Range<u64>> {
+    let inside = ARENA_BASE..ARENA_BASE + ARENA_CAPACITY_MAX;
+    if !inside.contains(&(raw as *const RawTable as u64)) {
+        return None;
+    }
+    // SAFETY: something lies in the arena, so it is mapped and begins with its header, whose
+    // capacity never changes.
+    let capacity = unsafe { (*(ARENA_BASE as *const ArenaHeader)).capacity_bytes };
+    Some(ARENA_BASE..ARENA_BASE + capacity)
+}
 
 /// Prefetches the bucket that `hash` belongs to. Needs no lock.
 #[inline]
 pub fn prefetch_bucket(raw: &RawTable, hash: u64) {
-    if let Some(address) = locate(raw, hash, &ARENA) {
+    if let Some(address) = window(raw).and_then(|window| locate(raw, hash, &window)) {
         prefetch_line(address);
     }
 }
@@ -27,7 +38,7 @@ pub fn prefetch_bucket(raw: &RawTable, hash: u64) {
 /// bucket, which [`prefetch_bucket`] should have brought in.
 #[inline]
 pub fn prefetch_item(raw: &RawTable, hash: u64) {
-    if let Some(address) = locate_item(raw, hash, &ARENA) {
+    if let Some(address) = window(raw).and_then(|window| locate_item(raw, hash, &window)) {
         prefetch_line(address);
         prefetch_line(address + BUCKET_BYTES as u64);
     }
