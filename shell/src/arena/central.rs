@@ -160,3 +160,15 @@ unsafe fn unlink_free(page: &Page, max: u32) -> Batch {
     page.out.set(page.out.get() + count);
     Batch::List { first, count }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn a_class_lies_as_written_in_the_document() {
+        assert_eq!((offset_of!(Central, lock), offset_of!(Central, with_room)), (0, 4));
+        assert_eq!((offset_of!(Central, pages), size_of::<Central>()), (12, 64));
+    }
+}

@@ -298,3 +298,18 @@ fn is_block(address: u64, class: usize) -> bool {
         && usize::from(page.class.get()) == class
         && offset.is_multiple_of(u64::from(class_bytes(class)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn a_heap_lies_as_written_in_the_document() {
+        assert_eq!((offset_of!(LaneHeap, allocated), offset_of!(LaneHeap, freed)), (0, 8));
+        assert_eq!((offset_of!(LaneHeap, classes), size_of::<LaneHeap>()), (64, 2624));
+        assert_eq!((offset_of!(LaneClass, free), offset_of!(LaneClass, fresh)), (0, 8));
+        assert_eq!((offset_of!(LaneClass, fresh_count), offset_of!(LaneClass, room)), (16, 20));
+        assert_eq!((offset_of!(LaneClass, bytes), size_of::<LaneClass>()), (24, 32));
+    }
+}

@@ -157,3 +157,26 @@ pub const fn page_of(address: u64) -> u32 {
 pub const fn page_address(page: u32) -> u64 {
     ARENA_BASE + ((page as u64) << PAGE_SHIFT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allocators_state_lies_as_written_in_the_document() {
+        assert_eq!(offset_of!(AllocatorState, pages), 8);
+        assert_eq!(offset_of!(AllocatorState, runs_lock), 16);
+        assert_eq!(offset_of!(AllocatorState, shared_lock), 20);
+        assert_eq!(offset_of!(AllocatorState, heaps_used), 24);
+        assert_eq!(offset_of!(AllocatorState, runs), 32);
+        assert_eq!((size_of::<RunState>(), STATE_OFFSET), (1000, 1024));
+    }
+
+    #[test]
+    fn pages_begin_behind_their_descriptors() {
+        let pages = 1 << 24;
+        let first = u64::from(first_page(pages)) * PAGE_BYTES;
+        assert_eq!(first, TABLE_OFFSET + pages * 64);
+        assert_eq!(page_of(page_address(77) + PAGE_BYTES - 1), 77);
+    }
+}

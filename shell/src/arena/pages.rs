@@ -189,7 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_is_one_cache_line() {
+    fn a_descriptor_lies_as_written_in_the_document() {
+        use std::mem::offset_of;
         assert_eq!((size_of::<Page>(), align_of::<Page>()), (64, 64));
+        assert_eq!((offset_of!(Page, kind), offset_of!(Page, class)), (0, 1));
+        assert_eq!((offset_of!(Page, run_pages), offset_of!(Page, dirty_pages)), (4, 8));
+        assert_eq!((offset_of!(Page, prev), offset_of!(Page, next)), (12, 16));
+        assert_eq!((offset_of!(Page, out), offset_of!(Page, fresh)), (20, 24));
+        assert_eq!((offset_of!(Page, free_count), offset_of!(Page, free)), (28, 32));
     }
 }
