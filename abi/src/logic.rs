@@ -61,8 +61,8 @@ pub struct Logic {
     pub manifest: extern "C" fn() -> Manifest,
     /// Hands over the host table, once, before any other function but `manifest`.
     pub attach: extern "C" fn(host: HostRef) -> Status,
-    /// Undoes `attach`: drops the panic hook and what else would outlive the library. The last
-    /// call before it is unloaded.
+    /// Undoes `attach`: drops the panic hook, what statics hold, and what else would outlive the
+    /// library, the lists of the manifest included. Only `outstanding_bytes` is called after it.
     pub detach: extern "C" fn() -> Status,
     /// Makes the scratch of a lane. Called on the control thread before the swap. Null: failed.
     pub scratch_new: extern "C" fn(lane: u32) -> *mut Scratch,
@@ -99,7 +99,7 @@ pub struct Logic {
     /// `error` gets a text.
     pub self_test: extern "C" fn(error: &mut RawBytes) -> Status,
     /// Bytes that logic's own allocator has outstanding. After all scratches are dropped and
-    /// `detach` has run, more than at `attach` is a leak.
+    /// `detach` has run, whatever is left is a leak: nobody can free it once the library is gone.
     pub outstanding_bytes: extern "C" fn() -> i64,
     /// Never called: its type makes the layout check descend into everything that is stored.
     #[sabi(last_prefix_field)]

@@ -63,6 +63,7 @@ pub extern "C" fn attach(host: HostRef) -> Status {
 pub extern "C" fn detach() -> Status {
     guard(Status::PANICKED, || {
         drop(std::panic::take_hook());
+        crate::manifest::release_lists();
         Status::OK
     })
 }

@@ -21,16 +21,15 @@ pub fn target() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_shell")).ancestors().nth(2).unwrap().to_owned()
 }
 
+fn cargo_build(manifest: &Path, what: &[&str]) {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--offline", "--quiet", "--manifest-path"]).arg(manifest).args(what);
+    assert!(cargo.env("CARGO_TARGET_DIR", target()).status().unwrap().success());
+}
+
 /// Builds the fixtures that `manifest` knows and returns the directory they are in.
 pub fn build(manifest: &Path) -> PathBuf {
-    let done = Command::new(env!("CARGO"))
-        .args(["build", "--offline", "--quiet", "--package", "fixtures", "--examples"])
-        .arg("--manifest-path")
-        .arg(manifest)
-        .env("CARGO_TARGET_DIR", target())
-        .status()
-        .unwrap();
-    assert!(done.success());
+    cargo_build(manifest, &["--package", "fixtures", "--examples"]);
     target().join("debug/examples")
 }
 
@@ -38,6 +37,19 @@ pub fn build(manifest: &Path) -> PathBuf {
 pub fn path(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let built = BUILT.get_or_init(|| build(&root().join("Cargo.toml")));
+    built.join(format!("lib{name}.so"))
+}
+
+/// The path of a release: `logic_v1` or `logic_v2`.
+pub fn release(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        cargo_build(
+            &root().join("Cargo.toml"),
+            &["--package", "logic-v1", "--package", "logic-v2"],
+        );
+        target().join("debug")
+    });
     built.join(format!("lib{name}.so"))
 }
 

@@ -12,6 +12,9 @@ use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 
 use crate::refusal::{Code, Refusal};
 
+/// More than types are nested.
+const DEPTH_MAX: usize = 1000;
+
 /// Most differences that are named.
 const NAMED_MAX: usize = 4;
 
@@ -25,22 +28,25 @@ pub fn check(header: &LibHeader) -> Result<(), Refusal> {
         return Err(Refusal::new(Code::LayoutMismatch, message));
     };
     check_layout_compatibility(<LogicRef as StableAbi>::LAYOUT, found).map_err(|errors| {
-        // The innermost types are where the difference is; those around them differ because of it.
-        let mut causes: Vec<&AbiInstabilityError> = errors.errors.iter().collect();
-        causes.sort_by_key(|error| std::cmp::Reverse(error.stack_trace.len()));
-        let mut named: Vec<String> = Vec::new();
-        for difference in causes.into_iter().flat_map(differences) {
-            if !named.contains(&difference) && named.len() < NAMED_MAX {
-                named.push(difference);
-            }
-        }
+        let mut named: Vec<(usize, String)> = errors.errors.iter().flat_map(differences).collect();
+        named.sort_by_key(|(rank, _)| *rank);
+        named.dedup();
+        let named: Vec<String> = named.into_iter().map(|(_, text)| text).take(NAMED_MAX).collect();
         Refusal::new(Code::LayoutMismatch, named.join("; "))
     })
 }
 
-fn differences(error: &AbiInstabilityError) -> Vec<String> {
+/// What differs, and a rank: fields first, as sizes and counts follow from them; then the innermost
+/// types, as those around them differ because of them.
+fn differences(error: &AbiInstabilityError) -> impl Iterator<Item = (usize, String)> + '_ {
     let place = Place::of(error);
-    error.errs.iter().map(|instability| place.describe(instability)).collect()
+    let depth = error.stack_trace.len();
+    error.errs.iter().map(move |instability| {
+        use AbiInstability::{Name, UnexpectedField};
+        let is_field = matches!(instability, Name(_) | UnexpectedField(_));
+        let rank = if is_field { 0 } else { DEPTH_MAX };
+        (rank + DEPTH_MAX.saturating_sub(depth), place.describe(instability))
+    })
 }
 
 /// Where a difference was found: a type, and the field that led to it.

@@ -18,7 +18,6 @@ pub struct Loaded {
     attached: Attached,
     library: Library,
     identity: Identity,
-    outstanding_bytes: i64,
 }
 
 /// A library that knows its host. Detached when dropped.
@@ -38,7 +37,7 @@ impl Drop for Attached {
 pub struct Unloaded {
     /// The kernel still maps the image.
     pub pinned: bool,
-    /// Bytes the library's allocator had outstanding beyond what it had before it was attached.
+    /// Bytes the library's allocator still had outstanding. Nobody can free them any more.
     pub leaked_bytes: i64,
 }
 
@@ -64,11 +63,10 @@ impl Loaded {
         let manifest = logic.manifest()();
         identity::check(&manifest)?;
         let (identity, _) = identity::describe(&manifest, library.image());
-        let outstanding_bytes = logic.outstanding_bytes()();
         match logic.attach()(host) {
             Status::OK => {
                 let attached = Attached(logic);
-                Ok(Self { attached, library, identity, outstanding_bytes })
+                Ok(Self { attached, library, identity })
             }
             Status(number) => {
                 let message = format!("attach ended with status {number}");
@@ -97,10 +95,10 @@ impl Loaded {
     /// # Errors
     /// `io` if it cannot be told whether the library is gone.
     pub(super) fn unload(self) -> Result<Unloaded, Refusal> {
-        let Self { attached, library, outstanding_bytes, .. } = self;
+        let Self { attached, library, .. } = self;
         let logic = attached.0;
         drop(attached);
-        let leaked_bytes = logic.outstanding_bytes()() - outstanding_bytes;
+        let leaked_bytes = logic.outstanding_bytes()();
         Ok(Unloaded { pinned: library.close()?, leaked_bytes })
     }
 }

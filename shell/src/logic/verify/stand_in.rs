@@ -65,7 +65,7 @@ extern "C" fn arena() -> Ptr<ArenaHeader> {
             (*header).layout_fingerprint = abi::version::LAYOUT_FINGERPRINT;
             (*header).keyspace = Ptr::from_raw(zeroed());
             (*header).clients = Ptr::from_raw(zeroed());
-            (*shared).lanes[0] = Ptr::from_raw(zeroed());
+            (*shared).lanes = std::array::from_fn(|_| Ptr::from_raw(zeroed()));
             (*header).shared = Ptr::from_raw(shared);
         }
         header as u64
