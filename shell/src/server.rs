@@ -121,12 +121,9 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     hub.door().listen(&settings::endpoints(hub.config()))?;
     let threads = Threads::spawn(hub, polls)?;
     tracing::info!(workers, port = hub.door().port(), "ready to accept connections");
-    let served = control::run(hub, outfit.services(hub));
-    hub.stop();
-    let joined = threads.join(hub);
+    let ended = control::run(hub, outfit.services(hub), move || threads.join(hub))?;
     tracing::info!("stopped");
-    served?;
-    joined
+    ended
 }
 
 fn worker_count(asked: u32) -> Result<u32, ServeError> {

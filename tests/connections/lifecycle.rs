@@ -43,6 +43,19 @@ fn a_stop_does_not_wait_for_ever() {
 }
 
 #[test]
+fn a_second_signal_ends_the_waiting() {
+    let mut server = Server::start("--shutdown-timeout 100000000");
+    let mut slow = server.connect();
+    slow.send("big 20000000\n");
+    let mut first = [0];
+    slow.reader.read_exact(&mut first).unwrap();
+    server.terminate();
+    eventually("it stops", || server.log().contains("asked to stop"));
+    server.terminate();
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
 fn logic_may_stop_the_server() {
     let mut server = Server::start("");
     server.connect().send("shutdown\n");
@@ -87,4 +100,18 @@ fn what_keeps_a_server_from_starting_has_its_exit_code() {
     check("--logic /no/such/file.so", 3, "/no/such/file.so");
     check(&format!("--port {port}"), 4, &format!("127.0.0.1:{port}"));
     check("--port 0 --unixsocket=", 4, "nowhere to listen");
+    // The server makes its log before it listens.
+    check("--unixsocket log", 4, "cannot listen on log");
+}
+
+#[test]
+fn the_socket_of_a_server_that_was_killed_is_not_in_the_way() {
+    let mut killed = Server::start("");
+    killed.signal(Signal::KILL);
+    killed.wait();
+    assert!(killed.socket().exists());
+    let server = Server::start(&format!("--unixsocket {}", killed.socket().display()));
+    let stream = std::os::unix::net::UnixStream::connect(killed.socket()).unwrap();
+    assert_eq!(Client::new(stream).ask("here"), "here");
+    drop(server);
 }

@@ -125,6 +125,20 @@ fn a_held_client_with_a_full_buffer_is_still_seen_to_leave() {
 }
 
 #[test]
+fn maxclients_is_lowered_to_what_the_process_may_open() {
+    let server = Server::start_with_descriptors(150, "--maxclients 5000");
+    let mut first = server.connect();
+    let max: usize = first.ask("get maxclients").parse().unwrap();
+    assert!((50..150).contains(&max), "{max}");
+    assert!(server.log().contains("maxclients lowered"));
+    let mut clients: Vec<Client> = (1..max).map(|_| server.connect()).collect();
+    assert!(clients.iter_mut().all(|client| client.ask("in") == "in"));
+    assert_eq!(server.connect().line(), "-ERR max number of clients reached");
+    let refused = first.ask("set maxclients 5000");
+    assert!(refused.ends_with(&format!("try with {max}")), "{refused}");
+}
+
+#[test]
 fn an_idle_connection_is_cheap() {
     const COUNT: u64 = 400;
     let server = Server::start("--maxclients 1000");

@@ -4,11 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tempfile::TempDir;
 
 /// When a test gives up on something that must happen.
@@ -55,16 +57,37 @@ pub struct Server {
 impl Server {
     /// Starts a server with 2 workers on a Unix socket and waits until it serves.
     pub fn start(arguments: &str) -> Self {
-        let server = Self::spawn(arguments);
+        Self::started(Self::spawn(arguments))
+    }
+
+    /// Starts a server that may have so many files open, and no more.
+    pub fn start_with_descriptors(max: u64, arguments: &str) -> Self {
+        Self::started(Self::spawn_with(arguments, |command| {
+            let limit = Rlimit { current: Some(max), maximum: Some(max) };
+            // SAFETY: it makes one system call, which is allowed between fork and exec.
+            unsafe { command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };
+        }))
+    }
+
+    fn started(mut server: Self) -> Self {
         // Not by connecting: tests count connections.
-        eventually("the server starts", || server.log().contains("ready to accept"));
+        eventually("the server starts", || {
+            assert_eq!(server.child.try_wait().unwrap(), None, "the server did not start");
+            server.log().contains("ready to accept")
+        });
         server
     }
 
     /// Starts a server that may fail.
     pub fn spawn(arguments: &str) -> Self {
+        Self::spawn_with(arguments, |_| {})
+    }
+
+    fn spawn_with(arguments: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_shell"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shell"));
+        prepare(&mut command);
+        let child = command
             .arg("serve")
             .arg("--logic")
             .arg(logic())

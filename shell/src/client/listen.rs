@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -135,8 +135,7 @@ fn listen_tcp(address: SocketAddr, backlog: i32) -> Result<OwnedFd, Errno> {
 fn open_unix(path: &Path, endpoints: &Endpoints) -> Result<Listener, ListenError> {
     let failed = |error: Errno| bind_error(path.display().to_string(), error);
     let address = SocketAddrUnix::new(path).map_err(failed)?;
-    // A file left by a server that was killed would be in the way.
-    let _ = std::fs::remove_file(path);
+    remove_stale(path);
     let fd = socket(AddressFamily::UNIX).map_err(failed)?;
     net::bind(&fd, &address).map_err(failed)?;
     let listener = Listener { fd, unix_path: Some(path.to_owned()) };
@@ -147,6 +146,14 @@ fn open_unix(path: &Path, endpoints: &Endpoints) -> Result<Listener, ListenError
     }
     net::listen(&listener.fd, endpoints.backlog).map_err(failed)?;
     Ok(listener)
+}
+
+/// Removes the socket that a server left which was killed. Any other file stays, and is in the way.
+fn remove_stale(path: &Path) {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        // If it stays, `bind` says so.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 impl Drop for Listener {

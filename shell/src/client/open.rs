@@ -125,11 +125,9 @@ fn blank() -> Client {
     }
 }
 
-/// Takes a client out of the table and frees what the shell hung on it: its buffers, its addresses
-/// and itself. Logic has given back the rest before.
-pub fn close(table: &Table, mut connection: Connection) {
-    table.remove(connection.table_slot);
-    table.leave();
+/// Closes the socket and frees what the shell hung on a client that is out of the table: its
+/// buffers, its addresses and itself. Logic has given back the rest before.
+pub fn close(mut connection: Connection) {
     let client = connection.client();
     input::release(&mut client.input);
     output::discard(client);

@@ -7,26 +7,44 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::hub::Hub;
 
-/// Runs `services` until a signal or [`Hub::ask_to_stop`] asks the server to stop. A service that
-/// ends by itself does not stop the server; one that still runs is dropped.
-pub fn run(hub: &Hub, services: impl Future<Output = ()>) -> io::Result<()> {
+/// Runs `services` until a signal or [`Hub::ask_to_stop`] asks the server to stop, then stops it
+/// and returns what `join` does, which waits for its threads. A second signal cuts the waiting
+/// short.
+///
+/// A service that ends by itself does not stop the server; one that still runs is dropped.
+///
+/// # Errors
+/// The system refused a runtime or a signal handler.
+pub fn run<T: Send + 'static>(
+    hub: &Hub,
+    services: impl Future<Output = ()>,
+    join: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let forever = async {
-            services.await;
-            std::future::pending::<()>().await;
-        };
         tokio::select! {
-            () = forever => {}
+            () = for_ever(services) => {}
             name = signals.next() => {
                 tracing::info!(signal = name, "asked to stop");
                 hub.ask_to_stop(false);
             }
             () = hub.stop_asked() => tracing::info!("asked to stop"),
         }
-        Ok(())
+        hub.stop();
+        let mut joined = tokio::task::spawn_blocking(join);
+        loop {
+            tokio::select! {
+                outcome = &mut joined => return Ok(outcome?),
+                _ = signals.next() => hub.ask_to_stop(true),
+            }
+        }
     })
+}
+
+async fn for_ever(services: impl Future<Output = ()>) {
+    services.await;
+    std::future::pending().await
 }
 
 struct Signals {

@@ -93,8 +93,11 @@ impl Worker {
         if connection.is(state::POSTPONED) {
             self.postponed.retain(|other| *other != slot);
         }
+        // First, so that no other thread looks at what logic now gives back.
+        self.hub.table().remove(connection.table_slot);
         online.generation().client_close(self.lane, connection.client(), reason);
-        open::close(self.hub.table(), connection);
+        open::close(connection);
+        self.hub.table().leave();
         self.mailbox.clients().fetch_sub(1, Ordering::Relaxed);
     }
 }

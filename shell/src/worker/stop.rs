@@ -1,6 +1,7 @@
 //! The end of a worker.
 
 use std::io;
+use std::time::Duration;
 
 use abi::config::id;
 use abi::logic::close_reason;
@@ -10,6 +11,9 @@ use super::Worker;
 use super::event::Event;
 use crate::client::{limits, state};
 use crate::logic::generation::Online;
+
+/// A stop that is to wait no longer is noticed within this time.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Worker {
     /// Sends what clients will take within `shutdown-timeout`, then closes them all. What was
@@ -34,8 +38,8 @@ impl Worker {
     }
 
     fn drain(&mut self, events: &mut Events, until_us: u64) -> io::Result<()> {
-        let left_us = until_us.saturating_sub(self.clock.monotonic_us());
-        self.wait(events, std::time::Duration::from_micros(left_us))?;
+        let left = Duration::from_micros(until_us.saturating_sub(self.clock.monotonic_us()));
+        self.wait(events, left.min(LOOK_AGAIN))?;
         for event in events.iter().map(Event::from) {
             if let Event::Client(place, readiness) = event {
                 self.drain_client(place, readiness.writable, readiness.hangup);
