@@ -1,0 +1,8 @@
+//! Servers and connections for tests.
+
+pub mod connection;
+pub mod process;
+pub mod words;
+
+pub use connection::Connection;
+pub use process::{Peer, Server};

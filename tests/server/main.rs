@@ -1,0 +1,4 @@
+//! Tests of the whole server: the real binary with the real libraries, driven over sockets.
+
+mod harness;
+mod oracle;
