@@ -118,7 +118,7 @@ codes! {
     LoadExited "load_exited" 33 "The library ended the process that verified it"
         "the library is at fault; the message says in which step";
     LoadTimeout "load_timeout" 34 "The library was not verified in time"
-        "the library is at fault, unless the machine is overloaded; `shell verify --timeout-ms` tells which";
+        "the library is at fault, unless the machine is overloaded; `serve --verify-timeout-ms` gives it more";
     AlreadyRunning "already_running" 40 "These very bytes are serving already"
         "nothing to do; --force loads them again as a new generation";
     Busy "busy" 41 "Another upgrade is under way, or old generations are still in use"

@@ -27,16 +27,16 @@ fn cargo_build(manifest: &Path, what: &[&str]) {
     assert!(cargo.env("CARGO_TARGET_DIR", target()).status().unwrap().success());
 }
 
-/// Builds the fixtures that `manifest` knows and returns the directory they are in.
-pub fn build(manifest: &Path) -> PathBuf {
-    cargo_build(manifest, &["--package", "fixtures", "--examples"]);
+/// Builds fixtures that `manifest` knows and returns the directory they are in.
+pub fn build(manifest: &Path, which: &[&str]) -> PathBuf {
+    cargo_build(manifest, &[&["--package", "fixtures"], which].concat());
     target().join("debug/examples")
 }
 
 /// The path of a fixture, see `tests/fixtures`.
 pub fn path(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build(&root().join("Cargo.toml")));
+    let built = BUILT.get_or_init(|| build(&root().join("Cargo.toml"), &["--examples"]));
     built.join(format!("lib{name}.so"))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A binary of its own: it counts what its process has mapped and open.
 
+mod contract;
 mod cycles;
 mod fixtures;
 mod refusals;

@@ -17,21 +17,22 @@ use crate::upgrade::wire;
 /// The parts of a real server.
 pub struct Parts {
     logic: PathBuf,
+    verifier: Verifier,
     admin: Socket,
     first: Option<(Serving, usize)>,
 }
 
 impl Parts {
     /// A server that starts with the library at `logic` and is administered at `admin`.
-    pub fn new(logic: PathBuf, admin: Socket) -> Self {
-        Self { logic, admin, first: None }
+    pub fn new(logic: PathBuf, verifier: Verifier, admin: Socket) -> Self {
+        Self { logic, verifier, admin, first: None }
     }
 }
 
 impl Outfit for Parts {
     fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError> {
         let host = logic::host::table();
-        let generation = logic::start(&self.logic, host, lanes, &Verifier::default())?;
+        let generation = logic::start(&self.logic, host, lanes, &self.verifier)?;
         tracing::info!(logic = generation.identity().label(), "loaded");
         self.first = Some((Serving::of(&generation), lanes));
         Ok(generation)
@@ -40,7 +41,7 @@ impl Outfit for Parts {
     async fn services(&mut self, _: &'static Hub) {
         let Some((first, lanes)) = self.first.take() else { return };
         let host = logic::host::table();
-        let setup = Setup { host, lanes, verifier: Verifier::default() };
+        let setup = Setup { host, lanes, verifier: self.verifier.clone() };
         let driver = match Driver::start(first, setup) {
             Ok(driver) => driver,
             Err(error) => {

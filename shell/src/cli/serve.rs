@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -11,6 +12,7 @@ use super::outfit::Parts;
 use crate::admin::socket::{self, Socket};
 use crate::config::{self, ConfigError, Setting};
 use crate::log::{self, Format};
+use crate::logic::verify::parent::Verifier;
 use crate::server::{self, ServeError};
 
 /// The library that is loaded when none is named; beside the executable.
@@ -32,6 +34,7 @@ Options:
   --workers N           Threads that serve clients [default: one per core]
   --logic PATH          Logic to start with [default: liblogic_v1.so beside the executable]
   --admin PATH          Socket of the admin API [default: one per port]
+  --verify-timeout-ms N How long a library may take to be verified [default: 10000]
   --config FILE         Configuration file in redis.conf syntax; the command line overrides it
   --arena FILE          Keep all state in this file instead of anonymous memory
   --log-format FORMAT   text or json
@@ -61,6 +64,8 @@ pub struct Plan {
     pub logic: PathBuf,
     /// Socket of the admin API, if one was named.
     pub admin: Option<PathBuf>,
+    /// How libraries are verified.
+    pub verifier: Verifier,
     /// How the log looks.
     pub log_format: Format,
     /// File of the log; stderr without one.
@@ -90,7 +95,8 @@ pub enum PlanError {
     Directory(#[from] io::Error),
 }
 
-const SHELL_SETTINGS: [&str; 6] = ["workers", "logic", "admin", "config", "arena", "log-format"];
+const SHELL_SETTINGS: [&str; 7] =
+    ["workers", "logic", "admin", "config", "arena", "log-format", "verify-timeout-ms"];
 
 /// Whether a setting is the shell's own: not for logic, not touched by `CONFIG REWRITE`.
 pub fn is_shell_setting(name: &str) -> bool {
@@ -121,7 +127,7 @@ fn serve(plan: Plan) -> ExitCode {
         Ok(admin) => admin,
         Err(error) => return fail(&error, EXIT_ADMIN),
     };
-    match server::run(plan.options, &mut Parts::new(plan.logic, admin)) {
+    match server::run(plan.options, &mut Parts::new(plan.logic, plan.verifier, admin)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, exit_code(&error)),
     }
@@ -188,6 +194,7 @@ impl Plan {
             "workers" => self.options.workers = workers_of(setting)?,
             "logic" => self.logic = path_of(setting, "logic")?,
             "admin" => self.admin = Some(path_of(setting, "admin")?),
+            "verify-timeout-ms" => self.verifier.time_limit = milliseconds_of(setting)?,
             "arena" => self.options.arena.file = Some(path_of(setting, "arena")?),
             "log-format" => self.log_format = format_of(setting)?,
             // The file has been read, or this is in one: then it names itself at best.
@@ -221,6 +228,16 @@ fn workers_of(setting: &Setting) -> Result<u32, PlanError> {
     const REASON: &str = "takes a number above 0";
     let workers = single(setting, "workers", REASON)?.parse().unwrap_or(0);
     if workers == 0 { Err(wrong(setting, "workers", REASON)) } else { Ok(workers) }
+}
+
+fn milliseconds_of(setting: &Setting) -> Result<Duration, PlanError> {
+    const NAME: &str = "verify-timeout-ms";
+    const REASON: &str = "takes a number of milliseconds above 0";
+    let milliseconds = single(setting, NAME, REASON)?.parse().unwrap_or(0);
+    if milliseconds == 0 {
+        return Err(wrong(setting, NAME, REASON));
+    }
+    Ok(Duration::from_millis(milliseconds))
 }
 
 fn format_of(setting: &Setting) -> Result<Format, PlanError> {
@@ -263,7 +280,14 @@ mod tests {
 
     #[test]
     fn wrong_values_are_refused_with_what_is_expected() {
-        for line in ["--workers 0", "--workers x", "--workers", "--logic", "--log-format xml"] {
+        for line in [
+            "--workers 0",
+            "--workers x",
+            "--workers",
+            "--logic",
+            "--log-format xml",
+            "--verify-timeout-ms 0",
+        ] {
             let error = plan(&words(line)).unwrap_err().to_string();
             assert!(error.contains("takes"), "{line}: {error}");
         }

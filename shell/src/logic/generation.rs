@@ -77,8 +77,8 @@ impl Generation {
     ///
     /// # Errors
     /// `io` if it cannot be told whether the library is gone.
-    pub fn unload(self: Box<Self>) -> Result<Unloaded, Refusal> {
-        let Self { scratches, loaded, .. } = *self;
+    pub fn unload(self) -> Result<Unloaded, Refusal> {
+        let Self { scratches, loaded, .. } = self;
         drop(scratches);
         loaded.unload()
     }

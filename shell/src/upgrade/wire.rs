@@ -36,9 +36,9 @@ struct WireRequest {
 /// Queues a request of a client's. See [`abi::host::Host::admin`].
 pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Status {
     let verb = match verb {
-        "upgrade" if !argument.is_empty() => {
-            let path = argument.into();
-            Verb::Ask(Ask::Upgrade(UpgradeRequest { path, force: false, build_id: None }))
+        "upgrade" | "upgrade-force" if !argument.is_empty() => {
+            let (path, force) = (argument.into(), verb == "upgrade-force");
+            Verb::Ask(Ask::Upgrade(UpgradeRequest { path, force, build_id: None }))
         }
         "rollback" => Verb::Ask(Ask::Rollback),
         "status" => Verb::Status,

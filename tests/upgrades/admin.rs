@@ -1,0 +1,94 @@
+//! The admin API, spoken by hand.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, fixture};
+
+/// Status code and body of a request. The connection ends with it.
+fn request(server: &Server, head: &str, more: &str, body: &str) -> (u32, String) {
+    let mut stream = UnixStream::connect(server.admin()).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n{more}\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn upgrade(server: &Server, body: &Value) -> (u32, Value) {
+    let (status, body) = request(server, "POST /v1/upgrade", "", &body.to_string());
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+#[test]
+fn an_upgrade_answers_with_one_object() {
+    let server = Server::start();
+    let (status, report) = upgrade(&server, &json!({ "path": fixture("ok_a") }));
+    assert_eq!((status, &report["to"]["name"]), (200, &"ok-a".into()));
+    let (status, error) = upgrade(&server, &json!({ "path": fixture("ok_a") }));
+    assert_eq!((status, &error["error"]["code"]), (409, &"already_running".into()));
+    let (status, error) = upgrade(&server, &json!({ "path": "/nowhere" }));
+    assert_eq!((status, &error["error"]["code"]), (422, &"not_found".into()));
+}
+
+#[test]
+fn stages_are_streamed_to_those_who_ask() {
+    let server = Server::start();
+    let body = json!({ "path": fixture("ok_a") }).to_string();
+    let accept = "accept: application/x-ndjson\r\n";
+    let (status, text) = request(&server, "POST /v1/upgrade", accept, &body);
+    assert_eq!(status, 200);
+    // Whatever chunks it came in, each object has a line of its own.
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let objects: Vec<Value> = lines.filter(Value::is_object).collect();
+    let (done, stages) = objects.split_last().unwrap();
+    assert_eq!(done["done"]["result"], "upgraded");
+    assert_eq!(stages[0]["stage"]["name"], "staged");
+    assert_eq!(stages.len(), done["done"]["stages"].as_array().unwrap().len());
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused() {
+    let server = Server::start();
+    for body in [json!({}), json!({ "path": 7 }), json!({ "path": "/x", "forse": true })] {
+        let (status, error) = upgrade(&server, &body);
+        assert_eq!((status, &error["error"]["code"]), (400, &"bad_request".into()), "{body}");
+    }
+    assert_eq!(request(&server, "GET /nothing", "", "").0, 404);
+}
+
+#[test]
+fn metrics_count_upgrades() {
+    let server = Server::start();
+    upgrade(&server, &json!({ "path": fixture("ok_a") }));
+    upgrade(&server, &json!({ "path": "/nowhere" }));
+    let (_, text) = request(&server, "GET /metrics", "", "");
+    for line in [
+        "shell_generation 2",
+        "shell_upgrades_total 1",
+        "shell_upgrades_refused_total 1",
+        "shell_logic_info{name=\"ok-a\",version=\"1.0.0\"} 1",
+        "# TYPE shell_commands_total counter",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
+    }
+}
+
+#[test]
+fn the_socket_is_its_users_alone_and_goes_with_the_server() {
+    let server = Server::start();
+    let mode = std::fs::metadata(server.admin()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let pid = rustix::process::Pid::from_raw(server.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    crate::server::eventually("the socket goes", || !server.admin().exists());
+}

@@ -1,0 +1,124 @@
+//! The verbs of the command line.
+
+use serde_json::Value;
+
+use crate::server::{Server, fixture, run};
+
+fn names(stages: &Value) -> Vec<&str> {
+    stages.as_array().unwrap().iter().map(|stage| stage["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn an_upgrade_is_reported_with_all_that_was_promised() {
+    let server = Server::start();
+    let mut client = server.connect();
+    assert_eq!(client.ask("before"), "before");
+    let ended = server.upgrade("echo", &["--force"]);
+    let report = ended.json();
+    assert_eq!((ended.exit, &report["result"]), (0, &"upgraded".into()));
+    assert_eq!((&report["generation"], &report["clients"]), (&2.into(), &1.into()));
+    assert_eq!(report["keys"], 0);
+    for side in ["from", "to"] {
+        for field in ["name", "version", "build_id", "sha256"] {
+            assert!(report[side][field].as_str().is_some_and(|text| !text.is_empty()), "{report}");
+        }
+    }
+    let stages = ["staged", "verified", "loaded", "committed", "retired", "unloaded"];
+    assert_eq!(names(&report["stages"]), stages);
+    assert!(report["stages"].as_array().unwrap().iter().all(|s| s["us"].as_f64().unwrap() > 0.0));
+    assert_eq!(report["commit_us"], report["stages"][3]["us"]);
+    assert_eq!(report["retirement"], "unloaded");
+    assert_eq!(client.ask("after"), "after");
+    assert_eq!(server.images(), 1);
+}
+
+#[test]
+fn people_see_the_stages_and_what_was_carried_over() {
+    let server = Server::start();
+    let path = fixture("echo");
+    let ended = server.cli(&["upgrade", path.to_str().unwrap(), "--force"]);
+    let at = |word: &str| ended.stdout.find(word).unwrap_or_else(|| panic!("{}", ended.stdout));
+    assert!(at("staged") < at("verified") && at("verified") < at("loaded"));
+    assert!(at("loaded") < at("upgraded echo 1.0.0 -> echo 1.0.0, generation 2"));
+    assert!(at("0 clients, 0 keys") > 0);
+}
+
+#[test]
+fn a_rollback_goes_back_and_a_second_one_forth() {
+    let server = Server::start();
+    let ended = server.cli(&["rollback", "--json"]);
+    assert_eq!((ended.exit, ended.code().as_str()), (42, "no_previous"));
+    assert_eq!(server.upgrade("ok_b", &[]).exit, 0);
+    let forth_and_back = [("echo", 3), ("ok-b", 4), ("echo", 5)];
+    for (name, generation) in forth_and_back {
+        let report = server.cli(&["rollback", "--json"]).json();
+        assert_eq!(report["result"], "rolled_back", "{report}");
+        assert_eq!(report["to"]["name"], name);
+        assert_eq!(report["generation"], generation);
+    }
+    assert_eq!(server.connect().ask("still here"), "still here");
+}
+
+#[test]
+fn what_is_serving_is_not_loaded_again_unless_forced() {
+    let server = Server::start();
+    let ended = server.upgrade("echo", &[]);
+    assert_eq!((ended.exit, ended.code().as_str()), (40, "already_running"));
+    assert!(ended.json()["error"]["hint"].as_str().unwrap().contains("--force"));
+    assert_eq!(server.upgrade("echo", &["--force"]).exit, 0);
+}
+
+#[test]
+fn status_and_history_tell_what_happened() {
+    let server = Server::start();
+    server.upgrade("ok_b", &[]);
+    server.upgrade("no_root", &[]);
+    server.cli(&["rollback"]);
+    let status = server.status();
+    assert_eq!(status["pid"], server.pid());
+    assert_eq!((&status["phase"], &status["generation"]), (&"idle".into(), &3.into()));
+    assert_eq!(status["current"]["name"], "echo");
+    assert_eq!(status["previous"]["name"], "ok-b");
+    assert_eq!(status["retiring"], Value::Array(vec![]));
+    let counts = ["upgrades", "rollbacks", "refused"].map(|name| status[name].as_u64().unwrap());
+    assert_eq!(counts, [1, 1, 1]);
+
+    let history = server.cli(&["history", "--json"]).json();
+    let records = history.as_array().unwrap();
+    let outcomes: Vec<_> = records.iter().map(|r| r["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["started", "upgraded", "refused", "rolled_back"]);
+    assert_eq!(records[2]["error"]["code"], "no_root_symbol");
+    assert_eq!(names(&records[1]["stages"]).last(), Some(&"unloaded"));
+    let text = server.cli(&["history"]).stdout;
+    assert!(text.contains("rolled back ok-b 2.0.0 -> echo 1.0.0, generation 3"), "{text}");
+}
+
+#[test]
+fn a_library_is_verified_without_a_server() {
+    let check = |name: &str| run(&["verify", fixture(name).to_str().unwrap(), "--json"]);
+    let good = check("ok_b");
+    assert_eq!((good.exit, &good.json()["name"]), (0, &"ok-b".into()));
+    let bad = check("aborts_on_load");
+    assert_eq!((bad.exit, bad.code().as_str()), (31, "load_aborted"));
+    let pinned = run(&["verify", fixture("pinned").to_str().unwrap()]);
+    assert!(pinned.stdout.contains("stays mapped"), "{}", pinned.stdout);
+}
+
+#[test]
+fn no_server_is_said_so() {
+    let nowhere = ["--json", "--admin", "/nowhere/admin"];
+    for verb in ["status", "history", "rollback"] {
+        let ended = run(&[&[verb], &nowhere[..]].concat());
+        assert_eq!((ended.exit, ended.code().as_str()), (5, "no_server"));
+    }
+    let ended = run(&["status", "--admin", "/nowhere/admin"]);
+    assert!(ended.stderr.contains("hint: start one"), "{}", ended.stderr);
+}
+
+#[test]
+fn help_lists_every_exit_code() {
+    let help = run(&["upgrade", "--help"]).stdout;
+    for row in shell::refusal::CODES {
+        assert!(help.contains(&format!("{:>3}  {}", row.exit, row.name)), "{}", row.name);
+    }
+}

@@ -1,0 +1,136 @@
+//! What is refused, with the server unharmed.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use shell::refusal::CODES;
+
+use crate::server::{Server, finish, fixture};
+
+/// Asserts that an upgrade to `path` is refused with `code`, and the exit status of that code.
+#[track_caller]
+fn check(server: &Server, path: &str, code: &str) {
+    let ended = server.cli(&["upgrade", path, "--json"]);
+    assert_eq!(ended.code(), code, "{}", ended.stdout);
+    let row = CODES.iter().find(|row| row.name == code).unwrap();
+    assert_eq!(ended.exit, i32::from(row.exit));
+    let error = &ended.json()["error"];
+    assert!(!error["message"].as_str().unwrap().is_empty());
+    assert_eq!(error["hint"], row.hint);
+}
+
+/// Asserts that the server is what it was after `refused` refusals.
+#[track_caller]
+fn assert_unharmed(server: &Server, refused: usize) {
+    let status = server.status();
+    assert_eq!((&status["generation"], &status["phase"]), (&1.into(), &"idle".into()));
+    assert_eq!(status["refused"], refused);
+    assert_eq!(server.images(), 1);
+    assert_eq!(server.connect().ask("still here"), "still here");
+}
+
+#[test]
+fn files_that_are_no_library() {
+    let server = Server::start();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = server.dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = std::fs::read(fixture("ok_a")).unwrap();
+    let mut other_machine = good.clone();
+    other_machine[18] = 8;
+    let mut program = good.clone();
+    program[16] = 2;
+    let mut nameless = good.clone();
+    let note = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
+    let at = good.windows(note.len()).position(|window| window == note).unwrap();
+    nameless[at + 8] = 9;
+
+    check(&server, "/nowhere/liblogic.so", "not_found");
+    check(&server, server.dir.path().to_str().unwrap(), "is_directory");
+    check(&server, "/dev/null", "not_a_file");
+    check(&server, &put("empty", b""), "empty");
+    check(&server, &put("text", b"hello\n"), "not_elf");
+    check(&server, &put("short", &good[..good.len() / 2]), "truncated_elf");
+    check(&server, &put("machine", &other_machine), "wrong_machine");
+    check(&server, &put("program", &program), "not_a_library");
+    check(&server, &put("nameless", &nameless), "build_id_missing");
+    assert_unharmed(&server, 9);
+}
+
+#[test]
+fn a_file_that_may_not_be_read() {
+    if rustix::process::geteuid().is_root() {
+        // The superuser may read everything.
+        return;
+    }
+    let server = Server::start();
+    let path = server.dir.path().join("secret");
+    std::fs::write(&path, b"x").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    check(&server, path.to_str().unwrap(), "permission_denied");
+    assert_unharmed(&server, 1);
+}
+
+#[test]
+fn libraries_that_misbehave() {
+    let server = Server::start_with(&["--verify-timeout-ms", "5000"]);
+    let cases = [
+        ("no_root", "no_root_symbol"),
+        ("other_schema", "schema_unsupported"),
+        ("refuses_attach", "attach_failed"),
+        ("panics_on_load", "load_panicked"),
+        ("aborts_on_load", "load_aborted"),
+        ("crashes_on_load", "load_crashed"),
+        ("exits_on_load", "load_exited"),
+        ("hangs_on_load", "load_timeout"),
+        ("fails_self_test", "self_test_failed"),
+        ("panics_in_self_test", "load_panicked"),
+        ("crashes_in_self_test", "load_aborted"),
+        ("hangs_in_self_test", "load_timeout"),
+    ];
+    for (fixture_name, code) in cases {
+        check(&server, fixture(fixture_name).to_str().unwrap(), code);
+    }
+    assert_unharmed(&server, cases.len());
+}
+
+#[test]
+fn a_library_of_another_build_than_expected() {
+    let server = Server::start();
+    let ended = server.upgrade("ok_a", &["--build-id", "00ff"]);
+    assert_eq!((ended.exit, ended.code().as_str()), (21, "build_id_mismatch"));
+    assert_unharmed(&server, 1);
+    let verdict = crate::server::run(&["verify", fixture("ok_a").to_str().unwrap(), "--json"]);
+    let build_id = verdict.json()["build_id"].as_str().unwrap().to_uppercase();
+    assert_eq!(server.upgrade("ok_a", &["--build-id", &build_id]).exit, 0);
+}
+
+#[test]
+fn a_second_upgrade_while_one_is_under_way() {
+    let server = Server::start_with(&["--verify-timeout-ms", "5000"]);
+    let path = fixture("hangs_in_self_test");
+    let first = server.begin(&["upgrade", path.to_str().unwrap()]);
+    crate::server::eventually("the first is verified", || server.status()["phase"] == "verifying");
+    let second = server.upgrade("ok_a", &[]);
+    assert_eq!((second.exit, second.code().as_str()), (41, "busy"));
+    assert_eq!(finish(first).code(), "load_timeout");
+    assert_unharmed(&server, 2);
+}
+
+#[test]
+fn relative_paths_are_meant_where_the_command_runs() {
+    let server = Server::start();
+    let here = tempfile::tempdir().unwrap();
+    std::fs::copy(fixture("ok_a"), here.path().join("logic.so")).unwrap();
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_shell"))
+        .args(["upgrade", "./logic.so", "--json", "--admin"])
+        .arg(server.admin())
+        .current_dir(here.path())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    let path = server.status()["current"]["path"].as_str().map(PathBuf::from).unwrap();
+    assert_eq!(path, here.path().join("logic.so"));
+}

@@ -1,0 +1,55 @@
+//! Administration through clients' connections.
+
+use serde_json::Value;
+
+use crate::server::{Server, fixture};
+
+fn json(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+}
+
+#[test]
+fn a_client_can_administer_and_hears_the_outcome() {
+    let server = Server::start();
+    let mut client = server.connect();
+    let path = fixture("echo");
+    let refused = client.ask(&format!("admin upgrade {}", path.display()));
+    assert!(refused.starts_with("-ERR already_running: "), "{refused}");
+    let report = json(&client.ask(&format!("admin upgrade-force {}", path.display())));
+    assert_eq!((&report["result"], &report["generation"]), (&"upgraded".into(), &2.into()));
+    assert_eq!(json(&client.ask("admin rollback"))["generation"], 3);
+    assert_eq!(json(&client.ask("admin status"))["rollbacks"], 1);
+    assert_eq!(json(&client.ask("admin history")).as_array().unwrap().len(), 4);
+    let refused = client.ask("admin upgrade /nowhere");
+    assert!(refused.starts_with("-ERR not_found: "), "{refused}");
+    assert_eq!(client.ask("still here"), "still here");
+}
+
+#[test]
+fn what_is_no_command_is_not_queued() {
+    let server = Server::start();
+    let mut client = server.connect();
+    assert_eq!(client.ask("admin dance"), "status 4");
+    assert_eq!(client.ask("admin upgrade"), "status 4");
+}
+
+#[test]
+fn a_relative_path_is_meant_in_the_servers_directory() {
+    let server = Server::start();
+    std::fs::copy(fixture("echo"), server.dir.path().join("logic.so")).unwrap();
+    let mut client = server.connect();
+    let report = json(&client.ask("admin upgrade-force logic.so"));
+    assert_eq!(report["result"], "upgraded");
+}
+
+#[test]
+fn a_client_that_leaves_does_not_stop_its_upgrade() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send(&format!("admin upgrade {}", fixture("ok_a").display()));
+    // Its batch is over once another client of either worker is served.
+    assert_eq!(server.connect().ask("x"), "x");
+    assert_eq!(server.connect().ask("x"), "x");
+    drop(client);
+    crate::server::eventually("the upgrade ends", || server.status()["generation"] == 2);
+}
