@@ -66,7 +66,7 @@ fn copy(from: &Path, to: &Path) {
 #[track_caller]
 fn check(name: &str, changes: &[Change], code: Code, words: &[&str]) {
     let path = build(name, changes);
-    let refusal: Refusal = fixtures::verify(&path).err().expect("it must be refused");
+    let refusal: Refusal = fixtures::verify(&path).expect_err("it must be refused");
     assert_eq!(refusal.code, code, "{refusal}");
     for word in words {
         assert!(refusal.message.contains(word), "{word:?} is not in {:?}", refusal.message);
