@@ -25,3 +25,6 @@ pub mod store;
 pub mod text;
 pub mod tick;
 pub mod value;
+
+/// The version of Redis whose behaviour this is, for clients that ask.
+pub const REDIS_VERSION: &str = "7.0.15";

@@ -1,6 +1,121 @@
-//! Transactions.
+//! Transactions, and the wish to see what others do.
 
-use crate::command::spec::Spec;
+use crate::command::args::Args;
+use crate::command::error::{Done, Error};
+use crate::command::spec::{Group, KeySpec, Run, Spec, access::RO, category, flag::*};
+use crate::context::Ctx;
+use crate::session::{monitor as monitors, multi as transaction, watch as watches};
+use abi::client::flag as client_flag;
+
+const COMMON: u32 = NOSCRIPT | LOADING | STALE;
+
+const fn row(name: &'static str, arity: i16, flags: u32, run: Run) -> Spec {
+    Spec::new(name, arity, Group::Transactions, run)
+        .flags(COMMON | flags)
+        .categories(category::TRANSACTION)
+}
 
 /// The commands of this family.
-pub const COMMANDS: &[Spec] = &[];
+pub const COMMANDS: &[Spec] = &[
+    row("discard", 1, FAST | ALLOW_BUSY | NOT_QUEUED, discard).doc(
+        "2.0.0",
+        "O(N) where N is the number of queued commands",
+        "",
+        "Forgets the queued commands and ends the transaction.",
+    ),
+    row("exec", 1, SKIP_SLOWLOG | NOT_QUEUED | TRANSACTION, exec).doc(
+        "1.2.0",
+        "Depends on the queued commands.",
+        "",
+        "Runs the queued commands as one and ends the transaction.",
+    ),
+    row("multi", 1, FAST | ALLOW_BUSY | NOT_QUEUED, multi).doc(
+        "1.2.0",
+        "O(1)",
+        "",
+        "Begins a transaction: commands are queued from now on.",
+    ),
+    row("unwatch", 1, FAST | ALLOW_BUSY, unwatch).doc(
+        "2.2.0",
+        "O(1)",
+        "",
+        "Forgets all watched keys.",
+    ),
+    row("watch", -2, FAST | ALLOW_BUSY | NOT_QUEUED, watch)
+        .keys(&[KeySpec::range(1, -1, 1, RO)])
+        .doc(
+            "2.2.0",
+            "O(1) for each key",
+            "key [key ...]",
+            "Makes the next transaction depend on keys staying as they are.",
+        ),
+    Spec::new("monitor", 1, Group::Server, monitor).flags(COMMON | ADMIN).doc(
+        "1.0.0",
+        "",
+        "",
+        "Shows every command that any client sends.",
+    ),
+];
+
+fn multi(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    if cx.session.has(client_flag::MULTI) {
+        return Err(Error::new("ERR MULTI calls can not be nested"));
+    }
+    transaction::begin(cx.keys.lane.heap, cx.session.client());
+    cx.out.ok();
+    Ok(())
+}
+
+fn exec(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    if !cx.session.has(client_flag::MULTI) {
+        return Err(Error::new("ERR EXEC without MULTI"));
+    }
+    let outcome = match transaction::refusal(&cx.session) {
+        Some(error) => Err(error),
+        None if watches::all_unchanged(&mut cx.keys, cx.session.client()) => {
+            transaction::execute(cx);
+            Ok(())
+        }
+        None => {
+            cx.out.null_array();
+            Ok(())
+        }
+    };
+    transaction::end(cx.keys.lane, cx.session.client(), true);
+    outcome
+}
+
+fn discard(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    if !cx.session.has(client_flag::MULTI) {
+        return Err(Error::new("ERR DISCARD without MULTI"));
+    }
+    transaction::end(cx.keys.lane, cx.session.client(), false);
+    cx.out.ok();
+    Ok(())
+}
+
+fn watch(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if cx.session.has(client_flag::MULTI) {
+        return Err(Error::new("ERR WATCH inside MULTI is not allowed"));
+    }
+    for key in args.from(1) {
+        watches::add(&mut cx.keys, cx.session.client(), key);
+    }
+    cx.out.ok();
+    Ok(())
+}
+
+fn unwatch(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    // In a transaction the watches have done their work, and EXEC forgets them.
+    if !cx.session.has(client_flag::MULTI) {
+        watches::clear(cx.keys.lane, cx.session.client(), false);
+    }
+    cx.out.ok();
+    Ok(())
+}
+
+fn monitor(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    monitors::add(cx.keys.lane, cx.session.client());
+    cx.out.ok();
+    Ok(())
+}

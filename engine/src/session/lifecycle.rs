@@ -6,7 +6,7 @@ use abi::client::{Client, flag};
 use abi::container::RawBytes;
 
 use crate::lane::Lane;
-use crate::session::{blocking, monitor, multi, pubsub, watch};
+use crate::session::{blocking, clients, monitor, multi, pubsub, watch};
 use crate::store::bytes::Bytes;
 use crate::store::vec::Words;
 
@@ -40,6 +40,21 @@ fn abandon_wait(lane: &mut Lane, client: &mut Client) {
     // then finds no client.
     let _ = blocking::try_end(wait);
     blocking::finish(lane, client);
+}
+
+/// Puts a connection back into the state it was opened in.
+pub fn reset(lane: &mut Lane, client: &mut Client) {
+    forget_session(lane, client);
+    let flags = flag::AUTHENTICATED
+        | flag::REPLY_OFF
+        | flag::REPLY_SKIP
+        | flag::REPLY_SKIP_NEXT
+        | flag::NO_EVICT
+        | flag::NO_TOUCH;
+    client.flags.fetch_and(!flags, Relaxed);
+    client.db.store(0, Relaxed);
+    clients::set_text(lane, client, clients::Text::Name, b"");
+    open(lane, client);
 }
 
 /// Ends transaction, watches, subscriptions and monitoring: what `RESET` and a disconnect share.

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod batch;
 pub mod blocking;
+pub mod clients;
 pub mod command_blob;
 pub mod lifecycle;
 pub mod message;

@@ -23,6 +23,21 @@ pub fn is_on(roots: Roots) -> bool {
     state(roots).until_ms.load(Relaxed) != 0
 }
 
+/// Begins a pause, or makes the one that is on longer and stricter; never shorter or laxer.
+pub fn begin(roots: Roots, until_ms: u64, writes_only: bool) {
+    let pause = state(roots);
+    let was_on = pause.until_ms.fetch_max(until_ms, Relaxed) != 0;
+    if !(was_on && writes_only) {
+        pause.writes_only.store(writes_only as u32, Relaxed);
+    }
+}
+
+/// Ends the pause: clients that were put off go on.
+pub fn end(lane: &Lane) {
+    state(lane.roots).until_ms.store(0, Relaxed);
+    lane.host.wake_workers()();
+}
+
 /// Puts a command off if the pause concerns it: the client's input stays as it is until then.
 #[cold]
 pub fn holds_back(lane: &mut Lane, client: &mut Client, spec: &Spec) -> bool {

@@ -294,16 +294,11 @@ fn count_own(client: &mut Client, kind: Kind, by: i32) {
         Kind::Shard => &client.shard_channel_count,
     };
     counter.fetch_add(by as u32, Relaxed);
-    if subscription_count(client) > 0 {
+    if count(client, Kind::Channel) + count(client, Kind::Shard) > 0 {
         client.flags.fetch_or(flag::PUBSUB, Relaxed);
     } else {
         client.flags.fetch_and(!flag::PUBSUB, Relaxed);
     }
-}
-
-/// Subscriptions of a client, of all kinds.
-pub fn subscription_count(client: &Client) -> u32 {
-    count(client, Kind::Channel) + count(client, Kind::Shard)
 }
 
 /// Subscriptions as the confirmation of a kind counts them: channels and patterns together, shard
@@ -334,6 +329,14 @@ pub fn names(lane: &Lane, kind: Kind) -> Vec<(Vec<u8>, usize)> {
             all.push((name_of(channel).to_vec(), channel.subscribers.len as usize));
         });
         all
+    })
+}
+
+/// Subscribers of one channel, pattern or shard channel.
+pub fn subscriber_count(lane: &Lane, kind: Kind, name: &[u8]) -> usize {
+    let hash = hash(name, lane.roots.seed);
+    with(lane.roots, lane.host, |pubsub| {
+        find(kind.table(pubsub), hash, name).map_or(0, |found| found.subscribers.len as usize)
     })
 }
 

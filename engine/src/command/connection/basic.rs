@@ -1,0 +1,54 @@
+//! What every client says at one time or another.
+
+use abi::client::flag;
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done};
+use crate::context::Ctx;
+use crate::session::lifecycle;
+
+pub fn ping(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if args.len() > 2 {
+        return Err(error::wrong_arity("ping"));
+    }
+    let message = args.get(1);
+    if !cx.out.resp3 && cx.session.has(flag::PUBSUB) {
+        cx.out.array(2);
+        cx.out.bulk(b"pong");
+        cx.out.bulk(message.unwrap_or_default());
+    } else if let Some(message) = message {
+        cx.out.bulk(message);
+    } else {
+        cx.out.simple("PONG");
+    }
+    Ok(())
+}
+
+pub fn echo(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    cx.out.bulk(args.at(1));
+    Ok(())
+}
+
+pub fn quit(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    cx.out.ok();
+    cx.session.close_after_reply();
+    Ok(())
+}
+
+pub fn reset(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    lifecycle::reset(cx.keys.lane, cx.session.client());
+    cx.out.resp3 = false;
+    cx.out.simple("RESET");
+    Ok(())
+}
+
+pub fn select(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let index = args.integer_in(1, i32::MIN as i64..=i32::MAX as i64, error::INVALID_DB)?;
+    let databases = cx.keys.lane.roots.databases() as i64;
+    if !(0..databases).contains(&index) {
+        return Err(error::DB_INDEX);
+    }
+    cx.session.select(index as u32);
+    cx.out.ok();
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! `CLIENT`: the connection itself, and the end of others.
+
+use abi::client::{Client, flag};
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::context::Ctx;
+use crate::session::clients::{self, Kind, Text};
+use crate::store::bytes;
+
+const HELP: &[&str] = &[
+    "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GETNAME",
+    "    The name of this connection.",
+    "GETREDIR",
+    "    The connection that gets this one's invalidation messages; -1 for none.",
+    "ID",
+    "    The number of this connection.",
+    "INFO",
+    "    This connection, described in a line.",
+    "KILL <ip:port>",
+    "    Close the connection from that address.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Close all connections that fit: ID <id>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB),",
+    "    USER <name>, ADDR <ip:port>, LADDR <ip:port>, SKIPME (YES|NO).",
+    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> [<id> ...]]",
+    "    Connections, described in a line each.",
+    "NO-EVICT (ON|OFF)",
+    "    Whether this connection is kept when memory is short.",
+    "NO-TOUCH (ON|OFF)",
+    "    Whether reads of this connection leave the keys' access time as it is.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Put off the commands of all clients for so many milliseconds.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Whether this connection gets replies.",
+    "SETINFO (LIB-NAME|LIB-VER) <value>",
+    "    Tell which client library uses this connection.",
+    "SETNAME <name>",
+    "    Name this connection.",
+    "UNBLOCK <id> [TIMEOUT|ERROR]",
+    "    End the wait of a client that a command has blocked.",
+    "UNPAUSE",
+    "    End the pause.",
+    "HELP",
+    "    Print this help.",
+];
+
+pub fn help(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    cx.out.simple_lines(HELP);
+    Ok(())
+}
+
+pub fn id(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    cx.out.integer(cx.session.id() as i64);
+    Ok(())
+}
+
+pub fn getname(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    match bytes::slice(&cx.session.peek().name) {
+        [] => cx.out.null(),
+        name => cx.out.bulk(name),
+    }
+    Ok(())
+}
+
+pub fn getredir(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    cx.out.integer(-1);
+    Ok(())
+}
+
+pub fn setname(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    clients::check_name(args.at(2))?;
+    clients::set_text(cx.keys.lane, cx.session.client(), Text::Name, args.at(2));
+    cx.out.ok();
+    Ok(())
+}
+
+pub fn setinfo(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (text, name) = if args.is(2, "LIB-NAME") {
+        (Text::LibName, "lib-name")
+    } else if args.is(2, "LIB-VER") {
+        (Text::LibVersion, "lib-ver")
+    } else {
+        let option = args.text(2);
+        return Err(Error::owned(format!("ERR Unrecognized option '{option}'")));
+    };
+    if !clients::is_plain(args.at(3)) {
+        let rule = "cannot contain spaces, newlines or special characters.";
+        return Err(Error::owned(format!("ERR {name} {rule}")));
+    }
+    clients::set_text(cx.keys.lane, cx.session.client(), text, args.at(3));
+    cx.out.ok();
+    Ok(())
+}
+
+/// `ON` or `OFF` for a bit of the client's flags.
+fn switch(cx: &mut Ctx<'_>, args: Args<'_>, bit: u64) -> Done {
+    let on = args.is(2, "ON");
+    if !on && !args.is(2, "OFF") {
+        return Err(error::SYNTAX);
+    }
+    cx.session.put(bit, on);
+    cx.out.ok();
+    Ok(())
+}
+
+pub fn no_evict(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    switch(cx, args, flag::NO_EVICT)
+}
+
+pub fn no_touch(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    switch(cx, args, flag::NO_TOUCH)
+}
+
+pub fn reply(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if args.is(2, "ON") {
+        cx.session.clear(flag::REPLY_OFF | flag::REPLY_SKIP);
+        cx.out.ok();
+    } else if args.is(2, "OFF") {
+        cx.session.set(flag::REPLY_OFF);
+    } else if args.is(2, "SKIP") {
+        if !cx.session.has(flag::REPLY_OFF) {
+            cx.session.set(flag::REPLY_SKIP_NEXT);
+        }
+    } else {
+        return Err(error::SYNTAX);
+    }
+    Ok(())
+}
+
+/// What connections `CLIENT KILL` is to close.
+#[derive(Default)]
+struct Filter<'a> {
+    id: Option<u64>,
+    kind: Option<Kind>,
+    addr: Option<&'a [u8]>,
+    laddr: Option<&'a [u8]>,
+    keep_own: bool,
+}
+
+impl<'a> Filter<'a> {
+    fn read(args: Args<'a>) -> Result<Self, Error> {
+        let mut filter = Filter { keep_own: true, ..Default::default() };
+        if args.len() % 2 != 0 {
+            return Err(error::SYNTAX);
+        }
+        for at in (2..args.len()).step_by(2) {
+            filter.add(args, at)?;
+        }
+        Ok(filter)
+    }
+
+    fn add(&mut self, args: Args<'a>, at: usize) -> Result<(), Error> {
+        const NOT_AN_ID: Error = Error::new("ERR client-id should be greater than 0");
+        let value = args.at(at + 1);
+        if args.is(at, "ID") {
+            self.id = Some(args.integer_in(at + 1, 1..=i64::MAX, NOT_AN_ID)? as u64);
+        } else if args.is(at, "TYPE") {
+            self.kind = Some(Kind::parse(value)?);
+        } else if args.is(at, "ADDR") {
+            self.addr = Some(value);
+        } else if args.is(at, "LADDR") {
+            self.laddr = Some(value);
+        } else if args.is(at, "USER") {
+            if value != b"default" {
+                let user = args.text(at + 1);
+                return Err(Error::owned(format!("ERR No such user '{user}'")));
+            }
+        } else if args.is(at, "SKIPME") && (args.is(at + 1, "YES") || args.is(at + 1, "NO")) {
+            self.keep_own = args.is(at + 1, "YES");
+        } else {
+            return Err(error::SYNTAX);
+        }
+        Ok(())
+    }
+
+    fn fits(&self, client: &Client) -> bool {
+        self.id.is_none_or(|id| id == client.id)
+            && self.kind.is_none_or(|kind| kind == Kind::of(client))
+            && self.addr.is_none_or(|addr| addr == bytes::slice(&client.peer))
+            && self.laddr.is_none_or(|laddr| laddr == bytes::slice(&client.local))
+    }
+}
+
+pub fn kill(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if args.len() == 3 {
+        let filter = Filter { addr: Some(args.at(2)), ..Default::default() };
+        if kill_all(cx, &filter) == 0 {
+            return Err(Error::new("ERR No such client"));
+        }
+        cx.out.ok();
+    } else {
+        let filter = Filter::read(args)?;
+        let killed = kill_all(cx, &filter);
+        cx.out.count(killed);
+    }
+    Ok(())
+}
+
+/// Closes the connections that fit; this one only once its reply has been sent.
+fn kill_all(cx: &mut Ctx<'_>, filter: &Filter<'_>) -> usize {
+    let own = cx.session.id();
+    let mut others = Vec::new();
+    let mut killed = 0;
+    clients::for_each(cx.keys.lane, |client| {
+        if !filter.fits(client) || filter.keep_own && client.id == own {
+            return;
+        }
+        killed += 1;
+        if client.id != own {
+            others.push(clients::kill(client));
+        }
+    });
+    if killed > others.len() {
+        cx.session.close_after_reply();
+    }
+    clients::wake(cx.keys.lane, &others);
+    killed
+}

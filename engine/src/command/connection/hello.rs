@@ -1,0 +1,116 @@
+//! Who a client is and which protocol it speaks.
+
+use abi::client::flag;
+use abi::config::id;
+
+use crate::command::args::Args;
+use crate::command::error::{Done, Error};
+use crate::context::Ctx;
+use crate::session::clients;
+use crate::settings;
+
+const WRONG_PASS: Error =
+    Error::new("WRONGPASS invalid username-password pair or user is disabled.");
+const NO_PASSWORD: Error = Error::new(
+    "ERR AUTH <password> called without any password configured for the default user. Are you \
+     sure your configuration is correct?",
+);
+const NO_PROTOCOL: Error = Error::new("NOPROTO unsupported protocol version");
+const NOT_A_PROTOCOL: Error = Error::new("ERR Protocol version is not an integer or out of range");
+const HELLO_NO_AUTH: Error = Error::new(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+     <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
+     RESP protocol version at the same time",
+);
+
+pub fn auth(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    match args.len() {
+        2 if !cx.keys.lane.settings.password => return Err(NO_PASSWORD),
+        2 => authenticate(cx, b"default", args.at(1))?,
+        3 => authenticate(cx, args.at(1), args.at(2))?,
+        _ => return Err(crate::command::error::SYNTAX),
+    }
+    cx.out.ok();
+    Ok(())
+}
+
+/// Lets a client in as a user, if the password is right. There is one user, `default`.
+fn authenticate(cx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Done {
+    let lane = &mut *cx.keys.lane;
+    let right = user == b"default"
+        && (!lane.settings.password
+            || equal_in_constant_time(&settings::text(lane, id::REQUIREPASS), password));
+    if !right {
+        return Err(WRONG_PASS);
+    }
+    cx.session.set(flag::AUTHENTICATED);
+    Ok(())
+}
+
+/// Compares without telling by the time it takes where the first difference is.
+fn equal_in_constant_time(secret: &[u8], guess: &[u8]) -> bool {
+    let differences = guess
+        .iter()
+        .enumerate()
+        .fold(0, |all, (at, byte)| all | (byte ^ secret.get(at).copied().unwrap_or(!byte)));
+    differences == 0 && secret.len() == guess.len()
+}
+
+pub fn hello(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let protocol = match args.get(1) {
+        None => None,
+        Some(_) => match args.integer_in(1, i64::MIN..=i64::MAX, NOT_A_PROTOCOL)? {
+            version @ 2..=3 => Some(version as u32),
+            _ => return Err(NO_PROTOCOL),
+        },
+    };
+    let mut name = None;
+    let mut at = 2;
+    while at < args.len() {
+        let left = args.len() - at - 1;
+        if args.is(at, "AUTH") && left >= 2 {
+            authenticate(cx, args.at(at + 1), args.at(at + 2))?;
+            at += 3;
+        } else if args.is(at, "SETNAME") && left >= 1 {
+            name = Some(args.at(at + 1));
+            clients::check_name(args.at(at + 1))?;
+            at += 2;
+        } else {
+            let text = format!("ERR Syntax error in HELLO option '{}'", args.text(at));
+            return Err(Error::owned(text));
+        }
+    }
+    if !cx.session.has(flag::AUTHENTICATED) {
+        return Err(HELLO_NO_AUTH);
+    }
+    if let Some(name) = name {
+        clients::set_text(cx.keys.lane, cx.session.client(), clients::Text::Name, name);
+    }
+    if let Some(protocol) = protocol {
+        cx.session.set_resp(protocol);
+        cx.out.resp3 = protocol == 3;
+    }
+    describe(cx);
+    Ok(())
+}
+
+fn describe(cx: &mut Ctx<'_>) {
+    let id = cx.session.id() as i64;
+    let protocol = if cx.out.resp3 { 3 } else { 2 };
+    let out = &mut cx.out;
+    out.map(7);
+    for (field, value) in [("server", "redis"), ("version", crate::REDIS_VERSION)] {
+        out.bulk(field.as_bytes());
+        out.bulk(value.as_bytes());
+    }
+    for (field, value) in [("proto", protocol), ("id", id)] {
+        out.bulk(field.as_bytes());
+        out.integer(value);
+    }
+    for (field, value) in [("mode", "standalone"), ("role", "master")] {
+        out.bulk(field.as_bytes());
+        out.bulk(value.as_bytes());
+    }
+    out.bulk(b"modules");
+    out.array(0);
+}

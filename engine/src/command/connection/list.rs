@@ -1,0 +1,39 @@
+//! `CLIENT LIST` and `CLIENT INFO`.
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::context::Ctx;
+use crate::session::clients::{self, Kind};
+
+const NOT_AN_ID: Error = Error::new("ERR Invalid client ID");
+
+pub fn info(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    let line = clients::describe(cx.keys.lane, cx.session.peek());
+    cx.out.verbatim("txt", (line + "\n").as_bytes());
+    Ok(())
+}
+
+pub fn list(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let (mut kind, mut ids) = (None, None);
+    if args.len() == 4 && args.is(2, "TYPE") {
+        kind = Some(Kind::parse(args.at(3))?);
+    } else if args.len() > 3 && args.is(2, "ID") {
+        let all: Result<Vec<_>, _> =
+            (3..args.len()).map(|at| args.integer_in(at, 1..=i64::MAX, NOT_AN_ID)).collect();
+        ids = Some(all?);
+    } else if args.len() != 2 {
+        return Err(error::SYNTAX);
+    }
+    let mut lines = Vec::new();
+    let lane = &*cx.keys.lane;
+    clients::for_each(lane, |client| {
+        let asked = ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
+        if asked && kind.is_none_or(|kind| kind == Kind::of(client)) {
+            lines.push((client.id, clients::describe(lane, client)));
+        }
+    });
+    lines.sort();
+    let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+    cx.out.verbatim("txt", text.as_bytes());
+    Ok(())
+}

@@ -1,6 +1,0 @@
-//! Publish and subscribe.
-
-use crate::command::spec::Spec;
-
-/// The commands of this family.
-pub const COMMANDS: &[Spec] = &[];

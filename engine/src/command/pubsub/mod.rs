@@ -1,0 +1,114 @@
+//! Publish and subscribe.
+
+mod inspect;
+mod publish;
+mod subscribe;
+
+use crate::command::spec::{Group, KeySpec, Run, Spec, access::NOT_KEY, flag::*};
+
+const PUBLISHES: u32 = PUBSUB | LOADING | STALE | FAST;
+const SUBSCRIBES: u32 = PUBSUB | NOSCRIPT | LOADING | STALE | SUBSCRIBER;
+const INSPECTS: u32 = PUBSUB | LOADING | STALE;
+
+const SHARD_CHANNELS: &[KeySpec] = &[KeySpec::range(1, -1, 1, NOT_KEY)];
+
+const fn row(name: &'static str, arity: i16, flags: u32, run: Run) -> Spec {
+    Spec::new(name, arity, Group::PubSub, run).flags(flags)
+}
+
+/// The commands of this family.
+pub const COMMANDS: &[Spec] = &[
+    row("psubscribe", -2, SUBSCRIBES, subscribe::psubscribe).doc(
+        "2.0.0",
+        "O(N) where N is the number of patterns",
+        "pattern [pattern ...]",
+        "Subscribes to all channels whose names match patterns.",
+    ),
+    row("publish", 3, PUBLISHES, publish::publish).doc(
+        "2.0.0",
+        "O(N+M) where N is the number of subscribers of the channel and M of all patterns",
+        "channel message",
+        "Sends a message to the subscribers of a channel.",
+    ),
+    row("pubsub", -2, 0, inspect::help).subcommands(INSPECT).doc(
+        "2.8.0",
+        "Depends on subcommand.",
+        "",
+        "Holds the commands about channels.",
+    ),
+    row("punsubscribe", -1, SUBSCRIBES, subscribe::punsubscribe).doc(
+        "2.0.0",
+        "O(N) where N is the number of patterns",
+        "[pattern [pattern ...]]",
+        "Ends subscriptions to patterns, or to all of them.",
+    ),
+    row("spublish", 3, PUBLISHES, publish::spublish).keys(&[KeySpec::at(1, NOT_KEY)]).doc(
+        "7.0.0",
+        "O(N) where N is the number of subscribers of the shard channel",
+        "shardchannel message",
+        "Sends a message to the subscribers of a shard channel.",
+    ),
+    row("ssubscribe", -2, SUBSCRIBES, subscribe::ssubscribe).keys(SHARD_CHANNELS).doc(
+        "7.0.0",
+        "O(N) where N is the number of shard channels",
+        "shardchannel [shardchannel ...]",
+        "Subscribes to shard channels.",
+    ),
+    row("subscribe", -2, SUBSCRIBES, subscribe::subscribe).doc(
+        "2.0.0",
+        "O(N) where N is the number of channels",
+        "channel [channel ...]",
+        "Subscribes to channels.",
+    ),
+    row("sunsubscribe", -1, SUBSCRIBES, subscribe::sunsubscribe).keys(SHARD_CHANNELS).doc(
+        "7.0.0",
+        "O(N) where N is the number of shard channels",
+        "[shardchannel [shardchannel ...]]",
+        "Ends subscriptions to shard channels, or to all of them.",
+    ),
+    row("unsubscribe", -1, SUBSCRIBES, subscribe::unsubscribe).doc(
+        "2.0.0",
+        "O(N) where N is the number of channels",
+        "[channel [channel ...]]",
+        "Ends subscriptions to channels, or to all of them.",
+    ),
+];
+
+const INSPECT: &[Spec] = &[
+    row("pubsub|channels", -2, INSPECTS, inspect::channels).doc(
+        "2.8.0",
+        "O(N) where N is the number of channels",
+        "[pattern]",
+        "Returns the channels that have subscribers.",
+    ),
+    row("pubsub|help", 2, LOADING | STALE, inspect::help).doc(
+        "6.2.0",
+        "O(1)",
+        "",
+        "Explains the subcommands.",
+    ),
+    row("pubsub|numpat", 2, INSPECTS, inspect::numpat).doc(
+        "2.8.0",
+        "O(1)",
+        "",
+        "Counts the patterns that have subscribers.",
+    ),
+    row("pubsub|numsub", -2, INSPECTS, inspect::numsub).doc(
+        "2.8.0",
+        "O(N) where N is the number of channels asked for",
+        "[channel [channel ...]]",
+        "Counts the subscribers of channels.",
+    ),
+    row("pubsub|shardchannels", -2, INSPECTS, inspect::shardchannels).doc(
+        "7.0.0",
+        "O(N) where N is the number of shard channels",
+        "[pattern]",
+        "Returns the shard channels that have subscribers.",
+    ),
+    row("pubsub|shardnumsub", -2, INSPECTS, inspect::shardnumsub).doc(
+        "7.0.0",
+        "O(N) where N is the number of shard channels asked for",
+        "[shardchannel [shardchannel ...]]",
+        "Counts the subscribers of shard channels.",
+    ),
+];

@@ -1,0 +1,65 @@
+//! Beginning and ending subscriptions. Each is confirmed by a push of its own.
+
+use abi::client::flag;
+
+use crate::command::args::Args;
+use crate::command::error::Done;
+use crate::context::Ctx;
+use crate::session::pubsub::{self, Kind};
+
+pub fn subscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    begin(cx, args, Kind::Channel, "subscribe")
+}
+
+pub fn psubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    begin(cx, args, Kind::Pattern, "psubscribe")
+}
+
+pub fn ssubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    begin(cx, args, Kind::Shard, "ssubscribe")
+}
+
+pub fn unsubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    end(cx, args, Kind::Channel, "unsubscribe")
+}
+
+pub fn punsubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    end(cx, args, Kind::Pattern, "punsubscribe")
+}
+
+pub fn sunsubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    end(cx, args, Kind::Shard, "sunsubscribe")
+}
+
+fn begin(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
+    for name in args.from(1) {
+        pubsub::subscribe(cx.keys.lane, cx.session.client(), kind, name);
+        confirm(cx, kind, word, Some(name));
+    }
+    cx.session.set(flag::PUBSUB);
+    Ok(())
+}
+
+fn end(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
+    let named: Vec<Vec<u8>> = if args.len() > 1 {
+        args.from(1).map(<[u8]>::to_vec).collect()
+    } else {
+        pubsub::own_names(cx.session.client(), kind)
+    };
+    if named.is_empty() {
+        confirm(cx, kind, word, None);
+    }
+    for name in &named {
+        pubsub::unsubscribe(cx.keys.lane, cx.session.client(), kind, name);
+        confirm(cx, kind, word, Some(name));
+    }
+    Ok(())
+}
+
+fn confirm(cx: &mut Ctx<'_>, kind: Kind, word: &str, name: Option<&[u8]>) {
+    let count = pubsub::count(cx.session.peek(), kind);
+    cx.out.push(3);
+    cx.out.bulk(word.as_bytes());
+    cx.out.bulk_or_null(name);
+    cx.out.integer(count as i64);
+}

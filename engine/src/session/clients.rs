@@ -1,0 +1,204 @@
+//! Connections as other connections see them.
+//!
+//! A client belongs to its worker. What others may look at is either atomic, never changed, or
+//! changed only under the lock of the table of clients, which is held here throughout.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::client::{Client, ClientRef, flag};
+use abi::message::kind as message_kind;
+use abi::wait::kind as wait_kind;
+
+use crate::command::error::{Done, Error};
+use crate::keyspace::lock::with_lock;
+use crate::lane::Lane;
+use crate::session::{blocking, message};
+use crate::store::bytes::{self, Bytes};
+use crate::store::vec;
+
+/// Calls `f` with every connection, under the lock of the table.
+pub fn for_each(lane: &Lane, mut f: impl FnMut(&Client)) {
+    let table = lane.roots.clients();
+    // SAFETY: the root lives as long as the process; slots change only under its lock, and a
+    // client whose slot is set is not freed before the lock has been held to clear it.
+    unsafe {
+        with_lock(&(*table).lock, lane.host, || {
+            for address in vec::slice(&(*table).slots).iter().filter(|slot| **slot != 0) {
+                f(&*(*address as *const Client));
+            }
+        });
+    }
+}
+
+/// What `TYPE` distinguishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Neither of the others.
+    Normal,
+    /// Has subscriptions.
+    PubSub,
+    /// The server this one copies; there is none.
+    Master,
+    /// A server that copies this one; there is none.
+    Replica,
+}
+
+impl Kind {
+    /// The kind of a connection.
+    pub fn of(client: &Client) -> Self {
+        match client.flags.load(Relaxed) & flag::PUBSUB {
+            0 => Kind::Normal,
+            _ => Kind::PubSub,
+        }
+    }
+
+    /// The kind a word names.
+    pub fn parse(word: &[u8]) -> Result<Self, Error> {
+        match word.to_ascii_lowercase().as_slice() {
+            b"normal" => Ok(Kind::Normal),
+            b"pubsub" => Ok(Kind::PubSub),
+            b"master" => Ok(Kind::Master),
+            b"slave" | b"replica" => Ok(Kind::Replica),
+            _ => {
+                let mut text = b"ERR Unknown client type '".to_vec();
+                text.extend_from_slice(word);
+                text.push(b'\'');
+                Err(Error::owned(text))
+            }
+        }
+    }
+}
+
+/// Texts a client tells about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// Its name.
+    Name,
+    /// The library it uses.
+    LibName,
+    /// That library's version.
+    LibVersion,
+}
+
+/// Whether a text has nothing in it that would break a line of `CLIENT LIST`.
+pub fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|byte| (b'!'..=b'~').contains(byte))
+}
+
+/// Refuses names that would break a line of `CLIENT LIST`.
+pub fn check_name(name: &[u8]) -> Done {
+    const RULE: Error =
+        Error::new("ERR Client names cannot contain spaces, newlines or special characters.");
+    if is_plain(name) { Ok(()) } else { Err(RULE) }
+}
+
+/// Sets a text of a client of this lane; an empty one is none.
+pub fn set_text(lane: &Lane, client: &mut Client, which: Text, value: &[u8]) {
+    let table = lane.roots.clients();
+    // SAFETY: the root lives as long as the process; its lock is atomic.
+    with_lock(unsafe { &(*table).lock }, lane.host, || {
+        let raw = match which {
+            Text::Name => &mut client.name,
+            Text::LibName => &mut client.lib_name,
+            Text::LibVersion => &mut client.lib_version,
+        };
+        let mut text = Bytes::new(raw, lane.heap);
+        if value.is_empty() { text.free() } else { text.assign(value) }
+    });
+}
+
+/// Marks a connection to be closed; its worker must be woken: see [`wake`].
+pub fn kill(client: &Client) -> ClientRef {
+    client.flags.fetch_or(flag::KILLED, Relaxed);
+    ClientRef::new(client.worker, client.id)
+}
+
+/// Makes the workers of these clients look at them.
+pub fn wake(lane: &Lane, clients: &[ClientRef]) {
+    for client in clients {
+        let posted = message::allocate(lane.heap, message_kind::WAKE, &[], &[], 0, 1);
+        lane.host.post()(*client, posted);
+    }
+}
+
+/// Ends the wait of a blocked client. Tells whether it was blocked by a command.
+pub fn unblock(lane: &Lane, id: u64, with_error: bool) -> bool {
+    let mut ended = None;
+    for_each(lane, |client| {
+        if client.id != id {
+            return;
+        }
+        // SAFETY: a wait is taken off its client under the lock that is held, and freed after.
+        let wait = unsafe { client.wait.as_ptr().as_ref() };
+        if wait.is_some_and(|wait| wait.kind != wait_kind::ADMIN && blocking::try_end(wait)) {
+            ended = Some(ClientRef::new(client.worker, client.id));
+        }
+    });
+    if let Some(client) = ended {
+        let detail = with_error as u64;
+        let posted = message::allocate(lane.heap, message_kind::UNBLOCK, &[], &[], detail, 1);
+        lane.host.post()(client, posted);
+    }
+    ended.is_some()
+}
+
+/// A connection in a line, as `CLIENT LIST` shows it.
+pub fn describe(lane: &Lane, client: &Client) -> String {
+    let now = lane.clock.now_ms as u64;
+    let text = |raw| String::from_utf8_lossy(bytes::slice(raw)).into_owned();
+    let number = |counter: &core::sync::atomic::AtomicU64| counter.load(Relaxed);
+    let (output, queued) = (number(&client.output_bytes), number(&client.multi_bytes));
+    let (input, free) = (number(&client.input_bytes), number(&client.input_free_bytes));
+    let memory = size_of::<Client>() as u64 + input + free + output + queued;
+    let command = match client.last_command.load(Relaxed) {
+        0 => "NULL",
+        slot => crate::stats::slot_name(slot as usize - 1, lane.roots).unwrap_or("NULL"),
+    };
+    let (sub, psub, ssub) =
+        (&client.channel_count, &client.pattern_count, &client.shard_channel_count);
+    format!(
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} \
+         ssub={} multi={} qbuf={input} qbuf-free={free} argv-mem=0 multi-mem={queued} rbs=0 \
+         rbp=0 obl={output} oll=0 omem=0 tot-mem={memory} events={} cmd={command} user=default \
+         redir=-1 resp={} lib-name={} lib-ver={}",
+        client.id,
+        text(&client.peer),
+        text(&client.local),
+        client.fd,
+        text(&client.name),
+        now.saturating_sub(client.created_ms) / 1000,
+        now.saturating_sub(number(&client.active_ms)) / 1000,
+        letters(client),
+        client.db.load(Relaxed),
+        sub.load(Relaxed),
+        psub.load(Relaxed),
+        ssub.load(Relaxed),
+        client.multi_count.load(Relaxed),
+        if output > 0 { "rw" } else { "r" },
+        client.resp.load(Relaxed),
+        text(&client.lib_name),
+        text(&client.lib_version),
+    )
+}
+
+/// The flags of a connection as letters; `N` for none.
+fn letters(client: &Client) -> String {
+    let flags = client.flags.load(Relaxed);
+    let text: String = [
+        (flag::MONITOR, 'O'),
+        (flag::PUBSUB, 'P'),
+        (flag::MULTI, 'x'),
+        (flag::BLOCKED, 'b'),
+        (flag::DIRTY_EXEC, 'd'),
+        (flag::CLOSE_AFTER_REPLY, 'c'),
+        (flag::KILLED, 'A'),
+        (flag::UNIX_SOCKET, 'U'),
+        (flag::NO_EVICT, 'e'),
+        (flag::NO_TOUCH, 'T'),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| flags & bit != 0)
+    .map(|(_, letter)| letter)
+    .collect();
+    if text.is_empty() { "N".into() } else { text }
+}
