@@ -156,4 +156,12 @@ mod tests {
         assert_eq!(exits.len(), CODES.len());
         assert!(exits[0] > 2);
     }
+
+    #[test]
+    fn the_documentation_lists_every_code() {
+        let text = include_str!("../../docs/upgrade.md");
+        for Row { name, exit, meaning, .. } in CODES {
+            assert!(text.contains(&format!("| `{name}` | {exit} | {meaning} |")), "{name}");
+        }
+    }
 }

@@ -88,7 +88,6 @@ fn the_socket_is_its_users_alone_and_goes_with_the_server() {
     let server = Server::start();
     let mode = std::fs::metadata(server.admin()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let pid = rustix::process::Pid::from_raw(server.pid() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    server.terminate();
     crate::server::eventually("the socket goes", || !server.admin().exists());
 }

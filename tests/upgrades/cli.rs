@@ -116,6 +116,20 @@ fn no_server_is_said_so() {
 }
 
 #[test]
+fn a_server_is_found_by_its_port() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Server::start_on_port(port);
+    let port = port.to_string();
+    let status = run(&["status", "--port", &port, "--json"]).json();
+    assert_eq!(status["pid"], server.pid());
+    let path = fixture("ok_a");
+    assert_eq!(run(&["upgrade", path.to_str().unwrap(), "--port", &port]).exit, 0);
+    server.terminate();
+    let ended = || run(&["status", "--port", &port, "--json"]).exit == 5;
+    crate::server::eventually("the server stops", ended);
+}
+
+#[test]
 fn help_lists_every_exit_code() {
     let help = run(&["upgrade", "--help"]).stdout;
     for row in shell::refusal::CODES {

@@ -68,7 +68,7 @@ fn a_file_that_may_not_be_read() {
     let server = Server::start();
     let path = server.dir.path().join("secret");
     std::fs::write(&path, b"x").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     check(&server, path.to_str().unwrap(), "permission_denied");
     assert_unharmed(&server, 1);
 }

@@ -89,6 +89,16 @@ impl Server {
 
     pub fn start_with(more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let admin = dir.path().join("admin");
+        Self::launch(dir, &[&["--admin", admin.to_str().unwrap()], more].concat())
+    }
+
+    /// A server whose admin socket is where the command line looks for it by the port.
+    pub fn start_on_port(port: u16) -> Self {
+        Self::launch(tempfile::tempdir().unwrap(), &["--port", &port.to_string()])
+    }
+
+    fn launch(dir: TempDir, more: &[&str]) -> Self {
         let path = |name: &str| dir.path().join(name);
         let child = Command::new(BINARY)
             .arg("serve")
@@ -96,8 +106,6 @@ impl Server {
             .arg(fixture("echo"))
             .arg("--unixsocket")
             .arg(path("socket"))
-            .arg("--admin")
-            .arg(path("admin"))
             .args(["--workers", "2", "--logfile"])
             .arg(path("log"))
             .args(more)
@@ -112,6 +120,11 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
     pub fn log(&self) -> String {

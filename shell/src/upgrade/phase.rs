@@ -14,9 +14,9 @@
 
 use crate::refusal::Code;
 
-/// Most replaced generations that may still be loaded when an upgrade starts. Each costs memory
-/// for its image; a second one lets an upgrade be rolled back while a long batch still runs on
-/// the generation before.
+/// Most replaced generations that may be loaded at a time; while there are so many, no upgrade
+/// begins. Each costs memory for its image; the second one lets an upgrade be rolled back while a
+/// long batch still runs on the generation before.
 pub const RETIRING_MAX: usize = 2;
 
 /// What was asked for.
