@@ -1,11 +1,12 @@
 //! What a command may see.
 
-use crate::command::args::{Args, parse_float};
+use crate::command::args::Args;
 use crate::command::error::{self, Done, Error};
 use crate::command::spec::Spec;
 use crate::keyspace::Keys;
 use crate::keyspace::notify::Class;
 use crate::lane::Lane;
+use crate::number::Extended;
 use crate::resp::write::Reply;
 use crate::session::Session;
 use crate::session::blocking::{self, Awaited};
@@ -68,16 +69,14 @@ impl Ctx<'_> {
     /// A timeout in seconds as blocking commands take it: the Unix time in ms when it ends, or
     /// none for zero.
     pub fn deadline(&self, seconds: &[u8]) -> Result<Option<i64>, Error> {
-        let seconds = parse_float(seconds).ok_or(error::TIMEOUT_NOT_FLOAT)?;
-        if seconds < 0.0 {
-            return Err(error::TIMEOUT_NEGATIVE);
+        let seconds = Extended::parse(seconds).ok_or(error::TIMEOUT_NOT_FLOAT)?;
+        // One too large to be told in milliseconds wraps around in Redis.
+        let ms = seconds.thousandfold_ceil().unwrap_or(i64::MIN);
+        match ms {
+            ..0 => Err(error::TIMEOUT_NEGATIVE),
+            0 => Ok(None),
+            ms => Ok(Some(self.keys.lane.clock.now_ms.saturating_add(ms))),
         }
-        let ms = (seconds * 1000.0).ceil();
-        let now = self.keys.lane.clock.now_ms;
-        if !(ms < (i64::MAX - now) as f64) {
-            return Err(error::TIMEOUT_NOT_FLOAT);
-        }
-        Ok((ms > 0.0).then_some(now + ms as i64))
     }
 
     /// Makes the client wait until one of the keys holds a value of the awaited type, or until

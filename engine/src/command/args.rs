@@ -193,6 +193,17 @@ pub fn span(start: i64, stop: i64, len: usize) -> core::ops::Range<usize> {
     if first < end { first..end } else { 0..0 }
 }
 
+/// As [`span`], as strings have it: an end before the first item means the first item, unless
+/// both ends count from the end and are the wrong way round.
+#[inline]
+pub fn clamped_span(start: i64, end: i64, len: usize) -> core::ops::Range<usize> {
+    if start < 0 && end < 0 && start > end {
+        return 0..0;
+    }
+    let from_end = |index: i64| if index < 0 { index.saturating_add(len as i64) } else { index };
+    span(start, from_end(end).max(0), len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +244,21 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse_float(text.as_bytes()), expect, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn clamped_spans() {
+        for (start, end, len, expect) in [
+            (0, -100, 5, 0..1),
+            (-1, -100, 5, 0..0),
+            (-100, -100, 5, 0..1),
+            (-3, -1, 5, 2..5),
+            (0, -1, 0, 0..0),
+            (4, 9, 5, 4..5),
+            (5, 9, 5, 0..0),
+        ] {
+            assert_eq!(clamped_span(start, end, len), expect, "{start} {end} of {len}");
         }
     }
 

@@ -214,7 +214,7 @@ pub fn keys_lock_set(lane: &Lane, call: Call, args: Args<'_>) -> ShardSet {
 #[inline]
 pub fn call(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
     let host = cx.keys.lane.host;
-    let begin = ticks(host);
+    let (begin, before) = (ticks(host), cx.out.len());
     let outcome = (call.spec.run)(cx, args);
     let lane = &mut *cx.keys.lane;
     let elapsed_ns = lane.ticks.to_ns(ticks(host).wrapping_sub(begin));
@@ -224,6 +224,8 @@ pub fn call(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
     stats::add(&lane.stats.commands, 1);
     if let Err(error) = outcome {
         stats::add(&stat.failed, 1);
+        // What it had written of another reply must not reach the client.
+        cx.out.truncate(before);
         fail(lane, &mut cx.out, &error);
     }
     let slow_us = lane.settings.slowlog_us;

@@ -116,6 +116,17 @@ impl<'a> Bytes<'a> {
         self.raw.len = len as u64;
     }
 
+    /// Makes the string at least `len` bytes long, filled up with zero bytes, leaving room for
+    /// more of the same when it has to grow.
+    pub fn grow(&mut self, len: usize) {
+        if len > self.capacity() {
+            self.set_capacity(roomy(len, &self.heap));
+        }
+        if len > self.len() {
+            self.resize(len);
+        }
+    }
+
     /// Replaces all bytes. Keeps the allocation if they fit and use at least half of it.
     pub fn assign(&mut self, bytes: &[u8]) {
         if bytes.len() > self.capacity() || bytes.len() < self.capacity() / 2 {
@@ -184,6 +195,7 @@ mod tests {
         AppendExact(Vec<u8>),
         Assign(Vec<u8>),
         Resize(usize),
+        Grow(usize),
         Set(usize, u8),
         Shrink,
         Free,
@@ -196,6 +208,7 @@ mod tests {
             2 => bytes().prop_map(Step::AppendExact),
             2 => bytes().prop_map(Step::Assign),
             2 => (0..600usize).prop_map(Step::Resize),
+            2 => (0..600usize).prop_map(Step::Grow),
             2 => (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Step::Set(at, byte)),
             1 => Just(Step::Shrink),
             1 => Just(Step::Free),
@@ -219,6 +232,10 @@ mod tests {
             Step::Resize(len) => {
                 bytes.resize(len);
                 model.resize(len, 0);
+            }
+            Step::Grow(len) => {
+                bytes.grow(len);
+                model.resize(len.max(model.len()), 0);
             }
             Step::Set(at, byte) if !model.is_empty() => {
                 bytes.as_mut_slice()[at % model.len()] = byte;

@@ -92,12 +92,22 @@ impl Keys<'_> {
         Ok(self.write_typed(key, value_type::STRING)?.map(|found| view(found.entry())))
     }
 
-    /// The integer of a key that is about to be changed.
-    pub fn integer(&mut self, key: &[u8]) -> Result<Option<i64>, Error> {
-        match self.write_typed(key, value_type::STRING)? {
-            Some(found) => integer_of(found.entry()).map(Some).ok_or(error::NOT_INTEGER),
-            None => Ok(None),
+    /// Adds to the integer of a key, which is 0 if there is none, keeping its time to live.
+    /// Returns the sum.
+    #[inline]
+    pub fn add_integer(&mut self, key: &[u8], by: i64) -> Result<i64, Error> {
+        let Some(found) = self.write_typed(key, value_type::STRING)? else {
+            self.set_integer(key, by);
+            return Ok(by);
+        };
+        let entry = found.entry();
+        let old = integer_of(entry).ok_or(error::NOT_INTEGER)?;
+        let sum = old.checked_add(by).ok_or(error::OVERFLOW)?;
+        match entry.encoding() {
+            encoding::STRING_INT => entry.set_integer(sum),
+            _ => self.set_integer(key, sum),
         }
+        Ok(sum)
     }
 
     /// Sets a key to a string, whatever it held before.
@@ -113,24 +123,57 @@ impl Keys<'_> {
             // A value set anew counts as used now; its frequency goes on.
             return self.touch(old);
         }
-        let access = if self.lane.settings.policy.is_lfu() {
-            self.touch(old);
-            old.access()
-        } else {
-            self.initial_access()
-        };
+        let access = self.access_after_set(old);
         let new = self.new_string(key, value, expires_at, access);
         self.exchange(found, new);
     }
 
     /// Sets a key to an integer, keeping its time to live.
-    pub fn set_integer(&mut self, key: &[u8], value: i64) {
-        match self.find(key) {
-            Some(found) if found.entry().encoding() == encoding::STRING_INT => {
-                found.entry().set_integer(value);
-            }
-            _ => self.set_string(key, itoa::Buffer::new().format(value).as_bytes(), Ttl::Keep),
+    fn set_integer(&mut self, key: &[u8], value: i64) {
+        self.set_string(key, itoa::Buffer::new().format(value).as_bytes(), Ttl::Keep);
+    }
+
+    /// As [`Keys::set_string`], but an integer is not recognized: `OBJECT ENCODING` calls the
+    /// value by its length.
+    pub fn set_text(&mut self, key: &[u8], value: &[u8], ttl: Ttl) {
+        self.set_anew(key, ttl, |keys, expires_at, access| {
+            keys.new_text(key, value, expires_at, access)
+        });
+    }
+
+    /// As [`Keys::set_string`], but `OBJECT ENCODING` calls the value `raw`.
+    pub fn set_raw(&mut self, key: &[u8], value: &[u8], ttl: Ttl) {
+        self.set_anew(key, ttl, |keys, expires_at, access| {
+            let raw = bytes::from_slice(value, keys.lane.heap);
+            keys.heap_entry(key, raw, expires_at, access)
+        });
+    }
+
+    /// Puts an entry of a string, made from its expiry and its access clock, in the place of what
+    /// a key held.
+    fn set_anew(
+        &mut self,
+        key: &[u8],
+        ttl: Ttl,
+        make: impl FnOnce(&Self, Option<i64>, u32) -> Entry<'static>,
+    ) {
+        let Some(found) = self.find(key) else {
+            let entry = make(self, ttl.expiry(None), self.initial_access());
+            return self.insert(self.hash(key), entry);
+        };
+        let expires_at = ttl.expiry(found.entry().expires_at());
+        let access = self.access_after_set(found.entry());
+        let new = make(self, expires_at, access);
+        self.exchange(found, new);
+    }
+
+    /// The access clock of a key whose value is set anew: used now; its frequency goes on.
+    fn access_after_set(&mut self, old: Entry<'_>) -> u32 {
+        if !self.lane.settings.policy.is_lfu() {
+            return self.initial_access();
         }
+        self.touch(old);
+        old.access()
     }
 
     /// Puts another entry of the same key in the place of one, freeing the old value.
@@ -168,6 +211,7 @@ impl Keys<'_> {
     }
 
     /// A new entry that holds a string, in the encoding that suits it.
+    #[inline]
     pub(crate) fn new_string(
         &self,
         key: &[u8],
@@ -175,36 +219,46 @@ impl Keys<'_> {
         expires_at: Option<i64>,
         access: u32,
     ) -> Entry<'static> {
-        let heap = self.lane.heap;
-        let shape = |encoding, value_len| Shape {
-            kind: value_type::STRING,
-            encoding,
-            raw: false,
+        let Some(integer) = as_integer(value) else {
+            return self.new_text(key, value, expires_at, access);
+        };
+        let shape = Shape {
             expires_at,
             access,
-            key_len: key.len(),
-            value_len,
+            ..self.new_shape(key, value_type::STRING, encoding::STRING_INT)
         };
-        if let Some(integer) = as_integer(value) {
-            let entry = Entry::allocate(heap, &shape(encoding::STRING_INT, 0), key);
-            entry.set_integer(integer);
-            entry
-        } else if value.len() <= EMBEDDED_MAX {
-            let entry = Entry::allocate(heap, &shape(encoding::STRING_EMBEDDED, value.len()), key);
-            entry.embedded_mut().copy_from_slice(value);
-            entry
-        } else {
-            let raw = bytes::from_slice(value, heap);
-            let entry = Entry::allocate(heap, &shape(encoding::STRING_HEAP, 0), key);
-            // SAFETY: the body of a new entry is this lane's to write.
-            unsafe { entry.heap_string().write(raw) };
-            entry
-        }
+        let entry = Entry::allocate(self.lane.heap, &shape, key);
+        entry.set_integer(integer);
+        entry
     }
 
-    /// The bytes of a key's string, to be changed in place; an empty string if there is none.
-    /// `OBJECT ENCODING` calls it `raw` from then on.
-    pub fn edit_string(&mut self, key: &[u8]) -> Result<Bytes<'_>, Error> {
+    /// A new entry that holds a string that is not kept as an integer.
+    #[inline]
+    fn new_text(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        expires_at: Option<i64>,
+        access: u32,
+    ) -> Entry<'static> {
+        if value.len() > EMBEDDED_MAX {
+            let raw = bytes::from_slice(value, self.lane.heap);
+            return self.heap_entry(key, raw, expires_at, access);
+        }
+        let shape = Shape {
+            expires_at,
+            access,
+            value_len: value.len(),
+            ..self.new_shape(key, value_type::STRING, encoding::STRING_EMBEDDED)
+        };
+        let entry = Entry::allocate(self.lane.heap, &shape, key);
+        entry.embedded_mut().copy_from_slice(value);
+        entry
+    }
+
+    /// The bytes of a key's string, to be changed in place: at least `len_min`, filled up with
+    /// zeros, also if there is no such key. `OBJECT ENCODING` calls it `raw` from then on.
+    pub fn edit_string(&mut self, key: &[u8], len_min: usize) -> Result<Bytes<'_>, Error> {
         let heap = self.lane.heap;
         let found = self.write_typed(key, value_type::STRING)?;
         let entry = match found {
@@ -217,14 +271,19 @@ impl Keys<'_> {
                 new
             }
             None => {
-                let new = self.heap_entry(key, RawBytes::EMPTY, None, self.initial_access());
+                // Complete before it can be found: should memory run out, nothing is left behind.
+                let mut raw = RawBytes::EMPTY;
+                Bytes::new(&mut raw, heap).resize(len_min);
+                let new = self.heap_entry(key, raw, None, self.initial_access());
                 self.insert(self.hash(key), new);
                 new
             }
         };
         // SAFETY: the body of this encoding is a byte string; the shard is locked, and the borrow
         // of `self` that is returned keeps other views away.
-        Ok(Bytes::new(unsafe { &mut *entry.heap_string() }, heap))
+        let mut bytes = Bytes::new(unsafe { &mut *entry.heap_string() }, heap);
+        bytes.grow(len_min);
+        Ok(bytes)
     }
 
     fn heap_entry(

@@ -1,101 +1,143 @@
 //! Whole values: `GET`, `SET` and their relatives.
 
-use crate::command::args::{Args, Options};
-use crate::command::error::{self, Done, Error};
+use crate::command::args::Args;
+use crate::command::error::{Done, Error};
+use crate::command::string::options::{Expiry, Options, for_get, for_set};
 use crate::context::Ctx;
 use crate::keyspace::notify::Class;
+use crate::settings;
 use crate::value::string::Ttl;
 
 pub fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    match cx.keys.string(args.at(1))? {
-        Some(value) => cx.out.bulk(value.as_bytes()),
-        None => cx.out.null(),
-    }
-    Ok(())
+    reply_value(cx, args.at(1)).map(|_| ())
 }
 
-/// What `SET` is asked for beyond the value.
-struct SetOptions {
-    ttl: Ttl,
-    only_new: bool,
-    only_old: bool,
-    get: bool,
+/// Replies with the string of a key, or null. Tells whether there was one.
+fn reply_value(cx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, Error> {
+    match cx.keys.string(key)? {
+        Some(value) => {
+            cx.out.bulk(value.as_bytes());
+            Ok(true)
+        }
+        None => {
+            cx.out.null();
+            Ok(false)
+        }
+    }
+}
+
+pub fn strlen(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let len = cx.keys.string(args.at(1))?.map_or(0, |value| value.as_bytes().len());
+    cx.out.count(len);
+    Ok(())
 }
 
 pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (key, value) = (args.at(1), args.at(2));
     if args.len() == 3 {
-        cx.keys.set_string(key, value, Ttl::Clear);
-        cx.changed(Class::STRING, "set", key);
+        store(cx, key, value, Ttl::Clear);
         cx.out.ok();
         return Ok(());
     }
-    let options = set_options(cx, args)?;
+    let options = for_set(args)?;
+    let ttl = options.ttl(cx, args)?;
     if options.get {
-        match cx.keys.string(key)? {
-            Some(old) => cx.out.bulk(old.as_bytes()),
-            None => cx.out.null(),
-        }
+        reply_value(cx, key)?;
     }
-    let present = (options.only_new || options.only_old) && cx.keys.peek(key).is_some();
-    if options.only_new && present || options.only_old && !present {
-        if !options.get {
-            cx.out.null();
-        }
-        return Ok(());
+    let stored = permits(cx, &options, key);
+    if stored {
+        store(cx, key, value, ttl);
     }
-    cx.keys.set_string(key, value, options.ttl);
-    cx.changed(Class::STRING, "set", key);
-    if let Ttl::At(_) = options.ttl {
-        cx.keys.notify(Class::GENERIC, "expire", key);
-    }
-    if !options.get {
-        cx.out.ok();
+    match (options.get, stored) {
+        (true, _) => {}
+        (false, true) => cx.out.ok(),
+        (false, false) => cx.out.null(),
     }
     Ok(())
 }
 
-fn set_options(cx: &Ctx<'_>, args: Args<'_>) -> Result<SetOptions, Error> {
-    let mut found = SetOptions { ttl: Ttl::Clear, only_new: false, only_old: false, get: false };
-    let mut options = args.options(3);
-    while !options.is_done() {
-        if !found.only_old && options.take("NX") {
-            found.only_new = true;
-        } else if !found.only_new && options.take("XX") {
-            found.only_old = true;
-        } else if options.take("GET") {
-            found.get = true;
-        } else if found.ttl == Ttl::Clear && options.take("KEEPTTL") {
-            found.ttl = Ttl::Keep;
-        } else if found.ttl == Ttl::Clear
-            && let Some(ttl) = take_expiry(cx, args, &mut options)?
-        {
-            found.ttl = Ttl::At(ttl);
-        } else {
-            return Err(error::SYNTAX);
-        }
+/// Whether `NX` and `XX` let a key be set.
+fn permits(cx: &mut Ctx<'_>, options: &Options, key: &[u8]) -> bool {
+    match (options.only_new, options.only_old) {
+        (false, false) => true,
+        (only_new, _) => cx.keys.peek(key).is_some() != only_new,
     }
-    Ok(found)
 }
 
-/// Reads `EX seconds` or one of its relatives: the Unix time in ms that is meant.
-pub fn take_expiry(
-    cx: &Ctx<'_>,
-    args: Args<'_>,
-    options: &mut Options<'_>,
-) -> Result<Option<i64>, Error> {
-    let now = cx.keys.lane.clock.now_ms;
-    for (word, unit_ms, from) in
-        [("EX", 1000, now), ("PX", 1, now), ("EXAT", 1000, 0), ("PXAT", 1, 0)]
-    {
-        let Some(index) = options.take_with_value(word) else { continue };
-        let value = args.integer(index)?;
-        let at = Some(value)
-            .filter(|value| *value > 0)
-            .and_then(|value| value.checked_mul(unit_ms))
-            .and_then(|ms| ms.checked_add(from))
-            .ok_or_else(|| error::invalid_expire(cx.spec.name))?;
-        return Ok(Some(at));
+/// Sets a key and publishes it.
+fn store(cx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
+    cx.keys.set_string(key, value, ttl);
+    cx.changed(Class::STRING, "set", key);
+    if let Ttl::At(_) = ttl {
+        cx.keys.notify(Class::GENERIC, "expire", key);
     }
-    Ok(None)
+}
+
+pub fn setnx(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let key = args.at(1);
+    let stored = cx.keys.peek(key).is_none();
+    if stored {
+        store(cx, key, args.at(2), Ttl::Clear);
+    }
+    cx.out.integer(stored as i64);
+    Ok(())
+}
+
+pub fn setex(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    set_with_ttl(cx, args, 1000)
+}
+
+pub fn psetex(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    set_with_ttl(cx, args, 1)
+}
+
+fn set_with_ttl(cx: &mut Ctx<'_>, args: Args<'_>, unit_ms: i64) -> Done {
+    let expiry = Expiry { index: 2, unit_ms, relative: true };
+    let at = expiry.resolve(cx, args)?;
+    store(cx, args.at(1), args.at(3), Ttl::At(at));
+    cx.out.ok();
+    Ok(())
+}
+
+pub fn getset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let key = args.at(1);
+    reply_value(cx, key)?;
+    store(cx, key, args.at(2), Ttl::Clear);
+    Ok(())
+}
+
+pub fn getdel(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let key = args.at(1);
+    if reply_value(cx, key)? && cx.keys.remove(key) {
+        cx.changed(Class::GENERIC, "del", key);
+    }
+    Ok(())
+}
+
+pub fn getex(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let key = args.at(1);
+    let options = for_get(args)?;
+    if !reply_value(cx, key)? {
+        return Ok(());
+    }
+    let Some(expiry) = options.expiry else {
+        if options.persist && cx.keys.persist(key) {
+            cx.changed(Class::GENERIC, "persist", key);
+        }
+        return Ok(());
+    };
+    let at = expiry.resolve(cx, args)?;
+    if at <= cx.keys.lane.clock.now_ms {
+        let lazily = cx.keys.lane.number(settings::id::LAZYFREE_LAZY_EXPIRE) != 0;
+        if lazily {
+            cx.keys.remove_lazily(key)
+        } else {
+            cx.keys.remove(key)
+        };
+        cx.changed(Class::GENERIC, "del", key);
+    } else {
+        cx.keys.expire_at(key, at);
+        cx.changed(Class::GENERIC, "expire", key);
+    }
+    Ok(())
 }

@@ -34,3 +34,15 @@ fn set_all(cx: &mut Ctx<'_>, args: Args<'_>) {
         cx.changed(Class::STRING, "set", key);
     }
 }
+
+pub fn msetnx(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if args.len().is_multiple_of(2) {
+        return Err(error::wrong_arity(cx.spec.name));
+    }
+    let none_there = args.from(1).step_by(2).all(|key| cx.keys.peek(key).is_none());
+    if none_there {
+        set_all(cx, args);
+    }
+    cx.out.integer(none_there as i64);
+    Ok(())
+}

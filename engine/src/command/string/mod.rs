@@ -2,21 +2,38 @@
 
 mod basic;
 mod counter;
+mod lcs;
 mod many;
+mod options;
+mod part;
 
-use crate::command::spec::{Group, KeySpec, Spec, access::*, flag::*};
+use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
+const CHANGED: &[KeySpec] = &[KeySpec::at(1, RW | ACCESS | UPDATE)];
+const OVERWRITTEN: &[KeySpec] = &[KeySpec::at(1, OW | UPDATE)];
+
+const ADD: u32 = WRITE | DENYOOM | FAST;
+
+const SUBSTRING: &str = "O(N) where N is the length of the returned string. The complexity is ultimately determined \
+     by the returned length, but because creating a substring from an existing string is very \
+     cheap, it can be considered O(1) for small strings.";
+const APPENDED: &str = "O(1). The amortized time complexity is O(1) assuming the appended value is small and the \
+     already present value is of any size, since the dynamic string library used by Redis will \
+     double the free space available on every reallocation.";
+const OVERWRITE: &str = "O(1), not counting the time taken to copy the new string in place. Usually, this string is \
+     very small so the amortized complexity is O(1). Otherwise, complexity is O(M) with M being \
+     the length of the value argument.";
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
-    Spec::new("get", 2, Group::String, basic::get).flags(READONLY | FAST).keys(READ).doc(
+    string("get", 2, basic::get).flags(READONLY | FAST).keys(READ).doc(
         "1.0.0",
         "O(1)",
         "key",
         "Returns the string value of a key.",
     ),
-    Spec::new("set", -3, Group::String, basic::set)
+    string("set", -3, basic::set)
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE | VARIABLE)])
         .doc(
@@ -26,11 +43,75 @@ pub const COMMANDS: &[Spec] = &[
              PXAT unix-time-milliseconds | KEEPTTL]",
             "Sets a key to a string, whatever it held, unless a condition forbids it.",
         ),
-    Spec::new("incr", 2, Group::String, counter::incr)
-        .flags(WRITE | DENYOOM | FAST)
-        .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE)])
-        .doc("1.0.0", "O(1)", "key", "Adds one to the integer value of a key; 0 if there is none."),
-    Spec::new("mget", -2, Group::String, many::mget)
+    string("setnx", 3, basic::setnx).flags(ADD).keys(&[KeySpec::at(1, OW | INSERT)]).doc(
+        "1.0.0",
+        "O(1)",
+        "key value",
+        "Sets a key to a string if it is not there.",
+    ),
+    string("setex", 4, basic::setex).flags(WRITE | DENYOOM).keys(OVERWRITTEN).doc(
+        "2.0.0",
+        "O(1)",
+        "key seconds value",
+        "Sets a key to a string that expires after so many seconds.",
+    ),
+    string("psetex", 4, basic::psetex).flags(WRITE | DENYOOM).keys(OVERWRITTEN).doc(
+        "2.6.0",
+        "O(1)",
+        "key milliseconds value",
+        "Sets a key to a string that expires after so many milliseconds.",
+    ),
+    string("getset", 3, basic::getset).flags(ADD).keys(CHANGED).doc(
+        "1.0.0",
+        "O(1)",
+        "key value",
+        "Sets a key to a string and returns the one it held.",
+    ),
+    string("getdel", 2, basic::getdel)
+        .flags(WRITE | FAST)
+        .keys(&[KeySpec::at(1, RW | ACCESS | DELETE)])
+        .doc("6.2.0", "O(1)", "key", "Returns the string value of a key and removes the key."),
+    string("getex", -2, basic::getex).flags(WRITE | FAST).keys(CHANGED).doc(
+        "6.2.0",
+        "O(1)",
+        "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | \
+         PXAT unix-time-milliseconds | PERSIST]",
+        "Returns the string value of a key and changes its time to live.",
+    ),
+    string("append", 3, part::append).flags(ADD).keys(&[KeySpec::at(1, RW | INSERT)]).doc(
+        "2.0.0",
+        APPENDED,
+        "key value",
+        "Appends to a string; sets the key if it is not there.",
+    ),
+    string("strlen", 2, basic::strlen).flags(READONLY | FAST).keys(&[KeySpec::at(1, RO)]).doc(
+        "2.2.0",
+        "O(1)",
+        "key",
+        "Returns the length of a string in bytes.",
+    ),
+    string("getrange", 4, part::getrange).flags(READONLY).keys(READ).doc(
+        "2.4.0",
+        SUBSTRING,
+        "key start end",
+        "Returns a part of a string.",
+    ),
+    string("substr", 4, part::getrange).flags(READONLY).keys(READ).doc(
+        "1.0.0",
+        SUBSTRING,
+        "key start end",
+        "Returns a part of a string: an old name of GETRANGE.",
+    ),
+    string("setrange", 4, part::setrange)
+        .flags(WRITE | DENYOOM)
+        .keys(&[KeySpec::at(1, RW | UPDATE)])
+        .doc(
+            "2.2.0",
+            OVERWRITE,
+            "key offset value",
+            "Overwrites a part of a string, filling it up with zero bytes if it is too short.",
+        ),
+    string("mget", -2, many::mget)
         .flags(READONLY | FAST)
         .keys(&[KeySpec::range(1, -1, 1, RO | ACCESS)])
         .tips(&["request_policy:multi_shard"])
@@ -40,7 +121,7 @@ pub const COMMANDS: &[Spec] = &[
             "key [key ...]",
             "Returns the string values of several keys.",
         ),
-    Spec::new("mset", -3, Group::String, many::mset)
+    string("mset", -3, many::mset)
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::range(1, -1, 2, OW | UPDATE)])
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
@@ -50,4 +131,54 @@ pub const COMMANDS: &[Spec] = &[
             "key value [key value ...]",
             "Sets several keys to strings at once.",
         ),
+    string("msetnx", -3, many::msetnx)
+        .flags(WRITE | DENYOOM)
+        .keys(&[KeySpec::range(1, -1, 2, OW | INSERT)])
+        .tips(&["request_policy:multi_shard", "response_policy:agg_min"])
+        .doc(
+            "1.0.1",
+            "O(N) where N is the number of keys to set.",
+            "key value [key value ...]",
+            "Sets several keys to strings if none of them is there.",
+        ),
+    string("incr", 2, counter::incr).flags(ADD).keys(CHANGED).doc(
+        "1.0.0",
+        "O(1)",
+        "key",
+        "Adds one to the integer value of a key; 0 if there is none.",
+    ),
+    string("decr", 2, counter::decr).flags(ADD).keys(CHANGED).doc(
+        "1.0.0",
+        "O(1)",
+        "key",
+        "Subtracts one from the integer value of a key; 0 if there is none.",
+    ),
+    string("incrby", 3, counter::incrby).flags(ADD).keys(CHANGED).doc(
+        "1.0.0",
+        "O(1)",
+        "key increment",
+        "Adds to the integer value of a key; 0 if there is none.",
+    ),
+    string("decrby", 3, counter::decrby).flags(ADD).keys(CHANGED).doc(
+        "1.0.0",
+        "O(1)",
+        "key decrement",
+        "Subtracts from the integer value of a key; 0 if there is none.",
+    ),
+    string("incrbyfloat", 3, counter::incrbyfloat).flags(ADD).keys(CHANGED).doc(
+        "2.6.0",
+        "O(1)",
+        "key increment",
+        "Adds to the floating-point value of a key; 0 if there is none.",
+    ),
+    string("lcs", -3, lcs::lcs).flags(READONLY).keys(&[KeySpec::range(1, 1, 1, RO | ACCESS)]).doc(
+        "7.0.0",
+        "O(N*M) where N and M are the lengths of s1 and s2, respectively",
+        "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
+        "Returns the longest sequence of bytes that two strings have in common.",
+    ),
 ];
+
+const fn string(name: &'static str, arity: i16, run: Run) -> Spec {
+    Spec::new(name, arity, Group::String, run)
+}

@@ -1,0 +1,6 @@
+//! Numbers as C has them: what Redis computes with `long double`.
+
+mod big;
+mod extended;
+
+pub use extended::Extended;
