@@ -109,6 +109,8 @@ codes! {
         "look at the server's log for the library's reason";
     SelfTestFailed "self_test_failed" 28 "The library's own test failed"
         "the message is the library's; do not serve with this build";
+    StartsThreads "starts_threads" 29 "The library has started a thread"
+        "a thread would run on in memory that is gone after the next upgrade; use Host::submit";
     LoadPanicked "load_panicked" 30 "The library panicked while it was verified"
         "the library is at fault; the message says in which step";
     LoadAborted "load_aborted" 31 "The library aborted the process that verified it"

@@ -64,6 +64,28 @@ fn hundreds_of_cycles_leave_nothing() {
 }
 
 #[test]
+fn a_panic_in_a_release_neither_pins_it_nor_leaks() {
+    let _alone = alone();
+    let (image, verdict) = fixtures::verify(&fixtures::release("logic_v1")).unwrap();
+    let generation = generation(1, image, &verdict);
+    let logic = generation.logic();
+    // A lane that cannot be: the release panics, and catches it. On a thread that outlives the
+    // library, as workers do.
+    let (panicked, wait) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        panicked.send(logic.scratch_new()(1_000_000).is_null()).unwrap();
+        let _ = ended.recv();
+    });
+    assert!(wait.recv().unwrap(), "no panic was caught");
+    let unloaded = generation.unload().unwrap();
+    assert!(!unloaded.pinned);
+    assert_eq!(unloaded.leaked_bytes, 0);
+    drop(end);
+    thread.join().unwrap();
+}
+
+#[test]
 fn the_same_bytes_twice_are_two_libraries() {
     let _alone = alone();
     let (image, verdict) = fixtures::verify(&fixtures::path("ok_a")).unwrap();

@@ -1,7 +1,7 @@
 //! What is refused, and that the refusal says why.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shell::logic::image::Image;
 use shell::refusal::{Code, Refusal};
@@ -70,6 +70,11 @@ fn that_exits() {
 }
 
 #[test]
+fn that_starts_a_thread() {
+    check("starts_a_thread", Code::StartsThreads, &["1 thread"]);
+}
+
+#[test]
 fn that_fails_its_test() {
     check("fails_self_test", Code::SelfTestFailed, &["two and two are five"]);
 }
@@ -85,6 +90,31 @@ fn that_never_returns() {
         assert!(refusal.message.contains(step), "{refusal}");
     }
     assert_eq!(children(), 0, "a verifying process was left behind");
+}
+
+#[test]
+fn what_it_has_started_ends_with_the_trial() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut verifier = fixtures::verifier();
+    let program = dir.path().join("shell");
+    std::os::unix::fs::symlink(&verifier.program, &program).unwrap();
+    verifier.program = program.clone();
+    let image = Image::read(&fixtures::path("leaves_a_process")).unwrap();
+    verifier.verify(&image).unwrap();
+    let name = format!("{}-left-behind", program.display());
+    let is_left = || {
+        let mut processes = std::fs::read_dir("/proc").unwrap();
+        processes.any(|process| {
+            let path = process.unwrap().path().join("cmdline");
+            std::fs::read_to_string(path).is_ok_and(|command| command.starts_with(&name))
+        })
+    };
+    // It has been killed; a moment may pass until it is gone.
+    let until = Instant::now() + Duration::from_secs(60);
+    while is_left() {
+        assert!(Instant::now() < until, "what the library started is still there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Children of this thread, dead or alive.

@@ -125,8 +125,19 @@ fn exercise(logic: LogicRef, reporter: &mut Reporter) -> Result<i64, Refusal> {
         return Err(Refusal::new(Code::AttachFailed, "the library could not make a scratch"));
     }
     logic.scratch_drop()(scratch);
+    check_threads()?;
     ok(Step::Close, Code::AttachFailed, logic.detach()(), "")?;
     Ok(logic.outstanding_bytes()())
+}
+
+/// This process has had one thread so far.
+fn check_threads() -> Result<(), Refusal> {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads == 1 {
+        return Ok(());
+    }
+    let message = format!("the library has started {} threads", threads - 1);
+    Err(Refusal::new(Code::StartsThreads, message))
 }
 
 fn ok(step: Step, code: Code, status: Status, text: &str) -> Result<(), Refusal> {

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{Report, Step, Verdict};
 use crate::logic::image::Image;
@@ -65,6 +65,7 @@ struct Trial {
     deadline: Instant,
     report: Vec<u8>,
     printed: VecDeque<u8>,
+    has_ended: bool,
 }
 
 impl Trial {
@@ -76,15 +77,16 @@ impl Trial {
             .stdin(Stdio::from(memory))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .spawn()?;
         let deadline = Instant::now() + verifier.time_limit;
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
             Ok(exited) => {
                 let (report, printed) = (Vec::new(), VecDeque::new());
-                Ok(Self { child, exited, deadline, report, printed })
+                Ok(Self { child, exited, deadline, report, printed, has_ended: false })
             }
             Err(error) => {
-                end(&mut child);
+                let _ = end(&mut child);
                 Err(error.into())
             }
         }
@@ -119,8 +121,8 @@ impl Trial {
     }
 
     fn end(&mut self) -> std::io::Result<ExitStatus> {
-        let _ = self.child.kill();
-        self.child.wait()
+        self.has_ended = true;
+        end(&mut self.child)
     }
 
     fn judge(
@@ -170,13 +172,17 @@ impl Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        end(&mut self.child);
+        if !self.has_ended {
+            let _ = end(&mut self.child);
+        }
     }
 }
 
-fn end(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
+/// Kills the process and what the library has started there, then reaps it. Until then the group's
+/// number is nobody else's; to be called once.
+fn end(child: &mut Child) -> std::io::Result<ExitStatus> {
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    child.wait()
 }
 
 /// Waits until something is to be read or the process has ended; whether it has.
