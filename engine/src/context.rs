@@ -51,11 +51,12 @@ impl Ctx<'_> {
         self.keys.changed(class, event, key);
     }
 
-    /// As [`Ctx::changed`], for a change that counts as several: one an element, say.
+    /// As [`Ctx::changed`], for a change that counts as several, one an element, or as none.
     #[inline]
     pub fn changed_times(&mut self, times: usize, class: Class, event: &str, key: &[u8]) {
-        self.keys.count_changes(times - 1);
-        self.keys.changed(class, event, key);
+        self.keys.count_changes(times);
+        self.keys.touch_watchers(key);
+        self.keys.notify(class, event, key);
     }
 
     /// The keys to try, of those the command names: all, or the one it is served with.

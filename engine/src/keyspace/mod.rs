@@ -260,14 +260,14 @@ impl<'a> Keys<'a> {
     ///
     /// Every command that changes a key calls this, or [`Keys::changed`] which also notifies.
     pub fn touched(&mut self, key: &[u8]) {
-        stats::add(&self.lane.stats.dirty, 1);
+        self.count_changes(1);
         self.touch_watchers(key);
     }
 
-    /// Counts changes beyond the one that [`Keys::touched`] counts.
+    /// Counts changes, for `rdb_changes_since_last_save`.
     #[inline]
-    pub fn count_changes(&mut self, more: usize) {
-        stats::add(&self.lane.stats.dirty, more as u64);
+    pub fn count_changes(&mut self, times: usize) {
+        stats::add(&self.lane.stats.dirty, times as u64);
     }
 
     /// A key has changed: tells those who watch it and publishes the keyspace event.

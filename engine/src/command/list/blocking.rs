@@ -36,7 +36,15 @@ fn pop(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
 
 pub fn blmove(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (from, to) = (end(args, 3)?, end(args, 4)?);
-    let deadline = cx.deadline(args.at(5))?;
+    move_or_wait(cx, args, from, to)
+}
+
+pub fn brpoplpush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    move_or_wait(cx, args, End::Back, End::Front)
+}
+
+fn move_or_wait(cx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Done {
+    let deadline = cx.deadline(args.at(args.len() - 1))?;
     let source = args.at(1);
     if transfer(cx, source, args.at(2), from, to)? {
         return Ok(());

@@ -2,6 +2,7 @@
 
 use crate::command::args::Args;
 use crate::command::error::{self, Done};
+use crate::command::list::edit::remove_if_empty;
 use crate::context::Ctx;
 use crate::keyspace::notify::Class;
 use crate::resp::write::Reply;
@@ -21,6 +22,22 @@ fn push(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     cx.out.count(len);
     cx.changed_times(args.len() - 2, Class::LIST, push_event(end), key);
     Ok(())
+}
+
+pub fn lpushx(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    push_if_there(cx, args, End::Front)
+}
+
+pub fn rpushx(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    push_if_there(cx, args, End::Back)
+}
+
+fn push_if_there(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
+    if cx.keys.list_mut(args.at(1))?.is_none() {
+        cx.out.integer(0);
+        return Ok(());
+    }
+    push(cx, args, end)
 }
 
 pub fn lpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -58,16 +75,21 @@ fn pop_many(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Done {
     match cx.keys.list_mut(key)? {
         None => cx.out.null_array(),
         Some(_) if count == 0 => cx.out.array(0),
-        Some(mut list) => {
-            let count = count.min(list.len());
-            cx.out.array(count);
-            for _ in 0..count {
-                list.pop(end, |element| reply(&mut cx.out, element));
-            }
-            let left = list.len();
-            popped(cx, key, end, count, left);
-        }
+        Some(_) => take(cx, key, end, count)?,
     }
+    Ok(())
+}
+
+/// Takes up to so many elements, at least one, of a list that is there, and replies with them.
+pub fn take(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Done {
+    let Some(mut list) = cx.keys.list_mut(key)? else { return Ok(()) };
+    let count = count.min(list.len());
+    cx.out.array(count);
+    for _ in 0..count {
+        list.pop(end, |element| reply(&mut cx.out, element));
+    }
+    let left = list.len();
+    popped(cx, key, end, count, left);
     Ok(())
 }
 
@@ -75,9 +97,7 @@ fn pop_many(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Done {
 pub fn popped(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize, left: usize) {
     let event = if end == End::Front { "lpop" } else { "rpop" };
     cx.changed_times(count, Class::LIST, event, key);
-    if left == 0 && cx.keys.remove(key) {
-        cx.keys.notify(Class::GENERIC, "del", key);
-    }
+    remove_if_empty(cx, key, left);
 }
 
 /// The event of a push at an end.

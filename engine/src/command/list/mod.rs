@@ -1,7 +1,10 @@
 //! Lists.
 
 mod blocking;
+mod edit;
 mod ends;
+mod find;
+mod many;
 mod range;
 mod transfer;
 
@@ -13,9 +16,21 @@ const TAKEN: &[KeySpec] = &[KeySpec::at(1, RW | ACCESS | DELETE)];
 const TAKEN_ALL: &[KeySpec] = &[KeySpec::range(1, -2, 1, RW | ACCESS | DELETE)];
 const MOVED: &[KeySpec] = &[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2, RW | INSERT)];
 
+const DELETED: &[KeySpec] = &[KeySpec::at(1, RW | DELETE)];
+
 const PUSHED: &str = "O(1) for each element added, so O(N) to add N elements when the command is called with \
      multiple arguments.";
 const POPPED: &str = "O(N) where N is the number of elements returned";
+const POPPED_MANY: &str =
+    "O(N+M) where N is the number of provided keys and M is the number of elements returned.";
+const INDEXED: &str = "O(N) where N is the number of elements to traverse to get to the element at index. This \
+     makes asking for the first or the last element of the list O(1).";
+const INSERTION: &str = "O(N) where N is the number of elements to traverse before seeing the value pivot. This \
+     means that inserting somewhere on the left end on the list (head) can be considered O(1) \
+     and inserting somewhere on the right end (tail) is O(N).";
+const SEARCHED: &str = "O(N) where N is the number of elements in the list, for the average case. When searching \
+     for elements near the head or the tail of the list, or when the MAXLEN option is provided, \
+     the command may run in constant time.";
 const RANGED: &str = "O(S+N) where S is the distance of start offset from HEAD for small lists, from nearest end \
      (HEAD or TAIL) for large lists; and N is the number of elements in the specified range.";
 
@@ -45,6 +60,95 @@ pub const COMMANDS: &[Spec] = &[
         "key [count]",
         "Takes one element, or as many as asked for, from the back of a list.",
     ),
+    list("lpushx", -3, ends::lpushx).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
+        "2.2.0",
+        PUSHED,
+        "key element [element ...]",
+        "Adds elements at the front of a list that is there.",
+    ),
+    list("rpushx", -3, ends::rpushx).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
+        "2.2.0",
+        PUSHED,
+        "key element [element ...]",
+        "Adds elements at the back of a list that is there.",
+    ),
+    list("llen", 2, range::llen).flags(READONLY | FAST).keys(&[KeySpec::at(1, RO)]).doc(
+        "1.0.0",
+        "O(1)",
+        "key",
+        "Returns the number of elements of a list.",
+    ),
+    list("lindex", 3, range::lindex).flags(READONLY).keys(READ).doc(
+        "1.0.0",
+        INDEXED,
+        "key index",
+        "Returns the element of a list at an index.",
+    ),
+    list("lset", 4, edit::lset).flags(WRITE | DENYOOM).keys(&[KeySpec::at(1, RW | UPDATE)]).doc(
+        "1.0.0",
+        "O(N) where N is the length of the list. Setting either the first or the last element of \
+         the list is O(1).",
+        "key index element",
+        "Replaces the element of a list at an index.",
+    ),
+    list("linsert", 5, edit::linsert).flags(WRITE | DENYOOM).keys(INSERTED).doc(
+        "2.2.0",
+        INSERTION,
+        "key BEFORE | AFTER pivot element",
+        "Inserts an element before or behind the first one that equals another.",
+    ),
+    list("lrem", 4, edit::lrem).flags(WRITE).keys(DELETED).doc(
+        "1.0.0",
+        "O(N+M) where N is the length of the list and M is the number of elements removed.",
+        "key count element",
+        "Removes elements that equal another, counted from either end.",
+    ),
+    list("ltrim", 4, range::ltrim).flags(WRITE).keys(DELETED).doc(
+        "1.0.0",
+        "O(N) where N is the number of elements to be removed by the operation.",
+        "key start stop",
+        "Keeps the elements between two indices and removes the others.",
+    ),
+    list("lpos", -3, find::lpos).flags(READONLY).keys(READ).doc(
+        "6.0.6",
+        SEARCHED,
+        "key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
+        "Returns the indices of elements that equal another.",
+    ),
+    list("rpoplpush", 3, transfer::rpoplpush).flags(WRITE | DENYOOM).keys(MOVED).doc(
+        "1.2.0",
+        "O(1)",
+        "source destination",
+        "Moves the last element of a list to the front of another and returns it.",
+    ),
+    list("brpoplpush", 4, blocking::brpoplpush)
+        .flags(WRITE | DENYOOM | NOSCRIPT | BLOCKING)
+        .keys(MOVED)
+        .doc(
+            "2.2.0",
+            "O(1)",
+            "source destination timeout",
+            "Moves the last element of a list to the front of another and returns it; waits if \
+             there is none.",
+        ),
+    list("lmpop", -4, many::lmpop)
+        .flags(WRITE | MOVABLE_KEYS)
+        .keys(&[KeySpec::numbered(1, RW | ACCESS | DELETE)])
+        .doc(
+            "7.0.0",
+            POPPED_MANY,
+            "numkeys key [key ...] LEFT | RIGHT [COUNT count]",
+            "Takes elements from an end of the first list that has any.",
+        ),
+    list("blmpop", -5, many::blmpop)
+        .flags(WRITE | BLOCKING | MOVABLE_KEYS)
+        .keys(&[KeySpec::numbered(2, RW | ACCESS | DELETE)])
+        .doc(
+            "7.0.0",
+            POPPED_MANY,
+            "timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]",
+            "Takes elements from an end of the first list that has any; waits if none has.",
+        ),
     list("lrange", 4, range::lrange).flags(READONLY).keys(READ).doc(
         "1.0.0",
         RANGED,

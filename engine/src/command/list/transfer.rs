@@ -15,6 +15,13 @@ pub fn lmove(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
+pub fn rpoplpush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if !transfer(cx, args.at(1), args.at(2), End::Back, End::Front)? {
+        cx.out.null();
+    }
+    Ok(())
+}
+
 /// Argument `index` as an end.
 pub fn end(args: Args<'_>, index: usize) -> Result<End, Error> {
     if args.is(index, "LEFT") {
@@ -49,7 +56,8 @@ pub fn transfer(
         cx.keys.push_to_list(destination, to, [&moved[..]].into_iter())?;
     }
     cx.out.bulk(&moved);
-    cx.keys.changed(Class::LIST, push_event(to), destination);
+    // The move counts as one change.
+    cx.changed_times(0, Class::LIST, push_event(to), destination);
     popped(cx, source, from, 1, if source == destination { 1 } else { left });
     Ok(true)
 }

@@ -1,0 +1,66 @@
+//! Changes inside of a list.
+
+use crate::command::args::Args;
+use crate::command::error::{self, Done};
+use crate::command::list::range::index_in;
+use crate::context::Ctx;
+use crate::keyspace::notify::Class;
+use crate::store::list::End;
+
+pub fn lset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let key = args.at(1);
+    let mut list = cx.keys.list_mut(key)?.ok_or(error::NO_SUCH_KEY)?;
+    let index = index_in(args.integer(2)?, list.len()).ok_or(error::INDEX_RANGE)?;
+    list.set(index, args.at(3));
+    cx.changed(Class::LIST, "lset", key);
+    cx.out.ok();
+    Ok(())
+}
+
+pub fn linsert(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let side = if args.is(2, "BEFORE") {
+        End::Front
+    } else if args.is(2, "AFTER") {
+        End::Back
+    } else {
+        return Err(error::SYNTAX);
+    };
+    let key = args.at(1);
+    let Some(mut list) = cx.keys.list_mut(key)? else {
+        cx.out.integer(0);
+        return Ok(());
+    };
+    if !list.insert_beside(args.at(3), side, args.at(4)) {
+        cx.out.integer(-1);
+        return Ok(());
+    }
+    cx.out.count(list.len());
+    cx.changed(Class::LIST, "linsert", key);
+    Ok(())
+}
+
+pub fn lrem(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let key = args.at(1);
+    let count = args.integer(2)?;
+    let Some(mut list) = cx.keys.list_mut(key)? else {
+        cx.out.integer(0);
+        return Ok(());
+    };
+    let from = if count < 0 { End::Back } else { End::Front };
+    let most = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
+    let removed = list.remove(from, most, args.at(3));
+    let left = list.len();
+    cx.out.count(removed);
+    if removed > 0 {
+        cx.changed_times(removed, Class::LIST, "lrem", key);
+        remove_if_empty(cx, key, left);
+    }
+    Ok(())
+}
+
+/// Removes a key whose list has so many elements left, if they are none, and publishes it.
+pub fn remove_if_empty(cx: &mut Ctx<'_>, key: &[u8], left: usize) {
+    if left == 0 && cx.keys.remove(key) {
+        cx.keys.notify(Class::GENERIC, "del", key);
+    }
+}
