@@ -10,6 +10,7 @@ use crate::clock::{Clock, Ticks};
 use crate::command::index::Index;
 use crate::command::spec::Spec;
 use crate::heap::Heap;
+use crate::keyspace::evict;
 use crate::keyspace::lock::LockSet;
 use crate::random::Random;
 use crate::release::Release;
@@ -55,6 +56,8 @@ pub struct Lane {
     pub running: Option<ClientRef>,
     /// Pushes that the running command has caused for its own client: they go before its reply.
     pub own_pushes: Vec<Vec<u8>>,
+    /// Keys that may be removed when memory is short.
+    pub eviction: evict::Pool,
     /// Keys that blocked clients may now be served with.
     pub ready: Vec<ReadyKey>,
     /// Length of the output before the command that runs: what is taken back if it panics.
@@ -85,6 +88,7 @@ impl Lane {
             locks: LockSet::new(roots, host),
             running: None,
             own_pushes: Vec::new(),
+            eviction: evict::Pool::default(),
             ready: Vec::new(),
             reply_mark: 0,
             batch: Batch::default(),

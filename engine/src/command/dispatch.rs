@@ -101,7 +101,7 @@ fn admit(
         check_state(client, flags, call.spec)?;
     }
     if lane.settings.maxmemory != 0 {
-        crate::keyspace::evict::make_room(lane, call.spec, flags & MULTI != 0)?;
+        crate::keyspace::evict::make_room(lane, client, call.spec)?;
     }
     if session::pause::is_on(lane.roots) && session::pause::holds_back(lane, client, call.spec) {
         return Ok(Admitted::Elsewhere);
