@@ -129,6 +129,16 @@ impl Server {
         }
     }
 
+    /// Read and write system calls the server has made.
+    pub fn system_calls(&self) -> (u64, u64) {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.child.id())).unwrap();
+        let count = |name| {
+            let line = io.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().parse::<u64>().unwrap()
+        };
+        (count("syscr:"), count("syscw:"))
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpStream;
 
-use crate::server::{Client, Server, free_port};
+use crate::server::{Client, Server, eventually, free_port};
 
 #[test]
 fn the_file_is_read_and_the_command_line_wins() {
@@ -17,6 +17,22 @@ fn the_file_is_read_and_the_command_line_wins() {
     assert_eq!(client.ask("rewrite hz 44"), "ok");
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(text, "# of a test\nhz 44\nworkers 1\n");
+}
+
+#[test]
+fn the_log_can_be_json_at_a_level_that_changes() {
+    let server = Server::start("--log-format json");
+    let mut client = server.connect();
+    assert_eq!(client.ask("set loglevel 3"), "ok");
+    drop(server.connect());
+    eventually("it is gone", || client.stats()[7] == 1);
+    let log = server.log();
+    let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    assert_eq!(first["level"], "INFO");
+    assert!(!log.contains("closed, reason"), "only warnings are logged now");
+    assert_eq!(client.ask("set loglevel 2"), "ok");
+    drop(server.connect());
+    eventually("it is logged", || server.log().contains("closed, reason"));
 }
 
 #[test]

@@ -1,16 +1,14 @@
 //! What is done because time has passed.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use abi::client::flag;
 use abi::config::id;
 use abi::logic::close_reason;
 
 use super::Worker;
 use super::clock::Clock;
 use crate::arena;
-use crate::client::limits;
+use crate::client::{limits, state};
 use crate::logic::generation::Online;
 
 const HZ_DEFAULT: u64 = 10;
@@ -84,10 +82,12 @@ impl Worker {
         let timeout_s = limits::number(self.config, id::TIMEOUT);
         let now_ms = self.clock.unix_ms();
         let Some(connection) = self.clients.try_get(slot) else { return };
+        // Most clients are passed over without a look at their memory.
+        if timeout_s == 0 && !connection.is(state::WRITE_WAIT) {
+            return;
+        }
         let client = connection.client();
-        if client.flags.load(Ordering::Relaxed) & flag::KILLED != 0 {
-            self.close(online, slot, close_reason::LOGIC);
-        } else if limits::idle_too_long(client, timeout_s, now_ms) {
+        if limits::idle_too_long(client, timeout_s, now_ms) {
             tracing::debug!(id = client.id, "client closed: idle");
             self.close(online, slot, close_reason::LIMIT);
         } else {
