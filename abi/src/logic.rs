@@ -16,7 +16,7 @@ use crate::keyspace::{Keyspace, WatchedKey};
 use crate::manifest::Manifest;
 use crate::message::Message;
 use crate::shared::{Channel, ErrorStat, LatencyEvent, Shared, SlowlogEntry};
-use crate::stats::LaneStats;
+use crate::stats::{Histogram, LaneStats};
 use crate::status::Status;
 use crate::wait::{BlockedKey, Wait, Waiter};
 
@@ -127,6 +127,8 @@ pub struct StoredTypes {
     pub shared: *const Shared,
     /// See the type.
     pub lane: *const LaneStats,
+    /// See the type.
+    pub histogram: *const Histogram,
     /// See the type.
     pub multi: *const MultiState,
     /// See the type.

@@ -59,8 +59,8 @@ pub struct LaneStats {
     pub command: [CommandStat; COMMAND_SLOTS],
 }
 
-/// What `INFO commandstats` tells of a command.
-#[repr(C)]
+/// What `INFO commandstats` tells of a command. One cache line.
+#[repr(C, align(64))]
 #[derive(StableAbi)]
 pub struct CommandStat {
     /// Times it ran.
@@ -71,4 +71,26 @@ pub struct CommandStat {
     pub rejected: AtomicU64,
     /// Times it ran and replied with an error.
     pub failed: AtomicU64,
+    /// Address of the [`Histogram`] of its durations; 0 before the first is recorded. Set once.
+    pub histogram: AtomicU64,
+    /// Zero.
+    pub reserved: [AtomicU64; 3],
+}
+
+/// Buckets of a histogram for each doubling of the duration.
+pub const HISTOGRAM_STEPS: usize = 8;
+
+/// Buckets of a histogram: up to 2^30 ns, about a second; longer ones count in the last.
+pub const HISTOGRAM_BUCKETS: usize = (30 - 3 + 1) * HISTOGRAM_STEPS;
+
+/// How long a command took, how often.
+///
+/// Durations below 8 ns have a bucket each. From there on bucket `8 * (e - 2) + m` holds those of
+/// `(8 + m) << (e - 3)` ns up to the next bucket's, for `e` the binary exponent and `m` the three
+/// bits behind the leading one.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Histogram {
+    /// Times a duration was within a bucket.
+    pub counts: [AtomicU64; HISTOGRAM_BUCKETS],
 }

@@ -57,6 +57,7 @@ const fn fingerprint() -> u64 {
         crate::shared::Shared,
         crate::stats::LaneStats,
         crate::stats::CommandStat,
+        crate::stats::Histogram,
         crate::wait::BlockedKey,
         crate::wait::Wait,
         crate::wait::Waiter,

@@ -205,8 +205,6 @@ fn with(scratch: *mut Scratch, f: impl FnOnce(&mut Lane) -> Status) -> Status {
     if status == Status::PANICKED {
         lane.locks.release();
         lane.ready.clear();
-        lane.running = None;
-        lane.own_pushes.clear();
     }
     status
 }

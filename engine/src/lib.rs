@@ -13,6 +13,7 @@ pub mod heap;
 pub mod keyspace;
 pub mod lane;
 pub mod manifest;
+pub mod memory;
 pub mod number;
 pub mod random;
 pub mod release;

@@ -45,7 +45,7 @@ fn check_parser() -> Result<(), String> {
 
 fn check_settings() -> Result<(), String> {
     for setting in crate::settings::spec::SETTINGS {
-        if let Err(what) = setting.parse(setting.default) {
+        if let Err(what) = setting.parse(setting.default.as_bytes()) {
             return Err(format!("the default of '{}' is not valid: {what}", setting.name));
         }
     }

@@ -1,4 +1,4 @@
-//! Release 1: the engine as it is.
+//! Release 1.
 
 use engine::release::Release;
 

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientRef, flag as client_flag};
+use abi::client::{Client, flag as client_flag};
 
 use crate::clock::ticks;
 use crate::command::args::Args;
@@ -101,7 +101,7 @@ fn admit(
         check_state(client, flags, call.spec)?;
     }
     if lane.settings.maxmemory != 0 {
-        crate::keyspace::evict::make_room(lane, client, call.spec)?;
+        crate::keyspace::evict::make_room(lane, call.spec, flags & MULTI != 0)?;
     }
     if session::pause::is_on(lane.roots) && session::pause::holds_back(lane, client, call.spec) {
         return Ok(Admitted::Elsewhere);
@@ -167,7 +167,6 @@ fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args
     lane.locks.acquire(set);
     let db = client.db.load(Relaxed);
     let touches = client.flags.load(Relaxed) & client_flag::NO_TOUCH == 0;
-    let reference = ClientRef::new(client.worker, client.id);
     let (out, session) = session::split(client, lane.heap);
     let mut keys = Keys::new(lane, db);
     keys.touches = touches;
@@ -177,26 +176,11 @@ fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args
         keys.know_hash(args.at(at as usize), item.hash);
     }
     let mut cx = Ctx { keys, out, session, spec: call.spec, mode: Mode::Direct };
-    cx.keys.lane.running = Some(reference);
     self::call(&mut cx, call, args);
-    cx.keys.lane.running = None;
-    if !cx.keys.lane.own_pushes.is_empty() {
-        push_before_reply(&mut cx);
-    }
     lane.locks.release();
     if !lane.ready.is_empty() {
         blocking::serve_ready(lane);
     }
-}
-
-/// Puts what the command has pushed to its own client before its reply.
-#[cold]
-fn push_before_reply(cx: &mut Ctx<'_>) {
-    let mut pushes = std::mem::take(&mut cx.keys.lane.own_pushes);
-    if !cx.out.resp3 {
-        pushes.iter_mut().for_each(|push| push[0] = b'*');
-    }
-    cx.out.insert(cx.keys.lane.reply_mark, &pushes.concat());
 }
 
 /// The shards a command needs.
@@ -244,13 +228,37 @@ pub fn call(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
         cx.out.truncate(before);
         fail(lane, &mut cx.out, &error);
     }
-    let slow_us = lane.settings.slowlog_us;
-    if slow_us >= 0 && elapsed_ns >= slow_us as u64 * 1000 {
+    if lane.settings.latency_tracking {
+        stats::record(stat, elapsed_ns, lane.heap);
+    }
+    if elapsed_ns >= lane.settings.noticed_ns {
+        notice(cx, args, elapsed_ns);
+    }
+}
+
+/// Remembers a command that took long: in the slow log, as an event of the latency monitor.
+#[cold]
+fn notice(cx: &mut Ctx<'_>, args: Args<'_>, elapsed_ns: u64) {
+    let settings = &cx.keys.lane.settings;
+    let slow_us = settings.slowlog_us;
+    if slow_us >= 0 && elapsed_ns / 1000 >= slow_us as u64 {
         session::slow::record(cx, args, elapsed_ns / 1000);
     }
+    let event = if cx.spec.has(flag::FAST) { "fast-command" } else { "command" };
+    session::latency::record(cx.lane(), event, elapsed_ns / 1_000_000);
 }
 
 /// A command by its name and arguments, as it is in this release.
 pub fn look_up(lane: &Lane, args: Args<'_>) -> Result<Call, Error> {
     resolve(lane, lane.index.find(args.at(0)).unwrap_or(UNKNOWN), args)
+}
+
+/// The row of a command by its name and, if it has subcommands, that of the subcommand.
+pub fn find(lane: &Lane, args: Args<'_>) -> Option<&'static Spec> {
+    let command = lane.index.find(args.at(0))?;
+    let found = lane.index[command].spec;
+    if found.subcommands.is_empty() || args.len() < 2 {
+        return Some(found);
+    }
+    lane.index.find_subcommand(command, args.at(1)).map(|sub| lane.index[sub].spec)
 }

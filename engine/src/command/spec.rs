@@ -74,6 +74,12 @@ pub mod category {
     pub const TRANSACTION: u32 = 1 << 3;
     /// `@scripting`
     pub const SCRIPTING: u32 = 1 << 4;
+    /// `@set`, of a command of another group.
+    pub const SET: u32 = 1 << 5;
+    /// `@sortedset`, of a command of another group.
+    pub const SORTED_SET: u32 = 1 << 6;
+    /// `@list`, of a command of another group.
+    pub const LIST: u32 = 1 << 7;
 }
 
 /// What kind of data a command is about.
@@ -189,7 +195,6 @@ impl KeySpec {
 }
 
 /// A command's row.
-#[derive(Clone, Copy)]
 pub struct Spec {
     /// Lower case; of a subcommand `command|subcommand`.
     pub name: &'static str,
@@ -238,18 +243,6 @@ impl Spec {
             syntax: "",
             subcommands: &[],
         }
-    }
-
-    /// The row with other code, for a release that does a command differently.
-    pub const fn run(mut self, run: Run) -> Self {
-        self.run = run;
-        self
-    }
-
-    /// The row with other arguments, for a release that adds some.
-    pub const fn syntax(mut self, syntax: &'static str) -> Self {
-        self.syntax = syntax;
-        self
     }
 
     /// Sets bits of [`flag`].
@@ -329,6 +322,17 @@ impl Spec {
         let mut found = Vec::new();
         for spec in self.keys {
             spec.find_in(args, &mut found)?;
+        }
+        Some(found)
+    }
+
+    /// As [`Spec::key_indices`], with what is done with each key: bits of [`access`].
+    pub fn keys_with_access(&self, args: Args<'_>) -> Option<Vec<(usize, u16)>> {
+        let mut found = Vec::new();
+        for rule in self.keys {
+            let mut indices = Vec::new();
+            rule.find_in(args, &mut indices)?;
+            found.extend(indices.into_iter().map(|index| (index, rule.access)));
         }
         Some(found)
     }

@@ -7,12 +7,12 @@
 pub mod access;
 pub mod entry;
 pub mod evict;
-pub mod expire;
 pub mod flush;
 pub mod hash;
 pub mod lock;
 pub mod notify;
 pub mod scan;
+pub mod totals;
 pub mod ttl;
 
 use abi::keyspace::{Shard, ShardDb};

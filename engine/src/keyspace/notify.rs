@@ -70,10 +70,12 @@ pub fn parse_classes(text: &[u8]) -> Option<u32> {
 /// The setting that gives these bits.
 pub fn format_classes(bits: u32) -> String {
     let all = bits & Class::ALL.0 == Class::ALL.0;
+    // `A` stands for all that is about keys and is written instead of them, `n` included.
+    let covered = Class::ALL.0 | Class::NEW.0;
     LETTERS
         .iter()
         .filter(|(_, class)| bits & class.0 == class.0)
-        .filter(|(letter, class)| !all || *letter == b'A' || class.0 & Class::ALL.0 == 0)
+        .filter(|(letter, class)| !all || *letter == b'A' || class.0 & covered == 0)
         .map(|(letter, _)| *letter as char)
         .collect()
 }

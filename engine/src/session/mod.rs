@@ -3,8 +3,10 @@
 pub mod admin;
 pub mod batch;
 pub mod blocking;
+pub mod census;
 pub mod clients;
 pub mod command_blob;
+pub mod latency;
 pub mod lifecycle;
 pub mod message;
 pub mod monitor;

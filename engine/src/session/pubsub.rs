@@ -130,7 +130,7 @@ pub fn publish_shard(lane: &mut Lane, channel: &[u8], payload: &[u8]) -> usize {
 
 /// Posts a message to all subscribers of one channel or pattern: one copy for all of them.
 fn send(
-    lane: &mut Lane,
+    lane: &Lane,
     heap: Heap,
     channel: &mut Channel,
     kind: Kind,
@@ -152,10 +152,8 @@ fn send(
 }
 
 /// Posts an out-of-band message made of byte strings to many clients.
-///
-/// The client whose command causes it gets it before that command's reply.
-fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]]) {
-    let (heap, host) = (lane.heap, lane.host);
+fn post_push(lane: &Lane, receivers: &[u64], parts: &[&[u8]]) {
+    let heap = lane.heap;
     let mut output = RawBuffer::EMPTY;
     let mut out = Reply::new(&mut output, heap, true);
     out.push(parts.len());
@@ -164,18 +162,11 @@ fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]]) {
     let resp3 = out.since(0);
     let mut resp2 = resp3.to_vec();
     resp2[0] = b'*';
-    let own = lane.running.filter(|running| receivers.contains(&running.0));
-    if own.is_some() {
-        lane.own_pushes.push(resp3.to_vec());
-    }
-    let others = receivers.len() - own.is_some() as usize;
-    if others > 0 {
-        let posted = message::allocate(heap, kind::PUSH, &resp2, resp3, 0, others as u32);
-        for receiver in receivers.iter().filter(|r| Some(ClientRef(**r)) != own) {
-            host.post()(ClientRef(*receiver), posted);
-        }
-    }
+    let posted = message::allocate(heap, kind::PUSH, &resp2, resp3, 0, receivers.len() as u32);
     Buffer::new(&mut output, heap).free();
+    for receiver in receivers {
+        lane.host.post()(ClientRef(*receiver), posted);
+    }
 }
 
 /// Subscribes a client. Tells whether it was not subscribed already.
@@ -326,6 +317,11 @@ pub fn own_names(client: &mut Client, kind: Kind) -> Vec<Vec<u8>> {
     let mut names = Vec::new();
     TableRef::new(kind.own(own)).for_each(&mut |address| names.push(own_name(address).to_vec()));
     names
+}
+
+/// How many names of a kind have subscribers.
+pub fn name_count(lane: &Lane, kind: Kind) -> usize {
+    with(lane.roots, lane.host, |pubsub| TableRef::new(kind.table(pubsub)).len())
 }
 
 /// The names that have subscribers, with how many.

@@ -1,9 +1,12 @@
 //! Settings: what there are, where they are kept, and a copy of those commands need all the time.
 
+pub mod change;
+pub mod kind;
 pub mod spec;
 mod store;
+mod table;
 
-pub use store::{configure, init, put, take_text, text};
+pub use store::{configure, get, init, is_default, output_limits, put, take_text, text};
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
@@ -58,6 +61,12 @@ pub mod id {
     pub const LATENCY_TRACKING: u32 = LOGIC_FIRST + 20;
     /// Hard output limit of replicas in bytes; soft limit and seconds are the next two.
     pub const OUTPUT_REPLICA_HARD: u32 = LOGIC_FIRST + 21;
+    /// `enable-protected-configs`
+    pub const ENABLE_PROTECTED_CONFIGS: u32 = LOGIC_FIRST + 24;
+    /// `latency-tracking-info-percentiles`
+    pub const LATENCY_PERCENTILES: u32 = LOGIC_FIRST + 25;
+    /// `repl-backlog-size`
+    pub const REPL_BACKLOG_SIZE: u32 = LOGIC_FIRST + 26;
 }
 
 /// A setting's number.
@@ -98,17 +107,6 @@ impl Policy {
     pub fn is_lfu(self) -> bool {
         matches!(self, Policy::AllKeysLfu | Policy::VolatileLfu)
     }
-
-    /// Whether only keys with a time to live are concerned.
-    pub fn is_volatile(self) -> bool {
-        use Policy::{VolatileLfu, VolatileLru, VolatileRandom, VolatileTtl};
-        matches!(self, VolatileLru | VolatileLfu | VolatileRandom | VolatileTtl)
-    }
-
-    /// Whether chance alone decides.
-    pub fn is_random(self) -> bool {
-        matches!(self, Policy::AllKeysRandom | Policy::VolatileRandom)
-    }
 }
 
 /// Settings a command may need on its way, as plain fields. A copy, renewed when one changes.
@@ -135,6 +133,10 @@ pub struct Settings {
     pub bulk_max: u64,
     /// Milliseconds from which on an event is recorded; 0: none is.
     pub latency_ms: u64,
+    /// Nanoseconds from which on a command is slow or an event.
+    pub noticed_ns: u64,
+    /// Whether the durations of commands are recorded.
+    pub latency_tracking: bool,
     /// Whether a password is asked for.
     pub password: bool,
 }
@@ -153,6 +155,8 @@ impl Settings {
     #[cold]
     fn load(&mut self, roots: Roots) {
         let number = |id| number(roots, id);
+        let slowlog_us = number(id::SLOWLOG_LOG_SLOWER_THAN);
+        let latency_ms = number(id::LATENCY_MONITOR_THRESHOLD) as u64;
         *self = Self {
             epoch: self.epoch,
             maxmemory: number(id::MAXMEMORY) as u64,
@@ -163,11 +167,20 @@ impl Settings {
             lfu_log_factor: number(id::LFU_LOG_FACTOR),
             lfu_decay_minutes: number(id::LFU_DECAY_TIME),
             notify: number(id::NOTIFY_KEYSPACE_EVENTS) as u32,
-            slowlog_us: number(id::SLOWLOG_LOG_SLOWER_THAN),
+            slowlog_us,
             list_node_limit: number(id::LIST_MAX_LISTPACK_SIZE) as i32,
             bulk_max: number(id::PROTO_MAX_BULK_LEN) as u64,
-            latency_ms: number(id::LATENCY_MONITOR_THRESHOLD) as u64,
+            latency_ms,
+            noticed_ns: noticed_ns(slowlog_us, latency_ms),
+            latency_tracking: number(id::LATENCY_TRACKING) != 0,
             password: number(abi::config::id::REQUIREPASS) != 0,
         };
     }
+}
+
+/// The duration from which on a command is of interest to the slow log or the latency monitor.
+fn noticed_ns(slowlog_us: i64, latency_ms: u64) -> u64 {
+    let slow = u64::try_from(slowlog_us).map_or(u64::MAX, |us| us.saturating_mul(1000));
+    let event = if latency_ms == 0 { u64::MAX } else { latency_ms.saturating_mul(1_000_000) };
+    slow.min(event)
 }

@@ -5,29 +5,75 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 use abi::config::id as shell_id;
 use abi::container::RawBytes;
 
-use super::spec::{self, SETTINGS, Setting, Value};
+use super::kind::{Kind, Value};
+use super::spec::{self, SETTINGS, Setting};
 use crate::heap::Heap;
 use crate::keyspace::lock::with_lock;
 use crate::lane::Lane;
 use crate::store::bytes::{self, Bytes};
 
+/// The classes of clients with output limits: name, number in [`Value::Limits`], first slot.
+const CLASSES: [(&str, i64, u32); 3] = [
+    ("normal", 0, shell_id::OUTPUT_NORMAL_HARD),
+    ("slave", 1, super::id::OUTPUT_REPLICA_HARD),
+    ("pubsub", 2, shell_id::OUTPUT_PUBSUB_HARD),
+];
+
 /// Gives every setting of a new arena its default.
 pub fn init(lane: &mut Lane) {
     for setting in SETTINGS {
-        let value = setting.parse(setting.default).expect("defaults are valid");
+        let value = setting.parse(setting.default.as_bytes()).expect("defaults are valid");
         put(lane, setting, &value);
     }
     lane.refresh();
 }
 
-/// Applies a setting at start-up.
+/// Applies a setting at start-up. Lines of `save` add up, unless one is empty.
 pub fn configure(lane: &mut Lane, name: &str, values: &[&str]) -> Result<(), String> {
-    let setting = spec::find(name)
+    let setting = spec::find(name.as_bytes())
         .ok_or_else(|| format!("Bad directive or wrong number of arguments: '{name}'"))?;
-    let value = setting.parse(&values.join(" ")).map_err(|what| format!("'{name}': {what}"))?;
+    let mut text = values.join(" ").into_bytes();
+    if let Kind::Save = setting.kind
+        && !text.is_empty()
+    {
+        text = [get(lane, setting), text].join(&b' ');
+    }
+    let value = setting.parse(&text).map_err(|what| format!("'{name}': {what}"))?;
     put(lane, setting, &value);
     lane.refresh();
     Ok(())
+}
+
+/// The value of a setting, as `CONFIG GET` shows it.
+pub fn get(lane: &Lane, setting: &Setting) -> Vec<u8> {
+    match setting.kind {
+        Kind::OutputLimits => output_limits(lane).join(" ").into_bytes(),
+        // What was set may be relative; the shell has made it the directory of the process.
+        Kind::Directory => std::env::current_dir()
+            .map(|path| path.into_os_string().into_encoded_bytes())
+            .unwrap_or_else(|_| text(lane, setting.id)),
+        kind if kind.is_text() => text(lane, setting.id),
+        kind => kind.format(super::number(lane.roots, setting.id)).into_bytes(),
+    }
+}
+
+/// Whether a setting has the value it had at first.
+pub fn is_default(lane: &Lane, setting: &Setting) -> bool {
+    match setting.kind {
+        Kind::Directory => text(lane, setting.id) == setting.default.as_bytes(),
+        _ => get(lane, setting) == setting.default.as_bytes(),
+    }
+}
+
+/// The output limits of each class, as they are written: `normal 0 0 0`.
+pub fn output_limits(lane: &Lane) -> Vec<String> {
+    let number = |id| super::number(lane.roots, id) as u64;
+    CLASSES
+        .iter()
+        .map(|(name, _, first)| {
+            format!("{name} {} {} {}", number(*first), number(first + 1), number(first + 2))
+        })
+        .collect()
 }
 
 /// Stores a value.
@@ -36,7 +82,7 @@ pub fn put(lane: &Lane, setting: &Setting, value: &Value) {
     match value {
         Value::Number(number) => config.slots[setting.id as usize].number.store(*number, Relaxed),
         Value::Text(text, number) => {
-            with_text(lane, setting.id, |raw| Bytes::new(raw, lane.heap).assign(text.as_bytes()));
+            with_text(lane, setting.id, |raw| Bytes::new(raw, lane.heap).assign(text));
             config.slots[setting.id as usize].number.store(*number, Relaxed);
         }
         Value::Limits(classes) => classes.iter().for_each(|limits| put_limits(lane, limits)),
@@ -45,13 +91,9 @@ pub fn put(lane: &Lane, setting: &Setting, value: &Value) {
 }
 
 fn put_limits(lane: &Lane, [class, hard, soft, seconds]: &[i64; 4]) {
-    let first = match class {
-        0 => shell_id::OUTPUT_NORMAL_HARD,
-        1 => super::id::OUTPUT_REPLICA_HARD,
-        _ => shell_id::OUTPUT_PUBSUB_HARD,
-    };
+    let Some((_, _, first)) = CLASSES.iter().find(|(_, number, _)| number == class) else { return };
     for (offset, value) in [hard, soft, seconds].into_iter().enumerate() {
-        lane.roots.config().slots[first as usize + offset].number.store(*value, Relaxed);
+        lane.roots.config().slots[*first as usize + offset].number.store(*value, Relaxed);
     }
 }
 

@@ -1,61 +1,14 @@
-//! Counters: each lane writes its own, everybody reads the sum.
+//! Error replies by their first word.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use abi::shared::{CommandNames, ErrorStat, Shared};
-use abi::stats::{COMMAND_SLOTS, LaneStats};
+use abi::shared::ErrorStat;
 
 use crate::heap::Heap;
 use crate::keyspace::hash::hash;
 use crate::keyspace::lock::with_lock;
 use crate::lane::Lane;
-use crate::roots::Roots;
 use crate::store::table::{Table, TableRef};
-
-/// Adds to a counter that only the calling lane writes.
-#[inline(always)]
-pub fn add(counter: &AtomicU64, by: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
-}
-
-/// The sum of a counter over all lanes.
-pub fn sum(roots: Roots, counter: impl Fn(&LaneStats) -> &AtomicU64) -> u64 {
-    roots.all_stats().map(|lane| counter(lane).load(Relaxed)).fold(0, u64::wrapping_add)
-}
-
-/// The slot of a command's name, given out on first use. `None` when all are taken.
-///
-/// Called while a release is being attached, on the control thread: the list is append-only and
-/// a name is complete before the count that shows it.
-pub fn command_slot(name: &str, roots: Roots) -> Option<u16> {
-    let shared: *mut Shared = roots.shared();
-    // SAFETY: the root lives as long as the process. Names are only written here, by the one
-    // thread that attaches releases, beyond the published count.
-    let names: &mut CommandNames = unsafe { &mut (*shared).names };
-    let count = names.count.load(Relaxed) as usize;
-    let mut padded = [0u8; 32];
-    padded[..name.len()].copy_from_slice(name.as_bytes());
-    if let Some(slot) = names.names[..count].iter().position(|known| *known == padded) {
-        return Some(slot as u16);
-    }
-    if count == COMMAND_SLOTS {
-        return None;
-    }
-    names.names[count] = padded;
-    names.count.store(count as u32 + 1, core::sync::atomic::Ordering::Release);
-    Some(count as u16)
-}
-
-/// The name that has a slot.
-pub fn slot_name(slot: usize, roots: Roots) -> Option<&'static str> {
-    let shared: *mut Shared = roots.shared();
-    // SAFETY: the root lives as long as the process; published names never change.
-    let names: &CommandNames = unsafe { &(*shared).names };
-    let count = names.count.load(core::sync::atomic::Ordering::Acquire) as usize;
-    let name = names.names[..count].get(slot)?;
-    let len = name.iter().position(|&b| b == 0).unwrap_or(name.len());
-    core::str::from_utf8(&name[..len]).ok()
-}
 
 /// Counts an error reply by its first word.
 #[cold]
@@ -78,7 +31,7 @@ pub fn count_error(lane: &Lane, text: &[u8]) {
     });
 }
 
-/// Error replies by their first word, with how often each was given.
+/// All of them, with how often each was given, in alphabetical order.
 pub fn errors(lane: &Lane) -> Vec<(String, u64)> {
     let shared = lane.roots.shared();
     // SAFETY: the root lives as long as the process; what the lock guards is only touched with it.
@@ -90,8 +43,23 @@ pub fn errors(lane: &Lane) -> Vec<(String, u64)> {
             let count = unsafe { (*(address as *const ErrorStat)).count.load(Relaxed) };
             all.push((String::from_utf8_lossy(error_name(address)).into_owned(), count));
         });
+        all.sort();
         all
     })
+}
+
+/// Forgets all of them.
+pub(super) fn forget(lane: &Lane) {
+    let (shared, heap) = (lane.roots.shared(), lane.heap);
+    // SAFETY: the root lives as long as the process; what the lock guards is only touched with it.
+    let (lock, table) = unsafe { (&(*shared).names.lock, &mut (*shared).errors) };
+    with_lock(lock, lane.host, || {
+        Table::new(table, heap).clear(&mut |address| {
+            let size = size_of::<ErrorStat>() + error_name(address).len();
+            // SAFETY: an item of the table that is being cleared, allocated with this size.
+            unsafe { heap.free(address, size) };
+        });
+    });
 }
 
 fn error_name<'a>(address: u64) -> &'a [u8] {

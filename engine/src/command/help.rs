@@ -1,0 +1,40 @@
+//! `HELP` of commands that have subcommands: made of their rows.
+
+use crate::command::args::Args;
+use crate::command::error::Done;
+use crate::context::Ctx;
+use crate::resp::write::Reply;
+
+/// Lists the subcommands of the command that this is the `HELP` of.
+pub fn subcommands(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    let container = cx.spec.name.split('|').next().unwrap_or(cx.spec.name);
+    let Some(at) = cx.keys.lane.index.find(container.as_bytes()) else { return Ok(()) };
+    let rows = cx.keys.lane.index[at].spec.subcommands;
+    let others = rows.iter().filter(|row| row.short_name() != "help");
+    write(
+        &mut cx.out,
+        container,
+        others.map(|row| (usage(row.short_name(), row.syntax), row.summary)),
+    );
+    Ok(())
+}
+
+fn usage(name: &str, syntax: &str) -> String {
+    format!("{} {syntax}", name.to_uppercase()).trim_end().to_string()
+}
+
+/// Writes usages with what they do, as every `HELP` looks.
+pub fn write(
+    out: &mut Reply<'_>,
+    container: &str,
+    entries: impl Iterator<Item = (String, &'static str)>,
+) {
+    let mut lines =
+        vec![format!("{} <subcommand> [<arg> ...]. Subcommands are:", container.to_uppercase())];
+    for (usage, summary) in entries.chain([("HELP".into(), "Prints this help.")]) {
+        lines.push(usage);
+        lines.push(format!("    {summary}"));
+    }
+    out.array(lines.len());
+    lines.iter().for_each(|line| out.simple(line));
+}

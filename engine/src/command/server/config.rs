@@ -1,0 +1,197 @@
+//! `CONFIG`: settings, and the counters that `INFO` shows.
+
+use abi::container::RawBytes;
+use abi::status::Status;
+
+use super::{ADMINISTRATION, HELP, container, is_allowed};
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::command::help;
+use crate::command::spec::{Group, Spec};
+use crate::context::Ctx;
+use crate::glob;
+use crate::lane::Lane;
+use crate::settings::change::{Change, apply};
+use crate::settings::spec::{HIDDEN, IMMUTABLE, PROTECTED, SETTINGS, Setting, find};
+use crate::settings::{self, id};
+use crate::stats;
+
+/// `CONFIG`
+pub const CONFIG: Spec = Spec::new("config", -2, Group::Server, container)
+    .doc("2.0.0", "Depends on subcommand.", "", "A container for commands about settings.")
+    .subcommands(&[
+        Spec::new("config|get", -3, Group::Server, get).flags(ADMINISTRATION).doc(
+            "2.0.0",
+            "O(N) when N is the number of configuration parameters provided",
+            "parameter [parameter ...]",
+            "Returns the settings whose names match a pattern, with their values.",
+        ),
+        Spec::new("config|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
+            "5.0.0",
+            "O(1)",
+            "",
+            "Lists the subcommands.",
+        ),
+        Spec::new("config|resetstat", 2, Group::Server, reset_stat).flags(ADMINISTRATION).doc(
+            "2.0.0",
+            "O(1)",
+            "",
+            "Sets the counters shown by INFO back to zero.",
+        ),
+        Spec::new("config|rewrite", 2, Group::Server, rewrite).flags(ADMINISTRATION).doc(
+            "2.8.0",
+            "O(1)",
+            "",
+            "Writes the settings as they are now to the configuration file.",
+        ),
+        Spec::new("config|set", -4, Group::Server, set)
+            .flags(ADMINISTRATION)
+            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+            .doc(
+                "2.0.0",
+                "O(N) when N is the number of configuration parameters provided",
+                "parameter value [parameter value ...]",
+                "Changes one or more settings: all of them, or none if one is refused.",
+            ),
+    ]);
+
+fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let mut found: Vec<(Vec<u8>, &Setting)> = Vec::new();
+    for pattern in args.from(2) {
+        matching(pattern, &mut |name, setting| {
+            if !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                found.push((name.to_vec(), setting));
+            }
+        });
+    }
+    cx.out.map(found.len());
+    for (name, setting) in found {
+        let value = settings::get(cx.keys.lane, setting);
+        cx.out.bulk(&name);
+        cx.out.bulk(&value);
+    }
+    Ok(())
+}
+
+/// The names a pattern matches; a full name is told as it was given.
+fn matching<'a>(pattern: &'a [u8], visit: &mut dyn FnMut(&[u8], &'static Setting)) {
+    if !pattern.iter().any(|b| matches!(b, b'[' | b'*' | b'?')) {
+        if let Some(setting) = find(pattern) {
+            visit(pattern, setting);
+        }
+        return;
+    }
+    for setting in SETTINGS.iter().filter(|setting| !setting.has(HIDDEN)) {
+        for name in setting.names() {
+            if glob::matches(pattern, name.as_bytes(), true) {
+                visit(name.as_bytes(), setting);
+            }
+        }
+    }
+}
+
+fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    if !args.len().is_multiple_of(2) {
+        return Err(error::SYNTAX);
+    }
+    let mut named = Vec::new();
+    for index in (2..args.len()).step_by(2) {
+        let setting = changeable(cx, args.at(index), &named)?;
+        named.push(setting);
+    }
+    let mut changes = Vec::new();
+    for (setting, index) in named.into_iter().zip((2..).step_by(2)) {
+        let name = args.at(index);
+        let value = setting.parse(args.at(index + 1)).map_err(|reason| failed(name, &reason))?;
+        changes.push(Change { setting, name: name.to_vec(), value });
+    }
+    apply(cx.lane(), &changes)
+        .map_err(|refusal| failed(&changes[refusal.index].name, &refusal.reason))?;
+    cx.out.ok();
+    Ok(())
+}
+
+/// The setting of a name, if this command may change it.
+fn changeable(
+    cx: &Ctx<'_>,
+    name: &[u8],
+    before: &[&'static Setting],
+) -> Result<&'static Setting, Error> {
+    let Some(setting) = find(name) else {
+        let mut text = b"ERR Unknown option or number of arguments for CONFIG SET - '".to_vec();
+        text.extend_from_slice(name);
+        text.push(b'\'');
+        return Err(Error::owned(text));
+    };
+    let protected = setting.has(PROTECTED) && !is_allowed(cx, id::ENABLE_PROTECTED_CONFIGS);
+    if setting.has(IMMUTABLE) {
+        Err(failed(name, "can't set immutable config"))
+    } else if protected {
+        Err(failed(name, "can't set protected config"))
+    } else if before.iter().any(|known| known.name == setting.name) {
+        Err(failed(name, "duplicate parameter"))
+    } else {
+        Ok(setting)
+    }
+}
+
+fn failed(name: &[u8], reason: &str) -> Error {
+    let mut text = b"ERR CONFIG SET failed (possibly related to argument '".to_vec();
+    text.extend_from_slice(name);
+    text.extend_from_slice(format!("') - {reason}").as_bytes());
+    Error::owned(text)
+}
+
+fn reset_stat(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    stats::reset(cx.lane());
+    cx.out.ok();
+    Ok(())
+}
+
+fn rewrite(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    let lane = &*cx.keys.lane;
+    let lines = changed_lines(lane);
+    let mut text = RawBytes::EMPTY;
+    let status = lane.host.config_rewrite()(lines.as_str().into(), &mut text);
+    let reason = settings::take_text(&mut text, lane.heap);
+    match status {
+        Status::OK => cx.out.ok(),
+        Status::NOT_FOUND => {
+            return Err(Error::new("ERR The server is running without a config file"));
+        }
+        _ => return Err(Error::owned(format!("ERR Rewriting config file: {reason}"))),
+    }
+    Ok(())
+}
+
+/// The lines of a configuration file for all settings that differ from their defaults.
+fn changed_lines(lane: &Lane) -> String {
+    let mut lines = String::new();
+    for setting in SETTINGS.iter().filter(|setting| !settings::is_default(lane, setting)) {
+        let name = setting.name;
+        if name == "client-output-buffer-limit" {
+            for limits in settings::output_limits(lane) {
+                lines.push_str(&format!("{name} {limits}\n"));
+            }
+            continue;
+        }
+        let value = settings::get(lane, setting);
+        let value = match setting.kind.is_list() && !value.is_empty() {
+            true => String::from_utf8_lossy(&value).into_owned(),
+            false => quoted(&value),
+        };
+        lines.push_str(&format!("{name} {value}\n"));
+    }
+    lines
+}
+
+/// A value as one word of a configuration file.
+fn quoted(value: &[u8]) -> String {
+    let plain = |b: &u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'#' | b'\\');
+    if !value.is_empty() && value.iter().all(plain) {
+        return String::from_utf8_lossy(value).into_owned();
+    }
+    let mut text = Vec::new();
+    crate::text::quote(value, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}

@@ -1,0 +1,129 @@
+//! Sections about what has been done.
+
+use super::Text;
+use crate::lane::Lane;
+use crate::roots::Roots;
+use crate::session::pubsub::{self, Kind};
+use crate::settings::{self, id};
+use crate::stats::{self, Rate};
+
+pub fn stats(lane: &mut Lane, text: &mut Text) {
+    let roots = lane.roots;
+    text.field("total_connections_received", stats::sum(roots, |lane| &lane.connections));
+    text.field("total_commands_processed", stats::sum(roots, |lane| &lane.commands));
+    text.field("instantaneous_ops_per_sec", stats::rate(roots, Rate::Commands));
+    text.field("total_net_input_bytes", stats::sum(roots, |lane| &lane.bytes_in));
+    text.field("total_net_output_bytes", stats::sum(roots, |lane| &lane.bytes_out));
+    text.field("total_net_repl_input_bytes", 0);
+    text.field("total_net_repl_output_bytes", 0);
+    text.field("instantaneous_input_kbps", kilobytes(stats::rate(roots, Rate::BytesIn)));
+    text.field("instantaneous_output_kbps", kilobytes(stats::rate(roots, Rate::BytesOut)));
+    text.field("instantaneous_input_repl_kbps", "0.00");
+    text.field("instantaneous_output_repl_kbps", "0.00");
+    text.field("rejected_connections", stats::sum(roots, |lane| &lane.rejected));
+    for name in ["sync_full", "sync_partial_ok", "sync_partial_err"] {
+        text.field(name, 0);
+    }
+    keys(roots, text);
+    subscriptions(lane, text);
+    for name in NOT_HERE {
+        text.field(name, 0);
+    }
+    text.field("total_error_replies", stats::sum(roots, |lane| &lane.errors));
+    text.field("dump_payload_sanitizations", 0);
+    text.field("total_reads_processed", stats::sum(roots, |lane| &lane.reads));
+    text.field("total_writes_processed", stats::sum(roots, |lane| &lane.writes));
+    for name in ["io_threaded_reads_processed", "io_threaded_writes_processed"] {
+        text.field(name, 0);
+    }
+    text.field("total_batches_processed", stats::sum(roots, |lane| &lane.batches));
+    text.field("total_panics", stats::sum(roots, |lane| &lane.panics));
+    let dropped = stats::sum(roots, |lane| &lane.output_limit_closed);
+    text.field("client_output_buffer_limit_disconnections", dropped);
+}
+
+/// Counters of what this server does not do.
+const NOT_HERE: [&str; 14] = [
+    "latest_fork_usec",
+    "total_forks",
+    "migrate_cached_sockets",
+    "slave_expires_tracked_keys",
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "tracking_total_prefixes",
+    "unexpected_error_replies",
+];
+
+fn kilobytes(bytes: u64) -> String {
+    format!("{:.2}", bytes as f64 / 1024.0)
+}
+
+fn keys(roots: Roots, text: &mut Text) {
+    text.field("expired_keys", stats::sum(roots, |lane| &lane.expired));
+    text.field("expired_stale_perc", "0.00");
+    text.field("expired_time_cap_reached_count", stats::sum(roots, |lane| &lane.expire_time_cap));
+    let expire_ms = stats::sum(roots, |lane| &lane.expire_us) / 1000;
+    text.field("expire_cycle_cpu_milliseconds", expire_ms);
+    text.field("evicted_keys", stats::sum(roots, |lane| &lane.evicted));
+    text.field("evicted_clients", 0);
+    let over_ms = stats::sum(roots, |lane| &lane.over_maxmemory_us) / 1000;
+    text.field("total_eviction_exceeded_time", over_ms);
+    text.field("current_eviction_exceeded_time", 0);
+    text.field("keyspace_hits", stats::sum(roots, |lane| &lane.hits));
+    text.field("keyspace_misses", stats::sum(roots, |lane| &lane.misses));
+}
+
+fn subscriptions(lane: &Lane, text: &mut Text) {
+    for (name, kind) in [
+        ("pubsub_channels", Kind::Channel),
+        ("pubsub_patterns", Kind::Pattern),
+        ("pubsubshard_channels", Kind::Shard),
+    ] {
+        text.field(name, pubsub::name_count(lane, kind));
+    }
+}
+
+pub fn command_stats(lane: &mut Lane, text: &mut Text) {
+    for command in stats::command_totals(lane.roots) {
+        let us = command.time_ns / 1000;
+        let each = if command.calls == 0 { 0.0 } else { us as f64 / command.calls as f64 };
+        text.field(
+            &format!("cmdstat_{}", command.name),
+            format_args!(
+                "calls={},usec={us},usec_per_call={each:.2},rejected_calls={},failed_calls={}",
+                command.calls, command.rejected, command.failed
+            ),
+        );
+    }
+}
+
+pub fn error_stats(lane: &mut Lane, text: &mut Text) {
+    for (name, count) in stats::errors(lane) {
+        text.field(&format!("errorstat_{name}"), format_args!("count={count}"));
+    }
+}
+
+pub fn latency_stats(lane: &mut Lane, text: &mut Text) {
+    let percentiles = settings::text(lane, id::LATENCY_PERCENTILES);
+    let percentiles = String::from_utf8_lossy(&percentiles).into_owned();
+    for command in stats::command_totals(lane.roots) {
+        let durations = command.durations(lane.roots);
+        if durations.count() == 0 {
+            continue;
+        }
+        let values: Vec<_> = percentiles
+            .split_whitespace()
+            .map(|percent| {
+                let ns = durations.percentile(percent.parse().unwrap_or(0.0));
+                format!("p{percent}={}.{:03}", ns / 1000, ns % 1000)
+            })
+            .collect();
+        text.field(&format!("latency_percentiles_usec_{}", command.name), values.join(","));
+    }
+}

@@ -1,0 +1,111 @@
+//! The section about memory.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::Text;
+use crate::lane::Lane;
+use crate::memory::Usage;
+use crate::settings::Policy;
+
+/// Bytes for people: `1.50K`.
+pub fn human(bytes: u64) -> String {
+    const UNITS: [(&str, u32); 5] = [("P", 50), ("T", 40), ("G", 30), ("M", 20), ("K", 10)];
+    match UNITS.iter().find(|(_, shift)| bytes >> shift > 0) {
+        Some((unit, shift)) => format!("{:.2}{unit}", bytes as f64 / (1u64 << shift) as f64),
+        None => format!("{bytes}B"),
+    }
+}
+
+pub fn memory(lane: &mut Lane, text: &mut Text) {
+    let usage = Usage::now(lane);
+    let process = usage.process;
+    text.bytes("used_memory", usage.used);
+    text.bytes("used_memory_rss", process.rss_bytes);
+    text.bytes("used_memory_peak", usage.peak);
+    text.field("used_memory_peak_perc", percent(usage.used, usage.peak));
+    text.field("used_memory_overhead", usage.overhead());
+    text.field("used_memory_startup", usage.startup);
+    text.field("used_memory_dataset", usage.dataset());
+    text.field("used_memory_dataset_perc", percent(usage.dataset(), usage.net()));
+    text.field("allocator_allocated", usage.used);
+    text.field("allocator_active", process.resident_arena_bytes);
+    text.field("allocator_resident", process.resident_arena_bytes);
+    text.bytes("total_system_memory", process.machine_bytes);
+    scripts(text);
+    text.bytes("maxmemory", lane.settings.maxmemory);
+    let policy = Policy::ALL.iter().find(|(_, policy)| *policy == lane.settings.policy);
+    text.field("maxmemory_policy", policy.map_or("", |(name, _)| name));
+    ratios(&usage, text);
+    for name in [
+        "mem_not_counted_for_evict",
+        "mem_replication_backlog",
+        "mem_total_replication_buffers",
+        "mem_clients_slaves",
+    ] {
+        text.field(name, 0);
+    }
+    text.field("mem_clients_normal", usage.clients);
+    text.field("mem_cluster_links", 0);
+    text.field("mem_aof_buffer", 0);
+    text.field("mem_allocator", "arena");
+    text.field("active_defrag_running", 0);
+    // SAFETY: the root lives as long as the process; both counters are atomic.
+    let (pending, freed) = unsafe {
+        let shared = lane.roots.shared();
+        ((*shared).lazyfree_pending.load(Relaxed), (*shared).lazyfreed.load(Relaxed))
+    };
+    text.field("lazyfree_pending_objects", pending);
+    text.field("lazyfreed_objects", freed);
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64)
+}
+
+/// There are no scripts.
+fn scripts(text: &mut Text) {
+    text.field("used_memory_lua", 0);
+    text.field("used_memory_vm_eval", 0);
+    text.field("used_memory_lua_human", human(0));
+    for name in ["used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions"] {
+        text.field(name, 0);
+    }
+    text.field("number_of_libraries", 0);
+    text.field("used_memory_vm_functions", 0);
+    text.bytes("used_memory_vm_total", 0);
+    text.field("used_memory_functions", 0);
+    text.bytes("used_memory_scripts", 0);
+}
+
+fn ratios(usage: &Usage, text: &mut Text) {
+    let arena = usage.process.resident_arena_bytes;
+    let rss = usage.process.rss_bytes;
+    for (name, part, whole) in [
+        ("allocator_frag", arena, usage.used),
+        ("allocator_rss", arena, arena),
+        ("rss_overhead", rss, arena),
+    ] {
+        text.field(&format!("{name}_ratio"), ratio(part, whole));
+        text.field(&format!("{name}_bytes"), part as i64 - whole as i64);
+    }
+    text.field("mem_fragmentation_ratio", ratio(rss, usage.used));
+    text.field("mem_fragmentation_bytes", rss as i64 - usage.used as i64);
+}
+
+fn ratio(part: u64, whole: u64) -> String {
+    format!("{:.2}", part as f64 / whole.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human;
+
+    #[test]
+    fn bytes_for_people() {
+        for (bytes, expect) in
+            [(0, "0B"), (1023, "1023B"), (1536, "1.50K"), (5 << 20, "5.00M"), (3 << 30, "3.00G")]
+        {
+            assert_eq!(human(bytes), expect);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Sections about the process and what it is part of.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::config::id as shell_id;
+use abi::container::RawBytes;
+
+use super::Text;
+use crate::lane::Lane;
+use crate::session::census;
+use crate::settings::{self, id};
+
+/// The version of Redis whose behaviour this is; clients choose their features by it.
+const REDIS_VERSION: &str = "7.0.15";
+
+pub fn server(lane: &mut Lane, text: &mut Text) {
+    let process = lane.host.process_info()();
+    let hz = lane.number(shell_id::HZ);
+    // SAFETY: the root lives as long as the process; neither field changes after the start.
+    let (started_ms, run_id) =
+        unsafe { ((*lane.roots.shared()).started_ms, (*lane.roots.shared()).run_id) };
+    let uptime_s = (lane.clock.now_ms as u64).saturating_sub(started_ms) / 1000;
+    text.field("redis_version", REDIS_VERSION);
+    text.field("redis_git_sha1", "00000000");
+    text.field("redis_git_dirty", 0);
+    text.field("redis_build_id", 0);
+    text.field("redis_mode", "standalone");
+    text.field("shell_version", env!("CARGO_PKG_VERSION"));
+    text.field("os", format_args!("{} {}", os(), std::env::consts::ARCH));
+    text.field("arch_bits", usize::BITS);
+    text.field("monotonic_clock", "POSIX clock_gettime");
+    text.field("multiplexing_api", "epoll");
+    text.field("process_id", process.pid);
+    text.field("process_supervised", "no");
+    text.field("run_id", String::from_utf8_lossy(&run_id));
+    text.field("tcp_port", process.port);
+    text.field("server_time_usec", lane.host.unix_us()());
+    text.field("uptime_in_seconds", uptime_s);
+    text.field("uptime_in_days", uptime_s / 86_400);
+    text.field("hz", hz);
+    text.field("configured_hz", hz);
+    text.field("lru_clock", (lane.clock.now_ms / 1000) & 0xff_ffff);
+    text.field("executable", executable());
+    text.field("config_file", config_file(lane));
+    text.field("workers", process.workers);
+    text.field("io_threads_active", 0);
+}
+
+fn os() -> String {
+    let line = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    format!("{} {}", line("/proc/sys/kernel/ostype"), line("/proc/sys/kernel/osrelease"))
+}
+
+fn executable() -> String {
+    std::env::current_exe().map_or(String::new(), |path| path.display().to_string())
+}
+
+/// The path of the configuration file; empty without one.
+pub fn config_file(lane: &Lane) -> String {
+    let mut path = RawBytes::EMPTY;
+    // On failure the path stays empty, which is what is told then.
+    let _ = lane.host.config_file()(&mut path);
+    settings::take_text(&mut path, lane.heap)
+}
+
+pub fn logic(lane: &mut Lane, text: &mut Text) {
+    let current = lane.host.generation_info()();
+    text.field("logic_name", lane.release.name);
+    text.field("logic_version", lane.release.version);
+    text.field("logic_generation", current.generation);
+    text.field("logic_upgrades", current.upgrades);
+    text.field("logic_rollbacks", current.rollbacks);
+    text.field("logic_refused", current.refused);
+    text.field("logic_last_commit_usec", current.last_commit_us);
+    text.field("logic_loaded", current.loaded);
+    text.field("logic_pinned", current.pinned);
+    for (index, change) in lane.release.changes.iter().enumerate() {
+        text.field(&format!("logic_change_{}", index + 1), change);
+    }
+}
+
+pub fn clients(lane: &mut Lane, text: &mut Text) {
+    let summary = census::summary(lane);
+    text.field("connected_clients", summary.connected);
+    text.field("cluster_connections", 0);
+    text.field("maxclients", lane.number(shell_id::MAXCLIENTS));
+    text.field("client_recent_max_input_buffer", summary.input_bytes_max);
+    text.field("client_recent_max_output_buffer", summary.output_bytes_max);
+    // SAFETY: the root lives as long as the process; the counter is atomic.
+    let blocked = unsafe { (*lane.roots.shared()).blocked_clients.load(Relaxed) };
+    text.field("blocked_clients", blocked);
+    text.field("tracking_clients", 0);
+}
+
+pub fn persistence(lane: &mut Lane, text: &mut Text) {
+    // SAFETY: the root lives as long as the process; the field does not change after the start.
+    let started_ms = unsafe { (*lane.roots.shared()).started_ms };
+    for name in ["loading", "async_loading", "current_cow_peak", "current_cow_size"] {
+        text.field(name, 0);
+    }
+    text.field("current_cow_size_age", 0);
+    text.field("current_fork_perc", "0.00");
+    text.field("current_save_keys_processed", 0);
+    text.field("current_save_keys_total", 0);
+    let dirty = crate::stats::total(lane.roots, |lane| &lane.dirty);
+    text.field("rdb_changes_since_last_save", dirty);
+    text.field("rdb_bgsave_in_progress", 0);
+    text.field("rdb_last_save_time", started_ms / 1000);
+    text.field("rdb_last_bgsave_status", "ok");
+    text.field("rdb_last_bgsave_time_sec", -1);
+    text.field("rdb_current_bgsave_time_sec", -1);
+    text.field("rdb_saves", 0);
+    text.field("rdb_last_cow_size", 0);
+    text.field("rdb_last_load_keys_expired", 0);
+    text.field("rdb_last_load_keys_loaded", 0);
+    for name in ["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"] {
+        text.field(name, 0);
+    }
+    text.field("aof_last_rewrite_time_sec", -1);
+    text.field("aof_current_rewrite_time_sec", -1);
+    text.field("aof_last_bgrewrite_status", "ok");
+    text.field("aof_rewrites", 0);
+    text.field("aof_rewrites_consecutive_failures", 0);
+    text.field("aof_last_write_status", "ok");
+    text.field("aof_last_cow_size", 0);
+    text.field("module_fork_in_progress", 0);
+    text.field("module_fork_last_cow_size", 0);
+}
+
+pub fn replication(lane: &mut Lane, text: &mut Text) {
+    text.field("role", "master");
+    text.field("connected_slaves", 0);
+    text.field("master_failover_state", "no-failover");
+    // SAFETY: the root lives as long as the process; the field does not change after the start.
+    let run_id = unsafe { (*lane.roots.shared()).run_id };
+    text.field("master_replid", String::from_utf8_lossy(&run_id));
+    text.field("master_replid2", "0".repeat(40));
+    text.field("master_repl_offset", 0);
+    text.field("second_repl_offset", -1);
+    text.field("repl_backlog_active", 0);
+    text.field("repl_backlog_size", lane.number(id::REPL_BACKLOG_SIZE));
+    text.field("repl_backlog_first_byte_offset", 0);
+    text.field("repl_backlog_histlen", 0);
+}
+
+pub fn cpu(lane: &mut Lane, text: &mut Text) {
+    let process = lane.host.process_info()();
+    let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    text.field("used_cpu_sys", seconds(process.cpu_system_us));
+    text.field("used_cpu_user", seconds(process.cpu_user_us));
+    text.field("used_cpu_sys_children", seconds(0));
+    text.field("used_cpu_user_children", seconds(0));
+    text.field("used_cpu_sys_main_thread", seconds(process.thread_system_us));
+    text.field("used_cpu_user_main_thread", seconds(process.thread_user_us));
+}

@@ -1,0 +1,83 @@
+//! `SHELL`: upgrades for operators who have nothing but a Redis client.
+
+use super::{container, is_allowed};
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::command::help;
+use crate::command::spec::{Group, Spec, flag::*};
+use crate::context::Ctx;
+use crate::session::admin;
+use crate::settings::id;
+
+const FLAGS: u32 = ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI;
+
+const OFF: Error = Error::new(
+    "ERR SHELL command not allowed. Start the server with enable-shell-command set to \"local\" \
+     to allow it to connections from this machine, or to \"yes\" to allow it to all.",
+);
+
+/// `SHELL`
+pub const SHELL: Spec =
+    Spec::new("shell", -2, Group::Server, container)
+        .doc("7.0.0", "Depends on subcommand.", "", "A container for commands about the logic.")
+        .subcommands(&[
+            Spec::new("shell|help", 2, Group::Server, help::subcommands)
+                .flags(LOADING | STALE)
+                .doc("7.0.0", "O(1)", "", "Lists the subcommands."),
+            Spec::new("shell|history", 2, Group::Server, history).flags(FLAGS).doc(
+                "7.0.0",
+                "O(N) where N is the number of upgrades so far",
+                "",
+                "Returns what was loaded, when, and how it ended, as JSON.",
+            ),
+            Spec::new("shell|rollback", 2, Group::Server, rollback).flags(FLAGS).doc(
+                "7.0.0",
+                "O(1)",
+                "",
+                "Puts the logic back that was current before the last upgrade.",
+            ),
+            Spec::new("shell|status", 2, Group::Server, status).flags(FLAGS).doc(
+                "7.0.0",
+                "O(1)",
+                "",
+                "Returns which logic is current and what an upgrade is doing, as JSON.",
+            ),
+            Spec::new("shell|upgrade", -3, Group::Server, upgrade).flags(FLAGS).doc(
+                "7.0.0",
+                "O(1)",
+                "path [--force]",
+                "Makes a library the current logic. With --force also the one that is current now.",
+            ),
+        ]);
+
+fn allowed(cx: &Ctx<'_>) -> Done {
+    if is_allowed(cx, id::ENABLE_SHELL_COMMAND) { Ok(()) } else { Err(OFF) }
+}
+
+fn history(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    allowed(cx)?;
+    admin::request(cx, "history", "")
+}
+
+fn rollback(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    allowed(cx)?;
+    admin::request(cx, "rollback", "")
+}
+
+fn status(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    allowed(cx)?;
+    admin::request(cx, "status", "")
+}
+
+fn upgrade(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    allowed(cx)?;
+    let verb = match args.len() {
+        3 => "upgrade",
+        4 if args.is(3, "--force") => "upgrade-force",
+        _ => return Err(error::SYNTAX),
+    };
+    if args.at(2).is_empty() {
+        return Err(Error::new("ERR the path of the library is empty"));
+    }
+    admin::request(cx, verb, &args.text(2))
+}

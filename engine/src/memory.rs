@@ -1,0 +1,65 @@
+//! Where memory goes: what `INFO memory` and `MEMORY` tell.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::host::ProcessInfo;
+
+use crate::keyspace::totals;
+use crate::lane::Lane;
+use crate::session::census;
+
+/// Bytes in use, and for what.
+pub struct Usage {
+    /// What the process uses.
+    pub process: ProcessInfo,
+    /// In use in the arena.
+    pub used: u64,
+    /// The most that was ever seen in use.
+    pub peak: u64,
+    /// In use before the first key.
+    pub startup: u64,
+    /// Of connections: what is there for each, and unsent or unread data.
+    pub clients: u64,
+    /// Of the tables of each database, without the entries: number, keys, bytes.
+    pub tables: Vec<(u32, u64, u64)>,
+}
+
+impl Usage {
+    /// As it is now.
+    pub fn now(lane: &Lane) -> Self {
+        let process = lane.host.process_info()();
+        let used = process.used_bytes;
+        let shared = lane.roots.shared();
+        // SAFETY: the root lives as long as the process; both counters are atomic.
+        let (peak, startup) = unsafe {
+            let peak = (*shared).peak_used_bytes.fetch_max(used, Relaxed).max(used);
+            (peak, (*shared).startup_bytes.load(Relaxed))
+        };
+        let tables = (0..lane.roots.databases())
+            .map(|db| (db, totals::of(lane, db)))
+            .filter(|(_, totals)| totals.keys > 0)
+            .map(|(db, totals)| (db, totals.keys, totals.table_bytes))
+            .collect();
+        Self { process, used, peak, startup, clients: census::summary(lane).bytes, tables }
+    }
+
+    /// All that is not a key or a value.
+    pub fn overhead(&self) -> u64 {
+        self.startup + self.clients + self.tables.iter().map(|(_, _, bytes)| bytes).sum::<u64>()
+    }
+
+    /// Keys and values.
+    pub fn dataset(&self) -> u64 {
+        self.used.saturating_sub(self.overhead())
+    }
+
+    /// All that came after the start.
+    pub fn net(&self) -> u64 {
+        self.used.saturating_sub(self.startup)
+    }
+
+    /// Keys in all databases.
+    pub fn keys(&self) -> u64 {
+        self.tables.iter().map(|(_, keys, _)| keys).sum()
+    }
+}

@@ -1,0 +1,40 @@
+//! All clients at a glance.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::client::Client;
+
+use crate::lane::Lane;
+use crate::session::clients;
+
+/// What the clients are, and what they have in their buffers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Summary {
+    /// Clients connected.
+    pub connected: u64,
+    /// Longest input buffer in bytes.
+    pub input_bytes_max: u64,
+    /// Most unsent output of one client in bytes.
+    pub output_bytes_max: u64,
+    /// Bytes in use for all of them.
+    pub bytes: u64,
+}
+
+/// Looks at all clients.
+pub fn summary(lane: &Lane) -> Summary {
+    let mut summary = Summary::default();
+    clients::for_each(lane, |client| summary.add(client));
+    summary
+}
+
+impl Summary {
+    fn add(&mut self, client: &Client) {
+        let input = client.input_bytes.load(Relaxed);
+        let output = client.output_bytes.load(Relaxed);
+        self.connected += 1;
+        self.input_bytes_max = self.input_bytes_max.max(input);
+        self.output_bytes_max = self.output_bytes_max.max(output);
+        self.bytes += size_of::<Client>() as u64 + input + output;
+        self.bytes += client.multi_bytes.load(Relaxed);
+    }
+}

@@ -1,0 +1,143 @@
+//! The latency monitor: events that took longer than `latency-monitor-threshold`.
+
+use abi::shared::{LATENCY_SAMPLES, Latency, LatencyEvent};
+
+use crate::keyspace::hash::hash;
+use crate::keyspace::lock::with_lock;
+use crate::lane::Lane;
+use crate::store::table::{Table, TableRef};
+
+/// Runs `f` with the monitor locked.
+fn with<R>(lane: &Lane, f: impl FnOnce(&mut Latency) -> R) -> R {
+    let shared = lane.roots.shared();
+    // SAFETY: the root lives as long as the process; what the lock guards is only touched here,
+    // with it held.
+    unsafe { with_lock(&(*shared).latency.lock, lane.host, || f(&mut (*shared).latency)) }
+}
+
+/// The event at an address.
+///
+/// # Safety
+/// The address is that of an item of the table, the monitor is locked, and no other reference to
+/// the item is used.
+unsafe fn item<'a>(address: u64) -> &'a mut LatencyEvent {
+    // SAFETY: as the caller promises.
+    unsafe { &mut *(address as *mut LatencyEvent) }
+}
+
+fn name_of(event: &LatencyEvent) -> &str {
+    let len = event.name.iter().position(|b| *b == 0).unwrap_or(event.name.len());
+    core::str::from_utf8(&event.name[..len]).unwrap_or_default()
+}
+
+/// Records an event if it took long enough.
+#[cold]
+pub fn record(lane: &Lane, name: &str, took_ms: u64) {
+    let threshold = lane.settings.latency_ms;
+    if threshold == 0 || took_ms < threshold {
+        return;
+    }
+    let now_s = (lane.host.unix_us()() / 1_000_000) as u32;
+    let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
+    with(lane, |monitor| {
+        let address = find_or_add(lane, monitor, name);
+        // SAFETY: an item of the table, which is locked.
+        add_sample(unsafe { item(address) }, now_s, took_ms);
+    });
+}
+
+fn find(lane: &Lane, monitor: &Latency, name: &str) -> Option<u64> {
+    let hash = hash(name.as_bytes(), lane.roots.seed);
+    // SAFETY: an item of the table, which the caller has locked.
+    let is_it = |address| name_of(unsafe { item(address) }) == name;
+    TableRef::new(&monitor.events).find(hash, is_it).map(|slot| slot.address())
+}
+
+fn find_or_add(lane: &Lane, monitor: &mut Latency, name: &str) -> u64 {
+    if let Some(address) = find(lane, monitor, name) {
+        return address;
+    }
+    let place = lane.heap.alloc(size_of::<LatencyEvent>()) as *mut LatencyEvent;
+    let mut event =
+        LatencyEvent { name: [0; 32], max_ms: 0, next: 0, samples: [[0; 2]; LATENCY_SAMPLES] };
+    event.name[..name.len()].copy_from_slice(name.as_bytes());
+    // SAFETY: a new allocation of the struct's size.
+    unsafe { place.write(event) };
+    let seed = lane.roots.seed;
+    // SAFETY: items of the table, which the caller has locked.
+    let hash_of = move |address| hash(name_of(unsafe { item(address) }).as_bytes(), seed);
+    let mut events = Table::new(&mut monitor.events, lane.heap);
+    events.insert(hash(name.as_bytes(), seed), place as u64, hash_of);
+    place as u64
+}
+
+/// Adds a sample; of those of one second the longest is kept.
+fn add_sample(event: &mut LatencyEvent, now_s: u32, took_ms: u32) {
+    event.max_ms = event.max_ms.max(took_ms);
+    let newest = (event.next as usize + LATENCY_SAMPLES - 1) % LATENCY_SAMPLES;
+    if event.samples[newest][0] == now_s {
+        event.samples[newest][1] = event.samples[newest][1].max(took_ms);
+        return;
+    }
+    event.samples[event.next as usize] = [now_s, took_ms];
+    event.next = (event.next + 1) % LATENCY_SAMPLES as u32;
+}
+
+/// The history of an event.
+pub struct History {
+    /// Its name.
+    pub name: String,
+    /// Highest latency ever, in ms.
+    pub max_ms: u32,
+    /// Pairs of Unix seconds and ms, oldest first.
+    pub samples: Vec<[u32; 2]>,
+}
+
+impl History {
+    fn of(event: &LatencyEvent) -> Self {
+        let (newer, older) = event.samples.split_at(event.next as usize);
+        let in_order = older.iter().chain(newer).copied();
+        Self {
+            name: name_of(event).into(),
+            max_ms: event.max_ms,
+            samples: in_order.filter(|[at_s, _]| *at_s != 0).collect(),
+        }
+    }
+}
+
+/// The histories of all events, in alphabetical order.
+pub fn all(lane: &Lane) -> Vec<History> {
+    let mut found = Vec::new();
+    with(lane, |monitor| {
+        TableRef::new(&monitor.events).for_each(&mut |address| {
+            // SAFETY: an item of the table, which is locked.
+            found.push(History::of(unsafe { item(address) }));
+        });
+    });
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// The history of one event.
+pub fn one(lane: &Lane, name: &str) -> Option<History> {
+    with(lane, |monitor| {
+        let address = find(lane, monitor, name)?;
+        // SAFETY: an item of the table, which is locked.
+        Some(History::of(unsafe { item(address) }))
+    })
+}
+
+/// Forgets an event. Tells whether there was one of this name.
+pub fn forget(lane: &Lane, name: &str) -> bool {
+    let hash = hash(name.as_bytes(), lane.roots.seed);
+    with(lane, |monitor| {
+        let mut events = Table::new(&mut monitor.events, lane.heap);
+        // SAFETY: an item of the table, which is locked.
+        let is_it = |address| name_of(unsafe { item(address) }) == name;
+        let Some(slot) = events.find(hash, is_it) else { return false };
+        let address = events.remove(slot, hash);
+        // SAFETY: out of the table, nothing refers to it; allocated with this size.
+        unsafe { lane.heap.free(address, size_of::<LatencyEvent>()) };
+        true
+    })
+}

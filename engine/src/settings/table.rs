@@ -1,0 +1,327 @@
+//! The settings: a row each, in the order of their names.
+//!
+//! Names, defaults and limits are those of Redis 7.0, so that configuration files and clients
+//! written for it work. What a setting is about may not exist here: then it only keeps its value.
+
+use abi::config::id::{self as shell, LOGIC_FIRST};
+
+use super::id;
+use super::kind::Kind;
+use super::spec::{HIDDEN, PROTECTED, SECRET, Setting};
+
+const fn row(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Setting {
+    Setting::new(name, id, kind, default)
+}
+
+/// A setting that may not be changed while the server runs.
+const fn fixed(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Setting {
+    Setting::new(name, id, kind, default).flags(super::spec::IMMUTABLE)
+}
+
+/// Where a setting is stored that no code asks for by name. Never given to another setting.
+const fn slot(number: u32) -> u32 {
+    LOGIC_FIRST + number
+}
+
+const INT_MIN: i64 = i32::MIN as i64;
+const INT_MAX: i64 = i32::MAX as i64;
+const MEMORY_MAX: u64 = i64::MAX as u64;
+
+/// Who may use what is off by default.
+const GUARDED: Kind = Kind::Words(&["no", "yes", "local"]);
+
+/// The eviction policies, with the numbers of [`super::Policy`].
+const POLICY: Kind = Kind::Choice(&[
+    ("volatile-lru", 2),
+    ("volatile-lfu", 4),
+    ("volatile-random", 6),
+    ("volatile-ttl", 7),
+    ("allkeys-lru", 1),
+    ("allkeys-lfu", 3),
+    ("allkeys-random", 5),
+    ("noeviction", 0),
+]);
+
+/// All settings.
+pub const SETTINGS: &[Setting] = &[
+    row(
+        "acl-pubsub-default",
+        slot(32),
+        Kind::Words(&["allchannels", "resetchannels"]),
+        "resetchannels",
+    ),
+    fixed("aclfile", slot(33), Kind::Text, ""),
+    row("acllog-max-len", slot(34), Kind::Integer(0, i64::MAX), "128"),
+    row("active-defrag-cycle-max", slot(35), Kind::Integer(1, 99), "25"),
+    row("active-defrag-cycle-min", slot(36), Kind::Integer(1, 99), "1"),
+    row("active-defrag-ignore-bytes", slot(37), Kind::Memory(1, MEMORY_MAX), "104857600"),
+    row("active-defrag-max-scan-fields", slot(38), Kind::Integer(1, i64::MAX), "1000"),
+    row("active-defrag-threshold-lower", slot(39), Kind::Integer(0, 1000), "10"),
+    row("active-defrag-threshold-upper", slot(40), Kind::Integer(0, 1000), "100"),
+    row("active-expire-effort", id::ACTIVE_EXPIRE_EFFORT, Kind::Integer(1, 10), "1"),
+    row("activedefrag", slot(41), Kind::Bool, "no"),
+    row("activerehashing", slot(42), Kind::Bool, "yes"),
+    fixed("always-show-logo", slot(43), Kind::Bool, "no"),
+    row("aof-disable-auto-gc", slot(44), Kind::Bool, "no"),
+    row("aof-load-truncated", slot(45), Kind::Bool, "yes"),
+    row("aof-rewrite-incremental-fsync", slot(46), Kind::Bool, "yes"),
+    row("aof-timestamp-enabled", slot(47), Kind::Bool, "no"),
+    row("aof-use-rdb-preamble", slot(48), Kind::Bool, "yes"),
+    fixed("aof_rewrite_cpulist", slot(49), Kind::Text, ""),
+    fixed("appenddirname", slot(50), Kind::FileName, "appendonlydir"),
+    fixed("appendfilename", slot(51), Kind::FileName, "appendonly.aof"),
+    row("appendfsync", slot(52), Kind::Words(&["everysec", "always", "no"]), "everysec"),
+    row("appendonly", slot(53), Kind::Bool, "no"),
+    row("auto-aof-rewrite-min-size", slot(54), Kind::Memory(0, MEMORY_MAX), "67108864"),
+    row("auto-aof-rewrite-percentage", slot(55), Kind::Integer(0, INT_MAX), "100"),
+    fixed("bgsave_cpulist", slot(56), Kind::Text, ""),
+    row("bind", shell::BIND, Kind::Text, "127.0.0.1"),
+    row("bind-source-addr", slot(57), Kind::Text, ""),
+    fixed("bio_cpulist", slot(58), Kind::Text, ""),
+    row("busy-reply-threshold", slot(59), Kind::Integer(0, i64::MAX), "5000")
+        .alias("lua-time-limit"),
+    row(
+        "client-output-buffer-limit",
+        shell::OUTPUT_NORMAL_HARD,
+        Kind::OutputLimits,
+        "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+    ),
+    row(
+        "client-query-buffer-limit",
+        shell::CLIENT_QUERY_BUFFER_LIMIT,
+        Kind::Memory(1 << 20, MEMORY_MAX),
+        "1073741824",
+    ),
+    row("cluster-allow-pubsubshard-when-down", slot(60), Kind::Bool, "yes"),
+    row("cluster-allow-reads-when-down", slot(61), Kind::Bool, "no"),
+    row("cluster-allow-replica-migration", slot(62), Kind::Bool, "yes"),
+    row("cluster-announce-bus-port", slot(63), Kind::Integer(0, 65_535), "0"),
+    row("cluster-announce-hostname", slot(64), Kind::HostName, ""),
+    row("cluster-announce-ip", slot(65), Kind::Text, ""),
+    row("cluster-announce-port", slot(66), Kind::Integer(0, 65_535), "0"),
+    row("cluster-announce-tls-port", slot(67), Kind::Integer(0, 65_535), "0"),
+    fixed("cluster-config-file", slot(68), Kind::Text, "nodes.conf"),
+    fixed("cluster-enabled", slot(69), Kind::Bool, "no"),
+    row("cluster-link-sendbuf-limit", slot(70), Kind::Memory(0, u64::MAX), "0"),
+    row("cluster-migration-barrier", slot(71), Kind::Integer(0, INT_MAX), "1"),
+    row("cluster-node-timeout", slot(72), Kind::Integer(0, i64::MAX), "15000"),
+    fixed("cluster-port", slot(73), Kind::Integer(0, 65_535), "0"),
+    row(
+        "cluster-preferred-endpoint-type",
+        slot(74),
+        Kind::Words(&["ip", "hostname", "unknown-endpoint"]),
+        "ip",
+    ),
+    row("cluster-replica-no-failover", slot(75), Kind::Bool, "no")
+        .alias("cluster-slave-no-failover"),
+    row("cluster-replica-validity-factor", slot(76), Kind::Integer(0, INT_MAX), "10")
+        .alias("cluster-slave-validity-factor"),
+    row("cluster-require-full-coverage", slot(77), Kind::Bool, "yes"),
+    row("crash-log-enabled", slot(78), Kind::Bool, "yes"),
+    row("crash-memcheck-enabled", slot(79), Kind::Bool, "yes"),
+    fixed("daemonize", slot(80), Kind::Bool, "no"),
+    fixed("databases", shell::DATABASES, Kind::Integer(1, INT_MAX), "16"),
+    row("dbfilename", slot(81), Kind::FileName, "dump.rdb").flags(PROTECTED),
+    row("dir", shell::DIR, Kind::Directory, ".").flags(PROTECTED),
+    fixed("disable-thp", slot(82), Kind::Bool, "yes"),
+    row("dynamic-hz", slot(83), Kind::Bool, "yes"),
+    fixed("enable-debug-command", id::ENABLE_DEBUG_COMMAND, GUARDED, "no"),
+    fixed("enable-module-command", slot(84), GUARDED, "no"),
+    fixed("enable-protected-configs", id::ENABLE_PROTECTED_CONFIGS, GUARDED, "no"),
+    fixed("enable-shell-command", id::ENABLE_SHELL_COMMAND, GUARDED, "no"),
+    row("hash-max-listpack-entries", slot(85), Kind::Integer(0, i64::MAX), "512")
+        .alias("hash-max-ziplist-entries"),
+    row("hash-max-listpack-value", slot(86), Kind::Memory(0, MEMORY_MAX), "64")
+        .alias("hash-max-ziplist-value"),
+    row("hll-sparse-max-bytes", slot(87), Kind::Memory(0, MEMORY_MAX), "3000"),
+    row("hz", shell::HZ, Kind::Integer(0, INT_MAX), "10").held_to(1, 500),
+    row("ignore-warnings", slot(88), Kind::Text, ""),
+    fixed("io-threads", slot(89), Kind::Integer(1, 128), "1"),
+    fixed("io-threads-do-reads", slot(90), Kind::Bool, "no"),
+    row("jemalloc-bg-thread", slot(91), Kind::Bool, "yes"),
+    row("key-load-delay", slot(92), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
+    row(
+        "latency-monitor-threshold",
+        id::LATENCY_MONITOR_THRESHOLD,
+        Kind::Integer(0, i64::MAX),
+        "0",
+    ),
+    row("latency-tracking", id::LATENCY_TRACKING, Kind::Bool, "yes"),
+    row(
+        "latency-tracking-info-percentiles",
+        id::LATENCY_PERCENTILES,
+        Kind::Percentiles,
+        "50 99 99.9",
+    ),
+    row("lazyfree-lazy-eviction", id::LAZYFREE_LAZY_EVICTION, Kind::Bool, "no"),
+    row("lazyfree-lazy-expire", id::LAZYFREE_LAZY_EXPIRE, Kind::Bool, "no"),
+    row("lazyfree-lazy-server-del", id::LAZYFREE_LAZY_SERVER_DEL, Kind::Bool, "no"),
+    row("lazyfree-lazy-user-del", id::LAZYFREE_LAZY_USER_DEL, Kind::Bool, "no"),
+    row("lazyfree-lazy-user-flush", id::LAZYFREE_LAZY_USER_FLUSH, Kind::Bool, "no"),
+    row("lfu-decay-time", id::LFU_DECAY_TIME, Kind::Integer(0, INT_MAX), "1"),
+    row("lfu-log-factor", id::LFU_LOG_FACTOR, Kind::Integer(0, INT_MAX), "10"),
+    row("list-compress-depth", slot(93), Kind::Integer(0, INT_MAX), "0"),
+    row(
+        "list-max-listpack-size",
+        id::LIST_MAX_LISTPACK_SIZE,
+        Kind::Integer(INT_MIN, INT_MAX),
+        "-2",
+    )
+    .alias("list-max-ziplist-size"),
+    row(
+        "loading-process-events-interval-bytes",
+        slot(94),
+        Kind::Memory(1024, i32::MAX as u64),
+        "2097152",
+    )
+    .flags(HIDDEN),
+    fixed("logfile", shell::LOGFILE, Kind::Text, ""),
+    row(
+        "loglevel",
+        shell::LOGLEVEL,
+        Kind::Words(&["debug", "verbose", "notice", "warning"]),
+        "notice",
+    ),
+    row("masterauth", slot(95), Kind::Text, "").flags(SECRET),
+    row("masteruser", slot(96), Kind::Text, "").flags(SECRET),
+    row("maxclients", shell::MAXCLIENTS, Kind::Integer(1, u32::MAX as i64), "10000"),
+    row("maxmemory", id::MAXMEMORY, Kind::Memory(0, u64::MAX), "0"),
+    row("maxmemory-clients", slot(97), Kind::MemoryOrPercent, "0"),
+    row(
+        "maxmemory-eviction-tenacity",
+        id::MAXMEMORY_EVICTION_TENACITY,
+        Kind::Integer(0, 100),
+        "10",
+    ),
+    row("maxmemory-policy", id::MAXMEMORY_POLICY, POLICY, "noeviction"),
+    row("maxmemory-samples", id::MAXMEMORY_SAMPLES, Kind::Integer(1, INT_MAX), "5"),
+    row("min-replicas-max-lag", slot(98), Kind::Integer(0, INT_MAX), "10")
+        .alias("min-slaves-max-lag"),
+    row("min-replicas-to-write", slot(99), Kind::Integer(0, INT_MAX), "0")
+        .alias("min-slaves-to-write"),
+    row("no-appendfsync-on-rewrite", slot(100), Kind::Bool, "no"),
+    row("notify-keyspace-events", id::NOTIFY_KEYSPACE_EVENTS, Kind::Classes, ""),
+    row("oom-score-adj", slot(101), Kind::Words(&["no", "yes", "relative", "absolute"]), "no"),
+    row("oom-score-adj-values", slot(102), Kind::OomScores, "0 200 800"),
+    fixed("pidfile", slot(103), Kind::Text, ""),
+    row("port", shell::PORT, Kind::Integer(0, 65_535), "6379"),
+    row("proc-title-template", slot(104), Kind::Template, "{title} {listen-addr} {server-mode}"),
+    row(
+        "propagation-error-behavior",
+        slot(105),
+        Kind::Words(&["ignore", "panic", "panic-on-replicas"]),
+        "ignore",
+    ),
+    row("protected-mode", shell::PROTECTED_MODE, Kind::Bool, "yes"),
+    row(
+        "proto-max-bulk-len",
+        id::PROTO_MAX_BULK_LEN,
+        Kind::Memory(1 << 20, MEMORY_MAX),
+        "536870912",
+    ),
+    row("rdb-del-sync-files", slot(106), Kind::Bool, "no"),
+    row("rdb-key-save-delay", slot(107), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
+    row("rdb-save-incremental-fsync", slot(108), Kind::Bool, "yes"),
+    fixed("rdbchecksum", slot(109), Kind::Bool, "yes"),
+    row("rdbcompression", slot(110), Kind::Bool, "yes"),
+    row("repl-backlog-size", id::REPL_BACKLOG_SIZE, Kind::Memory(1, MEMORY_MAX), "1048576")
+        .held_to(16_384, i64::MAX),
+    row("repl-backlog-ttl", slot(112), Kind::Integer(0, i64::MAX), "3600"),
+    row("repl-disable-tcp-nodelay", slot(113), Kind::Bool, "no"),
+    row(
+        "repl-diskless-load",
+        slot(114),
+        Kind::Words(&["disabled", "on-empty-db", "swapdb"]),
+        "disabled",
+    ),
+    row("repl-diskless-sync", slot(115), Kind::Bool, "yes"),
+    row("repl-diskless-sync-delay", slot(116), Kind::Integer(0, INT_MAX), "5"),
+    row("repl-diskless-sync-max-replicas", slot(117), Kind::Integer(0, INT_MAX), "0"),
+    row("repl-ping-replica-period", slot(118), Kind::Integer(1, INT_MAX), "10")
+        .alias("repl-ping-slave-period"),
+    row("repl-timeout", slot(119), Kind::Integer(1, INT_MAX), "60"),
+    row("replica-announce-ip", slot(120), Kind::Text, "").alias("slave-announce-ip"),
+    row("replica-announce-port", slot(121), Kind::Integer(0, 65_535), "0")
+        .alias("slave-announce-port"),
+    row("replica-announced", slot(122), Kind::Bool, "yes"),
+    row("replica-ignore-disk-write-errors", slot(123), Kind::Bool, "no"),
+    row("replica-ignore-maxmemory", slot(124), Kind::Bool, "yes").alias("slave-ignore-maxmemory"),
+    row("replica-lazy-flush", slot(125), Kind::Bool, "no").alias("slave-lazy-flush"),
+    row("replica-priority", slot(126), Kind::Integer(0, INT_MAX), "100").alias("slave-priority"),
+    row("replica-read-only", slot(127), Kind::Bool, "yes").alias("slave-read-only"),
+    row("replica-serve-stale-data", slot(128), Kind::Bool, "yes").alias("slave-serve-stale-data"),
+    fixed("replicaof", slot(129), Kind::Text, "").alias("slaveof"),
+    row("requirepass", shell::REQUIREPASS, Kind::Secret, "").flags(SECRET),
+    row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
+    row("save", slot(131), Kind::Save, ""),
+    fixed("server_cpulist", slot(132), Kind::Text, ""),
+    row("set-max-intset-entries", slot(133), Kind::Integer(0, i64::MAX), "512"),
+    fixed("set-proc-title", slot(134), Kind::Bool, "yes"),
+    row(
+        "shutdown-on-sigint",
+        slot(135),
+        Kind::Words(&["default", "save", "nosave", "now", "force"]),
+        "default",
+    ),
+    row(
+        "shutdown-on-sigterm",
+        slot(136),
+        Kind::Words(&["default", "save", "nosave", "now", "force"]),
+        "default",
+    ),
+    row("shutdown-timeout", shell::SHUTDOWN_TIMEOUT, Kind::Integer(0, INT_MAX), "10"),
+    row(
+        "slowlog-log-slower-than",
+        id::SLOWLOG_LOG_SLOWER_THAN,
+        Kind::Integer(-1, i64::MAX),
+        "10000",
+    ),
+    row("slowlog-max-len", id::SLOWLOG_MAX_LEN, Kind::Integer(0, i64::MAX), "128"),
+    fixed("socket-mark-id", slot(137), Kind::Integer(0, u32::MAX as i64), "0"),
+    row("stop-writes-on-bgsave-error", slot(138), Kind::Bool, "yes"),
+    row("stream-node-max-bytes", slot(139), Kind::Memory(0, MEMORY_MAX), "4096"),
+    row("stream-node-max-entries", slot(140), Kind::Integer(0, i64::MAX), "100"),
+    fixed("supervised", slot(141), Kind::Words(&["upstart", "systemd", "auto", "no"]), "no"),
+    fixed("syslog-enabled", slot(142), Kind::Bool, "no"),
+    fixed(
+        "syslog-facility",
+        slot(143),
+        Kind::Words(&[
+            "user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+        ]),
+        "local0",
+    ),
+    fixed("syslog-ident", slot(144), Kind::Text, "redis"),
+    fixed("tcp-backlog", shell::TCP_BACKLOG, Kind::Integer(0, INT_MAX), "511"),
+    row("tcp-keepalive", shell::TCP_KEEPALIVE, Kind::Integer(0, INT_MAX), "300"),
+    row("timeout", shell::TIMEOUT, Kind::Integer(0, INT_MAX), "0"),
+    row("tls-auth-clients", slot(145), Kind::Words(&["no", "yes", "optional"]), "yes"),
+    row("tls-ca-cert-dir", slot(146), Kind::Text, ""),
+    row("tls-ca-cert-file", slot(147), Kind::Text, ""),
+    row("tls-cert-file", slot(148), Kind::Text, ""),
+    row("tls-ciphers", slot(149), Kind::Text, ""),
+    row("tls-ciphersuites", slot(150), Kind::Text, ""),
+    row("tls-client-cert-file", slot(151), Kind::Text, ""),
+    row("tls-client-key-file", slot(152), Kind::Text, ""),
+    row("tls-client-key-file-pass", slot(153), Kind::Text, "").flags(SECRET),
+    row("tls-cluster", slot(154), Kind::Bool, "no"),
+    row("tls-dh-params-file", slot(155), Kind::Text, ""),
+    row("tls-key-file", slot(156), Kind::Text, ""),
+    row("tls-key-file-pass", slot(157), Kind::Text, "").flags(SECRET),
+    row("tls-port", slot(158), Kind::Integer(0, 0), "0"),
+    row("tls-prefer-server-ciphers", slot(159), Kind::Bool, "no"),
+    row("tls-protocols", slot(160), Kind::Text, ""),
+    row("tls-replication", slot(161), Kind::Bool, "no"),
+    row("tls-session-cache-size", slot(162), Kind::Integer(0, INT_MAX), "20480"),
+    row("tls-session-cache-timeout", slot(163), Kind::Integer(0, INT_MAX), "300"),
+    row("tls-session-caching", slot(164), Kind::Bool, "yes"),
+    row("tracking-table-max-keys", slot(165), Kind::Integer(0, i64::MAX), "1000000"),
+    fixed("unixsocket", shell::UNIXSOCKET, Kind::Text, ""),
+    fixed("unixsocketperm", shell::UNIXSOCKETPERM, Kind::Octal, "0"),
+    row("use-exit-on-panic", slot(166), Kind::Bool, "no").flags(HIDDEN),
+    row("watchdog-period", slot(167), Kind::Integer(0, INT_MAX), "0").flags(HIDDEN),
+    row("zset-max-listpack-entries", slot(168), Kind::Integer(0, i64::MAX), "128")
+        .alias("zset-max-ziplist-entries"),
+    row("zset-max-listpack-value", slot(169), Kind::Memory(0, MEMORY_MAX), "64")
+        .alias("zset-max-ziplist-value"),
+];
