@@ -1,6 +1,7 @@
 //! The keyspace: shards, their databases, and the layout of an entry.
 
 use abi_stable::StableAbi;
+use core::sync::atomic::AtomicU64;
 
 use crate::arena::{Ptr, RootHead};
 use crate::container::RawTable;
@@ -39,8 +40,10 @@ pub struct Shard {
     pub watched: RawTable,
     /// Items are [`crate::wait::BlockedKey`].
     pub blocked: RawTable,
+    /// When the expire cycle was last here, Unix ms. Also read without the lock.
+    pub expire_round_ms: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 5],
 }
 
 /// One database's part of a shard.

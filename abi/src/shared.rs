@@ -54,17 +54,33 @@ pub struct Shared {
     pub active_expire_off: AtomicU32,
     /// Zero.
     pub reserved0: u32,
+    /// Work on the whole keyspace.
+    pub upkeep: Upkeep,
     /// Address of a [`LaneStats`] with the counters as they were at `stats_reset_ms`: what is told
     /// is the difference. 0 before the first reset; set once. Changed under `names.lock`.
     pub baseline: AtomicU64,
-    /// Bytes in use before the first key.
+    /// Bytes in use before the first client came.
     pub startup_bytes: AtomicU64,
-    /// Values that background threads are yet to free.
-    pub lazyfree_pending: AtomicU64,
-    /// Values that background threads have freed.
-    pub lazyfreed: AtomicU64,
     /// Script libraries, access rules, tracking: zero until a schema level gives them a meaning.
-    pub reserved: [u64; 60],
+    pub reserved: [u64; 54],
+}
+
+/// Work on the whole keyspace that goes on beside the commands.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Upkeep {
+    /// When the expire cycle was handed to a background thread, Unix ms; 0: it is not there.
+    pub expire_job_ms: AtomicU64,
+    /// When a background thread was asked to make room, Unix ms; 0: none is at it.
+    pub room_job_ms: AtomicU64,
+    /// Since when memory is above `maxmemory`, in monotonic nanoseconds; 0: it is not.
+    pub over_maxmemory_since_ns: AtomicU64,
+    /// Values that background threads have yet to free.
+    pub lazy_pending: AtomicU64,
+    /// Values that background threads have freed.
+    pub lazy_freed: AtomicU64,
+    /// Zero.
+    pub reserved: [u64; 3],
 }
 
 /// Stable slots for command names, so that counters carry over from release to release.

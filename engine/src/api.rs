@@ -205,6 +205,8 @@ fn with(scratch: *mut Scratch, f: impl FnOnce(&mut Lane) -> Status) -> Status {
     if status == Status::PANICKED {
         lane.locks.release();
         lane.ready.clear();
+        lane.running = None;
+        lane.own_pushes.clear();
     }
     status
 }

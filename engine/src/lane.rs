@@ -1,6 +1,7 @@
 //! A lane's own memory: what a thread that runs logic needs from call to call but nobody would
 //! miss. It is dropped with the release; nothing in it may outlive a call in meaning.
 
+use abi::client::ClientRef;
 use abi::config::CONFIG_SLOTS;
 use abi::host::HostRef;
 use abi::stats::{CommandStat, LaneStats};
@@ -9,6 +10,7 @@ use crate::clock::{Clock, Ticks};
 use crate::command::index::Index;
 use crate::command::spec::Spec;
 use crate::heap::Heap;
+use crate::keyspace::evict;
 use crate::keyspace::lock::LockSet;
 use crate::random::Random;
 use crate::release::Release;
@@ -50,6 +52,12 @@ pub struct Lane {
     pub settings: Settings,
     /// Shards this lane has locked.
     pub locks: LockSet,
+    /// The client whose command runs, if one does.
+    pub running: Option<ClientRef>,
+    /// Pushes that the running command has caused for its own client: they go before its reply.
+    pub own_pushes: Vec<Vec<u8>>,
+    /// Keys that may be removed when memory is short.
+    pub eviction: evict::Pool,
     /// Keys that blocked clients may now be served with.
     pub ready: Vec<ReadyKey>,
     /// Length of the output before the command that runs: what is taken back if it panics.
@@ -78,6 +86,9 @@ impl Lane {
             random: Random::new(u64::from_ne_bytes(seed)),
             settings: Settings::default(),
             locks: LockSet::new(roots, host),
+            running: None,
+            own_pushes: Vec::new(),
+            eviction: evict::Pool::default(),
             ready: Vec::new(),
             reply_mark: 0,
             batch: Batch::default(),

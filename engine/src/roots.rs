@@ -3,6 +3,7 @@
 use abi::arena::ArenaHeader;
 use abi::client::ClientTable;
 use abi::config::ConfigStore;
+use abi::container::RawTable;
 use abi::host::HostRef;
 use abi::keyspace::{Keyspace, SHARDS, Shard};
 use abi::shared::Shared;
@@ -44,6 +45,19 @@ impl Roots {
         assert!(index < SHARDS);
         // SAFETY: the index is within the array.
         unsafe { (&raw mut (*self.keyspace).shards).cast::<Shard>().add(index) }
+    }
+
+    /// A database's tables in a shard: its keys, and those of them with a time to live. Without
+    /// the shard's lock only what is atomic in them may be looked at.
+    #[inline]
+    pub fn tables(&self, shard: usize, db: u32) -> (&'static RawTable, &'static RawTable) {
+        debug_assert!(db < self.databases());
+        // SAFETY: shards and their databases live as long as the process; `db` is below their
+        // number; tables are atomics but for what is reserved.
+        unsafe {
+            let part = (*self.shard(shard)).dbs.as_ptr().add(db as usize);
+            (&(*part).keys, &(*part).expires)
+        }
     }
 
     /// The settings.

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::keyspace::{evict, expire};
 use crate::lane::Lane;
 
 /// One tick.
@@ -9,6 +10,8 @@ pub fn run(lane: &mut Lane) {
     let used = lane.host.used_bytes()();
     // SAFETY: the root lives as long as the process; the counter is atomic.
     unsafe { (*lane.roots.shared()).peak_used_bytes.fetch_max(used, Relaxed) };
+    expire::tick(lane);
+    evict::tick(lane);
     if lane.id == 0 {
         remember_startup(lane, used);
         crate::stats::sample(lane);

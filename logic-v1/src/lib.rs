@@ -1,4 +1,4 @@
-//! Release 1.
+//! Release 1: the engine as it is.
 
 use engine::release::Release;
 

@@ -1,12 +1,51 @@
-//! Release 2.
+//! Release 2: release 1, with conditions on values and a faster `LCS … LEN`.
+//!
+//! It reads and writes what release 1 does, so each can follow the other at any time.
 
+mod conditional;
+mod lcs;
+
+use engine::command::spec::{Group, KeySpec, Spec, access::*, flag::*};
 use engine::release::Release;
 
 static RELEASE: Release = Release {
     name: "logic-v2",
     version: env!("CARGO_PKG_VERSION"),
-    changes: &[],
-    commands: engine::command::ALL,
+    changes: &[
+        "SET key value IFEQ comparison-value: sets a string only if it has that value now",
+        "DELIFEQ key value: removes a string only if it has that value now",
+        "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
+    ],
+    commands: COMMANDS,
 };
 
 engine::export_logic!(RELEASE);
+
+/// The engine's tables, then the rows that differ: a later row takes the place of an earlier one.
+const COMMANDS: &[&[Spec]] = &{
+    let mut tables: [&[Spec]; engine::command::ALL.len() + 1] =
+        [CHANGED; engine::command::ALL.len() + 1];
+    let mut at = 0;
+    while at < engine::command::ALL.len() {
+        tables[at] = engine::command::ALL[at];
+        at += 1;
+    }
+    tables
+};
+
+const CHANGED: &[Spec] = &[
+    engine::command::row("set").run(conditional::set).syntax(
+        "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | \
+         EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+    ),
+    Spec::new("delifeq", 3, Group::String, conditional::delifeq)
+        .flags(WRITE | FAST)
+        .keys(&[KeySpec::at(1, RM | ACCESS | DELETE)])
+        .doc(
+            "9.0.0",
+            "O(1)",
+            "key value",
+            "Removes a key if it holds a string equal to the given one.",
+        ),
+    engine::command::row("lcs").run(lcs::lcs),
+];

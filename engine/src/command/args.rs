@@ -46,6 +46,19 @@ impl<'a> Args<'a> {
         Args { data: self.data, spans: &self.spans[count..] }
     }
 
+    /// The places of all arguments but `count` from `index` on, for [`Args::at_places`].
+    pub fn places_without(&self, index: usize, count: usize) -> Vec<Span> {
+        [&self.spans[..index], &self.spans[index + count..]].concat()
+    }
+
+    /// The arguments at these places of the same data.
+    pub fn at_places<'b>(&self, places: &'b [Span]) -> Args<'b>
+    where
+        'a: 'b,
+    {
+        Args { data: self.data, spans: places }
+    }
+
     /// Whether argument `index` exists and is this word, in any case.
     #[inline]
     pub fn is(&self, index: usize, word: &str) -> bool {

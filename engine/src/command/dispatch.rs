@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, flag as client_flag};
+use abi::client::{Client, ClientRef, flag as client_flag};
 
 use crate::clock::ticks;
 use crate::command::args::Args;
@@ -101,7 +101,7 @@ fn admit(
         check_state(client, flags, call.spec)?;
     }
     if lane.settings.maxmemory != 0 {
-        crate::keyspace::evict::make_room(lane, call.spec, flags & MULTI != 0)?;
+        crate::keyspace::evict::make_room(lane, client, call.spec)?;
     }
     if session::pause::is_on(lane.roots) && session::pause::holds_back(lane, client, call.spec) {
         return Ok(Admitted::Elsewhere);
@@ -167,6 +167,7 @@ fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args
     lane.locks.acquire(set);
     let db = client.db.load(Relaxed);
     let touches = client.flags.load(Relaxed) & client_flag::NO_TOUCH == 0;
+    let reference = ClientRef::new(client.worker, client.id);
     let (out, session) = session::split(client, lane.heap);
     let mut keys = Keys::new(lane, db);
     keys.touches = touches;
@@ -176,11 +177,26 @@ fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args
         keys.know_hash(args.at(at as usize), item.hash);
     }
     let mut cx = Ctx { keys, out, session, spec: call.spec, mode: Mode::Direct };
+    cx.keys.lane.running = Some(reference);
     self::call(&mut cx, call, args);
+    cx.keys.lane.running = None;
+    if !cx.keys.lane.own_pushes.is_empty() {
+        push_before_reply(&mut cx);
+    }
     lane.locks.release();
     if !lane.ready.is_empty() {
         blocking::serve_ready(lane);
     }
+}
+
+/// Puts what the command has pushed to its own client before its reply.
+#[cold]
+fn push_before_reply(cx: &mut Ctx<'_>) {
+    let mut pushes = std::mem::take(&mut cx.keys.lane.own_pushes);
+    if !cx.out.resp3 {
+        pushes.iter_mut().for_each(|push| push[0] = b'*');
+    }
+    cx.out.insert(cx.keys.lane.reply_mark, &pushes.concat());
 }
 
 /// The shards a command needs.

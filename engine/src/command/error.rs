@@ -89,17 +89,17 @@ pub fn unknown_command(name: &[u8], rest: impl Iterator<Item = impl AsRef<[u8]>>
     Error::owned(text)
 }
 
-/// The text for a subcommand that its command does not have.
-pub fn unknown_subcommand(command: &str, subcommand: &[u8]) -> Error {
-    let mut text = b"ERR unknown subcommand '".to_vec();
+/// The text for a subcommand whose arguments make no sense, the subcommand as it was typed.
+pub fn subcommand_syntax(command: &str, subcommand: &[u8]) -> Error {
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
     text.extend_from_slice(&subcommand[..subcommand.len().min(128)]);
     text.extend_from_slice(format!("'. Try {} HELP.", command.to_uppercase()).as_bytes());
     Error::owned(text)
 }
 
-/// The text of a command that looks at its subcommands itself and knows none that fits.
-pub fn subcommand_syntax(command: &str, subcommand: &[u8]) -> Error {
-    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+/// The text for a subcommand that its command does not have.
+pub fn unknown_subcommand(command: &str, subcommand: &[u8]) -> Error {
+    let mut text = b"ERR unknown subcommand '".to_vec();
     text.extend_from_slice(&subcommand[..subcommand.len().min(128)]);
     text.extend_from_slice(format!("'. Try {} HELP.", command.to_uppercase()).as_bytes());
     Error::owned(text)

@@ -195,6 +195,7 @@ impl KeySpec {
 }
 
 /// A command's row.
+#[derive(Clone, Copy)]
 pub struct Spec {
     /// Lower case; of a subcommand `command|subcommand`.
     pub name: &'static str,
@@ -243,6 +244,18 @@ impl Spec {
             syntax: "",
             subcommands: &[],
         }
+    }
+
+    /// The row with other code, for a release that does a command differently.
+    pub const fn run(mut self, run: Run) -> Self {
+        self.run = run;
+        self
+    }
+
+    /// The row with other arguments, for a release that adds some.
+    pub const fn syntax(mut self, syntax: &'static str) -> Self {
+        self.syntax = syntax;
+        self
     }
 
     /// Sets bits of [`flag`].

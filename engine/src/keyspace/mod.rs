@@ -7,6 +7,7 @@
 pub mod access;
 pub mod entry;
 pub mod evict;
+pub mod expire;
 pub mod flush;
 pub mod hash;
 pub mod lock;

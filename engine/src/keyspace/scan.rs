@@ -83,12 +83,7 @@ impl Keys<'_> {
 
     /// Keys in a shard. It need not be locked.
     pub(crate) fn shard_len(&self, index: usize) -> usize {
-        // SAFETY: shards and their databases live as long as the process; the count is atomic.
-        let part = unsafe {
-            let dbs = (&raw const (*self.lane.roots.shard(index)).dbs).read();
-            &(*dbs.as_ptr().add(self.db as usize)).keys
-        };
-        TableRef::new(part).len()
+        TableRef::new(self.lane.roots.tables(index, self.db).0).len()
     }
 
     /// Keys in the database, those included whose time has come and that nobody has removed yet.

@@ -243,10 +243,15 @@ impl<'a> Reply<'a> {
         let mut line = vec![kind];
         line.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
         line.extend_from_slice(b"\r\n");
-        // Appended, then turned to the front of what it announces.
-        let announced = self.len();
-        self.buffer.append(&line);
-        self.buffer.as_mut_slice()[deferred.at..].rotate_left(announced - deferred.at);
+        self.insert(deferred.at, &line);
+    }
+
+    /// Puts bytes before what was written since the output had this length.
+    pub fn insert(&mut self, at: usize, bytes: &[u8]) {
+        // Appended, then turned to the front.
+        let behind = self.len() - at;
+        self.buffer.append(bytes);
+        self.buffer.as_mut_slice()[at..].rotate_left(behind);
     }
 }
 

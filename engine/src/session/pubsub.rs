@@ -130,7 +130,7 @@ pub fn publish_shard(lane: &mut Lane, channel: &[u8], payload: &[u8]) -> usize {
 
 /// Posts a message to all subscribers of one channel or pattern: one copy for all of them.
 fn send(
-    lane: &Lane,
+    lane: &mut Lane,
     heap: Heap,
     channel: &mut Channel,
     kind: Kind,
@@ -152,8 +152,10 @@ fn send(
 }
 
 /// Posts an out-of-band message made of byte strings to many clients.
-fn post_push(lane: &Lane, receivers: &[u64], parts: &[&[u8]]) {
-    let heap = lane.heap;
+///
+/// The client whose command causes it gets it before that command's reply.
+fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]]) {
+    let (heap, host) = (lane.heap, lane.host);
     let mut output = RawBuffer::EMPTY;
     let mut out = Reply::new(&mut output, heap, true);
     out.push(parts.len());
@@ -162,11 +164,18 @@ fn post_push(lane: &Lane, receivers: &[u64], parts: &[&[u8]]) {
     let resp3 = out.since(0);
     let mut resp2 = resp3.to_vec();
     resp2[0] = b'*';
-    let posted = message::allocate(heap, kind::PUSH, &resp2, resp3, 0, receivers.len() as u32);
-    Buffer::new(&mut output, heap).free();
-    for receiver in receivers {
-        lane.host.post()(ClientRef(*receiver), posted);
+    let own = lane.running.filter(|running| receivers.contains(&running.0));
+    if own.is_some() {
+        lane.own_pushes.push(resp3.to_vec());
     }
+    let others = receivers.len() - own.is_some() as usize;
+    if others > 0 {
+        let posted = message::allocate(heap, kind::PUSH, &resp2, resp3, 0, others as u32);
+        for receiver in receivers.iter().filter(|r| Some(ClientRef(**r)) != own) {
+            host.post()(ClientRef(*receiver), posted);
+        }
+    }
+    Buffer::new(&mut output, heap).free();
 }
 
 /// Subscribes a client. Tells whether it was not subscribed already.

@@ -107,6 +107,17 @@ impl Policy {
     pub fn is_lfu(self) -> bool {
         matches!(self, Policy::AllKeysLfu | Policy::VolatileLfu)
     }
+
+    /// Whether only keys with a time to live are concerned.
+    pub fn is_volatile(self) -> bool {
+        use Policy::{VolatileLfu, VolatileLru, VolatileRandom, VolatileTtl};
+        matches!(self, VolatileLru | VolatileLfu | VolatileRandom | VolatileTtl)
+    }
+
+    /// Whether chance alone decides.
+    pub fn is_random(self) -> bool {
+        matches!(self, Policy::AllKeysRandom | Policy::VolatileRandom)
+    }
 }
 
 /// Settings a command may need on its way, as plain fields. A copy, renewed when one changes.

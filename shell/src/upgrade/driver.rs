@@ -239,8 +239,8 @@ impl Driver {
 
     fn commit(&mut self) {
         let decided = Instant::now();
-        let Some(mut flight) = self.flight.take() else { return };
-        let Some(next) = flight.generation.take() else { return };
+        let mut flight = self.flight.take().expect("an upgrade that commits is under way");
+        let next = flight.generation.take().expect("an upgrade that commits is loaded");
         let serving = Serving::of(&next);
         let replaced = generation::publish(next);
         let took = decided.elapsed();

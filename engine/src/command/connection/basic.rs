@@ -43,7 +43,7 @@ pub fn reset(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
 }
 
 pub fn select(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let index = args.integer_in(1, i32::MIN as i64..=i32::MAX as i64, error::INVALID_DB)?;
+    let index = args.integer(1)?;
     let databases = cx.keys.lane.roots.databases() as i64;
     if !(0..databases).contains(&index) {
         return Err(error::DB_INDEX);

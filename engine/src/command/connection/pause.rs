@@ -1,7 +1,7 @@
 //! Clients that wait: made to, or no longer.
 
 use crate::command::args::Args;
-use crate::command::error::{Done, Error};
+use crate::command::error::{Done, Error, subcommand_syntax};
 use crate::context::Ctx;
 use crate::session::{clients, pause};
 
@@ -16,7 +16,7 @@ pub fn pause(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         4 if args.is(3, "WRITE") => true,
         4 if args.is(3, "ALL") => false,
         4 => return Err(MODE),
-        _ => return Err(crate::command::error::SYNTAX),
+        _ => return Err(subcommand_syntax("client", args.at(1))),
     };
     let ms = args.integer_in(2, i64::MIN..=i64::MAX, NOT_A_TIMEOUT)?;
     if ms < 0 {
@@ -40,7 +40,7 @@ pub fn unblock(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         4 if args.is(3, "TIMEOUT") => false,
         4 if args.is(3, "ERROR") => true,
         4 => return Err(REASON),
-        _ => return Err(crate::command::error::SYNTAX),
+        _ => return Err(subcommand_syntax("client", args.at(1))),
     };
     let id = args.integer(2)?;
     let ended = u64::try_from(id).is_ok_and(|id| clients::unblock(cx.keys.lane, id, with_error));

@@ -1,7 +1,7 @@
 //! `PUBSUB`: which channels there are, and how many listen.
 
 use crate::command::args::Args;
-use crate::command::error::{Done, wrong_arity};
+use crate::command::error::{Done, subcommand_syntax};
 use crate::context::Ctx;
 use crate::glob;
 use crate::session::pubsub::{self, Kind};
@@ -51,7 +51,7 @@ pub fn numpat(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
 
 fn list(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Done {
     if args.len() > 3 {
-        return Err(wrong_arity(cx.spec.name));
+        return Err(subcommand_syntax("pubsub", args.at(1)));
     }
     let mut names = pubsub::names(cx.keys.lane, kind);
     if let Some(pattern) = args.get(2) {

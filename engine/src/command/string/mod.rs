@@ -7,6 +7,9 @@ mod many;
 mod options;
 mod part;
 
+pub use basic::set;
+pub use lcs::lcs;
+
 use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];

@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::Text;
+use crate::keyspace::expire::upkeep;
 use crate::lane::Lane;
 use crate::memory::Usage;
 use crate::settings::Policy;
@@ -49,11 +50,8 @@ pub fn memory(lane: &mut Lane, text: &mut Text) {
     text.field("mem_aof_buffer", 0);
     text.field("mem_allocator", "arena");
     text.field("active_defrag_running", 0);
-    // SAFETY: the root lives as long as the process; both counters are atomic.
-    let (pending, freed) = unsafe {
-        let shared = lane.roots.shared();
-        ((*shared).lazyfree_pending.load(Relaxed), (*shared).lazyfreed.load(Relaxed))
-    };
+    let upkeep = upkeep(lane.roots);
+    let (pending, freed) = (upkeep.lazy_pending.load(Relaxed), upkeep.lazy_freed.load(Relaxed));
     text.field("lazyfree_pending_objects", pending);
     text.field("lazyfreed_objects", freed);
 }

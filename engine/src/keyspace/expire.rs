@@ -1,0 +1,263 @@
+//! The expire cycle: removes keys whose time has come though nobody asks for them.
+//!
+//! A cycle goes over the shards in rounds. A round looks at a few of a shard's keys with a time to
+//! live and removes those whose time has come. A shard where many had gets further rounds, until
+//! few have or the cycle's time is up; what is left then goes on in a background thread.
+
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+
+use abi::config::id as shell_id;
+use abi::keyspace::{SHARDS, ShardDb};
+use abi::shared::Upkeep;
+
+use crate::background;
+use crate::clock::{Clock, ticks};
+use crate::keyspace::Keys;
+use crate::keyspace::entry::Entry;
+use crate::keyspace::lock::ShardSet;
+use crate::lane::Lane;
+use crate::roots::Roots;
+use crate::session::pause;
+use crate::settings::id;
+use crate::stats;
+use crate::store::table::TableRef;
+
+/// Longest cycle on a worker: what a request may have to wait for it.
+const WORKER_US_MAX: u64 = 1_000;
+/// Places of a table looked at for each key that is wanted.
+const POSITIONS_PER_KEY: u64 = 20;
+/// Databases that one round looks at; of more than that, some chosen by chance.
+const DATABASES_PER_ROUND: u32 = 64;
+/// A mean of times to live moves this share of the way to that of the last keys seen.
+const AVERAGE_WEIGHT: u64 = 50;
+/// After this time a job that was handed over and never finished counts as lost.
+const JOB_LOST_MS: u64 = 10_000;
+
+/// How much a cycle does, as `active-expire-effort` has it.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Keys a round looks at.
+    keys: u64,
+    /// A round in which a larger share of the keys had expired is followed by another.
+    stale_percent_max: u64,
+    /// Time between two ticks.
+    period_us: u64,
+    /// Longest cycle in the background.
+    background_us_max: u64,
+}
+
+impl Pace {
+    fn of(roots: Roots) -> Self {
+        let effort = crate::settings::number(roots, id::ACTIVE_EXPIRE_EFFORT).clamp(1, 10) as u64;
+        let hz = crate::settings::number(roots, shell_id::HZ).clamp(1, 500) as u64;
+        let more = effort - 1;
+        let period_us = 1_000_000 / hz;
+        Self {
+            keys: 20 + 5 * more,
+            stale_percent_max: 10 - more,
+            period_us,
+            background_us_max: period_us * (25 + 2 * more) / 100,
+        }
+    }
+}
+
+/// The state of work on the whole keyspace.
+pub fn upkeep(roots: Roots) -> &'static Upkeep {
+    // SAFETY: the root lives as long as the process; all of the struct is atomics.
+    unsafe { &(*roots.shared()).upkeep }
+}
+
+/// Whether no key may be removed unless a client asks for it.
+pub(super) fn is_suspended(lane: &Lane) -> bool {
+    pause::is_on(lane.roots)
+        && pause::state(lane.roots).until_ms.load(Relaxed) as i64 > lane.clock.now_ms
+}
+
+fn is_off(lane: &Lane) -> bool {
+    // SAFETY: the root lives as long as the process; the switch is atomic.
+    let off = unsafe { (*lane.roots.shared()).active_expire_off.load(Relaxed) };
+    off != 0 || is_suspended(lane)
+}
+
+/// A cycle on a worker. Each shard gets its round once in a tick's time, whichever worker comes
+/// first, so that no worker need know of the others.
+pub fn tick(lane: &mut Lane) {
+    if is_off(lane) {
+        return;
+    }
+    let pace = Pace::of(lane.roots);
+    let due = due(lane, pace);
+    let left = cycle(lane, due, pace, WORKER_US_MAX);
+    if left != 0 && claim_job(&upkeep(lane.roots).expire_job_ms, lane.clock.now_ms) {
+        background::expire_later(lane, left);
+    }
+}
+
+/// A cycle on a background thread, for the shards in `pending`.
+pub fn job(lane: &mut Lane, pending: ShardSet) {
+    lane.refresh();
+    if !is_off(lane) {
+        let pace = Pace::of(lane.roots);
+        cycle(lane, pending, pace, pace.background_us_max);
+    }
+    upkeep(lane.roots).expire_job_ms.store(0, Relaxed);
+}
+
+/// Takes the right to hand a job over, unless one is under way. `since_ms` is the time of the last.
+pub(super) fn claim_job(since_ms: &AtomicU64, now_ms: i64) -> bool {
+    let since = since_ms.load(Relaxed);
+    let is_free = since == 0 || since + JOB_LOST_MS < now_ms as u64;
+    is_free && since_ms.compare_exchange(since, now_ms as u64, AcqRel, Relaxed).is_ok()
+}
+
+/// The shards that had no round for most of a tick's time.
+fn due(lane: &Lane, pace: Pace) -> ShardSet {
+    let oldest = (lane.clock.now_ms as u64).saturating_sub(pace.period_us * 3 / 4 / 1000);
+    let is_due = |index: &usize| last_round(lane.roots, *index).load(Relaxed) <= oldest;
+    (0..SHARDS).filter(is_due).fold(0, |set, index| set | 1 << index)
+}
+
+fn last_round(roots: Roots, index: usize) -> &'static AtomicU64 {
+    // SAFETY: shards live as long as the process; the field is atomic.
+    unsafe { &(*roots.shard(index)).expire_round_ms }
+}
+
+/// Gives the shards in `pending` rounds, one each, then more to those that need more. Returns
+/// those that still do when the time is up.
+fn cycle(lane: &mut Lane, mut pending: ShardSet, pace: Pace, limit_us: u64) -> ShardSet {
+    let begin = ticks(lane.host);
+    let mut elapsed_us = 0;
+    // No shard is always the one for which no time is left.
+    let mut index = lane.random.below(SHARDS as u64) as usize;
+    while pending != 0 && elapsed_us < limit_us {
+        index = next_in(pending, index);
+        if !round(lane, index, pace) {
+            pending &= !(1 << index);
+        }
+        elapsed_us = lane.ticks.to_ns(ticks(lane.host).wrapping_sub(begin)) / 1000;
+    }
+    stats::add(&lane.stats.expire_us, elapsed_us);
+    stats::add(&lane.stats.expire_time_cap, (pending != 0) as u64);
+    pending
+}
+
+/// The first shard of a set that comes behind one, going round.
+fn next_in(set: ShardSet, index: usize) -> usize {
+    let from = (index + 1) % SHARDS;
+    (from + set.rotate_right(from as u32).trailing_zeros() as usize) % SHARDS
+}
+
+/// A round in a shard. Tells whether it should have another.
+fn round(lane: &mut Lane, index: usize, pace: Pace) -> bool {
+    lane.clock = Clock::read(lane.host);
+    last_round(lane.roots, index).store(lane.clock.now_ms as u64, Relaxed);
+    let databases = lane.roots.databases();
+    let first = match databases {
+        0..=DATABASES_PER_ROUND => 0,
+        more => lane.random.below(more as u64) as u32,
+    };
+    let mut again = false;
+    for offset in 0..databases.min(DATABASES_PER_ROUND) {
+        let db = (first + offset) % databases;
+        if !TableRef::new(lane.roots.tables(index, db).1).is_empty() {
+            let mut keys = Keys::new(lane, db);
+            again |= keys.with_shard(index, |keys| keys.expire_some(index, pace));
+        }
+    }
+    again
+}
+
+/// What a round has seen.
+#[derive(Default)]
+struct Seen {
+    /// Addresses of entries whose time has come.
+    expired: Vec<u64>,
+    /// Others, and their times to live together.
+    live: u64,
+    ttl_ms: u64,
+}
+
+impl Seen {
+    fn count(&self) -> u64 {
+        self.expired.len() as u64 + self.live
+    }
+
+    fn look_at(&mut self, address: u64, now_ms: i64) {
+        // SAFETY: callers pass items of a table of entries whose shard is locked.
+        let at = unsafe { Entry::at(address) }.expires_at().unwrap_or(i64::MAX);
+        if at <= now_ms {
+            self.expired.push(address);
+        } else {
+            self.live += 1;
+            self.ttl_ms = self.ttl_ms.saturating_add((at - now_ms) as u64);
+        }
+    }
+}
+
+impl Keys<'_> {
+    /// Looks at some keys of a locked shard, from where the last round ended, and removes those
+    /// whose time has come. Tells whether so many had that it should go on.
+    fn expire_some(&mut self, index: usize, pace: Pace) -> bool {
+        let now = self.lane.clock.now_ms;
+        let part = self.part_at(index);
+        let (seen, whole) = look_at_some(part, pace.keys, now);
+        if let Some(mean) = seen.ttl_ms.checked_div(seen.live) {
+            part.avg_ttl_ms = match part.avg_ttl_ms {
+                0 => mean,
+                old => old - old / AVERAGE_WEIGHT + mean / AVERAGE_WEIGHT,
+            };
+        }
+        for address in &seen.expired {
+            self.remove_expired_at(index, *address);
+        }
+        let part = self.part_at(index);
+        if TableRef::new(&part.expires).is_empty() {
+            part.avg_ttl_ms = 0;
+        }
+        let stale = seen.expired.len() as u64 * 100 > seen.count() * pace.stale_percent_max;
+        !whole && (stale || seen.count() == 0)
+    }
+}
+
+/// Looks at about `count` keys with a time to live. Tells also whether those were all.
+fn look_at_some(part: &mut ShardDb, count: u64, now_ms: i64) -> (Seen, bool) {
+    let table = TableRef::new(&part.expires);
+    let start = part.expire_cursor;
+    let mut seen = Seen::default();
+    let (mut position, mut wrapped, mut whole) = (start, false, false);
+    for _ in 0..count * POSITIONS_PER_KEY {
+        match table.scan(position, &mut |address| seen.look_at(address, now_ms)) {
+            Some(next) => position = next,
+            None => (position, wrapped) = (0, true),
+        }
+        whole = wrapped && position >= start;
+        if whole || seen.count() >= count {
+            break;
+        }
+    }
+    part.expire_cursor = position;
+    // The place where it started may have been the middle of a bucket, which then came twice.
+    seen.expired.sort_unstable();
+    seen.expired.dedup();
+    (seen, whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_in;
+
+    #[test]
+    fn every_shard_of_a_set_gets_its_turn() {
+        for set in [1, 1 << 63, 0b1011, u64::MAX, 1 << 63 | 1] {
+            let mut index = 17;
+            let mut seen = 0u64;
+            for _ in 0..set.count_ones() {
+                index = next_in(set, index);
+                assert_eq!(seen >> index & 1, 0, "{index} comes twice in {set:b}");
+                seen |= 1 << index;
+            }
+            assert_eq!(seen, set);
+        }
+    }
+}
