@@ -147,20 +147,18 @@ impl Batch {
             && let Some(key) = args.get(at as usize)
         {
             item.hash = hash(key, lane.roots.seed);
+            // Under way while the rest of the batch is parsed.
+            prefetch_bucket(lane.first_table(item.hash), item.hash);
         }
         self.items.push(item);
     }
 
-    /// Fetches the buckets, then the entries, of the keys that will be needed.
+    /// Fetches the entries of the keys that will be needed; their buckets are under way.
     fn prefetch(&self, lane: &Lane) {
         if self.items.len() < 2 {
             return;
         }
-        let keyed = || self.items.iter().filter(|item| item.hash != 0);
-        for item in keyed() {
-            prefetch_bucket(lane.first_table(item.hash), item.hash);
-        }
-        for item in keyed() {
+        for item in self.items.iter().filter(|item| item.hash != 0) {
             prefetch_item(lane.first_table(item.hash), item.hash);
         }
     }
