@@ -1,5 +1,6 @@
 //! What a command may see.
 
+use crate::clock::Clock;
 use crate::command::args::Args;
 use crate::command::error::{self, Done, Error};
 use crate::command::spec::Spec;
@@ -76,7 +77,8 @@ impl Ctx<'_> {
         match ms {
             ..0 => Err(error::TIMEOUT_NEGATIVE),
             0 => Ok(None),
-            ms => Ok(Some(self.keys.lane.clock.now_ms.saturating_add(ms))),
+            // Commands of the same batch may have taken long: the wait begins now.
+            ms => Ok(Some(Clock::read(self.keys.lane.host).now_ms.saturating_add(ms))),
         }
     }
 

@@ -183,10 +183,10 @@ fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args
     if !cx.keys.lane.own_pushes.is_empty() {
         push_before_reply(&mut cx);
     }
-    lane.locks.release();
     if !lane.ready.is_empty() {
         blocking::serve_ready(lane);
     }
+    lane.locks.release();
 }
 
 /// Puts what the command has pushed to its own client before its reply.

@@ -70,6 +70,21 @@ impl LockSet {
         }
     }
 
+    /// Takes also the shards of a set, as far as nobody else holds them. Never waits, so the order
+    /// does not matter. Returns whether all of the set are held now.
+    pub fn try_extend(&mut self, set: ShardSet) -> bool {
+        let mut rest = set & !self.held;
+        while rest != 0 {
+            let shard = rest.trailing_zeros() as usize;
+            if !self.lock_of(shard).try_lock() {
+                return false;
+            }
+            self.held |= 1 << shard;
+            rest &= rest - 1;
+        }
+        true
+    }
+
     /// Gives back all that is held.
     #[inline]
     pub fn release(&mut self) {

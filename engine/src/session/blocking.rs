@@ -2,8 +2,10 @@
 //!
 //! A blocked client leaves a `Wait` with its command, and a `Waiter` in the queue of each key.
 //! When a key comes into being, the lane that made it runs the oldest waiter's command again, on
-//! that client's behalf, and posts the reply. So elements go from pusher to waiter without a
-//! moment in which anybody else could see them, and in the order in which clients came.
+//! that client's behalf, and posts the reply. It does so before it gives back the shard, so that
+//! elements go from pusher to waiter without a moment in which anybody else could see them, and
+//! in the order in which clients came. Only where the waiter's command needs another shard as
+//! well, and somebody else holds that one right now, are all locks given back and taken in order.
 //!
 //! Invariants:
 //! - Whoever moves `Wait::state` away from WAITING owes the client its reply: the serving lane, or
@@ -11,17 +13,19 @@
 //! - A waiter is in its key's queue exactly while `Waiter::key` is not null, under the shard lock.
 //! - Only the owner frees a wait, after it has held the shard lock of each of its waiters.
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use abi::arena::Ptr;
 use abi::client::{Client, flag};
 use abi::container::{RawBuffer, RawBytes, RawTable};
+use abi::host::HostRef;
 use abi::message::kind as message_kind;
 use abi::wait::{BlockedKey, Wait, Waiter, kind, on_timeout, state};
 
 use crate::command::args::Args;
 use crate::command::dispatch;
 use crate::context::{Ctx, Mode};
+use crate::heap::Heap;
 use crate::keyspace::Keys;
 use crate::keyspace::hash::hash;
 use crate::keyspace::lock::{ShardSet, set_of, shard_of};
@@ -29,6 +33,7 @@ use crate::lane::{Lane, ReadyKey};
 use crate::resp::write::Reply;
 use crate::session::command_blob::{self, Blob};
 use crate::session::{self, Session, message};
+use crate::store::buffer::Buffer;
 use crate::store::bytes::Bytes;
 use crate::store::table::{Table, TableRef};
 
@@ -95,27 +100,50 @@ pub fn is_awaited(blocked: &RawTable, db: u32, hash: u64, key: &[u8]) -> bool {
 
 /// Makes the client of a command wait for keys, whose shards are locked.
 pub(crate) fn block(cx: &mut Ctx<'_>, args: Args<'_>, keys: &[&[u8]], awaited: Awaited) {
-    let mut distinct: Vec<&[u8]> = Vec::with_capacity(keys.len());
-    for key in keys {
-        if !distinct.contains(key) {
-            distinct.push(key);
-        }
-    }
-    let wait = new_wait(cx, args, distinct.len(), awaited);
+    let mut distinct = keys.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let wait = Unfinished(new_wait(cx, args, distinct.len(), awaited));
     for (index, key) in distinct.iter().enumerate() {
-        enqueue(&mut cx.keys, wait, index, key);
+        enqueue(&mut cx.keys, wait.0, index, key);
     }
     let client = cx.session.client();
     client.deadline_ms = awaited.deadline.unwrap_or(0) as u64;
-    begin(cx.keys.lane, client, wait);
+    begin(cx.keys.lane, client, wait.finish());
+}
+
+/// A wait that is being set up. Should memory run out meanwhile, nobody may serve what there is
+/// of it.
+struct Unfinished(Ptr<Wait>);
+
+impl Unfinished {
+    fn finish(self) -> Ptr<Wait> {
+        let wait = self.0;
+        core::mem::forget(self);
+        wait
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // SAFETY: just made, and not freed: it stays behind, ended, in the queues it is in.
+        unsafe { (*self.0.as_ptr()).state.store(state::ENDED, Release) };
+    }
 }
 
 /// Puts a client into a wait.
 pub(crate) fn begin(lane: &Lane, client: &mut Client, wait: Ptr<Wait>) {
-    client.wait = wait;
+    set_wait(lane, client, wait);
     client.flags.fetch_or(flag::BLOCKED, Relaxed);
     // SAFETY: the root lives as long as the process; the counter is atomic.
     unsafe { (*lane.roots.shared()).blocked_clients.fetch_add(1, Relaxed) };
+}
+
+/// Sets what a client waits for, which other threads may look at.
+fn set_wait(lane: &Lane, client: &mut Client, wait: Ptr<Wait>) {
+    let table = lane.roots.clients();
+    // SAFETY: the root lives as long as the process; its lock is atomic.
+    crate::keyspace::lock::with_lock(unsafe { &(*table).lock }, lane.host, || client.wait = wait);
 }
 
 fn new_wait(cx: &mut Ctx<'_>, args: Args<'_>, keys: usize, awaited: Awaited) -> Ptr<Wait> {
@@ -245,99 +273,175 @@ fn unlink(lane: &mut Lane, waiter: *mut Waiter) {
     }
 }
 
-/// Serves those who wait for keys that commands of this lane have made. No shard is locked.
+/// Serves those who wait for keys that commands of this lane have made, under the locks of the
+/// last command and such as are needed beyond them.
 #[cold]
 pub fn serve_ready(lane: &mut Lane) {
     // Serving may make further keys (BLMOVE): they are appended and served in turn.
     let mut next = 0;
-    while next < lane.ready.len() {
-        let ReadyKey { db, ref key } = lane.ready[next];
-        let key = key.clone();
-        while serve_one(lane, db, &key) {}
+    while let Some(ReadyKey { db, key }) = lane.ready.get_mut(next) {
+        let (db, key) = (*db, core::mem::take(key));
+        serve_key(lane, db, &key);
         next += 1;
     }
     lane.ready.clear();
 }
 
-/// The oldest waiter of a key that waits for what the key holds now, and the shards that its
-/// command needs. The key's shard is locked.
-fn servable(lane: &mut Lane, db: u32, hash: u64, key: &[u8]) -> Option<(*mut Waiter, ShardSet)> {
-    let shard = lane.roots.shard(shard_of(hash));
-    // SAFETY: the shard is locked by this lane.
-    let address = find(unsafe { &(*shard).blocked }, db, hash, key)?;
-    let kind = Keys::new(lane, db).peek(key)?.kind();
-    // SAFETY: an item of the table and its queue, guarded by the shard's lock; a linked waiter's
-    // wait is not freed before the owner has held that lock.
-    unsafe {
-        let mut waiter = item(address).head.as_ptr();
-        while let Some(candidate) = waiter.as_ref() {
-            let wait = &*candidate.wait.as_ptr();
-            if wait.value_type == kind as u32 && wait.state.load(Acquire) == state::WAITING {
-                let blob = Blob::decode(&wait.command);
-                let call = dispatch::look_up(lane, blob.args()).ok()?;
-                let set = dispatch::keys_lock_set(lane, call, blob.args());
-                return Some((waiter, set | set_of(hash)));
-            }
-            waiter = candidate.next.as_ptr();
+/// Serves the waiters of a key, oldest first, as long as the key holds what they wait for.
+fn serve_key(lane: &mut Lane, db: u32, key: &[u8]) {
+    let hash = hash(key, lane.roots.seed);
+    let mut needed = set_of(hash);
+    'locked: loop {
+        if !lane.locks.try_extend(needed) {
+            lane.locks.release();
+            lane.locks.acquire(needed);
         }
+        let mut candidate = first_waiter(lane, db, hash, key);
+        while let Some((waiter, set)) = servable(lane, db, hash, key, candidate) {
+            if !lane.locks.try_extend(set) {
+                needed = set;
+                continue 'locked;
+            }
+            // SAFETY: a linked waiter; its queue changes only under this lock, and by what
+            // `serve` does to this waiter alone.
+            unsafe {
+                candidate = (*waiter).next.as_ptr();
+                serve(lane, waiter, key);
+            }
+        }
+        return;
+    }
+}
+
+/// The oldest waiter of a key, or null. The key's shard is locked.
+fn first_waiter(lane: &Lane, db: u32, hash: u64, key: &[u8]) -> *mut Waiter {
+    let shard = lane.roots.shard(shard_of(hash));
+    // SAFETY: the shard is locked by this lane, and what is found an item of its table.
+    let queue = unsafe { find(&(*shard).blocked, db, hash, key).map(|address| item(address)) };
+    queue.map_or(core::ptr::null_mut(), |queue| queue.head.as_ptr())
+}
+
+/// The first waiter of a key, from one on, that waits for what the key holds now, and the shards
+/// that its command needs. The key's shard is locked.
+fn servable(
+    lane: &mut Lane,
+    db: u32,
+    hash: u64,
+    key: &[u8],
+    mut waiter: *mut Waiter,
+) -> Option<(*mut Waiter, ShardSet)> {
+    let kind = Keys::new(lane, db).peek(key)?.kind();
+    // SAFETY: a waiter of a queue that the shard's lock guards; a linked waiter's wait is not
+    // freed before the owner has held that lock.
+    while let Some(candidate) = unsafe { waiter.as_ref() } {
+        // SAFETY: as above.
+        let wait = unsafe { &*candidate.wait.as_ptr() };
+        if wait.value_type == kind as u32
+            && wait.state.load(Acquire) == state::WAITING
+            && let Some(set) = serving_set(lane, wait, hash)
+        {
+            return Some((waiter, set));
+        }
+        waiter = candidate.next.as_ptr();
     }
     None
 }
 
-/// Serves the oldest fitting waiter of a key. Tells whether there may be another.
-fn serve_one(lane: &mut Lane, db: u32, key: &[u8]) -> bool {
-    let hash = hash(key, lane.roots.seed);
-    lane.locks.acquire(set_of(hash));
-    let mut target = servable(lane, db, hash, key);
-    if let Some((_, set)) = target
-        && set != set_of(hash)
-    {
-        // Its command needs more shards: take all in order, and look again who is the oldest.
-        lane.locks.release();
-        lane.locks.acquire(set);
-        target = servable(lane, db, hash, key).filter(|(_, again)| again & !set == 0);
-    }
-    // SAFETY: `servable` returned a linked waiter, and its shard is still locked.
-    let served = target.is_some_and(|(waiter, _)| unsafe { serve(lane, waiter, key) });
-    lane.locks.release();
-    served
+/// The shards that a waiter's command needs when it is served with the key of a hash. None if
+/// this release does not have the command.
+fn serving_set(lane: &Lane, wait: &Wait, hash: u64) -> Option<ShardSet> {
+    let blob = Blob::decode(&wait.command);
+    let call = dispatch::look_up(lane, blob.args()).ok()?;
+    // Keys found by a single rule are alternatives: only the one that is ready is used. Another
+    // rule finds what else the command touches: where it moves elements to.
+    Some(match call.spec.keys {
+        [_] => set_of(hash),
+        _ => set_of(hash) | dispatch::keys_lock_set(lane, call, blob.args()),
+    })
 }
 
-/// Runs a waiter's command with a key and posts the reply. Tells whether it was served.
+/// Runs a waiter's command with a key and posts the reply, or lets it go on waiting.
 ///
 /// # Safety
 /// The waiter is linked, and all shards of its command are locked by this lane.
-unsafe fn serve(lane: &mut Lane, waiter: *mut Waiter, key: &[u8]) -> bool {
+unsafe fn serve(lane: &mut Lane, waiter: *mut Waiter, key: &[u8]) {
     // SAFETY: as the caller promises; only atomics of the wait change while it is linked.
     let wait = unsafe { &*(*waiter).wait.as_ptr() };
     if wait.state.compare_exchange(state::WAITING, state::SERVED, AcqRel, Acquire).is_err() {
-        return true;
+        return;
     }
-    let blob = Blob::decode(&wait.command);
-    let Ok(call) = dispatch::look_up(lane, blob.args()) else { return false };
-    let mut output = RawBuffer::EMPTY;
     let heap = lane.heap;
+    let debt = Debt { wait, heap, host: lane.host };
+    let blob = Blob::decode(&wait.command);
+    let mut output = RawBuffer::EMPTY;
+    let served = run_again(lane, wait, blob.args(), key, &mut output);
+    let mut output = Buffer::new(&mut output, heap);
+    if served {
+        debt.pay(output.as_slice());
+        unlink(lane, waiter);
+    } else {
+        debt.put_off();
+    }
+    output.free();
+}
+
+/// Runs the command of a wait with a key, on behalf of its client. Tells whether it is served.
+fn run_again(
+    lane: &mut Lane,
+    wait: &Wait,
+    args: Args<'_>,
+    key: &[u8],
+    output: &mut RawBuffer,
+) -> bool {
+    let Ok(call) = dispatch::look_up(lane, args) else { return false };
+    let out = Reply::new(output, lane.heap, wait.resp == 3);
     let mut cx = Ctx {
         keys: Keys::new(lane, wait.db),
-        out: Reply::new(&mut output, heap, wait.resp == 3),
+        out,
         session: Session::none(),
         spec: call.spec,
         mode: Mode::Serving(key),
     };
-    dispatch::call(&mut cx, call, blob.args());
-    let served = cx.mode != Mode::NotServed;
-    let kind = if served { message_kind::SERVE } else { message_kind::WAKE };
-    let detail = (&raw const *wait) as u64;
-    let posted = message::allocate(heap, kind, cx.out.since(0), &[], detail, 1);
-    crate::store::buffer::Buffer::new(&mut output, heap).free();
-    if served {
-        unlink(lane, waiter);
-    } else {
-        // The owner may have tried to end the wait meanwhile: the message makes it try again.
-        wait.state.store(state::WAITING, core::sync::atomic::Ordering::Release);
+    dispatch::call(&mut cx, call, args);
+    cx.mode != Mode::NotServed
+}
+
+/// What a lane owes the client whose wait it has taken on: a reply, or that it goes on waiting.
+/// Where a panic prevents both, the reply is an error, or without memory for it the wait goes on.
+struct Debt<'a> {
+    wait: &'a Wait,
+    heap: Heap,
+    host: HostRef,
+}
+
+impl Debt<'_> {
+    fn pay(self, reply: &[u8]) {
+        let detail = (&raw const *self.wait) as u64;
+        let message = message::allocate(self.heap, message_kind::SERVE, reply, &[], detail, 1);
+        self.host.post()(self.wait.client, message);
+        core::mem::forget(self);
     }
-    lane.host.post()(wait.client, posted);
-    served
+
+    /// Lets the client go on waiting. Its owner may have tried to end the wait meanwhile: the
+    /// message makes it try again.
+    fn put_off(self) {
+        let message = message::allocate(self.heap, message_kind::WAKE, &[], &[], 0, 1);
+        let client = self.wait.client;
+        self.wait.state.store(state::WAITING, Release);
+        self.host.post()(client, message);
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Debt<'_> {
+    fn drop(&mut self) {
+        let detail = (&raw const *self.wait) as u64;
+        let text = b"-ERR internal error\r\n";
+        match message::try_allocate(self.heap, message_kind::SERVE, text, &[], detail, 1) {
+            Some(message) => self.host.post()(self.wait.client, message),
+            None => self.wait.state.store(state::WAITING, Release),
+        }
+    }
 }
 
 /// Ends a wait, if nobody has: what a deadline, a disconnect or `CLIENT UNBLOCK` does.
@@ -348,11 +452,7 @@ pub fn try_end(wait: &Wait) -> bool {
 /// Takes a wait off its client and frees it. No shard is locked. The client may run again.
 pub fn finish(lane: &mut Lane, client: &mut Client) {
     let wait = client.wait;
-    let table = lane.roots.clients();
-    // SAFETY: the root lives as long as the process; its lock is atomic.
-    crate::keyspace::lock::with_lock(unsafe { &(*table).lock }, lane.host, || {
-        client.wait = Ptr::NULL;
-    });
+    set_wait(lane, client, Ptr::NULL);
     client.deadline_ms = 0;
     client.flags.fetch_and(!flag::BLOCKED, Relaxed);
     if !client.input.is_empty() {

@@ -20,8 +20,20 @@ pub fn allocate(
     detail: u64,
     references: u32,
 ) -> Ptr<Message> {
+    try_allocate(heap, kind, resp2, resp3, detail, references).expect("the arena is full")
+}
+
+/// As [`allocate`], or nothing if the arena is full.
+pub fn try_allocate(
+    heap: Heap,
+    kind: u32,
+    resp2: &[u8],
+    resp3: &[u8],
+    detail: u64,
+    references: u32,
+) -> Option<Ptr<Message>> {
     let size = size_of::<Message>() + resp2.len() + resp3.len();
-    let place = heap.alloc(size) as *mut Message;
+    let place = heap.try_alloc(size)? as *mut Message;
     let header = Message {
         kind,
         references: AtomicU32::new(references),
@@ -36,7 +48,7 @@ pub fn allocate(
         core::ptr::copy_nonoverlapping(resp2.as_ptr(), bytes, resp2.len());
         core::ptr::copy_nonoverlapping(resp3.as_ptr(), bytes.add(resp2.len()), resp3.len());
     }
-    Ptr::from_raw(place)
+    Some(Ptr::from_raw(place))
 }
 
 /// The bytes a message has for a protocol.

@@ -224,14 +224,20 @@ impl Worker {
         }
         // Logic reads its own clock: a deadline must have passed by that one too.
         let now_ms = clock::unix_ms();
-        while let Some(slot) = self.timers.pop_due(now_ms) {
-            self.clients.get(slot).armed_ms = 0;
+        // All are taken out first: a client whose reply is under way in the mailbox still waits,
+        // and is armed again at once. The mail comes before its next turn.
+        let due: Vec<u32> = std::iter::from_fn(|| self.timers.pop_due(now_ms)).collect();
+        for slot in &due {
+            self.clients.get(*slot).armed_ms = 0;
+        }
+        for slot in due {
             self.check_deadline(online, slot, now_ms);
         }
     }
 
     fn check_deadline(&mut self, online: &mut Online, slot: u32, now_ms: u64) {
-        let client = self.clients.get(slot).client();
+        let Some(connection) = self.clients.try_get(slot) else { return };
+        let client = connection.client();
         let waits = client.flags.load(std::sync::atomic::Ordering::Relaxed)
             & (flag::BLOCKED | flag::POSTPONED)
             != 0;
