@@ -33,6 +33,8 @@ pub mod on_timeout {
     pub const NULL_ARRAY: u32 = 0;
     /// No value.
     pub const NULL: u32 = 1;
+    /// The integer 0.
+    pub const ZERO: u32 = 2;
 }
 
 /// What a blocked client waits for.

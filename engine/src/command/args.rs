@@ -134,6 +134,11 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// Reads the next `count` arguments, which the caller has looked at.
+    pub fn skip(&mut self, count: usize) {
+        self.next += count;
+    }
+
     /// Reads the next argument whatever it is.
     pub fn value(&mut self) -> Option<&'a [u8]> {
         let value = self.args.get(self.next)?;

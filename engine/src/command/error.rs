@@ -64,6 +64,16 @@ pub fn invalid_expire(name: &str) -> Error {
     Error::owned(format!("ERR invalid expire time in '{name}' command"))
 }
 
+/// The text for an integer that is none of C's `int`.
+pub fn out_of_int_range() -> Error {
+    out_of_range(i32::MIN as i64, i32::MAX as i64)
+}
+
+/// `ERR value is out of range, value must between … and …`
+pub fn out_of_range(min: i64, max: i64) -> Error {
+    Error::owned(format!("ERR value is out of range, value must between {min} and {max}"))
+}
+
 /// A text that ends with what the client sent.
 pub fn with_bytes(text: &str, bytes: &[u8]) -> Error {
     Error::owned([text.as_bytes(), bytes].concat())

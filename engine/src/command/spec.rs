@@ -133,6 +133,9 @@ pub mod access {
 /// Where to begin to look for keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
+    /// Behind the last of this word, but the row does not say so: `COMMAND INFO` shows that only
+    /// the command's code can tell. Without a word, keys that not even that can name beforehand.
+    Unknown(&'static str),
     /// At this argument.
     Index(u16),
     /// Behind this word, looked for from an argument on (negative: backwards from the end).
@@ -185,6 +188,12 @@ impl KeySpec {
     /// As many keys as argument `index` says, directly behind it.
     pub const fn numbered(index: u16, access: u16) -> Self {
         Self { begin: Begin::Index(index), find: Find::KeyNum { first: 1, step: 1 }, access }
+    }
+
+    /// A key that `COMMAND INFO` does not tell how to find: see [`Begin::Unknown`].
+    pub const fn unknown(word: &'static str, access: u16) -> Self {
+        let find = Find::Range { last: 0, step: 1, limit: 0 };
+        Self { begin: Begin::Unknown(word), find, access }
     }
 
     /// One key behind a word that is looked for from argument `from` on.
@@ -355,6 +364,9 @@ impl KeySpec {
     fn first(&self, args: Args<'_>) -> Option<usize> {
         match self.begin {
             Begin::Index(index) => Some(index as usize),
+            Begin::Unknown(word) => {
+                (1..args.len().saturating_sub(1)).rev().find(|&i| args.is(i, word)).map(|i| i + 1)
+            }
             Begin::Keyword(word, from) if from >= 0 => {
                 (from as usize..args.len()).find(|&i| args.is(i, word)).map(|i| i + 1)
             }

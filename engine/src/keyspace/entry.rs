@@ -359,6 +359,29 @@ impl<'a> Entry<'a> {
         copy
     }
 
+    /// A copy of this entry with another key. The body moves to the copy as with
+    /// [`Entry::with_expiry`].
+    pub fn with_key(self, heap: Heap, key: &[u8]) -> Entry<'static> {
+        let old = self.shape();
+        let copy = Entry::allocate(heap, &Shape { key_len: key.len(), ..old }, key);
+        let body = body_bytes(old.encoding);
+        // SAFETY: both entries have a body of this length, and behind their keys the same room
+        // for an embedded value. They do not overlap.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                self.pointer(self.body_offset()),
+                copy.pointer(copy.body_offset()),
+                body,
+            );
+            core::ptr::copy_nonoverlapping(
+                self.pointer(self.key_offset() + old.key_len),
+                copy.pointer(copy.key_offset() + key.len()),
+                old.value_len,
+            );
+        }
+        copy
+    }
+
     /// Gives an embedded string another value in place, if the new size needs no other
     /// allocation. Returns whether it did.
     #[inline]
@@ -438,8 +461,14 @@ mod tests {
         // SAFETY: only the copy is used from here.
         unsafe { moved.free(heap()) };
         check(back, None);
-        // SAFETY: nothing refers to it.
-        unsafe { back.free(heap()) };
+        let renamed = back.with_key(heap(), b"another key");
+        assert_eq!((renamed.key(), renamed.embedded()), (&b"another key"[..], value));
+        assert_eq!((renamed.expires_at(), renamed.access()), (None, 0xabcdef));
+        // SAFETY: nothing refers to them.
+        unsafe {
+            back.free(heap());
+            renamed.free(heap());
+        }
     }
 
     #[test]

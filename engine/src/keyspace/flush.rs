@@ -1,47 +1,57 @@
 //! Changing a whole database.
 
+use abi::container::RawTable;
 use abi::keyspace::SHARDS;
 
 use crate::background;
 use crate::keyspace::Keys;
+use crate::keyspace::transfer::Presence;
 use crate::session::watch;
-use crate::stats;
 use crate::store::table::{Table, TableRef};
+
+/// A database's tables of one shard, taken out of it.
+struct Tables {
+    keys: RawTable,
+    expires: RawTable,
+}
 
 impl Keys<'_> {
     /// Removes all keys of all databases.
     pub fn flush_all(&mut self, lazily: bool) {
-        let selected = self.db;
-        for db in 0..self.lane.roots.databases() {
-            self.db = db;
-            self.flush(lazily);
-        }
-        self.db = selected;
-    }
-
-    /// Removes all keys of the database, locking a shard at a time. `lazily`: a background thread
-    /// frees them.
-    pub fn flush(&mut self, lazily: bool) {
-        let removed: usize = (0..SHARDS).map(|index| self.flush_shard(index, lazily)).sum();
-        stats::add(&self.lane.stats.dirty, removed as u64);
-    }
-
-    /// Removes the keys of a shard and tells how many there were.
-    fn flush_shard(&mut self, index: usize, lazily: bool) -> usize {
-        if self.shard_len(index) == 0 {
-            return 0;
-        }
-        let heap = self.lane.heap;
-        let (keys, expires) = self.with_shard(index, |keys| {
-            keys.touch_watchers_of_present(index);
-            let part = keys.part_at(index);
-            part.avg_ttl_ms = 0;
-            let (keys, expires) = (&mut part.keys, &mut part.expires);
-            (Table::new(keys, heap).take(), Table::new(expires, heap).take())
+        let databases = 0..self.lane.roots.databases();
+        let detached = self.with_all_shards(|keys| {
+            databases.flat_map(|db| keys.in_db(db, Self::detach_all)).collect()
         });
-        let removed = TableRef::new(&keys).len();
-        background::free_tables(self.lane, keys, expires, lazily);
-        removed
+        self.free_detached(detached, lazily);
+    }
+
+    /// Removes all keys of the database. `lazily`: a background thread frees them.
+    pub fn flush(&mut self, lazily: bool) {
+        let detached = self.with_all_shards(Self::detach_all);
+        self.free_detached(detached, lazily);
+    }
+
+    /// Takes all keys out of the database, whose shards are locked.
+    fn detach_all(&mut self) -> Vec<Tables> {
+        let indices = (0..SHARDS).filter(|index| self.shard_len(*index) > 0);
+        indices.collect::<Vec<_>>().into_iter().map(|index| self.detach_shard(index)).collect()
+    }
+
+    fn detach_shard(&mut self, index: usize) -> Tables {
+        self.touch_watchers_of_present(index);
+        let heap = self.lane.heap;
+        let part = self.part_at(index);
+        part.avg_ttl_ms = 0;
+        let keys = Table::new(&mut part.keys, heap).take();
+        Tables { keys, expires: Table::new(&mut part.expires, heap).take() }
+    }
+
+    /// Frees what was taken out: not earlier than others may go on, for it can take long.
+    fn free_detached(&mut self, detached: Vec<Tables>, lazily: bool) {
+        for tables in detached {
+            self.count_changes(TableRef::new(&tables.keys).len());
+            background::free_tables(self.lane, tables.keys, tables.expires, lazily);
+        }
     }
 
     /// Tells those who watch a key of a locked shard that is there that it changes.
@@ -53,6 +63,10 @@ impl Keys<'_> {
             return;
         }
         let db = self.db;
-        watch::touch_all(watched, db, |key| self.find_even_expired(key).is_some());
+        watch::touch_all(watched, db, |key| match self.presence(key) {
+            Presence::Live => watch::CHANGE,
+            Presence::Expired => watch::VANISHING,
+            Presence::Absent => 0,
+        });
     }
 }

@@ -14,6 +14,7 @@ pub mod lock;
 pub mod notify;
 pub mod scan;
 pub mod totals;
+pub mod transfer;
 pub mod ttl;
 
 use abi::keyspace::{Shard, ShardDb};
@@ -132,13 +133,17 @@ impl<'a> Keys<'a> {
     #[inline]
     fn find_to_look(&mut self, key: &[u8]) -> Option<Found> {
         let found = self.find(key);
-        if found.is_some() {
-            stats::add(&self.lane.stats.hits, 1);
-        } else {
-            stats::add(&self.lane.stats.misses, 1);
+        self.count_lookup(found.is_some());
+        if found.is_none() {
             self.missed(key);
         }
         found
+    }
+
+    #[inline]
+    fn count_lookup(&self, hit: bool) {
+        let stats = self.lane.stats;
+        stats::add(if hit { &stats.hits } else { &stats.misses }, 1);
     }
 
     /// Looks a key up to change its value: counts an access, but neither hit nor miss.
@@ -163,6 +168,18 @@ impl<'a> Keys<'a> {
     /// but no access.
     pub fn look(&mut self, key: &[u8]) -> Option<Entry<'_>> {
         self.find_to_look(key).map(Found::entry)
+    }
+
+    /// What `show` makes of the entry of a key that `OBJECT` looks at: as [`Keys::look`], but
+    /// nobody is told of a miss.
+    pub fn examine<R>(
+        &mut self,
+        key: &[u8],
+        show: impl FnOnce(&Self, Entry<'_>) -> R,
+    ) -> Option<R> {
+        let found = self.find(key);
+        self.count_lookup(found.is_some());
+        found.map(|found| show(self, found.entry()))
     }
 
     /// The entry of a key that is about to be changed: an access, but neither hit nor miss.
@@ -204,6 +221,13 @@ impl<'a> Keys<'a> {
     /// Puts `new` in the place of an entry of the same key. The old one's value is the caller's
     /// to have freed or moved; its allocation is freed here.
     pub(crate) fn replace(&mut self, found: Found, new: Entry<'_>) {
+        let old = self.substitute(found, new);
+        // SAFETY: both tables now refer to the new entry.
+        unsafe { old.free(self.lane.heap) };
+    }
+
+    /// As [`Keys::replace`], but the old entry is the caller's as a whole.
+    pub(crate) fn substitute<'b>(&mut self, found: Found, new: Entry<'_>) -> Entry<'b> {
         let (heap, hash_of) = (self.lane.heap, self.hash_of());
         let (hash, old) = (found.hash, found.entry());
         let part = self.part(hash);
@@ -218,8 +242,7 @@ impl<'a> Keys<'a> {
             (None, true) => expires.insert(hash, new.address(), hash_of),
             (None, false) => {}
         }
-        // SAFETY: both tables now refer to the new entry.
-        unsafe { old.free(heap) };
+        old
     }
 
     /// Takes a key out of the tables. The entry with its value is the caller's.

@@ -3,6 +3,7 @@
 use abi::keyspace::{SHARDS, ShardDb};
 
 use crate::keyspace::entry::Entry;
+use crate::keyspace::lock::ALL_SHARDS;
 use crate::keyspace::{Found, Keys};
 use crate::store::table::{POSITION_BITS, TableRef};
 
@@ -75,6 +76,17 @@ impl Keys<'_> {
         result
     }
 
+    /// Runs `f` with every shard locked.
+    pub(crate) fn with_all_shards<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        if self.lane.locks.held() == ALL_SHARDS {
+            return f(self);
+        }
+        self.lane.locks.acquire(ALL_SHARDS);
+        let result = f(self);
+        self.lane.locks.release();
+        result
+    }
+
     /// This database's part of a shard, which is locked.
     pub(crate) fn part_at<'b>(&mut self, index: usize) -> &'b mut ShardDb {
         // The shard is the low bits of a hash.
@@ -87,13 +99,44 @@ impl Keys<'_> {
     }
 
     /// Keys in the database, those included whose time has come and that nobody has removed yet.
-    pub fn len(&self) -> usize {
-        (0..SHARDS).map(|index| self.shard_len(index)).sum()
+    pub fn count(&mut self) -> usize {
+        self.with_all_shards(|keys| (0..SHARDS).map(|index| keys.shard_len(index)).sum())
     }
 
-    /// Whether the database has no keys.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// A key of the database, each as likely as any other.
+    pub fn random_key(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let lens: [usize; SHARDS] = core::array::from_fn(|index| self.shard_len(index));
+            let total: usize = lens.iter().sum();
+            if total == 0 {
+                return None;
+            }
+            let mut choice = self.lane.random.below(total as u64) as usize;
+            let index = lens.iter().position(|len| match choice.checked_sub(*len) {
+                Some(rest) => {
+                    choice = rest;
+                    false
+                }
+                None => true,
+            })?;
+            // Nothing is found when the shard has lost its keys meanwhile, or when the time of the
+            // one chosen had come: it is removed, so this ends.
+            if let Some(key) = self.with_shard(index, |keys| keys.random_key_of(index)) {
+                return Some(key);
+            }
+        }
+    }
+
+    fn random_key_of(&mut self, index: usize) -> Option<Vec<u8>> {
+        let random = self.lane.random.next();
+        let address = TableRef::new(&self.part_at(index).keys).sample(random)?;
+        // SAFETY: an item of the table of entries, and the shard is locked.
+        let entry = unsafe { Entry::at(address) };
+        if entry.is_expired(self.lane.clock.now_ms) {
+            self.remove_expired_at(index, address);
+            return None;
+        }
+        Some(entry.key().to_vec())
     }
 
     /// Visits every key of the database whose time has not come, locking a shard at a time.

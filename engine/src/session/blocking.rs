@@ -65,6 +65,7 @@ impl Awaited {
 pub fn timeout_reply(out: &mut Reply<'_>, what: u32) {
     match what {
         on_timeout::NULL => out.null(),
+        on_timeout::ZERO => out.integer(0),
         _ => out.null_array(),
     }
 }
@@ -96,6 +97,19 @@ fn find(blocked: &RawTable, db: u32, hash: u64, key: &[u8]) -> Option<u64> {
 /// Whether somebody waits for a key. Its shard is locked.
 pub fn is_awaited(blocked: &RawTable, db: u32, hash: u64, key: &[u8]) -> bool {
     find(blocked, db, hash, key).is_some()
+}
+
+/// The keys of a database that somebody waits for in a shard, which is locked.
+pub fn awaited_keys(blocked: &RawTable, db: u32) -> Vec<Vec<u8>> {
+    let mut keys = Vec::new();
+    TableRef::new(blocked).for_each(&mut |address| {
+        // SAFETY: an item of the table, whose shard the caller has locked.
+        let item = unsafe { item(address) };
+        if item.db == db {
+            keys.push(key_of(item).to_vec());
+        }
+    });
+    keys
 }
 
 /// Makes the client of a command wait for keys, whose shards are locked.
@@ -166,6 +180,17 @@ fn new_wait(cx: &mut Ctx<'_>, args: Args<'_>, keys: usize, awaited: Awaited) -> 
         reserved: [0; 4],
     };
     allocate(cx.keys.lane, wait)
+}
+
+/// Makes the client of a command wait until a deadline, or until it is unblocked, for nothing.
+pub(crate) fn sleep(cx: &mut Ctx<'_>, deadline: Option<i64>, on_timeout: u32) {
+    let lane = &mut *cx.keys.lane;
+    let wait = new_keyless(lane, &cx.session, kind::SLEEP, cx.out.resp3);
+    // SAFETY: a new wait, of which nobody else knows.
+    unsafe { (*wait.as_ptr()).on_timeout = on_timeout };
+    let client = cx.session.client();
+    client.deadline_ms = deadline.unwrap_or(0) as u64;
+    begin(lane, client, wait);
 }
 
 /// A wait without keys: for the control thread, or for time.

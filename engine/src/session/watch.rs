@@ -12,14 +12,19 @@ use abi::keyspace::WatchedKey;
 
 use crate::keyspace::Keys;
 use crate::keyspace::lock::{ShardSet, set_of, shard_of};
+use crate::keyspace::transfer::Presence;
 use crate::lane::Lane;
 use crate::store::table::{Table, TableRef};
 use crate::store::vec::Words;
 
 /// Words a watch takes in `Client::watches`: hash, record, its changes with [`WAS_EXPIRED`].
 const WORDS: usize = 3;
-/// The key's time had come before it was watched: that it goes is no change.
+/// The key's time had come before it was watched: that it vanishes is no change. Before anything
+/// else can become of it, it vanishes, which counts as [`VANISHING`].
 const WAS_EXPIRED: u64 = 1 << 63;
+/// The key was not there when it was watched: if one whose time has come takes its place (by
+/// `SWAPDB`), that is no change.
+const WAS_ABSENT: u64 = 1 << 62;
 
 fn key_of<'a>(watched: &WatchedKey) -> &'a [u8] {
     let start = (&raw const *watched).wrapping_add(1).cast::<u8>();
@@ -54,22 +59,31 @@ pub fn touch(watched: &mut RawTable, db: u32, hash: u64, key: &[u8]) {
     }
 }
 
-/// Counts a change to every watched key of a database in a locked shard for which `concerns`
-/// holds: for commands that change a whole database.
-pub fn touch_all(watched: &RawTable, db: u32, mut concerns: impl FnMut(&[u8]) -> bool) {
+/// What [`touch_all`] counts for a key that changes: more than for one that vanishes.
+pub const CHANGE: u64 = 2;
+/// What is counted for a key whose time had come and that is now removed.
+pub const VANISHING: u64 = 1;
+
+/// Counts changes to the watched keys of a database in a locked shard, as many as `changes` says
+/// for each: for commands that change a whole database.
+pub fn touch_all(watched: &RawTable, db: u32, mut changes: impl FnMut(&[u8]) -> u64) {
     TableRef::new(watched).for_each(&mut |address| {
         // SAFETY: an item of the table, whose shard the caller has locked.
         let item = unsafe { item(address) };
-        if item.db == db && concerns(key_of(item)) {
-            item.changes += 1;
+        if item.db == db {
+            item.changes += changes(key_of(item));
         }
     });
 }
 
 /// Watches a key, whose shard is locked. Watching it twice is watching it once.
 pub fn add(keys: &mut Keys<'_>, client: &mut Client, key: &[u8]) {
-    let (hash, heap, db, now) = (keys.hash(key), keys.lane.heap, keys.db, keys.lane.clock.now_ms);
-    let expired = keys.find_even_expired(key).is_some_and(|found| found.entry().is_expired(now));
+    let (hash, heap, db) = (keys.hash(key), keys.lane.heap, keys.db);
+    let state = match keys.presence(key) {
+        Presence::Live => 0,
+        Presence::Expired => WAS_EXPIRED,
+        Presence::Absent => WAS_ABSENT,
+    };
     let shard = keys.shard(hash);
     // SAFETY: the shard is locked by this lane.
     let table = unsafe { &mut (*shard).watched };
@@ -98,7 +112,7 @@ pub fn add(keys: &mut Keys<'_>, client: &mut Client, key: &[u8]) {
     record.watchers += 1;
     watches.push(hash);
     watches.push(address);
-    watches.push(record.changes | if expired { WAS_EXPIRED } else { 0 });
+    watches.push(record.changes | state);
     client.watch_count.fetch_add(1, Relaxed);
 }
 
@@ -112,22 +126,16 @@ pub fn lock_set(lane: &Lane, client: &mut Client) -> ShardSet {
 pub fn all_unchanged(keys: &mut Keys<'_>, client: &mut Client) -> bool {
     let heap = keys.lane.heap;
     let watches = Words::new(&mut client.watches, heap).as_slice().to_vec();
-    let db = keys.db;
-    let unchanged = watches.chunks_exact(WORDS).all(|watch| {
+    watches.chunks_exact(WORDS).all(|watch| {
         // SAFETY: the record lives while it has watchers, and its shard is locked.
         let record = unsafe { item(watch[1]) };
-        if record.changes != watch[2] & !WAS_EXPIRED {
+        let allowed = if watch[2] & WAS_EXPIRED != 0 { VANISHING } else { 0 };
+        if record.changes - (watch[2] & !(WAS_EXPIRED | WAS_ABSENT)) > allowed {
             return false;
         }
-        keys.db = record.db;
-        let now = keys.lane.clock.now_ms;
-        let gone = keys
-            .find_even_expired(key_of(record))
-            .is_some_and(|found| found.entry().is_expired(now));
-        !gone || watch[2] & WAS_EXPIRED != 0
-    });
-    keys.db = db;
-    unchanged
+        let presence = keys.in_db(record.db, |keys| keys.presence(key_of(record)));
+        presence != Presence::Expired || watch[2] & (WAS_EXPIRED | WAS_ABSENT) != 0
+    })
 }
 
 /// Forgets all watches of a client. `locked`: the shards of [`lock_set`] are locked already.

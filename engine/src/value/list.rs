@@ -46,7 +46,25 @@ impl Keys<'_> {
             elements.for_each(|element| list.push(end, element));
             return Ok(list.len());
         }
-        // Filled before it can be found: should memory run out, no empty list is left behind.
+        let (entry, len) = self.new_list(key, end, elements);
+        self.insert(self.hash(key), entry);
+        Ok(len)
+    }
+
+    /// Sets a key to a list of elements, of which there is at least one, whatever it held before.
+    pub fn set_list<'e>(&mut self, key: &[u8], elements: impl Iterator<Item = &'e [u8]>) {
+        let (entry, _) = self.new_list(key, End::Back, elements);
+        self.put(entry);
+    }
+
+    /// A new entry that holds a list, and the list's length. It is filled before it can be found:
+    /// should memory run out, no empty list is left behind.
+    fn new_list<'e>(
+        &self,
+        key: &[u8],
+        end: End,
+        elements: impl Iterator<Item = &'e [u8]>,
+    ) -> (Entry<'static>, usize) {
         let mut raw = RawList::EMPTY;
         let mut list = List::new(&mut raw, self.lane.heap, self.list_limit());
         elements.for_each(|element| list.push(end, element));
@@ -55,7 +73,6 @@ impl Keys<'_> {
         let entry = Entry::allocate(self.lane.heap, &shape, key);
         // SAFETY: the body of a new entry is this lane's to write.
         unsafe { entry.list().write(raw) };
-        self.insert(self.hash(key), entry);
-        Ok(len)
+        (entry, len)
     }
 }

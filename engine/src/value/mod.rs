@@ -6,10 +6,11 @@ pub mod string;
 use abi::keyspace::value_type;
 use abi::schema::encoding;
 
+use crate::heap::Heap;
 use crate::keyspace::entry::Entry;
 use crate::lane::Lane;
-use crate::store::bytes::Bytes;
-use crate::store::list::{Limit, List};
+use crate::store::bytes::{self, Bytes};
+use crate::store::list::{Limit, List, ListRef};
 
 /// Allocations above which a value is left to a background thread to free.
 const LAZY_MIN: usize = 64;
@@ -63,11 +64,34 @@ pub unsafe fn free(lane: &mut Lane, entry: Entry<'_>, lazily: bool) {
     unsafe { free_now(lane.heap, entry) };
 }
 
+/// A copy of an entry and its value under another key, with the same time to live.
+pub fn duplicate(heap: Heap, entry: Entry<'_>, key: &[u8]) -> Entry<'static> {
+    // What the body owns is copied first: should memory run out, nothing is half made.
+    match entry.encoding() {
+        encoding::STRING_HEAP => {
+            let raw = bytes::from_slice(string::view(entry).as_bytes(), heap);
+            let copy = entry.with_key(heap, key);
+            // SAFETY: the body of a new entry is its maker's to write.
+            unsafe { copy.heap_string().write(raw) };
+            copy
+        }
+        encoding::LIST_NODES => {
+            // SAFETY: the body of this encoding is a list; the entry's shard is locked.
+            let raw = ListRef::new(unsafe { &*entry.list() }).duplicate(heap);
+            let copy = entry.with_key(heap, key);
+            // SAFETY: the body of a new entry is its maker's to write.
+            unsafe { copy.list().write(raw) };
+            copy
+        }
+        _ => entry.with_key(heap, key),
+    }
+}
+
 /// Frees what an entry's body owns, but not the entry.
 ///
 /// # Safety
 /// The body is not used again.
-pub unsafe fn free_body(heap: crate::heap::Heap, entry: Entry<'_>) {
+pub unsafe fn free_body(heap: Heap, entry: Entry<'_>) {
     match entry.encoding() {
         encoding::STRING_HEAP => {
             // SAFETY: the body of this encoding is a byte string, not used again.
@@ -85,7 +109,7 @@ pub unsafe fn free_body(heap: crate::heap::Heap, entry: Entry<'_>) {
 ///
 /// # Safety
 /// The entry is out of all tables, and nothing refers to it.
-pub unsafe fn free_now(heap: crate::heap::Heap, entry: Entry<'_>) {
+pub unsafe fn free_now(heap: Heap, entry: Entry<'_>) {
     // SAFETY: as the caller promises.
     unsafe {
         free_body(heap, entry);

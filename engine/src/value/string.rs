@@ -72,6 +72,11 @@ pub(crate) fn view<'a>(entry: Entry<'a>) -> Str<'a> {
     }
 }
 
+/// The integer that an entry is stored as, if it is.
+pub(crate) fn stored_integer(entry: Entry<'_>) -> Option<i64> {
+    (entry.encoding() == encoding::STRING_INT).then(|| entry.integer())
+}
+
 /// The integer a string is, if it is one in canonical form.
 pub(crate) fn integer_of(entry: Entry<'_>) -> Option<i64> {
     match entry.encoding() {

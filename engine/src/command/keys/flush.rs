@@ -28,3 +28,19 @@ pub fn flushall(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     cx.out.ok();
     Ok(())
 }
+
+pub fn swapdb(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    const INT: core::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
+    let first = args.integer_in(1, INT, Error::new("ERR invalid first DB index"))?;
+    let second = args.integer_in(2, INT, Error::new("ERR invalid second DB index"))?;
+    let databases = 0..cx.keys.lane.roots.databases() as i64;
+    if !databases.contains(&first) || !databases.contains(&second) {
+        return Err(error::DB_INDEX);
+    }
+    if first != second {
+        cx.keys.swap_databases(first as u32, second as u32);
+    }
+    cx.keys.count_changes(1);
+    cx.out.ok();
+    Ok(())
+}

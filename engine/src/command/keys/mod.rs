@@ -2,13 +2,18 @@
 
 mod expire;
 mod flush;
+mod object;
 mod presence;
 mod scan;
+mod sort;
+mod transfer;
+mod wait;
 
-use crate::command::spec::category::{DANGEROUS, KEYSPACE};
+use crate::command::spec::category::{CONNECTION, DANGEROUS, KEYSPACE, LIST, SET, SORTED_SET};
 use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
 
 const LOOK: &[KeySpec] = &[KeySpec::at(1, RO)];
+const LOOK_SECOND: &[KeySpec] = &[KeySpec::at(2, RO)];
 const LOOK_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, RO)];
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
 const CHANGE: &[KeySpec] = &[KeySpec::at(1, RW | UPDATE)];
@@ -34,6 +39,38 @@ const fn expiring(name: &'static str, since: &'static str, syntax: &'static str,
 /// `TTL` and its relatives.
 const fn telling(name: &'static str, since: &'static str, summary: &'static str, run: Run) -> Spec {
     generic(name, 2, run).flags(READONLY | FAST).keys(READ).doc(since, "O(1)", "key", summary)
+}
+
+/// A subcommand of `OBJECT` about a key.
+const fn about(name: &'static str, since: &'static str, summary: &'static str, run: Run) -> Spec {
+    generic(name, 3, run)
+        .flags(READONLY)
+        .keys(LOOK_SECOND)
+        .tips(VARYING)
+        .doc(since, "O(1)", "key", summary)
+}
+
+const OBJECT: &[Spec] = &[
+    about("object|encoding", "2.2.3", "Tells how a value is stored.", object::encoding),
+    about("object|freq", "4.0.0", "Tells how often a key is used.", object::freq),
+    about("object|idletime", "2.2.3", "Tells since when a key was not used.", object::idletime),
+    about("object|refcount", "2.2.3", "Tells how many refer to a value.", object::refcount),
+    generic("object|help", 2, object::help).flags(LOADING | STALE).doc(
+        "6.2.0",
+        "O(1)",
+        "",
+        "Lists the subcommands.",
+    ),
+];
+
+const SORTED: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the \
+     number of returned elements. When the elements are not sorted, complexity is O(N).";
+
+/// `SORT` and `SORT_RO`, which may look at any key.
+const fn sorting(name: &'static str, run: Run) -> Spec {
+    Spec::new(name, -2, Group::Generic, run)
+        .flags(MOVABLE_KEYS | ALL_KEYS)
+        .categories(SET | SORTED_SET | LIST | DANGEROUS)
 }
 
 /// The commands of this family.
@@ -101,6 +138,10 @@ pub const COMMANDS: &[Spec] = &[
             "cursor [MATCH pattern] [COUNT count] [TYPE type]",
             "Walks over the keys of the database, a few in each call.",
         ),
+    generic("randomkey", 1, scan::randomkey)
+        .flags(READONLY | LOCKS_ITSELF)
+        .tips(&["request_policy:all_shards", "nondeterministic_output"])
+        .doc("1.0.0", "O(1)", "", "Returns the name of any key."),
     generic("dbsize", 1, scan::dbsize)
         .flags(READONLY | FAST | LOCKS_ITSELF)
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
@@ -127,6 +168,78 @@ pub const COMMANDS: &[Spec] = &[
             "O(N) where N is the number of keys in all databases",
             "[ASYNC | SYNC]",
             "Removes all keys of all databases.",
+        ),
+    generic("swapdb", 3, flush::swapdb)
+        .flags(WRITE | FAST | ALL_KEYS)
+        .categories(DANGEROUS)
+        .in_group(Group::Server)
+        .doc(
+            "4.0.0",
+            "O(N) where N is the number of watched and of awaited keys in both databases",
+            "index1 index2",
+            "Exchanges the keys of two databases.",
+        ),
+    generic("rename", 3, transfer::rename)
+        .flags(WRITE)
+        .keys(&[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2, OW | UPDATE)])
+        .doc("1.0.0", "O(1)", "key newkey", "Renames a key, over another if there is one."),
+    generic("renamenx", 3, transfer::renamenx)
+        .flags(WRITE | FAST)
+        .keys(&[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2, OW | INSERT)])
+        .doc("1.0.0", "O(1)", "key newkey", "Renames a key unless the new name is taken."),
+    generic("copy", -3, transfer::copy)
+        .flags(WRITE | DENYOOM)
+        .keys(&[KeySpec::at(1, RO | ACCESS), KeySpec::at(2, OW | UPDATE)])
+        .doc(
+            "6.2.0",
+            "O(N) for a value that is no string, N being the number of its elements; O(1) for a \
+             string",
+            "source destination [DB destination-db] [REPLACE]",
+            "Copies a value to another key.",
+        ),
+    generic("move", 3, transfer::move_key)
+        .flags(WRITE | FAST)
+        .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE)])
+        .doc("1.0.0", "O(1)", "key db", "Moves a key to another database."),
+    Spec::new("object", -2, Group::Generic, object::help).subcommands(OBJECT).doc(
+        "2.2.3",
+        "Depends on subcommand.",
+        "",
+        "Tells what is known of a key beside its value.",
+    ),
+    sorting("sort", sort::sort)
+        .flags(WRITE | DENYOOM)
+        .keys(&[
+            KeySpec::at(1, RO | ACCESS),
+            KeySpec::unknown("", RO | ACCESS),
+            KeySpec::unknown("STORE", OW | UPDATE),
+        ])
+        .doc(
+            "1.0.0",
+            SORTED,
+            "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
+             [ALPHA] [STORE destination]",
+            "Returns or stores the elements of a value in order.",
+        ),
+    sorting("sort_ro", sort::sort_ro)
+        .flags(READONLY)
+        .keys(&[KeySpec::at(1, RO | ACCESS), KeySpec::unknown("", RO | ACCESS)])
+        .doc(
+            "7.0.0",
+            SORTED,
+            "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
+             [ALPHA]",
+            "Returns the elements of a value in order.",
+        ),
+    Spec::new("wait", 3, Group::Generic, wait::wait)
+        .flags(NOSCRIPT)
+        .categories(CONNECTION)
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+        .doc(
+            "3.0.0",
+            "O(1)",
+            "numreplicas timeout",
+            "Waits until replicas have what this connection wrote; there are none.",
         ),
     expiring("expire", "1.0.0", "key seconds [NX | XX | GT | LT]", expire::expire),
     expiring("pexpire", "2.6.0", "key milliseconds [NX | XX | GT | LT]", expire::pexpire),

@@ -11,7 +11,13 @@ use crate::value;
 const COUNT_DEFAULT: u64 = 10;
 
 pub fn dbsize(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    cx.out.count(cx.keys.len());
+    cx.out.count(cx.keys.count());
+    Ok(())
+}
+
+pub fn randomkey(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    let key = cx.keys.random_key();
+    cx.out.bulk_or_null(key.as_deref());
     Ok(())
 }
 

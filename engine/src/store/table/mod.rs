@@ -199,6 +199,17 @@ impl<'a> Table<'a> {
         self.release();
     }
 
+    /// Exchanges all items with another table that has the same heap.
+    pub fn exchange(&mut self, other: &mut Table<'_>) {
+        let (a, b) = (self.raw, other.raw);
+        for (a, b) in [(&a.count, &b.count), (&a.root, &b.root)] {
+            a.store(b.swap(a.load(Relaxed), Relaxed), Relaxed);
+        }
+        for (a, b) in [(&a.segments, &b.segments), (&a.overflows, &b.overflows)] {
+            a.store(b.swap(a.load(Relaxed), Relaxed), Relaxed);
+        }
+    }
+
     /// Moves everything out, leaving an empty table.
     pub fn take(&mut self) -> RawTable {
         let taken = RawTable::new();

@@ -153,6 +153,7 @@ fn write_rule(out: &mut Reply<'_>, rule: &KeySpec) {
     write_access(out, rule.access);
     out.bulk(b"begin_search");
     match rule.begin {
+        Begin::Unknown(_) => write_part(out, "unknown", &[]),
         Begin::Index(index) => write_part(out, "index", &[("index", index as i64)]),
         Begin::Keyword(word, from) => {
             write_type(out, "keyword", 2);
@@ -163,6 +164,7 @@ fn write_rule(out: &mut Reply<'_>, rule: &KeySpec) {
     }
     out.bulk(b"find_keys");
     match rule.find {
+        _ if matches!(rule.begin, Begin::Unknown(_)) => write_part(out, "unknown", &[]),
         Find::Range { last, step, limit } => write_part(
             out,
             "range",

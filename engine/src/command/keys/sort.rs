@@ -1,0 +1,234 @@
+//! `SORT`: the elements of a value in the order of numbers or texts, of their own or elsewhere.
+
+use core::cmp::Ordering;
+use core::ops::Range;
+
+use crate::command::args::{Args, parse_float};
+use crate::command::error::{self, Done, Error};
+use crate::context::Ctx;
+use crate::keyspace::Keys;
+use crate::keyspace::notify::Class;
+
+const NO_SCORE: Error = Error::new("ERR One or more scores can't be converted into double");
+
+/// What `SORT` is asked for.
+struct Request<'a> {
+    by: Option<&'a [u8]>,
+    gets: Vec<&'a [u8]>,
+    descending: bool,
+    alphabetic: bool,
+    /// The first element and how many; all when that is negative.
+    limit: (i64, i64),
+    store: Option<&'a [u8]>,
+}
+
+impl<'a> Request<'a> {
+    fn parse(args: Args<'a>, may_store: bool) -> Result<Self, Error> {
+        let mut found = Self {
+            by: None,
+            gets: Vec::new(),
+            descending: false,
+            alphabetic: false,
+            limit: (0, -1),
+            store: None,
+        };
+        let mut options = args.options(2);
+        while let Some(index) = options.index() {
+            if options.take("ASC") {
+                found.descending = false;
+            } else if options.take("DESC") {
+                found.descending = true;
+            } else if options.take("ALPHA") {
+                found.alphabetic = true;
+            } else if args.is(index, "LIMIT") && index + 2 < args.len() {
+                found.limit = (args.integer(index + 1)?, args.integer(index + 2)?);
+                options.skip(3);
+            } else if may_store && let Some(index) = options.take_with_value("STORE") {
+                found.store = Some(args.at(index));
+            } else if let Some(index) = options.take_with_value("BY") {
+                found.by = Some(args.at(index));
+            } else if let Some(index) = options.take_with_value("GET") {
+                found.gets.push(args.at(index));
+            } else {
+                return Err(error::SYNTAX);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether the elements stay as they are: a pattern without a star is the same for all.
+    fn keeps_order(&self) -> bool {
+        self.by.is_some_and(|pattern| !pattern.contains(&b'*'))
+    }
+
+    /// Which of so many elements are wanted.
+    fn range(&self, len: usize) -> Range<usize> {
+        let start = usize::try_from(self.limit.0).unwrap_or(0).min(len);
+        let count = usize::try_from(self.limit.1).unwrap_or(len);
+        start..start.saturating_add(count).min(len)
+    }
+
+    /// Orders two elements.
+    fn compare(&self, a: &Row, b: &Row) -> Ordering {
+        let order = match (self.alphabetic, self.by) {
+            (false, _) => a.score.total_cmp(&b.score).then_with(|| a.element.cmp(&b.element)),
+            (true, Some(_)) => a.weight.cmp(&b.weight),
+            (true, None) => a.element.cmp(&b.element),
+        };
+        if self.descending { order.reverse() } else { order }
+    }
+}
+
+/// An element with what it is sorted by.
+struct Row {
+    element: Vec<u8>,
+    /// What `BY` leads to; none if there is no such value.
+    weight: Option<Vec<u8>>,
+    score: f64,
+}
+
+pub fn sort(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    run(cx, args, true)
+}
+
+pub fn sort_ro(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    run(cx, args, false)
+}
+
+fn run(cx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> Done {
+    let request = Request::parse(args, may_store)?;
+    let elements = load(&mut cx.keys, args.at(1))?;
+    let mut rows = weigh(&mut cx.keys, &request, elements)?;
+    if !request.keeps_order() {
+        rows.sort_by(|a, b| request.compare(a, b));
+    } else if request.descending {
+        rows.reverse();
+    }
+    let wanted = &rows[request.range(rows.len())];
+    match request.store {
+        Some(key) => store(cx, &request, key, wanted),
+        None => reply(cx, &request, wanted),
+    }
+    Ok(())
+}
+
+/// The elements of the value to sort.
+fn load(keys: &mut Keys<'_>, key: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    let Some(list) = keys.list(key)? else { return Ok(Vec::new()) };
+    let mut digits = itoa::Buffer::new();
+    Ok(list.iter().map(|element| element.bytes(&mut digits).to_vec()).collect())
+}
+
+/// Looks up what the elements are sorted by.
+fn weigh(
+    keys: &mut Keys<'_>,
+    request: &Request<'_>,
+    elements: Vec<Vec<u8>>,
+) -> Result<Vec<Row>, Error> {
+    let pattern = request.by.filter(|_| !request.keeps_order());
+    let row = |element: Vec<u8>| {
+        let weight = pattern.and_then(|pattern| look_up(keys, pattern, &element));
+        let text = if pattern.is_some() { weight.as_deref() } else { Some(&element[..]) };
+        let score = match text {
+            Some(text) if !request.alphabetic && !request.keeps_order() => score(text),
+            _ => Some(0.0),
+        };
+        Ok(Row { score: score.ok_or(NO_SCORE)?, element, weight })
+    };
+    elements.into_iter().map(row).collect()
+}
+
+/// A number as C's `strtod` reads one that ends with the text or its first zero byte.
+fn score(text: &[u8]) -> Option<f64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    parse_float(text.trim_ascii_start())
+}
+
+/// What a pattern such as `weight_*` or `object_*->field` leads to for an element.
+fn look_up(keys: &mut Keys<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8>> {
+    if pattern == b"#" {
+        return Some(element.to_vec());
+    }
+    let star = pattern.iter().position(|byte| *byte == b'*')?;
+    let (before, after) = (&pattern[..star], &pattern[star + 1..]);
+    if names_field(after) {
+        // A field of a hash, and no key holds a hash.
+        return None;
+    }
+    let value = keys.string(&[before, element, after].concat()).ok()??;
+    Some(value.as_bytes().to_vec())
+}
+
+/// Whether what follows the star of a pattern ends with the name of a field.
+fn names_field(after: &[u8]) -> bool {
+    after.windows(2).position(|two| two == b"->").is_some_and(|at| at + 2 < after.len())
+}
+
+/// What is told of an element: itself, or what the `GET` patterns lead to.
+fn told(keys: &mut Keys<'_>, request: &Request<'_>, row: &Row) -> Vec<Option<Vec<u8>>> {
+    if request.gets.is_empty() {
+        return vec![Some(row.element.clone())];
+    }
+    request.gets.iter().map(|pattern| look_up(keys, pattern, &row.element)).collect()
+}
+
+fn reply(cx: &mut Ctx<'_>, request: &Request<'_>, rows: &[Row]) {
+    cx.out.array(rows.len() * request.gets.len().max(1));
+    for row in rows {
+        for value in told(&mut cx.keys, request, row) {
+            cx.out.bulk_or_null(value.as_deref());
+        }
+    }
+}
+
+/// Makes a list of what would have been told; what is not there is an empty string in it.
+fn store(cx: &mut Ctx<'_>, request: &Request<'_>, key: &[u8], rows: &[Row]) {
+    let elements: Vec<Vec<u8>> = rows
+        .iter()
+        .flat_map(|row| told(&mut cx.keys, request, row))
+        .map(Option::unwrap_or_default)
+        .collect();
+    if !elements.is_empty() {
+        cx.keys.set_list(key, elements.iter().map(|element| &element[..]));
+        cx.keys.touch_watchers(key);
+        cx.keys.count_changes(elements.len());
+        cx.keys.notify(Class::LIST, "sortstore", key);
+    } else if cx.keys.remove(key) {
+        cx.changed(Class::GENERIC, "del", key);
+    }
+    cx.out.count(elements.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{names_field, score};
+
+    #[test]
+    fn scores() {
+        for (text, expect) in [
+            (&b"1.5"[..], Some(1.5)),
+            (b"", Some(0.0)),
+            (b" 7", Some(7.0)),
+            (b"7 ", None),
+            (b"  ", None),
+            (b"3\0x", Some(3.0)),
+            (b"x", None),
+            (b"-inf", Some(f64::NEG_INFINITY)),
+            (b"nan", None),
+        ] {
+            assert_eq!(score(text), expect, "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn fields() {
+        for (after, expect) in
+            [("->f", true), ("x->f", true), ("->", false), ("", false), ("-f", false)]
+        {
+            assert_eq!(names_field(after.as_bytes()), expect, "{after}");
+        }
+    }
+}
