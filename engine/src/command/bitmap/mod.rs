@@ -1,0 +1,71 @@
+//! Bitmaps: strings seen as bits. Bit 0 is the most significant one of the first byte.
+
+mod bit;
+mod bits;
+mod field;
+mod operation;
+mod search;
+
+use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
+
+const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
+const CHANGED: &[KeySpec] = &[KeySpec::at(1, RW | ACCESS | UPDATE)];
+
+/// The commands of this family.
+pub const COMMANDS: &[Spec] = &[
+    bitmap("setbit", 4, bit::setbit).flags(WRITE | DENYOOM).keys(CHANGED).doc(
+        "2.2.0",
+        "O(1)",
+        "key offset value",
+        "Sets or clears a bit of a string and returns what it was.",
+    ),
+    bitmap("getbit", 3, bit::getbit).flags(READONLY | FAST).keys(READ).doc(
+        "2.2.0",
+        "O(1)",
+        "key offset",
+        "Returns a bit of a string.",
+    ),
+    bitmap("bitcount", -2, search::bitcount).flags(READONLY).keys(READ).doc(
+        "2.6.0",
+        "O(N)",
+        "key [start end [BYTE | BIT]]",
+        "Counts the bits of a string, or of a part of it, that are set.",
+    ),
+    bitmap("bitpos", -3, search::bitpos).flags(READONLY).keys(READ).doc(
+        "2.8.7",
+        "O(N)",
+        "key bit [start [end [BYTE | BIT]]]",
+        "Returns the place of the first bit that is set, or that is clear.",
+    ),
+    bitmap("bitop", -4, operation::bitop)
+        .flags(WRITE | DENYOOM)
+        .keys(&[KeySpec::at(2, OW | UPDATE), KeySpec::range(3, -1, 1, RO | ACCESS)])
+        .doc(
+            "2.6.0",
+            "O(N)",
+            "AND | OR | XOR | NOT destkey key [key ...]",
+            "Combines strings bit by bit and stores the result.",
+        ),
+    bitmap("bitfield", -2, field::bitfield)
+        .flags(WRITE | DENYOOM)
+        .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE | VARIABLE)])
+        .doc(
+            "3.2.0",
+            "O(1) for each subcommand specified",
+            "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | \
+             INCRBY encoding offset increment \
+             [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | \
+             INCRBY encoding offset increment ...]]",
+            "Reads, sets and adds to integers of any width inside of a string.",
+        ),
+    bitmap("bitfield_ro", -2, field::bitfield_ro).flags(READONLY | FAST).keys(READ).doc(
+        "6.0.0",
+        "O(1) for each subcommand specified",
+        "key [GET encoding offset [GET encoding offset ...]]",
+        "Reads integers of any width inside of a string.",
+    ),
+];
+
+const fn bitmap(name: &'static str, arity: i16, run: Run) -> Spec {
+    Spec::new(name, arity, Group::Bitmap, run)
+}
