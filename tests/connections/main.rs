@@ -2,6 +2,7 @@
 //! echoes lines (`tests/fixtures/echo.rs` lists its commands).
 
 mod bytes;
+mod chaos;
 mod lifecycle;
 mod limits;
 mod messages;

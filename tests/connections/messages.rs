@@ -89,6 +89,17 @@ fn a_killed_client_is_closed_at_once() {
 }
 
 #[test]
+fn a_kill_takes_effect_with_the_next_input_even_if_nobody_wakes_the_worker() {
+    let server = Server::start("");
+    let mut victim = server.connect();
+    let (_, id) = victim.address();
+    // The message that should wake it goes to a worker that does not exist.
+    assert_eq!(server.connect().ask(&format!("kill 9 {id}")), "ok");
+    victim.send("x\n");
+    assert_eq!(victim.read_to_close(), 0);
+}
+
+#[test]
 fn a_blocked_client_that_leaves_is_noticed() {
     let server = Server::start("");
     let mut watcher = server.connect();

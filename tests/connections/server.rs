@@ -173,6 +173,7 @@ impl Drop for Server {
 pub trait Socket: Read + Write + Send {
     fn twin(&self) -> Box<dyn Socket>;
     fn shut(&self, how: Shutdown);
+    fn wait_at_most(&self, ms: u64);
 }
 
 macro_rules! socket {
@@ -184,7 +185,11 @@ macro_rules! socket {
                 Box::new(self.try_clone().unwrap())
             }
             fn shut(&self, how: Shutdown) {
-                self.shutdown(how).unwrap();
+                // It fails when the other end has gone before.
+                let _ = self.shutdown(how);
+            }
+            fn wait_at_most(&self, ms: u64) {
+                let _ = self.set_read_timeout(Some(Duration::from_millis(ms)));
             }
         }
     };

@@ -63,6 +63,7 @@ pub fn fill(
         Ok(n) => {
             input.end += n as u64;
             bump(&client.bytes_in, n as u64);
+            publish(client);
             Ok(if n == room { Fill::More } else { Fill::Drained })
         }
         Err(Errno::AGAIN) => Ok(Fill::Nothing),

@@ -71,7 +71,12 @@ impl Worker {
         let hangup = connection.is(state::HANGUP);
         let (fd, client) = connection.parts();
         if !limits::accepts_input(self.config, client) {
-            return if hangup { Next::Close(close_reason::PEER) } else { Next::Wait };
+            let killed = client.flags.load(Ordering::Relaxed) & flag::KILLED != 0;
+            return match (killed, hangup) {
+                (true, _) => Next::Close(close_reason::LOGIC),
+                (false, true) => Next::Close(close_reason::PEER),
+                (false, false) => Next::Wait,
+            };
         }
         let limit_bytes = limits::input_limit(self.config);
         let before = client.input.len();
