@@ -61,8 +61,10 @@ pub struct Shared {
     pub baseline: AtomicU64,
     /// Bytes in use before the first client came.
     pub startup_bytes: AtomicU64,
+    /// How often the replication id was changed.
+    pub replication_id_changes: AtomicU64,
     /// Script libraries, access rules, tracking: zero until a schema level gives them a meaning.
-    pub reserved: [u64; 54],
+    pub reserved: [u64; 53],
 }
 
 /// Work on the whole keyspace that goes on beside the commands.

@@ -22,6 +22,7 @@ pub mod roots;
 pub mod self_test;
 pub mod session;
 pub mod settings;
+pub mod sha1;
 pub mod stats;
 pub mod store;
 pub mod text;

@@ -20,8 +20,20 @@ pub struct Usage {
     pub startup: u64,
     /// Of connections: what is there for each, and unsent or unread data.
     pub clients: u64,
-    /// Of the tables of each database, without the entries: number, keys, bytes.
-    pub tables: Vec<(u32, u64, u64)>,
+    /// Of the tables of each database that has keys.
+    pub tables: Vec<DbTables>,
+}
+
+/// The tables of a database, without the entries.
+pub struct DbTables {
+    /// Its number.
+    pub db: u32,
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of the tables of all keys.
+    pub keys_bytes: u64,
+    /// Bytes of the tables of keys with a time to live.
+    pub expires_bytes: u64,
 }
 
 impl Usage {
@@ -38,14 +50,20 @@ impl Usage {
         let tables = (0..lane.roots.databases())
             .map(|db| (db, totals::of(lane, db)))
             .filter(|(_, totals)| totals.keys > 0)
-            .map(|(db, totals)| (db, totals.keys, totals.table_bytes))
+            .map(|(db, totals)| DbTables {
+                db,
+                keys: totals.keys,
+                keys_bytes: totals.keys_bytes,
+                expires_bytes: totals.expires_bytes,
+            })
             .collect();
         Self { process, used, peak, startup, clients: census::summary(lane).bytes, tables }
     }
 
     /// All that is not a key or a value.
     pub fn overhead(&self) -> u64 {
-        self.startup + self.clients + self.tables.iter().map(|(_, _, bytes)| bytes).sum::<u64>()
+        let bytes = |table: &DbTables| table.keys_bytes + table.expires_bytes;
+        self.startup + self.clients + self.tables.iter().map(bytes).sum::<u64>()
     }
 
     /// Keys and values.
@@ -60,6 +78,6 @@ impl Usage {
 
     /// Keys in all databases.
     pub fn keys(&self) -> u64 {
-        self.tables.iter().map(|(_, keys, _)| keys).sum()
+        self.tables.iter().map(|table| table.keys).sum()
     }
 }

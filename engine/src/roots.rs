@@ -8,6 +8,7 @@ use abi::host::HostRef;
 use abi::keyspace::{Keyspace, SHARDS, Shard};
 use abi::shared::Shared;
 use abi::stats::LaneStats;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Addresses of the roots. Valid for the life of the process: the arena is never unmapped.
 #[derive(Clone, Copy)]
@@ -71,6 +72,37 @@ impl Roots {
     /// with it; the others are atomics.
     pub fn shared(&self) -> *mut Shared {
         self.shared
+    }
+
+    /// When the server started, Unix ms.
+    pub fn started_ms(&self) -> u64 {
+        // SAFETY: the root lives as long as the process; the field is set before logic is loaded.
+        unsafe { (*self.shared).started_ms }
+    }
+
+    /// 40 hexadecimal digits that name this run of the server.
+    pub fn run_id(&self) -> String {
+        // SAFETY: as in `started_ms`.
+        let digits = unsafe { (*self.shared).run_id };
+        String::from_utf8_lossy(&digits).into_owned()
+    }
+
+    /// Clients that wait for a key.
+    pub fn blocked_clients(&self) -> &'static AtomicU32 {
+        // SAFETY: the root lives as long as the process.
+        unsafe { &(*self.shared).blocked_clients }
+    }
+
+    /// 1 while keys are not removed before somebody asks for them.
+    pub fn active_expire_off(&self) -> &'static AtomicU32 {
+        // SAFETY: the root lives as long as the process.
+        unsafe { &(*self.shared).active_expire_off }
+    }
+
+    /// How often the replication id was changed.
+    pub fn replication_id_changes(&self) -> &'static AtomicU64 {
+        // SAFETY: the root lives as long as the process.
+        unsafe { &(*self.shared).replication_id_changes }
     }
 
     /// The connections, under [`ClientTable::lock`].

@@ -23,7 +23,7 @@ use crate::keyspace::lock::shard_of;
 use crate::keyspace::notify::Class;
 use crate::keyspace::{Found, Keys};
 use crate::lane::Lane;
-use crate::session::multi;
+use crate::session::{latency, multi};
 use crate::settings::{Policy, id};
 use crate::stats;
 use pool::Candidate;
@@ -126,6 +126,16 @@ fn evict(lane: &mut Lane, limit_us: u64) -> Outcome {
         return Outcome::Nothing;
     }
     let begin = ticks(lane.host);
+    let outcome = evict_until(lane, begin, limit_us);
+    latency::record(lane, "eviction-cycle", elapsed_us(lane, begin) / 1000);
+    outcome
+}
+
+fn elapsed_us(lane: &Lane, begin: u64) -> u64 {
+    lane.ticks.to_ns(ticks(lane.host).wrapping_sub(begin)) / 1000
+}
+
+fn evict_until(lane: &mut Lane, begin: u64, limit_us: u64) -> Outcome {
     let lazily = lane.number(id::LAZYFREE_LAZY_EVICTION) != 0;
     let outcome = loop {
         for _ in 0..KEYS_PER_LOOK {
@@ -139,7 +149,7 @@ fn evict(lane: &mut Lane, limit_us: u64) -> Outcome {
                 return nothing_left(lane);
             }
         }
-        if lane.ticks.to_ns(ticks(lane.host).wrapping_sub(begin)) / 1000 >= limit_us {
+        if elapsed_us(lane, begin) >= limit_us {
             break Outcome::UnderWay;
         }
     };

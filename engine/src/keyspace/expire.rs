@@ -18,7 +18,7 @@ use crate::keyspace::entry::Entry;
 use crate::keyspace::lock::ShardSet;
 use crate::lane::Lane;
 use crate::roots::Roots;
-use crate::session::pause;
+use crate::session::{latency, pause};
 use crate::settings::id;
 use crate::stats;
 use crate::store::table::TableRef;
@@ -138,6 +138,7 @@ fn cycle(lane: &mut Lane, mut pending: ShardSet, pace: Pace, limit_us: u64) -> S
         elapsed_us = lane.ticks.to_ns(ticks(lane.host).wrapping_sub(begin)) / 1000;
     }
     stats::add(&lane.stats.expire_us, elapsed_us);
+    latency::record(lane, "expire-cycle", elapsed_us / 1000);
     stats::add(&lane.stats.expire_time_cap, (pending != 0) as u64);
     pending
 }

@@ -1,6 +1,6 @@
 //! How many keys there are.
 
-use abi::keyspace::SHARDS;
+use abi::keyspace::{SHARDS, ShardDb};
 
 use crate::keyspace::lock::with_lock;
 use crate::lane::Lane;
@@ -15,36 +15,49 @@ pub struct Totals {
     pub expires: u64,
     /// Mean time to live in ms, as far as the expire cycle has seen it.
     pub avg_ttl_ms: u64,
-    /// Bytes of the tables, without the entries.
-    pub table_bytes: u64,
+    /// Bytes of the tables of all keys, without the entries.
+    pub keys_bytes: u64,
+    /// Bytes of the tables of keys with a time to live, without the entries.
+    pub expires_bytes: u64,
+}
+
+impl Totals {
+    fn of_part(part: &ShardDb) -> Self {
+        let (keys, expires) = (TableRef::new(&part.keys), TableRef::new(&part.expires));
+        Self {
+            keys: keys.len() as u64,
+            expires: expires.len() as u64,
+            avg_ttl_ms: part.avg_ttl_ms,
+            keys_bytes: keys.bytes() as u64,
+            expires_bytes: expires.bytes() as u64,
+        }
+    }
+
+    /// Both together; the mean times to live weigh as much as there are keys they are of.
+    fn plus(self, other: Self) -> Self {
+        let expires = self.expires + other.expires;
+        let weighted = |part: Self| part.avg_ttl_ms as u128 * part.expires as u128;
+        let avg_ttl_ms = (weighted(self) + weighted(other)) / expires.max(1) as u128;
+        Self {
+            keys: self.keys + other.keys,
+            expires,
+            avg_ttl_ms: avg_ttl_ms as u64,
+            keys_bytes: self.keys_bytes + other.keys_bytes,
+            expires_bytes: self.expires_bytes + other.expires_bytes,
+        }
+    }
 }
 
 /// The totals of a database. Each shard is looked at by itself.
 pub fn of(lane: &Lane, db: u32) -> Totals {
-    let mut totals = Totals::default();
-    let mut weighted_ttl_ms = 0u128;
-    for index in 0..SHARDS {
-        let (keys, expires, avg_ttl_ms, bytes) = of_shard(lane, index, db);
-        totals.keys += keys;
-        totals.expires += expires;
-        totals.table_bytes += bytes;
-        weighted_ttl_ms += avg_ttl_ms as u128 * expires as u128;
-    }
-    let expires = totals.expires.max(1) as u128;
-    totals.avg_ttl_ms = (weighted_ttl_ms / expires) as u64;
-    totals
+    (0..SHARDS).map(|shard| of_shard(lane, shard, db)).fold(Totals::default(), Totals::plus)
 }
 
-fn of_shard(lane: &Lane, index: usize, db: u32) -> (u64, u64, u64, u64) {
+fn of_shard(lane: &Lane, index: usize, db: u32) -> Totals {
     let shard = lane.roots.shard(index);
-    let read = || {
-        // SAFETY: shards and their databases live as long as the process, `db` is one of them,
-        // and the shard is locked.
-        let part = unsafe { &*(*shard).dbs.as_ptr().add(db as usize) };
-        let (keys, expires) = (TableRef::new(&part.keys), TableRef::new(&part.expires));
-        let bytes = keys.bytes() + expires.bytes();
-        (keys.len() as u64, expires.len() as u64, part.avg_ttl_ms, bytes as u64)
-    };
+    // SAFETY: shards and their databases live as long as the process, `db` is one of them, and
+    // the shard is locked whenever this is called.
+    let read = || Totals::of_part(unsafe { &*(*shard).dbs.as_ptr().add(db as usize) });
     if lane.locks.holds(index) {
         return read();
     }

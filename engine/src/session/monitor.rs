@@ -10,6 +10,7 @@ use crate::command::spec::{Spec, flag};
 use crate::lane::Lane;
 use crate::roots::Roots;
 use crate::session::{message, pubsub};
+use crate::settings::spec::{SECRET, find};
 use crate::store::vec::Words;
 
 /// Whether anybody watches.
@@ -86,7 +87,7 @@ fn line(lane: &Lane, client: &Client, spec: &Spec, args: Args<'_>) -> Vec<u8> {
     line.push(b']');
     for (index, arg) in args.from(0).enumerate() {
         line.push(b' ');
-        if hides(spec, index) {
+        if hides(spec, args, index) {
             line.extend_from_slice(b"\"(redacted)\"");
         } else {
             crate::text::quote(arg, &mut line);
@@ -97,6 +98,15 @@ fn line(lane: &Lane, client: &Client, spec: &Spec, args: Args<'_>) -> Vec<u8> {
 }
 
 /// Whether an argument is a secret.
-pub fn hides(spec: &Spec, index: usize) -> bool {
-    spec.name == "auth" && index > 0
+pub fn hides(spec: &Spec, args: Args<'_>, index: usize) -> bool {
+    match spec.name {
+        "auth" => index > 0,
+        // The user and the password behind AUTH.
+        "hello" => index > 2 && (args.is(index - 1, "AUTH") || args.is(index - 2, "AUTH")),
+        "config|set" => {
+            let names_it = index > 2 && !index.is_multiple_of(2);
+            names_it && find(args.at(index - 1)).is_some_and(|setting| setting.has(SECRET))
+        }
+        _ => false,
+    }
 }

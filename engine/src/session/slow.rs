@@ -8,10 +8,10 @@ use crate::context::Ctx;
 use crate::heap::Heap;
 use crate::keyspace::lock::with_lock;
 use crate::lane::Lane;
-use crate::session::command_blob;
+use crate::session::command_blob::{self, Blob};
 use crate::settings::{self, id};
 use crate::store::bytes::{self, Bytes};
-use crate::store::vec::Words;
+use crate::store::vec::{self, Words};
 
 /// Most arguments of a command that are kept.
 const ARGUMENTS_MAX: usize = 32;
@@ -19,7 +19,7 @@ const ARGUMENTS_MAX: usize = 32;
 const ARGUMENT_MAX: usize = 128;
 
 /// Runs `f` with the slow log locked.
-pub fn with<R>(lane: &Lane, f: impl FnOnce(&mut Slowlog) -> R) -> R {
+fn with<R>(lane: &Lane, f: impl FnOnce(&mut Slowlog) -> R) -> R {
     let shared = lane.roots.shared();
     // SAFETY: the root lives as long as the process; what the lock guards is only touched here,
     // with it held.
@@ -31,7 +31,7 @@ pub fn with<R>(lane: &Lane, f: impl FnOnce(&mut Slowlog) -> R) -> R {
 pub fn record(cx: &mut Ctx<'_>, args: Args<'_>, duration_us: u64) {
     use crate::command::spec::flag::SKIP_SLOWLOG;
     let kept_max = settings::number(cx.keys.lane.roots, id::SLOWLOG_MAX_LEN).max(0) as usize;
-    if cx.spec.has(SKIP_SLOWLOG) || kept_max == 0 || !cx.session.is_some() {
+    if cx.spec.has(SKIP_SLOWLOG) || !cx.session.is_some() {
         return;
     }
     let heap = cx.keys.lane.heap;
@@ -68,7 +68,7 @@ fn shortened(
     let kept = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
     let mut parts: Vec<Vec<u8>> = (0..kept)
         .map(|index| match args.at(index) {
-            _ if super::monitor::hides(spec, index) => b"(redacted)".to_vec(),
+            _ if super::monitor::hides(spec, args, index) => b"(redacted)".to_vec(),
             long if long.len() > ARGUMENT_MAX => {
                 let mut cut = long[..ARGUMENT_MAX].to_vec();
                 cut.extend(format!("... ({} more bytes)", long.len() - ARGUMENT_MAX).bytes());
@@ -83,8 +83,63 @@ fn shortened(
     command_blob::encode_parts(heap, &parts)
 }
 
+/// An entry of the log, copied out of it.
+pub struct Report {
+    /// Unique; rises.
+    pub id: u64,
+    /// When the command ran, Unix seconds.
+    pub time_s: u64,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// The command, shortened.
+    pub args: Vec<Vec<u8>>,
+    /// The client's `address:port`.
+    pub peer: Vec<u8>,
+    /// The client's name.
+    pub name: Vec<u8>,
+}
+
+impl Report {
+    fn of(entry: &SlowlogEntry) -> Self {
+        Self {
+            id: entry.id,
+            time_s: entry.time_s,
+            duration_us: entry.duration_us,
+            args: Blob::decode(&entry.command).args().from(0).map(<[u8]>::to_vec).collect(),
+            peer: bytes::slice(&entry.peer).to_vec(),
+            name: bytes::slice(&entry.name).to_vec(),
+        }
+    }
+}
+
+/// The newest entries, `count` at most, the newest first.
+pub fn newest(lane: &Lane, count: usize) -> Vec<Report> {
+    with(lane, |log| {
+        let addresses = vec::slice(&log.entries).iter().rev().take(count);
+        // SAFETY: entries of the log live until they are taken out of it, with the lock held.
+        addresses
+            .map(|address| Report::of(unsafe { &*(*address as *const SlowlogEntry) }))
+            .collect()
+    })
+}
+
+/// How many entries there are.
+pub fn len(lane: &Lane) -> usize {
+    with(lane, |log| log.entries.len as usize)
+}
+
+/// Removes all entries.
+pub fn clear(lane: &Lane) {
+    with(lane, |log| {
+        let mut entries = Words::new(&mut log.entries, lane.heap);
+        while let Some(address) = entries.pop() {
+            free(lane.heap, address);
+        }
+    });
+}
+
 /// Frees an entry of the log by its address.
-pub fn free(heap: Heap, address: u64) {
+fn free(heap: Heap, address: u64) {
     // SAFETY: the caller has taken the entry out of the log, which owned it.
     unsafe {
         let entry = &mut *(address as *mut SlowlogEntry);

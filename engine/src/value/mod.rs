@@ -42,6 +42,38 @@ pub fn encoding_name(entry: Entry<'_>) -> &'static str {
     }
 }
 
+/// What a key holds, for those who look at values of any type.
+pub enum Content<'a> {
+    /// A byte string.
+    String(string::Str<'a>),
+    /// A list.
+    List(ListRef<'a>),
+}
+
+/// What an entry holds.
+pub fn content<'a>(entry: Entry<'a>) -> Content<'a> {
+    match entry.encoding() {
+        // SAFETY: the body of this encoding is a list, and the entry's shard is locked for 'a.
+        encoding::LIST_NODES => Content::List(ListRef::new(unsafe { &*entry.list() })),
+        _ => Content::String(string::view(entry)),
+    }
+}
+
+/// Bytes of memory an entry and its value take, with their places in the tables.
+pub fn memory(heap: Heap, entry: Entry<'_>) -> usize {
+    let places = size_of::<u64>() * (1 + entry.has_ttl() as usize);
+    let body = match entry.encoding() {
+        // SAFETY: the body of this encoding is a byte string, and the entry's shard is locked.
+        encoding::STRING_HEAP => heap.usable(unsafe { (*entry.heap_string()).capacity } as usize),
+        encoding::LIST_NODES => match content(entry) {
+            Content::List(list) => list.bytes(),
+            Content::String(_) => 0,
+        },
+        _ => 0,
+    };
+    places + heap.usable(entry.shape().size()) + body
+}
+
 /// Allocations a value is made of, its entry left out.
 fn allocations(entry: Entry<'_>) -> usize {
     match entry.encoding() {

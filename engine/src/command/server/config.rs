@@ -96,8 +96,9 @@ fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let mut named = Vec::new();
     for index in (2..args.len()).step_by(2) {
-        let setting = changeable(cx, args.at(index), &named)?;
-        named.push(setting);
+        let name = args.at(index);
+        let twice = (2..index).step_by(2).any(|at| args.at(at).eq_ignore_ascii_case(name));
+        named.push(changeable(cx, name, twice)?);
     }
     let mut changes = Vec::new();
     for (setting, index) in named.into_iter().zip((2..).step_by(2)) {
@@ -112,11 +113,7 @@ fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 /// The setting of a name, if this command may change it.
-fn changeable(
-    cx: &Ctx<'_>,
-    name: &[u8],
-    before: &[&'static Setting],
-) -> Result<&'static Setting, Error> {
+fn changeable(cx: &Ctx<'_>, name: &[u8], named_before: bool) -> Result<&'static Setting, Error> {
     let Some(setting) = find(name) else {
         let mut text = b"ERR Unknown option or number of arguments for CONFIG SET - '".to_vec();
         text.extend_from_slice(name);
@@ -128,7 +125,7 @@ fn changeable(
         Err(failed(name, "can't set immutable config"))
     } else if protected {
         Err(failed(name, "can't set protected config"))
-    } else if before.iter().any(|known| known.name == setting.name) {
+    } else if named_before {
         Err(failed(name, "duplicate parameter"))
     } else {
         Ok(setting)
@@ -150,9 +147,20 @@ fn reset_stat(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
 
 fn rewrite(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
     let lane = &*cx.keys.lane;
-    let lines = changed_lines(lane);
+    let lines = lines(lane, |setting| !settings::is_default(lane, setting));
+    write_lines(cx, &lines)
+}
+
+/// `DEBUG CONFIG-REWRITE-FORCE-ALL`
+pub fn rewrite_all(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    let lines = lines(cx.keys.lane, |setting| !setting.has(HIDDEN));
+    write_lines(cx, &lines)
+}
+
+fn write_lines(cx: &mut Ctx<'_>, lines: &str) -> Done {
+    let lane = &*cx.keys.lane;
     let mut text = RawBytes::EMPTY;
-    let status = lane.host.config_rewrite()(lines.as_str().into(), &mut text);
+    let status = lane.host.config_rewrite()(lines.into(), &mut text);
     let reason = settings::take_text(&mut text, lane.heap);
     match status {
         Status::OK => cx.out.ok(),
@@ -164,10 +172,10 @@ fn rewrite(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
     Ok(())
 }
 
-/// The lines of a configuration file for all settings that differ from their defaults.
-fn changed_lines(lane: &Lane) -> String {
+/// The lines of a configuration file for some settings.
+fn lines(lane: &Lane, is_wanted: impl Fn(&Setting) -> bool) -> String {
     let mut lines = String::new();
-    for setting in SETTINGS.iter().filter(|setting| !settings::is_default(lane, setting)) {
+    for setting in SETTINGS.iter().filter(|setting| is_wanted(setting)) {
         let name = setting.name;
         if name == "client-output-buffer-limit" {
             for limits in settings::output_limits(lane) {

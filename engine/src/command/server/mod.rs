@@ -2,13 +2,23 @@
 
 mod config;
 mod debug;
+mod function;
 mod info;
 mod introspect;
+mod latency;
+mod lolwut;
+mod memory;
 mod shell;
+mod shutdown;
+mod slowlog;
 
+use crate::command::args::Args;
 use crate::command::error::{Done, Error};
 use crate::command::spec::{Group, Spec, category, flag::*};
 use crate::context::Ctx;
+
+/// The version of Redis whose behaviour this is; clients choose their features by it.
+pub const REDIS_VERSION: &str = "7.0.15";
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
@@ -27,8 +37,39 @@ pub const COMMANDS: &[Spec] = &[
             "[section [section ...]]",
             "Tells what the server does and has done.",
         ),
+    function::FUNCTION,
+    latency::LATENCY,
+    Spec::new("lolwut", -1, Group::Server, lolwut::lolwut).flags(READONLY | FAST).doc(
+        "5.0.0",
+        "",
+        "[VERSION version]",
+        "Draws something, and tells the version.",
+    ),
+    memory::MEMORY,
     shell::SHELL,
+    Spec::new("shutdown", -1, Group::Server, shutdown::shutdown)
+        .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
+        .doc(
+            "1.0.0",
+            "O(N) when saving, where N is the total number of keys in all databases when saving \
+             data, otherwise O(1)",
+            "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+            "Stops the server.",
+        ),
+    slowlog::SLOWLOG,
+    Spec::new("time", 1, Group::Server, time)
+        .flags(LOADING | STALE | FAST)
+        .tips(&["nondeterministic_output"])
+        .doc("2.6.0", "O(1)", "", "Tells the time: Unix seconds, and microseconds."),
 ];
+
+fn time(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    let now_us = cx.lane().host.unix_us()() as i64;
+    cx.out.array(2);
+    cx.out.bulk_integer(now_us / 1_000_000);
+    cx.out.bulk_integer(now_us % 1_000_000);
+    Ok(())
+}
 
 /// Flags of `HELP` of most containers.
 const HELP: u32 = LOADING | STALE;
@@ -36,7 +77,7 @@ const HELP: u32 = LOADING | STALE;
 const ADMINISTRATION: u32 = ADMIN | NOSCRIPT | LOADING | STALE;
 
 /// The code of a command that has subcommands; dispatch never runs it.
-fn container(_cx: &mut Ctx<'_>, _args: crate::command::args::Args<'_>) -> Done {
+fn container(_cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
     Err(Error::new("ERR a subcommand is missing"))
 }
 

@@ -1,8 +1,10 @@
 //! Sections about what has been done.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use super::Text;
+use crate::keyspace::expire::upkeep;
 use crate::lane::Lane;
-use crate::roots::Roots;
 use crate::session::pubsub::{self, Kind};
 use crate::settings::{self, id};
 use crate::stats::{self, Rate};
@@ -24,7 +26,7 @@ pub fn stats(lane: &mut Lane, text: &mut Text) {
     for name in ["sync_full", "sync_partial_ok", "sync_partial_err"] {
         text.field(name, 0);
     }
-    keys(roots, text);
+    keys(lane, text);
     subscriptions(lane, text);
     for name in NOT_HERE {
         text.field(name, 0);
@@ -64,7 +66,16 @@ fn kilobytes(bytes: u64) -> String {
     format!("{:.2}", bytes as f64 / 1024.0)
 }
 
-fn keys(roots: Roots, text: &mut Text) {
+/// For how long memory has been above `maxmemory`, if it is now.
+fn over_maxmemory_ms(lane: &Lane) -> u64 {
+    match upkeep(lane.roots).over_maxmemory_since_ns.load(Relaxed) {
+        0 => 0,
+        since_ns => lane.host.monotonic_ns()().saturating_sub(since_ns) / 1_000_000,
+    }
+}
+
+fn keys(lane: &Lane, text: &mut Text) {
+    let roots = lane.roots;
     text.field("expired_keys", stats::sum(roots, |lane| &lane.expired));
     text.field("expired_stale_perc", "0.00");
     text.field("expired_time_cap_reached_count", stats::sum(roots, |lane| &lane.expire_time_cap));
@@ -72,9 +83,10 @@ fn keys(roots: Roots, text: &mut Text) {
     text.field("expire_cycle_cpu_milliseconds", expire_ms);
     text.field("evicted_keys", stats::sum(roots, |lane| &lane.evicted));
     text.field("evicted_clients", 0);
+    let current_ms = over_maxmemory_ms(lane);
     let over_ms = stats::sum(roots, |lane| &lane.over_maxmemory_us) / 1000;
-    text.field("total_eviction_exceeded_time", over_ms);
-    text.field("current_eviction_exceeded_time", 0);
+    text.field("total_eviction_exceeded_time", over_ms + current_ms);
+    text.field("current_eviction_exceeded_time", current_ms);
     text.field("keyspace_hits", stats::sum(roots, |lane| &lane.hits));
     text.field("keyspace_misses", stats::sum(roots, |lane| &lane.misses));
 }

@@ -9,18 +9,13 @@ use super::Text;
 use crate::lane::Lane;
 use crate::session::census;
 use crate::settings::{self, id};
-
-/// The version of Redis whose behaviour this is; clients choose their features by it.
-const REDIS_VERSION: &str = "7.0.15";
+use crate::sha1;
 
 pub fn server(lane: &mut Lane, text: &mut Text) {
     let process = lane.host.process_info()();
     let hz = lane.number(shell_id::HZ);
-    // SAFETY: the root lives as long as the process; neither field changes after the start.
-    let (started_ms, run_id) =
-        unsafe { ((*lane.roots.shared()).started_ms, (*lane.roots.shared()).run_id) };
-    let uptime_s = (lane.clock.now_ms as u64).saturating_sub(started_ms) / 1000;
-    text.field("redis_version", REDIS_VERSION);
+    let uptime_s = (lane.clock.now_ms as u64).saturating_sub(lane.roots.started_ms()) / 1000;
+    text.field("redis_version", crate::command::server::REDIS_VERSION);
     text.field("redis_git_sha1", "00000000");
     text.field("redis_git_dirty", 0);
     text.field("redis_build_id", 0);
@@ -32,7 +27,7 @@ pub fn server(lane: &mut Lane, text: &mut Text) {
     text.field("multiplexing_api", "epoll");
     text.field("process_id", process.pid);
     text.field("process_supervised", "no");
-    text.field("run_id", String::from_utf8_lossy(&run_id));
+    text.field("run_id", lane.roots.run_id());
     text.field("tcp_port", process.port);
     text.field("server_time_usec", lane.host.unix_us()());
     text.field("uptime_in_seconds", uptime_s);
@@ -86,15 +81,11 @@ pub fn clients(lane: &mut Lane, text: &mut Text) {
     text.field("maxclients", lane.number(shell_id::MAXCLIENTS));
     text.field("client_recent_max_input_buffer", summary.input_bytes_max);
     text.field("client_recent_max_output_buffer", summary.output_bytes_max);
-    // SAFETY: the root lives as long as the process; the counter is atomic.
-    let blocked = unsafe { (*lane.roots.shared()).blocked_clients.load(Relaxed) };
-    text.field("blocked_clients", blocked);
+    text.field("blocked_clients", lane.roots.blocked_clients().load(Relaxed));
     text.field("tracking_clients", 0);
 }
 
 pub fn persistence(lane: &mut Lane, text: &mut Text) {
-    // SAFETY: the root lives as long as the process; the field does not change after the start.
-    let started_ms = unsafe { (*lane.roots.shared()).started_ms };
     for name in ["loading", "async_loading", "current_cow_peak", "current_cow_size"] {
         text.field(name, 0);
     }
@@ -105,7 +96,7 @@ pub fn persistence(lane: &mut Lane, text: &mut Text) {
     let dirty = crate::stats::total(lane.roots, |lane| &lane.dirty);
     text.field("rdb_changes_since_last_save", dirty);
     text.field("rdb_bgsave_in_progress", 0);
-    text.field("rdb_last_save_time", started_ms / 1000);
+    text.field("rdb_last_save_time", lane.roots.started_ms() / 1000);
     text.field("rdb_last_bgsave_status", "ok");
     text.field("rdb_last_bgsave_time_sec", -1);
     text.field("rdb_current_bgsave_time_sec", -1);
@@ -131,9 +122,7 @@ pub fn replication(lane: &mut Lane, text: &mut Text) {
     text.field("role", "master");
     text.field("connected_slaves", 0);
     text.field("master_failover_state", "no-failover");
-    // SAFETY: the root lives as long as the process; the field does not change after the start.
-    let run_id = unsafe { (*lane.roots.shared()).run_id };
-    text.field("master_replid", String::from_utf8_lossy(&run_id));
+    text.field("master_replid", replication_id(lane));
     text.field("master_replid2", "0".repeat(40));
     text.field("master_repl_offset", 0);
     text.field("second_repl_offset", -1);
@@ -141,6 +130,15 @@ pub fn replication(lane: &mut Lane, text: &mut Text) {
     text.field("repl_backlog_size", lane.number(id::REPL_BACKLOG_SIZE));
     text.field("repl_backlog_first_byte_offset", 0);
     text.field("repl_backlog_histlen", 0);
+}
+
+/// The id of this server's data: that of its run until it is asked for another.
+fn replication_id(lane: &Lane) -> String {
+    let run_id = lane.roots.run_id();
+    match lane.roots.replication_id_changes().load(Relaxed) {
+        0 => run_id,
+        changes => sha1::to_hex(&sha1::digest(format!("{run_id}{changes}").as_bytes())),
+    }
 }
 
 pub fn cpu(lane: &mut Lane, text: &mut Text) {

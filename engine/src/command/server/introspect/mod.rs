@@ -110,7 +110,7 @@ fn info(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     for name in args.from(2) {
         match cx.keys.lane.spec(name) {
             Some(spec) => row::write(&mut cx.out, spec),
-            None => cx.out.null_array(),
+            None => cx.out.null(),
         }
     }
     Ok(())

@@ -1,0 +1,54 @@
+//! What can be turned on and off, or set, for a test.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::command::args::Args;
+use crate::command::error::{Done, Error};
+use crate::context::Ctx;
+use crate::glob;
+use crate::settings::kind::parse_memory;
+
+pub fn active_expire(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let off = crate::command::args::parse_integer(args.at(2)).unwrap_or(0) == 0;
+    cx.keys.lane.roots.active_expire_off().store(off as u32, Relaxed);
+    cx.out.ok();
+    Ok(())
+}
+
+pub fn packed_threshold(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    const MAX: u64 = 4 << 30;
+    match parse_memory(args.at(2)) {
+        Some(bytes) if bytes <= MAX => {
+            cx.out.ok();
+            Ok(())
+        }
+        _ => Err(Error::new(
+            "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+        )),
+    }
+}
+
+pub fn change_replication_id(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    cx.keys.lane.roots.replication_id_changes().fetch_add(1, Relaxed);
+    cx.out.ok();
+    Ok(())
+}
+
+/// Matches random patterns against random texts of few distinct letters, so that they often nearly
+/// match.
+pub fn match_patterns(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    const ROUNDS: u32 = 10_000;
+    const LEN_MAX: u64 = 32;
+    let random = &mut cx.lane().random;
+    for _ in 0..ROUNDS {
+        let mut word = |alphabet: &[u8]| -> Vec<u8> {
+            let len = random.below(LEN_MAX);
+            (0..len).map(|_| alphabet[random.below(alphabet.len() as u64) as usize]).collect()
+        };
+        let (pattern, text) = (word(b"ab*?[]^-\\"), word(b"ab-^]"));
+        // What matters is that it comes to an end.
+        std::hint::black_box(glob::matches(&pattern, &text, false));
+    }
+    cx.out.ok();
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! `FUNCTION`: this release has no functions, and says so as a server without any would.
+
+use super::{HELP, container};
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::command::help;
+use crate::command::spec::{Group, Spec, category::SCRIPTING, flag::*};
+use crate::context::Ctx;
+
+const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+
+/// `FUNCTION`
+pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container)
+    .doc("7.0.0", "Depends on subcommand.", "", "A container for commands about functions.")
+    .subcommands(&[
+        Spec::new("function|delete", 3, Group::Scripting, delete)
+            .flags(WRITE | NOSCRIPT)
+            .categories(SCRIPTING)
+            .tips(EVERYWHERE)
+            .doc("7.0.0", "O(1)", "library-name", "Removes a library of functions."),
+        Spec::new("function|flush", -2, Group::Scripting, flush)
+            .flags(WRITE | NOSCRIPT)
+            .categories(SCRIPTING)
+            .tips(EVERYWHERE)
+            .doc(
+                "7.0.0",
+                "O(N) where N is the number of functions deleted",
+                "[ASYNC | SYNC]",
+                "Removes all functions.",
+            ),
+        Spec::new("function|help", 2, Group::Scripting, help::subcommands)
+            .flags(HELP)
+            .categories(SCRIPTING)
+            .doc("7.0.0", "O(1)", "", "Lists the subcommands."),
+        Spec::new("function|kill", 2, Group::Scripting, kill)
+            .flags(NOSCRIPT | ALLOW_BUSY)
+            .categories(SCRIPTING)
+            .tips(&["request_policy:all_shards", "response_policy:one_succeeded"])
+            .doc("7.0.0", "O(1)", "", "Stops the function that runs."),
+        Spec::new("function|list", -2, Group::Scripting, list)
+            .flags(NOSCRIPT)
+            .categories(SCRIPTING)
+            .tips(&["nondeterministic_output_order"])
+            .doc(
+                "7.0.0",
+                "O(N) where N is the number of functions",
+                "[LIBRARYNAME library-name-pattern] [WITHCODE]",
+                "Describes all functions.",
+            ),
+        Spec::new("function|stats", 2, Group::Scripting, stats)
+            .flags(NOSCRIPT | ALLOW_BUSY)
+            .categories(SCRIPTING)
+            .tips(&[
+                "nondeterministic_output",
+                "request_policy:all_shards",
+                "response_policy:special",
+            ])
+            .doc("7.0.0", "O(1)", "", "Tells which function runs, and what engines there are."),
+    ]);
+
+fn delete(_cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    Err(Error::new("ERR Library not found"))
+}
+
+fn flush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    match args.len() {
+        2 => {}
+        3 if args.is(2, "ASYNC") || args.is(2, "SYNC") => {}
+        3 => return Err(Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")),
+        _ => return Err(error::subcommand_syntax("function", args.at(1))),
+    }
+    cx.out.ok();
+    Ok(())
+}
+
+fn kill(_cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    Err(Error::new("NOTBUSY No scripts in execution right now."))
+}
+
+fn list(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let mut options = args.options(2);
+    while let Some(index) = options.index() {
+        if !options.take("WITHCODE") && options.take_with_value("LIBRARYNAME").is_none() {
+            let mut text = b"ERR Unknown argument ".to_vec();
+            text.extend_from_slice(args.at(index));
+            return Err(Error::owned(text));
+        }
+    }
+    cx.out.array(0);
+    Ok(())
+}
+
+fn stats(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    cx.out.map(2);
+    cx.out.bulk(b"running_script");
+    cx.out.null();
+    cx.out.bulk(b"engines");
+    cx.out.map(0);
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! `MEMORY`: where memory goes.
+
+use super::{HELP, container};
+use crate::command::args::Args;
+use crate::command::error::{self, Done};
+use crate::command::help;
+use crate::command::spec::{Group, KeySpec, Spec, access::RO, flag::READONLY};
+use crate::context::Ctx;
+use crate::memory::Usage;
+use crate::resp::write::Reply;
+use crate::value;
+
+const ALL_SHARDS: &[&str] =
+    &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+
+/// `MEMORY`
+pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
+    .doc("4.0.0", "Depends on subcommand.", "", "A container for commands about memory.")
+    .subcommands(&[
+        Spec::new("memory|doctor", 2, Group::Server, doctor).tips(ALL_SHARDS).doc(
+            "4.0.0",
+            "O(1)",
+            "",
+            "Tells people whether memory is used well.",
+        ),
+        Spec::new("memory|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
+            "4.0.0",
+            "O(1)",
+            "",
+            "Lists the subcommands.",
+        ),
+        Spec::new("memory|malloc-stats", 2, Group::Server, allocator).tips(ALL_SHARDS).doc(
+            "4.0.0",
+            "Depends on how much memory is allocated, could be slow",
+            "",
+            "Tells what the allocator has.",
+        ),
+        Spec::new("memory|purge", 2, Group::Server, purge)
+            .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+            .doc(
+                "4.0.0",
+                "Depends on how much memory is allocated, could be slow",
+                "",
+                "Does nothing: free memory goes back to the system by itself.",
+            ),
+        Spec::new("memory|stats", 2, Group::Server, stats).tips(ALL_SHARDS).doc(
+            "4.0.0",
+            "O(1)",
+            "",
+            "Tells how much memory is used for what.",
+        ),
+        Spec::new("memory|usage", -3, Group::Server, usage)
+            .flags(READONLY)
+            .keys(&[KeySpec::at(2, RO)])
+            .doc(
+                "4.0.0",
+                "O(N) where N is the number of samples.",
+                "key [SAMPLES count]",
+                "Tells how many bytes a key takes with its value.",
+            ),
+    ]);
+
+fn usage(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let mut options = args.options(3);
+    while let Some(index) = options.take_with_value("SAMPLES") {
+        // All allocations are counted whatever the number; it is only checked.
+        if args.integer(index)? < 0 {
+            return Err(error::SYNTAX);
+        }
+    }
+    options.finish()?;
+    let heap = cx.keys.lane.heap;
+    let bytes = cx.keys.peek(args.at(2)).map(|entry| value::memory(heap, entry));
+    match bytes {
+        Some(bytes) => cx.out.count(bytes),
+        None => cx.out.null(),
+    }
+    Ok(())
+}
+
+fn purge(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    cx.out.ok();
+    Ok(())
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+/// Fields of a map, written one after the other.
+struct Fields<'a, 'b>(&'a mut Reply<'b>);
+
+impl Fields<'_, '_> {
+    fn number(&mut self, name: &str, value: u64) {
+        self.signed(name, value as i64);
+    }
+
+    fn signed(&mut self, name: &str, value: i64) {
+        self.0.bulk(name.as_bytes());
+        self.0.integer(value);
+    }
+
+    fn ratio(&mut self, name: &str, value: f64) {
+        self.0.bulk(name.as_bytes());
+        self.0.double(value);
+    }
+}
+
+fn stats(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    const FIELDS: usize = 27;
+    let usage = Usage::now(cx.keys.lane);
+    cx.out.map(FIELDS + usage.tables.len());
+    write_uses(&mut Fields(&mut cx.out), &usage);
+    write_ratios(&mut Fields(&mut cx.out), &usage);
+    Ok(())
+}
+
+/// 16 fields and one a database.
+fn write_uses(out: &mut Fields<'_, '_>, usage: &Usage) {
+    out.number("peak.allocated", usage.peak);
+    out.number("total.allocated", usage.used);
+    out.number("startup.allocated", usage.startup);
+    out.number("replication.backlog", 0);
+    out.number("clients.slaves", 0);
+    out.number("clients.normal", usage.clients);
+    for name in ["cluster.links", "aof.buffer", "lua.caches", "functions.caches"] {
+        out.number(name, 0);
+    }
+    for table in &usage.tables {
+        out.0.bulk(format!("db.{}", table.db).as_bytes());
+        out.0.map(3);
+        out.number("overhead.hashtable.main", table.keys_bytes);
+        out.number("overhead.hashtable.expires", table.expires_bytes);
+        out.number("overhead.hashtable.slot-to-keys", 0);
+    }
+    let keys = usage.keys();
+    out.number("overhead.total", usage.overhead());
+    out.number("keys.count", keys);
+    out.number("keys.bytes-per-key", usage.net().checked_div(keys).unwrap_or(0));
+    out.number("dataset.bytes", usage.dataset());
+    out.ratio("dataset.percentage", 100.0 * ratio(usage.dataset(), usage.net()));
+    out.ratio("peak.percentage", 100.0 * ratio(usage.used, usage.peak));
+}
+
+/// 11 fields.
+fn write_ratios(out: &mut Fields<'_, '_>, usage: &Usage) {
+    let (arena, rss) = (usage.process.resident_arena_bytes, usage.process.rss_bytes);
+    out.number("allocator.allocated", usage.used);
+    out.number("allocator.active", arena);
+    out.number("allocator.resident", arena);
+    for (name, part, whole) in [
+        ("allocator-fragmentation", arena, usage.used),
+        ("allocator-rss", arena, arena),
+        ("rss-overhead", rss, arena),
+    ] {
+        out.ratio(&format!("{name}.ratio"), ratio(part, whole));
+        out.signed(&format!("{name}.bytes"), part as i64 - whole as i64);
+    }
+    out.ratio("fragmentation", ratio(rss, usage.used));
+    out.signed("fragmentation.bytes", rss as i64 - usage.used as i64);
+}
+
+fn doctor(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    let usage = Usage::now(cx.keys.lane);
+    cx.out.verbatim("txt", advice(&usage).as_bytes());
+    Ok(())
+}
+
+fn advice(usage: &Usage) -> String {
+    const WORTH_LOOKING_AT: u64 = 5 << 20;
+    if usage.net() < WORTH_LOOKING_AT {
+        return "There is too little data to tell anything from it.\n".into();
+    }
+    let arena = usage.process.resident_arena_bytes;
+    let findings = [
+        (
+            usage.peak > usage.used + usage.used / 2,
+            "At its peak the server used half as much again as now. What it held then may take a \
+             while to go back to the system.",
+        ),
+        (
+            arena > usage.used + usage.used / 2,
+            "Free memory is scattered between what is in use. It goes back to the system page by \
+             page as neighbours are freed.",
+        ),
+        (
+            usage.clients > usage.used / 5,
+            "Connections take more than a fifth of the memory: look at CLIENT LIST for clients \
+             that do not read their replies, and at client-output-buffer-limit.",
+        ),
+    ];
+    let found: Vec<_> = findings.iter().filter(|(holds, _)| *holds).map(|(_, text)| text).collect();
+    if found.is_empty() {
+        return "Memory is used well.\n".into();
+    }
+    found.iter().map(|text| format!("- {text}\n")).collect()
+}
+
+fn allocator(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    let usage = Usage::now(cx.keys.lane);
+    let text = format!(
+        "arena\nin use: {} bytes\nbacked by memory: {} bytes\nprocess: {} bytes\n",
+        usage.used, usage.process.resident_arena_bytes, usage.process.rss_bytes
+    );
+    cx.out.verbatim("txt", text.as_bytes());
+    Ok(())
+}

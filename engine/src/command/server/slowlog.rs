@@ -1,0 +1,86 @@
+//! `SLOWLOG`: commands that took long.
+
+use super::{ADMINISTRATION, HELP, container};
+use crate::command::args::Args;
+use crate::command::error::{self, Done, Error};
+use crate::command::help;
+use crate::command::spec::{Group, Spec, flag::NOSCRIPT};
+use crate::context::Ctx;
+use crate::session::slow;
+
+const FLAGS: u32 = ADMINISTRATION & !NOSCRIPT;
+const COUNT_DEFAULT: usize = 10;
+const NEGATIVE: Error = Error::new("ERR count should be greater than or equal to -1");
+
+/// `SLOWLOG`
+pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
+    .doc("2.2.12", "Depends on subcommand.", "", "A container for commands about slow commands.")
+    .subcommands(&[
+        Spec::new("slowlog|get", -2, Group::Server, get)
+            .flags(FLAGS)
+            .tips(&["request_policy:all_nodes", "nondeterministic_output"])
+            .doc(
+                "2.2.12",
+                "O(N) where N is the number of entries returned",
+                "[count]",
+                "Returns the newest slow commands: 10 if no count is given, all for -1.",
+            ),
+        Spec::new("slowlog|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
+            "6.2.0",
+            "O(1)",
+            "",
+            "Lists the subcommands.",
+        ),
+        Spec::new("slowlog|len", 2, Group::Server, len)
+            .flags(FLAGS)
+            .tips(&[
+                "request_policy:all_nodes",
+                "response_policy:agg_sum",
+                "nondeterministic_output",
+            ])
+            .doc("2.2.12", "O(1)", "", "Tells how many slow commands are kept."),
+        Spec::new("slowlog|reset", 2, Group::Server, reset)
+            .flags(FLAGS)
+            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+            .doc(
+                "2.2.12",
+                "O(N) where N is the number of entries in the slowlog",
+                "",
+                "Forgets all slow commands.",
+            ),
+    ]);
+
+fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    let count = match args.len() {
+        2 => COUNT_DEFAULT,
+        3 => match args.integer_in(2, -1..=i64::MAX, NEGATIVE)? {
+            -1 => usize::MAX,
+            count => count as usize,
+        },
+        _ => return Err(error::subcommand_syntax("slowlog", args.at(1))),
+    };
+    let reports = slow::newest(cx.keys.lane, count);
+    cx.out.array(reports.len());
+    for report in reports {
+        cx.out.array(6);
+        cx.out.integer(report.id as i64);
+        cx.out.integer(report.time_s as i64);
+        cx.out.integer(report.duration_us as i64);
+        cx.out.array(report.args.len());
+        report.args.iter().for_each(|arg| cx.out.bulk(arg));
+        cx.out.bulk(&report.peer);
+        cx.out.bulk(&report.name);
+    }
+    Ok(())
+}
+
+fn len(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    cx.out.count(slow::len(cx.keys.lane));
+    Ok(())
+}
+
+fn reset(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+    slow::clear(cx.keys.lane);
+    cx.out.ok();
+    Ok(())
+}
