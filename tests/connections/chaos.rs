@@ -61,6 +61,7 @@ fn read_some(client: &mut Client) {
 fn nothing_is_left_of_clients_that_misbehave() {
     let server = Server::start("--maxclients 200 --normal-hard 1000000 --hz 100");
     let mut watcher = server.connect();
+    assert_eq!(watcher.address().1, 1, "those that are killed have higher ids");
     let used = |client: &mut Client| client.ask("used").parse::<u64>().unwrap();
     let round = |seed: u64| {
         std::thread::scope(|scope| {

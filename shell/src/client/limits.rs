@@ -70,11 +70,17 @@ pub fn accepts_input(config: &ConfigStore, client: &Client) -> bool {
     if flags & (flag::CLOSE_AFTER_REPLY | flag::KILLED) != 0 {
         return false;
     }
-    if !client.output.is_empty() && client.output.len() as u64 >= pause_bytes(config, client) {
+    if is_stuffed(config, client) {
         return false;
     }
     let held = flags & (flag::BLOCKED | flag::POSTPONED) != 0;
     !(held && client.input.len() as u64 >= input_limit(config))
+}
+
+/// Whether the client has left so much unread that it gets nothing more to read for now.
+#[inline]
+pub fn is_stuffed(config: &ConfigStore, client: &Client) -> bool {
+    !client.output.is_empty() && client.output.len() as u64 >= pause_bytes(config, client)
 }
 
 fn pause_bytes(config: &ConfigStore, client: &Client) -> u64 {
@@ -156,6 +162,15 @@ mod tests {
         assert!(!idle_too_long(&client, 0, 5_001));
         client.flags.store(flag::BLOCKED, Ordering::Relaxed);
         assert!(!idle_too_long(&client, 5, 5_001));
+    }
+
+    #[test]
+    fn a_limit_above_the_pause_can_still_be_reached() {
+        let config = zeroed::<ConfigStore>();
+        let client = with_output(PAUSE_OUTPUT_BYTES);
+        assert!(is_stuffed(&config, &client) && !accepts_input(&config, &client));
+        set(&config, id::OUTPUT_NORMAL_HARD, PAUSE_OUTPUT_BYTES as i64 + 1);
+        assert!(!is_stuffed(&config, &client) && accepts_input(&config, &client));
     }
 
     #[test]

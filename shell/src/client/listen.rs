@@ -168,7 +168,7 @@ impl Drop for Listener {
 /// What came of trying to accept.
 #[derive(Debug)]
 pub enum Accept {
-    /// A connection.
+    /// A connection, with no id yet.
     One(Accepted),
     /// Nobody waits any more.
     Empty,
@@ -196,13 +196,20 @@ impl Listener {
     fn describe(&self, fd: OwnedFd, peer: Option<SocketAddrAny>) -> Accepted {
         if let Some(path) = &self.unix_path {
             let name = format!("{}:0", path.display());
-            return Accepted { fd, peer: name.clone(), local: name, unix: true, from_here: true };
+            return Accepted {
+                id: 0,
+                fd,
+                peer: name.clone(),
+                local: name,
+                unix: true,
+                from_here: true,
+            };
         }
         let peer = peer.and_then(|p| SocketAddr::try_from(p).ok());
         let local = net::getsockname(&fd).ok().and_then(|l| SocketAddr::try_from(l).ok());
         let text = |a: Option<SocketAddr>| a.map_or_else(|| "?:0".to_owned(), |a| a.to_string());
         let from_here = peer.is_some_and(|p| is_loopback(p.ip()));
-        Accepted { fd, peer: text(peer), local: text(local), unix: false, from_here }
+        Accepted { id: 0, fd, peer: text(peer), local: text(local), unix: false, from_here }
     }
 }
 

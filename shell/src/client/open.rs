@@ -18,6 +18,8 @@ const CLIENT_VERSION: u32 = 1;
 /// A connection that was accepted and not yet given to its worker's poll.
 #[derive(Debug)]
 pub struct Accepted {
+    /// The id its client will have. Ids rise in the order of accepting.
+    pub id: u64,
     /// The socket.
     pub fd: OwnedFd,
     /// `address:port` of the peer, or `path:0`.
@@ -38,7 +40,7 @@ pub fn open(
     worker: u32,
     now_ms: u64,
 ) -> Result<Connection, NoMemory> {
-    let mut client = initial(&accepted, table.next_id(), worker, now_ms);
+    let mut client = initial(&accepted, worker, now_ms);
     client.peer = bytes_of(&accepted.peer)?;
     client.local = bytes_of(&accepted.local).inspect_err(|_| free_bytes(&client.peer))?;
     let address = alloc(size_of::<Client>() as u64);
@@ -59,7 +61,7 @@ pub fn open(
     }
 }
 
-fn initial(accepted: &Accepted, id: u64, worker: u32, now_ms: u64) -> Client {
+fn initial(accepted: &Accepted, worker: u32, now_ms: u64) -> Client {
     let mut flags = 0;
     if accepted.unix {
         flags |= flag::UNIX_SOCKET;
@@ -69,7 +71,7 @@ fn initial(accepted: &Accepted, id: u64, worker: u32, now_ms: u64) -> Client {
     }
     Client {
         head: RootHead::of::<Client>(kind::CLIENT, CLIENT_VERSION),
-        id,
+        id: accepted.id,
         flags: AtomicU64::new(flags),
         worker,
         fd: accepted.fd.as_raw_fd(),

@@ -46,7 +46,7 @@ impl Worker {
         }
     }
 
-    fn admit(&mut self, accepted: Accepted) {
+    fn admit(&mut self, mut accepted: Accepted) {
         let max = limits::number(self.config, id::MAXCLIENTS).min(u64::from(u32::MAX)) as u32;
         if !self.hub.table().enter(max) {
             bump(&self.stats.rejected, 1);
@@ -58,6 +58,7 @@ impl Worker {
         if !accepted.unix {
             listen::tune(&accepted.fd, limits::number(self.config, id::TCP_KEEPALIVE));
         }
+        accepted.id = self.hub.table().next_id();
         self.hub.least_loaded().connect(accepted);
     }
 

@@ -56,7 +56,7 @@ impl Worker {
         let fresh = connection.is(state::FRESH);
         let client = connection.client();
         let more = client.flags.load(Ordering::Relaxed) & flag::MORE_INPUT != 0;
-        if (fresh || more) && limits::runnable(client) {
+        if (fresh || more) && limits::runnable(client) && !limits::is_stuffed(self.config, client) {
             connection.clear(state::FRESH);
             return self.batch(online, slot);
         }
