@@ -90,10 +90,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, Exception):
-        return repr(value)
+        return f"error {value}"
     return value.encode() if isinstance(value, str) else value
 
 
 def short(value: Any) -> str:
-    text = repr(value)
+    text = f"error {value}" if isinstance(value, Exception) else repr(value)
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"

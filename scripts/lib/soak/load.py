@@ -98,7 +98,7 @@ class Load:
         actors = [
             {"kind": kind, "name": f"p{index}.{kind}{i}", "protocol": 2 + (i + index) % 2,
              "seed": self.options.seed}
-            for i, kind in enumerate(share_out(connections))
+            for i, kind in enumerate(share_out(connections, self.options.work))
         ]
         return [sys.executable, "-m", "soak.worker", self._orders(actors=actors)]
 

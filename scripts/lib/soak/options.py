@@ -6,6 +6,8 @@ from pathlib import Path
 
 from harness import paths
 
+from soak.actors import KINDS
+
 _EPILOG = """\
 exit status:
   0  nothing fell short
@@ -34,6 +36,7 @@ class Options:
     probe_rate: float
     seed: int
     node: bool
+    work: tuple[str, ...]
     upgrade: bool
     via: str
     server_bin: Path
@@ -59,6 +62,8 @@ def parse(arguments: list[str]) -> Options:
         _make_quick(given)
     if not given["upgrade"]:
         given["upgrades"] = 0
+    if unknown := set(given["work"]) - set(KINDS):
+        parser.error(f"no such work: {', '.join(sorted(unknown))}")
     if given["port"] and not given["pid"]:
         parser.error("--port needs --pid, the process whose memory and descriptors are watched")
     return Options(**given)
@@ -80,6 +85,8 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     add("--probe-rate", type=float, default=500.0,
         help="requests a second of the latency probe; 0: none (500)")
     add("--seed", type=int, default=1, help="of all random choices (1)")
+    add("--work", default=",".join(KINDS), type=lambda text: tuple(text.split(",")),
+        help="only these kinds of work: " + ", ".join(KINDS))
     add("--no-node", dest="node", action="store_false", help="no ioredis clients")
     add("--quick", action="store_true", help="20 s with at most 80 clients")
     add("--report", type=Path, help="write a JSON report here")

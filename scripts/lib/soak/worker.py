@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, TimeoutError
 
 from harness.schedule import Schedule
 from harness.tally import DISCONNECTED, WRONG, Tally
@@ -26,10 +26,10 @@ async def guarded(tally: Tally, name: str, work: Coroutine[Any, Any, None]) -> b
     try:
         await work
         return True
-    except (RedisError, OSError) as error:
-        tally.failed(DISCONNECTED, f"{name}: {error!r}")
+    except (ConnectionError, TimeoutError, OSError) as error:
+        tally.failed(DISCONNECTED, f"{name}: {error}")
     except Exception as error:  # noqa: BLE001 - a reply of an unexpected shape can raise anything
-        tally.failed(WRONG, f"{name}: {error!r}")
+        tally.failed(WRONG, f"{name}: {type(error).__name__} {error}")
     return False
 
 

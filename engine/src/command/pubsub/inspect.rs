@@ -63,7 +63,8 @@ fn list(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Done {
 }
 
 fn count(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Done {
-    cx.out.map((args.len() - 2).max(0));
+    // Pairs, but never a map: so Redis replies in both protocols.
+    cx.out.array(2 * (args.len() - 2));
     for name in args.from(2) {
         let subscribers = pubsub::subscriber_count(cx.keys.lane, kind, name);
         cx.out.bulk(name);

@@ -1,6 +1,7 @@
 """The kinds of checked work, and how a number of connections is shared out among them."""
 
 import itertools
+from collections.abc import Collection
 
 from soak.actors.base import Actor
 from soak.actors.keyspace import Expiry, Immortal, Scan
@@ -25,12 +26,13 @@ _MIX: tuple[type[Actor], ...] = (
 KINDS = {kind.__name__: kind for kind in _MIX}
 
 
-def share_out(connections: int) -> list[str]:
-    """Names of kinds that together use exactly so many connections."""
+def share_out(connections: int, wanted: Collection[str] = tuple(KINDS)) -> list[str]:
+    """Names of wanted kinds that together use exactly so many connections, if they can."""
+    mix = [kind for kind in _MIX if kind.__name__ in wanted]
     chosen: list[str] = []
     left = connections
-    for kind in itertools.cycle(_MIX):
-        if left == 0:
+    for kind in itertools.cycle(mix):
+        if left < min(kind.CONNECTIONS for kind in mix):
             return chosen
         if kind.CONNECTIONS <= left:
             chosen.append(kind.__name__)
