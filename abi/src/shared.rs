@@ -81,8 +81,10 @@ pub struct Upkeep {
     pub lazy_pending: AtomicU64,
     /// Values that background threads have freed.
     pub lazy_freed: AtomicU64,
+    /// Bytes that background threads have yet to free, roughly.
+    pub lazy_bytes: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 2],
 }
 
 /// Stable slots for command names, so that counters carry over from release to release.

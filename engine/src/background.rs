@@ -29,46 +29,57 @@ mod job {
     pub const MAKE_ROOM: u32 = 5;
 }
 
-/// Hands a job over that frees so many values.
-fn submit(lane: &Lane, kind: u32, argument: u64, values: u64) -> bool {
-    let job = Job { kind, reserved: 0, arguments: [argument, values, 0, 0, 0, 0] };
-    let pending = &upkeep(lane.roots).lazy_pending;
-    pending.fetch_add(values, Relaxed);
+/// What a job is about to free: values, and roughly how many bytes.
+#[derive(Clone, Copy, Default)]
+struct Load {
+    values: u64,
+    bytes: u64,
+}
+
+fn submit(lane: &Lane, kind: u32, argument: u64, load: Load) -> bool {
+    let arguments = [argument, load.values, load.bytes, 0, 0, 0];
+    let job = Job { kind, reserved: 0, arguments };
+    let upkeep = upkeep(lane.roots);
+    upkeep.lazy_pending.fetch_add(load.values, Relaxed);
+    upkeep.lazy_bytes.fetch_add(load.bytes, Relaxed);
     let accepted = lane.host.submit()(&job).is_ok();
     if !accepted {
-        pending.fetch_sub(values, Relaxed);
+        upkeep.lazy_pending.fetch_sub(load.values, Relaxed);
+        upkeep.lazy_bytes.fetch_sub(load.bytes, Relaxed);
     }
     accepted
 }
 
-/// Counts the values of a job as freed, also if that ends in a panic.
-struct Freed(&'static Upkeep, u64);
+/// Counts the load of a job as freed, also if that ends in a panic.
+struct Freed(&'static Upkeep, Load);
 
 impl Drop for Freed {
     fn drop(&mut self) {
-        self.0.lazy_pending.fetch_sub(self.1, Relaxed);
-        self.0.lazy_freed.fetch_add(self.1, Relaxed);
+        self.0.lazy_pending.fetch_sub(self.1.values, Relaxed);
+        self.0.lazy_freed.fetch_add(self.1.values, Relaxed);
+        self.0.lazy_bytes.fetch_sub(self.1.bytes, Relaxed);
     }
 }
 
 /// Has an entry freed that is out of all tables. False: the caller must do it.
 pub fn free_later(lane: &Lane, entry: Entry<'_>) -> bool {
-    submit(lane, job::FREE_ENTRY, entry.address(), 1)
+    let load = Load { values: 1, bytes: value::estimate(lane.heap, entry) as u64 };
+    submit(lane, job::FREE_ENTRY, entry.address(), load)
 }
 
 /// Has an expire cycle go on for a set of shards. That it may be refused does no harm.
 pub fn expire_later(lane: &Lane, pending: ShardSet) {
-    submit(lane, job::EXPIRE, pending, 0);
+    submit(lane, job::EXPIRE, pending, Load::default());
 }
 
 /// Has room made. That it may be refused does no harm.
 pub fn make_room_later(lane: &Lane) {
-    submit(lane, job::MAKE_ROOM, 0, 0);
+    submit(lane, job::MAKE_ROOM, 0, Load::default());
 }
 
 /// Frees the detached tables of a database's part of a shard, and the entries in them.
 /// `lazily`: in the background if possible.
-pub fn free_tables(lane: &Lane, keys: RawTable, expires: RawTable, lazily: bool) {
+pub fn free_tables(lane: &mut Lane, keys: RawTable, expires: RawTable, lazily: bool) {
     for (kind, table) in [(job::FREE_INDEX, expires), (job::FREE_TABLE, keys)] {
         if TableRef::new(&table).is_empty() {
             continue;
@@ -81,14 +92,26 @@ pub fn free_tables(lane: &Lane, keys: RawTable, expires: RawTable, lazily: bool)
     }
 }
 
-fn free_table_later(lane: &Lane, kind: u32, table: RawTable) {
-    let values = if kind == job::FREE_TABLE { TableRef::new(&table).len() as u64 } else { 0 };
+fn free_table_later(lane: &mut Lane, kind: u32, table: RawTable) {
+    let load = if kind == job::FREE_TABLE { load_of(lane, &table) } else { Load::default() };
     let place = lane.heap.alloc(size_of::<RawTable>()) as *mut RawTable;
     // SAFETY: a new allocation of the struct's size.
     unsafe { place.write(table) };
-    if !submit(lane, kind, place as u64, values) {
+    if !submit(lane, kind, place as u64, load) {
         free_table(lane, kind, take_table(lane, place as u64));
     }
+}
+
+/// The load of a detached table of entries, from a look at some of them.
+fn load_of(lane: &mut Lane, table: &RawTable) -> Load {
+    const SAMPLES: u64 = 16;
+    let table = TableRef::new(table);
+    let estimates = (0..SAMPLES).filter_map(|_| table.sample(lane.random.next())).map(|address| {
+        // SAFETY: the table was detached with its entries; nobody else refers to them.
+        value::estimate(lane.heap, unsafe { Entry::at(address) }) as u64
+    });
+    let values = table.len() as u64;
+    Load { values, bytes: estimates.sum::<u64>() * values / SAMPLES }
 }
 
 /// Takes a table out of the allocation that a job refers to.
@@ -103,7 +126,8 @@ fn take_table(lane: &Lane, address: u64) -> RawTable {
 
 /// Runs a job.
 pub fn run(lane: &mut Lane, job: &Job) -> Status {
-    let _freed = Freed(upkeep(lane.roots), job.arguments[1]);
+    let load = Load { values: job.arguments[1], bytes: job.arguments[2] };
+    let _freed = Freed(upkeep(lane.roots), load);
     match job.kind {
         job::FREE_ENTRY => {
             // SAFETY: the job's maker took the entry out of all tables and gave it away.

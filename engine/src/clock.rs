@@ -2,20 +2,35 @@
 
 use abi::host::HostRef;
 
-/// Time as commands see it: the same throughout one command, a transaction or a short batch.
+/// Commands that together took longer than this do not see the same time.
+const STALE_NS: u64 = 100_000;
+
+/// Time as commands see it: the same throughout one command or transaction, and for several short
+/// ones of a batch.
 #[derive(Clone, Copy, Default)]
 pub struct Clock {
     /// Unix time in milliseconds.
     pub now_ms: i64,
     /// Unix time in microseconds.
     pub now_us: i64,
+    /// What commands have taken since it was read.
+    age_ns: u64,
 }
 
 impl Clock {
     /// The time now.
     pub fn read(host: HostRef) -> Self {
         let now_us = host.unix_us()() as i64;
-        Self { now_ms: now_us / 1000, now_us }
+        Self { now_ms: now_us / 1000, now_us, age_ns: 0 }
+    }
+
+    /// Has time pass by what a command took, and reads the time anew if that matters.
+    #[inline]
+    pub fn pass(&mut self, elapsed_ns: u64, host: HostRef) {
+        self.age_ns += elapsed_ns;
+        if self.age_ns > STALE_NS {
+            *self = Self::read(host);
+        }
     }
 }
 

@@ -1,4 +1,7 @@
 //! Tests of the whole server: the real binary with the real libraries, driven over sockets.
 
+mod eviction;
+mod expiry;
 mod harness;
 mod oracle;
+mod scan;

@@ -139,10 +139,19 @@ fn reject(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>, err
     if let Ok(call) = resolve(lane, item.command, args) {
         stats::add(&lane.command_stat(call.slot).rejected, 1);
     }
-    let (mut out, mut session) = session::split(client, lane.heap);
-    if session.has(client_flag::MULTI) {
-        session.set(client_flag::DIRTY_EXEC);
+    if client.flags.load(Relaxed) & client_flag::MULTI == 0 {
+        return fail(lane, &mut session::split(client, lane.heap).0, error);
     }
+    // Whatever is wrong with EXEC itself ends the transaction.
+    let ends = item.command != UNKNOWN && lane.index[item.command].spec.has(flag::TRANSACTION);
+    if ends {
+        session::multi::end(lane, client, false);
+    }
+    let (mut out, mut session) = session::split(client, lane.heap);
+    if ends {
+        return fail(lane, &mut out, &error::exec_abort(error));
+    }
+    session.set(client_flag::DIRTY_EXEC);
     fail(lane, &mut out, error);
 }
 
@@ -246,6 +255,9 @@ pub fn call(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
     }
     if lane.settings.latency_tracking {
         stats::record(stat, elapsed_ns, lane.heap);
+    }
+    if cx.mode == Mode::Direct {
+        lane.clock.pass(elapsed_ns, host);
     }
     if elapsed_ns >= lane.settings.noticed_ns {
         notice(cx, args, elapsed_ns);

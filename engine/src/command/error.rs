@@ -59,6 +59,13 @@ pub fn wrong_arity(name: &str) -> Error {
     Error::owned(format!("ERR wrong number of arguments for '{name}' command"))
 }
 
+/// The text for a transaction that ends because of an error.
+pub fn exec_abort(because: &Error) -> Error {
+    let text = because.text();
+    let plain = text.strip_prefix(b"ERR ").unwrap_or(text);
+    with_bytes("EXECABORT Transaction discarded because of: ", plain)
+}
+
 /// `ERR invalid expire time in '…' command`
 pub fn invalid_expire(name: &str) -> Error {
     Error::owned(format!("ERR invalid expire time in '{name}' command"))

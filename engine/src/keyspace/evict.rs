@@ -32,9 +32,6 @@ use pool::Candidate;
 const BACKGROUND_US_MAX: u64 = 10_000;
 /// Keys removed between two looks at the time.
 const KEYS_PER_LOOK: u32 = 16;
-/// While values wait to be freed in the background, memory may be over the limit by this share of
-/// it before more keys are removed: what is on its way back must not be made room for twice.
-const LAZY_SHARE: u64 = 16;
 
 /// What came of an attempt to make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,11 +163,11 @@ fn nothing_left(lane: &Lane) -> Outcome {
     }
 }
 
-/// Whether background threads have values to free and memory is not far above the limit.
+/// Whether memory will be within the limit once background threads have freed what they have: room
+/// must not be made for it twice.
 fn is_memory_coming_back(lane: &Lane) -> bool {
-    let limit = lane.settings.maxmemory;
-    upkeep(lane.roots).lazy_pending.load(Relaxed) != 0
-        && lane.host.used_bytes()() <= limit + limit / LAZY_SHARE
+    let coming = upkeep(lane.roots).lazy_bytes.load(Relaxed);
+    coming != 0 && lane.host.used_bytes()().saturating_sub(coming) <= lane.settings.maxmemory
 }
 
 /// Removes the key that suits the policy best among those known. Tells whether there was one.

@@ -84,6 +84,18 @@ fn allocations(entry: Entry<'_>) -> usize {
     }
 }
 
+/// Bytes that an entry with its value gives back, from a look at some of its parts.
+pub fn estimate(heap: Heap, entry: Entry<'_>) -> usize {
+    let body = match entry.encoding() {
+        // SAFETY: the body of this encoding is a byte string, and the entry is this lane's.
+        encoding::STRING_HEAP => unsafe { (*entry.heap_string()).capacity as usize },
+        // SAFETY: the body of this encoding is a list, and the entry is this lane's.
+        encoding::LIST_NODES => ListRef::new(unsafe { &*entry.list() }).estimated_bytes(),
+        _ => 0,
+    };
+    heap.usable(entry.shape().size()) + body
+}
+
 /// Frees an entry and its value. `lazily`: one of many allocations on a background thread.
 ///
 /// # Safety

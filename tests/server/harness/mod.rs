@@ -2,7 +2,9 @@
 
 pub mod connection;
 pub mod process;
+pub mod text;
 pub mod words;
 
 pub use connection::Connection;
 pub use process::{Peer, Server};
+pub use text::command;

@@ -104,6 +104,15 @@ impl<'a> ListRef<'a> {
         bytes
     }
 
+    /// Bytes of all nodes, from those of the first few.
+    pub fn estimated_bytes(&self) -> usize {
+        const NODES_MAX: usize = 16;
+        let first = core::iter::successors(Node::at(self.raw.head), |node| node.next());
+        let (count, bytes) =
+            first.take(NODES_MAX).fold((0, 0), |(n, bytes), node| (n + 1, bytes + node.bytes()));
+        bytes * self.nodes() / count.max(1)
+    }
+
     /// The element with this index from the front.
     pub fn get(&self, index: usize) -> Option<Element<'a>> {
         self.iter_from(index).next()
