@@ -23,6 +23,9 @@ use crate::store::vec::Words;
 /// that what was fetched is still there when it is used.
 const AHEAD: usize = 32;
 
+/// Unsent replies above which a batch ends early, so that the shell can send some.
+const OUTPUT_MAX: usize = 1 << 20;
+
 /// Spans kept allocated between batches.
 const SPANS_KEPT: usize = 4096;
 
@@ -67,7 +70,8 @@ pub fn process(lane: &mut Lane, client: &mut Client) {
             batch.prefetch(lane);
             batch.execute(lane, client);
         }
-        let finished = !more || client.flags.load(Relaxed) & flag::POSTPONED != 0;
+        const LATER: u64 = flag::POSTPONED | flag::MORE_INPUT;
+        let finished = !more || client.flags.load(Relaxed) & LATER != 0;
         if may_process(client) {
             batch.conclude(lane, client);
         }
@@ -180,7 +184,11 @@ impl Batch {
             }
             const STOP: u64 =
                 flag::BLOCKED | flag::POSTPONED | flag::CLOSE_AFTER_REPLY | flag::KILLED;
-            if flags & STOP != 0 {
+            let flooded = client.output.len() > OUTPUT_MAX && !client.input.is_empty();
+            if flooded {
+                client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
+            }
+            if flags & STOP != 0 || flooded {
                 // What follows was not looked at in this batch.
                 client.input_need = 0;
                 self.broken = None;
