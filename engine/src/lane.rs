@@ -58,6 +58,8 @@ pub struct Lane {
     pub own_pushes: Vec<Vec<u8>>,
     /// Keys that may be removed when memory is short.
     pub eviction: evict::Pool,
+    /// Hashes of the keys of the command that runs, if it names several in a row.
+    pub hashes: Vec<u64>,
     /// Keys that blocked clients may now be served with.
     pub ready: Vec<ReadyKey>,
     /// Length of the output before the command that runs: what is taken back if it panics.
@@ -89,6 +91,7 @@ impl Lane {
             running: None,
             own_pushes: Vec::new(),
             eviction: evict::Pool::default(),
+            hashes: Vec::new(),
             ready: Vec::new(),
             reply_mark: 0,
             batch: Batch::default(),

@@ -5,12 +5,14 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, ClientRef, flag as client_flag};
 
 use crate::clock::ticks;
+
 use crate::command::args::Args;
 use crate::command::error::{self, Error};
 use crate::command::index::Keys as KeyRule;
 use crate::command::spec::{Spec, flag};
 use crate::context::{Ctx, Mode};
 use crate::keyspace::Keys;
+use crate::keyspace::ahead::look_ahead;
 use crate::keyspace::hash::hash;
 use crate::keyspace::lock::{ALL_SHARDS, ShardSet, set_of};
 use crate::lane::Lane;
@@ -170,6 +172,10 @@ fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args
     }
     let set = match call.keys {
         KeyRule::One(_) if item.hash != 0 => set_of(item.hash),
+        KeyRule::Range { first, last, step } => {
+            let keys = (first as usize..=args.len() - last as usize).step_by(step as usize);
+            look_ahead(lane, client.db.load(Relaxed), args, keys)
+        }
         _ => lock_set(lane, client, call, args),
     };
     client.last_command.store(call.slot as u32 + 1, Relaxed);
@@ -180,6 +186,7 @@ fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args
     let (out, session) = session::split(client, lane.heap);
     let mut keys = Keys::new(lane, db);
     keys.touches = touches;
+    keys.looked_ahead = matches!(call.keys, KeyRule::Range { .. });
     if let KeyRule::One(at) = call.keys
         && item.hash != 0
     {

@@ -5,6 +5,7 @@
 //! view of a value is the only user of that shard while it lives.
 
 pub mod access;
+pub mod ahead;
 pub mod entry;
 pub mod evict;
 pub mod expire;
@@ -37,6 +38,8 @@ pub struct Keys<'a> {
     pub db: u32,
     /// Whether a lookup counts as an access (not for `CLIENT NO-TOUCH`).
     pub touches: bool,
+    /// Whether `lane.hashes` holds the hashes of the keys of the command.
+    pub(crate) looked_ahead: bool,
     /// The hash of a key that is known before the command runs: address, length, hash.
     known: (usize, usize, u64),
 }
@@ -61,7 +64,7 @@ impl Found {
 impl<'a> Keys<'a> {
     /// The keys of database `db`.
     pub fn new(lane: &'a mut Lane, db: u32) -> Self {
-        Self { lane, db, touches: true, known: (0, 0, 0) }
+        Self { lane, db, touches: true, looked_ahead: false, known: (0, 0, 0) }
     }
 
     /// Tells the hash of a key of the command about to run.

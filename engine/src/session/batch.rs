@@ -11,7 +11,6 @@ use crate::command::dispatch;
 use crate::command::index::Keys;
 use crate::heap::Heap;
 use crate::keyspace::hash::hash;
-use crate::keyspace::lock::shard_of;
 use crate::lane::Lane;
 use crate::resp::parse::{self, Limits, Outcome, Progress, Span};
 use crate::session;
@@ -152,7 +151,7 @@ impl Batch {
         {
             item.hash = hash(key, lane.roots.seed);
             // Under way while the rest of the batch is parsed.
-            prefetch_bucket(lane.first_table(item.hash), item.hash);
+            prefetch_bucket(lane.table_hint(0, item.hash), item.hash);
         }
         self.items.push(item);
     }
@@ -163,7 +162,7 @@ impl Batch {
             return;
         }
         for item in self.items.iter().filter(|item| item.hash != 0) {
-            prefetch_item(lane.first_table(item.hash), item.hash);
+            prefetch_item(lane.table_hint(0, item.hash), item.hash);
         }
     }
 
@@ -217,16 +216,6 @@ impl Batch {
         self.inline.clear();
         self.broken = None;
         self.skipped = 0;
-    }
-}
-
-impl Lane {
-    /// The table of the first database that a hash belongs to: what the prefetch guesses.
-    #[inline]
-    fn first_table(&self, hash: u64) -> &'static abi::container::RawTable {
-        // SAFETY: shards and their databases live as long as the process; the table is only read
-        // through the lock-free hints, which take nothing they see for granted.
-        unsafe { &(*(*self.roots.shard(shard_of(hash))).dbs.as_ptr()).keys }
     }
 }
 

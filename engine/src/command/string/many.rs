@@ -8,7 +8,8 @@ use crate::value::string::Ttl;
 
 pub fn mget(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     cx.out.array(args.len() - 1);
-    for key in args.from(1) {
+    for (nth, key) in args.from(1).enumerate() {
+        cx.keys.know_nth(nth, key);
         // A value of another type is none.
         match cx.keys.string(key) {
             Ok(Some(value)) => cx.out.bulk(value.as_bytes()),
@@ -28,8 +29,9 @@ pub fn mset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 fn set_all(cx: &mut Ctx<'_>, args: Args<'_>) {
-    for index in (1..args.len()).step_by(2) {
+    for (nth, index) in (1..args.len()).step_by(2).enumerate() {
         let key = args.at(index);
+        cx.keys.know_nth(nth, key);
         cx.keys.set_string(key, args.at(index + 1), Ttl::Clear);
         cx.changed(Class::STRING, "set", key);
     }
