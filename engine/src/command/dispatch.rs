@@ -97,9 +97,9 @@ fn admit(
     call: Call,
     args: Args<'_>,
 ) -> Result<Admitted, Error> {
-    use client_flag::{AUTHENTICATED, MULTI, PUBSUB};
+    use client_flag::{AUTHENTICATED, MONITOR, MULTI, PUBSUB};
     let flags = client.flags.load(Relaxed);
-    if flags & (AUTHENTICATED | MULTI | PUBSUB) != AUTHENTICATED {
+    if flags & (AUTHENTICATED | MONITOR | MULTI | PUBSUB) != AUTHENTICATED {
         check_state(client, flags, call.spec)?;
     }
     if lane.settings.maxmemory != 0 {
@@ -131,6 +131,10 @@ fn check_state(client: &Client, flags: u64, spec: &Spec) -> Result<(), Error> {
              are allowed in this context",
             spec.name
         )));
+    }
+    let sees_keys = flag::READONLY | flag::WRITE | flag::MAY_REPLICATE;
+    if flags & client_flag::MONITOR != 0 && spec.has(sees_keys) {
+        return Err(Error::new("ERR Replica can't interact with the keyspace"));
     }
     Ok(())
 }
@@ -167,9 +171,6 @@ pub fn fail(lane: &mut Lane, out: &mut crate::resp::write::Reply<'_>, error: &Er
 /// Runs a command with its shards locked, then serves whom it made servable.
 #[inline]
 fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args<'_>) {
-    if session::monitor::is_on(lane.roots) {
-        session::monitor::feed(lane, client, call.spec, args);
-    }
     let set = match call.keys {
         KeyRule::One(_) if item.hash != 0 => set_of(item.hash),
         KeyRule::Range { first, last, step } => {
@@ -268,6 +269,9 @@ pub fn call(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
     }
     if elapsed_ns >= lane.settings.noticed_ns {
         notice(cx, args, elapsed_ns);
+    }
+    if session::monitor::is_on(cx.keys.lane.roots) {
+        session::monitor::feed(cx, args);
     }
 }
 

@@ -211,10 +211,10 @@ impl<'a> Entry<'a> {
         self.has_ttl().then(|| self.word(self.ttl_offset()) as i64)
     }
 
-    /// Whether its time has come.
+    /// Whether its time has passed.
     #[inline]
     pub fn is_expired(self, now_ms: i64) -> bool {
-        self.expires_at().is_some_and(|at| at <= now_ms)
+        self.expires_at().is_some_and(|at| at < now_ms)
     }
 
     /// Changes the expiry of an entry that has one.

@@ -187,7 +187,7 @@ impl Seen {
     fn look_at(&mut self, address: u64, now_ms: i64) {
         // SAFETY: callers pass items of a table of entries whose shard is locked.
         let at = unsafe { Entry::at(address) }.expires_at().unwrap_or(i64::MAX);
-        if at <= now_ms {
+        if at < now_ms {
             self.expired.push(address);
         } else {
             self.live += 1;

@@ -7,6 +7,7 @@ use abi::message::kind;
 
 use crate::command::args::Args;
 use crate::command::spec::{Spec, flag};
+use crate::context::{Ctx, Mode};
 use crate::lane::Lane;
 use crate::roots::Roots;
 use crate::session::{message, pubsub};
@@ -51,24 +52,38 @@ fn change(lane: &mut Lane, f: impl FnOnce(&mut Words<'_>)) {
     });
 }
 
-/// Shows a command to those who watch.
+/// Shows a command that has run to those who watch. One who watches itself gets the line behind
+/// its reply.
 #[cold]
-pub fn feed(lane: &mut Lane, client: &Client, spec: &Spec, args: Args<'_>) {
-    if spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
+pub fn feed(cx: &mut Ctx<'_>, args: Args<'_>) {
+    if cx.spec.has(flag::SKIP_MONITOR | flag::ADMIN) || !cx.session.is_some() {
         return;
     }
-    let line = line(lane, client, spec, args);
+    let line = line(cx.keys.lane, cx.session.peek(), cx.spec, args);
+    let own = match cx.mode {
+        Mode::Direct => cx.session.reference().0,
+        _ => 0,
+    };
+    if share(cx.keys.lane, &line, own) {
+        cx.out.raw(&line);
+    }
+}
+
+/// Sends a line to all who watch but one; tells whether that one is among them.
+fn share(lane: &Lane, line: &[u8], own: u64) -> bool {
     let (shared, heap, host) = (lane.roots.shared(), lane.heap, lane.host);
     pubsub::with(lane.roots, host, |_| {
         // SAFETY: the root lives as long as the process; the lock that guards the list is held.
         let monitors = Words::new(unsafe { &mut (*shared).monitors }, heap);
-        let receivers = monitors.as_slice();
-        if receivers.is_empty() {
-            return;
+        let all = monitors.as_slice();
+        let others = all.iter().filter(|receiver| **receiver != own);
+        let count = others.clone().count();
+        if count > 0 {
+            let posted = message::allocate(heap, kind::PUSH, line, &[], 0, count as u32);
+            others.for_each(|receiver| host.post()(ClientRef(*receiver), posted));
         }
-        let posted = message::allocate(heap, kind::PUSH, &line, &[], 0, receivers.len() as u32);
-        receivers.iter().for_each(|receiver| host.post()(ClientRef(*receiver), posted));
-    });
+        count < all.len()
+    })
 }
 
 /// `+1700000000.123456 [0 127.0.0.1:50000] "set" "key" "value"`
