@@ -3,5 +3,6 @@
 mod eviction;
 mod expiry;
 mod harness;
+mod inflight;
 mod oracle;
 mod scan;

@@ -23,6 +23,19 @@ impl std::fmt::Debug for Reply {
     }
 }
 
+impl PartialEq<&str> for Reply {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl Reply {
+    /// Its bytes as text.
+    pub fn raw(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
 impl Connection {
     /// Connects to a port of this machine.
     pub fn open(port: u16) -> Self {
@@ -56,6 +69,34 @@ impl Connection {
     /// Sends a command of words separated by spaces and reads its reply.
     pub fn ask(&mut self, line: &str) -> Reply {
         self.call(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// Reads exactly these bytes.
+    pub fn expect(&mut self, bytes: &[u8]) {
+        let mut got = std::mem::take(&mut self.unread);
+        self.unread = got.split_off(got.len().min(bytes.len()));
+        let missing = got.len();
+        got.resize(bytes.len(), 0);
+        self.stream.read_exact(&mut got[missing..]).expect("as many bytes, in time");
+        if let Some(at) = got.iter().zip(bytes).position(|(a, b)| a != b) {
+            let around = |all: &[u8]| all[at.saturating_sub(80)..].escape_ascii().to_string();
+            let (got, wanted): (String, String) = (around(&got), around(bytes));
+            panic!("at {at}: got {:.200}\nexpected {:.200}", got, wanted);
+        }
+    }
+
+    /// Its id, as `CLIENT ID` tells it.
+    pub fn id(&mut self) -> String {
+        self.ask("CLIENT ID").text()
+    }
+
+    /// Whether the server has closed it, or does so in time; nothing may come before.
+    pub fn is_closed(&mut self) -> bool {
+        self.unread.is_empty()
+            && match self.stream.read(&mut [0]) {
+                Ok(count) => count == 0,
+                Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
     }
 
     /// Reads a reply or push.

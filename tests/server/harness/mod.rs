@@ -6,5 +6,5 @@ pub mod text;
 pub mod words;
 
 pub use connection::Connection;
-pub use process::{Peer, Server};
+pub use process::{Peer, Server, eventually};
 pub use text::command;

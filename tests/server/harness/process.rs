@@ -4,12 +4,25 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Connection;
 
 /// How long a server may take to answer its first connection.
 const START_MAX: Duration = Duration::from_secs(30);
+
+/// When a test gives up on something that must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Repeats `ready` until it is true.
+pub fn eventually(what: &str, mut ready: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !ready() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// A port nobody listens on.
 pub fn free_port() -> u16 {
@@ -54,6 +67,7 @@ pub struct Server {
     /// Its TCP port.
     pub port: u16,
     dir: tempfile::TempDir,
+    second: AtomicBool,
 }
 
 impl Server {
@@ -76,7 +90,7 @@ impl Server {
         }
         let mut child = command.spawn().expect("the server starts");
         wait_for(port, &mut child);
-        Self { child, port, dir }
+        Self { child, port, dir, second: AtomicBool::new(false) }
     }
 
     /// A new connection.
@@ -112,6 +126,28 @@ impl Server {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "upgrade: {text}{:?}", output.stderr);
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    }
+
+    /// Swaps release 1 for release 2, or back.
+    pub fn swap(&self) {
+        let to_second = !self.second.fetch_xor(true, Ordering::Relaxed);
+        let (from, to) =
+            if to_second { ("logic-v1", "logic-v2") } else { ("logic-v2", "logic-v1") };
+        let report = self.upgrade(&to.replace('-', "_"));
+        let names = [&report["from"]["name"], &report["to"]["name"]];
+        assert_eq!(names, [from, to], "{report}");
+    }
+
+    /// What `status --json` prints.
+    pub fn status(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.shell(&["status"]).stdout).expect("status prints JSON")
+    }
+
+    /// Libraries of logic that its process has mapped.
+    pub fn images(&self) -> usize {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid())).expect("its maps");
+        let images = maps.lines().filter_map(|line| line.split_once("/memfd:logic-"));
+        images.map(|(_, name)| name).collect::<std::collections::HashSet<_>>().len()
     }
 
     /// Asks it to stop and waits until it has; tells whether it ended well.
