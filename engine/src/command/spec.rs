@@ -60,6 +60,8 @@ pub mod flag {
     pub const LOCKS_ITSELF: u32 = 1 << 28;
     /// Runs other commands: locks what they need.
     pub const TRANSACTION: u32 = 1 << 27;
+    /// Documented as being for the server itself and for those who work on it.
+    pub const SYSTEM: u32 = 1 << 29;
 }
 
 /// Bits of [`Spec::categories`] that do not follow from the flags and the group.
@@ -203,6 +205,15 @@ impl KeySpec {
     }
 }
 
+/// What has taken the place of a command.
+#[derive(Clone, Copy)]
+pub struct Replaced {
+    /// The version of Redis since when it has.
+    pub since: &'static str,
+    /// What to use, as Redis's documentation writes it.
+    pub by: &'static str,
+}
+
 /// A command's row.
 #[derive(Clone, Copy)]
 pub struct Spec {
@@ -229,8 +240,11 @@ pub struct Spec {
     /// What it does, in a sentence.
     pub summary: &'static str,
     /// Its arguments in the notation of Redis's documentation, keys included, the name left out:
-    /// `key value [NX | XX] [GET] [EX seconds | PX milliseconds]`.
+    /// `key value [NX | XX] [GET] [EX seconds | PX milliseconds]`. One of several that cannot be
+    /// left out is in angle brackets: `<LEFT | RIGHT>`.
     pub syntax: &'static str,
+    /// What has taken its place, if something has.
+    pub replaced: Option<Replaced>,
     /// Its subcommands; the command itself then only tells that one is missing.
     pub subcommands: &'static [Spec],
 }
@@ -251,6 +265,7 @@ impl Spec {
             complexity: "O(1)",
             summary: "",
             syntax: "",
+            replaced: None,
             subcommands: &[],
         }
     }
@@ -309,6 +324,12 @@ impl Spec {
         self.complexity = complexity;
         self.syntax = syntax;
         self.summary = summary;
+        self
+    }
+
+    /// Says since when another command is to be used, and which.
+    pub const fn replaced(mut self, since: &'static str, by: &'static str) -> Self {
+        self.replaced = Some(Replaced { since, by });
         self
     }
 

@@ -43,7 +43,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "2.6.0",
             "O(N)",
-            "AND | OR | XOR | NOT destkey key [key ...]",
+            "operation destkey key [key ...]",
             "Combines strings bit by bit and stores the result.",
         ),
     bitmap("bitfield", -2, field::bitfield)
@@ -52,10 +52,10 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "3.2.0",
             "O(1) for each subcommand specified",
-            "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | \
-             INCRBY encoding offset increment \
-             [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | \
-             INCRBY encoding offset increment ...]]",
+            "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \
+             INCRBY encoding offset increment> \
+             [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \
+             INCRBY encoding offset increment> ...]]",
             "Reads, sets and adds to integers of any width inside of a string.",
         ),
     bitmap("bitfield_ro", -2, field::bitfield_ro).flags(READONLY | FAST).keys(READ).doc(

@@ -27,7 +27,7 @@ pub const COMMANDS: &[Spec] = &[
         "[username] password",
         "Proves who the client is.",
     ),
-    row("client", -2, client::help).subcommands(CLIENT).doc(
+    Spec::new("client", -2, Group::Connection, client::help).subcommands(CLIENT).doc(
         "2.4.0",
         "Depends on subcommand.",
         "",
@@ -126,7 +126,7 @@ const CLIENT: &[Spec] = &[
         "Says whether the connection's reads count as use of the keys.",
     ),
     row("client|pause", -3, pause::pause).flags(OTHERS).doc(
-        "3.0.0",
+        "2.9.50",
         "O(1)",
         "timeout [WRITE | ALL]",
         "Puts off the commands of all clients for a time.",

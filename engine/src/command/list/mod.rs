@@ -94,7 +94,7 @@ pub const COMMANDS: &[Spec] = &[
     list("linsert", 5, edit::linsert).flags(WRITE | DENYOOM).keys(INSERTED).doc(
         "2.2.0",
         INSERTION,
-        "key BEFORE | AFTER pivot element",
+        "key <BEFORE | AFTER> pivot element",
         "Inserts an element before or behind the first one that equals another.",
     ),
     list("lrem", 4, edit::lrem).flags(WRITE).keys(DELETED).doc(
@@ -115,15 +115,20 @@ pub const COMMANDS: &[Spec] = &[
         "key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
         "Returns the indices of elements that equal another.",
     ),
-    list("rpoplpush", 3, transfer::rpoplpush).flags(WRITE | DENYOOM).keys(MOVED).doc(
-        "1.2.0",
-        "O(1)",
-        "source destination",
-        "Moves the last element of a list to the front of another and returns it.",
-    ),
+    list("rpoplpush", 3, transfer::rpoplpush)
+        .flags(WRITE | DENYOOM)
+        .keys(MOVED)
+        .replaced("6.2.0", "`LMOVE` with the `RIGHT` and `LEFT` arguments")
+        .doc(
+            "1.2.0",
+            "O(1)",
+            "source destination",
+            "Moves the last element of a list to the front of another and returns it.",
+        ),
     list("brpoplpush", 4, blocking::brpoplpush)
         .flags(WRITE | DENYOOM | NOSCRIPT | BLOCKING)
         .keys(MOVED)
+        .replaced("6.2.0", "`BLMOVE` with the `RIGHT` and `LEFT` arguments")
         .doc(
             "2.2.0",
             "O(1)",
@@ -137,7 +142,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "7.0.0",
             POPPED_MANY,
-            "numkeys key [key ...] LEFT | RIGHT [COUNT count]",
+            "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
             "Takes elements from an end of the first list that has any.",
         ),
     list("blmpop", -5, many::blmpop)
@@ -146,7 +151,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "7.0.0",
             POPPED_MANY,
-            "timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]",
+            "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
             "Takes elements from an end of the first list that has any; waits if none has.",
         ),
     list("lrange", 4, range::lrange).flags(READONLY).keys(READ).doc(
@@ -173,14 +178,14 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "6.2.0",
             "O(1)",
-            "source destination LEFT | RIGHT LEFT | RIGHT timeout",
+            "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
             "Moves an element from an end of one list to an end of another and returns it; waits \
              if there is none.",
         ),
     list("lmove", 5, transfer::lmove).flags(WRITE | DENYOOM).keys(MOVED).doc(
         "6.2.0",
         "O(1)",
-        "source destination LEFT | RIGHT LEFT | RIGHT",
+        "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
         "Moves an element from an end of one list to an end of another and returns it.",
     ),
 ];

@@ -22,7 +22,7 @@ pub const CONFIG: Spec = Spec::new("config", -2, Group::Server, container)
     .subcommands(&[
         Spec::new("config|get", -3, Group::Server, get).flags(ADMINISTRATION).doc(
             "2.0.0",
-            "O(N) when N is the number of configuration parameters provided",
+            "O(N) where N is the number of settings named",
             "parameter [parameter ...]",
             "Returns the settings whose names match a pattern, with their values.",
         ),
@@ -49,7 +49,7 @@ pub const CONFIG: Spec = Spec::new("config", -2, Group::Server, container)
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
             .doc(
                 "2.0.0",
-                "O(N) when N is the number of configuration parameters provided",
+                "O(N) where N is the number of settings named",
                 "parameter value [parameter value ...]",
                 "Changes one or more settings: all of them, or none if one is refused.",
             ),

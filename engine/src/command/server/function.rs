@@ -24,7 +24,7 @@ pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container
             .tips(EVERYWHERE)
             .doc(
                 "7.0.0",
-                "O(N) where N is the number of functions deleted",
+                "O(N) where N is the number of functions removed",
                 "[ASYNC | SYNC]",
                 "Removes all functions.",
             ),

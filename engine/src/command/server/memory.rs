@@ -31,7 +31,7 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
         ),
         Spec::new("memory|malloc-stats", 2, Group::Server, allocator).tips(ALL_SHARDS).doc(
             "4.0.0",
-            "Depends on how much memory is allocated, could be slow",
+            "O(N) where N is the number of databases",
             "",
             "Tells what the allocator has.",
         ),
@@ -39,7 +39,7 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
             .doc(
                 "4.0.0",
-                "Depends on how much memory is allocated, could be slow",
+                "O(N) where N is the number of databases",
                 "",
                 "Does nothing: free memory goes back to the system by itself.",
             ),
@@ -54,7 +54,7 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
             .keys(&[KeySpec::at(2, RO)])
             .doc(
                 "4.0.0",
-                "O(N) where N is the number of samples.",
+                "O(N) where N is the number of allocations of the value",
                 "key [SAMPLES count]",
                 "Tells how many bytes a key takes with its value.",
             ),

@@ -25,7 +25,7 @@ pub const COMMANDS: &[Spec] = &[
     introspect::COMMAND,
     config::CONFIG,
     Spec::new("debug", -2, Group::Server, debug::debug)
-        .flags(ADMIN | NOSCRIPT | LOADING | STALE | LOCKS_ITSELF)
+        .flags(ADMIN | NOSCRIPT | LOADING | STALE | LOCKS_ITSELF | SYSTEM)
         .doc("1.0.0", "Depends on subcommand.", "", "A container for debugging commands."),
     Spec::new("info", -1, Group::Server, info::info)
         .flags(LOADING | STALE)
@@ -51,8 +51,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
         .doc(
             "1.0.0",
-            "O(N) when saving, where N is the total number of keys in all databases when saving \
-             data, otherwise O(1)",
+            "O(1), or O(N) for N keys that are saved first",
             "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
             "Stops the server.",
         ),

@@ -44,7 +44,7 @@ pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
             .doc(
                 "2.2.12",
-                "O(N) where N is the number of entries in the slowlog",
+                "O(N) where N is the number of entries kept",
                 "",
                 "Forgets all slow commands.",
             ),

@@ -64,12 +64,11 @@ pub const COMMANDS: &[Spec] = &[
         "key milliseconds value",
         "Sets a key to a string that expires after so many milliseconds.",
     ),
-    string("getset", 3, basic::getset).flags(ADD).keys(CHANGED).doc(
-        "1.0.0",
-        "O(1)",
-        "key value",
-        "Sets a key to a string and returns the one it held.",
-    ),
+    string("getset", 3, basic::getset)
+        .flags(ADD)
+        .keys(CHANGED)
+        .replaced("6.2.0", "`SET` with the `!GET` argument")
+        .doc("1.0.0", "O(1)", "key value", "Sets a key to a string and returns the one it held."),
     string("getdel", 2, basic::getdel)
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RW | ACCESS | DELETE)])
@@ -99,12 +98,16 @@ pub const COMMANDS: &[Spec] = &[
         "key start end",
         "Returns a part of a string.",
     ),
-    string("substr", 4, part::getrange).flags(READONLY).keys(READ).doc(
-        "1.0.0",
-        SUBSTRING,
-        "key start end",
-        "Returns a part of a string: an old name of GETRANGE.",
-    ),
+    string("substr", 4, part::getrange)
+        .flags(READONLY)
+        .keys(READ)
+        .replaced("2.0.0", "`GETRANGE`")
+        .doc(
+            "1.0.0",
+            SUBSTRING,
+            "key start end",
+            "Returns a part of a string: an old name of GETRANGE.",
+        ),
     string("setrange", 4, part::setrange)
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::at(1, RW | UPDATE)])

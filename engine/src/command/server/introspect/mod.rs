@@ -1,8 +1,11 @@
 //! `COMMAND`: what commands there are, all of it taken from their rows.
 
+mod arguments;
 mod docs;
 mod getkeys;
 mod list;
+mod naming;
+mod notation;
 mod row;
 
 use super::HELP;
@@ -21,7 +24,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
     .tips(&["nondeterministic_output_order"])
     .doc(
         "2.8.13",
-        "O(N) where N is the total number of Redis commands",
+        "O(N) where N is the number of all commands",
         "",
         "Returns what is known of all commands.",
     )
@@ -36,7 +39,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .tips(&["nondeterministic_output_order"])
             .doc(
                 "7.0.0",
-                "O(N) where N is the number of commands to look up",
+                "O(N) where N is the number of commands told of",
                 "[command-name [command-name ...]]",
                 "Returns the documentation of commands, of all if none is named.",
             ),
@@ -45,7 +48,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .categories(CONNECTION)
             .doc(
                 "2.8.13",
-                "O(N) where N is the number of arguments to the command",
+                "O(N) where N is the number of its arguments",
                 "",
                 "Returns the arguments of a whole command that are keys.",
             ),
@@ -54,7 +57,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .categories(CONNECTION)
             .doc(
                 "7.0.0",
-                "O(N) where N is the number of arguments to the command",
+                "O(N) where N is the number of its arguments",
                 "",
                 "Returns the keys of a whole command and what it does with each.",
             ),
@@ -68,7 +71,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .tips(&["nondeterministic_output_order"])
             .doc(
                 "2.8.13",
-                "O(N) where N is the number of commands to look up",
+                "O(N) where N is the number of commands told of",
                 "[command-name [command-name ...]]",
                 "Returns what is known of commands, of all if none is named.",
             ),
@@ -78,8 +81,8 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .tips(&["nondeterministic_output_order"])
             .doc(
                 "7.0.0",
-                "O(N) where N is the total number of Redis commands",
-                "[FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern]",
+                "O(N) where N is the number of all commands",
+                "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
                 "Returns the names of commands, of all or of those that a filter lets pass.",
             ),
     ]);
