@@ -143,6 +143,7 @@ pub extern "C" fn process(scratch: *mut Scratch, client: &mut Client) -> Status 
 /// Replies to the command that panicked, and goes on with what follows it.
 fn apologize(scratch: *mut Scratch, client: &mut Client) {
     with(scratch, |lane| {
+        crate::stats::add(&lane.stats.panics, 1);
         let before = lane.reply_mark;
         let (mut out, _) = session::split(client, lane.heap);
         if out.len() > before {

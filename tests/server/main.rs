@@ -1,5 +1,7 @@
 //! Tests of the whole server: the real binary with the real libraries, driven over sockets.
 
+mod administration;
+mod commands;
 mod eviction;
 mod expiry;
 mod harness;

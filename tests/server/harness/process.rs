@@ -151,9 +151,14 @@ impl Server {
     }
 
     /// Asks it to stop and waits until it has; tells whether it ended well.
-    pub fn stop(mut self) -> bool {
+    pub fn stop(self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits until it has stopped; tells whether it ended well.
+    pub fn wait(mut self) -> bool {
         self.child.wait().is_ok_and(|status| status.success())
     }
 }

@@ -1,0 +1,127 @@
+//! What `COMMAND` tells of commands is what Redis tells of the same commands.
+
+use std::collections::BTreeMap;
+
+use super::harness::connection::Reply;
+use super::harness::{Connection, Peer, Server};
+
+/// A reply taken apart.
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Leaf(String),
+    List(Vec<Value>),
+}
+
+impl Value {
+    fn of(reply: &Reply) -> Self {
+        match reply.0[0] {
+            b'*' => Value::List(reply.elements().iter().map(Self::of).collect()),
+            _ => Value::Leaf(reply.text()),
+        }
+    }
+
+    fn list(&self) -> &[Value] {
+        match self {
+            Value::List(list) => list,
+            Value::Leaf(leaf) => panic!("not a list: {leaf}"),
+        }
+    }
+
+    fn leaf(&self) -> &str {
+        match self {
+            Value::Leaf(leaf) => leaf,
+            Value::List(list) => panic!("a list: {list:?}"),
+        }
+    }
+
+    /// A map that came as a list of names and values.
+    fn map(&self) -> BTreeMap<&str, &Value> {
+        self.list().chunks_exact(2).map(|pair| (pair[0].leaf(), &pair[1])).collect()
+    }
+
+    /// Without the members of maps that are sentences for people, or dates.
+    fn without(&self, names: &[&str]) -> Value {
+        let Value::List(list) = self else { return self.clone() };
+        let mut kept = Vec::new();
+        let mut rest = list.iter();
+        while let Some(value) = rest.next() {
+            match value {
+                Value::Leaf(name) if names.contains(&name.as_str()) => drop(rest.next()),
+                _ => kept.push(value.without(names)),
+            }
+        }
+        Value::List(kept)
+    }
+}
+
+fn ask(connection: &mut Connection, line: &str) -> Value {
+    Value::of(&connection.ask(line))
+}
+
+/// Rows of `COMMAND` by name, subcommands included.
+fn rows(commands: &Value, into: &mut BTreeMap<String, Value>) {
+    const SUBCOMMANDS: usize = 9;
+    for row in commands.list() {
+        let fields = row.list();
+        rows(&fields[SUBCOMMANDS], into);
+        let kept = Value::List(fields[..SUBCOMMANDS].to_vec()).without(&["notes"]);
+        into.insert(fields[0].leaf().to_owned(), kept);
+    }
+}
+
+#[test]
+fn rows_are_those_of_redis() {
+    let (server, peer) = (Server::start(), Peer::start());
+    let [ours, theirs] = [server.port, peer.port].map(|port| {
+        let mut found = BTreeMap::new();
+        rows(&ask(&mut Connection::open(port), "COMMAND"), &mut found);
+        found
+    });
+    let mut compared = 0;
+    for (name, row) in &ours {
+        if let Some(expected) = theirs.get(name) {
+            assert_eq!(row, expected, "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 150, "only {compared} of {} commands are known to Redis", ours.len());
+}
+
+/// Documentation by name, subcommands included, as maps.
+fn documents(docs: &Value, into: &mut BTreeMap<String, BTreeMap<String, Value>>) {
+    // Sentences, and when which argument was added.
+    const FOR_PEOPLE: [&str; 5] = ["summary", "complexity", "history", "since", "deprecated_since"];
+    for (name, document) in docs.map() {
+        let mut fields = BTreeMap::new();
+        for (field, value) in document.map() {
+            match field {
+                "subcommands" => documents(value, into),
+                "summary" | "complexity" | "history" => {}
+                "arguments" => {
+                    fields.insert(field.to_owned(), value.without(&FOR_PEOPLE));
+                }
+                _ => {
+                    fields.insert(field.to_owned(), value.clone());
+                }
+            }
+        }
+        into.insert(name.to_owned(), fields);
+    }
+}
+
+#[test]
+fn documentation_has_the_structure_of_redis_s() {
+    // Its filters are described in a way of their own there.
+    const OTHERWISE: [&str; 1] = ["client|kill"];
+    let (server, peer) = (Server::start(), Peer::start());
+    let [ours, theirs] = [server.port, peer.port].map(|port| {
+        let mut found = BTreeMap::new();
+        documents(&ask(&mut Connection::open(port), "COMMAND DOCS"), &mut found);
+        found
+    });
+    for (name, document) in &ours {
+        if let Some(expected) = theirs.get(name).filter(|_| !OTHERWISE.contains(&name.as_str())) {
+            assert_eq!(document, expected, "{name}");
+        }
+    }
+}
