@@ -97,7 +97,7 @@ def conclude(found: Findings, server: Server) -> None:
         return
     found.keys_changed = keys.changed(server.port, found.options.keys)
     found.wrong_sums = keys.wrong_sums(server.port, found.outcome.sums)
-    found.after = watch.calm_sample(server.pid, found.start)
+    found.after = watch.calm_sample(server.pid, report.fds_at_rest(found))
 
 
 def main() -> int:

@@ -66,16 +66,22 @@ def _upgrade_shortcomings(found: Findings) -> list[str]:
     return short
 
 
+def fds_at_rest(found: Findings) -> int:
+    """Descriptors that the server should have when all clients are gone."""
+    # The image that a rollback would bring back stays open beside the one that serves.
+    kept = 1 if found.upgrades and found.upgrades.done else 0
+    return found.start.fds + kept
+
+
 def _leaks(found: Findings) -> list[str]:
     if found.upgrades is None or found.after is None:
         return []
-    # The image that a rollback would bring back stays open beside the one that serves.
-    kept = {"fds": 1 if found.upgrades.done else 0}
     short = []
     for name in ("maps", "fds", "threads"):
-        before, after = getattr(found.start, name) + kept.get(name, 0), getattr(found.after, name)
-        if after != before:
-            short.append(f"{name}: {after} after the last client, {before} before the first")
+        after = getattr(found.after, name)
+        want = fds_at_rest(found) if name == "fds" else getattr(found.start, name)
+        if after != want:
+            short.append(f"{name}: {after} after the last client, {want} expected")
     if found.settled and found.end and found.end.rss > found.settled.rss * RSS_GROWTH_MAX:
         growth = found.end.rss / found.settled.rss
         short.append(f"memory grew by {100 * growth - 100:.1f} % since the first upgrades")

@@ -56,13 +56,11 @@ def level(samples: list[Sample]) -> Sample:
     return Sample(**{name: round(statistics.median(row[name] for row in rows)) for name in rows[0]})
 
 
-def calm_sample(pid: int, like: Sample | None, patience_s: float = 10.0) -> Sample:
+def calm_sample(pid: int, fds_max: int, patience_s: float = 10.0) -> Sample:
     """A sample once the server has closed what the clients left, or when patience ends."""
     deadline = time.monotonic() + patience_s
     while True:
         sample = procfs.sample(pid)
-        if like is None or time.monotonic() > deadline:
-            return sample
-        if (sample.fds, sample.maps, sample.threads) == (like.fds, like.maps, like.threads):
+        if sample.fds <= fds_max or time.monotonic() > deadline:
             return sample
         time.sleep(0.2)
