@@ -29,7 +29,7 @@ pub const COMMANDS: &[Spec] = &[
     ),
     Spec::new("client", -2, Group::Connection, client::help).subcommands(CLIENT).doc(
         "2.4.0",
-        "Depends on subcommand.",
+        "Depends on the subcommand",
         "",
         "Holds the commands about connections.",
     ),

@@ -63,8 +63,8 @@ const OBJECT: &[Spec] = &[
     ),
 ];
 
-const SORTED: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the \
-     number of returned elements. When the elements are not sorted, complexity is O(N).";
+const SORTED: &str =
+    "O(N+M*log(M)) where N is the number of elements and M of those returned; O(N) with BY nosort";
 
 /// `SORT` and `SORT_RO`, which may look at any key.
 const fn sorting(name: &'static str, run: Run) -> Spec {
@@ -203,7 +203,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc("1.0.0", "O(1)", "key db", "Moves a key to another database."),
     Spec::new("object", -2, Group::Generic, object::help).subcommands(OBJECT).doc(
         "2.2.3",
-        "Depends on subcommand.",
+        "Depends on the subcommand",
         "",
         "Tells what is known of a key beside its value.",
     ),

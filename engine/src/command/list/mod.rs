@@ -18,21 +18,14 @@ const MOVED: &[KeySpec] = &[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2,
 
 const DELETED: &[KeySpec] = &[KeySpec::at(1, RW | DELETE)];
 
-const PUSHED: &str = "O(1) for each element added, so O(N) to add N elements when the command is called with \
-     multiple arguments.";
+const PUSHED: &str = "O(N) where N is the number of elements added";
 const POPPED: &str = "O(N) where N is the number of elements returned";
-const POPPED_MANY: &str =
-    "O(N+M) where N is the number of provided keys and M is the number of elements returned.";
-const INDEXED: &str = "O(N) where N is the number of elements to traverse to get to the element at index. This \
-     makes asking for the first or the last element of the list O(1).";
-const INSERTION: &str = "O(N) where N is the number of elements to traverse before seeing the value pivot. This \
-     means that inserting somewhere on the left end on the list (head) can be considered O(1) \
-     and inserting somewhere on the right end (tail) is O(N).";
-const SEARCHED: &str = "O(N) where N is the number of elements in the list, for the average case. When searching \
-     for elements near the head or the tail of the list, or when the MAXLEN option is provided, \
-     the command may run in constant time.";
-const RANGED: &str = "O(S+N) where S is the distance of start offset from HEAD for small lists, from nearest end \
-     (HEAD or TAIL) for large lists; and N is the number of elements in the specified range.";
+const POPPED_MANY: &str = "O(N+M) where N is the number of keys and M of elements returned";
+const INDEXED: &str = "O(N) where N is the distance of the index from the nearer end";
+const INSERTION: &str = "O(N) where N is the index of the pivot";
+const SEARCHED: &str = "O(N) where N is the number of elements looked at, MAXLEN at most";
+const RANGED: &str = "O(S+N) where S is the distance of start from the nearer end and N is the number of \
+     elements returned";
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
@@ -86,8 +79,7 @@ pub const COMMANDS: &[Spec] = &[
     ),
     list("lset", 4, edit::lset).flags(WRITE | DENYOOM).keys(&[KeySpec::at(1, RW | UPDATE)]).doc(
         "1.0.0",
-        "O(N) where N is the length of the list. Setting either the first or the last element of \
-         the list is O(1).",
+        "O(N) where N is the distance of the index from the nearer end",
         "key index element",
         "Replaces the element of a list at an index.",
     ),
@@ -99,13 +91,13 @@ pub const COMMANDS: &[Spec] = &[
     ),
     list("lrem", 4, edit::lrem).flags(WRITE).keys(DELETED).doc(
         "1.0.0",
-        "O(N+M) where N is the length of the list and M is the number of elements removed.",
+        "O(N) where N is the length of the list",
         "key count element",
         "Removes elements that equal another, counted from either end.",
     ),
     list("ltrim", 4, range::ltrim).flags(WRITE).keys(DELETED).doc(
         "1.0.0",
-        "O(N) where N is the number of elements to be removed by the operation.",
+        "O(N) where N is the number of elements removed",
         "key start stop",
         "Keeps the elements between two indices and removes the others.",
     ),
@@ -162,13 +154,13 @@ pub const COMMANDS: &[Spec] = &[
     ),
     list("blpop", -3, blocking::blpop).flags(WRITE | NOSCRIPT | BLOCKING).keys(TAKEN_ALL).doc(
         "2.0.0",
-        "O(N) where N is the number of provided keys.",
+        "O(N) where N is the number of keys",
         "key [key ...] timeout",
         "Takes the first element of the first list that has one; waits if none has.",
     ),
     list("brpop", -3, blocking::brpop).flags(WRITE | NOSCRIPT | BLOCKING).keys(TAKEN_ALL).doc(
         "2.0.0",
-        "O(N) where N is the number of provided keys.",
+        "O(N) where N is the number of keys",
         "key [key ...] timeout",
         "Takes the last element of the first list that has one; waits if none has.",
     ),

@@ -18,7 +18,7 @@ use crate::stats;
 
 /// `CONFIG`
 pub const CONFIG: Spec = Spec::new("config", -2, Group::Server, container)
-    .doc("2.0.0", "Depends on subcommand.", "", "A container for commands about settings.")
+    .doc("2.0.0", "Depends on the subcommand", "", "Holds the commands about settings.")
     .subcommands(&[
         Spec::new("config|get", -3, Group::Server, get).flags(ADMINISTRATION).doc(
             "2.0.0",

@@ -11,7 +11,7 @@ const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_
 
 /// `FUNCTION`
 pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container)
-    .doc("7.0.0", "Depends on subcommand.", "", "A container for commands about functions.")
+    .doc("7.0.0", "Depends on the subcommand", "", "Holds the commands about functions.")
     .subcommands(&[
         Spec::new("function|delete", 3, Group::Scripting, delete)
             .flags(WRITE | NOSCRIPT)

@@ -15,7 +15,7 @@ const ALL_SHARDS: &[&str] =
 
 /// `MEMORY`
 pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
-    .doc("4.0.0", "Depends on subcommand.", "", "A container for commands about memory.")
+    .doc("4.0.0", "Depends on the subcommand", "", "Holds the commands about memory.")
     .subcommands(&[
         Spec::new("memory|doctor", 2, Group::Server, doctor).tips(ALL_SHARDS).doc(
             "4.0.0",

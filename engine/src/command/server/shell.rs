@@ -19,7 +19,7 @@ const OFF: Error = Error::new(
 /// `SHELL`
 pub const SHELL: Spec =
     Spec::new("shell", -2, Group::Server, container)
-        .doc("7.0.0", "Depends on subcommand.", "", "A container for commands about the logic.")
+        .doc("7.0.0", "Depends on the subcommand", "", "Holds the commands about the logic.")
         .subcommands(&[
             Spec::new("shell|help", 2, Group::Server, help::subcommands)
                 .flags(LOADING | STALE)

@@ -14,7 +14,7 @@ const NEGATIVE: Error = Error::new("ERR count should be greater than or equal to
 
 /// `SLOWLOG`
 pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
-    .doc("2.2.12", "Depends on subcommand.", "", "A container for commands about slow commands.")
+    .doc("2.2.12", "Depends on the subcommand", "", "Holds the commands about slow commands.")
     .subcommands(&[
         Spec::new("slowlog|get", -2, Group::Server, get)
             .flags(FLAGS)

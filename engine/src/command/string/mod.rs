@@ -18,15 +18,9 @@ const OVERWRITTEN: &[KeySpec] = &[KeySpec::at(1, OW | UPDATE)];
 
 const ADD: u32 = WRITE | DENYOOM | FAST;
 
-const SUBSTRING: &str = "O(N) where N is the length of the returned string. The complexity is ultimately determined \
-     by the returned length, but because creating a substring from an existing string is very \
-     cheap, it can be considered O(1) for small strings.";
-const APPENDED: &str = "O(1). The amortized time complexity is O(1) assuming the appended value is small and the \
-     already present value is of any size, since the dynamic string library used by Redis will \
-     double the free space available on every reallocation.";
-const OVERWRITE: &str = "O(1), not counting the time taken to copy the new string in place. Usually, this string is \
-     very small so the amortized complexity is O(1). Otherwise, complexity is O(M) with M being \
-     the length of the value argument.";
+const SUBSTRING: &str = "O(N) where N is the length of the part";
+const APPENDED: &str = "O(N) amortized, where N is the number of bytes appended";
+const OVERWRITE: &str = "O(N) where N is the number of bytes written";
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
@@ -123,7 +117,7 @@ pub const COMMANDS: &[Spec] = &[
         .tips(&["request_policy:multi_shard"])
         .doc(
             "1.0.0",
-            "O(N) where N is the number of keys to retrieve.",
+            "O(N) where N is the number of keys",
             "key [key ...]",
             "Returns the string values of several keys.",
         ),
@@ -179,7 +173,7 @@ pub const COMMANDS: &[Spec] = &[
     ),
     string("lcs", -3, lcs::lcs).flags(READONLY).keys(&[KeySpec::range(1, 1, 1, RO | ACCESS)]).doc(
         "7.0.0",
-        "O(N*M) where N and M are the lengths of s1 and s2, respectively",
+        "O(N*M) where N and M are the lengths of the strings",
         "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
         "Returns the longest sequence of bytes that two strings have in common.",
     ),
