@@ -1,5 +1,6 @@
 //! Finds a command by its name, for one release.
 
+use abi::host::HostRef;
 use abi::stats::COMMAND_SLOTS;
 
 use crate::command::spec::{Begin, Find, Spec, flag};
@@ -71,7 +72,7 @@ impl Index {
     /// The index of a release's tables; every command gets its slot in the arena's counters.
     ///
     /// A later table's row takes the place of an earlier one's of the same name.
-    pub fn new(tables: &[&'static [Spec]], roots: Roots) -> Self {
+    pub fn new(tables: &[&'static [Spec]], roots: Roots, host: HostRef) -> Self {
         let mut rows: Vec<&'static Spec> = Vec::new();
         for spec in tables.iter().copied().flatten() {
             match rows.iter_mut().find(|row| row.name == spec.name) {
@@ -81,10 +82,10 @@ impl Index {
         }
         let mut index =
             Self { commands: Vec::new(), table: Box::new([NONE; TABLE]), top_level: rows.len() };
-        index.commands.extend(rows.iter().map(|spec| command(spec, roots)));
+        index.commands.extend(rows.iter().map(|spec| command(spec, roots, host)));
         for (at, row) in rows.iter().enumerate() {
             let start = index.commands.len() as u16;
-            index.commands.extend(row.subcommands.iter().map(|spec| command(spec, roots)));
+            index.commands.extend(row.subcommands.iter().map(|spec| command(spec, roots, host)));
             index.commands[at].subcommands = start..index.commands.len() as u16;
         }
         for at in 0..index.top_level {
@@ -152,8 +153,8 @@ impl core::ops::Index<u16> for Index {
     }
 }
 
-fn command(spec: &'static Spec, roots: Roots) -> Command {
-    Command { spec, slot: slot(spec.name, roots), keys: keys(spec), subcommands: 0..0 }
+fn command(spec: &'static Spec, roots: Roots, host: HostRef) -> Command {
+    Command { spec, slot: slot(spec.name, roots, host), keys: keys(spec), subcommands: 0..0 }
 }
 
 fn keys(spec: &Spec) -> Keys {
@@ -178,7 +179,7 @@ fn keys(spec: &Spec) -> Keys {
 }
 
 /// The slot of a name in the counters: the one it has, or a new one.
-fn slot(name: &str, roots: Roots) -> u16 {
-    crate::stats::command_slot(name, roots)
+fn slot(name: &str, roots: Roots, host: HostRef) -> u16 {
+    crate::stats::command_slot(name, roots, host)
         .unwrap_or_else(|| panic!("all {COMMAND_SLOTS} command slots are taken"))
 }

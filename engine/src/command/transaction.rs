@@ -25,7 +25,7 @@ pub const COMMANDS: &[Spec] = &[
     ),
     row("exec", 1, SKIP_SLOWLOG | NOT_QUEUED | TRANSACTION, exec).doc(
         "1.2.0",
-        "Depends on the queued commands.",
+        "The sum of the queued commands'",
         "",
         "Runs the queued commands as one and ends the transaction.",
     ),

@@ -128,7 +128,7 @@ impl Keys<'_> {
     }
 
     fn random_key_of(&mut self, index: usize) -> Option<Vec<u8>> {
-        let random = self.lane.random.next();
+        let random = self.lane.random.next_u64();
         let address = TableRef::new(&self.part_at(index).keys).sample(random)?;
         // SAFETY: an item of the table of entries, and the shard is locked.
         let entry = unsafe { Entry::at(address) };

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use abi::container::RawTable;
 use abi::shared::ErrorStat;
 
 use crate::heap::Heap;
@@ -15,10 +16,8 @@ use crate::store::table::{Table, TableRef};
 pub fn count_error(lane: &Lane, text: &[u8]) {
     let word = text.split(|b| *b == b' ').next().unwrap_or_default();
     let hash = hash(word, lane.roots.seed);
-    let (shared, heap, seed) = (lane.roots.shared(), lane.heap, lane.roots.seed);
-    // SAFETY: the root lives as long as the process; what the lock guards is only touched with it.
-    let (lock, table) = unsafe { (&(*shared).names.lock, &mut (*shared).errors) };
-    with_lock(lock, lane.host, || {
+    let (heap, seed) = (lane.heap, lane.roots.seed);
+    with_table(lane, |table| {
         let found = TableRef::new(table).find(hash, |address| error_name(address) == word);
         let address = found.map(|slot| slot.address()).unwrap_or_else(|| {
             let address = new_error(heap, word);
@@ -33,10 +32,7 @@ pub fn count_error(lane: &Lane, text: &[u8]) {
 
 /// All of them, with how often each was given, in alphabetical order.
 pub fn errors(lane: &Lane) -> Vec<(String, u64)> {
-    let shared = lane.roots.shared();
-    // SAFETY: the root lives as long as the process; what the lock guards is only touched with it.
-    let (lock, table) = unsafe { (&(*shared).names.lock, &(*shared).errors) };
-    with_lock(lock, lane.host, || {
+    with_table(lane, |table| {
         let mut all = Vec::new();
         TableRef::new(table).for_each(&mut |address| {
             // SAFETY: an item of the table; the counter is atomic.
@@ -50,16 +46,22 @@ pub fn errors(lane: &Lane) -> Vec<(String, u64)> {
 
 /// Forgets all of them.
 pub(super) fn forget(lane: &Lane) {
-    let (shared, heap) = (lane.roots.shared(), lane.heap);
-    // SAFETY: the root lives as long as the process; what the lock guards is only touched with it.
-    let (lock, table) = unsafe { (&(*shared).names.lock, &mut (*shared).errors) };
-    with_lock(lock, lane.host, || {
+    let heap = lane.heap;
+    with_table(lane, |table| {
         Table::new(table, heap).clear(&mut |address| {
             let size = size_of::<ErrorStat>() + error_name(address).len();
             // SAFETY: an item of the table that is being cleared, allocated with this size.
             unsafe { heap.free(address, size) };
         });
     });
+}
+
+/// Runs `f` with the table of errors, under its lock.
+fn with_table<R>(lane: &Lane, f: impl FnOnce(&mut RawTable) -> R) -> R {
+    let shared = lane.roots.shared();
+    // SAFETY: the root lives as long as the process; what the lock guards is only touched here,
+    // with it held.
+    unsafe { with_lock(&(*shared).names.lock, lane.host, || f(&mut (*shared).errors)) }
 }
 
 fn error_name<'a>(address: u64) -> &'a [u8] {

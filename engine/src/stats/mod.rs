@@ -15,12 +15,18 @@ pub use histogram::{Durations, record};
 pub use reset::reset;
 pub use samples::{Rate, rate, sample};
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use abi::shared::{CommandNames, Shared};
+use abi::host::HostRef;
+use abi::shared::Shared;
 use abi::stats::{COMMAND_SLOTS, LaneStats};
 
+use crate::keyspace::lock::with_lock;
 use crate::roots::Roots;
+
+/// Longest name of a command.
+pub const NAME_BYTES: usize = 32;
 
 /// Adds to a counter that only the calling lane writes.
 #[inline(always)]
@@ -41,34 +47,44 @@ pub fn total(roots: Roots, counter: impl Fn(&LaneStats) -> &AtomicU64) -> u64 {
 
 /// The slot of a command's name, given out on first use. `None` when all are taken.
 ///
-/// Called while a release is being attached, on the control thread: the list is append-only and
-/// a name is complete before the count that shows it.
-pub fn command_slot(name: &str, roots: Roots) -> Option<u16> {
-    let shared: *mut Shared = roots.shared();
-    // SAFETY: the root lives as long as the process. Names are only written here, by the one
-    // thread that attaches releases, beyond the published count.
-    let names: &mut CommandNames = unsafe { &mut (*shared).names };
-    let count = names.count.load(Relaxed) as usize;
-    let mut padded = [0u8; 32];
+/// The list is append-only, and a name is complete before the count that shows it: readers take
+/// no lock.
+pub fn command_slot(name: &str, roots: Roots, host: HostRef) -> Option<u16> {
+    let mut padded = [0u8; NAME_BYTES];
     padded[..name.len()].copy_from_slice(name.as_bytes());
-    if let Some(slot) = names.names[..count].iter().position(|known| *known == padded) {
-        return Some(slot as u16);
+    let shared: *mut Shared = roots.shared();
+    // SAFETY: the root lives as long as the process; lock and count are atomics.
+    let (lock, count) = unsafe { (&(*shared).names.lock, &(*shared).names.count) };
+    with_lock(lock, host, || {
+        let names = published(roots);
+        if let Some(slot) = names.iter().position(|known| *known == padded) {
+            return Some(slot as u16);
+        }
+        let slot = names.len();
+        if slot == COMMAND_SLOTS {
+            return None;
+        }
+        // SAFETY: within the array; beyond the published count only the lock's holder looks.
+        unsafe { (&raw mut (*shared).names.names[slot]).write(padded) };
+        count.store(slot as u32 + 1, Release);
+        Some(slot as u16)
+    })
+}
+
+/// The names that have slots.
+fn published(roots: Roots) -> &'static [[u8; NAME_BYTES]] {
+    let shared: *mut Shared = roots.shared();
+    // SAFETY: the root lives as long as the process; published names never change.
+    unsafe {
+        let count = (*shared).names.count.load(Acquire) as usize;
+        let first = (&raw const (*shared).names.names).cast::<[u8; NAME_BYTES]>();
+        core::slice::from_raw_parts(first, count.min(COMMAND_SLOTS))
     }
-    if count == COMMAND_SLOTS {
-        return None;
-    }
-    names.names[count] = padded;
-    names.count.store(count as u32 + 1, core::sync::atomic::Ordering::Release);
-    Some(count as u16)
 }
 
 /// The name that has a slot.
 pub fn slot_name(slot: usize, roots: Roots) -> Option<&'static str> {
-    let shared: *mut Shared = roots.shared();
-    // SAFETY: the root lives as long as the process; published names never change.
-    let names: &CommandNames = unsafe { &(*shared).names };
-    let count = names.count.load(core::sync::atomic::Ordering::Acquire) as usize;
-    let name = names.names[..count].get(slot)?;
+    let name = published(roots).get(slot)?;
     let len = name.iter().position(|&b| b == 0).unwrap_or(name.len());
     core::str::from_utf8(&name[..len]).ok()
 }

@@ -141,7 +141,7 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     fn read(args: Args<'a>) -> Result<Self, Error> {
         let mut filter = Filter { keep_own: true, ..Default::default() };
-        if args.len() % 2 != 0 {
+        if !args.len().is_multiple_of(2) {
             return Err(error::SYNTAX);
         }
         for at in (2..args.len()).step_by(2) {

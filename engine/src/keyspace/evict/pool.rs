@@ -104,7 +104,7 @@ impl Pool {
         let table = if self.policy.is_volatile() { &part.expires } else { &part.keys };
         let table = TableRef::new(table);
         for _ in 0..samples.min(table.len() as u64 * 2) {
-            let Some(address) = table.sample(keys.lane.random.next()) else { return false };
+            let Some(address) = table.sample(keys.lane.random.next_u64()) else { return false };
             // SAFETY: items of the table are entries, and the shard is locked.
             self.consider(keys, unsafe { Entry::at(address) });
         }
