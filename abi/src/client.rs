@@ -173,7 +173,8 @@ pub struct ParseState {
     pub found: u32,
     /// Offset, from the start of the command, of the first byte not yet looked at.
     pub offset: u64,
-    /// Found arguments: offset from the start of the command and length, a pair of words each.
+    /// Found arguments, a word each: offset from the start of the command in the upper half,
+    /// length in the lower.
     pub spans: RawVec,
 }
 

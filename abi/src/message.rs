@@ -5,7 +5,8 @@ use core::sync::atomic::AtomicU32;
 
 /// Values of [`Message::kind`].
 pub mod kind {
-    /// Bytes for a client that speaks RESP2, then bytes for one that speaks RESP3.
+    /// Bytes for a client that speaks RESP2, then bytes for one that speaks RESP3. `detail` says
+    /// what the client asked for them with: see [`push_for`](super::push_for).
     pub const PUSH: u32 = 1;
     /// The reply that ends a wait, in the client's protocol.
     pub const SERVE: u32 = 2;
@@ -17,6 +18,22 @@ pub mod kind {
     /// The outcome of an administrative command, as text without line breaks: JSON, or an error
     /// that begins with `-ERR `. See `detail`.
     pub const ADMIN_REPLY: u32 = 5;
+}
+
+/// What a [`kind::PUSH`] is for, in the two lowest bits of its `detail`; the others are those of
+/// the hash of the name. A client that has ended it since the push was posted does not get it:
+/// it may no longer be able to tell it from a reply.
+pub mod push_for {
+    /// `MONITOR`. There is no name.
+    pub const MONITOR: u64 = 0;
+    /// A subscription to a channel.
+    pub const CHANNEL: u64 = 1;
+    /// A subscription to a pattern.
+    pub const PATTERN: u64 = 2;
+    /// A subscription to a shard channel.
+    pub const SHARD_CHANNEL: u64 = 3;
+    /// The bits that say which of these.
+    pub const MASK: u64 = 3;
 }
 
 /// A message. One arena allocation: this header, then `len2 + len3` bytes.

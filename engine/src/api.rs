@@ -15,7 +15,7 @@ use abi_stable::std_types::{RSlice, RStr};
 
 use crate::lane::Lane;
 use crate::release::Release;
-use crate::session::{self, batch, blocking, lifecycle, message};
+use crate::session::{batch, blocking, lifecycle, message};
 use crate::store::bytes::Bytes;
 
 static HOST: OnceLock<HostRef> = OnceLock::new();
@@ -129,51 +129,50 @@ pub extern "C" fn client_close(scratch: *mut Scratch, client: &mut Client, _reas
 
 /// See [`abi::logic::Logic::process`].
 pub extern "C" fn process(scratch: *mut Scratch, client: &mut Client) -> Status {
+    let begin = client.input.start;
     let status = with(scratch, |lane| {
-        lane.reply_mark = client.output.len();
         batch::process(lane, client);
         Status::OK
     });
     if status == Status::PANICKED {
-        apologize(scratch, client);
+        let recovered = with(scratch, |lane| {
+            batch::recover(lane, client, begin);
+            Status::OK
+        });
+        close_unless_ok(client, recovered);
     }
     status
 }
 
-/// Replies to the command that panicked, and goes on with what follows it.
-fn apologize(scratch: *mut Scratch, client: &mut Client) {
-    with(scratch, |lane| {
-        crate::stats::add(&lane.stats.panics, 1);
-        let before = lane.reply_mark;
-        let (mut out, _) = session::split(client, lane.heap);
-        if out.len() > before {
-            out.truncate(before);
-        }
-        crate::command::dispatch::fail(lane, &mut out, &crate::command::error::INTERNAL);
-        client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
-        Status::OK
-    });
+/// Closes a client whose state nobody can answer for: a reply it waits for may be missing.
+fn close_unless_ok(client: &Client, status: Status) {
+    if !status.is_ok() {
+        client.flags.fetch_or(flag::KILLED, Relaxed);
+    }
 }
 
 /// See [`abi::logic::Logic::deliver`].
 pub extern "C" fn deliver(scratch: *mut Scratch, client: &mut Client, message: &Message) -> Status {
-    with(scratch, |lane| {
+    let status = with(scratch, |lane| {
         message::deliver(lane, client, message);
         Status::OK
-    })
+    });
+    close_unless_ok(client, status);
+    status
 }
 
 /// See [`abi::logic::Logic::deadline`].
 pub extern "C" fn deadline(scratch: *mut Scratch, client: &mut Client) -> Status {
-    with(scratch, |lane| {
-        lane.refresh();
-        if client.wait.is_null() {
-            batch::process(lane, client);
-        } else {
-            blocking::time_out(lane, client);
-        }
+    if client.wait.is_null() {
+        // It was put off, and may try again.
+        return process(scratch, client);
+    }
+    let status = with(scratch, |lane| {
+        blocking::time_out(lane, client);
         Status::OK
-    })
+    });
+    close_unless_ok(client, status);
+    status
 }
 
 /// See [`abi::logic::Logic::tick`].
@@ -197,19 +196,28 @@ pub fn write_text(out: &mut RawBytes, text: &str) {
     }
 }
 
-/// Runs `f` with a lane; after a panic its locks are free again and nothing is left half-queued.
+/// Runs `f` with a lane. After a panic its locks are free again, and who waits for a key that was
+/// made before has been served.
 fn with(scratch: *mut Scratch, f: impl FnOnce(&mut Lane) -> Status) -> Status {
     // SAFETY: the shell hands over what `scratch_new` made for the calling lane, and no other
     // call uses it at the same time.
     let lane = unsafe { &mut *scratch.cast::<Lane>() };
     let status = guard(Status::PANICKED, || f(lane));
     if status == Status::PANICKED {
-        lane.locks.release();
-        lane.ready.clear();
-        lane.running = None;
-        lane.own_pushes.clear();
+        clean_up(lane);
     }
     status
+}
+
+fn clean_up(lane: &mut Lane) {
+    crate::stats::add(&lane.stats.panics, 1);
+    lane.locks.release();
+    lane.running = None;
+    lane.own_pushes.clear();
+    // The keys are there: nobody else would tell those who wait for them.
+    guard((), || blocking::serve_ready(lane));
+    lane.ready.clear();
+    lane.locks.release();
 }
 
 fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {

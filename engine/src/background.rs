@@ -106,10 +106,11 @@ fn free_table_later(lane: &mut Lane, kind: u32, table: RawTable) {
 fn load_of(lane: &mut Lane, table: &RawTable) -> Load {
     const SAMPLES: u64 = 16;
     let table = TableRef::new(table);
-    let estimates = (0..SAMPLES).filter_map(|_| table.sample(lane.random.next_u64())).map(|address| {
-        // SAFETY: the table was detached with its entries; nobody else refers to them.
-        value::estimate(lane.heap, unsafe { Entry::at(address) }) as u64
-    });
+    let estimates =
+        (0..SAMPLES).filter_map(|_| table.sample(lane.random.next_u64())).map(|address| {
+            // SAFETY: the table was detached with its entries; nobody else refers to them.
+            value::estimate(lane.heap, unsafe { Entry::at(address) }) as u64
+        });
     let values = table.len() as u64;
     Load { values, bytes: estimates.sum::<u64>() * values / SAMPLES }
 }

@@ -62,8 +62,8 @@ pub struct Lane {
     pub hashes: Vec<u64>,
     /// Keys that blocked clients may now be served with.
     pub ready: Vec<ReadyKey>,
-    /// Length of the output before the command that runs: what is taken back if it panics.
-    pub reply_mark: usize,
+    /// Where in the output the reply of the command that runs begins; none between commands.
+    pub reply_mark: Option<usize>,
     /// Commands parsed and not yet executed.
     pub batch: Batch,
 }
@@ -81,7 +81,7 @@ impl Lane {
             heap: Heap::of(host),
             roots,
             stats,
-            index: Index::new(release.commands, roots),
+            index: Index::new(release.commands, roots, host),
             release,
             clock: Clock::read(host),
             ticks: Ticks::calibrate(host),
@@ -93,7 +93,7 @@ impl Lane {
             eviction: evict::Pool::default(),
             hashes: Vec::new(),
             ready: Vec::new(),
-            reply_mark: 0,
+            reply_mark: None,
             batch: Batch::default(),
         };
         lane.refresh();

@@ -34,8 +34,7 @@ pub struct Call {
 #[inline]
 pub fn execute(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>) {
     lane.settings.refresh(lane.roots);
-    let before = client.output.len();
-    lane.reply_mark = before;
+    lane.reply_mark = Some(client.output.len());
     match resolve(lane, item.command, args).and_then(|call| admit(lane, client, call, args)) {
         Ok(Admitted::Run(call)) => run(lane, client, call, item, args),
         Ok(Admitted::Elsewhere) => {}
@@ -44,16 +43,27 @@ pub fn execute(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>
     const QUIET: u64 =
         client_flag::REPLY_OFF | client_flag::REPLY_SKIP | client_flag::REPLY_SKIP_NEXT;
     if client.flags.load(Relaxed) & QUIET != 0 {
-        keep_quiet(lane, client, before);
+        keep_quiet(lane, client);
     }
+    lane.reply_mark = None;
+    if !lane.ready.is_empty() {
+        blocking::serve_ready(lane);
+    }
+    lane.locks.release();
 }
 
-/// Takes a reply back that the client does not want.
+/// Takes a reply back that the client does not want. Pushes before it stay.
 #[cold]
-fn keep_quiet(lane: &Lane, client: &mut Client, before: usize) {
+fn keep_quiet(lane: &Lane, client: &mut Client) {
     let (mut out, mut session) = session::split(client, lane.heap);
-    if session.has(client_flag::REPLY_OFF | client_flag::REPLY_SKIP) {
-        out.truncate(before);
+    if session.has(client_flag::REPLY_OFF | client_flag::REPLY_SKIP)
+        && let Some(mark) = lane.reply_mark
+    {
+        out.truncate(mark);
+    }
+    if session.has(client_flag::BLOCKED | client_flag::POSTPONED) {
+        // Its reply is still to come.
+        return;
     }
     session.clear(client_flag::REPLY_SKIP);
     if session.has(client_flag::REPLY_SKIP_NEXT) {
@@ -142,6 +152,9 @@ fn check_state(client: &Client, flags: u64, spec: &Spec) -> Result<(), Error> {
 /// Replies with an error to a command that is not run; one in a transaction spoils it.
 #[cold]
 fn reject(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>, error: &Error) {
+    if item.command == UNKNOWN && is_http(args.at(0)) {
+        return hang_up(lane, client);
+    }
     if let Ok(call) = resolve(lane, item.command, args) {
         stats::add(&lane.command_stat(call.slot).rejected, 1);
     }
@@ -161,6 +174,21 @@ fn reject(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>, err
     fail(lane, &mut out, error);
 }
 
+/// Whether a line is one that only HTTP has: `POST`, or a `Host:` header.
+fn is_http(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:")
+}
+
+/// Closes a connection over which a web page may have been made to send commands.
+fn hang_up(lane: &Lane, client: &Client) {
+    client.flags.fetch_or(client_flag::KILLED, Relaxed);
+    let text = format!(
+        "client {} closed: it sent an HTTP request; a web page may be trying to misuse a browser",
+        client.id
+    );
+    lane.host.log()(abi::host::level::WARN, text.as_str().into());
+}
+
 /// Writes an error reply and counts it.
 pub fn fail(lane: &mut Lane, out: &mut crate::resp::write::Reply<'_>, error: &Error) {
     stats::add(&lane.stats.errors, 1);
@@ -168,7 +196,7 @@ pub fn fail(lane: &mut Lane, out: &mut crate::resp::write::Reply<'_>, error: &Er
     out.error(error.text());
 }
 
-/// Runs a command with its shards locked, then serves whom it made servable.
+/// Runs a command with its shards locked. They stay so.
 #[inline]
 fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args<'_>) {
     let set = match call.keys {
@@ -200,10 +228,6 @@ fn run(lane: &mut Lane, client: &mut Client, call: Call, item: &Item, args: Args
     if !cx.keys.lane.own_pushes.is_empty() {
         push_before_reply(&mut cx);
     }
-    if !lane.ready.is_empty() {
-        blocking::serve_ready(lane);
-    }
-    lane.locks.release();
 }
 
 /// Puts what the command has pushed to its own client before its reply.
@@ -213,7 +237,9 @@ fn push_before_reply(cx: &mut Ctx<'_>) {
     if !cx.out.resp3 {
         pushes.iter_mut().for_each(|push| push[0] = b'*');
     }
-    cx.out.insert(cx.keys.lane.reply_mark, &pushes.concat());
+    let (mark, pushes) = (cx.keys.lane.reply_mark.unwrap_or(cx.out.len()), pushes.concat());
+    cx.out.insert(mark, &pushes);
+    cx.keys.lane.reply_mark = Some(mark + pushes.len());
 }
 
 /// The shards a command needs.

@@ -37,7 +37,8 @@ pub mod flag {
     pub const FAST: u32 = 1 << 12;
     /// `no_auth`: allowed before the password.
     pub const NO_AUTH: u32 = 1 << 13;
-    /// `may_replicate`
+    /// Has an effect beyond its reply although it is not `write`: `CLIENT PAUSE WRITE` holds it
+    /// back. Not shown.
     pub const MAY_REPLICATE: u32 = 1 << 14;
     /// `no_async_loading`
     pub const NO_ASYNC_LOADING: u32 = 1 << 15;

@@ -27,6 +27,9 @@ impl Limits {
     pub const STRANGER: Self = Self { bulk_max: 16_384, arguments_max: 10 };
 }
 
+/// Longest command, and most input to be parsed at once: what offsets of spans can tell.
+pub const COMMAND_MAX: usize = u32::MAX as usize;
+
 const INLINE_MAX: usize = 64 * 1024;
 /// Arguments found before an incomplete command is worth remembering.
 const REMEMBER_MIN: usize = 32;
@@ -51,15 +54,18 @@ pub enum Outcome {
 pub struct Progress {
     /// Arguments it says it has; 0: the header is still to be read.
     pub arguments: u32,
+    /// Arguments found so far.
+    pub found: u32,
     /// Offset of the first byte not looked at.
     pub offset: usize,
 }
 
 /// Parses the command at the start of `input`.
 ///
-/// `spans` must hold the `progress.arguments` spans found before, if parsing goes on; found ones
-/// are appended, with offsets in `input`. Spans of an incomplete command stay in `spans` and
-/// `progress` tells where to go on, when there are enough of them to be worth keeping.
+/// Arguments found are appended to `spans`, with offsets in `input`; if parsing goes on, those
+/// found before are not looked at again. Spans of an incomplete command stay in `spans` and
+/// `progress` tells where to go on, when there are enough of them to be worth keeping; otherwise
+/// both are as if nothing had been found.
 #[inline]
 pub fn parse(
     input: &[u8],
@@ -145,7 +151,7 @@ fn parse_multibulk(
     spans: &mut Vec<Span>,
 ) -> Outcome {
     let (mut at, wanted, mut found) = if progress.arguments > 0 {
-        (progress.offset, progress.arguments as usize, spans.len())
+        (progress.offset, progress.arguments as usize, progress.found as usize)
     } else {
         match line_number(input, 1) {
             Line::Incomplete => return Outcome::Incomplete(input.len() + 1),
@@ -162,7 +168,7 @@ fn parse_multibulk(
             Line::Number(n, end) => (end, n as usize, 0),
         }
     };
-    let first = spans.len() - found;
+    let first = spans.len();
     while found < wanted {
         match parse_bulk(input, at, limits) {
             Ok((span, end)) => {
@@ -173,7 +179,8 @@ fn parse_multibulk(
             Err(outcome) => {
                 let keep = matches!(outcome, Outcome::Incomplete(_)) && found >= REMEMBER_MIN;
                 if keep {
-                    *progress = Progress { arguments: wanted as u32, offset: at };
+                    let (arguments, found) = (wanted as u32, found as u32);
+                    *progress = Progress { arguments, found, offset: at };
                 } else {
                     *progress = Progress::default();
                     spans.truncate(first);
@@ -281,6 +288,7 @@ mod tests {
             let got = parse(&input[..end], LIMITS, &mut progress, &mut spans, &mut data);
             assert!(matches!(got, Outcome::Incomplete(need) if need > end), "{end}");
             assert!(progress.arguments == 0 || progress.offset > 6 + 31 * 8);
+            assert_eq!(progress.found as usize, spans.len());
         }
         assert_eq!(progress.arguments, 100);
         let got = parse(&input, LIMITS, &mut progress, &mut spans, &mut data);

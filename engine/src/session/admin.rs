@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::command::error::{Done, Error};
 use crate::context::{Ctx, Mode};
 use crate::lane::Lane;
-use crate::session::{self, blocking};
+use crate::session::blocking;
 
 /// Asks the control thread; the client waits for the answer.
 pub fn request(cx: &mut Ctx<'_>, verb: &str, argument: &str) -> Done {
@@ -29,11 +29,9 @@ pub fn request(cx: &mut Ctx<'_>, verb: &str, argument: &str) -> Done {
 
 /// Gives the answer to the client: a JSON text, or an error that begins with `-`.
 pub fn reply(lane: &mut Lane, client: &mut Client, text: &[u8]) {
-    let (mut out, _) = session::split(client, lane.heap);
-    match text.strip_prefix(b"-") {
+    debug_assert!(client.flags.load(Relaxed) & flag::BLOCKED != 0);
+    blocking::finish_with(lane, client, |out| match text.strip_prefix(b"-") {
         Some(error) => out.error(error.trim_ascii_end()),
         None => out.verbatim("txt", text),
-    }
-    debug_assert!(client.flags.load(Relaxed) & flag::BLOCKED != 0);
-    blocking::finish(lane, client);
+    });
 }

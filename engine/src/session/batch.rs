@@ -4,16 +4,15 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{Client, flag};
-use abi::container::RawVec;
 
 use crate::command::args::Args;
-use crate::command::dispatch;
 use crate::command::index::Keys;
+use crate::command::{dispatch, error};
 use crate::heap::Heap;
 use crate::keyspace::hash::hash;
 use crate::lane::Lane;
 use crate::resp::parse::{self, Limits, Outcome, Progress, Span};
-use crate::session;
+use crate::session::{self, blocking};
 use crate::stats;
 use crate::store::table::{prefetch_bucket, prefetch_item};
 use crate::store::vec::Words;
@@ -46,13 +45,17 @@ pub struct Item {
     pub hash: u64,
 }
 
-/// Parsed commands and what is wrong with the input behind them.
+/// Parsed commands, and what stands in the input behind them.
 #[derive(Default)]
 pub struct Batch {
     items: Vec<Item>,
     spans: Vec<Span>,
     inline: Vec<u8>,
+    /// What is wrong there.
     broken: Option<String>,
+    /// How far an incomplete command there was parsed. What was found of it is in `spans`, from
+    /// this index on.
+    partial: Option<(Progress, usize)>,
     /// Bytes behind the last item that hold nothing to execute.
     skipped: usize,
 }
@@ -82,6 +85,34 @@ pub fn process(lane: &mut Lane, client: &mut Client) {
     }
 }
 
+/// After a panic in [`process`]: replies to the command that caused it and undoes what that left
+/// half done. `begin` is where the input began.
+pub fn recover(lane: &mut Lane, client: &mut Client, begin: u64) {
+    match lane.reply_mark.take() {
+        Some(mark) => fail_running(lane, client, mark),
+        // No command ran. The same input would lead to the same panic for ever.
+        None if client.input.start == begin => {
+            let (mut out, mut session) = session::split(client, lane.heap);
+            dispatch::fail(lane, &mut out, &error::INTERNAL);
+            session.close_after_reply();
+        }
+        // The command has its reply: the panic came while others were served.
+        None => {}
+    }
+    client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
+}
+
+/// Gives the command that ran, whose reply begins at `mark`, an error for a reply.
+fn fail_running(lane: &mut Lane, client: &mut Client, mark: usize) {
+    if !blocking::give_up(lane, client) {
+        return;
+    }
+    session::multi::break_off(lane, client);
+    let (mut out, _) = session::split(client, lane.heap);
+    out.truncate(mark);
+    dispatch::fail(lane, &mut out, &error::INTERNAL);
+}
+
 /// Whether the client's next command may run.
 fn may_process(client: &Client) -> bool {
     const NOT: u64 = flag::BLOCKED | flag::POSTPONED | flag::CLOSE_AFTER_REPLY | flag::KILLED;
@@ -92,20 +123,27 @@ impl Batch {
     /// Parses up to [`AHEAD`] commands.
     fn fill(&mut self, lane: &Lane, client: &mut Client) {
         let input = unread(client);
-        let limits = if client.flags.load(Relaxed) & flag::AUTHENTICATED != 0 {
-            Limits { bulk_max: lane.settings.bulk_max, arguments_max: Limits::ARGUMENTS_MAX }
+        let input = &input[..input.len().min(parse::COMMAND_MAX)];
+        let (limits, ahead) = if client.flags.load(Relaxed) & flag::AUTHENTICATED != 0 {
+            let bulk_max = lane.settings.bulk_max;
+            (Limits { bulk_max, arguments_max: Limits::ARGUMENTS_MAX }, AHEAD)
         } else {
-            Limits::STRANGER
+            // One at a time: behind the right password other limits hold.
+            (Limits::STRANGER, 1)
         };
-        let mut progress = recall(client, &mut self.spans, lane.heap);
+        let mut progress = recall(client);
         let mut at = 0;
         let mut need = 0;
-        while self.items.len() < AHEAD && at < input.len() {
-            let first = if at == 0 { 0 } else { self.spans.len() };
+        while self.items.len() < ahead && at < input.len() {
+            let mut first = self.spans.len();
             let rest = &input[at..];
-            let spans = &mut self.spans;
-            match parse::parse(rest, limits, &mut progress, spans, &mut self.inline) {
+            let resumed = progress.arguments > 0;
+            match parse::parse(rest, limits, &mut progress, &mut self.spans, &mut self.inline) {
                 Outcome::Command(end) => {
+                    if resumed {
+                        first = 0;
+                        take_remembered(client, &mut self.spans, lane.heap);
+                    }
                     self.spans[first..].iter_mut().for_each(|s| s.start += at as u32);
                     at += end;
                     self.push(lane, input, first, at, false);
@@ -122,12 +160,13 @@ impl Batch {
                         None => self.skipped = at,
                     }
                 }
+                Outcome::Incomplete(bytes) if at == 0 && bytes > parse::COMMAND_MAX => {
+                    self.broken = Some("too big command".into());
+                    break;
+                }
                 Outcome::Incomplete(bytes) => {
                     need = bytes;
-                    if progress.arguments > 0 {
-                        remember(client, progress, &self.spans[first..], lane.heap);
-                        self.spans.truncate(first);
-                    }
+                    self.partial = (progress.arguments > 0).then_some((progress, first));
                     break;
                 }
                 Outcome::Broken(text) => {
@@ -188,18 +227,23 @@ impl Batch {
                 client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
             }
             if flags & STOP != 0 || flooded {
-                // What follows was not looked at in this batch.
+                // What follows will be looked at again: the input no longer begins where it did.
                 client.input_need = 0;
                 self.broken = None;
+                self.partial = None;
                 return;
             }
         }
     }
 
-    /// Consumes what holds no command; replies to what is not the protocol.
+    /// All items have been executed: consumes what holds no command, keeps what was found of an
+    /// incomplete one, replies to what is not the protocol.
     fn conclude(&mut self, lane: &mut Lane, client: &mut Client) {
         if self.items.is_empty() {
             client.input.start += self.skipped as u64;
+        }
+        if let Some((progress, first)) = self.partial.take() {
+            remember(client, progress, &self.spans[first..], lane.heap);
         }
         if let Some(text) = self.broken.take() {
             let (mut out, mut session) = session::split(client, lane.heap);
@@ -215,6 +259,7 @@ impl Batch {
         self.spans.shrink_to(SPANS_KEPT);
         self.inline.clear();
         self.broken = None;
+        self.partial = None;
         self.skipped = 0;
     }
 }
@@ -232,28 +277,33 @@ fn unread<'a>(client: &Client) -> &'a [u8] {
     }
 }
 
-/// Keeps the arguments of an incomplete command with the client.
+/// Keeps further arguments of an incomplete command with the client.
 fn remember(client: &mut Client, progress: Progress, spans: &[Span], heap: Heap) {
-    client.parse.arguments = progress.arguments;
-    client.parse.found = spans.len() as u32;
-    client.parse.offset = progress.offset as u64;
-    let mut kept = Words::new(&mut client.parse.spans, heap);
-    kept.clear();
+    let parse = &mut client.parse;
+    let mut kept = Words::new(&mut parse.spans, heap);
+    if spans.len() == progress.found as usize {
+        kept.clear();
+    }
     for span in spans {
         kept.push((span.start as u64) << 32 | span.len as u64);
     }
+    parse.arguments = progress.arguments;
+    parse.found = progress.found;
+    parse.offset = progress.offset as u64;
 }
 
-/// Takes back what [`remember`] kept.
-fn recall(client: &mut Client, spans: &mut Vec<Span>, heap: Heap) -> Progress {
-    if client.parse.arguments == 0 {
-        return Progress::default();
-    }
-    let mut kept = Words::new(&mut client.parse.spans, heap);
-    spans.extend(kept.as_slice().iter().map(|w| Span { start: (w >> 32) as u32, len: *w as u32 }));
+/// How far the command at the start of the input was parsed before.
+fn recall(client: &Client) -> Progress {
+    let parse = &client.parse;
+    Progress { arguments: parse.arguments, found: parse.found, offset: parse.offset as usize }
+}
+
+/// Puts the arguments that [`remember`] kept before those found since.
+fn take_remembered(client: &mut Client, spans: &mut Vec<Span>, heap: Heap) {
+    let parse = &mut client.parse;
+    let mut kept = Words::new(&mut parse.spans, heap);
+    let before = kept.as_slice().iter();
+    spans.splice(0..0, before.map(|w| Span { start: (w >> 32) as u32, len: *w as u32 }));
     kept.free();
-    client.parse.spans = RawVec::EMPTY;
-    let arguments = std::mem::take(&mut client.parse.arguments);
-    client.parse.found = 0;
-    Progress { arguments, offset: client.parse.offset as usize }
+    (parse.arguments, parse.found, parse.offset) = (0, 0, 0);
 }

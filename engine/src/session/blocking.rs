@@ -474,12 +474,32 @@ pub fn try_end(wait: &Wait) -> bool {
     wait.state.compare_exchange(state::WAITING, state::ENDED, AcqRel, Acquire).is_ok()
 }
 
+/// Ends a client's wait without a reply. False: somebody has ended it, and the reply is under way.
+pub fn give_up(lane: &mut Lane, client: &mut Client) -> bool {
+    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
+    let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return true };
+    let ended = try_end(wait);
+    if ended {
+        finish(lane, client);
+    }
+    ended
+}
+
+/// Ends a client's wait with a reply, if it wants replies. As [`finish`].
+pub fn finish_with(lane: &mut Lane, client: &mut Client, write: impl FnOnce(&mut Reply<'_>)) {
+    let (mut out, session) = session::split(client, lane.heap);
+    if !session.has(flag::REPLY_OFF | flag::REPLY_SKIP) {
+        write(&mut out);
+    }
+    finish(lane, client);
+}
+
 /// Takes a wait off its client and frees it. No shard is locked. The client may run again.
 pub fn finish(lane: &mut Lane, client: &mut Client) {
     let wait = client.wait;
     set_wait(lane, client, Ptr::NULL);
     client.deadline_ms = 0;
-    client.flags.fetch_and(!flag::BLOCKED, Relaxed);
+    client.flags.fetch_and(!(flag::BLOCKED | flag::REPLY_SKIP), Relaxed);
     if !client.input.is_empty() {
         client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
     }
@@ -512,7 +532,5 @@ pub fn time_out(lane: &mut Lane, client: &mut Client) {
         return;
     }
     let what = wait.on_timeout;
-    let (mut out, _) = session::split(client, lane.heap);
-    timeout_reply(&mut out, what);
-    finish(lane, client);
+    finish_with(lane, client, |out| timeout_reply(out, what));
 }

@@ -49,7 +49,6 @@ pub fn reset(lane: &mut Lane, client: &mut Client) {
         | flag::REPLY_OFF
         | flag::REPLY_SKIP
         | flag::REPLY_SKIP_NEXT
-        | flag::NO_EVICT
         | flag::NO_TOUCH;
     client.flags.fetch_and(!flags, Relaxed);
     client.db.store(0, Relaxed);

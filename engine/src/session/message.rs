@@ -5,11 +5,11 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::arena::Ptr;
 use abi::client::{Client, flag};
-use abi::message::{Message, kind};
+use abi::message::{Message, kind, push_for};
 
 use crate::heap::Heap;
 use crate::lane::Lane;
-use crate::session::{self, blocking};
+use crate::session::{self, blocking, pubsub};
 
 /// Makes a message that will be posted `references` times.
 pub fn allocate(
@@ -37,8 +37,8 @@ pub fn try_allocate(
     let header = Message {
         kind,
         references: AtomicU32::new(references),
-        len2: resp2.len() as u32,
-        len3: resp3.len() as u32,
+        len2: u32::try_from(resp2.len()).expect("a message is below 4 GiB"),
+        len3: u32::try_from(resp3.len()).expect("a message is below 4 GiB"),
         detail,
     };
     // SAFETY: a new allocation with room for the header and both texts behind it.
@@ -64,10 +64,12 @@ fn text(message: &Message, resp3: bool) -> &[u8] {
 pub fn deliver(lane: &mut Lane, client: &mut Client, message: &Message) {
     let resp3 = client.resp.load(Relaxed) == 3;
     match message.kind {
-        kind::PUSH => write(lane, client, text(message, resp3)),
+        kind::PUSH if is_wanted(lane, client, message.detail) => {
+            let (mut out, _) = session::split(client, lane.heap);
+            out.raw(text(message, resp3));
+        }
         kind::SERVE if client.wait.address() == message.detail => {
-            write(lane, client, text(message, false));
-            blocking::finish(lane, client);
+            blocking::finish_with(lane, client, |out| out.raw(text(message, false)));
         }
         kind::ADMIN_REPLY if client.wait.address() == message.detail => {
             session::admin::reply(lane, client, text(message, false));
@@ -84,23 +86,24 @@ fn is_overdue(lane: &mut Lane, client: &Client) -> bool {
     client.deadline_ms != 0 && client.deadline_ms as i64 <= lane.clock.now_ms
 }
 
-fn write(lane: &Lane, client: &mut Client, bytes: &[u8]) {
-    if client.flags.load(Relaxed) & flag::REPLY_OFF != 0 {
-        return;
+/// Whether a client still has what a push is for. See [`push_for`].
+fn is_wanted(lane: &Lane, client: &mut Client, detail: u64) -> bool {
+    if detail & push_for::MASK == push_for::MONITOR {
+        let flags = client.flags.load(Relaxed) & (flag::MONITOR | flag::REPLY_OFF);
+        return flags == flag::MONITOR;
     }
-    let (mut out, _) = session::split(client, lane.heap);
-    out.raw(bytes);
+    pubsub::is_subscribed(lane, client, detail)
 }
 
 /// Ends the wait of a client that `CLIENT UNBLOCK` has already ended for everybody else.
 fn unblock(lane: &mut Lane, client: &mut Client, with_error: bool) {
     // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
     let what = unsafe { (*client.wait.as_ptr()).on_timeout };
-    let (mut out, _) = session::split(client, lane.heap);
-    if with_error {
-        out.error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
-    } else {
-        blocking::timeout_reply(&mut out, what);
-    }
-    blocking::finish(lane, client);
+    blocking::finish_with(lane, client, |out| {
+        if with_error {
+            out.error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
+        } else {
+            blocking::timeout_reply(out, what);
+        }
+    });
 }

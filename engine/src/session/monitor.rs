@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{Client, ClientRef, flag as client_flag};
-use abi::message::kind;
+use abi::message::{kind, push_for};
 
 use crate::command::args::Args;
 use crate::command::spec::{Spec, flag};
@@ -52,11 +52,12 @@ fn change(lane: &mut Lane, f: impl FnOnce(&mut Words<'_>)) {
     });
 }
 
-/// Shows a command that has run to those who watch. One who watches itself gets the line behind
-/// its reply.
+/// Shows a command that has run to those who watch, unless it has only made its client wait. One
+/// who watches itself gets the line behind its reply.
 #[cold]
 pub fn feed(cx: &mut Ctx<'_>, args: Args<'_>) {
-    if cx.spec.has(flag::SKIP_MONITOR | flag::ADMIN) || !cx.session.is_some() {
+    let waits = |cx: &Ctx<'_>| !cx.session.is_some() || cx.session.has(client_flag::BLOCKED);
+    if cx.spec.has(flag::SKIP_MONITOR | flag::ADMIN) || waits(cx) {
         return;
     }
     let line = line(cx.keys.lane, cx.session.peek(), cx.spec, args);
@@ -79,7 +80,8 @@ fn share(lane: &Lane, line: &[u8], own: u64) -> bool {
         let others = all.iter().filter(|receiver| **receiver != own);
         let count = others.clone().count();
         if count > 0 {
-            let posted = message::allocate(heap, kind::PUSH, line, &[], 0, count as u32);
+            let posted =
+                message::allocate(heap, kind::PUSH, line, &[], push_for::MONITOR, count as u32);
             others.for_each(|receiver| host.post()(ClientRef(*receiver), posted));
         }
         count < all.len()

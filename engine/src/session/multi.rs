@@ -31,12 +31,15 @@ pub fn begin(heap: Heap, client: &mut Client) {
 /// Queues a command and says so.
 #[cold]
 pub fn queue(lane: &mut Lane, client: &mut Client, args: Args<'_>) {
-    // SAFETY: a client between MULTI and EXEC has a queue, which only its own lane touches.
-    let multi = unsafe { &mut *client.multi.as_ptr() };
-    command_blob::append(&mut Bytes::new(&mut multi.commands, lane.heap), args);
-    multi.count += 1;
-    client.multi_count.store(multi.count as i64, Relaxed);
-    client.multi_bytes.store(multi.commands.capacity, Relaxed);
+    // What will not be executed need not be kept.
+    if client.flags.load(Relaxed) & flag::DIRTY_EXEC == 0 {
+        // SAFETY: a client between MULTI and EXEC has a queue, which only its own lane touches.
+        let multi = unsafe { &mut *client.multi.as_ptr() };
+        command_blob::append(&mut Bytes::new(&mut multi.commands, lane.heap), args);
+        multi.count += 1;
+        client.multi_count.store(multi.count as i64, Relaxed);
+        client.multi_bytes.store(multi.commands.capacity, Relaxed);
+    }
     let (mut out, _) = session::split(client, lane.heap);
     out.simple("QUEUED");
 }
@@ -44,20 +47,21 @@ pub fn queue(lane: &mut Lane, client: &mut Client, args: Args<'_>) {
 /// The queued commands, one after the other.
 fn queued(client: &Client) -> impl Iterator<Item = Blob<'static>> + use<> {
     let mut rest: &'static [u8] = &[];
+    let mut left = 0;
     // SAFETY: null or live. Its bytes do not change and are not freed before `end`, and nobody
     // keeps a command beyond that.
     if let Some(multi) = unsafe { client.multi.as_ptr().as_ref() }
         && multi.commands.len > 0
     {
+        left = multi.count;
         // SAFETY: as above; a byte string's data is `len` bytes.
         rest = unsafe {
             core::slice::from_raw_parts(multi.commands.data.as_ptr(), multi.commands.len as usize)
         };
     }
     core::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
+        // Behind the last there may be a part of one for which memory ran out.
+        left = left.checked_sub(1)?;
         let blob = Blob::read(rest);
         rest = blob.rest();
         Some(blob)
@@ -124,6 +128,20 @@ pub fn end(lane: &mut Lane, client: &mut Client, locked: bool) {
     unsafe {
         Bytes::new(&mut (*place.as_ptr()).commands, lane.heap).free();
         lane.heap.free(place.address(), size_of::<MultiState>());
+    }
+}
+
+/// After a panic in a command of this client: `EXEC` has ended the transaction all the same, and
+/// any other spoils it.
+pub fn break_off(lane: &mut Lane, client: &mut Client) {
+    if client.flags.load(Relaxed) & flag::MULTI == 0 {
+        return;
+    }
+    let exec = lane.index.find(b"exec").map(|at| lane.index[at].slot as u32 + 1);
+    if exec == Some(client.last_command.load(Relaxed)) {
+        end(lane, client, false);
+    } else {
+        client.flags.fetch_or(flag::DIRTY_EXEC, Relaxed);
     }
 }
 

@@ -70,5 +70,5 @@ fn concerns(lane: &Lane, client: &Client, spec: &Spec, writes_only: bool) -> boo
     if spec.has(flag::TRANSACTION) && in_multi {
         return multi::any_queued(lane, client, |queued| queued.has(CHANGES));
     }
-    spec.has(CHANGES) && !in_multi
+    spec.has(CHANGES)
 }

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{Client, ClientRef, Subscriptions, flag};
 use abi::container::{RawBuffer, RawTable, RawVec};
-use abi::message::kind;
+use abi::message::{kind, push_for};
 use abi::shared::{Channel, PubSub};
 
 use crate::heap::Heap;
@@ -44,6 +44,15 @@ impl Kind {
             Kind::Channel => &mut subscriptions.channels,
             Kind::Pattern => &mut subscriptions.patterns,
             Kind::Shard => &mut subscriptions.shard_channels,
+        }
+    }
+
+    /// What its pushes are for: one of [`push_for`].
+    fn push_for(self) -> u64 {
+        match self {
+            Kind::Channel => push_for::CHANNEL,
+            Kind::Pattern => push_for::PATTERN,
+            Kind::Shard => push_for::SHARD_CHANNEL,
         }
     }
 
@@ -147,14 +156,16 @@ fn send(
         .into_iter()
         .flatten()
         .collect();
-    post_push(lane, receivers, &parts);
+    let topic = pattern.unwrap_or(name);
+    let detail = hash(topic, lane.roots.seed) & !push_for::MASK | kind.push_for();
+    post_push(lane, receivers, &parts, detail);
     receivers.len()
 }
 
-/// Posts an out-of-band message made of byte strings to many clients.
+/// Posts an out-of-band message made of byte strings to many clients. `detail` is the message's.
 ///
 /// The client whose command causes it gets it before that command's reply.
-fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]]) {
+fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]], detail: u64) {
     let (heap, host) = (lane.heap, lane.host);
     let mut output = RawBuffer::EMPTY;
     let mut out = Reply::new(&mut output, heap, true);
@@ -170,7 +181,7 @@ fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]]) {
     }
     let others = receivers.len() - own.is_some() as usize;
     if others > 0 {
-        let posted = message::allocate(heap, kind::PUSH, &resp2, resp3, 0, others as u32);
+        let posted = message::allocate(heap, kind::PUSH, &resp2, resp3, detail, others as u32);
         for receiver in receivers.iter().filter(|r| Some(ClientRef(**r)) != own) {
             host.post()(ClientRef(*receiver), posted);
         }
@@ -352,6 +363,21 @@ pub fn subscriber_count(lane: &Lane, kind: Kind, name: &[u8]) -> usize {
     with(lane.roots, lane.host, |pubsub| {
         find(kind.table(pubsub), hash, name).map_or(0, |found| found.subscribers.len as usize)
     })
+}
+
+/// Whether a client has the subscription that a push with this `detail` is for.
+pub fn is_subscribed(lane: &Lane, client: &mut Client, detail: u64) -> bool {
+    // SAFETY: null or live; only the client's own lane touches it.
+    let Some(own) = (unsafe { client.subscriptions.as_ptr().as_mut() }) else { return false };
+    let kind = match detail & push_for::MASK {
+        push_for::CHANNEL => Kind::Channel,
+        push_for::PATTERN => Kind::Pattern,
+        _ => Kind::Shard,
+    };
+    let seed = lane.roots.seed;
+    let fits = |address| (hash(own_name(address), seed) ^ detail) & !push_for::MASK == 0;
+    // A table looks at neither of the two bits that are not the hash's.
+    TableRef::new(kind.own(own)).find(detail, fits).is_some()
 }
 
 /// Ends all subscriptions of a client and frees what it knows of them.

@@ -6,7 +6,7 @@ mod subscribe;
 
 use crate::command::spec::{Group, KeySpec, Run, Spec, access::NOT_KEY, flag::*};
 
-const PUBLISHES: u32 = PUBSUB | LOADING | STALE | FAST;
+const PUBLISHES: u32 = PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE;
 const SUBSCRIBES: u32 = PUBSUB | NOSCRIPT | LOADING | STALE | SUBSCRIBER;
 const INSPECTS: u32 = PUBSUB | LOADING | STALE;
 
@@ -32,7 +32,7 @@ pub const COMMANDS: &[Spec] = &[
     ),
     row("pubsub", -2, 0, inspect::help).subcommands(INSPECT).doc(
         "2.8.0",
-        "Depends on subcommand.",
+        "Depends on the subcommand",
         "",
         "Holds the commands about channels.",
     ),

@@ -58,8 +58,15 @@ fn end(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
 
 fn confirm(cx: &mut Ctx<'_>, kind: Kind, word: &str, name: Option<&[u8]>) {
     let count = pubsub::count(cx.session.peek(), kind);
+    let before = cx.out.len();
     cx.out.push(3);
     cx.out.bulk(word.as_bytes());
     cx.out.bulk_or_null(name);
     cx.out.integer(count as i64);
+    if cx.session.has(flag::REPLY_OFF | flag::REPLY_SKIP) {
+        // A push also comes to those who want no replies.
+        let push = cx.out.since(before).to_vec();
+        cx.out.truncate(before);
+        cx.lane().own_pushes.push(push);
+    }
 }

@@ -4,7 +4,7 @@ use crate::command::spec::{Begin, Find, Group, KeySpec, Spec, access, category a
 use crate::resp::write::Reply;
 
 /// Flags with the names clients know, in the order they are shown.
-const FLAGS: [(u32, &str); 20] = [
+const FLAGS: [(u32, &str); 19] = [
     (flag::WRITE, "write"),
     (flag::READONLY, "readonly"),
     (flag::DENYOOM, "denyoom"),
@@ -19,7 +19,6 @@ const FLAGS: [(u32, &str); 20] = [
     (flag::ASKING, "asking"),
     (flag::FAST, "fast"),
     (flag::NO_AUTH, "no_auth"),
-    (flag::MAY_REPLICATE, "may_replicate"),
     (flag::NO_MANDATORY_KEYS, "no_mandatory_keys"),
     (flag::NO_ASYNC_LOADING, "no_async_loading"),
     (flag::NO_MULTI, "no_multi"),
