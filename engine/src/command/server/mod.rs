@@ -26,7 +26,7 @@ pub const COMMANDS: &[Spec] = &[
     config::CONFIG,
     Spec::new("debug", -2, Group::Server, debug::debug)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | LOCKS_ITSELF | SYSTEM)
-        .doc("1.0.0", "Depends on subcommand.", "", "A container for debugging commands."),
+        .doc("1.0.0", "Depends on the subcommand", "", "Holds the commands for debugging."),
     Spec::new("info", -1, Group::Server, info::info)
         .flags(LOADING | STALE)
         .categories(category::DANGEROUS)

@@ -18,7 +18,7 @@ const TIPS: &[&str] =
 /// `LATENCY`
 pub const LATENCY: Spec =
     Spec::new("latency", -2, Group::Server, container)
-        .doc("2.8.13", "Depends on subcommand.", "", "A container for commands about latency.")
+        .doc("2.8.13", "Depends on the subcommand", "", "Holds the commands about latency.")
         .subcommands(&[
             Spec::new("latency|doctor", 2, Group::Server, report::doctor)
                 .flags(ADMINISTRATION)
