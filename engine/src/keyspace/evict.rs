@@ -48,16 +48,16 @@ enum Outcome {
 /// command may use more. No shard is locked.
 #[inline]
 pub fn make_room(lane: &mut Lane, client: &Client, spec: &Spec) -> Done {
-    if is_within_limit(lane) || evict(lane, command_us_max(lane)) != Outcome::Nothing {
-        return Ok(());
+    if keep_limit(lane, command_us_max) == Outcome::Nothing && may_use_more(lane, client, spec) {
+        return Err(error::OOM);
     }
-    if may_use_more(lane, client, spec) { Err(error::OOM) } else { Ok(()) }
+    Ok(())
 }
 
 /// Goes on making room though no command asks for it.
 pub fn tick(lane: &mut Lane) {
-    if lane.settings.maxmemory != 0 && !is_within_limit(lane) {
-        evict(lane, command_us_max(lane));
+    if lane.settings.maxmemory != 0 {
+        keep_limit(lane, command_us_max);
     }
 }
 
@@ -65,8 +65,8 @@ pub fn tick(lane: &mut Lane) {
 pub fn job(lane: &mut Lane) {
     lane.refresh();
     upkeep(lane.roots).room_job_ms.store(0, Relaxed);
-    if lane.settings.maxmemory != 0 && !is_within_limit(lane) {
-        evict(lane, BACKGROUND_US_MAX);
+    if lane.settings.maxmemory != 0 {
+        keep_limit(lane, |_| BACKGROUND_US_MAX);
     }
 }
 
@@ -89,21 +89,30 @@ fn command_us_max(lane: &Lane) -> u64 {
     }
 }
 
-/// Compares memory in use with the limit, and keeps account of how long it is above.
+/// Makes room if memory is above the limit, and keeps account of how long it stays there.
 #[inline]
-fn is_within_limit(lane: &Lane) -> bool {
-    let within = lane.host.used_bytes()() <= lane.settings.maxmemory;
-    let since = &upkeep(lane.roots).over_maxmemory_since_ns;
-    if within != (since.load(Relaxed) == 0) {
-        crossed(lane, within);
+fn keep_limit(lane: &mut Lane, us_max: impl Fn(&Lane) -> u64) -> Outcome {
+    let outcome = match is_within_limit(lane) {
+        true => Outcome::Enough,
+        false => evict(lane, us_max(lane)),
+    };
+    let is_counted = upkeep(lane.roots).over_maxmemory_since_ns.load(Relaxed) != 0;
+    if is_counted == (outcome == Outcome::Enough) {
+        crossed(lane, !is_counted);
     }
-    within
+    outcome
 }
 
+#[inline]
+fn is_within_limit(lane: &Lane) -> bool {
+    lane.host.used_bytes()() <= lane.settings.maxmemory
+}
+
+/// Begins, or ends, the count of the time during which memory is above the limit.
 #[cold]
-fn crossed(lane: &Lane, within: bool) {
+fn crossed(lane: &Lane, above: bool) {
     let (since, now) = (&upkeep(lane.roots).over_maxmemory_since_ns, lane.host.monotonic_ns()());
-    if !within {
+    if above {
         let _ = since.compare_exchange(0, now, AcqRel, Relaxed);
         return;
     }

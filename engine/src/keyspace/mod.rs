@@ -143,6 +143,11 @@ impl<'a> Keys<'a> {
         found
     }
 
+    /// Counts keys that were looked at otherwise as found.
+    pub fn count_hits(&self, hits: usize) {
+        stats::add(&self.lane.stats.hits, hits as u64);
+    }
+
     #[inline]
     fn count_lookup(&self, hit: bool) {
         let stats = self.lane.stats;

@@ -61,11 +61,15 @@ impl<'a> Filter<'a> {
         Ok(found)
     }
 
-    fn admits(&self, entry: Entry<'_>) -> bool {
-        self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
-            && self.kind.is_none_or(|kind| {
-                kind.eq_ignore_ascii_case(value::type_name(entry.kind()).as_bytes())
-            })
+    /// Whether a key is wanted. Looking at its type counts as a hit.
+    fn admits(&self, entry: Entry<'_>, hits: &mut usize) -> bool {
+        if self.pattern.is_some_and(|pattern| !glob::matches(pattern, entry.key(), false)) {
+            return false;
+        }
+        self.kind.is_none_or(|kind| {
+            *hits += 1;
+            kind.eq_ignore_ascii_case(value::type_name(entry.kind()).as_bytes())
+        })
     }
 }
 
@@ -73,13 +77,14 @@ pub fn scan(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let cursor = parse_cursor(args.at(1)).ok_or(Error::new("ERR invalid cursor"))?;
     let filter = Filter::parse(args)?;
     // The cursor comes before the keys but is only known behind them.
-    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    let (mut bytes, mut ends, mut hits) = (Vec::new(), Vec::new(), 0);
     let next = cx.keys.scan(Cursor::from_number(cursor), filter.count, &mut |entry| {
-        if filter.admits(entry) {
+        if filter.admits(entry, &mut hits) {
             bytes.extend_from_slice(entry.key());
             ends.push(bytes.len());
         }
     });
+    cx.keys.count_hits(hits);
     cx.out.array(2);
     cx.out.bulk(itoa::Buffer::new().format(next.to_number()).as_bytes());
     cx.out.array(ends.len());

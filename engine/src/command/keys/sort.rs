@@ -125,17 +125,21 @@ fn weigh(
     request: &Request<'_>,
     elements: Vec<Vec<u8>>,
 ) -> Result<Vec<Row>, Error> {
-    let pattern = request.by.filter(|_| !request.keeps_order());
-    let row = |element: Vec<u8>| {
+    let keeps_order = request.keeps_order();
+    let pattern = request.by.filter(|_| !keeps_order);
+    let mut all_have_scores = true;
+    let rows = elements.into_iter().map(|element| {
         let weight = pattern.and_then(|pattern| look_up(keys, pattern, &element));
         let text = if pattern.is_some() { weight.as_deref() } else { Some(&element[..]) };
         let score = match text {
-            Some(text) if !request.alphabetic && !request.keeps_order() => score(text),
+            Some(text) if !request.alphabetic && !keeps_order => score(text),
             _ => Some(0.0),
         };
-        Ok(Row { score: score.ok_or(NO_SCORE)?, element, weight })
-    };
-    elements.into_iter().map(row).collect()
+        all_have_scores &= score.is_some();
+        Row { score: score.unwrap_or(0.0), element, weight }
+    });
+    let rows = rows.collect();
+    if all_have_scores { Ok(rows) } else { Err(NO_SCORE) }
 }
 
 /// A number as C's `strtod` reads one that ends with the text or its first zero byte.
@@ -154,17 +158,18 @@ fn look_up(keys: &mut Keys<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8
     }
     let star = pattern.iter().position(|byte| *byte == b'*')?;
     let (before, after) = (&pattern[..star], &pattern[star + 1..]);
-    if names_field(after) {
-        // A field of a hash, and no key holds a hash.
+    if let Some(arrow) = field_arrow(after) {
+        // A field of a hash, and no key holds a hash. That it was looked for counts all the same.
+        keys.read(&[before, element, &after[..arrow]].concat());
         return None;
     }
     let value = keys.string(&[before, element, after].concat()).ok()??;
     Some(value.as_bytes().to_vec())
 }
 
-/// Whether what follows the star of a pattern ends with the name of a field.
-fn names_field(after: &[u8]) -> bool {
-    after.windows(2).position(|two| two == b"->").is_some_and(|at| at + 2 < after.len())
+/// Where the arrow is in what follows the star of a pattern, if the name of a field is behind it.
+fn field_arrow(after: &[u8]) -> Option<usize> {
+    after.windows(2).position(|two| two == b"->").filter(|at| at + 2 < after.len())
 }
 
 /// What is told of an element: itself, or what the `GET` patterns lead to.
@@ -204,7 +209,7 @@ fn store(cx: &mut Ctx<'_>, request: &Request<'_>, key: &[u8], rows: &[Row]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{names_field, score};
+    use super::{field_arrow, score};
 
     #[test]
     fn scores() {
@@ -226,9 +231,9 @@ mod tests {
     #[test]
     fn fields() {
         for (after, expect) in
-            [("->f", true), ("x->f", true), ("->", false), ("", false), ("-f", false)]
+            [("->f", Some(0)), ("x->f", Some(1)), ("->", None), ("", None), ("-f", None)]
         {
-            assert_eq!(names_field(after.as_bytes()), expect, "{after}");
+            assert_eq!(field_arrow(after.as_bytes()), expect, "{after}");
         }
     }
 }
