@@ -77,8 +77,12 @@ impl Ctx<'_> {
         match ms {
             ..0 => Err(error::TIMEOUT_NEGATIVE),
             0 => Ok(None),
-            // Commands of the same batch may have taken long: the wait begins now.
-            ms => Ok(Some(Clock::read(self.keys.lane.host).now_ms.saturating_add(ms))),
+            // Commands of the same batch may have taken long: the wait begins now, and does not
+            // end before its time because a part of a millisecond was dropped.
+            ms => {
+                let now_us = Clock::read(self.keys.lane.host).now_us;
+                Ok(Some((now_us + 999).div_euclid(1000).saturating_add(ms)))
+            }
         }
     }
 
