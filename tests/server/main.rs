@@ -7,4 +7,5 @@ mod expiry;
 mod harness;
 mod inflight;
 mod oracle;
+mod protocol;
 mod scan;
