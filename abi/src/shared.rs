@@ -83,8 +83,11 @@ pub struct Upkeep {
     pub lazy_freed: AtomicU64,
     /// Bytes that background threads have yet to free, roughly.
     pub lazy_bytes: AtomicU64,
+    /// Of a million keys with a time to live, how many are past it and still there: a running
+    /// estimate of the expire cycle.
+    pub stale_ppm: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 2],
+    pub reserved: [u64; 1],
 }
 
 /// Stable slots for command names, so that counters carry over from release to release.

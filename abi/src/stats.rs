@@ -53,8 +53,12 @@ pub struct LaneStats {
     pub published: AtomicU64,
     /// Changes to keys.
     pub dirty: AtomicU64,
+    /// Keys with a time to live that expire cycles have looked at.
+    pub expire_seen: AtomicU64,
+    /// Those of them whose time had come.
+    pub expire_stale: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 12],
+    pub reserved: [AtomicU64; 10],
     /// One a command slot.
     pub command: [CommandStat; COMMAND_SLOTS],
 }

@@ -127,6 +127,7 @@ fn last_round(roots: Roots, index: usize) -> &'static AtomicU64 {
 /// those that still do when the time is up.
 fn cycle(lane: &mut Lane, mut pending: ShardSet, pace: Pace, limit_us: u64) -> ShardSet {
     let begin = ticks(lane.host);
+    let before = looked_at(lane);
     let mut elapsed_us = 0;
     // No shard is always the one for which no time is left.
     let mut index = lane.random.below(SHARDS as u64) as usize;
@@ -137,10 +138,26 @@ fn cycle(lane: &mut Lane, mut pending: ShardSet, pace: Pace, limit_us: u64) -> S
         }
         elapsed_us = lane.ticks.to_ns(ticks(lane.host).wrapping_sub(begin)) / 1000;
     }
+    estimate_stale(lane, before);
     stats::add(&lane.stats.expire_us, elapsed_us);
     latency::record(lane, "expire-cycle", elapsed_us / 1000);
     stats::add(&lane.stats.expire_time_cap, (pending != 0) as u64);
     pending
+}
+
+/// Keys that this lane's cycles have looked at, and those of them whose time had come.
+fn looked_at(lane: &Lane) -> (u64, u64) {
+    (lane.stats.expire_seen.load(Relaxed), lane.stats.expire_stale.load(Relaxed))
+}
+
+/// Moves the estimate of the share of stale keys a twentieth of the way to what a cycle has seen.
+fn estimate_stale(lane: &Lane, before: (u64, u64)) {
+    const MILLION: u64 = 1_000_000;
+    let (seen, stale) = looked_at(lane);
+    let share = ((stale - before.1) * MILLION).checked_div(seen - before.0).unwrap_or(0);
+    // Two cycles at once may overwrite each other's estimate: it is one all the same.
+    let estimate = &upkeep(lane.roots).stale_ppm;
+    estimate.store((estimate.load(Relaxed) * 19 + share) / 20, Relaxed);
 }
 
 /// The first shard of a set that comes behind one, going round.
@@ -203,6 +220,8 @@ impl Keys<'_> {
         let now = self.lane.clock.now_ms;
         let part = self.part_at(index);
         let (seen, whole) = look_at_some(part, pace.keys, now);
+        stats::add(&self.lane.stats.expire_seen, seen.count());
+        stats::add(&self.lane.stats.expire_stale, seen.expired.len() as u64);
         if let Some(mean) = seen.ttl_ms.checked_div(seen.live) {
             part.avg_ttl_ms = match part.avg_ttl_ms {
                 0 => mean,

@@ -48,8 +48,13 @@ impl Totals {
     }
 }
 
-/// The totals of a database. Each shard is looked at by itself.
+/// The totals of a database. Each shard is looked at by itself; in a transaction, all are locked
+/// by then.
 pub fn of(lane: &Lane, db: u32) -> Totals {
+    let has_keys = |shard| !TableRef::new(lane.roots.tables(shard, db).0).is_empty();
+    if !(0..SHARDS).any(has_keys) {
+        return Totals::default();
+    }
     (0..SHARDS).map(|shard| of_shard(lane, shard, db)).fold(Totals::default(), Totals::plus)
 }
 

@@ -4,7 +4,11 @@ use super::{HELP, container};
 use crate::command::args::Args;
 use crate::command::error::{self, Done};
 use crate::command::help;
-use crate::command::spec::{Group, KeySpec, Spec, access::RO, flag::READONLY};
+use crate::command::spec::{
+    Group, KeySpec, Spec,
+    access::RO,
+    flag::{LOCKS_ITSELF, READONLY},
+};
 use crate::context::Ctx;
 use crate::memory::Usage;
 use crate::resp::write::Reply;
@@ -17,24 +21,25 @@ const ALL_SHARDS: &[&str] =
 pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
     .doc("4.0.0", "Depends on the subcommand", "", "Holds the commands about memory.")
     .subcommands(&[
-        Spec::new("memory|doctor", 2, Group::Server, doctor).tips(ALL_SHARDS).doc(
-            "4.0.0",
-            "O(1)",
-            "",
-            "Tells people whether memory is used well.",
-        ),
+        Spec::new("memory|doctor", 2, Group::Server, doctor)
+            .flags(LOCKS_ITSELF)
+            .tips(ALL_SHARDS)
+            .doc("4.0.0", "O(1)", "", "Tells people whether memory is used well."),
         Spec::new("memory|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "4.0.0",
             "O(1)",
             "",
             "Lists the subcommands.",
         ),
-        Spec::new("memory|malloc-stats", 2, Group::Server, allocator).tips(ALL_SHARDS).doc(
-            "4.0.0",
-            "O(N) where N is the number of databases",
-            "",
-            "Tells what the allocator has.",
-        ),
+        Spec::new("memory|malloc-stats", 2, Group::Server, allocator)
+            .flags(LOCKS_ITSELF)
+            .tips(ALL_SHARDS)
+            .doc(
+                "4.0.0",
+                "O(N) where N is the number of databases",
+                "",
+                "Tells what the allocator has.",
+            ),
         Spec::new("memory|purge", 2, Group::Server, purge)
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
             .doc(
@@ -43,12 +48,10 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
                 "",
                 "Does nothing: free memory goes back to the system by itself.",
             ),
-        Spec::new("memory|stats", 2, Group::Server, stats).tips(ALL_SHARDS).doc(
-            "4.0.0",
-            "O(1)",
-            "",
-            "Tells how much memory is used for what.",
-        ),
+        Spec::new("memory|stats", 2, Group::Server, stats)
+            .flags(LOCKS_ITSELF)
+            .tips(ALL_SHARDS)
+            .doc("4.0.0", "O(1)", "", "Tells how much memory is used for what."),
         Spec::new("memory|usage", -3, Group::Server, usage)
             .flags(READONLY)
             .keys(&[KeySpec::at(2, RO)])

@@ -28,7 +28,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | LOCKS_ITSELF | SYSTEM)
         .doc("1.0.0", "Depends on the subcommand", "", "Holds the commands for debugging."),
     Spec::new("info", -1, Group::Server, info::info)
-        .flags(LOADING | STALE)
+        .flags(LOADING | STALE | LOCKS_ITSELF)
         .categories(category::DANGEROUS)
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
         .doc(

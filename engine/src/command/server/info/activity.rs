@@ -77,7 +77,8 @@ fn over_maxmemory_ms(lane: &Lane) -> u64 {
 fn keys(lane: &Lane, text: &mut Text) {
     let roots = lane.roots;
     text.field("expired_keys", stats::sum(roots, |lane| &lane.expired));
-    text.field("expired_stale_perc", "0.00");
+    let stale_percent = upkeep(roots).stale_ppm.load(Relaxed) as f64 / 10_000.0;
+    text.field("expired_stale_perc", format_args!("{stale_percent:.2}"));
     text.field("expired_time_cap_reached_count", stats::sum(roots, |lane| &lane.expire_time_cap));
     let expire_ms = stats::sum(roots, |lane| &lane.expire_us) / 1000;
     text.field("expire_cycle_cpu_milliseconds", expire_ms);
