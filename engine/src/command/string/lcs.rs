@@ -164,7 +164,7 @@ mod tests {
             ("ohmytext", "mynewtext", "mytext"),
             ("", "abc", ""),
             ("abc", "abc", "abc"),
-            ("abcd", "dcba", "a"),
+            ("abcd", "dcba", "d"),
             ("xaxbxc", "aybycy", "abc"),
         ] {
             let table = Table::new(a.as_bytes(), b.as_bytes(), 1 << 20).expect("it is small");

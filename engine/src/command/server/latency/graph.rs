@@ -74,7 +74,7 @@ mod tests {
         let drawn = draw(&event, 3800);
         let lines: Vec<&str> = drawn.lines().collect();
         assert_eq!(lines[0], "command - high 40 ms, low 10 ms (all time high 50 ms)");
-        assert_eq!(lines[2..6], ["  #", "  |", " _|", "_||"]);
+        assert_eq!(lines[2..6], ["  #", " _|", " ||", "_||"]);
         assert_eq!(lines[6..], ["   ", "111", "hhh"]);
     }
 }
