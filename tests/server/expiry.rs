@@ -103,7 +103,7 @@ fn nothing_is_removed_unasked_while_the_cycle_is_off() {
     let server = Server::start();
     let mut connection = server.connect();
     connection.ask("DEBUG SET-ACTIVE-EXPIRE 0");
-    connection.pipeline(&vec![command("SET a v PX 1"), command("SET b v PX 1")]);
+    connection.pipeline(&[command("SET a v PX 1"), command("SET b v PX 1")]);
     // Several ticks.
     std::thread::sleep(Duration::from_millis(350));
     assert_eq!(connection.ask("DBSIZE").number(), 2);
