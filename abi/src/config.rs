@@ -74,7 +74,7 @@ pub mod id {
     pub const LOGLEVEL: u32 = 17;
     /// Working directory.
     pub const DIR: u32 = 18;
-    /// Milliseconds a stop waits for output to drain.
+    /// Seconds a stop waits for output to drain.
     pub const SHUTDOWN_TIMEOUT: u32 = 19;
     /// Path of the log file; empty: stderr.
     pub const LOGFILE: u32 = 20;

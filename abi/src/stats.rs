@@ -29,7 +29,7 @@ pub struct LaneStats {
     pub bytes_out: AtomicU64,
     /// Connections accepted.
     pub connections: AtomicU64,
-    /// Connections refused because of `maxclients`.
+    /// Connections refused because of `maxclients` or protected mode.
     pub rejected: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,

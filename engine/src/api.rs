@@ -114,7 +114,7 @@ pub extern "C" fn configure(
 /// See [`abi::logic::Logic::client_open`].
 pub extern "C" fn client_open(scratch: *mut Scratch, client: &mut Client) -> Status {
     with(scratch, |lane| {
-        lifecycle::open(lane, client);
+        lifecycle::welcome(lane, client);
         Status::OK
     })
 }

@@ -6,6 +6,7 @@ mod eviction;
 mod expiry;
 mod harness;
 mod inflight;
+mod limits;
 mod oracle;
 mod protocol;
 mod scan;

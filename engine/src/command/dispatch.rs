@@ -43,7 +43,7 @@ pub fn execute(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>
     const QUIET: u64 =
         client_flag::REPLY_OFF | client_flag::REPLY_SKIP | client_flag::REPLY_SKIP_NEXT;
     if client.flags.load(Relaxed) & QUIET != 0 {
-        keep_quiet(lane, client);
+        keep_quiet(lane, client, lane.reply_mark);
     }
     lane.reply_mark = None;
     if !lane.ready.is_empty() {
@@ -52,12 +52,13 @@ pub fn execute(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>
     lane.locks.release();
 }
 
-/// Takes a reply back that the client does not want. Pushes before it stay.
+/// Takes the reply that begins at `mark` back if the client does not want it. Pushes before it
+/// stay.
 #[cold]
-fn keep_quiet(lane: &Lane, client: &mut Client) {
+pub fn keep_quiet(lane: &Lane, client: &mut Client, mark: Option<usize>) {
     let (mut out, mut session) = session::split(client, lane.heap);
     if session.has(client_flag::REPLY_OFF | client_flag::REPLY_SKIP)
-        && let Some(mark) = lane.reply_mark
+        && let Some(mark) = mark
     {
         out.truncate(mark);
     }

@@ -111,6 +111,7 @@ fn fail_running(lane: &mut Lane, client: &mut Client, mark: usize) {
     let (mut out, _) = session::split(client, lane.heap);
     out.truncate(mark);
     dispatch::fail(lane, &mut out, &error::INTERNAL);
+    dispatch::keep_quiet(lane, client, Some(mark));
 }
 
 /// Whether the client's next command may run.

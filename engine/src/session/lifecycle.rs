@@ -6,9 +6,30 @@ use abi::client::{Client, flag};
 use abi::container::RawBytes;
 
 use crate::lane::Lane;
-use crate::session::{blocking, clients, monitor, multi, pubsub, watch};
+use crate::session::{self, blocking, clients, monitor, multi, pubsub, watch};
 use crate::store::bytes::Bytes;
 use crate::store::vec::Words;
+
+/// What a client from another machine hears while nothing protects the server from it.
+const DENIED: &[u8] = b"DENIED Redis is running in protected mode because protected mode is \
+    enabled and no password is set for the default user. In this mode only connections from the \
+    machine it runs on are accepted. To let others in, connect from there and either set a \
+    password (CONFIG SET requirepass) or, if nobody untrusted can reach the port, turn the mode \
+    off (CONFIG SET protected-mode no); CONFIG REWRITE keeps the change. Both can also be given \
+    when the server is started.";
+
+/// Receives a new connection, or turns it away.
+pub fn welcome(lane: &mut Lane, client: &mut Client) {
+    open(lane, client);
+    let is_near = client.flags.load(Relaxed) & (flag::LOCAL | flag::UNIX_SOCKET) != 0;
+    let is_protected = lane.number(abi::config::id::PROTECTED_MODE) != 0 && !lane.settings.password;
+    if is_protected && !is_near {
+        crate::stats::add(&lane.stats.rejected, 1);
+        let (mut out, mut session) = session::split(client, lane.heap);
+        out.error(DENIED);
+        session.close_after_reply();
+    }
+}
 
 /// Sets what a client's first command depends on.
 pub fn open(lane: &mut Lane, client: &mut Client) {

@@ -39,7 +39,12 @@ impl Reply {
 impl Connection {
     /// Connects to a port of this machine.
     pub fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
+        Self::to((std::net::Ipv4Addr::LOCALHOST.into(), port))
+    }
+
+    /// Connects to an address and port.
+    pub fn to(address: (std::net::IpAddr, u16)) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
         stream.set_read_timeout(Some(REPLY_MAX)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         Self { stream, unread: Vec::new() }

@@ -110,3 +110,24 @@ fn a_protocol_error_is_told_by_the_release_that_finds_it() {
     client.expect(b"-ERR Protocol error: invalid bulk length\r\n");
     assert!(client.is_closed());
 }
+
+#[test]
+fn what_is_behind_a_wait_is_read_as_it_came() {
+    let server = Server::start();
+    let (mut client, mut other) = (server.connect(), server.connect());
+    let words: Vec<String> = (0..100).map(|n| format!("word{n}")).collect();
+    let long = [&["RPUSH".into(), "list".into()], &words[..]].concat();
+    let (wait, last) = (encode(&["BLPOP", "gate", "0"]), encode(&long));
+    for cut in [last.len() / 2, last.len() - 1] {
+        client.send_raw(&[&wait[..], &encode(&["PING"]), &last[..cut]].concat());
+        eventually("it waits", || other.ask("CLIENT LIST").raw().contains(" flags=b "));
+        server.swap();
+        assert_eq!(other.ask("RPUSH gate open"), ":1\r\n");
+        client.expect(b"*2\r\n$4\r\ngate\r\n$4\r\nopen\r\n+PONG\r\n");
+        server.swap();
+        client.send_raw(&last[cut..]);
+        client.expect(b":100\r\n");
+        assert_eq!(other.ask("LRANGE list 98 -1"), "*2\r\n$6\r\nword98\r\n$6\r\nword99\r\n");
+        assert_eq!(other.ask("DEL list"), ":1\r\n");
+    }
+}

@@ -7,9 +7,12 @@
 mod blocking;
 mod input;
 mod load;
+mod memory;
 mod output;
+mod panics;
 mod pubsub;
 mod scan;
 mod session;
+mod sleep;
 mod timers;
 mod transactions;

@@ -50,6 +50,26 @@ fn a_pipeline_of_ten_thousand_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_pipeline_can_upgrade_the_logic_it_runs_on() {
+    let server = Server::start();
+    let mut client = server.connect();
+    let mut commands = Vec::new();
+    for (n, release) in ["logic_v2", "logic_v1", "logic_v2"].into_iter().enumerate() {
+        let path = crate::harness::process::library(release);
+        commands.extend(pipeline(&n.to_string(), 2500).0);
+        commands.extend(encode(&["SHELL", "UPGRADE", path.to_str().expect("a path in UTF-8")]));
+        commands.extend(encode(&["SET", "absent", "v", "IFEQ", "x"]));
+    }
+    client.send_raw(&commands);
+    for (n, reply) in ["$-1\r\n", "-ERR syntax error\r\n", "$-1\r\n"].into_iter().enumerate() {
+        client.expect(&pipeline(&n.to_string(), 2500).1);
+        assert!(client.read().text().starts_with("{\"result\":\"upgraded\""));
+        client.expect(reply.as_bytes());
+    }
+    assert_eq!(client.info("logic_generation"), 4);
+}
+
+#[test]
 fn a_slow_reader_gets_all_it_asked_for() {
     let server = Server::start();
     let (mut slow, mut other) = (server.connect(), server.connect());

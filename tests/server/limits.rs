@@ -1,0 +1,171 @@
+//! Who may connect, how, and for how long.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use super::harness::connection::encode;
+use super::harness::{Connection, Server, eventually};
+
+#[test]
+fn one_client_too_many_is_told_so() {
+    let server = Server::start_with(&["--maxclients", "3"]);
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("PING"), "+PONG\r\n"));
+    let mut refused = server.connect();
+    refused.expect(b"-ERR max number of clients reached\r\n");
+    assert!(refused.is_closed());
+    assert_eq!(clients[0].info("rejected_connections"), 1);
+    assert_eq!(clients[0].ask("CONFIG SET maxclients 4"), "+OK\r\n");
+    server.swap();
+    clients.push(server.connect());
+    assert_eq!(clients[3].ask("PING"), "+PONG\r\n");
+    server.connect().expect(b"-ERR max number of clients reached\r\n");
+    clients.pop();
+    eventually("its place is free", || clients[0].info("connected_clients") == 3);
+    assert_eq!(server.connect().ask("PING"), "+PONG\r\n");
+}
+
+#[test]
+fn idle_clients_are_closed_but_not_those_who_wait() {
+    let server = Server::start();
+    let mut master = server.connect();
+    let (mut idle, mut blocked, mut subscriber) =
+        (server.connect(), server.connect(), server.connect());
+    blocked.send(&["BLPOP", "list", "0"]);
+    subscriber.send(&["SUBSCRIBE", "news"]);
+    subscriber.read();
+    assert_eq!(master.ask("CONFIG SET timeout 1"), "+OK\r\n");
+    let begin = Instant::now();
+    assert_eq!(idle.ask("PING"), "+PONG\r\n");
+    server.swap();
+    let mut is_there = || master.ask("CLIENT LIST").text().contains("cmd=ping");
+    eventually("it is closed", || !is_there());
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+    assert!(idle.is_closed());
+    assert_eq!(master.ask("RPUSH list x"), ":1\r\n");
+    blocked.expect(b"*2\r\n$4\r\nlist\r\n$1\r\nx\r\n");
+    assert_eq!(master.ask("PUBLISH news x"), ":1\r\n");
+    subscriber.expect(b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nx\r\n");
+}
+
+#[test]
+fn a_subscriber_that_does_not_read_is_closed_at_its_limit() {
+    let server = Server::start();
+    let (mut publisher, mut slow, mut quick) =
+        (server.connect(), server.connect(), server.connect());
+    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 0 0"];
+    assert_eq!(publisher.call(&limit), "+OK\r\n");
+    for client in [&mut slow, &mut quick] {
+        assert_eq!(client.ask("SUBSCRIBE news").elements().len(), 3);
+    }
+    let text = "x".repeat(64 << 10);
+    let publish = encode(&["PUBLISH", "news", &text]);
+    let message = [b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$65536\r\n", text.as_bytes(), b"\r\n"];
+    let message = message.concat();
+    // Until then the messages are in the sockets' buffers.
+    let closed = (0..4_000).any(|n| {
+        publisher.send_raw(&publish);
+        quick.expect(&message);
+        if n == 10 {
+            server.swap();
+        }
+        publisher.read().number() == 1
+    });
+    assert!(closed, "250 MiB do not pass a limit of 1 MiB");
+    assert_eq!(publisher.info("client_output_buffer_limit_disconnections"), 1);
+    let mut rest = Vec::new();
+    let _ = slow.stream().read_to_end(&mut rest);
+    assert!(rest.chunks(message.len()).all(|chunk| message.starts_with(chunk)));
+    // A client that has no subscription has no limit.
+    assert_eq!(publisher.call(&["SET", "big", &"x".repeat(4 << 20)]), "+OK\r\n");
+    assert_eq!(publisher.ask("GET big").text().len(), 4 << 20);
+}
+
+#[test]
+fn a_unix_socket_is_a_way_in_across_swaps() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("redis.sock");
+    let server = Server::start_with(&["--unixsocket", path.to_str().expect("a path in UTF-8")]);
+    let mut stream = UnixStream::connect(&path).expect("the socket accepts");
+    let mut ask = |command: &str, reply: &str| {
+        stream.write_all(command.as_bytes()).expect("the server reads");
+        let mut got = vec![0; reply.len()];
+        stream.read_exact(&mut got).expect("a reply");
+        assert_eq!(String::from_utf8_lossy(&got), reply);
+    };
+    ask("SET k v\r\n", "+OK\r\n");
+    server.swap();
+    ask("GET k\r\n", "$1\r\nv\r\n");
+    let list = server.connect().ask("CLIENT LIST").text();
+    let address = format!("addr={}:0 ", path.display());
+    assert!(list.contains(&address) && list.contains("flags=U "), "{list}");
+    assert!(server.stop());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_password_is_asked_of_all_who_come_and_of_nobody_who_is_in() {
+    let server = Server::start();
+    let (mut inside, mut master) = (server.connect(), server.connect());
+    assert_eq!(inside.ask("PING"), "+PONG\r\n");
+    assert_eq!(master.ask("CONFIG SET requirepass secret"), "+OK\r\n");
+    server.swap();
+    assert_eq!(inside.ask("GET k"), "$-1\r\n");
+    let mut late = server.connect();
+    let refusal = "-NOAUTH Authentication required.\r\n";
+    assert_eq!(late.ask("GET k"), refusal);
+    // A stranger may send neither many arguments nor long ones.
+    late.send_raw(b"*11\r\n");
+    late.expect(b"-ERR Protocol error: unauthenticated multibulk length\r\n");
+    let mut late = server.connect();
+    late.send_raw(b"*2\r\n$4\r\nAUTH\r\n$16385\r\n");
+    late.expect(b"-ERR Protocol error: unauthenticated bulk length\r\n");
+    let mut late = server.connect();
+    assert!(late.ask("HELLO 3 AUTH default secret").raw().starts_with('%'));
+    assert_eq!(late.ask("GET k"), "_\r\n");
+    assert_eq!(master.ask("CONFIG SET requirepass ").raw(), "+OK\r\n");
+    assert_eq!(server.connect().ask("GET k"), "$-1\r\n");
+}
+
+/// An address of this machine that is not the loopback, if it has one.
+fn outside() -> Option<std::net::IpAddr> {
+    // Nothing is sent: the system only chooses the address it would send from.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+}
+
+#[test]
+fn without_a_password_protected_mode_keeps_others_out() {
+    let server = Server::start_with(&["--bind", "0.0.0.0"]);
+    let Some(ip) = outside() else { return };
+    let outside = || Connection::to((ip, server.port));
+    let mut refused = outside();
+    assert!(refused.read().raw().starts_with("-DENIED Redis is running in protected mode"));
+    assert!(refused.is_closed());
+    let mut local = server.connect();
+    assert_eq!(local.ask("CONFIG SET protected-mode no"), "+OK\r\n");
+    assert_eq!(outside().ask("PING"), "+PONG\r\n");
+    assert_eq!(local.ask("CONFIG SET protected-mode yes requirepass secret"), "+OK\r\n");
+    assert_eq!(outside().ask("AUTH secret"), "+OK\r\n");
+}
+
+#[test]
+fn a_stop_sends_what_is_owed_and_ends_well() {
+    let server = Server::start();
+    let (mut slow, mut blocked, mut idle) = (server.connect(), server.connect(), server.connect());
+    let value = "x".repeat(16 << 20);
+    assert_eq!(idle.call(&["SET", "big", &value]), "+OK\r\n");
+    blocked.send(&["BLPOP", "list", "0"]);
+    slow.send(&["GET", "big"]);
+    eventually("the reply waits", || idle.ask("CLIENT LIST").text().contains("cmd=get"));
+    server.swap();
+    let reader = std::thread::spawn(move || {
+        slow.expect(format!("${}\r\n{value}\r\n", value.len()).as_bytes());
+        slow.is_closed()
+    });
+    assert!(server.stop(), "the exit code is not 0");
+    assert!(reader.join().expect("the reader gets all"));
+    assert!(idle.is_closed());
+}
