@@ -10,7 +10,9 @@ use super::harness::{Connection, Server, eventually};
 #[test]
 fn one_client_too_many_is_told_so() {
     let server = Server::start_with(&["--maxclients", "3"]);
-    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    let mut clients = vec![server.connect()];
+    eventually("nobody else is there", || clients[0].info("connected_clients") == 1);
+    clients.extend((0..2).map(|_| server.connect()));
     clients.iter_mut().for_each(|client| assert_eq!(client.ask("PING"), "+PONG\r\n"));
     let mut refused = server.connect();
     refused.expect(b"-ERR max number of clients reached\r\n");

@@ -98,11 +98,6 @@ impl Server {
         Connection::open(self.port)
     }
 
-    /// The folder it runs in.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
