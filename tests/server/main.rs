@@ -1,6 +1,7 @@
 //! Tests of the whole server: the real binary with the real libraries, driven over sockets.
 
 mod administration;
+mod blocking;
 mod commands;
 mod eviction;
 mod expiry;
