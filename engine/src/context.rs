@@ -81,7 +81,7 @@ impl Ctx<'_> {
             // end before its time because a part of a millisecond was dropped.
             ms => {
                 let now_us = Clock::read(self.keys.lane.host).now_us;
-                Ok(Some((now_us).div_euclid(1000).saturating_add(ms)))
+                Ok(Some((now_us + 999).div_euclid(1000).saturating_add(ms)))
             }
         }
     }
