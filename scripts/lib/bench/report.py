@@ -1,5 +1,6 @@
 """The bench's tables."""
 
+import statistics
 from typing import Any
 
 from harness import table
@@ -54,30 +55,38 @@ def show_connections(result: dict[str, Any], peer: str) -> None:
 
 
 def show_swaps(result: dict[str, Any]) -> None:
-    light, full = result["light"], result["full"]
-    print(f"\nLatency with a swap every {result['interval_ms']:.0f} ms, and without")
-    rows = [
-        ("light load, with swaps", *_summary_cells(light["with_us"])),
-        ("light load, without", *_summary_cells(light["without_us"])),
-        ("light load, ratio of p99.9", "", "", f"{light['p999_ratio']:.3f}", ""),
-    ]
-    rows += [_run_row("full load, with swaps", run) for run in full["with"]]
-    rows += [_run_row("full load, without", run) for run in full["without"]]
-    rows.append(("full load, ratio of p99.9", "", "", f"{full['p999_ratio']:.3f}", ""))
-    print(table.render(("", "p50", "p99", "p99.9", "max"), rows))
-    commit = light["commit_us"]
-    print(f"  {count(light['upgrades'] + full['upgrades'])} upgrades; under light load commit "
-          f"p50 {micros(commit['p50'])}, max {micros(commit['max'])}")
-    for failure in light["failures"][:5]:
+    print(f"\nGET with a swap every {result['interval_ms']:.0f} ms, and without "
+          "(medians of runs that take turns; ± is half the middle half's width)")
+    rows = []
+    for name, load in result["loads"].items():
+        rows += [_swap_row(f"{name} load, with swaps", load["with"]),
+                 _swap_row(f"{name} load, without", load["without"]),
+                 _swap_ratios(f"{name} load, ratio", load["ratios"])]
+    print(table.render(("", "requests/s", "p50", "p99", "p99.9", "±", "max"), rows))
+    commit, total = result["commit_us"], result["total_us"]
+    print(f"  {count(result['upgrades'])} upgrades; commit p50 {micros(commit['p50'])}, "
+          f"max {micros(commit['max'])}; request to report p50 {micros(total['p50'])}")
+    for failure in result["failures"][:5]:
         print(f"  FAILED: {failure}")
 
 
-def _summary_cells(summary: dict[str, float]) -> tuple[str, ...]:
-    return tuple(micros(summary[name]) for name in ("p50", "p99", "p99.9", "max"))
+def _swap_row(label: str, runs: list[dict[str, float]]) -> tuple[str, ...]:
+    def median(figure: str) -> float:
+        return statistics.median(run[figure] for run in runs)
+
+    return (label, count(median("requests_per_s")), micros(median("p50_us")),
+            micros(median("p99_us")), micros(median("p999_us")), micros(_spread(runs)),
+            micros(median("max_us")))
 
 
-def _run_row(label: str, run: dict[str, float]) -> tuple[str, ...]:
-    return (label, *(micros(run[name]) for name in (*_LATENCIES, "max_us")))
+def _spread(runs: list[dict[str, float]]) -> float:
+    low, _, high = statistics.quantiles((run["p999_us"] for run in runs), n=4)
+    return (high - low) / 2
+
+
+def _swap_ratios(label: str, ratios: dict[str, float]) -> tuple[str, ...]:
+    cells = [f"{ratios[figure]:.3f}" for figure in ("requests_per_s", *_LATENCIES)]
+    return (label, *cells, "", f"{ratios['max_us']:.3f}")
 
 
 def show_commit(result: dict[str, Any]) -> None:

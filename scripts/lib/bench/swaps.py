@@ -1,9 +1,6 @@
 """What a swap costs those who are being served: p99.9 with swaps over without."""
 
-import json
 import statistics
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,84 +8,61 @@ from bench.generator import Measurement, measure
 from bench.options import Options
 from harness import upgrade
 from harness.alternator import Alternator
-from harness.histogram import Histogram
-from harness.load_process import LoadProcess
-from harness.schedule import CALM, SWAP, Schedule, now
+from harness.histogram import exact_summary
+from harness.schedule import CALM, SWAP, Schedule
 from harness.server import ShellServer
 
 INTERVAL_S = 0.1
-_PROBE_RATE = 2000
-_PROBE_WINDOW_S = 2.5
-_SATURATED_REQUESTS = 300_000
+
+# A light load leaves processor time over, so that it shows who waits for a swap; under a full load
+# everything that an upgrade does is taken from the clients.
+_LOADS = {"light": (2, 200_000), "full": (50, 400_000)}
+# Runs of each kind. p99.9 of one run varies by a tenth and more.
+_RUNS = 10
 
 
 def run(opts: Options, server: ShellServer, say: Callable[[str], None]) -> dict[str, Any]:
-    """Two loads: a light one, where waiting shows, and as much as the machine gives."""
-    say("swaps under a light load")
-    light = _light(opts, server)
-    say("swaps under full load")
-    return {"interval_ms": INTERVAL_S * 1000, "light": light, "full": _full(opts, server)}
-
-
-def _alternator(opts: Options, server: ShellServer, schedule: Schedule) -> Alternator:
+    """GET under each load: with swaps, without, without, with, and again."""
     upgrader = upgrade.make("admin", opts.server_bin, server.admin, server.port)
     libraries = (opts.logic_a.resolve(), opts.logic_b.resolve())
-    return Alternator(upgrader, libraries, schedule, INTERVAL_S, 0)
-
-
-def _light(opts: Options, server: ShellServer) -> dict[str, Any]:
-    """A steady probe over windows with and without swaps."""
-    orders = {"port": server.port, "name": "bench:probe", "rate": _PROBE_RATE,
-              "window_s": _PROBE_WINDOW_S}
-    command = [sys.executable, "-m", "harness.probe", json.dumps(orders)]
-    with LoadProcess("probe", command) as process:
-        process.wait_until_ready(now() + 30.0)
-        schedule = Schedule(now() + 0.5, _PROBE_WINDOW_S)
-        alternator = _alternator(opts, server, schedule)
-        process.begin(schedule.start)
-        alternator.start()
-        time.sleep(0.5 + _PROBE_WINDOW_S * 4 * max(1, round(opts.scale * 4)))
+    alternator = Alternator(upgrader, libraries, Schedule(0.0, 0.0), INTERVAL_S, 0)
+    alternator.pause()
+    alternator.start()
+    try:
+        loads = {name: _load(opts, server, alternator, name, say) for name in _LOADS}
+    finally:
         alternator.stop()
-        process.finish()
-        result = process.join(now() + 30.0)
-    if result is None:
-        raise SystemExit("the probe came to no end")
-    latency = {kind: Histogram.load(dump) for kind, dump in result["latency"].items()}
     return {
+        "interval_ms": INTERVAL_S * 1000,
         "upgrades": alternator.done,
-        "failures": alternator.failures + result["failures"],
-        "commit_us": alternator.commit_us.summary(),
-        "with_us": latency[SWAP].summary(),
-        "without_us": latency[CALM].summary(),
-        "p999_ratio": _ratio(latency[SWAP].percentile(99.9), latency[CALM].percentile(99.9)),
+        "failures": alternator.failures,
+        "commit_us": exact_summary(alternator.commit_us),
+        "total_us": exact_summary(alternator.total_us),
+        "loads": loads,
     }
 
 
-def _full(opts: Options, server: ShellServer) -> dict[str, Any]:
-    """redis-benchmark as fast as it goes, with swaps, without, without, with."""
+def _load(opts: Options, server: ShellServer, alternator: Alternator, name: str,
+          say: Callable[[str], None]) -> dict[str, Any]:
+    clients, requests = _LOADS[name]
+    rounds = max(1, round(_RUNS / 2 * min(1.0, opts.scale)))
     runs: dict[str, list[Measurement]] = {SWAP: [], CALM: []}
-    upgrades = 0
-    for kind in (SWAP, CALM, CALM, SWAP) * max(1, opts.repeats // 2):
-        alternator = _alternator(opts, server, Schedule(0.0, 0.0))
+    for number, kind in enumerate((SWAP, CALM, CALM, SWAP) * rounds):
+        say(f"swaps under {name} load: run {number + 1} of {4 * rounds}")
         if kind == SWAP:
-            alternator.start()
-        arguments = ("-t", "get", "-P", "1")
-        requests = round(_SATURATED_REQUESTS * max(opts.scale, 0.2))
-        runs[kind].append(measure(server, arguments, requests, opts.clients, opts.keys))
-        if kind == SWAP:
-            alternator.stop()
-        upgrades += alternator.done
+            alternator.resume()
+        runs[kind].append(measure(server, ("-t", "get"), requests, clients, opts.keys))
+        alternator.pause()
     return {
-        "upgrades": upgrades,
+        "clients": clients,
         "with": [run.as_dict() for run in runs[SWAP]],
         "without": [run.as_dict() for run in runs[CALM]],
-        "p999_ratio": _ratio(_p999(runs[SWAP]), _p999(runs[CALM])),
+        "ratios": {
+            figure: _median(runs[SWAP], figure) / _median(runs[CALM], figure)
+            for figure in ("requests_per_s", "p50_us", "p99_us", "p999_us", "max_us")
+        },
     }
 
 
-def _p999(runs: list[Measurement]) -> float:
-    return statistics.median(run.p999_us for run in runs)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def _median(runs: list[Measurement], figure: str) -> float:
+    return statistics.median(run.as_dict()[figure] for run in runs)

@@ -4,7 +4,6 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from harness.histogram import Histogram
 from harness.schedule import Schedule, now
 from harness.upgrade import Upgrade, UpgradeFailed, Upgrader
 
@@ -26,18 +25,21 @@ class Alternator(threading.Thread):
         self.interval_s = interval_s
         self.limit = limit
         self.stopping = threading.Event()
+        self.running = threading.Event()
+        self.running.set()
         self.done = 0
         self.failures: list[str] = []
         self.labels: list[str | None] = [None, None]
         self.last: Upgrade | None = None
-        self.commit_us = Histogram()
-        self.total_us = Histogram()
+        self.commit_us: list[float] = []
+        self.total_us: list[float] = []
         self.retirements: Counter[str] = Counter()
         self.leaked_bytes = 0
 
     def run(self) -> None:
         due = now()
         while not self.finished():
+            self.running.wait()
             wait_s = max(due - now(), self.schedule.wait_for_swaps_s(now()))
             if wait_s > 0:
                 self.stopping.wait(wait_s)
@@ -49,8 +51,16 @@ class Alternator(threading.Thread):
         reached = self.limit and self.done >= self.limit
         return self.stopping.is_set() or bool(reached) or len(self.failures) >= _FAILURES_MAX
 
+    def pause(self) -> None:
+        """No upgrade begins from now on; the one under way may still end."""
+        self.running.clear()
+
+    def resume(self) -> None:
+        self.running.set()
+
     def stop(self) -> None:
         self.stopping.set()
+        self.running.set()
         if self.is_alive():
             self.join()
         self.upgrader.close()
@@ -63,8 +73,8 @@ class Alternator(threading.Thread):
             self.failures.append(f"upgrade {self.done + 1}: {error}")
             return
         self.done += 1
-        self.commit_us.add(round(upgrade.commit_us))
-        self.total_us.add(round(upgrade.total_us))
+        self.commit_us.append(upgrade.commit_us)
+        self.total_us.append(upgrade.total_us)
         self.retirements[upgrade.retirement] += 1
         self.leaked_bytes += upgrade.leaked_bytes
         self._check(upgrade, side)

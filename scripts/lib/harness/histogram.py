@@ -1,6 +1,6 @@
 """Latency counts in buckets of less than 1 % width."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 _SUB_BITS = 7
 _SUB = 1 << _SUB_BITS
@@ -71,8 +71,14 @@ class Histogram:
         return histogram
 
 
-def merged(histograms: Iterable[Histogram]) -> Histogram:
-    total = Histogram()
-    for histogram in histograms:
-        total.merge(histogram)
-    return total
+def exact_summary(values: Sequence[float]) -> dict[str, float]:
+    """As `Histogram.summary`, of values few enough to keep."""
+    ordered = sorted(values) or [0.0]
+
+    def percentile(percent: float) -> float:
+        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+    return {
+        "count": len(values), "p50": percentile(50), "p99": percentile(99),
+        "p99.9": percentile(99.9), "max": ordered[-1],
+    }

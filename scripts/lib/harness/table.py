@@ -24,6 +24,8 @@ def count(value: float) -> str:
 
 def micros(value: float) -> str:
     """Microseconds in the unit that reads best."""
+    if value < 10:
+        return f"{value:.1f} us"
     if value < 1000:
         return f"{value:.0f} us"
     if value < 1_000_000:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import paths
-
 from soak.actors import KINDS
 
 _EPILOG = """\

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness import table
 from harness.alternator import Alternator
-from harness.histogram import Histogram
+from harness.histogram import Histogram, exact_summary
 from harness.procfs import Sample
 from harness.schedule import CALM, SWAP
 from harness.table import count, mebibytes, micros
@@ -125,8 +125,8 @@ def _upgrades_json(upgrades: Alternator | None) -> dict[str, Any] | None:
         "failures": upgrades.failures,
         "old_logic": dict(upgrades.retirements),
         "leaked_bytes": upgrades.leaked_bytes,
-        "commit_us": upgrades.commit_us.summary(),
-        "total_us": upgrades.total_us.summary(),
+        "commit_us": exact_summary(upgrades.commit_us),
+        "total_us": exact_summary(upgrades.total_us),
     }
 
 
@@ -161,10 +161,10 @@ def _show_upgrades(upgrades: Alternator | None) -> None:
     if upgrades is None:
         print("no upgrades\n")
         return
-    commit, total = upgrades.commit_us, upgrades.total_us
+    commit, total = exact_summary(upgrades.commit_us), exact_summary(upgrades.total_us)
     print(f"{count(upgrades.done)} upgrades, {len(upgrades.failures)} failed; "
-          f"commit p50 {micros(commit.percentile(50))}, max {micros(commit.max)}; "
-          f"from request to report p50 {micros(total.percentile(50))}\n")
+          f"commit p50 {micros(commit['p50'])}, max {micros(commit['max'])}; "
+          f"from request to report p50 {micros(total['p50'])}\n")
 
 
 def _show_latencies(found: Findings) -> None:
