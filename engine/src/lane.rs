@@ -56,6 +56,9 @@ pub struct Lane {
     pub running: Option<ClientRef>,
     /// Pushes that the running command has caused for its own client: they go before its reply.
     pub own_pushes: Vec<Vec<u8>>,
+    /// The limit that memory was found to be within in this batch, 0 if none: commands that only
+    /// read need not look again.
+    pub room_known_for: u64,
     /// Keys that may be removed when memory is short.
     pub eviction: evict::Pool,
     /// Hashes of the keys of the command that runs, if it names several in a row.
@@ -90,6 +93,7 @@ impl Lane {
             locks: LockSet::new(roots, host),
             running: None,
             own_pushes: Vec::new(),
+            room_known_for: 0,
             eviction: evict::Pool::default(),
             hashes: Vec::new(),
             ready: Vec::new(),
@@ -103,6 +107,7 @@ impl Lane {
     /// Takes over the time and, if a setting has changed, the settings.
     #[inline]
     pub fn refresh(&mut self) {
+        self.room_known_for = 0;
         self.clock = Clock::read(self.host);
         self.settings.refresh(self.roots);
     }

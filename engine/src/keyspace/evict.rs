@@ -48,7 +48,17 @@ enum Outcome {
 /// command may use more. No shard is locked.
 #[inline]
 pub fn make_room(lane: &mut Lane, client: &Client, spec: &Spec) -> Done {
-    if keep_limit(lane, command_us_max) == Outcome::Nothing && may_use_more(lane, client, spec) {
+    const GROWS: u32 = flag::WRITE | flag::DENYOOM | flag::TRANSACTION;
+    let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
+    if lane.room_known_for == lane.settings.maxmemory && !spec.has(GROWS) && !in_multi {
+        return Ok(());
+    }
+    let outcome = keep_limit(lane, command_us_max);
+    lane.room_known_for = match outcome {
+        Outcome::Enough => lane.settings.maxmemory,
+        _ => 0,
+    };
+    if outcome == Outcome::Nothing && may_use_more(lane, client, spec) {
         return Err(error::OOM);
     }
     Ok(())
@@ -145,14 +155,14 @@ fn evict_until(lane: &mut Lane, begin: u64, limit_us: u64) -> Outcome {
     let lazily = lane.number(id::LAZYFREE_LAZY_EVICTION) != 0;
     let outcome = loop {
         for _ in 0..KEYS_PER_LOOK {
-            if is_within_limit(lane) {
-                return Outcome::Enough;
-            }
             if is_memory_coming_back(lane) {
                 return Outcome::UnderWay;
             }
             if !evict_one(lane, lazily) {
                 return nothing_left(lane);
+            }
+            if is_within_limit(lane) {
+                return Outcome::Enough;
             }
         }
         if elapsed_us(lane, begin) >= limit_us {

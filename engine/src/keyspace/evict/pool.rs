@@ -7,10 +7,12 @@ use crate::keyspace::entry::Entry;
 use crate::lane::Lane;
 use crate::roots::Roots;
 use crate::settings::Policy;
-use crate::store::table::TableRef;
+use crate::store::table::{TableRef, prefetch_line};
 
 /// Candidates kept.
 const CANDIDATES_MAX: usize = 16;
+/// Places of a table looked at in a row, some of which may be empty.
+const NEIGHBOURHOOD_MAX: usize = 8;
 /// Choices of a table before the tables are weighed anew.
 const DRAWS_PER_WEIGHING: u32 = 256;
 /// Tables found empty, though they had keys when they were weighed, before it is given up.
@@ -67,6 +69,8 @@ pub struct Pool {
     /// Lowest score first.
     candidates: Vec<Candidate>,
     weights: Weights,
+    /// Addresses of entries being looked at; empty in between.
+    drawn: Vec<u64>,
 }
 
 impl Pool {
@@ -103,10 +107,11 @@ impl Pool {
         let part = keys.part_at(shard);
         let table = if self.policy.is_volatile() { &part.expires } else { &part.keys };
         let table = TableRef::new(table);
-        for _ in 0..samples.min(table.len() as u64 * 2) {
-            let Some(address) = table.sample(keys.lane.random.next_u64()) else { return false };
+        self.drawn.clear();
+        draw_neighbours(table, keys.lane.random.next_u64(), samples as usize, &mut self.drawn);
+        for index in 0..self.drawn.len() {
             // SAFETY: items of the table are entries, and the shard is locked.
-            self.consider(keys, unsafe { Entry::at(address) });
+            self.consider(keys, unsafe { Entry::at(self.drawn[index]) });
         }
         !table.is_empty()
     }
@@ -129,6 +134,22 @@ impl Pool {
         let place = self.candidates.partition_point(|known| known.score <= score);
         let key = entry.key().to_vec();
         self.candidates.insert(place, Candidate { score, mark, db: keys.db, hash, key });
+    }
+}
+
+/// Collects about `count` items of a table that follow one another from a random place on. Where
+/// a key is says nothing of how it is used, and neighbours come with one cache miss.
+fn draw_neighbours(table: TableRef<'_>, random: u64, count: usize, drawn: &mut Vec<u64>) {
+    let mut next = Some(random);
+    for _ in 0..NEIGHBOURHOOD_MAX {
+        let Some(position) = next.filter(|_| drawn.len() < count) else { break };
+        next = table.scan(position, &mut |address| {
+            prefetch_line(address);
+            drawn.push(address);
+        });
+    }
+    if drawn.is_empty() {
+        drawn.extend(table.sample(random));
     }
 }
 

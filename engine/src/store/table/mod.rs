@@ -12,7 +12,7 @@ mod segment;
 mod tests;
 mod walk;
 
-pub use prefetch::{prefetch_bucket, prefetch_item};
+pub use prefetch::{prefetch_bucket, prefetch_item, prefetch_line};
 
 use abi::container::{Bucket, RawTable};
 use core::ops::Deref;

@@ -79,7 +79,7 @@ fn readable(address: u64, size: usize, window: &Range<u64>) -> Option<u64> {
 
 /// Asks for the cache line at `address`, which need not be valid.
 #[inline(always)]
-pub(super) fn prefetch_line(address: u64) {
+pub fn prefetch_line(address: u64) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
