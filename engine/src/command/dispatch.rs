@@ -192,9 +192,14 @@ fn hang_up(lane: &Lane, client: &Client) {
 
 /// Writes an error reply and counts it.
 pub fn fail(lane: &mut Lane, out: &mut crate::resp::write::Reply<'_>, error: &Error) {
-    stats::add(&lane.stats.errors, 1);
-    crate::stats::count_error(lane, error.text());
+    count_error(lane, error);
     out.error(error.text());
+}
+
+/// Counts an error reply.
+pub fn count_error(lane: &mut Lane, error: &Error) {
+    stats::add(&lane.stats.errors, 1);
+    stats::count_error(lane, error.text());
 }
 
 /// Runs a command with its shards locked. They stay so.
@@ -257,6 +262,7 @@ pub fn keys_lock_set(lane: &Lane, call: Call, args: Args<'_>) -> ShardSet {
     match call.keys {
         KeyRule::None => 0,
         KeyRule::One(at) => args.get(at as usize).map_or(0, set),
+        KeyRule::Two(a, b) => set(args.at(a as usize)) | set(args.at(b as usize)),
         KeyRule::Range { first, last, step } => {
             let end = args.len() - last as usize;
             (first as usize..=end).step_by(step as usize).fold(0, |all, i| all | set(args.at(i)))
@@ -274,14 +280,16 @@ pub fn keys_lock_set(lane: &Lane, call: Call, args: Args<'_>) -> ShardSet {
 #[inline]
 pub fn call(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
     let host = cx.keys.lane.host;
+    // A client's command that is served late was counted when it began to wait.
+    let again = matches!(cx.mode, Mode::Serving(_));
     let (begin, before) = (ticks(host), cx.out.len());
     let outcome = (call.spec.run)(cx, args);
     let lane = &mut *cx.keys.lane;
     let elapsed_ns = lane.ticks.to_ns(ticks(host).wrapping_sub(begin));
     let stat = lane.command_stat(call.slot);
-    stats::add(&stat.calls, 1);
+    stats::add(&stat.calls, !again as u64);
     stats::add(&stat.time_ns, elapsed_ns);
-    stats::add(&lane.stats.commands, 1);
+    stats::add(&lane.stats.commands, !again as u64);
     if let Err(error) = outcome {
         stats::add(&stat.failed, 1);
         // What it had written of another reply must not reach the client.

@@ -3,7 +3,7 @@
 use abi::host::HostRef;
 use abi::stats::COMMAND_SLOTS;
 
-use crate::command::spec::{Begin, Find, Spec, flag};
+use crate::command::spec::{Begin, Find, KeySpec, Spec, flag};
 use crate::roots::Roots;
 
 /// How a command's keys are found when it is run.
@@ -13,6 +13,8 @@ pub enum Keys {
     None,
     /// One, at this argument: nearly all commands.
     One(u8),
+    /// Two, at these arguments, each found by a rule of its own.
+    Two(u8, u8),
     /// From the first argument to the last (relative to the end), each `step`.
     Range {
         /// The first key.
@@ -163,18 +165,28 @@ fn keys(spec: &Spec) -> Keys {
     }
     match spec.keys {
         [] => Keys::None,
-        [one] => match (one.begin, one.find) {
-            (Begin::Index(first), Find::Range { last: 0, .. }) => Keys::One(first as u8),
-            (Begin::Index(first), Find::Range { last: last @ ..0, step, limit: 0 }) => {
-                Keys::Range {
-                    first: first as u8,
-                    last: last.unsigned_abs() as u8,
-                    step: step as u8,
-                }
-            }
-            _ => Keys::Rules,
-        },
+        [one] => single(one).map(Keys::One).or_else(|| range(one)).unwrap_or(Keys::Rules),
+        [a, b] => single(a).zip(single(b)).map_or(Keys::Rules, |(a, b)| Keys::Two(a, b)),
         _ => Keys::Rules,
+    }
+}
+
+/// The argument that a rule finds, if it always finds one key at the same place.
+fn single(spec: &KeySpec) -> Option<u8> {
+    match (spec.begin, spec.find) {
+        (Begin::Index(index), Find::Range { last: 0, .. }) => Some(index as u8),
+        _ => None,
+    }
+}
+
+/// The arguments that a rule finds, if they reach from one place to so many before the end.
+fn range(spec: &KeySpec) -> Option<Keys> {
+    match (spec.begin, spec.find) {
+        (Begin::Index(first), Find::Range { last: last @ ..0, step, limit: 0 }) => {
+            let (first, last) = (first as u8, last.unsigned_abs() as u8);
+            Some(Keys::Range { first, last, step: step as u8 })
+        }
+        _ => None,
     }
 }
 

@@ -184,11 +184,6 @@ impl<'a> Entry<'a> {
         self.head() & FLAG_RAW != 0
     }
 
-    /// Makes `OBJECT ENCODING` say `raw` whatever the length.
-    pub fn set_raw(self) {
-        self.set_head(self.head() | FLAG_RAW);
-    }
-
     #[inline]
     fn is_large(self) -> bool {
         self.head() & FLAG_LARGE != 0

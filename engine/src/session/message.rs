@@ -7,9 +7,11 @@ use abi::arena::Ptr;
 use abi::client::{Client, flag};
 use abi::message::{Message, kind, push_for};
 
+use crate::command::{dispatch, error};
 use crate::heap::Heap;
 use crate::lane::Lane;
 use crate::session::{self, blocking, pubsub};
+use crate::stats;
 
 /// Makes a message that will be posted `references` times.
 pub fn allocate(
@@ -99,11 +101,12 @@ fn is_wanted(lane: &Lane, client: &mut Client, detail: u64) -> bool {
 fn unblock(lane: &mut Lane, client: &mut Client, with_error: bool) {
     // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
     let what = unsafe { (*client.wait.as_ptr()).on_timeout };
-    blocking::finish_with(lane, client, |out| {
-        if with_error {
-            out.error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
-        } else {
-            blocking::timeout_reply(out, what);
-        }
-    });
+    if !with_error {
+        return blocking::finish_with(lane, client, |out| blocking::timeout_reply(out, what));
+    }
+    if let Some(slot) = client.last_command.load(Relaxed).checked_sub(1) {
+        stats::add(&lane.command_stat(slot as u16).failed, 1);
+    }
+    dispatch::count_error(lane, &error::UNBLOCKED);
+    blocking::finish_with(lane, client, |out| out.error(error::UNBLOCKED.text()));
 }

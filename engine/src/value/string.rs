@@ -142,15 +142,14 @@ impl Keys<'_> {
     /// value by its length.
     pub fn set_text(&mut self, key: &[u8], value: &[u8], ttl: Ttl) {
         self.set_anew(key, ttl, |keys, expires_at, access| {
-            keys.new_text(key, value, expires_at, access)
+            keys.new_text(key, value, expires_at, access, false)
         });
     }
 
     /// As [`Keys::set_string`], but `OBJECT ENCODING` calls the value `raw`.
     pub fn set_raw(&mut self, key: &[u8], value: &[u8], ttl: Ttl) {
         self.set_anew(key, ttl, |keys, expires_at, access| {
-            let raw = bytes::from_slice(value, keys.lane.heap);
-            keys.heap_entry(key, raw, expires_at, access)
+            keys.new_text(key, value, expires_at, access, true)
         });
     }
 
@@ -225,7 +224,7 @@ impl Keys<'_> {
         access: u32,
     ) -> Entry<'static> {
         let Some(integer) = as_integer(value) else {
-            return self.new_text(key, value, expires_at, access);
+            return self.new_text(key, value, expires_at, access, false);
         };
         let shape = Shape {
             expires_at,
@@ -237,7 +236,8 @@ impl Keys<'_> {
         entry
     }
 
-    /// A new entry that holds a string that is not kept as an integer.
+    /// A new entry that holds a string that is not kept as an integer, and maybe to be called
+    /// `raw` whatever its length.
     #[inline]
     fn new_text(
         &self,
@@ -245,12 +245,14 @@ impl Keys<'_> {
         value: &[u8],
         expires_at: Option<i64>,
         access: u32,
+        raw: bool,
     ) -> Entry<'static> {
         if value.len() > EMBEDDED_MAX {
-            let raw = bytes::from_slice(value, self.lane.heap);
-            return self.heap_entry(key, raw, expires_at, access);
+            let long = bytes::from_slice(value, self.lane.heap);
+            return self.heap_entry(key, long, expires_at, access);
         }
         let shape = Shape {
+            raw,
             expires_at,
             access,
             value_len: value.len(),
