@@ -3,24 +3,24 @@
 use std::io::Read;
 use std::net::Shutdown;
 
-use crate::server::{Client, Server, free_port};
+use crate::harness::{Lines, Server, free_port};
 
 #[test]
 fn tcp_and_unix_clients_know_where_they_come_from() {
     let port = free_port();
-    let server = Server::start(&format!("--port {port}"));
+    let server = Server::echo(&format!("--port {port}"));
     let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     let peer = stream.local_addr().unwrap();
-    let who = Client::new(stream).ask("who");
+    let who = Lines::new(stream).ask("who");
     assert!(who.ends_with(&format!(" {peer} true false")), "{who}");
-    let who = server.connect().ask("who");
+    let who = server.lines().ask("who");
     assert!(who.ends_with(&format!(" {}:0 true true", server.socket().display())), "{who}");
 }
 
 #[test]
 fn a_command_may_come_a_byte_at_a_time() {
-    let server = Server::start("");
-    let mut client = server.connect();
+    let server = Server::echo("");
+    let mut client = server.lines();
     for byte in b"hello world\nsecond\nthi" {
         client.send([*byte]);
     }
@@ -32,8 +32,8 @@ fn a_command_may_come_a_byte_at_a_time() {
 
 #[test]
 fn a_long_pipeline_is_answered_in_order() {
-    let server = Server::start("");
-    let mut client = server.connect();
+    let server = Server::echo("");
+    let mut client = server.lines();
     let mut twin = client.writer.twin();
     let lines: String = (0..100_000).map(|n| format!("line {n}\n")).collect();
     let sender = std::thread::spawn(move || twin.write_all(lines.as_bytes()).unwrap());
@@ -45,14 +45,14 @@ fn a_long_pipeline_is_answered_in_order() {
 
 #[test]
 fn a_large_value_arrives_whole_wherever_it_is_cut() {
-    let server = Server::start("");
-    let mut client = server.connect();
+    let server = Server::echo("");
+    let mut client = server.lines();
     for (bytes, first) in [(100_000, 7), (65_536, 30), (9_000_000, 70_000), (16_000, 15_000)] {
         let whole = format!("first\nbulk {bytes}\n{}last\n", "b".repeat(bytes));
         let (start, rest) = whole.split_at(first);
         client.send(start);
         // Had the server not taken what there is, this could not be answered.
-        assert_eq!(server.connect().ask("between"), "between");
+        assert_eq!(server.lines().ask("between"), "between");
         client.send(rest);
         assert_eq!(client.line(), "first");
         assert_eq!(client.line(), bytes.to_string());
@@ -62,10 +62,10 @@ fn a_large_value_arrives_whole_wherever_it_is_cut() {
 
 #[test]
 fn what_a_slow_reader_leaves_is_kept_for_it_in_order() {
-    let server = Server::start("");
-    let mut slow = server.connect_to_worker(0);
+    let server = Server::echo("");
+    let mut slow = server.lines_to_worker(0);
     slow.send("big 30000000\nafter\nbig 3\n");
-    let mut other = server.connect_to_worker(0);
+    let mut other = server.lines_to_worker(0);
     assert_eq!(other.ask("still here"), "still here");
     let mut reply = vec![0; 30_000_001];
     slow.reader.read_exact(&mut reply).unwrap();
@@ -77,8 +77,8 @@ fn what_a_slow_reader_leaves_is_kept_for_it_in_order() {
 
 #[test]
 fn what_was_sent_before_a_half_close_is_answered() {
-    let server = Server::start("");
-    let mut client = server.connect();
+    let server = Server::echo("");
+    let mut client = server.lines();
     client.send("x\n".repeat(20_000));
     client.writer.shut(Shutdown::Write);
     for _ in 0..20_000 {
@@ -89,8 +89,8 @@ fn what_was_sent_before_a_half_close_is_answered() {
 
 #[test]
 fn quit_is_answered_and_what_follows_it_is_not() {
-    let server = Server::start("");
-    let mut client = server.connect();
+    let server = Server::echo("");
+    let mut client = server.lines();
     client.send("quit\nnever\n");
     assert_eq!(client.line(), "bye");
     assert_eq!(client.read_to_close(), 0);
@@ -98,8 +98,8 @@ fn quit_is_answered_and_what_follows_it_is_not() {
 
 #[test]
 fn a_request_costs_one_read_one_batch_and_one_write() {
-    let server = Server::start("");
-    let mut client = server.connect();
+    let server = Server::echo("");
+    let mut client = server.lines();
     let before = client.stats();
     let calls_before = server.system_calls();
     for _ in 0..1000 {

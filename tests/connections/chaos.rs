@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use crate::server::{Client, Server, eventually};
+use crate::harness::{Lines, Server, eventually};
 
 const THREADS: u64 = 6;
 const STEPS: u64 = 250;
@@ -24,7 +24,7 @@ impl Random {
 /// One client's life. It may be killed by others at any time, so every failure of its socket is
 /// as good as success; only what it does read must be right.
 fn misbehave(server: &Server, random: &mut Random) {
-    let mut client = server.connect();
+    let mut client = server.lines();
     // Ids count from 1, which is the watcher: these are others, some of them alive, or nobody.
     let (worker, id) = (random.below(2), 2 + random.below(STEPS * THREADS));
     let text = match random.below(10) {
@@ -51,7 +51,7 @@ fn misbehave(server: &Server, random: &mut Random) {
     }
 }
 
-fn read_some(client: &mut Client) {
+fn read_some(client: &mut Lines) {
     let mut chunk = [0; 512];
     client.writer.wait_at_most(5);
     let _ = std::io::Read::read(&mut client.reader, &mut chunk);
@@ -59,10 +59,10 @@ fn read_some(client: &mut Client) {
 
 #[test]
 fn nothing_is_left_of_clients_that_misbehave() {
-    let server = Server::start("--maxclients 200 --normal-hard 1000000 --hz 100");
-    let mut watcher = server.connect();
+    let server = Server::echo("--maxclients 200 --normal-hard 1000000 --hz 100");
+    let mut watcher = server.lines();
     assert_eq!(watcher.address().1, 1, "those that are killed have higher ids");
-    let used = |client: &mut Client| client.ask("used").parse::<u64>().unwrap();
+    let used = |client: &mut Lines| client.ask("used").parse::<u64>().unwrap();
     let round = |seed: u64| {
         std::thread::scope(|scope| {
             for thread in 1..=THREADS {

@@ -5,14 +5,14 @@ use std::net::{TcpListener, TcpStream};
 
 use rustix::process::Signal;
 
-use crate::server::{Client, Server, eventually, free_port};
+use crate::harness::{Lines, Server, Setup, eventually, free_port};
 
 #[test]
 fn a_stop_sends_what_is_owed_and_leaves_nothing() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut server = Server::start("");
-        let mut slow = server.connect();
-        let mut idle = server.connect();
+        let mut server = Server::echo("");
+        let mut slow = server.lines();
+        let mut idle = server.lines();
         assert_eq!(idle.ask("x"), "x");
         let asked = slow.stats()[4];
         slow.send("big 20000000\n");
@@ -32,8 +32,8 @@ fn a_stop_sends_what_is_owed_and_leaves_nothing() {
 
 #[test]
 fn a_stop_does_not_wait_for_ever() {
-    let mut server = Server::start("--shutdown-timeout 1");
-    let mut slow = server.connect();
+    let mut server = Server::echo("--shutdown-timeout 1");
+    let mut slow = server.lines();
     slow.send("big 20000000\n");
     let mut first = [0];
     slow.reader.read_exact(&mut first).unwrap();
@@ -44,8 +44,8 @@ fn a_stop_does_not_wait_for_ever() {
 
 #[test]
 fn a_second_signal_ends_the_waiting() {
-    let mut server = Server::start("--shutdown-timeout 100000");
-    let mut slow = server.connect();
+    let mut server = Server::echo("--shutdown-timeout 100000");
+    let mut slow = server.lines();
     slow.send("big 20000000\n");
     let mut first = [0];
     slow.reader.read_exact(&mut first).unwrap();
@@ -57,16 +57,16 @@ fn a_second_signal_ends_the_waiting() {
 
 #[test]
 fn logic_may_stop_the_server() {
-    let mut server = Server::start("");
-    server.connect().send("shutdown\n");
+    let mut server = Server::echo("");
+    server.lines().send("shutdown\n");
     assert_eq!(server.wait().0.code(), Some(0));
 }
 
 #[test]
 fn no_connection_is_accepted_once_it_stops() {
     let port = free_port();
-    let mut server = Server::start(&format!("--port {port}"));
-    let mut slow = Client::tcp(port);
+    let mut server = Server::echo(&format!("--port {port}"));
+    let mut slow = Lines::tcp(port);
     slow.send("big 50000000\n");
     let mut first = [0];
     slow.reader.read_exact(&mut first).unwrap();
@@ -78,8 +78,8 @@ fn no_connection_is_accepted_once_it_stops() {
 
 #[test]
 fn a_server_ticks() {
-    let server = Server::start("--hz 200");
-    let mut client = server.connect();
+    let server = Server::echo("--hz 200");
+    let mut client = server.lines();
     eventually("it has ticked", || client.ask("ticks").parse::<u64>().unwrap() > 20);
 }
 
@@ -88,7 +88,8 @@ fn what_keeps_a_server_from_starting_has_its_exit_code() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let check = |arguments: &str, code: i32, says: &str| {
-        let (status, printed) = Server::spawn(arguments).wait();
+        let (status, printed) =
+            Setup::of("echo").arguments(arguments.split_whitespace()).spawn().wait();
         assert_eq!(status.code(), Some(code), "{arguments}: {printed}");
         assert!(printed.contains(says), "{arguments}: {printed}");
     };
@@ -106,12 +107,12 @@ fn what_keeps_a_server_from_starting_has_its_exit_code() {
 
 #[test]
 fn the_socket_of_a_server_that_was_killed_is_not_in_the_way() {
-    let mut killed = Server::start("");
+    let mut killed = Server::echo("");
     killed.signal(Signal::KILL);
     killed.wait();
     assert!(killed.socket().exists());
-    let server = Server::start(&format!("--unixsocket {}", killed.socket().display()));
+    let server = Server::echo(&format!("--unixsocket {}", killed.socket().display()));
     let stream = std::os::unix::net::UnixStream::connect(killed.socket()).unwrap();
-    assert_eq!(Client::new(stream).ask("here"), "here");
+    assert_eq!(Lines::new(stream).ask("here"), "here");
     drop(server);
 }

@@ -1,45 +1,45 @@
 //! What a client may use, and what becomes of one that uses more.
 
-use crate::server::{Client, Server, eventually};
+use crate::harness::{Lines, Server, Setup, eventually};
 
 #[test]
 fn one_client_too_many_is_told_so() {
-    let server = Server::start("--maxclients 3");
-    let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    let server = Server::echo("--maxclients 3");
+    let mut clients: Vec<Lines> = (0..3).map(|_| server.lines()).collect();
     for client in &mut clients {
         assert_eq!(client.ask("in"), "in");
     }
-    let mut refused = server.connect();
+    let mut refused = server.lines();
     assert_eq!(refused.line(), "-ERR max number of clients reached");
     assert_eq!(refused.read_to_close(), 0);
     assert_eq!(clients[0].stats()[1], 1);
     clients.pop();
     eventually("its place is free", || clients[0].stats()[7] == 2);
-    assert_eq!(server.connect().ask("in"), "in");
+    assert_eq!(server.lines().ask("in"), "in");
 }
 
 #[test]
 fn new_clients_go_to_the_worker_with_the_fewest() {
-    let server = Server::start("");
-    let mut clients: Vec<Client> = (0..6).map(|_| server.connect()).collect();
-    let count = |clients: &mut Vec<Client>, worker| {
+    let server = Server::echo("");
+    let mut clients: Vec<Lines> = (0..6).map(|_| server.lines()).collect();
+    let count = |clients: &mut Vec<Lines>, worker| {
         clients.iter_mut().filter_map(|c| (c.address().0 == worker).then_some(())).count()
     };
     assert_eq!((count(&mut clients, 0), count(&mut clients, 1)), (3, 3));
     clients.retain_mut(|client| client.address().0 == 1);
-    let mut watcher = server.connect();
+    let mut watcher = server.lines();
     eventually("they are gone", || watcher.stats()[7] == 4);
-    clients.extend((0..2).map(|_| server.connect()));
+    clients.extend((0..2).map(|_| server.lines()));
     assert_eq!((count(&mut clients, 0), count(&mut clients, 1)), (2, 3));
 }
 
 #[test]
 fn idle_clients_are_closed_but_waiting_ones_are_not() {
-    let server = Server::start("--hz 100");
-    let mut master = server.connect();
-    let mut idle = server.connect();
-    let mut blocked = server.connect();
-    let mut subscriber = server.connect();
+    let server = Server::echo("--hz 100");
+    let mut master = server.lines();
+    let mut idle = server.lines();
+    let mut blocked = server.lines();
+    let mut subscriber = server.lines();
     assert_eq!(idle.ask("hello"), "hello");
     assert_eq!(subscriber.ask("subscribe"), "ok");
     let (worker, id) = blocked.address();
@@ -47,7 +47,7 @@ fn idle_clients_are_closed_but_waiting_ones_are_not() {
     assert_eq!(master.ask("set timeout 1"), "ok");
     assert_eq!(idle.read_to_close(), 0);
     drop(master);
-    let mut master = server.connect();
+    let mut master = server.lines();
     assert_eq!(master.ask("set timeout 0"), "ok");
     assert_eq!(master.ask(&format!("post {worker} {id} served")), "ok");
     assert_eq!(blocked.line(), "served");
@@ -56,15 +56,15 @@ fn idle_clients_are_closed_but_waiting_ones_are_not() {
 
 #[test]
 fn hard_output_limit_by_class() {
-    let server = Server::start("--normal-hard 4000000 --pubsub-hard 1000000");
-    let mut normal = server.connect();
+    let server = Server::echo("--normal-hard 4000000 --pubsub-hard 1000000");
+    let mut normal = server.lines();
     normal.send("big 3000000\n");
     let mut reply = String::new();
     std::io::BufRead::read_line(&mut normal.reader, &mut reply).unwrap();
     assert_eq!(reply.len(), 3_000_001);
     normal.send("big 9000000\n");
     assert!(normal.read_to_close() < 9_000_000);
-    let mut subscriber = server.connect();
+    let mut subscriber = server.lines();
     assert_eq!(subscriber.ask("subscribe"), "ok");
     subscriber.send("big 3000000\n");
     assert!(subscriber.read_to_close() < 3_000_000);
@@ -73,8 +73,8 @@ fn hard_output_limit_by_class() {
 
 #[test]
 fn soft_output_limit_needs_its_time() {
-    let server = Server::start("--hz 100 --normal-soft 1000000 --normal-seconds 1");
-    let mut slow = server.connect();
+    let server = Server::echo("--hz 100 --normal-soft 1000000 --normal-seconds 1");
+    let mut slow = server.lines();
     slow.send("big 4000000\n");
     eventually("it is closed", || server.log().contains("does not read its replies"));
     assert!(slow.read_to_close() < 4_000_000);
@@ -82,8 +82,8 @@ fn soft_output_limit_needs_its_time() {
 
 #[test]
 fn input_above_the_limit_ends_the_client_unless_it_is_held() {
-    let server = Server::start("--client-query-buffer-limit 1048576");
-    let mut greedy = server.connect();
+    let server = Server::echo("--client-query-buffer-limit 1048576");
+    let mut greedy = server.lines();
     let mut writer = greedy.writer.twin();
     let sender = std::thread::spawn(move || {
         // The server closes in the middle of it.
@@ -92,14 +92,14 @@ fn input_above_the_limit_ends_the_client_unless_it_is_held() {
     assert_eq!(greedy.read_to_close(), 0);
     sender.join().unwrap();
 
-    let mut held = server.connect();
+    let mut held = server.lines();
     let (worker, id) = held.address();
     let mut writer = held.writer.twin();
     let lines: String = std::iter::once("block 0\n".to_owned())
         .chain((0..400_000).map(|n| format!("line {n}\n")))
         .collect();
     let sender = std::thread::spawn(move || writer.write_all(lines.as_bytes()).unwrap());
-    let mut other = server.connect();
+    let mut other = server.lines();
     eventually("it has sent more than it may", || other.stats()[5] > 2 * 1_048_576);
     assert_eq!(other.ask(&format!("post {worker} {id} go")), "ok");
     assert_eq!(held.line(), "go");
@@ -111,9 +111,9 @@ fn input_above_the_limit_ends_the_client_unless_it_is_held() {
 
 #[test]
 fn a_held_client_with_a_full_buffer_is_still_seen_to_leave() {
-    let server = Server::start("--client-query-buffer-limit 1048576");
-    let mut watcher = server.connect();
-    let held = server.connect();
+    let server = Server::echo("--client-query-buffer-limit 1048576");
+    let mut watcher = server.lines();
+    let held = server.lines();
     let mut writer = held.writer.twin();
     std::thread::spawn(move || {
         let _ = writer.write_all(format!("block 0\n{}", "x\n".repeat(4_000_000)).as_bytes());
@@ -126,14 +126,14 @@ fn a_held_client_with_a_full_buffer_is_still_seen_to_leave() {
 
 #[test]
 fn maxclients_is_lowered_to_what_the_process_may_open() {
-    let server = Server::start_with_descriptors(150, "--maxclients 5000");
-    let mut first = server.connect();
+    let server = Setup::of("echo").descriptors(150).arguments(["--maxclients", "5000"]).start();
+    let mut first = server.lines();
     let max: usize = first.ask("get maxclients").parse().unwrap();
     assert!((50..150).contains(&max), "{max}");
     assert!(server.log().contains("maxclients lowered"));
-    let mut clients: Vec<Client> = (1..max).map(|_| server.connect()).collect();
+    let mut clients: Vec<Lines> = (1..max).map(|_| server.lines()).collect();
     assert!(clients.iter_mut().all(|client| client.ask("in") == "in"));
-    assert_eq!(server.connect().line(), "-ERR max number of clients reached");
+    assert_eq!(server.lines().line(), "-ERR max number of clients reached");
     let refused = first.ask("set maxclients 5000");
     assert!(refused.ends_with(&format!("try with {max}")), "{refused}");
 }
@@ -141,16 +141,16 @@ fn maxclients_is_lowered_to_what_the_process_may_open() {
 #[test]
 fn an_idle_connection_is_cheap() {
     const COUNT: u64 = 400;
-    let server = Server::start("--maxclients 1000");
-    let mut watcher = server.connect();
-    let used = |client: &mut Client| client.ask("used").parse::<u64>().unwrap();
+    let server = Server::echo("--maxclients 1000");
+    let mut watcher = server.lines();
+    let used = |client: &mut Lines| client.ask("used").parse::<u64>().unwrap();
     // Whatever is made once is made by these.
-    drop((0..50).map(|_| server.connect().ask("x")).collect::<Vec<_>>());
+    drop((0..50).map(|_| server.lines().ask("x")).collect::<Vec<_>>());
     eventually("they are gone", || watcher.stats()[7] == 1);
     let before = used(&mut watcher);
-    let clients: Vec<Client> = (0..COUNT)
+    let clients: Vec<Lines> = (0..COUNT)
         .map(|_| {
-            let mut client = server.connect();
+            let mut client = server.lines();
             assert_eq!(client.ask(&"x".repeat(1000)).len(), 1000);
             client
         })

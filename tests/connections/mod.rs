@@ -6,5 +6,4 @@ mod chaos;
 mod lifecycle;
 mod limits;
 mod messages;
-mod server;
 mod settings;

@@ -3,15 +3,15 @@
 use std::fs;
 use std::net::TcpStream;
 
-use crate::server::{Client, Server, eventually, free_port};
+use crate::harness::{Lines, Server, eventually, free_port};
 
 #[test]
 fn the_file_is_read_and_the_command_line_wins() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.conf");
     fs::write(&file, "# of a test\nmaxclients 77\n\"hz\" '33'\nworkers 1\n").unwrap();
-    let server = Server::start(&format!("--config {} --maxclients 88", file.display()));
-    let mut client = server.connect();
+    let server = Server::echo(&format!("--config {} --maxclients 88", file.display()));
+    let mut client = server.lines();
     assert_eq!(client.ask("get maxclients"), "88");
     assert_eq!(client.ask("get hz"), "33");
     assert_eq!(client.ask("rewrite hz 44"), "ok");
@@ -21,48 +21,48 @@ fn the_file_is_read_and_the_command_line_wins() {
 
 #[test]
 fn the_log_can_be_json_at_a_level_that_changes() {
-    let server = Server::start("--log-format json");
-    let mut client = server.connect();
+    let server = Server::echo("--log-format json");
+    let mut client = server.lines();
     assert_eq!(client.ask("set loglevel 3"), "ok");
-    drop(server.connect());
+    drop(server.lines());
     eventually("it is gone", || client.stats()[7] == 1);
     let log = server.log();
     let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!(first["level"], "INFO");
     assert!(!log.contains("closed, reason"), "only warnings are logged now");
     assert_eq!(client.ask("set loglevel 2"), "ok");
-    drop(server.connect());
+    drop(server.lines());
     eventually("it is logged", || server.log().contains("closed, reason"));
 }
 
 #[test]
 fn without_a_file_there_is_nothing_to_rewrite() {
-    let server = Server::start("");
-    assert_eq!(server.connect().ask("rewrite hz 44"), "error");
+    let server = Server::echo("");
+    assert_eq!(server.lines().ask("rewrite hz 44"), "error");
 }
 
 #[test]
 fn the_port_changes_under_connected_clients() {
     let (first, second) = (free_port(), free_port());
-    let server = Server::start(&format!("--port {first}"));
-    let mut client = Client::tcp(first);
+    let server = Server::echo(&format!("--port {first}"));
+    let mut client = Lines::tcp(first);
     assert_eq!(client.ask(&format!("set port {second}")), "ok");
-    assert_eq!(Client::tcp(second).ask("here"), "here");
+    assert_eq!(Lines::tcp(second).ask("here"), "here");
     assert!(TcpStream::connect(("127.0.0.1", first)).is_err());
     assert_eq!(client.ask("still"), "still");
-    assert_eq!(server.connect().ask("unix too"), "unix too");
+    assert_eq!(server.lines().ask("unix too"), "unix too");
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let refused = client.ask(&format!("set port {port}"));
     assert!(refused.starts_with("error cannot listen"), "{refused}");
-    assert_eq!(Client::tcp(second).ask("as before"), "as before");
+    assert_eq!(Lines::tcp(second).ask("as before"), "as before");
 }
 
 #[test]
 fn changes_that_cannot_be_made_are_refused() {
-    let server = Server::start("");
-    let mut client = server.connect();
+    let server = Server::echo("");
+    let mut client = server.lines();
     let refused = client.ask("set dir /no/such/dir");
     assert!(refused.starts_with("error cannot use directory /no/such/dir"), "{refused}");
     assert_eq!(client.ask("set dir /"), "ok");

@@ -1,69 +1,67 @@
-//! The fixture libraries, built once.
+//! The program under test and the libraries it loads.
+//!
+//! Cargo builds the program with the tests. With `SHELL_BUILD_DIR` set, the program and the releases
+//! in that folder are tested instead, as they are.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use shell::logic::image::Image;
-use shell::logic::verify::Verdict;
-use shell::logic::verify::parent::Verifier;
-use shell::refusal::Refusal;
+/// The program that cargo has built with these tests: `TARGET/PROFILE/shell`.
+const BUILT: &str = env!("CARGO_BIN_EXE_shell");
 
 /// The repository.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository")
 }
 
-/// The directory that cargo builds into.
-pub fn target() -> PathBuf {
-    // The binary under test is `TARGET/PROFILE/shell`.
-    Path::new(env!("CARGO_BIN_EXE_shell")).ancestors().nth(2).unwrap().to_owned()
+/// The folder that cargo builds into.
+pub fn target() -> &'static Path {
+    Path::new(BUILT).ancestors().nth(2).expect("a folder")
+}
+
+fn given_dir() -> Option<PathBuf> {
+    std::env::var_os("SHELL_BUILD_DIR").map(|dir| root().join(dir))
+}
+
+/// The program under test.
+pub fn shell() -> PathBuf {
+    given_dir().map_or_else(|| PathBuf::from(BUILT), |dir| dir.join("shell"))
 }
 
 fn cargo_build(manifest: &Path, what: &[&str]) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--offline", "--quiet", "--manifest-path"]).arg(manifest).args(what);
-    assert!(cargo.env("CARGO_TARGET_DIR", target()).status().unwrap().success());
+    let status = cargo.arg("--target-dir").arg(target()).status().expect("cargo runs");
+    assert!(status.success(), "the libraries do not build");
 }
 
-/// Builds fixtures that `manifest` knows and returns the directory they are in.
-pub fn build(manifest: &Path, which: &[&str]) -> PathBuf {
+/// Builds fixtures that `manifest` knows and returns the folder they are in.
+pub fn build_fixtures(manifest: &Path, which: &[&str]) -> PathBuf {
     cargo_build(manifest, &[&["--package", "fixtures"], which].concat());
     target().join("debug/examples")
 }
 
-/// The path of a fixture, see `tests/fixtures`.
-pub fn path(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build(&root().join("Cargo.toml"), &["--examples"]));
-    built.join(format!("lib{name}.so"))
+/// The path of a release, `logic_v1` or `logic_v2`, or of a fixture, see `tests/fixtures`.
+pub fn library(name: &str) -> PathBuf {
+    static RELEASES: OnceLock<PathBuf> = OnceLock::new();
+    static FIXTURES: OnceLock<PathBuf> = OnceLock::new();
+    let manifest = || root().join("Cargo.toml");
+    let folder = if name.starts_with("logic_") {
+        RELEASES.get_or_init(|| given_dir().unwrap_or_else(|| build_releases(&manifest())))
+    } else {
+        FIXTURES.get_or_init(|| build_fixtures(&manifest(), &["--examples"]))
+    };
+    folder.join(format!("lib{name}.so"))
 }
 
-/// The path of a release: `logic_v1` or `logic_v2`.
-pub fn release(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        cargo_build(
-            &root().join("Cargo.toml"),
-            &["--package", "logic-v1", "--package", "logic-v2"],
-        );
-        target().join("debug")
-    });
-    built.join(format!("lib{name}.so"))
-}
-
-/// Verifies with the binary under test.
-pub fn verifier() -> Verifier {
-    Verifier {
-        program: PathBuf::from(env!("CARGO_BIN_EXE_shell")),
-        time_limit: Duration::from_secs(60),
-    }
-}
-
-/// Copies and verifies a library.
-pub fn verify(path: &Path) -> Result<(Image, Verdict), Refusal> {
-    let image = Image::read(path)?;
-    let verdict = verifier().verify(&image)?;
-    Ok((image, verdict))
+/// Builds the releases in the profile of the program and returns the folder they are in.
+fn build_releases(manifest: &Path) -> PathBuf {
+    let folder = Path::new(BUILT).parent().expect("a folder");
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        None | Some("debug") => "dev",
+        Some(name) => name,
+    };
+    cargo_build(manifest, &["-p", "logic-v1", "-p", "logic-v2", "--profile", profile]);
+    folder.to_owned()
 }

@@ -1,141 +1,86 @@
-//! Starts servers on free ports and ends them, whatever becomes of the test.
+//! A server under test. It ends with the test, whatever becomes of that.
 
-use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use super::Connection;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
 
-/// How long a server may take to answer its first connection.
-const START_MAX: Duration = Duration::from_secs(30);
+use super::cli::{self, Ended};
+use super::libraries::library;
+use super::{Connection, Lines, Setup, eventually, free_port};
 
-/// When a test gives up on something that must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Lines of the log that a failed test shows.
+const LOG_LINES_SHOWN: usize = 20;
 
-/// Repeats `ready` until it is true.
-pub fn eventually(what: &str, mut ready: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !ready() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A port nobody listens on.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
-}
-
-fn wait_for(port: u16, child: &mut Child) {
-    let begin = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if let Some(status) = child.try_wait().expect("the state of the server") {
-            panic!("the server ended with {status} before it listened");
-        }
-        assert!(begin.elapsed() < START_MAX, "the server does not listen");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// The folder the workspace's libraries are built in: that of the binary under test.
-pub fn build_dir() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_shell")).parent().expect("a folder")
-}
-
-/// A release's library, freshly built.
-pub fn library(name: &str) -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "-p", "logic-v1", "-p", "logic-v2"]);
-        if build_dir().ends_with("release") {
-            cargo.arg("--release");
-        }
-        cargo.arg("--target-dir").arg(build_dir().parent().expect("the target folder"));
-        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        assert!(cargo.status().expect("cargo runs").success(), "the libraries do not build");
-    });
-    build_dir().join(format!("lib{name}.so"))
-}
-
-/// This server.
+/// A server.
 pub struct Server {
     child: Child,
-    /// Its TCP port.
+    dir: TempDir,
+    /// Its TCP port; 0 for none.
     pub port: u16,
-    dir: tempfile::TempDir,
-    second: AtomicBool,
+    is_second: AtomicBool,
 }
 
+/// Starting it.
 impl Server {
-    /// Starts it with release 1 and two workers.
+    pub(super) fn new(child: Child, dir: TempDir, port: u16) -> Self {
+        Self { child, dir, port, is_second: AtomicBool::new(false) }
+    }
+
+    /// Release 1 on a TCP port.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// Starts it with more arguments.
+    /// As [`Server::start`], with more arguments.
     pub fn start_with(arguments: &[&str]) -> Self {
-        let (port, dir) = (free_port(), tempfile::tempdir().expect("a folder"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shell"));
-        command.args(["serve", "--port", &port.to_string(), "--workers", "2", "--logic"]);
-        command.arg(library("logic_v1"));
-        command.arg("--admin").arg(dir.path().join("admin.sock")).arg("--dir").arg(dir.path());
-        command.args(["--enable-debug-command", "yes", "--enable-shell-command", "yes"]);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-        if std::env::var_os("TEST_SERVER_LOG").is_none() {
-            command.stderr(Stdio::null());
-        }
-        let mut child = command.spawn().expect("the server starts");
-        wait_for(port, &mut child);
-        Self { child, port, dir, second: AtomicBool::new(false) }
+        let allowed = ["--enable-debug-command", "yes", "--enable-shell-command", "yes"];
+        let setup = Setup::of("logic_v1").port(free_port()).arguments(allowed);
+        setup.arguments(arguments.iter().copied()).start()
     }
 
-    /// A new connection.
-    pub fn connect(&self) -> Connection {
-        Connection::open(self.port)
+    /// The logic that echoes lines, on a Unix socket alone. Arguments are separated by spaces.
+    pub fn echo(arguments: &str) -> Self {
+        Setup::of("echo").arguments(arguments.split_whitespace()).start()
     }
+}
 
+/// Its process.
+impl Server {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Runs a verb of the command line against it.
-    pub fn shell(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_shell"))
-            .args(arguments)
-            .arg("--admin")
-            .arg(self.dir.path().join("admin.sock"))
-            .arg("--json")
-            .output()
-            .expect("the command line runs")
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the state of the server").is_none()
     }
 
-    /// Swaps in a release, which must succeed; returns what `upgrade --json` prints.
-    pub fn upgrade(&self, release: &str) -> serde_json::Value {
-        let path = library(release);
-        let output = self.shell(&["upgrade", path.to_str().expect("a path in UTF-8")]);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "upgrade: {text}{:?}", output.stderr);
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    /// Sends its process a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it has not been waited for");
     }
 
-    /// Swaps release 1 for release 2, or back.
-    pub fn swap(&self) {
-        let to_second = !self.second.fetch_xor(true, Ordering::Relaxed);
-        let (from, to) =
-            if to_second { ("logic-v1", "logic-v2") } else { ("logic-v2", "logic-v1") };
-        let report = self.upgrade(&to.replace('-', "_"));
-        let names = [&report["from"]["name"], &report["to"]["name"]];
-        assert_eq!(names, [from, to], "{report}");
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
     }
 
-    /// What `status --json` prints.
-    pub fn status(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.shell(&["status"]).stdout).expect("status prints JSON")
+    /// Waits for the end. Returns how it ended and what it printed to stderr.
+    pub fn wait(&mut self) -> (ExitStatus, String) {
+        eventually("the server ends", || !self.is_running());
+        (self.child.wait().expect("it has ended"), self.printed())
+    }
+
+    /// Asks it to stop and waits until it has; tells whether it ended well.
+    pub fn stop(&mut self) -> bool {
+        self.terminate();
+        self.wait().0.success()
     }
 
     /// Libraries of logic that its process has mapped.
@@ -145,16 +90,110 @@ impl Server {
         images.map(|(_, name)| name).collect::<std::collections::HashSet<_>>().len()
     }
 
-    /// Asks it to stop and waits until it has; tells whether it ended well.
-    pub fn stop(self) -> bool {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        self.wait()
+    /// Read and write system calls it has made.
+    pub fn system_calls(&self) -> (u64, u64) {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.pid())).expect("its counters");
+        let count = |name| {
+            let line = io.lines().find_map(|line| line.strip_prefix(name)).expect("a counter");
+            line.trim().parse::<u64>().expect("a number")
+        };
+        (count("syscr:"), count("syscw:"))
+    }
+}
+
+/// Its files.
+impl Server {
+    /// Its folder, which is its working directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
-    /// Waits until it has stopped; tells whether it ended well.
-    pub fn wait(mut self) -> bool {
-        self.child.wait().is_ok_and(|status| status.success())
+    /// Its Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.dir().join("socket")
+    }
+
+    /// Its admin socket.
+    pub fn admin(&self) -> PathBuf {
+        self.dir().join("admin")
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir().join("log")).unwrap_or_default()
+    }
+
+    /// What it has printed to stderr.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(self.dir().join("stderr")).expect("what it printed")
+    }
+}
+
+/// Its clients.
+impl Server {
+    /// A new connection over TCP.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.port)
+    }
+
+    /// A new client over the Unix socket that speaks lines.
+    pub fn lines(&self) -> Lines {
+        Lines::new(UnixStream::connect(self.socket()).expect("the server accepts"))
+    }
+
+    /// As [`Server::lines`], of the given worker.
+    pub fn lines_to_worker(&self, worker: u32) -> Lines {
+        let mut others = Vec::new();
+        loop {
+            let mut client = self.lines();
+            if client.address().0 == worker {
+                return client;
+            }
+            others.push(client);
+        }
+    }
+}
+
+/// Its administration.
+impl Server {
+    fn words<'a>(&self, args: &[&'a str], admin: &'a Path) -> Vec<&'a str> {
+        [args, &["--admin", admin.to_str().expect("a path in UTF-8")]].concat()
+    }
+
+    /// Runs a verb against it.
+    pub fn cli(&self, args: &[&str]) -> Ended {
+        cli::run(&self.words(args, &self.admin()))
+    }
+
+    /// As [`Server::cli`], in a folder.
+    pub fn cli_in(&self, folder: &Path, args: &[&str]) -> Ended {
+        cli::run_in(folder, &self.words(args, &self.admin()))
+    }
+
+    /// Starts a verb; its end is waited for with [`cli::finish`].
+    pub fn begin(&self, args: &[&str]) -> Child {
+        cli::begin(&self.words(args, &self.admin()))
+    }
+
+    /// Upgrades to a release or a fixture.
+    pub fn upgrade(&self, name: &str, more: &[&str]) -> Ended {
+        let path = library(name);
+        self.cli(&[&["upgrade", path.to_str().expect("a path in UTF-8"), "--json"], more].concat())
+    }
+
+    /// Swaps release 1 for release 2, or back.
+    pub fn swap(&self) {
+        let to_second = !self.is_second.fetch_xor(true, Ordering::Relaxed);
+        let (from, to) =
+            if to_second { ("logic-v1", "logic-v2") } else { ("logic-v2", "logic-v1") };
+        let report = self.upgrade(&to.replace('-', "_"), &[]).report();
+        let names = [&report["from"]["name"], &report["to"]["name"]];
+        assert_eq!(names, [from, to], "{report}");
+    }
+
+    /// What `status --json` prints.
+    pub fn status(&self) -> Value {
+        self.cli(&["status", "--json"]).json()
     }
 }
 
@@ -162,37 +201,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// The real `redis-server`, to compare with.
-pub struct Peer {
-    child: Child,
-    /// Its TCP port.
-    pub port: u16,
-    _dir: tempfile::TempDir,
-}
-
-impl Peer {
-    /// Starts it without persistence.
-    pub fn start() -> Self {
-        let (port, dir) = (free_port(), tempfile::tempdir().expect("a folder"));
-        let mut child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"])
-            .args(["--enable-debug-command", "yes", "--dir"])
-            .arg(dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed (Debian package redis-server)");
-        wait_for(port, &mut child);
-        Self { child, port, _dir: dir }
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let skipped = log.lines().count().saturating_sub(LOG_LINES_SHOWN);
+            let last: Vec<_> = log.lines().skip(skipped).collect();
+            eprintln!("the end of its log:\n{}\n{}", last.join("\n"), self.printed());
+        }
     }
 }

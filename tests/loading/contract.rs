@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use shell::refusal::{Code, Refusal};
 
-use crate::fixtures;
+use crate::libraries::{build_fixtures, root, target};
+use crate::trial::verify;
 
 /// A change of the contract: a file of `abi/src`, what stands there once, what is to.
 type Change = (&'static str, &'static str, &'static str);
 
 /// Builds a fixture that is fine but for the contract it was built against.
 fn build(name: &str, changes: &[Change]) -> PathBuf {
-    let (from, to) = (fixtures::root(), fixtures::target().join("tmp").join(name));
+    let (from, to) = (root(), target().join("tmp").join(name));
     let _ = fs::remove_dir_all(&to);
     copy(&from.join("abi"), &to.join("abi"));
     copy(&from.join("tests/fixtures"), &to.join("tests/fixtures"));
@@ -38,7 +39,7 @@ fn build(name: &str, changes: &[Change]) -> PathBuf {
             text.replace(old, new)
         });
     }
-    fixtures::build(&to.join("Cargo.toml"), &["--example", name]).join(format!("lib{name}.so"))
+    build_fixtures(&to.join("Cargo.toml"), &["--example", name]).join(format!("lib{name}.so"))
 }
 
 /// A patch level for each name; those of a minor version are compatible.
@@ -66,7 +67,7 @@ fn copy(from: &Path, to: &Path) {
 #[track_caller]
 fn check(name: &str, changes: &[Change], code: Code, words: &[&str]) {
     let path = build(name, changes);
-    let refusal: Refusal = fixtures::verify(&path).expect_err("it must be refused");
+    let refusal: Refusal = verify(&path).expect_err("it must be refused");
     assert_eq!(refusal.code, code, "{refusal}");
     for word in words {
         assert!(refusal.message.contains(word), "{word:?} is not in {:?}", refusal.message);
@@ -75,7 +76,7 @@ fn check(name: &str, changes: &[Change], code: Code, words: &[&str]) {
 
 #[test]
 fn an_unchanged_copy_is_accepted() {
-    fixtures::verify(&build("unchanged", &[])).unwrap();
+    verify(&build("unchanged", &[])).unwrap();
 }
 
 #[test]

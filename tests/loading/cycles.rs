@@ -10,7 +10,8 @@ use shell::logic::verify::Verdict;
 use shell::logic::{Loaded, verify};
 use shell::refusal::Code;
 
-use crate::fixtures;
+use crate::libraries::library;
+use crate::trial::verify;
 
 /// These tests look at what the whole process has mapped.
 fn alone() -> MutexGuard<'static, ()> {
@@ -46,8 +47,8 @@ fn generation(number: u64, image: Image, verdict: &Verdict) -> Box<Generation> {
 #[test]
 fn hundreds_of_cycles_leave_nothing() {
     let _alone = alone();
-    let paths = ["logic_v1", "logic_v2"].map(fixtures::release);
-    let kinds = paths.map(|path| fixtures::verify(&path).unwrap());
+    let paths = ["logic_v1", "logic_v2"].map(library);
+    let kinds = paths.map(|path| verify(&path).unwrap());
     let cycle = |number: u64| {
         let (image, verdict) = &kinds[number as usize % 2];
         let unloaded = generation(number, image.duplicate().unwrap(), verdict).unload().unwrap();
@@ -66,7 +67,7 @@ fn hundreds_of_cycles_leave_nothing() {
 #[test]
 fn a_panic_in_a_release_neither_pins_it_nor_leaks() {
     let _alone = alone();
-    let (image, verdict) = fixtures::verify(&fixtures::release("logic_v1")).unwrap();
+    let (image, verdict) = verify(&library("logic_v1")).unwrap();
     let generation = generation(1, image, &verdict);
     let logic = generation.logic();
     // A lane that cannot be: the release panics, and catches it. On a thread that outlives the
@@ -88,7 +89,7 @@ fn a_panic_in_a_release_neither_pins_it_nor_leaks() {
 #[test]
 fn the_same_bytes_twice_are_two_libraries() {
     let _alone = alone();
-    let (image, verdict) = fixtures::verify(&fixtures::path("ok_a")).unwrap();
+    let (image, verdict) = verify(&library("ok_a")).unwrap();
     let first = generation(1, image.duplicate().unwrap(), &verdict);
     let second = generation(2, image, &verdict);
     assert_ne!(first.logic().manifest() as usize, second.logic().manifest() as usize);
@@ -102,8 +103,8 @@ fn overwriting_the_file_does_not_reach_a_loaded_library() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("liblogic.so");
-    std::fs::copy(fixtures::path("ok_a"), &file).unwrap();
-    let (image, verdict) = fixtures::verify(&file).unwrap();
+    std::fs::copy(library("ok_a"), &file).unwrap();
+    let (image, verdict) = verify(&file).unwrap();
     let generation = generation(1, image, &verdict);
     std::fs::write(&file, b"gone").unwrap();
     assert_eq!(generation.logic().manifest()().name, "ok-a");
@@ -113,8 +114,8 @@ fn overwriting_the_file_does_not_reach_a_loaded_library() {
 #[test]
 fn a_verdict_vouches_for_its_own_bytes_only() {
     let _alone = alone();
-    let (_, verdict) = fixtures::verify(&fixtures::path("ok_a")).unwrap();
-    let other = Image::read(&fixtures::path("ok_b")).unwrap();
+    let (_, verdict) = verify(&library("ok_a")).unwrap();
+    let other = Image::read(&library("ok_b")).unwrap();
     let refusal = Loaded::load(other.into(), &verdict, host()).err().unwrap();
     assert_eq!(refusal.code, Code::BuildIdMismatch);
 }
@@ -122,7 +123,7 @@ fn a_verdict_vouches_for_its_own_bytes_only() {
 #[test]
 fn what_a_library_leaks_is_told() {
     let _alone = alone();
-    let unloaded = load_and_unload(&fixtures::path("leaks"));
+    let unloaded = load_and_unload(&library("leaks"));
     assert_eq!(unloaded.leaked_bytes, 4096);
     assert!(!unloaded.pinned);
 }
@@ -131,13 +132,13 @@ fn what_a_library_leaks_is_told() {
 fn a_pinned_library_is_told_and_never_handed_out_again() {
     let _alone = alone();
     let before = images_mapped();
-    assert!(load_and_unload(&fixtures::path("pinned")).pinned);
+    assert!(load_and_unload(&library("pinned")).pinned);
     assert!(images_mapped() > before);
     // The next one is what was asked for, or loading would have said so.
-    assert!(!load_and_unload(&fixtures::path("ok_a")).pinned);
+    assert!(!load_and_unload(&library("ok_a")).pinned);
 }
 
 fn load_and_unload(path: &Path) -> shell::logic::loaded::Unloaded {
-    let (image, verdict) = fixtures::verify(path).unwrap();
+    let (image, verdict) = verify(path).unwrap();
     generation(1, image, &verdict).unload().unwrap()
 }

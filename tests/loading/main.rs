@@ -4,5 +4,7 @@
 
 mod contract;
 mod cycles;
-mod fixtures;
+#[path = "../harness/libraries.rs"]
+mod libraries;
 mod refusals;
+mod trial;

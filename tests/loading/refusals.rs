@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use shell::logic::image::Image;
 use shell::refusal::{Code, Refusal};
 
-use crate::fixtures;
+use crate::libraries::library;
+use crate::trial::{verifier, verify};
 
 fn refusal_of(path: &Path) -> Refusal {
-    fixtures::verify(path).err().unwrap_or_else(|| panic!("{} was accepted", path.display()))
+    verify(path).err().unwrap_or_else(|| panic!("{} was accepted", path.display()))
 }
 
 #[track_caller]
 fn check(fixture: &str, code: Code, words: &[&str]) {
-    let refusal = refusal_of(&fixtures::path(fixture));
+    let refusal = refusal_of(&library(fixture));
     assert_eq!(refusal.code, code, "{refusal}");
     for word in words {
         assert!(refusal.message.contains(word), "{word:?} is not in {:?}", refusal.message);
@@ -23,7 +24,7 @@ fn check(fixture: &str, code: Code, words: &[&str]) {
 
 #[test]
 fn a_good_library_is_described() {
-    let (image, verdict) = fixtures::verify(&fixtures::path("ok_b")).unwrap();
+    let (image, verdict) = verify(&library("ok_b")).unwrap();
     assert_eq!(verdict.identity.name, "ok-b");
     assert_eq!(verdict.identity.version, "2.0.0");
     assert_eq!(verdict.identity.build_id, image.build_id());
@@ -81,10 +82,10 @@ fn that_fails_its_test() {
 
 #[test]
 fn that_never_returns() {
-    let mut verifier = fixtures::verifier();
+    let mut verifier = verifier();
     verifier.time_limit = Duration::from_secs(3);
     for (fixture, step) in [("hangs_on_load", "open"), ("hangs_in_self_test", "self_test")] {
-        let image = Image::read(&fixtures::path(fixture)).unwrap();
+        let image = Image::read(&library(fixture)).unwrap();
         let refusal = verifier.verify(&image).unwrap_err();
         assert_eq!(refusal.code, Code::LoadTimeout, "{refusal}");
         assert!(refusal.message.contains(step), "{refusal}");
@@ -95,11 +96,11 @@ fn that_never_returns() {
 #[test]
 fn what_it_has_started_ends_with_the_trial() {
     let dir = tempfile::tempdir().unwrap();
-    let mut verifier = fixtures::verifier();
+    let mut verifier = verifier();
     let program = dir.path().join("shell");
     std::os::unix::fs::symlink(&verifier.program, &program).unwrap();
     verifier.program = program.clone();
-    let image = Image::read(&fixtures::path("leaves_a_process")).unwrap();
+    let image = Image::read(&library("leaves_a_process")).unwrap();
     verifier.verify(&image).unwrap();
     let name = format!("{}-left-behind", program.display());
     let is_left = || {
@@ -125,6 +126,6 @@ fn children() -> usize {
 
 #[test]
 fn that_would_stay_mapped_is_said_to() {
-    let (_, verdict) = fixtures::verify(&fixtures::path("pinned")).unwrap();
+    let (_, verdict) = verify(&library("pinned")).unwrap();
     assert!(!verdict.unloads);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::harness::{Connection, Server};
+use crate::harness::{Connection, Server};
 
 fn text(connection: &mut Connection, line: &str) -> String {
     String::from_utf8_lossy(&connection.ask(line).0).into_owned()
@@ -79,7 +79,7 @@ fn upgrades_over_the_wire_are_told_by_info() {
     assert!(text(&mut c, "SHELL STATUS").contains("\"name\":\"logic-v1\""));
     let refused = text(&mut c, "SHELL UPGRADE /nonexistent.so");
     assert!(refused.starts_with("-ERR not_found:"), "{refused}");
-    server.upgrade("logic_v2");
+    server.upgrade("logic_v2", &[]).report();
     assert_eq!(info(&mut c, "logic", "logic_name"), "logic-v2");
     assert_eq!(info(&mut c, "logic", "logic_generation"), "2");
     assert_eq!(info(&mut c, "logic", "logic_upgrades"), "1");
@@ -196,11 +196,11 @@ fn memory_is_accounted_for() {
 
 #[test]
 fn shutdown_stops_the_server() {
-    let server = Server::start();
+    let mut server = Server::start();
     let mut c = server.connect();
     let refused = text(&mut c, "SHUTDOWN SAVE");
     assert_eq!(refused, "-ERR Errors trying to SHUTDOWN. Check logs.\r\n", "nothing can be saved");
     c.send(&["SHUTDOWN", "NOSAVE"]);
     assert!(c.try_read().is_none(), "the connection ends without a reply");
-    assert!(server.wait(), "it ended well");
+    assert!(server.wait().0.success(), "it ended well");
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::harness::connection::parts;
-use super::harness::{Connection, Server, eventually};
+use crate::harness::connection::parts;
+use crate::harness::{Connection, Server, eventually};
 
 /// How many clients wait, as `INFO` tells it.
 fn blocked(connection: &mut Connection) -> usize {

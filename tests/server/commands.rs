@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::harness::connection::Reply;
-use super::harness::{Connection, Peer, Server};
+use crate::harness::connection::Reply;
+use crate::harness::{Connection, Peer, Server};
 
 /// A reply taken apart.
 #[derive(Clone, Debug, PartialEq)]

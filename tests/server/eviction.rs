@@ -1,6 +1,6 @@
 //! `maxmemory`: what goes and what stays under each policy.
 
-use super::harness::{Connection, Server, command};
+use crate::harness::{Connection, Server, command};
 
 /// Room for keys beyond what the server uses without any.
 const ROOM_BYTES: u64 = 2 << 20;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::harness::{Connection, Server, command};
+use crate::harness::{Connection, Server, command};
 
 /// How long something may take that is to happen by itself.
 const SOON: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ fn wait_for_size(connection: &mut Connection, expect: i64) {
 }
 
 /// Milliseconds of a reply to `TIME`.
-fn time_ms(reply: &super::harness::connection::Reply) -> i64 {
+fn time_ms(reply: &crate::harness::connection::Reply) -> i64 {
     let [seconds, micros] = &reply.elements()[..] else { panic!("no time: {reply:?}") };
     seconds.text().parse::<i64>().unwrap() * 1000 + micros.text().parse::<i64>().unwrap() / 1000
 }

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::harness::connection::encode;
-use super::harness::{Connection, Server, eventually};
+use crate::harness::connection::encode;
+use crate::harness::{Connection, Server, eventually};
 
 #[test]
 fn one_client_too_many_is_told_so() {
@@ -88,7 +88,7 @@ fn a_subscriber_that_does_not_read_is_closed_at_its_limit() {
 fn a_unix_socket_is_a_way_in_across_swaps() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("redis.sock");
-    let server = Server::start_with(&["--unixsocket", path.to_str().expect("a path in UTF-8")]);
+    let mut server = Server::start_with(&["--unixsocket", path.to_str().expect("a path in UTF-8")]);
     let mut stream = UnixStream::connect(&path).expect("the socket accepts");
     let mut ask = |command: &str, reply: &str| {
         stream.write_all(command.as_bytes()).expect("the server reads");
@@ -155,7 +155,7 @@ fn without_a_password_protected_mode_keeps_others_out() {
 
 #[test]
 fn a_stop_sends_what_is_owed_and_ends_well() {
-    let server = Server::start();
+    let mut server = Server::start();
     let (mut slow, mut blocked, mut idle) = (server.connect(), server.connect(), server.connect());
     let value = "x".repeat(16 << 20);
     assert_eq!(idle.call(&["SET", "big", &value]), "+OK\r\n");

@@ -1,11 +1,10 @@
-//! Tests of the whole server: the real binary with the real libraries, driven over sockets.
+//! The two releases, with clients that speak the protocol.
 
 mod administration;
 mod blocking;
 mod commands;
 mod eviction;
 mod expiry;
-mod harness;
 mod inflight;
 mod limits;
 mod oracle;

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::harness::connection::{Reply, parts};
-use super::harness::{Connection, Peer, Server, words};
+use crate::harness::connection::{Reply, parts};
+use crate::harness::{Connection, Peer, Server, words};
 
 /// The same connections to both servers.
 struct Pair {

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::harness::connection::encode;
-use super::harness::{Connection, Server, command};
+use crate::harness::connection::encode;
+use crate::harness::{Connection, Server, command};
 
 const LATER: Duration = Duration::from_millis(100);
 

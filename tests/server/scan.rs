@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::harness::{Connection, Server, command};
+use crate::harness::{Connection, Server, command};
 
 /// Cursors must fit a floating-point number: some clients keep them in one.
 const CURSOR_MAX: u64 = 1 << 53;
@@ -134,8 +134,8 @@ fn a_walk_goes_on_in_another_release() {
     while walk.step(&mut connection, "COUNT 30") {
         disturb(&mut other, walk.calls as usize);
         match walk.calls {
-            4 => _ = server.upgrade("logic_v2"),
-            9 => _ = server.upgrade("logic_v1"),
+            4 => _ = server.upgrade("logic_v2", &[]).report(),
+            9 => _ = server.upgrade("logic_v1", &[]).report(),
             _ => {}
         }
     }

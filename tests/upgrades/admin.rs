@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::server::{Server, fixture};
+use crate::harness::Server;
+use crate::harness::libraries::library;
 
 /// Status code and body of a request. The connection ends with it.
 fn request(server: &Server, head: &str, more: &str, body: &str) -> (u32, String) {
@@ -31,10 +32,10 @@ fn upgrade(server: &Server, body: &Value) -> (u32, Value) {
 
 #[test]
 fn an_upgrade_answers_with_one_object() {
-    let server = Server::start();
-    let (status, report) = upgrade(&server, &json!({ "path": fixture("ok_a") }));
+    let server = Server::echo("");
+    let (status, report) = upgrade(&server, &json!({ "path": library("ok_a") }));
     assert_eq!((status, &report["to"]["name"]), (200, &"ok-a".into()));
-    let (status, error) = upgrade(&server, &json!({ "path": fixture("ok_a") }));
+    let (status, error) = upgrade(&server, &json!({ "path": library("ok_a") }));
     assert_eq!((status, &error["error"]["code"]), (409, &"already_running".into()));
     let (status, error) = upgrade(&server, &json!({ "path": "/nowhere" }));
     assert_eq!((status, &error["error"]["code"]), (422, &"not_found".into()));
@@ -42,8 +43,8 @@ fn an_upgrade_answers_with_one_object() {
 
 #[test]
 fn stages_are_streamed_to_those_who_ask() {
-    let server = Server::start();
-    let body = json!({ "path": fixture("ok_a") }).to_string();
+    let server = Server::echo("");
+    let body = json!({ "path": library("ok_a") }).to_string();
     let accept = "accept: application/x-ndjson\r\n";
     let (status, text) = request(&server, "POST /v1/upgrade", accept, &body);
     assert_eq!(status, 200);
@@ -58,7 +59,7 @@ fn stages_are_streamed_to_those_who_ask() {
 
 #[test]
 fn requests_that_make_no_sense_are_refused() {
-    let server = Server::start();
+    let server = Server::echo("");
     for body in [json!({}), json!({ "path": 7 }), json!({ "path": "/x", "forse": true })] {
         let (status, error) = upgrade(&server, &body);
         assert_eq!((status, &error["error"]["code"]), (400, &"bad_request".into()), "{body}");
@@ -68,8 +69,8 @@ fn requests_that_make_no_sense_are_refused() {
 
 #[test]
 fn metrics_count_upgrades() {
-    let server = Server::start();
-    upgrade(&server, &json!({ "path": fixture("ok_a") }));
+    let server = Server::echo("");
+    upgrade(&server, &json!({ "path": library("ok_a") }));
     upgrade(&server, &json!({ "path": "/nowhere" }));
     let (_, text) = request(&server, "GET /metrics", "", "");
     for line in [
@@ -85,9 +86,9 @@ fn metrics_count_upgrades() {
 
 #[test]
 fn the_socket_is_its_users_alone_and_goes_with_the_server() {
-    let server = Server::start();
+    let server = Server::echo("");
     let mode = std::fs::metadata(server.admin()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     server.terminate();
-    crate::server::eventually("the socket goes", || !server.admin().exists());
+    crate::harness::eventually("the socket goes", || !server.admin().exists());
 }

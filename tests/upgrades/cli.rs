@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::server::{Server, fixture, run};
+use crate::harness::cli::run;
+use crate::harness::libraries::library;
+use crate::harness::{Server, Setup, eventually, free_port};
 
 fn names(stages: &Value) -> Vec<&str> {
     stages.as_array().unwrap().iter().map(|stage| stage["name"].as_str().unwrap()).collect()
@@ -10,8 +12,8 @@ fn names(stages: &Value) -> Vec<&str> {
 
 #[test]
 fn an_upgrade_is_reported_with_all_that_was_promised() {
-    let server = Server::start();
-    let mut client = server.connect();
+    let server = Server::echo("");
+    let mut client = server.lines();
     assert_eq!(client.ask("before"), "before");
     let ended = server.upgrade("echo", &["--force"]);
     let report = ended.json();
@@ -34,8 +36,8 @@ fn an_upgrade_is_reported_with_all_that_was_promised() {
 
 #[test]
 fn people_see_the_stages_and_what_was_carried_over() {
-    let server = Server::start();
-    let path = fixture("echo");
+    let server = Server::echo("");
+    let path = library("echo");
     let ended = server.cli(&["upgrade", path.to_str().unwrap(), "--force"]);
     let at = |word: &str| ended.stdout.find(word).unwrap_or_else(|| panic!("{}", ended.stdout));
     assert!(at("staged") < at("verified") && at("verified") < at("loaded"));
@@ -45,7 +47,7 @@ fn people_see_the_stages_and_what_was_carried_over() {
 
 #[test]
 fn a_rollback_goes_back_and_a_second_one_forth() {
-    let server = Server::start();
+    let server = Server::echo("");
     let ended = server.cli(&["rollback", "--json"]);
     assert_eq!((ended.exit, ended.code().as_str()), (42, "no_previous"));
     assert_eq!(server.upgrade("ok_b", &[]).exit, 0);
@@ -56,12 +58,12 @@ fn a_rollback_goes_back_and_a_second_one_forth() {
         assert_eq!(report["to"]["name"], name);
         assert_eq!(report["generation"], generation);
     }
-    assert_eq!(server.connect().ask("still here"), "still here");
+    assert_eq!(server.lines().ask("still here"), "still here");
 }
 
 #[test]
 fn what_is_serving_is_not_loaded_again_unless_forced() {
-    let server = Server::start();
+    let server = Server::echo("");
     let ended = server.upgrade("echo", &[]);
     assert_eq!((ended.exit, ended.code().as_str()), (40, "already_running"));
     assert!(ended.json()["error"]["hint"].as_str().unwrap().contains("--force"));
@@ -70,7 +72,7 @@ fn what_is_serving_is_not_loaded_again_unless_forced() {
 
 #[test]
 fn status_and_history_tell_what_happened() {
-    let server = Server::start();
+    let server = Server::echo("");
     server.upgrade("ok_b", &[]);
     server.upgrade("no_root", &[]);
     server.cli(&["rollback"]);
@@ -95,12 +97,12 @@ fn status_and_history_tell_what_happened() {
 
 #[test]
 fn a_library_is_verified_without_a_server() {
-    let check = |name: &str| run(&["verify", fixture(name).to_str().unwrap(), "--json"]);
+    let check = |name: &str| run(&["verify", library(name).to_str().unwrap(), "--json"]);
     let good = check("ok_b");
     assert_eq!((good.exit, &good.json()["name"]), (0, &"ok-b".into()));
     let bad = check("aborts_on_load");
     assert_eq!((bad.exit, bad.code().as_str()), (31, "load_aborted"));
-    let pinned = run(&["verify", fixture("pinned").to_str().unwrap()]);
+    let pinned = run(&["verify", library("pinned").to_str().unwrap()]);
     assert!(pinned.stdout.contains("stays mapped"), "{}", pinned.stdout);
 }
 
@@ -117,16 +119,16 @@ fn no_server_is_said_so() {
 
 #[test]
 fn a_server_is_found_by_its_port() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = Server::start_on_port(port);
+    let port = free_port();
+    let server = Setup::of("echo").port(port).found_by_port().start();
     let port = port.to_string();
     let status = run(&["status", "--port", &port, "--json"]).json();
     assert_eq!(status["pid"], server.pid());
-    let path = fixture("ok_a");
+    let path = library("ok_a");
     assert_eq!(run(&["upgrade", path.to_str().unwrap(), "--port", &port]).exit, 0);
     server.terminate();
     let ended = || run(&["status", "--port", &port, "--json"]).exit == 5;
-    crate::server::eventually("the server stops", ended);
+    eventually("the server stops", ended);
 }
 
 #[test]

@@ -5,5 +5,4 @@ mod admin;
 mod cli;
 mod refusals;
 mod retiring;
-mod server;
 mod wire;

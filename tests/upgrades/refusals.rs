@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use shell::refusal::CODES;
 
-use crate::server::{Server, finish, fixture};
+use crate::harness::Server;
+use crate::harness::cli::{self, finish};
+use crate::harness::libraries::library;
 
 /// Asserts that an upgrade to `path` is refused with `code`, and the exit status of that code.
 #[track_caller]
@@ -26,18 +28,18 @@ fn assert_unharmed(server: &Server, refused: usize) {
     assert_eq!((&status["generation"], &status["phase"]), (&1.into(), &"idle".into()));
     assert_eq!(status["refused"], refused);
     assert_eq!(server.images(), 1);
-    assert_eq!(server.connect().ask("still here"), "still here");
+    assert_eq!(server.lines().ask("still here"), "still here");
 }
 
 #[test]
 fn files_that_are_no_library() {
-    let server = Server::start();
+    let server = Server::echo("");
     let put = |name: &str, bytes: &[u8]| {
-        let path = server.dir.path().join(name);
+        let path = server.dir().join(name);
         std::fs::write(&path, bytes).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let good = std::fs::read(fixture("ok_a")).unwrap();
+    let good = std::fs::read(library("ok_a")).unwrap();
     let mut other_machine = good.clone();
     other_machine[18] = 8;
     let mut program = good.clone();
@@ -48,7 +50,7 @@ fn files_that_are_no_library() {
     nameless[at + 8] = 9;
 
     check(&server, "/nowhere/liblogic.so", "not_found");
-    check(&server, server.dir.path().to_str().unwrap(), "is_directory");
+    check(&server, server.dir().to_str().unwrap(), "is_directory");
     check(&server, "/dev/null", "not_a_file");
     check(&server, &put("empty", b""), "empty");
     check(&server, &put("text", b"hello\n"), "not_elf");
@@ -65,8 +67,8 @@ fn a_file_that_may_not_be_read() {
         // The superuser may read everything.
         return;
     }
-    let server = Server::start();
-    let path = server.dir.path().join("secret");
+    let server = Server::echo("");
+    let path = server.dir().join("secret");
     std::fs::write(&path, b"x").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     check(&server, path.to_str().unwrap(), "permission_denied");
@@ -75,7 +77,7 @@ fn a_file_that_may_not_be_read() {
 
 #[test]
 fn libraries_that_misbehave() {
-    let server = Server::start_with(&["--verify-timeout-ms", "5000"]);
+    let server = Server::echo("--verify-timeout-ms 5000");
     let cases = [
         ("no_root", "no_root_symbol"),
         ("other_schema", "schema_unsupported"),
@@ -91,28 +93,28 @@ fn libraries_that_misbehave() {
         ("hangs_in_self_test", "load_timeout"),
     ];
     for (fixture_name, code) in cases {
-        check(&server, fixture(fixture_name).to_str().unwrap(), code);
+        check(&server, library(fixture_name).to_str().unwrap(), code);
     }
     assert_unharmed(&server, cases.len());
 }
 
 #[test]
 fn a_library_of_another_build_than_expected() {
-    let server = Server::start();
+    let server = Server::echo("");
     let ended = server.upgrade("ok_a", &["--build-id", "00ff"]);
     assert_eq!((ended.exit, ended.code().as_str()), (21, "build_id_mismatch"));
     assert_unharmed(&server, 1);
-    let verdict = crate::server::run(&["verify", fixture("ok_a").to_str().unwrap(), "--json"]);
+    let verdict = cli::run(&["verify", library("ok_a").to_str().unwrap(), "--json"]);
     let build_id = verdict.json()["build_id"].as_str().unwrap().to_uppercase();
     assert_eq!(server.upgrade("ok_a", &["--build-id", &build_id]).exit, 0);
 }
 
 #[test]
 fn a_second_upgrade_while_one_is_under_way() {
-    let server = Server::start_with(&["--verify-timeout-ms", "5000"]);
-    let path = fixture("hangs_in_self_test");
-    let first = server.begin(&["upgrade", path.to_str().unwrap()]);
-    crate::server::eventually("the first is verified", || server.status()["phase"] == "verifying");
+    let server = Server::echo("--verify-timeout-ms 5000");
+    let path = library("hangs_in_self_test");
+    let first = server.begin(&["upgrade", path.to_str().unwrap(), "--json"]);
+    crate::harness::eventually("the first is verified", || server.status()["phase"] == "verifying");
     let second = server.upgrade("ok_a", &[]);
     assert_eq!((second.exit, second.code().as_str()), (41, "busy"));
     assert_eq!(finish(first).code(), "load_timeout");
@@ -121,16 +123,11 @@ fn a_second_upgrade_while_one_is_under_way() {
 
 #[test]
 fn relative_paths_are_meant_where_the_command_runs() {
-    let server = Server::start();
+    let server = Server::echo("");
     let here = tempfile::tempdir().unwrap();
-    std::fs::copy(fixture("ok_a"), here.path().join("logic.so")).unwrap();
-    let done = std::process::Command::new(env!("CARGO_BIN_EXE_shell"))
-        .args(["upgrade", "./logic.so", "--json", "--admin"])
-        .arg(server.admin())
-        .current_dir(here.path())
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    std::fs::copy(library("ok_a"), here.path().join("logic.so")).unwrap();
+    let ended = server.cli_in(here.path(), &["upgrade", "./logic.so", "--json"]);
+    assert_eq!(ended.exit, 0, "{}", ended.stdout);
     let path = server.status()["current"]["path"].as_str().map(PathBuf::from).unwrap();
     assert_eq!(path, here.path().join("logic.so"));
 }

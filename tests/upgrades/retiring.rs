@@ -1,14 +1,14 @@
 //! Generations that a long batch keeps in use.
 
-use crate::server::{Server, eventually};
+use crate::harness::{Server, eventually};
 
 #[test]
 fn a_busy_worker_delays_the_retirement_and_nothing_else() {
-    let server = Server::start();
-    let mut busy = server.connect();
-    let mut idle = server.connect();
+    let server = Server::echo("");
+    let mut busy = server.lines();
+    let mut idle = server.lines();
     assert_eq!((busy.ask("a"), idle.ask("a")), ("a".to_owned(), "a".to_owned()));
-    busy.send("hold 8000");
+    busy.send("hold 8000\n");
 
     let report = server.upgrade("echo", &["--force"]).json();
     assert_eq!(report["retirement"], "retiring", "{report}");
@@ -39,7 +39,7 @@ fn a_busy_worker_delays_the_retirement_and_nothing_else() {
 
 #[test]
 fn a_library_that_cannot_be_unloaded_is_reported() {
-    let server = Server::start();
+    let server = Server::echo("");
     let report = server.upgrade("pinned", &[]).json();
     assert!(report["warnings"][0].as_str().unwrap().contains("cannot be unloaded"), "{report}");
     let report = server.upgrade("echo", &[]).json();
@@ -51,7 +51,7 @@ fn a_library_that_cannot_be_unloaded_is_reported() {
 
 #[test]
 fn what_a_library_leaks_is_reported() {
-    let server = Server::start();
+    let server = Server::echo("");
     server.upgrade("leaks", &[]);
     let report = server.upgrade("echo", &[]).json();
     assert_eq!(report["leaked_bytes"], 4096, "{report}");

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::server::{Server, fixture};
+use crate::harness::Server;
+use crate::harness::libraries::library;
 
 fn json(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
@@ -10,9 +11,9 @@ fn json(line: &str) -> Value {
 
 #[test]
 fn a_client_can_administer_and_hears_the_outcome() {
-    let server = Server::start();
-    let mut client = server.connect();
-    let path = fixture("echo");
+    let server = Server::echo("");
+    let mut client = server.lines();
+    let path = library("echo");
     let refused = client.ask(&format!("admin upgrade {}", path.display()));
     assert!(refused.starts_with("-ERR already_running: "), "{refused}");
     let report = json(&client.ask(&format!("admin upgrade-force {}", path.display())));
@@ -27,29 +28,29 @@ fn a_client_can_administer_and_hears_the_outcome() {
 
 #[test]
 fn what_is_no_command_is_not_queued() {
-    let server = Server::start();
-    let mut client = server.connect();
+    let server = Server::echo("");
+    let mut client = server.lines();
     assert_eq!(client.ask("admin dance"), "status 4");
     assert_eq!(client.ask("admin upgrade"), "status 4");
 }
 
 #[test]
 fn a_relative_path_is_meant_in_the_servers_directory() {
-    let server = Server::start();
-    std::fs::copy(fixture("echo"), server.dir.path().join("logic.so")).unwrap();
-    let mut client = server.connect();
+    let server = Server::echo("");
+    std::fs::copy(library("echo"), server.dir().join("logic.so")).unwrap();
+    let mut client = server.lines();
     let report = json(&client.ask("admin upgrade-force logic.so"));
     assert_eq!(report["result"], "upgraded");
 }
 
 #[test]
 fn a_client_that_leaves_does_not_stop_its_upgrade() {
-    let server = Server::start();
-    let mut client = server.connect();
-    client.send(&format!("admin upgrade {}", fixture("ok_a").display()));
+    let server = Server::echo("");
+    let mut client = server.lines();
+    client.send(format!("admin upgrade {}\n", library("ok_a").display()));
     // Its batch is over once another client of either worker is served.
-    assert_eq!(server.connect().ask("x"), "x");
-    assert_eq!(server.connect().ask("x"), "x");
+    assert_eq!(server.lines().ask("x"), "x");
+    assert_eq!(server.lines().ask("x"), "x");
     drop(client);
-    crate::server::eventually("the upgrade ends", || server.status()["generation"] == 2);
+    crate::harness::eventually("the upgrade ends", || server.status()["generation"] == 2);
 }

@@ -113,6 +113,6 @@ fn settings_counters_and_logs_are_those_of_the_server() {
     for counted in ["cmdstat_set:calls=1,", "cmdstat_slowlog|len:calls=3,"] {
         assert!(stats.contains(counted), "{counted} in {stats}");
     }
-    assert_eq!(other.info("total_connections_received"), 3);
-    assert_eq!(server.connect().id(), "4");
+    assert_eq!(other.info("total_connections_received"), 2);
+    assert_eq!(server.connect().id(), "3");
 }

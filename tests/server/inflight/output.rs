@@ -55,7 +55,7 @@ fn a_pipeline_can_upgrade_the_logic_it_runs_on() {
     let mut client = server.connect();
     let mut commands = Vec::new();
     for (n, release) in ["logic_v2", "logic_v1", "logic_v2"].into_iter().enumerate() {
-        let path = crate::harness::process::library(release);
+        let path = crate::harness::libraries::library(release);
         commands.extend(pipeline(&n.to_string(), 2500).0);
         commands.extend(encode(&["SHELL", "UPGRADE", path.to_str().expect("a path in UTF-8")]));
         commands.extend(encode(&["SET", "absent", "v", "IFEQ", "x"]));

@@ -78,7 +78,7 @@ fn a_library_whose_commands_have_panicked_is_unloaded_without_a_leak() {
     for _ in 0..50 {
         assert_eq!(client.ask("DEBUG PANIC"), INTERNAL);
     }
-    let report = server.upgrade("logic_v2");
+    let report = server.upgrade("logic_v2", &[]).report();
     assert_eq!(report["retirement"], "unloaded", "{report}");
     assert_eq!(report["leaked_bytes"], 0, "{report}");
     assert_eq!(client.ask("PING"), "+PONG\r\n");

@@ -17,7 +17,7 @@ fn a_worker_in_a_long_command_keeps_its_release_and_the_others_move_on() {
     // The other worker answers, so it is not the one that sleeps.
     assert_eq!(other.ask("PING"), "+PONG\r\n");
 
-    let report = server.upgrade("logic_v2");
+    let report = server.upgrade("logic_v2", &[]).report();
     assert_eq!(report["retirement"], "retiring", "{report}");
     assert_eq!(other.ask(NEW), "$-1\r\n");
     assert!(other.ask("INFO logic").text().contains("logic_name:logic-v2\r\n"));

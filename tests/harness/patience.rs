@@ -1,0 +1,15 @@
+//! How long tests wait for what must happen.
+
+use std::time::{Duration, Instant};
+
+/// When a test gives up on something that must happen.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Repeats `ready` until it is true.
+pub fn eventually(what: &str, mut ready: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !ready() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,88 @@
+//! How a server is started.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use tempfile::TempDir;
+
+use super::libraries::{library, shell};
+use super::{Server, eventually};
+
+/// A port nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
+}
+
+/// A server that is to be started: it has two workers and a folder of its own, with a Unix socket,
+/// the admin socket and the log in it.
+pub struct Setup {
+    command: Command,
+    dir: TempDir,
+    port: u16,
+    has_admin: bool,
+}
+
+impl Setup {
+    /// With this logic, a release or a fixture.
+    pub fn of(logic: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(shell());
+        command.args(["serve", "--workers", "2", "--logic"]).arg(library(logic));
+        command.arg("--unixsocket").arg(dir.path().join("socket"));
+        command.arg("--logfile").arg(dir.path().join("log"));
+        Self { command, dir, port: 0, has_admin: true }
+    }
+
+    /// Listens on a TCP port too.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self.command.args(["--port", &port.to_string()]);
+        self
+    }
+
+    /// The admin socket is where the command line looks for it by the port.
+    pub fn found_by_port(mut self) -> Self {
+        self.has_admin = false;
+        self
+    }
+
+    /// More arguments.
+    pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// It may have so many files open, and no more.
+    pub fn descriptors(mut self, max: u64) -> Self {
+        let limit = Rlimit { current: Some(max), maximum: Some(max) };
+        // SAFETY: it makes one system call, which is allowed between fork and exec.
+        unsafe { self.command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };
+        self
+    }
+
+    /// Starts it, which may fail.
+    pub fn spawn(mut self) -> Server {
+        if self.has_admin {
+            self.command.arg("--admin").arg(self.dir.path().join("admin"));
+        }
+        let printed = File::create(self.dir.path().join("stderr")).expect("a file");
+        self.command.current_dir(self.dir.path());
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(printed);
+        let child = self.command.spawn().expect("the server starts");
+        Server::new(child, self.dir, self.port)
+    }
+
+    /// Starts it and waits until it serves.
+    pub fn start(self) -> Server {
+        let mut server = self.spawn();
+        // Not by connecting: tests count connections.
+        eventually("the server starts", || {
+            assert!(server.is_running(), "the server did not start: {}", server.printed());
+            server.log().contains("the admin API listens")
+        });
+        server
+    }
+}

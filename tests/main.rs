@@ -1,0 +1,6 @@
+//! Tests of the whole server: the real binary with real libraries, driven over sockets.
+
+mod connections;
+mod harness;
+mod server;
+mod upgrades;
