@@ -106,6 +106,9 @@ pub struct Host {
     pub unix_us: extern "C" fn() -> u64,
     /// Monotonic time in nanoseconds.
     pub monotonic_ns: extern "C" fn() -> u64,
+    /// How long a tick of the processor's time stamp counter lasts, in units of 2^-32 ns. Measured
+    /// once for the process. 0 where user code has no such counter.
+    pub tick_q32_ns: extern "C" fn() -> u64,
     /// Fills `bytes` from the system's random source.
     pub random: extern "C" fn(bytes: *mut u8, len: u64),
     /// Hands a text to the shell's log.

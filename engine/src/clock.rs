@@ -54,16 +54,11 @@ pub fn ticks(host: HostRef) -> u64 {
 }
 
 impl Ticks {
-    /// Measures the counter's rate against the monotonic clock for a fraction of a millisecond.
-    pub fn calibrate(host: HostRef) -> Self {
-        const SPAN_NS: u64 = 200_000;
-        let (ns0, t0) = (host.monotonic_ns()(), ticks(host));
-        let mut ns1 = ns0;
-        while ns1 - ns0 < SPAN_NS {
-            ns1 = host.monotonic_ns()();
-        }
-        let elapsed = ticks(host).saturating_sub(t0).max(1);
-        Self { ns_per_tick_q32: (((ns1 - ns0) as u128) << 32).div_euclid(elapsed as u128) as u64 }
+    /// The counter's rate, as the shell has measured it.
+    pub fn of(host: HostRef) -> Self {
+        let ns_per_tick_q32 =
+            if cfg!(target_arch = "x86_64") { host.tick_q32_ns()() } else { 1 << 32 };
+        Self { ns_per_tick_q32 }
     }
 
     /// Nanoseconds in a number of ticks.

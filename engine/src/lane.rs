@@ -87,7 +87,7 @@ impl Lane {
             index: Index::new(release.commands, roots, host),
             release,
             clock: Clock::read(host),
-            ticks: Ticks::calibrate(host),
+            ticks: Ticks::of(host),
             random: Random::new(u64::from_ne_bytes(seed)),
             settings: Settings::default(),
             locks: LockSet::new(roots, host),

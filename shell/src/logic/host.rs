@@ -6,6 +6,7 @@ use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
+use super::ticks;
 use crate::arena::host as memory;
 use crate::upgrade::board::COUNTERS;
 use crate::upgrade::wire;
@@ -21,6 +22,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     used_bytes: memory::used_bytes,
     unix_us: memory::unix_us,
     monotonic_ns: memory::monotonic_ns,
+    tick_q32_ns: ticks::tick_q32_ns,
     random: memory::random,
     log,
     lock_wait: memory::lock_wait,

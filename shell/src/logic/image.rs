@@ -6,9 +6,9 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
@@ -21,18 +21,18 @@ use crate::refusal::{Code, Refusal};
 pub const IMAGE_BYTES_MAX: u64 = 1 << 30;
 
 const COPY_BYTES: usize = 256 * 1024;
-
-static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
+/// Two buffers of this size stay in the processor's cache.
+const COMPARED_BYTES: usize = 64 * 1024;
 
 /// A sealed copy of a library, checked to be one.
 #[derive(Debug)]
 pub struct Image {
     memory: File,
-    serial: u64,
     bytes: u64,
     sha256: String,
     build_id: String,
     source: PathBuf,
+    open: AtomicBool,
 }
 
 impl Image {
@@ -43,8 +43,31 @@ impl Image {
     /// those of [`elf::check`].
     pub fn read(path: &Path) -> Result<Self, Refusal> {
         let source = open(path)?;
-        let (memory, serial) = sealed_copy(source).map_err(|e| at(path, e))?;
-        Self::of(memory, serial, path, |bytes| hex(&Sha256::digest(bytes))).map_err(|e| at(path, e))
+        let memory = sealed_copy(source).map_err(|e| at(path, e))?;
+        Self::of(memory, path, |bytes| hex(&Sha256::digest(bytes))).map_err(|e| at(path, e))
+    }
+
+    /// Whether the library at `path` came from there and still has the same bytes.
+    ///
+    /// # Errors
+    /// As [`Image::read`]; `io` if either cannot be read to its end.
+    pub fn is_copy_of(&self, path: &Path) -> Result<bool, Refusal> {
+        let mut file = open(path)?;
+        if path != self.source || file.metadata().map_err(io_error)?.len() != self.bytes {
+            return Ok(false);
+        }
+        let (mut theirs, mut ours) = (vec![0; COMPARED_BYTES], vec![0; COMPARED_BYTES]);
+        let mut at = 0;
+        while at < self.bytes {
+            let read = file.read(&mut theirs).map_err(io_error)?;
+            let same = &mut ours[..read];
+            self.memory.read_exact_at(same, at).map_err(io_error)?;
+            if read == 0 || *same != theirs[..read] {
+                return Ok(false);
+            }
+            at += read as u64;
+        }
+        Ok(true)
     }
 
     /// Another image of the same bytes, which the dynamic linker takes for another library.
@@ -53,14 +76,13 @@ impl Image {
     /// `io`.
     pub fn duplicate(&self) -> Result<Self, Refusal> {
         let again = File::open(format!("/proc/self/fd/{}", self.memory.as_raw_fd()));
-        let (memory, serial) = again.map_err(io_error).and_then(sealed_copy)?;
         Ok(Self {
-            memory,
-            serial,
+            memory: again.map_err(io_error).and_then(sealed_copy)?,
             bytes: self.bytes,
             sha256: self.sha256.clone(),
             build_id: self.build_id.clone(),
             source: self.source.clone(),
+            open: AtomicBool::new(false),
         })
     }
 
@@ -73,12 +95,11 @@ impl Image {
         if !seals.contains(seals_of_an_image()) {
             return Err(Refusal::new(Code::Internal, "the inherited image is not sealed"));
         }
-        Self::of(memory, 0, Path::new("(inherited)"), |_| sha256)
+        Self::of(memory, Path::new("(inherited)"), |_| sha256)
     }
 
     fn of(
         memory: File,
-        serial: u64,
         source: &Path,
         hash: impl FnOnce(&[u8]) -> String,
     ) -> Result<Self, Refusal> {
@@ -90,7 +111,8 @@ impl Image {
         let map = unsafe { memmap2::Mmap::map(&memory) }.map_err(io_error)?;
         let build_id = hex(&elf::check(&map)?);
         let sha256 = hash(&map);
-        Ok(Self { memory, serial, bytes, sha256, build_id, source: source.to_owned() })
+        let open = AtomicBool::new(false);
+        Ok(Self { memory, bytes, sha256, build_id, source: source.to_owned(), open })
     }
 
     /// Size in bytes.
@@ -113,15 +135,21 @@ impl Image {
         &self.source
     }
 
-    /// A path that no library of this process was ever opened under, and that means this image.
-    ///
-    /// The dynamic linker takes equal names for the same library, even when the descriptor in the
-    /// name is another file by now. So the bits of the serial are spelled as path components that
-    /// the kernel skips and the linker compares.
-    pub fn unique_path(&self) -> String {
-        let bit = |i: u32| if self.serial >> i & 1 == 1 { "./" } else { "/" };
-        let spelled: String = (0..u64::BITS - self.serial.leading_zeros()).map(bit).collect();
-        format!("/proc/self/fd/{spelled}{}", self.memory.as_raw_fd())
+    /// Whether a library runs from this image, or may for all that is known. The dynamic linker
+    /// would hand that library out if the image was opened once more.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// A path to open the image under, the only one until [`Image::closed`]. None if it is open.
+    pub(super) fn opening(&self) -> Option<String> {
+        let free = !self.open.swap(true, Ordering::AcqRel);
+        free.then(|| unique_path(&self.memory, next_serial()))
+    }
+
+    /// The kernel maps nothing of the image any more.
+    pub(super) fn closed(&self) {
+        self.open.store(false, Ordering::Release);
     }
 }
 
@@ -134,6 +162,23 @@ impl AsFd for Image {
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A number that nothing else in this process has got or will get.
+fn next_serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A path that leads to `memory` and is another one for each serial.
+///
+/// The dynamic linker takes equal names for the same library, even when the descriptor in the
+/// name is another file by now. So the bits of the serial are spelled as path components that
+/// the kernel skips and the linker compares.
+fn unique_path(memory: &File, serial: u64) -> String {
+    let bit = |i: u32| if serial >> i & 1 == 1 { "./" } else { "/" };
+    let spelled: String = (0..u64::BITS - serial.leading_zeros()).map(bit).collect();
+    format!("/proc/self/fd/{spelled}{}", memory.as_raw_fd())
 }
 
 /// Opens a regular file. Never waits, as opening a pipe would.
@@ -162,12 +207,12 @@ fn seals_of_an_image() -> SealFlags {
     SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
 }
 
-fn sealed_copy(source: File) -> Result<(File, u64), Refusal> {
-    let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
-    let mut memory = new_memfd(&format!("logic-{serial}")).map_err(|e| io_error(e.into()))?;
+fn sealed_copy(source: File) -> Result<File, Refusal> {
+    let name = format!("logic-{}", next_serial());
+    let mut memory = new_memfd(&name).map_err(|e| io_error(e.into()))?;
     copy(source.take(IMAGE_BYTES_MAX + 1), &mut memory)?;
     rustix::fs::fcntl_add_seals(&memory, seals_of_an_image()).map_err(|e| io_error(e.into()))?;
-    Ok((memory, serial))
+    Ok(memory)
 }
 
 /// Kernels since 6.3 want to be told that it is not a program; older ones know no such flag.
@@ -232,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_copy_does_not_follow_its_file_and_cannot_be_written() {
-        let (mut memory, _) = sealed_copy(File::open("/proc/self/exe").unwrap()).unwrap();
+        let mut memory = sealed_copy(File::open("/proc/self/exe").unwrap()).unwrap();
         assert!(memory.write_all(b"x").is_err());
         assert!(memory.set_len(1).is_err());
         assert!(memory.set_len(1 << 40).is_err());
@@ -240,14 +285,37 @@ mod tests {
 
     #[test]
     fn unique_paths_differ_for_one_descriptor_and_all_lead_to_it() {
-        let (memory, _) = sealed_copy(File::open("/proc/self/exe").unwrap()).unwrap();
-        let mut image = Image::inherited(memory, String::new()).unwrap();
+        let memory = sealed_copy(File::open("/proc/self/exe").unwrap()).unwrap();
+        let image = Image::inherited(memory, String::new()).unwrap();
         let mut seen = std::collections::HashSet::new();
-        for serial in 1..200 {
-            image.serial = serial;
-            let path = image.unique_path();
+        for _ in 0..200 {
+            let path = image.opening().unwrap();
+            assert_eq!(image.opening(), None);
+            image.closed();
             assert_eq!(std::fs::metadata(&path).unwrap().len(), image.bytes());
             assert!(seen.insert(path));
         }
+    }
+
+    #[test]
+    fn a_copy_knows_its_source_while_that_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::copy("/proc/self/exe", &path).unwrap();
+        std::fs::copy("/proc/self/exe", &other).unwrap();
+        let image =
+            Image::of(sealed_copy(File::open(&path).unwrap()).unwrap(), &path, |_| String::new())
+                .unwrap();
+        assert!(image.is_copy_of(&path).unwrap());
+        assert!(!image.is_copy_of(&other).unwrap(), "status would name the wrong file");
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(!image.is_copy_of(&path).unwrap());
+        bytes.push(0);
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(!image.is_copy_of(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(image.is_copy_of(&path).unwrap_err().code, Code::NotFound);
     }
 }

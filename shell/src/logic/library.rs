@@ -35,9 +35,11 @@ impl Library {
     /// `load_failed`, `build_id_mismatch`, `io`.
     pub unsafe fn open(image: Arc<Image>) -> Result<Self, Refusal> {
         let file = FileId::of(&*image)?;
+        let in_use = || Refusal::new(Code::Internal, "a library runs from this image already");
+        let path = image.opening().ok_or_else(in_use)?;
         // SAFETY: the caller accepts the initialisers.
-        let handle = unsafe { Handle::open(Some(image.unique_path()), RTLD_NOW | RTLD_LOCAL) };
-        let handle = handle.map_err(|e| load_failed(&image, &e))?;
+        let handle = unsafe { Handle::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
+        let handle = handle.map_err(|e| load_failed(&image, &path, &e))?;
         let mappings = maps::of_file(file)?;
         let span = match (mappings.first(), mappings.last()) {
             (Some(first), Some(last)) => first.range.start..last.range.end,
@@ -101,7 +103,9 @@ impl Library {
             tracing::warn!(%error, "the dynamic linker could not close a library");
         }
         let pinned = !maps::of_file(file)?.is_empty();
-        drop(image);
+        if !pinned {
+            image.closed();
+        }
         Ok(pinned)
     }
 
@@ -161,12 +165,12 @@ fn touch(mappings: &[Mapping]) {
     }
 }
 
-fn load_failed(image: &Image, error: &libloading::Error) -> Refusal {
+fn load_failed(image: &Image, path: &str, error: &libloading::Error) -> Refusal {
     let mut text = error.to_string();
     if let Some(cause) = std::error::Error::source(error) {
         text = cause.to_string();
     }
-    let text = text.replace(&image.unique_path(), &image.source().display().to_string());
+    let text = text.replace(path, &image.source().display().to_string());
     Refusal::new(Code::LoadFailed, text)
 }
 

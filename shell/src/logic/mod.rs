@@ -13,6 +13,7 @@ mod layout;
 pub mod library;
 pub mod loaded;
 pub mod maps;
+mod ticks;
 pub mod verify;
 
 pub use loaded::Loaded;

@@ -202,10 +202,12 @@ impl Driver {
         let (path, job) = match (&request.ask, &self.previous) {
             (Ask::Upgrade(upgrade), _) => {
                 let (path, build_id) = (upgrade.path.clone(), upgrade.build_id.clone());
-                (path.display().to_string(), Some(Job::Stage { path, build_id }))
+                let others = self.previous.iter().map(|previous| &previous.image);
+                let held = others.chain([&self.current.image]).map(Arc::clone).collect();
+                (path.display().to_string(), Some(Job::Stage { path, build_id, held }))
             }
             (Ask::Rollback, Some(previous)) => {
-                (previous.path(), Some(Job::Duplicate(Arc::clone(&previous.image))))
+                (previous.path(), Some(Job::Again(Arc::clone(&previous.image))))
             }
             (Ask::Rollback, None) => (String::new(), None),
         };

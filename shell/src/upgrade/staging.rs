@@ -1,7 +1,7 @@
 //! The thread that copies, verifies, loads and unloads libraries.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -32,9 +32,11 @@ pub enum Job {
         path: PathBuf,
         /// See above.
         build_id: Option<String>,
+        /// Images there are already: the same bytes need not be copied and hashed again.
+        held: Vec<Arc<Image>>,
     },
-    /// Copy an image, to load the same bytes once more.
-    Duplicate(Arc<Image>),
+    /// Get an image ready to be loaded once more.
+    Again(Arc<Image>),
     /// Try an image out. `fresh`: even if the same bytes passed before.
     Verify {
         /// See above.
@@ -57,7 +59,7 @@ pub enum Job {
 
 /// The end of a job and the time it took.
 pub enum Done {
-    /// Of [`Job::Stage`] and [`Job::Duplicate`].
+    /// Of [`Job::Stage`] and [`Job::Again`].
     Staged(Result<Arc<Image>, Refusal>, Duration),
     /// Of [`Job::Verify`].
     Verified(Result<Arc<Verdict>, Refusal>, Duration),
@@ -111,8 +113,10 @@ impl Staging {
     fn perform(&mut self, job: Job) -> Done {
         let start = Instant::now();
         match job {
-            Job::Stage { path, build_id } => Done::Staged(stage(path, build_id), start.elapsed()),
-            Job::Duplicate(image) => Done::Staged(image.duplicate().map(Arc::new), start.elapsed()),
+            Job::Stage { path, build_id, held } => {
+                Done::Staged(stage(&path, build_id, &held), start.elapsed())
+            }
+            Job::Again(image) => Done::Staged(again(&image), start.elapsed()),
             Job::Verify { image, fresh } => {
                 Done::Verified(self.verify(&image, fresh), start.elapsed())
             }
@@ -153,14 +157,27 @@ impl Staging {
     }
 }
 
-fn stage(path: PathBuf, build_id: Option<String>) -> Result<Arc<Image>, Refusal> {
-    let image = Image::read(&path)?;
+fn stage(
+    path: &Path,
+    build_id: Option<String>,
+    held: &[Arc<Image>],
+) -> Result<Arc<Image>, Refusal> {
+    let same = held.iter().find(|image| image.is_copy_of(path).unwrap_or(false));
+    let image = match same {
+        Some(image) => again(image)?,
+        None => Arc::new(Image::read(path)?),
+    };
     match build_id {
         Some(expected) if !expected.eq_ignore_ascii_case(image.build_id()) => {
             let message =
                 format!("{} has build id {}, not {expected}", path.display(), image.build_id());
             Err(Refusal::new(Code::BuildIdMismatch, message))
         }
-        _ => Ok(Arc::new(image)),
+        _ => Ok(image),
     }
+}
+
+/// The image itself, or another of the same bytes if a library still runs from it.
+fn again(image: &Arc<Image>) -> Result<Arc<Image>, Refusal> {
+    if image.is_open() { image.duplicate().map(Arc::new) } else { Ok(Arc::clone(image)) }
 }

@@ -16,6 +16,8 @@ use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
+use crate::logic::ticks::tick_q32_ns;
+
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     abi_version,
     arena,
@@ -26,6 +28,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     used_bytes,
     unix_us,
     monotonic_ns,
+    tick_q32_ns,
     random,
     log,
     lock_wait,
