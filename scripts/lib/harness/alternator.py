@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from harness.schedule import Schedule, now
+from harness.schedule import SWAP, Schedule, now
 from harness.upgrade import Upgrade, UpgradeFailed, Upgrader
 
 _FAILURES_MAX = 20
@@ -12,6 +12,9 @@ _FAILURES_MAX = 20
 
 class Alternator(threading.Thread):
     """Upgrades to the second library, the first, the second…, in windows with swaps.
+
+    Between the windows it asks for the status as often. Asker and clients share the machine, and
+    only what the swap itself takes from the clients is to differ.
 
     Stops by itself after `limit` upgrades (0: no limit), or when too many have failed.
     """
@@ -25,8 +28,8 @@ class Alternator(threading.Thread):
         self.interval_s = interval_s
         self.limit = limit
         self.stopping = threading.Event()
-        self.running = threading.Event()
-        self.running.set()
+        self.swapping = threading.Event()
+        self.swapping.set()
         self.done = 0
         self.failures: list[str] = []
         self.labels: list[str | None] = [None, None]
@@ -37,15 +40,17 @@ class Alternator(threading.Thread):
         self.leaked_bytes = 0
 
     def run(self) -> None:
-        due = now()
+        due = self.schedule.start
         while not self.finished():
-            self.running.wait()
-            wait_s = max(due - now(), self.schedule.wait_for_swaps_s(now()))
+            wait_s = due - now()
             if wait_s > 0:
                 self.stopping.wait(wait_s)
                 continue
             due = now() + self.interval_s
-            self.one()
+            if self.swapping.is_set() and self.schedule.kind(now()) == SWAP:
+                self.one()
+            else:
+                self.look()
 
     def finished(self) -> bool:
         reached = self.limit and self.done >= self.limit
@@ -53,17 +58,22 @@ class Alternator(threading.Thread):
 
     def pause(self) -> None:
         """No upgrade begins from now on; the one under way may still end."""
-        self.running.clear()
+        self.swapping.clear()
 
     def resume(self) -> None:
-        self.running.set()
+        self.swapping.set()
 
     def stop(self) -> None:
         self.stopping.set()
-        self.running.set()
         if self.is_alive():
             self.join()
         self.upgrader.close()
+
+    def look(self) -> None:
+        try:
+            self.upgrader.status()
+        except (UpgradeFailed, OSError, ValueError) as error:
+            self.failures.append(f"status: {error}")
 
     def one(self) -> None:
         side = (self.done + 1) % 2

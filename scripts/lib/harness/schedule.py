@@ -36,14 +36,6 @@ class Schedule:
             return None
         return self.kind(at)
 
-    def wait_for_swaps_s(self, at: float) -> float:
-        """How long it is until swaps are due; 0 during a window with swaps."""
-        if at < self.start:
-            return self.start - at
-        if self.kind(at) == SWAP:
-            return 0.0
-        return self.window_s - (at - self.start) % self.window_s
-
 
 def now() -> float:
     return time.monotonic()

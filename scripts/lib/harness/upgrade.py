@@ -39,10 +39,14 @@ class Upgrader:
 
     def upgrade(self, library: Path) -> Upgrade:
         started = time.monotonic()
-        report = self.request(library)
+        report = self.call("upgrade", library)
         return _upgrade(report, (time.monotonic() - started) * 1e6)
 
-    def request(self, library: Path) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
+        return self.call("status")
+
+    def call(self, verb: str, library: Path | None = None) -> dict[str, Any]:
+        """The answer to `upgrade` with a library, or to `status`."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -50,14 +54,14 @@ class Upgrader:
 
 
 class CliUpgrader(Upgrader):
-    """`shell upgrade PATH --json`, a process for each."""
+    """`shell upgrade PATH --json` and its like, a process for each."""
 
     def __init__(self, binary: Path, admin: Path | None, port: int) -> None:
         self.binary = binary
         self.where = ["--admin", str(admin)] if admin else ["--port", str(port)]
 
-    def request(self, library: Path) -> dict[str, Any]:
-        command = [str(self.binary), "upgrade", str(library), *self.where, "--json"]
+    def call(self, verb: str, library: Path | None = None) -> dict[str, Any]:
+        command = [str(self.binary), verb, *_words(library), *self.where, "--json"]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=UPGRADE_S_MAX, check=False
         )
@@ -74,11 +78,11 @@ class AdminUpgrader(Upgrader):
         self.admin = admin
         self.connection = _UnixConnection(admin)
 
-    def request(self, library: Path) -> dict[str, Any]:
-        body = json.dumps({"path": str(library)})
+    def call(self, verb: str, library: Path | None = None) -> dict[str, Any]:
+        body = json.dumps({"path": str(library)}) if library else None
         headers = {"Content-Type": "application/json"}
         try:
-            self.connection.request("POST", "/v1/upgrade", body, headers)
+            self.connection.request("POST" if body else "GET", f"/v1/{verb}", body, headers)
             answer = self.connection.getresponse()
             return _parsed(answer.read().decode())
         except (OSError, http.client.HTTPException) as error:
@@ -95,9 +99,9 @@ class WireUpgrader(Upgrader):
     def __init__(self, port: int) -> None:
         self.connection = resp.Connection(port)
 
-    def request(self, library: Path) -> dict[str, Any]:
+    def call(self, verb: str, library: Path | None = None) -> dict[str, Any]:
         try:
-            reply = self.connection.call("SHELL", "UPGRADE", str(library))
+            reply = self.connection.call("SHELL", verb.upper(), *_words(library))
         except resp.ReplyError as error:
             raise UpgradeFailed(str(error)) from error
         return _parsed(reply.decode() if isinstance(reply, bytes) else json.dumps(reply))
@@ -126,6 +130,10 @@ def make(via: str, binary: Path, admin: Path | None, port: int) -> Upgrader:
             raise SystemExit("--via admin needs the admin socket's path: give --admin")
         return AdminUpgrader(admin)
     return CliUpgrader(binary, admin, port)
+
+
+def _words(library: Path | None) -> list[str]:
+    return [str(library)] if library else []
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def make_alternator(opts: Options, server: Server, schedule: Schedule) -> Altern
 
 def run(opts: Options, server: Server) -> Findings:
     keys.preload(server.port, opts.keys)
-    start = procfs.sample(server.pid)
+    start = watch.first_sample(server.pid)
     with Load(opts, server.port) as load:
         load.connect()
         loaded = procfs.sample(server.pid)

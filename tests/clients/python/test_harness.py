@@ -78,8 +78,6 @@ class Instruments(unittest.TestCase):
         self.assertIsNone(schedule.measured(99.0))
         self.assertIsNone(schedule.measured(102.01))
         self.assertEqual(schedule.measured(102.5), CALM)
-        self.assertAlmostEqual(schedule.wait_for_swaps_s(102.5), 1.5)
-        self.assertEqual(schedule.wait_for_swaps_s(107.0), 0.0)
 
     def test_reports_of_redis_benchmark(self):
         found = parse(_BENCHMARK_OUTPUT, 1.5)
