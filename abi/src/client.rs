@@ -1,6 +1,7 @@
 //! A connection's state: everything a client's next command depends on.
 
 use abi_stable::StableAbi;
+use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
 use crate::arena::{Ptr, RootHead};
@@ -30,7 +31,7 @@ impl ClientRef {
     }
 }
 
-/// Bits of [`Client::flags`].
+/// Bits of [`ClientState::flags`].
 ///
 /// Only the owning worker sets or clears them, except [`KILLED`](flag::KILLED), which any thread
 /// may set.
@@ -73,21 +74,16 @@ pub mod flag {
     pub const OUTPUT_LIMIT: u64 = 1 << 17;
 }
 
-/// One connection.
+/// One connection: its two queues, and all the rest, which commands look at and change.
+///
+/// The two are apart so that a reply can be written to the output while the command that gives it
+/// works with the rest: no reference to one covers the other. What is not a queue is reached as if
+/// it were the client's own.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Client {
     /// [`crate::arena::kind::CLIENT`]
     pub head: RootHead,
-    /// As `CLIENT ID` tells it; never used again.
-    pub id: u64,
-    /// Bits of [`flag`].
-    pub flags: AtomicU64,
-    /// The worker that owns this.
-    pub worker: u32,
-    /// The socket.
-    pub fd: i32,
-
     /// Bytes received and not yet executed.
     pub input: RawBuffer,
     /// Replies not yet sent.
@@ -97,6 +93,36 @@ pub struct Client {
     pub input_need: u64,
     /// Where parsing of an incomplete command goes on.
     pub parse: ParseState,
+    /// All but the queues.
+    pub state: ClientState,
+}
+
+impl Deref for Client {
+    type Target = ClientState;
+
+    fn deref(&self) -> &ClientState {
+        &self.state
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut ClientState {
+        &mut self.state
+    }
+}
+
+/// A connection without its queues.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct ClientState {
+    /// As `CLIENT ID` tells it; never used again.
+    pub id: u64,
+    /// Bits of [`flag`].
+    pub flags: AtomicU64,
+    /// The worker that owns this.
+    pub worker: u32,
+    /// The socket.
+    pub fd: i32,
 
     /// Selected database.
     pub db: AtomicU32,

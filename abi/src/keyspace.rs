@@ -47,6 +47,9 @@ pub struct Shard {
 }
 
 /// One database's part of a shard.
+///
+/// Only the holder of the shard's lock changes it, but others look at its tables at any time: so
+/// all of it is atomics, and nobody ever has an exclusive reference to it.
 #[repr(C, align(64))]
 #[derive(StableAbi)]
 pub struct ShardDb {
@@ -55,9 +58,9 @@ pub struct ShardDb {
     /// The entries among them that have a time to live. Owns none of them.
     pub expires: RawTable,
     /// Running mean of the time to live seen by the expire cycle, in ms.
-    pub avg_ttl_ms: u64,
+    pub avg_ttl_ms: AtomicU64,
     /// Hash prefix where the expire cycle goes on.
-    pub expire_cursor: u64,
+    pub expire_cursor: AtomicU64,
     /// Zero.
     pub reserved: [u64; 6],
 }

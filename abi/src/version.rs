@@ -39,6 +39,7 @@ const fn fingerprint() -> u64 {
     let layouts = layouts![
         crate::arena::ArenaHeader,
         crate::client::Client,
+        crate::client::ClientState,
         crate::client::ClientTable,
         crate::client::MultiState,
         crate::client::Subscriptions,

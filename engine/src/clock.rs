@@ -43,13 +43,13 @@ pub struct Ticks {
 /// A counter that rises at a constant rate and costs a few nanoseconds to read.
 #[inline(always)]
 pub fn ticks(host: HostRef) -> u64 {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         let _ = host;
         // SAFETY: every x86-64 processor has the instruction.
         unsafe { core::arch::x86_64::_rdtsc() }
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     host.monotonic_ns()()
 }
 

@@ -8,14 +8,14 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use abi::config::id as shell_id;
-use abi::keyspace::{SHARDS, ShardDb};
+use abi::keyspace::SHARDS;
 use abi::shared::Upkeep;
 
 use crate::background;
 use crate::clock::{Clock, ticks};
-use crate::keyspace::Keys;
 use crate::keyspace::entry::Entry;
 use crate::keyspace::lock::ShardSet;
+use crate::keyspace::{Keys, Part};
 use crate::lane::Lane;
 use crate::roots::Roots;
 use crate::session::{latency, pause};
@@ -223,17 +223,17 @@ impl Keys<'_> {
         stats::add(&self.lane.stats.expire_seen, seen.count());
         stats::add(&self.lane.stats.expire_stale, seen.expired.len() as u64);
         if let Some(mean) = seen.ttl_ms.checked_div(seen.live) {
-            part.avg_ttl_ms = match part.avg_ttl_ms {
+            let moved = match part.avg_ttl_ms().load(Relaxed) {
                 0 => mean,
                 old => old - old / AVERAGE_WEIGHT + mean / AVERAGE_WEIGHT,
             };
+            part.avg_ttl_ms().store(moved, Relaxed);
         }
         for address in &seen.expired {
             self.remove_expired_at(index, *address);
         }
-        let part = self.part_at(index);
-        if TableRef::new(&part.expires).is_empty() {
-            part.avg_ttl_ms = 0;
+        if part.expires().is_empty() {
+            part.avg_ttl_ms().store(0, Relaxed);
         }
         let stale = seen.expired.len() as u64 * 100 > seen.count() * pace.stale_percent_max;
         !whole && (stale || seen.count() == 0)
@@ -241,9 +241,9 @@ impl Keys<'_> {
 }
 
 /// Looks at about `count` keys with a time to live. Tells also whether those were all.
-fn look_at_some(part: &mut ShardDb, count: u64, now_ms: i64) -> (Seen, bool) {
-    let table = TableRef::new(&part.expires);
-    let start = part.expire_cursor;
+fn look_at_some(part: Part<'_>, count: u64, now_ms: i64) -> (Seen, bool) {
+    let table = part.expires();
+    let start = part.expire_cursor().load(Relaxed);
     let mut seen = Seen::default();
     let (mut position, mut wrapped, mut whole) = (start, false, false);
     for _ in 0..count * POSITIONS_PER_KEY {
@@ -256,7 +256,7 @@ fn look_at_some(part: &mut ShardDb, count: u64, now_ms: i64) -> (Seen, bool) {
             break;
         }
     }
-    part.expire_cursor = position;
+    part.expire_cursor().store(position, Relaxed);
     // The place where it started may have been the middle of a bucket, which then came twice.
     seen.expired.sort_unstable();
     seen.expired.dedup();

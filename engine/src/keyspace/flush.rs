@@ -1,5 +1,7 @@
 //! Changing a whole database.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use abi::container::RawTable;
 use abi::keyspace::SHARDS;
 
@@ -7,7 +9,7 @@ use crate::background;
 use crate::keyspace::Keys;
 use crate::keyspace::transfer::Presence;
 use crate::session::watch;
-use crate::store::table::{Table, TableRef};
+use crate::store::table::TableRef;
 
 /// A database's tables of one shard, taken out of it.
 struct Tables {
@@ -40,10 +42,9 @@ impl Keys<'_> {
     fn detach_shard(&mut self, index: usize) -> Tables {
         self.touch_watchers_of_present(index);
         let heap = self.lane.heap;
-        let part = self.part_at(index);
-        part.avg_ttl_ms = 0;
-        let keys = Table::new(&mut part.keys, heap).take();
-        Tables { keys, expires: Table::new(&mut part.expires, heap).take() }
+        let mut part = self.part_at(index);
+        part.avg_ttl_ms().store(0, Relaxed);
+        Tables { keys: part.keys_mut(heap).take(), expires: part.expires_mut(heap).take() }
     }
 
     /// Frees what was taken out: not earlier than others may go on, for it can take long.

@@ -18,9 +18,13 @@ pub mod totals;
 pub mod transfer;
 pub mod ttl;
 
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
 use abi::keyspace::{Shard, ShardDb};
 
 use crate::command::error::{self, Error};
+use crate::heap::Heap;
 use crate::lane::{Lane, ReadyKey};
 use crate::session::{blocking, watch};
 use crate::stats;
@@ -61,6 +65,65 @@ impl Found {
     }
 }
 
+/// A database's part of a shard whose lock this lane holds.
+///
+/// A shared reference: batches of other lanes look at the tables without the lock, to fetch what
+/// they will need, and so does whoever only counts.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a>(&'a ShardDb);
+
+impl<'a> Part<'a> {
+    /// All keys, to look something up.
+    #[inline]
+    pub(crate) fn keys(self) -> TableRef<'a> {
+        TableRef::new(&self.0.keys)
+    }
+
+    /// The keys with a time to live, to look something up.
+    #[inline]
+    pub(crate) fn expires(self) -> TableRef<'a> {
+        TableRef::new(&self.0.expires)
+    }
+
+    /// All keys, to change them.
+    #[inline]
+    pub(crate) fn keys_mut(&mut self, heap: Heap) -> Table<'a> {
+        // SAFETY: the lane holds the shard's lock, and `Keys`, which makes parts, has no other view
+        // of the table in use while one of its methods changes it.
+        unsafe { Table::locked(&self.0.keys, heap) }
+    }
+
+    /// The keys with a time to live, to change them.
+    #[inline]
+    pub(crate) fn expires_mut(&mut self, heap: Heap) -> Table<'a> {
+        // SAFETY: as in `keys_mut`.
+        unsafe { Table::locked(&self.0.expires, heap) }
+    }
+
+    /// See [`ShardDb::avg_ttl_ms`].
+    pub(crate) fn avg_ttl_ms(self) -> &'a AtomicU64 {
+        &self.0.avg_ttl_ms
+    }
+
+    /// See [`ShardDb::expire_cursor`].
+    pub(crate) fn expire_cursor(self) -> &'a AtomicU64 {
+        &self.0.expire_cursor
+    }
+
+    /// Exchanges everything with another part of the same shard.
+    pub(crate) fn exchange(mut self, mut other: Self, heap: Heap) {
+        self.keys_mut(heap).exchange(&mut other.keys_mut(heap));
+        self.expires_mut(heap).exchange(&mut other.expires_mut(heap));
+        let pairs = [
+            (self.avg_ttl_ms(), other.avg_ttl_ms()),
+            (self.expire_cursor(), other.expire_cursor()),
+        ];
+        for (a, b) in pairs {
+            a.store(b.swap(a.load(Relaxed), Relaxed), Relaxed);
+        }
+    }
+}
+
 impl<'a> Keys<'a> {
     /// The keys of database `db`.
     pub fn new(lane: &'a mut Lane, db: u32) -> Self {
@@ -91,14 +154,14 @@ impl<'a> Keys<'a> {
         self.lane.roots.shard(index)
     }
 
-    /// This database's part of the shard of a hash.
+    /// This database's part of the shard of a hash, which is locked.
     #[inline]
-    pub(crate) fn part<'b>(&mut self, hash: u64) -> &'b mut ShardDb {
+    pub(crate) fn part<'b>(&mut self, hash: u64) -> Part<'b> {
         debug_assert!(self.db < self.lane.roots.databases());
         let shard = self.shard(hash);
-        // SAFETY: the shard is locked by this lane; `db` is below the number of databases; and
-        // `&mut self` keeps other views of the part away while this one is used.
-        unsafe { &mut *(*shard).dbs.as_ptr().add(self.db as usize) }
+        // SAFETY: shards and their databases live as long as the process; `db` is below the number
+        // of databases.
+        Part(unsafe { &*(*shard).dbs.as_ptr().add(self.db as usize) })
     }
 
     /// Looks a key up. A key whose time has come is removed and not found.
@@ -117,7 +180,7 @@ impl<'a> Keys<'a> {
     pub(crate) fn find_even_expired(&mut self, key: &[u8]) -> Option<Found> {
         let hash = self.hash(key);
         let part = self.part(hash);
-        let slot = TableRef::new(&part.keys).find(hash, |address| {
+        let slot = part.keys().find(hash, |address| {
             // SAFETY: items of the table are entries, and the shard is locked.
             unsafe { Entry::at(address) }.key() == key
         })?;
@@ -215,10 +278,10 @@ impl<'a> Keys<'a> {
     /// Adds an entry whose key is not there.
     pub(crate) fn insert(&mut self, hash: u64, entry: Entry<'_>) {
         let (heap, hash_of) = (self.lane.heap, self.hash_of());
-        let part = self.part(hash);
-        Table::new(&mut part.keys, heap).insert(hash, entry.address(), hash_of);
+        let mut part = self.part(hash);
+        part.keys_mut(heap).insert(hash, entry.address(), hash_of);
         if entry.has_ttl() {
-            Table::new(&mut part.expires, heap).insert(hash, entry.address(), hash_of);
+            part.expires_mut(heap).insert(hash, entry.address(), hash_of);
         }
         if entry::is_waitable(entry.kind()) {
             self.signal_ready(hash, entry.key());
@@ -238,9 +301,9 @@ impl<'a> Keys<'a> {
     pub(crate) fn substitute<'b>(&mut self, found: Found, new: Entry<'_>) -> Entry<'b> {
         let (heap, hash_of) = (self.lane.heap, self.hash_of());
         let (hash, old) = (found.hash, found.entry());
-        let part = self.part(hash);
-        Table::new(&mut part.keys, heap).replace(found.slot, new.address());
-        let mut expires = Table::new(&mut part.expires, heap);
+        let mut part = self.part(hash);
+        part.keys_mut(heap).replace(found.slot, new.address());
+        let mut expires = part.expires_mut(heap);
         let listed = old.has_ttl().then(|| expires.find_address(hash, old.address())).flatten();
         match (listed, new.has_ttl()) {
             (Some(slot), true) => expires.replace(slot, new.address()),
@@ -257,14 +320,14 @@ impl<'a> Keys<'a> {
     pub(crate) fn detach<'b>(&mut self, found: Found) -> Entry<'b> {
         let heap = self.lane.heap;
         let entry = found.entry();
-        let part = self.part(found.hash);
+        let mut part = self.part(found.hash);
         if entry.has_ttl() {
-            let mut expires = Table::new(&mut part.expires, heap);
+            let mut expires = part.expires_mut(heap);
             if let Some(slot) = expires.find_address(found.hash, entry.address()) {
                 expires.remove(slot, found.hash);
             }
         }
-        Table::new(&mut part.keys, heap).remove(found.slot, found.hash);
+        part.keys_mut(heap).remove(found.slot, found.hash);
         entry
     }
 

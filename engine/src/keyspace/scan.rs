@@ -1,10 +1,10 @@
 //! Looking at keys that no command has named: a walk over all of them, or one at random.
 
-use abi::keyspace::{SHARDS, ShardDb};
+use abi::keyspace::SHARDS;
 
 use crate::keyspace::entry::Entry;
 use crate::keyspace::lock::ALL_SHARDS;
-use crate::keyspace::{Found, Keys};
+use crate::keyspace::{Found, Keys, Part};
 use crate::store::table::{POSITION_BITS, TableRef};
 
 /// Positions a walk may look at for each key it is asked for: a sparse table makes it stop early
@@ -88,7 +88,7 @@ impl Keys<'_> {
     }
 
     /// This database's part of a shard, which is locked.
-    pub(crate) fn part_at<'b>(&mut self, index: usize) -> &'b mut ShardDb {
+    pub(crate) fn part_at<'b>(&mut self, index: usize) -> Part<'b> {
         // The shard is the low bits of a hash.
         self.part(index as u64)
     }
@@ -129,7 +129,7 @@ impl Keys<'_> {
 
     fn random_key_of(&mut self, index: usize) -> Option<Vec<u8>> {
         let random = self.lane.random.next_u64();
-        let address = TableRef::new(&self.part_at(index).keys).sample(random)?;
+        let address = self.part_at(index).keys().sample(random)?;
         // SAFETY: an item of the table of entries, and the shard is locked.
         let entry = unsafe { Entry::at(address) };
         if entry.is_expired(self.lane.clock.now_ms) {
@@ -144,7 +144,7 @@ impl Keys<'_> {
         let now = self.lane.clock.now_ms;
         for index in 0..SHARDS {
             self.with_shard(index, |keys| {
-                TableRef::new(&keys.part_at(index).keys).for_each(&mut |address| {
+                keys.part_at(index).keys().for_each(&mut |address| {
                     // SAFETY: items of the table are entries, and the shard is locked.
                     let entry = unsafe { Entry::at(address) };
                     if !entry.is_expired(now) {
@@ -182,7 +182,7 @@ impl Keys<'_> {
         let now = self.lane.clock.now_ms;
         let mut expired = Vec::new();
         while !budget.is_spent() {
-            let table = TableRef::new(&self.part_at(cursor.shard).keys);
+            let table = self.part_at(cursor.shard).keys();
             let next = table.scan(cursor.position, &mut |address| {
                 // SAFETY: items of the table are entries, and the shard is locked.
                 let entry = unsafe { Entry::at(address) };
@@ -214,7 +214,7 @@ impl Keys<'_> {
     pub(crate) fn found_at(&mut self, shard: usize, address: u64) -> Option<Found> {
         // SAFETY: the caller has the address from a table of this shard, which is locked.
         let hash = self.hash(unsafe { Entry::at(address) }.key());
-        let slot = TableRef::new(&self.part_at(shard).keys).find_address(hash, address)?;
+        let slot = self.part_at(shard).keys().find_address(hash, address)?;
         Some(Found { slot, hash })
     }
 }

@@ -1,5 +1,7 @@
 //! How many keys there are.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use abi::keyspace::{SHARDS, ShardDb};
 
 use crate::keyspace::lock::with_lock;
@@ -27,7 +29,7 @@ impl Totals {
         Self {
             keys: keys.len() as u64,
             expires: expires.len() as u64,
-            avg_ttl_ms: part.avg_ttl_ms,
+            avg_ttl_ms: part.avg_ttl_ms.load(Relaxed),
             keys_bytes: keys.bytes() as u64,
             expires_bytes: expires.bytes() as u64,
         }

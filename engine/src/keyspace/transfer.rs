@@ -8,7 +8,7 @@ use crate::keyspace::{Found, Keys};
 use crate::lane::ReadyKey;
 use crate::session::{blocking, watch};
 use crate::settings;
-use crate::store::table::{Table, TableRef};
+use crate::store::table::TableRef;
 use crate::value;
 
 impl Keys<'_> {
@@ -81,10 +81,7 @@ impl Keys<'_> {
             self.touch_watchers_of_swapped(index, a, b);
             let heap = self.lane.heap;
             let [one, other] = [a, b].map(|db| self.in_db(db, |keys| keys.part_at(index)));
-            Table::new(&mut one.keys, heap).exchange(&mut Table::new(&mut other.keys, heap));
-            Table::new(&mut one.expires, heap).exchange(&mut Table::new(&mut other.expires, heap));
-            core::mem::swap(&mut one.avg_ttl_ms, &mut other.avg_ttl_ms);
-            core::mem::swap(&mut one.expire_cursor, &mut other.expire_cursor);
+            one.exchange(other, heap);
             for db in [a, b] {
                 self.in_db(db, |keys| keys.signal_all_ready(index));
             }

@@ -22,8 +22,7 @@ pub fn request(cx: &mut Ctx<'_>, verb: &str, argument: &str) -> Done {
     if host.admin()(reference, verb.into(), argument.into(), wait.address()).is_ok() {
         return Ok(());
     }
-    blocking::finish(cx.keys.lane, cx.session.client());
-    cx.session.clear(flag::MORE_INPUT);
+    blocking::leave(cx.keys.lane, cx.session.client());
     Err(Error::new("ERR the control thread does not take commands; is the server stopping?"))
 }
 

@@ -16,7 +16,7 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use abi::arena::Ptr;
-use abi::client::{Client, flag};
+use abi::client::{Client, ClientState, flag};
 use abi::container::{RawBuffer, RawBytes, RawTable};
 use abi::host::HostRef;
 use abi::message::kind as message_kind;
@@ -146,7 +146,7 @@ impl Drop for Unfinished {
 }
 
 /// Puts a client into a wait.
-pub(crate) fn begin(lane: &Lane, client: &mut Client, wait: Ptr<Wait>) {
+pub(crate) fn begin(lane: &Lane, client: &mut ClientState, wait: Ptr<Wait>) {
     set_wait(lane, client, wait);
     client.flags.fetch_or(flag::BLOCKED, Relaxed);
     // SAFETY: the root lives as long as the process; the counter is atomic.
@@ -154,7 +154,7 @@ pub(crate) fn begin(lane: &Lane, client: &mut Client, wait: Ptr<Wait>) {
 }
 
 /// Sets what a client waits for, which other threads may look at.
-fn set_wait(lane: &Lane, client: &mut Client, wait: Ptr<Wait>) {
+fn set_wait(lane: &Lane, client: &mut ClientState, wait: Ptr<Wait>) {
     let table = lane.roots.clients();
     // SAFETY: the root lives as long as the process; its lock is atomic.
     crate::keyspace::lock::with_lock(unsafe { &(*table).lock }, lane.host, || client.wait = wait);
@@ -494,15 +494,20 @@ pub fn finish_with(lane: &mut Lane, client: &mut Client, write: impl FnOnce(&mut
     finish(lane, client);
 }
 
-/// Takes a wait off its client and frees it. No shard is locked. The client may run again.
+/// Ends a client's wait: it may run again. No shard is locked.
 pub fn finish(lane: &mut Lane, client: &mut Client) {
+    leave(lane, client);
+    if !client.input.is_empty() {
+        client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
+    }
+}
+
+/// Takes a wait off its client and frees it. No shard is locked.
+pub(crate) fn leave(lane: &mut Lane, client: &mut ClientState) {
     let wait = client.wait;
     set_wait(lane, client, Ptr::NULL);
     client.deadline_ms = 0;
     client.flags.fetch_and(!(flag::BLOCKED | flag::REPLY_SKIP), Relaxed);
-    if !client.input.is_empty() {
-        client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
-    }
     // SAFETY: the root lives as long as the process; the counter is atomic.
     unsafe { (*lane.roots.shared()).blocked_clients.fetch_sub(1, Relaxed) };
     // SAFETY: a blocked client's wait is live, and only its owner, this lane, frees it. Once each

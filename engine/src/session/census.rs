@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::Client;
+use abi::client::{Client, ClientState};
 
 use crate::lane::Lane;
 use crate::session::clients;
@@ -28,7 +28,7 @@ pub fn summary(lane: &Lane) -> Summary {
 }
 
 impl Summary {
-    fn add(&mut self, client: &Client) {
+    fn add(&mut self, client: &ClientState) {
         let input = client.input_bytes.load(Relaxed);
         let output = client.output_bytes.load(Relaxed);
         self.connected += 1;

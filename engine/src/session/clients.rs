@@ -5,7 +5,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientRef, flag};
+use abi::client::{Client, ClientRef, ClientState, flag};
 use abi::message::kind as message_kind;
 use abi::wait::kind as wait_kind;
 
@@ -17,14 +17,14 @@ use crate::store::bytes::{self, Bytes};
 use crate::store::vec;
 
 /// Calls `f` with every connection, under the lock of the table.
-pub fn for_each(lane: &Lane, mut f: impl FnMut(&Client)) {
+pub fn for_each(lane: &Lane, mut f: impl FnMut(&ClientState)) {
     let table = lane.roots.clients();
     // SAFETY: the root lives as long as the process; slots change only under its lock, and a
     // client whose slot is set is not freed before the lock has been held to clear it.
     unsafe {
         with_lock(&(*table).lock, lane.host, || {
             for address in vec::slice(&(*table).slots).iter().filter(|slot| **slot != 0) {
-                f(&*(*address as *const Client));
+                f(&(*(*address as *const Client)).state);
             }
         });
     }
@@ -45,7 +45,7 @@ pub enum Kind {
 
 impl Kind {
     /// The kind of a connection.
-    pub fn of(client: &Client) -> Self {
+    pub fn of(client: &ClientState) -> Self {
         match client.flags.load(Relaxed) & flag::PUBSUB {
             0 => Kind::Normal,
             _ => Kind::PubSub,
@@ -93,7 +93,7 @@ pub fn check_name(name: &[u8]) -> Done {
 }
 
 /// Sets a text of a client of this lane; an empty one is none.
-pub fn set_text(lane: &Lane, client: &mut Client, which: Text, value: &[u8]) {
+pub fn set_text(lane: &Lane, client: &mut ClientState, which: Text, value: &[u8]) {
     let table = lane.roots.clients();
     // SAFETY: the root lives as long as the process; its lock is atomic.
     with_lock(unsafe { &(*table).lock }, lane.host, || {
@@ -108,7 +108,7 @@ pub fn set_text(lane: &Lane, client: &mut Client, which: Text, value: &[u8]) {
 }
 
 /// Marks a connection to be closed; its worker must be woken: see [`wake`].
-pub fn kill(client: &Client) -> ClientRef {
+pub fn kill(client: &ClientState) -> ClientRef {
     client.flags.fetch_or(flag::KILLED, Relaxed);
     ClientRef::new(client.worker, client.id)
 }
@@ -143,7 +143,7 @@ pub fn unblock(lane: &Lane, id: u64, with_error: bool) -> bool {
 }
 
 /// A connection in a line, as `CLIENT LIST` shows it.
-pub fn describe(lane: &Lane, client: &Client) -> String {
+pub fn describe(lane: &Lane, client: &ClientState) -> String {
     let now = lane.clock.now_ms as u64;
     let text = |raw| String::from_utf8_lossy(bytes::slice(raw)).into_owned();
     let number = |counter: &core::sync::atomic::AtomicU64| counter.load(Relaxed);
@@ -182,7 +182,7 @@ pub fn describe(lane: &Lane, client: &Client) -> String {
 }
 
 /// The flags of a connection as letters; `N` for none.
-fn letters(client: &Client) -> String {
+fn letters(client: &ClientState) -> String {
     let flags = client.flags.load(Relaxed);
     let text: String = [
         (flag::MONITOR, 'O'),

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, flag};
+use abi::client::{Client, ClientState, flag};
 use abi::container::RawBytes;
 
 use crate::lane::Lane;
@@ -32,7 +32,7 @@ pub fn welcome(lane: &mut Lane, client: &mut Client) {
 }
 
 /// Sets what a client's first command depends on.
-pub fn open(lane: &mut Lane, client: &mut Client) {
+pub fn open(lane: &mut Lane, client: &mut ClientState) {
     lane.refresh();
     client.resp.store(2, Relaxed);
     client.multi_count.store(-1, Relaxed);
@@ -45,8 +45,8 @@ pub fn open(lane: &mut Lane, client: &mut Client) {
 pub fn close(lane: &mut Lane, client: &mut Client) {
     abandon_wait(lane, client);
     forget_session(lane, client);
-    for text in [&mut client.name, &mut client.lib_name, &mut client.lib_version, &mut client.user]
-    {
+    let ClientState { name, lib_name, lib_version, user, .. } = &mut client.state;
+    for text in [name, lib_name, lib_version, user] {
         Bytes::new(text, lane.heap).free();
         *text = RawBytes::EMPTY;
     }
@@ -64,7 +64,7 @@ fn abandon_wait(lane: &mut Lane, client: &mut Client) {
 }
 
 /// Puts a connection back into the state it was opened in.
-pub fn reset(lane: &mut Lane, client: &mut Client) {
+pub fn reset(lane: &mut Lane, client: &mut ClientState) {
     forget_session(lane, client);
     let flags = flag::AUTHENTICATED
         | flag::REPLY_OFF
@@ -78,7 +78,7 @@ pub fn reset(lane: &mut Lane, client: &mut Client) {
 }
 
 /// Ends transaction, watches, subscriptions and monitoring: what `RESET` and a disconnect share.
-pub fn forget_session(lane: &mut Lane, client: &mut Client) {
+pub fn forget_session(lane: &mut Lane, client: &mut ClientState) {
     if client.flags.load(Relaxed) & flag::MULTI != 0 {
         multi::end(lane, client, false);
     }

@@ -16,52 +16,53 @@ pub mod pubsub;
 pub mod slow;
 pub mod watch;
 
-use core::marker::PhantomData;
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientRef, flag};
+use abi::client::{Client, ClientRef, ClientState, flag};
 
 use crate::heap::Heap;
 use crate::resp::write::Reply;
 
-/// The client that sent a command: all of it but its buffers.
+/// The client that sent a command: all of it but its queues.
+///
+/// Invariant: of a client whose command runs, the output belongs to the [`Reply`] and the state to
+/// the session, each borrowed from a field of its own; nothing refers to the client as a whole
+/// until both are gone.
 pub struct Session<'a> {
-    client: *mut Client,
-    owner: PhantomData<&'a mut Client>,
+    state: Option<&'a mut ClientState>,
 }
 
+const NO_CLIENT: &str = "a served command has no session";
+
 /// Splits a client into what a command writes to and what it looks at.
+#[inline]
 pub fn split<'a>(client: &'a mut Client, heap: Heap) -> (Reply<'a>, Session<'a>) {
-    let resp3 = client.resp.load(Relaxed) == 3;
-    let raw: *mut Client = client;
-    // SAFETY: the session never touches `output` (see `Session::client`), so the two borrows of
-    // the client are disjoint.
-    let output = unsafe { &mut (*raw).output };
-    (Reply::new(output, heap, resp3), Session { client: raw, owner: PhantomData })
+    let Client { output, state, .. } = client;
+    let resp3 = state.resp.load(Relaxed) == 3;
+    (Reply::new(output, heap, resp3), Session { state: Some(state) })
 }
 
 impl Session<'_> {
     /// No client: a blocked command is being served on another's behalf.
     pub fn none() -> Self {
-        Self { client: core::ptr::null_mut(), owner: PhantomData }
+        Self { state: None }
     }
 
     /// Whether there is a client.
     pub fn is_some(&self) -> bool {
-        !self.client.is_null()
+        self.state.is_some()
     }
 
-    /// The client. Its `input` and `output` are not to be touched through this.
-    pub(crate) fn client(&mut self) -> &mut Client {
-        assert!(!self.client.is_null(), "a served command has no session");
-        // SAFETY: not null, so made by `split` from a borrow that lives as long as this.
-        unsafe { &mut *self.client }
+    /// The client, to change it.
+    #[inline]
+    pub(crate) fn client(&mut self) -> &mut ClientState {
+        self.state.as_mut().expect(NO_CLIENT)
     }
 
-    pub(crate) fn peek(&self) -> &Client {
-        assert!(!self.client.is_null(), "a served command has no session");
-        // SAFETY: as in `client`.
-        unsafe { &*self.client }
+    /// The client, to look at it.
+    #[inline]
+    pub(crate) fn peek(&self) -> &ClientState {
+        self.state.as_ref().expect(NO_CLIENT)
     }
 
     /// The client's id.

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientRef, flag as client_flag};
+use abi::client::{ClientRef, ClientState, flag as client_flag};
 use abi::message::{kind, push_for};
 
 use crate::command::args::Args;
@@ -22,7 +22,7 @@ pub fn is_on(roots: Roots) -> bool {
 }
 
 /// Makes a client one of those who see every command.
-pub fn add(lane: &mut Lane, client: &mut Client) {
+pub fn add(lane: &mut Lane, client: &mut ClientState) {
     if client.flags.fetch_or(client_flag::MONITOR, Relaxed) & client_flag::MONITOR == 0 {
         let reference = ClientRef::new(client.worker, client.id);
         change(lane, |monitors| monitors.push(reference.0));
@@ -30,7 +30,7 @@ pub fn add(lane: &mut Lane, client: &mut Client) {
 }
 
 /// Ends that.
-pub fn remove(lane: &mut Lane, client: &mut Client) {
+pub fn remove(lane: &mut Lane, client: &mut ClientState) {
     if client.flags.fetch_and(!client_flag::MONITOR, Relaxed) & client_flag::MONITOR != 0 {
         let reference = ClientRef::new(client.worker, client.id);
         change(lane, |monitors| {
@@ -89,7 +89,7 @@ fn share(lane: &Lane, line: &[u8], own: u64) -> bool {
 }
 
 /// `+1700000000.123456 [0 127.0.0.1:50000] "set" "key" "value"`
-fn line(lane: &Lane, client: &Client, spec: &Spec, args: Args<'_>) -> Vec<u8> {
+fn line(lane: &Lane, client: &ClientState, spec: &Spec, args: Args<'_>) -> Vec<u8> {
     let now = lane.host.unix_us()();
     let mut line =
         format!("+{}.{:06} [{} ", now / 1_000_000, now % 1_000_000, client.db.load(Relaxed))

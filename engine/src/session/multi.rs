@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::arena::Ptr;
-use abi::client::{Client, MultiState, flag};
+use abi::client::{Client, ClientState, MultiState, flag};
 use abi::container::RawBytes;
 
 use crate::command::args::Args;
@@ -18,7 +18,7 @@ use crate::session::{self, watch};
 use crate::store::bytes::Bytes;
 
 /// Begins to queue.
-pub fn begin(heap: Heap, client: &mut Client) {
+pub fn begin(heap: Heap, client: &mut ClientState) {
     let place = heap.alloc(size_of::<MultiState>()) as *mut MultiState;
     let fresh = MultiState { count: 0, reserved: 0, commands: RawBytes::EMPTY };
     // SAFETY: a new allocation of the struct's size.
@@ -45,7 +45,7 @@ pub fn queue(lane: &mut Lane, client: &mut Client, args: Args<'_>) {
 }
 
 /// The queued commands, one after the other.
-fn queued(client: &Client) -> impl Iterator<Item = Blob<'static>> + use<> {
+fn queued(client: &ClientState) -> impl Iterator<Item = Blob<'static>> + use<> {
     let mut rest: &'static [u8] = &[];
     let mut left = 0;
     // SAFETY: null or live. Its bytes do not change and are not freed before `end`, and nobody
@@ -71,7 +71,7 @@ fn queued(client: &Client) -> impl Iterator<Item = Blob<'static>> + use<> {
 /// Whether any queued command satisfies a condition.
 pub fn any_queued(
     lane: &Lane,
-    client: &Client,
+    client: &ClientState,
     condition: impl Fn(&crate::command::spec::Spec) -> bool,
 ) -> bool {
     queued(client)
@@ -82,7 +82,7 @@ pub fn any_queued(
 ///
 /// Commands that lock what they need themselves (they name no keys but look at many) find every
 /// shard locked.
-pub fn lock_set(lane: &Lane, client: &mut Client) -> ShardSet {
+pub fn lock_set(lane: &Lane, client: &mut ClientState) -> ShardSet {
     let watched = watch::lock_set(lane, client);
     queued(client).fold(watched, |set, blob| match dispatch::look_up(lane, blob.args()) {
         Ok(call) if call.spec.has(crate::command::spec::flag::LOCKS_ITSELF) => ALL_SHARDS,
@@ -114,7 +114,7 @@ pub fn execute(cx: &mut Ctx<'_>) {
 }
 
 /// Ends queueing: forgets commands and watches. `locked`: the shards of the watches are locked.
-pub fn end(lane: &mut Lane, client: &mut Client, locked: bool) {
+pub fn end(lane: &mut Lane, client: &mut ClientState, locked: bool) {
     watch::clear(lane, client, locked);
     client.flags.fetch_and(!(flag::MULTI | flag::DIRTY_EXEC), Relaxed);
     client.multi_count.store(-1, Relaxed);
@@ -133,7 +133,7 @@ pub fn end(lane: &mut Lane, client: &mut Client, locked: bool) {
 
 /// After a panic in a command of this client: `EXEC` has ended the transaction all the same, and
 /// any other spoils it.
-pub fn break_off(lane: &mut Lane, client: &mut Client) {
+pub fn break_off(lane: &mut Lane, client: &mut ClientState) {
     if client.flags.load(Relaxed) & flag::MULTI == 0 {
         return;
     }

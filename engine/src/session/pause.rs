@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, flag as client_flag};
+use abi::client::{ClientState, flag as client_flag};
 use abi::shared::Pause;
 
 use crate::clock::Clock;
@@ -40,7 +40,7 @@ pub fn end(lane: &Lane) {
 
 /// Puts a command off if the pause concerns it: the client's input stays as it is until then.
 #[cold]
-pub fn holds_back(lane: &mut Lane, client: &mut Client, spec: &Spec) -> bool {
+pub fn holds_back(lane: &mut Lane, client: &mut ClientState, spec: &Spec) -> bool {
     lane.clock = Clock::read(lane.host);
     let pause = state(lane.roots);
     let until = pause.until_ms.load(Relaxed);
@@ -58,7 +58,7 @@ pub fn holds_back(lane: &mut Lane, client: &mut Client, spec: &Spec) -> bool {
 }
 
 /// Whether a pause of a kind concerns a command. What ends a pause never waits for it.
-fn concerns(lane: &Lane, client: &Client, spec: &Spec, writes_only: bool) -> bool {
+fn concerns(lane: &Lane, client: &ClientState, spec: &Spec, writes_only: bool) -> bool {
     const CHANGES: u32 = flag::WRITE | flag::MAY_REPLICATE;
     if spec.name == "client|unpause" || spec.name == "client|pause" {
         return false;

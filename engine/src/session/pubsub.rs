@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientRef, Subscriptions, flag};
+use abi::client::{ClientRef, ClientState, Subscriptions, flag};
 use abi::container::{RawBuffer, RawTable, RawVec};
 use abi::message::{kind, push_for};
 use abi::shared::{Channel, PubSub};
@@ -190,7 +190,7 @@ fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]], detail: u64) {
 }
 
 /// Subscribes a client. Tells whether it was not subscribed already.
-pub fn subscribe(lane: &mut Lane, client: &mut Client, kind: Kind, name: &[u8]) -> bool {
+pub fn subscribe(lane: &mut Lane, client: &mut ClientState, kind: Kind, name: &[u8]) -> bool {
     let (heap, seed) = (lane.heap, lane.roots.seed);
     let hash = hash(name, seed);
     if !own_insert(lane, client, kind, hash, name) {
@@ -215,7 +215,7 @@ pub fn subscribe(lane: &mut Lane, client: &mut Client, kind: Kind, name: &[u8]) 
 }
 
 /// Ends a subscription. Tells whether there was one.
-pub fn unsubscribe(lane: &mut Lane, client: &mut Client, kind: Kind, name: &[u8]) -> bool {
+pub fn unsubscribe(lane: &mut Lane, client: &mut ClientState, kind: Kind, name: &[u8]) -> bool {
     let heap = lane.heap;
     let hash = hash(name, lane.roots.seed);
     if !own_remove(lane, client, kind, hash, name) {
@@ -270,7 +270,7 @@ fn own_name<'a>(address: u64) -> &'a [u8] {
     unsafe { core::slice::from_raw_parts(place.add(1).cast(), place.read() as usize) }
 }
 
-fn own_insert(lane: &Lane, client: &mut Client, kind: Kind, hash: u64, name: &[u8]) -> bool {
+fn own_insert(lane: &Lane, client: &mut ClientState, kind: Kind, hash: u64, name: &[u8]) -> bool {
     let heap = lane.heap;
     if client.subscriptions.is_null() {
         let place = heap.alloc(size_of::<Subscriptions>()) as *mut Subscriptions;
@@ -296,7 +296,7 @@ fn own_insert(lane: &Lane, client: &mut Client, kind: Kind, hash: u64, name: &[u
     true
 }
 
-fn own_remove(lane: &Lane, client: &mut Client, kind: Kind, hash: u64, name: &[u8]) -> bool {
+fn own_remove(lane: &Lane, client: &mut ClientState, kind: Kind, hash: u64, name: &[u8]) -> bool {
     // SAFETY: null or live; only the client's own lane touches it.
     let Some(own) = (unsafe { client.subscriptions.as_ptr().as_mut() }) else { return false };
     let mut table = Table::new(kind.own(own), lane.heap);
@@ -307,7 +307,7 @@ fn own_remove(lane: &Lane, client: &mut Client, kind: Kind, hash: u64, name: &[u
     true
 }
 
-fn count_own(client: &mut Client, kind: Kind, by: i32) {
+fn count_own(client: &mut ClientState, kind: Kind, by: i32) {
     let counter = match kind {
         Kind::Channel => &client.channel_count,
         Kind::Pattern => &client.pattern_count,
@@ -323,7 +323,7 @@ fn count_own(client: &mut Client, kind: Kind, by: i32) {
 
 /// Subscriptions as the confirmation of a kind counts them: channels and patterns together, shard
 /// channels apart.
-pub fn count(client: &Client, kind: Kind) -> u32 {
+pub fn count(client: &ClientState, kind: Kind) -> u32 {
     match kind {
         Kind::Shard => client.shard_channel_count.load(Relaxed),
         _ => client.channel_count.load(Relaxed) + client.pattern_count.load(Relaxed),
@@ -331,7 +331,7 @@ pub fn count(client: &Client, kind: Kind) -> u32 {
 }
 
 /// The names a client is subscribed to.
-pub fn own_names(client: &mut Client, kind: Kind) -> Vec<Vec<u8>> {
+pub fn own_names(client: &mut ClientState, kind: Kind) -> Vec<Vec<u8>> {
     // SAFETY: null or live; only the client's own lane touches it.
     let Some(own) = (unsafe { client.subscriptions.as_ptr().as_mut() }) else { return Vec::new() };
     let mut names = Vec::new();
@@ -366,7 +366,7 @@ pub fn subscriber_count(lane: &Lane, kind: Kind, name: &[u8]) -> usize {
 }
 
 /// Whether a client has the subscription that a push with this `detail` is for.
-pub fn is_subscribed(lane: &Lane, client: &mut Client, detail: u64) -> bool {
+pub fn is_subscribed(lane: &Lane, client: &mut ClientState, detail: u64) -> bool {
     // SAFETY: null or live; only the client's own lane touches it.
     let Some(own) = (unsafe { client.subscriptions.as_ptr().as_mut() }) else { return false };
     let kind = match detail & push_for::MASK {
@@ -381,7 +381,7 @@ pub fn is_subscribed(lane: &Lane, client: &mut Client, detail: u64) -> bool {
 }
 
 /// Ends all subscriptions of a client and frees what it knows of them.
-pub fn clear(lane: &mut Lane, client: &mut Client) {
+pub fn clear(lane: &mut Lane, client: &mut ClientState) {
     if client.subscriptions.is_null() {
         return;
     }

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::Client;
+use abi::client::ClientState;
 use abi::container::RawTable;
 use abi::keyspace::WatchedKey;
 
@@ -77,7 +77,7 @@ pub fn touch_all(watched: &RawTable, db: u32, mut changes: impl FnMut(&[u8]) -> 
 }
 
 /// Watches a key, whose shard is locked. Watching it twice is watching it once.
-pub fn add(keys: &mut Keys<'_>, client: &mut Client, key: &[u8]) {
+pub fn add(keys: &mut Keys<'_>, client: &mut ClientState, key: &[u8]) {
     let (hash, heap, db) = (keys.hash(key), keys.lane.heap, keys.db);
     let state = match keys.presence(key) {
         Presence::Live => 0,
@@ -117,13 +117,13 @@ pub fn add(keys: &mut Keys<'_>, client: &mut Client, key: &[u8]) {
 }
 
 /// The shards of all keys a client watches.
-pub fn lock_set(lane: &Lane, client: &mut Client) -> ShardSet {
+pub fn lock_set(lane: &Lane, client: &mut ClientState) -> ShardSet {
     let watches = Words::new(&mut client.watches, lane.heap);
     watches.as_slice().chunks_exact(WORDS).fold(0, |set, watch| set | set_of(watch[0]))
 }
 
 /// Whether no watched key has changed. The shards of [`lock_set`] are locked.
-pub fn all_unchanged(keys: &mut Keys<'_>, client: &mut Client) -> bool {
+pub fn all_unchanged(keys: &mut Keys<'_>, client: &mut ClientState) -> bool {
     let heap = keys.lane.heap;
     let watches = Words::new(&mut client.watches, heap).as_slice().to_vec();
     watches.chunks_exact(WORDS).all(|watch| {
@@ -139,7 +139,7 @@ pub fn all_unchanged(keys: &mut Keys<'_>, client: &mut Client) -> bool {
 }
 
 /// Forgets all watches of a client. `locked`: the shards of [`lock_set`] are locked already.
-pub fn clear(lane: &mut Lane, client: &mut Client, locked: bool) {
+pub fn clear(lane: &mut Lane, client: &mut ClientState, locked: bool) {
     if client.watches.len == 0 {
         return;
     }

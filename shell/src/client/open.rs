@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
 use abi::arena::{Ptr, RootHead, kind};
-use abi::client::{Client, ParseState, flag};
+use abi::client::{Client, ClientState, ParseState, flag};
 use abi::container::{RawBuffer, RawBytes, RawVec};
 
 use super::input::{self, NoMemory};
@@ -71,29 +71,30 @@ fn initial(accepted: &Accepted, worker: u32, now_ms: u64) -> Client {
     }
     Client {
         head: RootHead::of::<Client>(kind::CLIENT, CLIENT_VERSION),
-        id: accepted.id,
-        flags: AtomicU64::new(flags),
-        worker,
-        fd: accepted.fd.as_raw_fd(),
-        created_ms: now_ms,
-        active_ms: AtomicU64::new(now_ms),
-        resp: AtomicU32::new(2),
-        multi_count: AtomicI64::new(-1),
-        ..blank()
-    }
-}
-
-fn blank() -> Client {
-    Client {
-        head: RootHead::of::<Client>(kind::CLIENT, CLIENT_VERSION),
-        id: 0,
-        flags: AtomicU64::new(0),
-        worker: 0,
-        fd: -1,
         input: RawBuffer::EMPTY,
         output: RawBuffer::EMPTY,
         input_need: 0,
         parse: ParseState { arguments: 0, found: 0, offset: 0, spans: RawVec::EMPTY },
+        state: ClientState {
+            id: accepted.id,
+            flags: AtomicU64::new(flags),
+            worker,
+            fd: accepted.fd.as_raw_fd(),
+            created_ms: now_ms,
+            active_ms: AtomicU64::new(now_ms),
+            resp: AtomicU32::new(2),
+            multi_count: AtomicI64::new(-1),
+            ..blank()
+        },
+    }
+}
+
+fn blank() -> ClientState {
+    ClientState {
+        id: 0,
+        flags: AtomicU64::new(0),
+        worker: 0,
+        fd: -1,
         db: AtomicU32::new(0),
         resp: AtomicU32::new(2),
         name: RawBytes::EMPTY,

@@ -1,6 +1,6 @@
 //! `CLIENT`: the connection itself, and the end of others.
 
-use abi::client::{Client, flag};
+use abi::client::{ClientState, flag};
 
 use crate::command::args::Args;
 use crate::command::error::{self, Done, Error};
@@ -174,7 +174,7 @@ impl<'a> Filter<'a> {
         Ok(())
     }
 
-    fn fits(&self, client: &Client) -> bool {
+    fn fits(&self, client: &ClientState) -> bool {
         self.id.is_none_or(|id| id == client.id)
             && self.kind.is_none_or(|kind| kind == Kind::of(client))
             && self.addr.is_none_or(|addr| addr == bytes::slice(&client.peer))

@@ -105,8 +105,7 @@ impl Pool {
     /// Looks at keys of a locked shard, chosen by chance. Tells whether it has any.
     fn look_at(&mut self, keys: &mut Keys<'_>, shard: usize, samples: u64) -> bool {
         let part = keys.part_at(shard);
-        let table = if self.policy.is_volatile() { &part.expires } else { &part.keys };
-        let table = TableRef::new(table);
+        let table = if self.policy.is_volatile() { part.expires() } else { part.keys() };
         self.drawn.clear();
         draw_neighbours(table, keys.lane.random.next_u64(), samples as usize, &mut self.drawn);
         for index in 0..self.drawn.len() {

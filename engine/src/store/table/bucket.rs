@@ -64,17 +64,13 @@ pub fn matching(bucket: &Bucket, tag: u64) -> u32 {
 #[inline(always)]
 #[cfg(not(target_arch = "x86_64"))]
 pub fn matching(bucket: &Bucket, tag: u64) -> u32 {
-    matching_hint(bucket, tag)
+    matching_words(|i| bucket.slots[i].load(Relaxed), tag)
 }
 
-/// As [`matching`], for a reader that does not hold the lock.
+/// As [`matching`], of slots that `word` reads.
 #[inline(always)]
-pub fn matching_hint(bucket: &Bucket, tag: u64) -> u32 {
-    let mut mask = 0;
-    for (i, slot) in bucket.slots.iter().enumerate() {
-        mask |= u32::from(slot.load(Relaxed) >> 48 == tag >> 48) << i;
-    }
-    mask
+pub fn matching_words(word: impl Fn(usize) -> u64, tag: u64) -> u32 {
+    (0..BUCKET_SLOTS).fold(0, |mask, i| mask | u32::from(word(i) >> 48 == tag >> 48) << i)
 }
 
 /// Slots without an item, as a mask; a link counts as one.

@@ -155,6 +155,17 @@ impl<'a> Table<'a> {
         Self { view: TableRef::new(raw), heap }
     }
 
+    /// As [`Table::new`], of a table that others look at without the lock: for their sake there is
+    /// no exclusive reference to it.
+    ///
+    /// # Safety
+    /// The caller holds the lock that guards it, and while this changes it uses no other view of
+    /// it and nothing found through one.
+    #[inline(always)]
+    pub const unsafe fn locked(raw: &'a RawTable, heap: Heap) -> Self {
+        Self { view: TableRef::new(raw), heap }
+    }
+
     /// Adds an item, which must not be there. `address` is a multiple of 8, below 2^48 and not
     /// zero. `hash_of` gives the hash of items whose segment has to be split.
     #[inline]

@@ -2,11 +2,15 @@
 //!
 //! These run without the lock while others change the table, so what they read may be stale or no
 //! longer a table at all. Nothing but an address to prefetch is ever derived from it.
+//!
+//! Invariant: only the root word is read through a reference, which is legal because nobody has an
+//! exclusive one to a table that hints look at (see [`Table::locked`](super::Table::locked)). What
+//! lies behind it may by now be anything, with whoever owns it writing there: it is read as plain
+//! volatile words, without any reference.
 
 use abi::arena::{ARENA_BASE, ARENA_CAPACITY_MAX, ArenaHeader};
-use abi::container::{Bucket, RawTable};
+use abi::container::RawTable;
 use core::ops::Range;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::bucket::{self, ADDRESS, BUCKET_BYTES};
@@ -52,9 +56,8 @@ pub(super) fn locate(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u
         Root::Single(segment) => segment,
         Root::Directory(directory) => {
             let address = directory.address + 8 * prefix(hash, directory.bits) as u64;
-            let word = readable(address, 8, window)? as *const AtomicU64;
-            // SAFETY: aligned and in the window, where any memory may be read atomically.
-            Segment::decode(unsafe { &*word }.load(Relaxed))
+            // SAFETY: aligned and in the window.
+            Segment::decode(unsafe { word(readable(address, 8, window)?) })
         }
     };
     // A word that is no longer a directory's can have any depth.
@@ -66,10 +69,20 @@ pub(super) fn locate(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u
 #[inline]
 pub(super) fn locate_item(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u64> {
     let address = locate(raw, hash, window)?;
-    // SAFETY: 64-byte aligned and in the window, where any memory may be read atomically.
-    let bucket: &Bucket = unsafe { bucket::at(address) };
-    let matches = bucket::matching_hint(bucket, bucket::tag(hash));
-    (matches != 0).then(|| bucket::slot(bucket, matches).load(Relaxed) & ADDRESS)
+    // SAFETY: the bucket's address is 64-byte aligned, and all of it is in the window.
+    let slot = |i: usize| unsafe { word(address + 8 * i as u64) };
+    let matches = bucket::matching_words(slot, bucket::tag(hash));
+    (matches != 0).then(|| slot(matches.trailing_zeros() as usize) & ADDRESS)
+}
+
+/// The word at `address`, whatever it means by now; torn or stale if somebody is writing there.
+///
+/// # Safety
+/// The address is a multiple of 8 and mapped.
+#[inline(always)]
+unsafe fn word(address: u64) -> u64 {
+    // SAFETY: as the caller promises; every value of a word is valid.
+    unsafe { (address as *const u64).read_volatile() }
 }
 
 #[inline(always)]

@@ -1,0 +1,196 @@
+//! A server of one thread without sockets: the engine behind its door, with a host of functions
+//! made for tests and benches. It also runs under Miri.
+
+#![allow(dead_code, reason = "each of those who include it uses a part")]
+
+pub mod table;
+
+use std::alloc::{Layout, alloc_zeroed};
+
+use abi::arena::{ArenaHeader, Ptr};
+use abi::client::{Client, ClientTable, flag};
+use abi::keyspace::{Keyspace, SHARDS, ShardDb};
+use abi::logic::Scratch;
+use abi::shared::Shared;
+use abi::stats::LaneStats;
+use engine::heap::Heap;
+use engine::release::Release;
+use engine::store::buffer::Buffer;
+use engine::store::vec::Words;
+use engine::{api, command};
+use std::sync::atomic::Ordering::Relaxed;
+
+static RELEASE: Release =
+    Release { name: "test", version: "0.0.0", changes: &[], commands: command::ALL };
+
+const DATABASES: usize = 2;
+
+/// The server. Clients are named by numbers from 0 on, in the order in which they came.
+pub struct Server {
+    scratch: *mut Scratch,
+    clients: Vec<*mut Client>,
+    header: *mut ArenaHeader,
+    parts: *mut [ShardDb; DATABASES * SHARDS],
+}
+
+/// A struct of zeros, to be freed as a `Box`.
+///
+/// # Safety
+/// All zeros is valid for it.
+unsafe fn zeroed<T>() -> *mut T {
+    // SAFETY: no struct that is asked for has no size.
+    unsafe { alloc_zeroed(Layout::new::<T>()).cast() }
+}
+
+impl Server {
+    /// A server without keys and clients.
+    pub fn new() -> Self {
+        table::allow_allocations(u64::MAX);
+        // SAFETY: all zeros is valid for every root struct, and nobody else has these yet.
+        let (header, parts) = unsafe {
+            let header = zeroed::<ArenaHeader>();
+            let (keyspace, shared) = (zeroed::<Keyspace>(), zeroed::<Shared>());
+            let parts = zeroed::<[ShardDb; DATABASES * SHARDS]>();
+            (*keyspace).databases = DATABASES as u32;
+            for (index, shard) in (*keyspace).shards.iter_mut().enumerate() {
+                shard.dbs = Ptr::from_raw(parts.cast::<ShardDb>().add(index * DATABASES));
+            }
+            (*shared).lanes[0] = Ptr::from_raw(zeroed::<LaneStats>());
+            (*header).keyspace = Ptr::from_raw(keyspace);
+            (*header).clients = Ptr::from_raw(zeroed::<ClientTable>());
+            (*header).shared = Ptr::from_raw(shared);
+            (header, parts)
+        };
+        table::set_arena(header);
+        // Refused from the second server of the process on, which has the same table.
+        let _ = api::attach(table::table());
+        let scratch = api::scratch_new(0, &RELEASE);
+        assert!(api::init(scratch).is_ok());
+        Self { scratch, clients: Vec::new(), header, parts }
+    }
+
+    fn heap() -> Heap {
+        Heap::of(table::table())
+    }
+
+    /// Connects a client; returns its number.
+    pub fn connect(&mut self) -> usize {
+        // SAFETY: all zeros is valid for a client.
+        let place = unsafe { zeroed::<Client>() };
+        // SAFETY: made just now. The address is entered before anybody looks.
+        unsafe {
+            let client = &mut *place;
+            client.id = self.clients.len() as u64 + 1;
+            client.flags.store(flag::LOCAL, Relaxed);
+            let table = (*self.header).clients.as_ptr();
+            Words::new(&mut (*table).slots, Self::heap()).push(place as u64);
+            assert!(api::client_open(self.scratch, &mut *place).is_ok());
+        }
+        self.clients.push(place);
+        self.clients.len() - 1
+    }
+
+    /// A client.
+    pub fn client(&mut self, who: usize) -> &mut Client {
+        // SAFETY: live until it is disconnected; the borrow keeps others away.
+        unsafe { &mut *self.clients[who] }
+    }
+
+    /// Puts a command, its arguments separated by spaces, into a client's input.
+    pub fn write(&mut self, who: usize, command: &str) {
+        let words: Vec<&str> = command.split(' ').collect();
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        let client = self.client(who);
+        Buffer::new(&mut client.input, Self::heap()).append(request.as_bytes());
+    }
+
+    /// Runs what is in a client's input.
+    pub fn run(&mut self, who: usize) {
+        let scratch = self.scratch;
+        let client = self.client(who);
+        loop {
+            api::process(scratch, client);
+            if client.flags.load(Relaxed) & flag::MORE_INPUT == 0 {
+                return;
+            }
+        }
+    }
+
+    /// All that was written to a client since the last look.
+    pub fn read(&mut self, who: usize) -> String {
+        let mut output = Buffer::new(&mut self.client(who).output, Self::heap());
+        let text = String::from_utf8_lossy(output.as_slice()).into_owned();
+        output.free();
+        text
+    }
+
+    /// What a client reads after a command.
+    pub fn say(&mut self, who: usize, command: &str) -> String {
+        self.write(who, command);
+        self.run(who);
+        self.read(who)
+    }
+
+    /// Delivers all mail, as the worker does between batches.
+    pub fn deliver(&mut self) {
+        loop {
+            let mail = table::take_mail();
+            if mail.is_empty() {
+                return;
+            }
+            for (to, message) in mail {
+                if let Some(who) = self.clients.iter().position(|c| Self::is(*c, to.id())) {
+                    let scratch = self.scratch;
+                    // SAFETY: the mail holds a reference until it is dropped.
+                    let content = unsafe { &*message.as_ptr() };
+                    api::deliver(scratch, self.client(who), content);
+                }
+                table::drop_message(message);
+            }
+        }
+    }
+
+    fn is(client: *mut Client, id: u64) -> bool {
+        // SAFETY: not null, so connected.
+        !client.is_null() && unsafe { &*client }.id == id
+    }
+
+    /// Ends a connection.
+    pub fn disconnect(&mut self, who: usize) {
+        let place = std::mem::replace(&mut self.clients[who], std::ptr::null_mut());
+        if place.is_null() {
+            return;
+        }
+        // SAFETY: made by `connect`, and out of both tables before it is freed.
+        unsafe {
+            assert!(api::client_close(self.scratch, &mut *place, 0).is_ok());
+            let table = (*self.header).clients.as_ptr();
+            Words::new(&mut (*table).slots, Self::heap()).as_mut_slice()[who] = 0;
+            Buffer::new(&mut (*place).input, Self::heap()).free();
+            Buffer::new(&mut (*place).output, Self::heap()).free();
+            drop(Box::from_raw(place));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        table::allow_allocations(u64::MAX);
+        (0..self.clients.len()).for_each(|who| self.disconnect(who));
+        self.deliver();
+        api::scratch_drop(self.scratch);
+        table::set_arena(std::ptr::null_mut());
+        // SAFETY: made by `new`; the engine has forgotten them with the scratch.
+        unsafe {
+            let header = Box::from_raw(self.header);
+            drop(Box::from_raw(header.keyspace.as_ptr()));
+            drop(Box::from_raw(header.clients.as_ptr()));
+            let shared = Box::from_raw(header.shared.as_ptr());
+            drop(Box::from_raw(shared.lanes[0].as_ptr()));
+            drop(Box::from_raw(self.parts));
+        }
+    }
+}

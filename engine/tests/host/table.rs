@@ -1,0 +1,201 @@
+//! The functions of the host: memory that can be made to run out, clocks that move by themselves a
+//! little with every look, mail that is kept until somebody fetches it. Each thread has its own.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use abi::arena::{ArenaHeader, Ptr};
+use abi::client::ClientRef;
+use abi::container::RawBytes;
+use abi::host::{GenerationInfo, Host, HostRef, ProcessInfo};
+use abi::logic::Job;
+use abi::message::Message;
+use abi::status::Status;
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::RStr;
+
+thread_local! {
+    static ARENA: Cell<u64> = const { Cell::new(0) };
+    static OUTSTANDING: Cell<i64> = const { Cell::new(0) };
+    static ALLOCATIONS_LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
+    static NANOSECONDS: Cell<u64> = const { Cell::new(1_700_000_000_000_000_000) };
+    static MAIL: RefCell<Vec<(ClientRef, Ptr<Message>)>> = const { RefCell::new(Vec::new()) };
+}
+
+static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
+    abi_version,
+    arena,
+    alloc: allocate,
+    free,
+    realloc,
+    usable,
+    used_bytes,
+    unix_us,
+    monotonic_ns,
+    random,
+    log,
+    lock_wait,
+    lock_wake,
+    sleep_us,
+    post,
+    wake_workers,
+    submit,
+    config_changed,
+    config_rewrite,
+    config_file,
+    process_info,
+    generation_info,
+    admin,
+    shutdown,
+});
+
+/// The table.
+pub fn table() -> HostRef {
+    HostRef(TABLE.static_as_prefix())
+}
+
+/// Gives this thread the roots that [`Host::arena`] tells.
+pub fn set_arena(header: *mut ArenaHeader) {
+    ARENA.set(header as u64);
+}
+
+/// Bytes this thread has allocated and not freed.
+pub fn outstanding() -> i64 {
+    OUTSTANDING.get()
+}
+
+/// From now on this many allocations succeed, and all after them fail.
+pub fn allow_allocations(count: u64) {
+    ALLOCATIONS_LEFT.set(count);
+}
+
+/// How many more allocations succeed.
+pub fn allocations_left() -> u64 {
+    ALLOCATIONS_LEFT.get()
+}
+
+/// All mail posted since the last look, in the order it was posted.
+pub fn take_mail() -> Vec<(ClientRef, Ptr<Message>)> {
+    MAIL.take()
+}
+
+/// Gives a reference of a message back; the last frees it.
+pub fn drop_message(message: Ptr<Message>) {
+    // SAFETY: who calls this holds a reference.
+    let header = unsafe { &*message.as_ptr() };
+    let size = size_of::<Message>() as u64 + u64::from(header.len2) + u64::from(header.len3);
+    if header.references.fetch_sub(1, Ordering::AcqRel) == 1 {
+        free(message.address(), size);
+    }
+}
+
+extern "C" fn abi_version() -> u32 {
+    abi::version::ABI_VERSION
+}
+
+extern "C" fn arena() -> Ptr<ArenaHeader> {
+    Ptr::new(ARENA.get())
+}
+
+fn layout(size: u64) -> Layout {
+    let align = if size.is_multiple_of(64) { 64 } else { 8 };
+    Layout::from_size_align(size as usize, align).expect("sizes are sane")
+}
+
+extern "C" fn allocate(size: u64) -> u64 {
+    assert!(size > 0);
+    let Some(left) = ALLOCATIONS_LEFT.get().checked_sub(1) else { return 0 };
+    ALLOCATIONS_LEFT.set(left);
+    OUTSTANDING.set(OUTSTANDING.get() + size as i64);
+    // SAFETY: the layout's size is not zero.
+    unsafe { alloc(layout(size)) as u64 }
+}
+
+extern "C" fn free(address: u64, size: u64) {
+    OUTSTANDING.set(OUTSTANDING.get() - size as i64);
+    // SAFETY: what `allocate` gave for this size comes back once.
+    unsafe { dealloc(address as *mut u8, layout(size)) };
+}
+
+extern "C" fn realloc(address: u64, old_size: u64, new_size: u64) -> u64 {
+    let moved = allocate(new_size);
+    if moved != 0 {
+        let kept = old_size.min(new_size) as usize;
+        // SAFETY: both allocations are live, distinct, and have at least `kept` bytes.
+        unsafe { std::ptr::copy_nonoverlapping(address as *const u8, moved as *mut u8, kept) };
+        free(address, old_size);
+    }
+    moved
+}
+
+extern "C" fn usable(size: u64) -> u64 {
+    size
+}
+
+extern "C" fn used_bytes() -> u64 {
+    OUTSTANDING.get() as u64
+}
+
+extern "C" fn unix_us() -> u64 {
+    monotonic_ns() / 1000
+}
+
+extern "C" fn monotonic_ns() -> u64 {
+    const STEP_NS: u64 = 10_000;
+    NANOSECONDS.set(NANOSECONDS.get() + STEP_NS);
+    NANOSECONDS.get()
+}
+
+extern "C" fn random(bytes: *mut u8, len: u64) {
+    // SAFETY: the caller gives `len` bytes to fill.
+    unsafe { bytes.write_bytes(0x5a, len as usize) };
+}
+
+extern "C" fn log(_level: u32, text: RStr<'_>) {
+    eprintln!("{text}");
+}
+
+extern "C" fn lock_wait(_word: &AtomicU32, _expected: u32) {
+    panic!("one thread waits for itself");
+}
+
+extern "C" fn lock_wake(_word: &AtomicU32) {}
+
+extern "C" fn sleep_us(_duration: u64) {}
+
+extern "C" fn post(client: ClientRef, message: Ptr<Message>) {
+    MAIL.with_borrow_mut(|mail| mail.push((client, message)));
+}
+
+extern "C" fn wake_workers() {}
+
+extern "C" fn submit(_job: &Job) -> Status {
+    Status::REFUSED
+}
+
+extern "C" fn config_changed(_id: u32, _error: &mut RawBytes) -> Status {
+    Status::OK
+}
+
+extern "C" fn config_rewrite(_lines: RStr<'_>, _error: &mut RawBytes) -> Status {
+    Status::NOT_FOUND
+}
+
+extern "C" fn config_file(_out: &mut RawBytes) -> Status {
+    Status::NOT_FOUND
+}
+
+extern "C" fn process_info() -> ProcessInfo {
+    ProcessInfo { workers: 1, ..ProcessInfo::default() }
+}
+
+extern "C" fn generation_info() -> GenerationInfo {
+    GenerationInfo { generation: 1, loaded: 1, ..GenerationInfo::default() }
+}
+
+extern "C" fn admin(_: ClientRef, _verb: RStr<'_>, _argument: RStr<'_>, _detail: u64) -> Status {
+    Status::REFUSED
+}
+
+extern "C" fn shutdown(_now: u32) {}
