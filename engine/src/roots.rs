@@ -2,8 +2,8 @@
 
 use abi::arena::ArenaHeader;
 use abi::client::ClientTable;
-use abi::config::ConfigStore;
-use abi::container::RawTable;
+use abi::config::{CONFIG_SLOTS, ConfigSlot, ConfigStore};
+use abi::container::{RawBytes, RawTable};
 use abi::host::HostRef;
 use abi::keyspace::{Keyspace, SHARDS, Shard};
 use abi::shared::Shared;
@@ -66,6 +66,16 @@ impl Roots {
     pub fn config(&self) -> &'static ConfigStore {
         // SAFETY: the root lives as long as the process; texts are only touched under its lock.
         unsafe { &(*self.shared).config }
+    }
+
+    /// The text of a setting, only to be touched under the lock of the settings.
+    pub fn config_text(&self, slot: usize) -> *mut RawBytes {
+        assert!(slot < CONFIG_SLOTS);
+        // SAFETY: the root lives as long as the process; the index is within the array.
+        unsafe {
+            let slots = (&raw mut (*self.shared).config.slots).cast::<ConfigSlot>();
+            &raw mut (*slots.add(slot)).text
+        }
     }
 
     /// Everything that is neither key nor connection. Fields under a lock are only to be touched

@@ -99,10 +99,9 @@ fn put_limits(lane: &Lane, [class, hard, soft, seconds]: &[i64; 4]) {
 
 /// Runs `f` with the text of a setting, under its lock.
 fn with_text<R>(lane: &Lane, id: u32, f: impl FnOnce(&mut RawBytes) -> R) -> R {
-    let config = lane.roots.config();
-    let raw = (&raw const config.slots[id as usize].text).cast_mut();
+    let raw = lane.roots.config_text(id as usize);
     // SAFETY: texts are only touched with the lock held, and live as long as the process.
-    with_lock(&config.lock, lane.host, || f(unsafe { &mut *raw }))
+    with_lock(&lane.roots.config().lock, lane.host, || f(unsafe { &mut *raw }))
 }
 
 /// The text of a setting.

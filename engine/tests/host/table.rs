@@ -33,6 +33,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     used_bytes,
     unix_us,
     monotonic_ns,
+    tick_q32_ns,
     random,
     log,
     lock_wait,
@@ -145,6 +146,11 @@ extern "C" fn monotonic_ns() -> u64 {
     const STEP_NS: u64 = 10_000;
     NANOSECONDS.set(NANOSECONDS.get() + STEP_NS);
     NANOSECONDS.get()
+}
+
+/// A nanosecond: of the right order, and the same each time.
+extern "C" fn tick_q32_ns() -> u64 {
+    1 << 32
 }
 
 extern "C" fn random(bytes: *mut u8, len: u64) {
