@@ -16,7 +16,7 @@ use crate::random::Random;
 use crate::release::Release;
 use crate::roots::Roots;
 use crate::session::batch::Batch;
-use crate::settings::Settings;
+use crate::settings::{Settings, rename};
 
 /// A key that has come into being while somebody waits for it.
 pub struct ReadyKey {
@@ -40,6 +40,8 @@ pub struct Lane {
     pub stats: &'static LaneStats,
     /// The release's commands.
     pub index: Index,
+    /// How many renamings the index has taken over.
+    renamed: i64,
     /// Who the release is.
     pub release: &'static Release,
     /// Time as commands see it.
@@ -85,6 +87,7 @@ impl Lane {
             roots,
             stats,
             index: Index::new(release.commands, roots, host),
+            renamed: 0,
             release,
             clock: Clock::read(host),
             ticks: Ticks::of(host),
@@ -110,6 +113,17 @@ impl Lane {
         self.room_known_for = 0;
         self.clock = Clock::read(self.host);
         self.settings.refresh(self.roots);
+        if self.renamed != self.settings.renamed {
+            self.rename();
+        }
+    }
+
+    /// Takes over the names that commands have by now. None moves within the index.
+    #[cold]
+    fn rename(&mut self) {
+        self.index = Index::new(self.release.commands, self.roots, self.host);
+        rename::apply(&mut self.index, self.roots, self.host);
+        self.renamed = self.settings.renamed;
     }
 
     /// The counters of a command.

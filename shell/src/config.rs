@@ -5,6 +5,7 @@
 
 pub mod rewrite;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Files that may include one another before it is taken for a loop.
@@ -19,6 +20,14 @@ pub struct Setting {
     pub values: Vec<String>,
     /// Where it was read, for error messages: `file:line`, or the command line.
     pub origin: String,
+}
+
+impl fmt::Display for Setting {
+    /// As a line of a configuration file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.values.iter().try_for_each(|value| write!(f, " {value:?}"))
+    }
 }
 
 /// What is wrong with the settings given.
@@ -57,28 +66,40 @@ pub enum ConfigError {
     Stray(String),
 }
 
-/// Splits `--name value… --name=value …` into settings.
+/// Splits `--name value… --name=value '--name value' …` into settings.
+///
+/// As with `redis-server`, what follows a name is its first value, even if it begins with dashes.
+/// Only `--save` may stand without any: it is then the empty one.
 pub fn from_arguments(arguments: &[String]) -> Result<Vec<Setting>, ConfigError> {
     let mut settings: Vec<Setting> = Vec::new();
-    for argument in arguments {
-        if let Some(name) = argument.strip_prefix("--").filter(|name| !name.is_empty()) {
-            settings.push(named_argument(name));
-        } else if let Some(last) = settings.last_mut() {
-            last.values.push(argument.clone());
-        } else {
-            return Err(ConfigError::Stray(argument.clone()));
+    for (at, argument) in arguments.iter().enumerate() {
+        let name = argument.strip_prefix("--").filter(|name| !name.is_empty());
+        let next = arguments.get(at + 1).filter(|next| !next.starts_with("--"));
+        match (settings.last_mut(), name) {
+            (Some(last), _) if last.values.is_empty() => last.values.push(argument.clone()),
+            (_, Some(name)) => settings.push(named_argument(name, next.is_some())?),
+            (Some(last), None) => last.values.push(argument.clone()),
+            (None, None) => return Err(ConfigError::Stray(argument.clone())),
         }
     }
     Ok(settings)
 }
 
-fn named_argument(text: &str) -> Setting {
+fn named_argument(text: &str, value_follows: bool) -> Result<Setting, ConfigError> {
     let origin = "command line".to_owned();
-    let (name, values) = match text.split_once('=') {
-        Some((name, value)) => (name, vec![value.to_owned()]),
-        None => (text, Vec::new()),
+    if let Some((name, value)) = text.split_once('=')
+        && !name.contains(char::is_whitespace)
+    {
+        let values = vec![value.to_owned()];
+        return Ok(Setting { name: name.to_ascii_lowercase(), values, origin });
+    }
+    let Some(mut setting) = parse_line(text.as_bytes(), origin)? else {
+        return Err(ConfigError::Stray(format!("--{text}")));
     };
-    Setting { name: name.to_ascii_lowercase(), values, origin }
+    if setting.name == "save" && setting.values.is_empty() && !value_follows {
+        setting.values.push(String::new());
+    }
+    Ok(setting)
 }
 
 /// Reads a configuration file and what it includes.
@@ -220,15 +241,29 @@ mod tests {
 
     #[test]
     fn arguments_become_settings() {
-        let arguments = ["--save", "900", "1", "--MaxMemory=1gb", "--bind", "-::1", "--appendonly"];
-        let settings = from_arguments(&arguments.map(str::to_owned)).unwrap();
-        let found: Vec<_> =
-            settings.iter().map(|s| (s.name.as_str(), s.values.join(" "))).collect();
-        let expect =
-            [("save", "900 1"), ("maxmemory", "1gb"), ("bind", "-::1"), ("appendonly", "")]
-                .map(|(name, values)| (name, values.to_owned()));
-        assert_eq!(found, expect);
+        check_arguments(
+            &["--save", "900", "1", "--MaxMemory=1GB", "--bind", "-::1", "--appendonly"],
+            &[r#"save "900" "1""#, r#"maxmemory "1GB""#, r#"bind "-::1""#, "appendonly"],
+        );
+        check_arguments(
+            &["--port 1", "--bind 'a  b' c", "--proc-title-template", "--x", "--loglevel", "--y"],
+            &[
+                r#"port "1""#,
+                r#"bind "a  b" "c""#,
+                r#"proc-title-template "--x""#,
+                r#"loglevel "--y""#,
+            ],
+        );
+        check_arguments(&["--save", "--hz", "1"], &[r#"save """#, r#"hz "1""#]);
+        check_arguments(&["--hz", "1", "--save"], &[r#"hz "1""#, r#"save """#]);
         assert!(matches!(from_arguments(&["x".to_owned()]), Err(ConfigError::Stray(_))));
+    }
+
+    fn check_arguments(arguments: &[&str], expect: &[&str]) {
+        let arguments: Vec<_> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let settings = from_arguments(&arguments).unwrap();
+        let found: Vec<_> = settings.iter().map(Setting::to_string).collect();
+        assert_eq!(found, expect);
     }
 
     #[test]

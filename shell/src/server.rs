@@ -64,12 +64,12 @@ pub enum ServeError {
     #[error("the logic failed to set up a new arena (status {0}); use another build of it")]
     Init(u32),
     /// Logic refused a setting.
-    #[error("{origin}: {name}: {reason}")]
+    #[error("{origin}: '{line}': {reason}")]
     Setting {
         /// Where it was given.
         origin: String,
-        /// Which.
-        name: String,
+        /// Which, and the values.
+        line: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -120,7 +120,8 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     hub.create_databases()?;
     hub.door().listen(&settings::endpoints(hub.config()))?;
     let threads = Threads::spawn(hub, polls)?;
-    tracing::info!(workers, port = hub.door().port(), "ready to accept connections");
+    // These words, as tools wait for them in the log of a server they start.
+    tracing::info!(workers, port = hub.door().port(), "Ready to accept connections");
     let ended = control::run(hub, outfit.services(hub), move || threads.join(hub))?;
     tracing::info!("stopped");
     ended
@@ -183,7 +184,7 @@ fn configure_one(
         return Ok(());
     }
     let reason = if reason.is_empty() { format!("refused (status {})", status.0) } else { reason };
-    Err(ServeError::Setting { origin: setting.origin.clone(), name: setting.name.clone(), reason })
+    Err(ServeError::Setting { origin: setting.origin.clone(), line: setting.to_string(), reason })
 }
 
 /// Turns a text from logic into one of our own and frees it.

@@ -93,13 +93,13 @@ fn what_keeps_a_server_from_starting_has_its_exit_code() {
         assert_eq!(status.code(), Some(code), "{arguments}: {printed}");
         assert!(printed.contains(says), "{arguments}: {printed}");
     };
-    check("--no-such-setting 1", 2, "no-such-setting: unknown setting");
-    check("--hz often", 2, "hz: not a number");
+    check("--no-such-setting 1", 2, "'no-such-setting \"1\"': unknown setting");
+    check("--hz often", 2, "'hz \"often\"': not a number");
     check("--workers 1000", 2, "use at most");
     check("--config /no/such/file", 2, "/no/such/file");
     check("--dir /no/such/dir", 2, "/no/such/dir");
     check("--logic /no/such/file.so", 3, "/no/such/file.so");
-    check(&format!("--port {port}"), 4, &format!("127.0.0.1:{port}"));
+    check(&format!("--port {port} --bind 127.0.0.1"), 4, &format!("127.0.0.1:{port}"));
     check("--port 0 --unixsocket=", 4, "nowhere to listen");
     // The server makes its log before it listens.
     check("--unixsocket log", 4, "cannot listen on log");

@@ -55,7 +55,8 @@ fn the_port_changes_under_connected_clients() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let refused = client.ask(&format!("set port {port}"));
-    assert!(refused.starts_with("error cannot listen"), "{refused}");
+    assert_eq!(refused, "error Unable to listen on this port. Check server logs.");
+    assert!(server.log().contains(&format!("cannot listen on 127.0.0.1:{port}")));
     assert_eq!(Lines::tcp(second).ask("as before"), "as before");
 }
 
@@ -64,7 +65,7 @@ fn changes_that_cannot_be_made_are_refused() {
     let server = Server::echo("");
     let mut client = server.lines();
     let refused = client.ask("set dir /no/such/dir");
-    assert!(refused.starts_with("error cannot use directory /no/such/dir"), "{refused}");
+    assert_eq!(refused, "error No such file or directory");
     assert_eq!(client.ask("set dir /"), "ok");
     let refused = client.ask("set maxclients 4000000000");
     assert!(refused.contains("not able to handle the specified number of clients"), "{refused}");

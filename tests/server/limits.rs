@@ -79,7 +79,7 @@ fn a_subscriber_that_does_not_read_is_closed_at_its_limit() {
     let mut rest = Vec::new();
     let _ = slow.stream().read_to_end(&mut rest);
     assert!(rest.chunks(message.len()).all(|chunk| message.starts_with(chunk)));
-    // A client that has no subscription has no limit.
+    // A client that has no subscription has no limit by default.
     assert_eq!(publisher.call(&["SET", "big", &"x".repeat(4 << 20)]), "+OK\r\n");
     assert_eq!(publisher.ask("GET big").text().len(), 4 << 20);
 }
@@ -170,4 +170,22 @@ fn a_stop_sends_what_is_owed_and_ends_well() {
     assert!(server.stop(), "the exit code is not 0");
     assert!(reader.join().expect("the reader gets all"));
     assert!(idle.is_closed());
+}
+
+#[test]
+fn replies_above_the_hard_limit_are_not_sent_in_part() {
+    let server = Server::start();
+    let (mut c, mut other) = (server.connect(), server.connect());
+    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0"];
+    assert_eq!(other.call(&limit), "+OK\r\n");
+    assert_eq!(other.call(&["SET", "small", &"x".repeat(90_000)]), "+OK\r\n");
+    assert_eq!(other.call(&["SET", "large", &"x".repeat(120_000)]), "+OK\r\n");
+    assert_eq!(c.ask("GET small").text().len(), 90_000);
+    // A transaction is executed to its end all the same.
+    c.send_raw(b"MULTI\r\nGET large\r\nSET done 1\r\nEXEC\r\n");
+    let mut rest = Vec::new();
+    let _ = c.stream().read_to_end(&mut rest);
+    assert!(rest.is_empty(), "{} bytes came", rest.len());
+    assert_eq!(other.ask("GET done").text(), "1");
+    assert_eq!(other.info("client_output_buffer_limit_disconnections"), 1);
 }

@@ -1,5 +1,7 @@
 //! Finds a command by its name, for one release.
 
+use std::borrow::Cow;
+
 use abi::host::HostRef;
 use abi::stats::COMMAND_SLOTS;
 
@@ -32,6 +34,8 @@ pub enum Keys {
 
 /// A command as dispatch sees it.
 pub struct Command {
+    /// What clients call it: the name in its row, unless it has been renamed.
+    name: Cow<'static, [u8]>,
     /// Its row.
     pub spec: &'static Spec,
     /// Its slot in the counters.
@@ -90,14 +94,32 @@ impl Index {
             index.commands.extend(row.subcommands.iter().map(|spec| command(spec, roots, host)));
             index.commands[at].subcommands = start..index.commands.len() as u16;
         }
-        for at in 0..index.top_level {
-            index.enter(at as u16);
-        }
+        index.enter_all();
         index
     }
 
+    /// Lets clients call a command by another name, or by none if that is empty. Nothing happens
+    /// if there is no command of the old name, or one of the new.
+    pub fn rename(&mut self, from: &[u8], to: &[u8]) {
+        if let Some(at) = self.find(from)
+            && self.find(to).is_none()
+        {
+            self.commands[at as usize].name = Cow::Owned(to.to_ascii_lowercase());
+            self.enter_all();
+        }
+    }
+
+    fn enter_all(&mut self) {
+        self.table.fill(NONE);
+        for at in 0..self.top_level {
+            if !self.commands[at].name.is_empty() {
+                self.enter(at as u16);
+            }
+        }
+    }
+
     fn enter(&mut self, at: u16) {
-        let mut place = place(self.commands[at as usize].spec.name.as_bytes());
+        let mut place = place(&self.commands[at as usize].name);
         while self.table[place] != NONE {
             place = (place + 1) % TABLE;
         }
@@ -113,7 +135,7 @@ impl Index {
             if at == NONE {
                 return None;
             }
-            if self.commands[at as usize].spec.name.as_bytes().eq_ignore_ascii_case(name) {
+            if self.commands[at as usize].name.eq_ignore_ascii_case(name) {
                 return Some(at);
             }
             place = (place + 1) % TABLE;
@@ -156,7 +178,8 @@ impl core::ops::Index<u16> for Index {
 }
 
 fn command(spec: &'static Spec, roots: Roots, host: HostRef) -> Command {
-    Command { spec, slot: slot(spec.name, roots, host), keys: keys(spec), subcommands: 0..0 }
+    let name = Cow::Borrowed(spec.name.as_bytes());
+    Command { name, spec, slot: slot(spec.name, roots, host), keys: keys(spec), subcommands: 0..0 }
 }
 
 fn keys(spec: &Spec) -> Keys {

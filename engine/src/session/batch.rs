@@ -64,11 +64,11 @@ pub struct Batch {
 pub fn process(lane: &mut Lane, client: &mut Client) {
     client.flags.fetch_and(!(flag::MORE_INPUT | flag::POSTPONED), Relaxed);
     while may_process(client) {
+        lane.refresh();
         let mut batch = std::mem::take(&mut lane.batch);
         batch.fill(lane, client);
         let more = !batch.items.is_empty();
         if more {
-            lane.refresh();
             batch.prefetch(lane);
             batch.execute(lane, client);
         }

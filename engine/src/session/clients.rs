@@ -142,6 +142,9 @@ pub fn unblock(lane: &Lane, id: u64, with_error: bool) -> bool {
     ended.is_some()
 }
 
+/// Unsent output up to this size is told as `obl`, more as `omem`: where Redis keeps it.
+const OUTPUT_BUFFER: u64 = 16 * 1024;
+
 /// A connection in a line, as `CLIENT LIST` shows it.
 pub fn describe(lane: &Lane, client: &ClientState) -> String {
     let now = lane.clock.now_ms as u64;
@@ -150,6 +153,8 @@ pub fn describe(lane: &Lane, client: &ClientState) -> String {
     let (output, queued) = (number(&client.output_bytes), number(&client.multi_bytes));
     let (input, free) = (number(&client.input_bytes), number(&client.input_free_bytes));
     let memory = size_of::<Client>() as u64 + input + free + output + queued;
+    let (short, long) = if output > OUTPUT_BUFFER { (0, output) } else { (output, 0) };
+    let lists = (long > 0) as u8;
     let command = match client.last_command.load(Relaxed) {
         0 => "NULL",
         slot => crate::stats::slot_name(slot as usize - 1, lane.roots).unwrap_or("NULL"),
@@ -159,7 +164,7 @@ pub fn describe(lane: &Lane, client: &ClientState) -> String {
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} \
          ssub={} multi={} qbuf={input} qbuf-free={free} argv-mem=0 multi-mem={queued} rbs=0 \
-         rbp=0 obl={output} oll=0 omem=0 tot-mem={memory} events={} cmd={command} user=default \
+         rbp=0 obl={short} oll={lists} omem={long} tot-mem={memory} events={} cmd={command} user=default \
          redir=-1 resp={} lib-name={} lib-ver={}",
         client.id,
         text(&client.peer),

@@ -23,6 +23,12 @@ pub enum Kind {
     Classes,
     /// Any text.
     Text,
+    /// Addresses to listen on.
+    Addresses,
+    /// How to stop: one or more of [`SHUTDOWN`], stored as the sum of their numbers.
+    Shutdown,
+    /// The host and port of a server to copy, which is not possible.
+    Primary,
     /// A secret: any text; the number tells whether it is set.
     Secret,
     /// Octal permissions.
@@ -58,6 +64,19 @@ pub enum Value {
 
 /// What is wrong with a value.
 type Fault = String;
+
+/// Words of [`Kind::Shutdown`].
+const SHUTDOWN: [(&str, i64); 5] = [
+    ("default", 0),
+    ("save", SHUTDOWN_SAVE),
+    ("nosave", SHUTDOWN_NOSAVE),
+    ("now", 4),
+    ("force", 8),
+];
+const SHUTDOWN_SAVE: i64 = 1;
+const SHUTDOWN_NOSAVE: i64 = 2;
+
+const ADDRESSES_MAX: usize = 16;
 
 const CLASSES_WRONG: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 
@@ -98,6 +117,9 @@ impl Kind {
             Kind::Octal => parse_octal(text),
             Kind::OutputLimits => parse_limits(text).map(Value::Limits),
             Kind::Text | Kind::Directory => Ok(plain(text)),
+            Kind::Addresses => parse_addresses(text),
+            Kind::Shutdown => parse_shutdown(text).map(Value::Number),
+            Kind::Primary => refuse_primary(text),
             Kind::Save => parse_save(text),
             Kind::OomScores => parse_scores(text),
             Kind::Percentiles => parse_percentiles(text),
@@ -119,6 +141,11 @@ impl Kind {
             }
             Kind::Classes => notify::format_classes(number as u32),
             Kind::Octal => format!("{number:o}"),
+            Kind::Shutdown if number == 0 => SHUTDOWN[0].0.into(),
+            Kind::Shutdown => {
+                let set = SHUTDOWN.iter().filter(|word| word.1 & number != 0);
+                set.map(|word| word.0).collect::<Vec<_>>().join(" ")
+            }
             _ => number.to_string(),
         }
     }
@@ -128,13 +155,25 @@ impl Kind {
         use Kind::*;
         matches!(
             self,
-            Text | Secret | Save | OomScores | Percentiles | Template | FileName | HostName
+            Text | Addresses
+                | Primary
+                | Secret
+                | Save
+                | OomScores
+                | Percentiles
+                | Template
+                | FileName
+                | HostName
         )
     }
 
-    /// Whether the value is a list of words, written to the configuration file without quotes.
+    /// Whether the value is a list of words: they stand in the configuration file without quotes.
     pub fn is_list(self) -> bool {
-        matches!(self, Kind::Save | Kind::OomScores | Kind::Percentiles | Kind::OutputLimits)
+        use Kind::*;
+        matches!(
+            self,
+            Save | OomScores | Percentiles | OutputLimits | Addresses | Shutdown | Primary
+        )
     }
 }
 
@@ -229,6 +268,44 @@ pub fn words(text: &[u8]) -> Vec<&[u8]> {
 fn joined(words: &[impl AsRef<[u8]>]) -> Value {
     let words: Vec<&[u8]> = words.iter().map(AsRef::as_ref).collect();
     Value::Text(words.join(&b' '), 0)
+}
+
+fn parse_addresses(text: &[u8]) -> Result<Value, Fault> {
+    let words = words(text);
+    if words.len() > ADDRESSES_MAX {
+        return Err("Too many bind addresses specified.".into());
+    }
+    Ok(joined(&words))
+}
+
+fn parse_shutdown(text: &[u8]) -> Result<i64, Fault> {
+    let number = |word: &[u8]| {
+        SHUTDOWN.iter().find(|known| known.0.as_bytes().eq_ignore_ascii_case(word)).map(|w| w.1)
+    };
+    let numbers: Option<Vec<_>> = words(text).into_iter().map(number).collect();
+    match numbers.filter(|numbers| !numbers.is_empty()) {
+        None => Err(must_be_one_of(SHUTDOWN.iter().map(|word| word.0))),
+        Some(numbers) => {
+            let sum = numbers.iter().fold(0, |sum, number| sum | number);
+            const BOTH: i64 = SHUTDOWN_SAVE | SHUTDOWN_NOSAVE;
+            if sum & BOTH == BOTH {
+                return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".into());
+            }
+            Ok(sum)
+        }
+    }
+}
+
+/// None is a valid value; a server that serves something else than what it is to copy is not.
+fn refuse_primary(text: &[u8]) -> Result<Value, Fault> {
+    match words(text).as_slice() {
+        [] | [b"no", b"one"] => Ok(plain(b"")),
+        [_, port] => match parse_integer(port) {
+            Some(0..=65_535) => Err("this server cannot copy another one; remove the line".into()),
+            _ => Err("Invalid master port".into()),
+        },
+        _ => Err("wrong number of arguments".into()),
+    }
 }
 
 fn parse_save(text: &[u8]) -> Result<Value, Fault> {
@@ -372,6 +449,16 @@ mod tests {
         check(Kind::Save, "", Ok(""));
         check(Kind::Save, "0 1", Err("Invalid save"));
         check(Kind::Save, "900", Err("Invalid save"));
+        check(Kind::Addresses, " 127.0.0.1  -::1", Ok("127.0.0.1 -::1"));
+        check(Kind::Addresses, &"a ".repeat(17), Err("Too many bind"));
+        check(Kind::Shutdown, "NOW nosave", Ok("nosave now"));
+        check(Kind::Shutdown, "default", Ok("default"));
+        check(Kind::Shutdown, "", Err("following: default, save, nosave, now, force"));
+        check(Kind::Shutdown, "save nosave", Err("simultaneously"));
+        check(Kind::Primary, "", Ok(""));
+        check(Kind::Primary, "host 6379", Err("cannot copy"));
+        check(Kind::Primary, "host abc", Err("Invalid master port"));
+        check(Kind::Primary, "host", Err("wrong number"));
         check(Kind::OomScores, "1 2", Err("wrong number"));
         check(Kind::OomScores, "1 2 3000", Err("between -2000 and 2000"));
         check(Kind::Percentiles, "50 99.999 1.50", Ok("50 99.999 1.5"));

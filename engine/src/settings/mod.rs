@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod kind;
+pub mod rename;
 pub mod spec;
 mod store;
 mod table;
@@ -67,6 +68,8 @@ pub mod id {
     pub const LATENCY_PERCENTILES: u32 = LOGIC_FIRST + 25;
     /// `repl-backlog-size`
     pub const REPL_BACKLOG_SIZE: u32 = LOGIC_FIRST + 26;
+    /// Commands that have another name, or none; see [`super::rename`]. Not a setting by name.
+    pub const RENAMED: u32 = LOGIC_FIRST + 27;
 }
 
 /// A setting's number.
@@ -150,6 +153,8 @@ pub struct Settings {
     pub latency_tracking: bool,
     /// Whether a password is asked for.
     pub password: bool,
+    /// How often a command has been renamed; see [`rename`].
+    pub renamed: i64,
 }
 
 impl Settings {
@@ -185,6 +190,7 @@ impl Settings {
             noticed_ns: noticed_ns(slowlog_us, latency_ms),
             latency_tracking: number(id::LATENCY_TRACKING) != 0,
             password: number(abi::config::id::REQUIREPASS) != 0,
+            renamed: number(id::RENAMED),
         };
     }
 }

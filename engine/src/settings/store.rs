@@ -4,13 +4,22 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use abi::config::id as shell_id;
 use abi::container::RawBytes;
+use abi::host::HostRef;
 
 use super::kind::{Kind, Value};
+use super::rename;
 use super::spec::{self, SETTINGS, Setting};
 use crate::heap::Heap;
 use crate::keyspace::lock::with_lock;
 use crate::lane::Lane;
+use crate::roots::Roots;
 use crate::store::bytes::{self, Bytes};
+
+/// Settings of older versions of Redis that are read and do nothing.
+const RETIRED: [&str; 3] =
+    ["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
+
+const WRONG_NUMBER: &str = "wrong number of arguments";
 
 /// The classes of clients with output limits: name, number in [`Value::Limits`], first slot.
 const CLASSES: [(&str, i64, u32); 3] = [
@@ -30,18 +39,33 @@ pub fn init(lane: &mut Lane) {
 
 /// Applies a setting at start-up. Lines of `save` add up, unless one is empty.
 pub fn configure(lane: &mut Lane, name: &str, values: &[&str]) -> Result<(), String> {
-    let setting = spec::find(name.as_bytes())
-        .ok_or_else(|| format!("Bad directive or wrong number of arguments: '{name}'"))?;
+    if name.eq_ignore_ascii_case("rename-command") {
+        return rename::add(lane, values);
+    }
+    if RETIRED.contains(&name) {
+        return if values.len() == 1 { Ok(()) } else { Err(WRONG_NUMBER.into()) };
+    }
+    let setting = spec::find(name.as_bytes()).ok_or_else(|| unknown(name))?;
+    if values.len() != 1 && !setting.kind.is_list() {
+        return Err(WRONG_NUMBER.into());
+    }
     let mut text = values.join(" ").into_bytes();
     if let Kind::Save = setting.kind
         && !text.is_empty()
     {
         text = [get(lane, setting), text].join(&b' ');
     }
-    let value = setting.parse(&text).map_err(|what| format!("'{name}': {what}"))?;
+    let value = setting.parse(&text)?;
     put(lane, setting, &value);
     lane.refresh();
     Ok(())
+}
+
+fn unknown(name: &str) -> String {
+    match name {
+        "user" | "loadmodule" => format!("this server has no {name}; remove the line"),
+        _ => "Bad directive or wrong number of arguments".into(),
+    }
 }
 
 /// The value of a setting, as `CONFIG GET` shows it.
@@ -99,9 +123,18 @@ fn put_limits(lane: &Lane, [class, hard, soft, seconds]: &[i64; 4]) {
 
 /// Runs `f` with the text of a setting, under its lock.
 fn with_text<R>(lane: &Lane, id: u32, f: impl FnOnce(&mut RawBytes) -> R) -> R {
-    let raw = lane.roots.config_text(id as usize);
+    with_text_of(lane.roots, lane.host, id, f)
+}
+
+fn with_text_of<R>(roots: Roots, host: HostRef, id: u32, f: impl FnOnce(&mut RawBytes) -> R) -> R {
+    let raw = roots.config_text(id as usize);
     // SAFETY: texts are only touched with the lock held, and live as long as the process.
-    with_lock(&lane.roots.config().lock, lane.host, || f(unsafe { &mut *raw }))
+    with_lock(&roots.config().lock, host, || f(unsafe { &mut *raw }))
+}
+
+/// The text of a setting, for who has no lane yet.
+pub fn read_text(roots: Roots, host: HostRef, id: u32) -> Vec<u8> {
+    with_text_of(roots, host, id, |raw| bytes::slice(raw).to_vec())
 }
 
 /// The text of a setting.

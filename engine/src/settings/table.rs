@@ -75,7 +75,7 @@ pub const SETTINGS: &[Setting] = &[
     row("auto-aof-rewrite-min-size", slot(54), Kind::Memory(0, MEMORY_MAX), "67108864"),
     row("auto-aof-rewrite-percentage", slot(55), Kind::Integer(0, INT_MAX), "100"),
     fixed("bgsave_cpulist", slot(56), Kind::Text, ""),
-    row("bind", shell::BIND, Kind::Text, "127.0.0.1"),
+    row("bind", shell::BIND, Kind::Addresses, "* -::*"),
     row("bind-source-addr", slot(57), Kind::Text, ""),
     fixed("bio_cpulist", slot(58), Kind::Text, ""),
     row("busy-reply-threshold", slot(59), Kind::Integer(0, i64::MAX), "5000")
@@ -128,7 +128,8 @@ pub const SETTINGS: &[Setting] = &[
     fixed("enable-debug-command", id::ENABLE_DEBUG_COMMAND, GUARDED, "no"),
     fixed("enable-module-command", slot(84), GUARDED, "no"),
     fixed("enable-protected-configs", id::ENABLE_PROTECTED_CONFIGS, GUARDED, "no"),
-    fixed("enable-shell-command", id::ENABLE_SHELL_COMMAND, GUARDED, "no"),
+    // Redis does not have it: tools that copy all settings from server to server do not see it.
+    fixed("enable-shell-command", id::ENABLE_SHELL_COMMAND, GUARDED, "no").flags(HIDDEN),
     row("hash-max-listpack-entries", slot(85), Kind::Integer(0, i64::MAX), "512")
         .alias("hash-max-ziplist-entries"),
     row("hash-max-listpack-value", slot(86), Kind::Memory(0, MEMORY_MAX), "64")
@@ -250,25 +251,15 @@ pub const SETTINGS: &[Setting] = &[
     row("replica-priority", slot(126), Kind::Integer(0, INT_MAX), "100").alias("slave-priority"),
     row("replica-read-only", slot(127), Kind::Bool, "yes").alias("slave-read-only"),
     row("replica-serve-stale-data", slot(128), Kind::Bool, "yes").alias("slave-serve-stale-data"),
-    fixed("replicaof", slot(129), Kind::Text, "").alias("slaveof"),
+    fixed("replicaof", slot(129), Kind::Primary, "").alias("slaveof"),
     row("requirepass", shell::REQUIREPASS, Kind::Secret, "").flags(SECRET),
     row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
     row("save", slot(131), Kind::Save, ""),
     fixed("server_cpulist", slot(132), Kind::Text, ""),
     row("set-max-intset-entries", slot(133), Kind::Integer(0, i64::MAX), "512"),
     fixed("set-proc-title", slot(134), Kind::Bool, "yes"),
-    row(
-        "shutdown-on-sigint",
-        slot(135),
-        Kind::Words(&["default", "save", "nosave", "now", "force"]),
-        "default",
-    ),
-    row(
-        "shutdown-on-sigterm",
-        slot(136),
-        Kind::Words(&["default", "save", "nosave", "now", "force"]),
-        "default",
-    ),
+    row("shutdown-on-sigint", slot(135), Kind::Shutdown, "default"),
+    row("shutdown-on-sigterm", slot(136), Kind::Shutdown, "default"),
     row("shutdown-timeout", shell::SHUTDOWN_TIMEOUT, Kind::Integer(0, INT_MAX), "10"),
     row(
         "slowlog-log-slower-than",

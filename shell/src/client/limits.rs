@@ -8,6 +8,10 @@ use abi::config::{ConfigStore, id};
 /// Unsent output from which a client's input waits, unless its class has a higher limit.
 const PAUSE_OUTPUT_BYTES: u64 = 256 * 1024 * 1024;
 
+/// Unsent output up to which no limit counts. As in Redis, where it is the fixed buffer that each
+/// client has: so a limit of a few bytes does not close clients for their ordinary replies.
+const OUTPUT_FREE_BYTES: u64 = 16 * 1024;
+
 /// Whether a client may stay although its peer does not read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum OutputVerdict {
@@ -39,11 +43,30 @@ fn class_of(config: &ConfigStore, client: &Client) -> OutputClass {
     }
 }
 
+impl OutputClass {
+    fn is_over_hard(&self, len: u64) -> bool {
+        self.hard_bytes != 0 && len >= self.hard_bytes
+    }
+}
+
+fn counted_output(client: &Client) -> u64 {
+    let len = client.output.len() as u64;
+    if len > OUTPUT_FREE_BYTES { len } else { 0 }
+}
+
+/// Whether replies are too many to be sent at all: a reply above the hard limit is never sent in
+/// part.
+#[inline]
+pub fn is_unsendable(config: &ConfigStore, client: &Client) -> bool {
+    let len = counted_output(client);
+    len > 0 && class_of(config, client).is_over_hard(len)
+}
+
 /// Judges unsent output, and keeps note of when it passed the soft limit.
 pub fn judge_output(config: &ConfigStore, client: &mut Client, now_ms: u64) -> OutputVerdict {
     let class = class_of(config, client);
-    let len = client.output.len() as u64;
-    if class.hard_bytes != 0 && len >= class.hard_bytes {
+    let len = counted_output(client);
+    if class.is_over_hard(len) {
         return OutputVerdict::Over;
     }
     if class.soft_bytes == 0 || len < class.soft_bytes {
@@ -130,26 +153,33 @@ mod tests {
     #[test]
     fn hard_limit_of_the_client_class() {
         let config = zeroed::<ConfigStore>();
-        set(&config, id::OUTPUT_PUBSUB_HARD, 100);
-        let mut client = with_output(100);
+        const HARD: u64 = OUTPUT_FREE_BYTES + 100;
+        set(&config, id::OUTPUT_PUBSUB_HARD, HARD as i64);
+        let mut client = with_output(HARD);
         assert_eq!(judge_output(&config, &mut client, 1), OutputVerdict::Fine);
         client.flags.store(flag::PUBSUB, Ordering::Relaxed);
         assert_eq!(judge_output(&config, &mut client, 1), OutputVerdict::Over);
-        client.output.end = 99;
+        assert!(is_unsendable(&config, &client));
+        client.output.end -= 1;
+        assert!(!is_unsendable(&config, &client));
+        set(&config, id::OUTPUT_PUBSUB_HARD, 1);
+        assert!(is_unsendable(&config, &client));
+        client.output.end = OUTPUT_FREE_BYTES;
+        assert!(!is_unsendable(&config, &client), "so short a reply is always sent");
         assert_eq!(judge_output(&config, &mut client, 1), OutputVerdict::Fine);
     }
 
     #[test]
     fn soft_limit_needs_time_without_a_break() {
         let config = zeroed::<ConfigStore>();
-        set(&config, id::OUTPUT_NORMAL_SOFT, 50);
+        set(&config, id::OUTPUT_NORMAL_SOFT, OUTPUT_FREE_BYTES as i64 + 50);
         set(&config, id::OUTPUT_NORMAL_SECONDS, 2);
-        let mut client = with_output(60);
+        let mut client = with_output(OUTPUT_FREE_BYTES + 60);
         assert_eq!(judge_output(&config, &mut client, 1_000), OutputVerdict::Fine);
         assert_eq!(judge_output(&config, &mut client, 3_000), OutputVerdict::Fine);
-        client.output.end = 10;
+        client.output.end -= 50;
         assert_eq!(judge_output(&config, &mut client, 3_500), OutputVerdict::Fine);
-        client.output.end = 60;
+        client.output.end += 50;
         assert_eq!(judge_output(&config, &mut client, 4_000), OutputVerdict::Fine);
         assert_eq!(judge_output(&config, &mut client, 6_001), OutputVerdict::Over);
     }

@@ -1,5 +1,6 @@
 //! Settings that the shell itself acts on, and how a change of one takes effect.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::hub::Hub;
 use crate::client::limits::number;
-use crate::client::listen::Endpoints;
+use crate::client::listen::{Endpoints, ListenError};
 use crate::{lock, log};
 
 /// Descriptors for all that is not a client: sockets of listeners, polls, files, libraries.
@@ -40,11 +41,29 @@ pub fn endpoints(config: &ConfigStore) -> Endpoints {
 
 /// Goes to the working directory, if one is set.
 pub fn enter_dir(config: &ConfigStore) -> Result<(), String> {
+    go_to_dir(config)
+        .map_err(|error| format!("cannot use directory {}: {error}", text(config, id::DIR)))
+}
+
+fn go_to_dir(config: &ConfigStore) -> io::Result<()> {
     let dir = text(config, id::DIR);
-    if dir.is_empty() {
-        return Ok(());
+    if dir.is_empty() { Ok(()) } else { std::env::set_current_dir(&dir) }
+}
+
+/// What the C library calls an error, which is what clients of Redis are told.
+fn system_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text).to_owned()
+}
+
+/// The reply of Redis; the log has the details.
+fn cannot_listen(id: u32, error: &ListenError) -> String {
+    tracing::warn!(%error, "a change of where to listen is refused");
+    match id {
+        id::PORT => "Unable to listen on this port. Check server logs.".to_owned(),
+        id::BIND => "Failed to bind to specified addresses.".to_owned(),
+        _ => error.to_string(),
     }
-    std::env::set_current_dir(&dir).map_err(|error| format!("cannot use directory {dir}: {error}"))
 }
 
 /// Sees to it that there are descriptors for all clients; with fewer, lowers `maxclients`.
@@ -81,9 +100,9 @@ pub fn changed(hub: &Hub, id: u32) -> Result<(), String> {
     let config = hub.config();
     match id {
         id::PORT | id::BIND | id::UNIXSOCKET | id::UNIXSOCKETPERM | id::TCP_BACKLOG => {
-            hub.door().listen(&endpoints(config)).map_err(|error| error.to_string())
+            hub.door().listen(&endpoints(config)).map_err(|error| cannot_listen(id, &error))
         }
-        id::DIR => enter_dir(config),
+        id::DIR => go_to_dir(config).map_err(|error| system_text(&error)),
         id::LOGLEVEL => {
             log::set_level(number(config, id::LOGLEVEL));
             Ok(())

@@ -57,7 +57,9 @@ pub extern "C" fn config_rewrite(lines: RStr<'_>, error: &mut RawBytes) -> Statu
     let Some(path) = hub::get().and_then(|hub| hub.config_file()) else {
         return Status::NOT_FOUND;
     };
-    let keep = |name: &str| crate::cli::serve::is_shell_setting(name) || name == "include";
+    let keep = |name: &str| {
+        crate::cli::serve::is_shell_setting(name) || matches!(name, "include" | "rename-command")
+    };
     let written = rewrite::rewrite(path, lines.as_str(), keep);
     outcome(written.map_err(|error| format!("cannot write {}: {error}", path.display())), error)
 }

@@ -142,6 +142,10 @@ impl Worker {
         if flags & (flag::BLOCKED | flag::POSTPONED) != 0 {
             self.note_wait(slot, flags);
         }
+        let client = self.clients.get(slot).client();
+        if limits::is_unsendable(self.config, client) {
+            return self.judge_output(slot);
+        }
         if self.flush(slot) == Flush::Failed {
             return Some(close_reason::PEER);
         }
@@ -173,6 +177,7 @@ impl Worker {
             output::discard(client);
             Flush::Done
         } else if write_waits {
+            output::publish(client);
             return Flush::Full;
         } else {
             bump(&self.stats.writes, 1);

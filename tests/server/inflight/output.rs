@@ -79,7 +79,7 @@ fn a_slow_reader_gets_all_it_asked_for() {
     slow.send_raw(&encode(&["GET", "big"]).repeat(COUNT));
     let is_owed = |other: &mut Connection| {
         let list = other.ask("CLIENT LIST").text();
-        let owed = list.lines().filter(|line| !line.contains(" obl=0 "));
+        let owed = list.lines().filter(|line| !line.contains(" omem=0 "));
         owed.count() == 1
     };
     eventually("replies wait", || is_owed(&mut other));
