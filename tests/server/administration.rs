@@ -57,12 +57,12 @@ fn renamed_commands_go_by_their_new_names_in_every_release() {
     std::fs::write(&file, lines).expect("written");
     let server = Server::start_with(&["--config", file.to_str().expect("a path in UTF-8")]);
     let mut c = server.connect();
-    for release in ["logic_v2", "logic_v1"] {
+    for _ in 0..2 {
         assert_eq!(text(&mut c, "SET k v"), "+OK\r\n");
         assert_eq!(text(&mut c, "FETCH k"), "$1\r\nv\r\n");
         assert!(text(&mut c, "GET k").starts_with("-ERR unknown command 'GET'"));
         assert!(text(&mut c, "FLUSHALL").starts_with("-ERR unknown command 'FLUSHALL'"));
-        server.upgrade(release);
+        server.swap();
     }
     assert_eq!(text(&mut c, "CONFIG REWRITE"), "+OK\r\n");
     let written = std::fs::read_to_string(&file).expect("still there");
