@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -10,6 +12,9 @@ use tempfile::TempDir;
 
 use super::libraries::{library, shell};
 use super::{Server, eventually};
+
+/// The user and group that own no files.
+const NOBODY: u32 = 65_534;
 
 /// A port nobody listens on.
 pub fn free_port() -> u16 {
@@ -28,9 +33,31 @@ pub struct Setup {
 impl Setup {
     /// With this logic, a release or a fixture.
     pub fn of(logic: &str) -> Self {
+        Self::in_folder(tempfile::tempdir().expect("a folder"), &shell(), &library(logic))
+    }
+
+    /// As [`Setup::of`], but not as the superuser, who may do everything.
+    pub fn unprivileged(logic: &str) -> Self {
+        if !rustix::process::geteuid().is_root() {
+            return Self::of(logic);
+        }
         let dir = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new(shell());
-        command.args(["serve", "--workers", "2", "--logic"]).arg(library(logic));
+        // Nobody may be kept from the folder that cargo builds into.
+        let copy_of = |file: &Path| {
+            let copy = dir.path().join(file.file_name().expect("a file"));
+            std::fs::copy(file, &copy).expect("a copy");
+            copy
+        };
+        let (program, logic) = (copy_of(&shell()), copy_of(&library(logic)));
+        chown(dir.path(), Some(NOBODY), Some(NOBODY)).expect("the folder changes hands");
+        let mut setup = Self::in_folder(dir, &program, &logic);
+        setup.command.uid(NOBODY).gid(NOBODY);
+        setup
+    }
+
+    fn in_folder(dir: TempDir, program: &Path, logic: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.args(["serve", "--workers", "2", "--logic"]).arg(logic);
         command.arg("--unixsocket").arg(dir.path().join("socket"));
         command.arg("--logfile").arg(dir.path().join("log"));
         Self { command, dir, port: 0, has_admin: true }
