@@ -57,12 +57,9 @@ pub fn holds_back(lane: &mut Lane, client: &mut ClientState, spec: &Spec) -> boo
     true
 }
 
-/// Whether a pause of a kind concerns a command. What ends a pause never waits for it.
+/// Whether a pause of a kind concerns a command. One of everything concerns `CLIENT UNPAUSE` too.
 fn concerns(lane: &Lane, client: &ClientState, spec: &Spec, writes_only: bool) -> bool {
     const CHANGES: u32 = flag::WRITE | flag::MAY_REPLICATE;
-    if spec.name == "client|unpause" || spec.name == "client|pause" {
-        return false;
-    }
     if !writes_only {
         return true;
     }

@@ -46,7 +46,7 @@ fn a_pause_goes_on_until_it_is_ended_in_the_next_release() {
     let server = Server::start();
     let mut master = server.connect();
     let mut held: Vec<_> = (0..4).map(|_| server.connect()).collect();
-    assert_eq!(master.ask("CLIENT PAUSE 100000000"), "+OK\r\n");
+    assert_eq!(master.ask("CLIENT PAUSE 100000000 WRITE"), "+OK\r\n");
     for client in &mut held {
         client.send(&["INCR", "n"]);
         client.send(&["PING"]);
