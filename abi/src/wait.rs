@@ -7,7 +7,8 @@ use crate::arena::Ptr;
 use crate::client::ClientRef;
 use crate::container::RawBytes;
 
-/// Values of [`Wait::state`]. Whoever moves it away from `WAITING` owes the client its reply.
+/// Values of [`Wait::state`]. Whoever moves it away from `WAITING` owes the client its reply, or
+/// moves it back.
 pub mod state {
     /// Nobody has served or ended the wait.
     pub const WAITING: u32 = 0;
@@ -15,6 +16,8 @@ pub mod state {
     pub const SERVED: u32 = 1;
     /// Ended by a deadline, a disconnect or the owner.
     pub const ENDED: u32 = 2;
+    /// Its command is being run: it is served then, or goes on waiting.
+    pub const SERVING: u32 = 3;
 }
 
 /// Values of [`Wait::kind`].

@@ -167,3 +167,23 @@ fn a_transaction_is_served_as_a_whole() {
     assert_eq!(pusher.ask("EXEC"), "*3\r\n:2\r\n$1\r\na\r\n:1\r\n");
     assert_eq!(waiter.read(), "*2\r\n$5\r\nqueue\r\n$1\r\nb\r\n");
 }
+
+#[test]
+fn either_a_push_or_an_unblock_ends_a_wait_never_both_nor_neither() {
+    let server = Server::start();
+    let (mut waiting, mut pusher, mut master) =
+        (server.connect(), server.connect(), server.connect());
+    let unblock = format!("CLIENT UNBLOCK {}", waiting.id());
+    for round in 0..200 {
+        waiting.send(&["BLPOP", "list", "0"]);
+        wait_until_blocked(&mut master, 1);
+        pusher.send(&["RPUSH", "list", "x"]);
+        let reply = match master.ask(&unblock).number() {
+            1 => "*-1\r\n",
+            _ => "*2\r\n$4\r\nlist\r\n$1\r\nx\r\n",
+        };
+        waiting.expect(reply.as_bytes());
+        assert_eq!(pusher.read(), ":1\r\n", "round {round}");
+        pusher.ask("DEL list");
+    }
+}

@@ -8,8 +8,8 @@
 //! well, and somebody else holds that one right now, are all locks given back and taken in order.
 //!
 //! Invariants:
-//! - Whoever moves `Wait::state` away from WAITING owes the client its reply: the serving lane, or
-//!   the owner (deadline, disconnect), or `CLIENT UNBLOCK`.
+//! - Whoever moves `Wait::state` away from WAITING owes the client its reply, or moves it back: the
+//!   serving lane, or the owner (deadline, disconnect), or `CLIENT UNBLOCK`.
 //! - A waiter is in its key's queue exactly while `Waiter::key` is not null, under the shard lock.
 //! - Only the owner frees a wait, after it has held the shard lock of each of its waiters.
 
@@ -19,7 +19,7 @@ use abi::arena::Ptr;
 use abi::client::{Client, ClientState, flag};
 use abi::container::{RawBuffer, RawBytes, RawTable};
 use abi::host::HostRef;
-use abi::message::kind as message_kind;
+use abi::message::{Message, kind as message_kind};
 use abi::wait::{BlockedKey, Wait, Waiter, kind, on_timeout, state};
 
 use crate::command::args::Args;
@@ -392,7 +392,7 @@ fn serving_set(lane: &Lane, wait: &Wait, hash: u64) -> Option<ShardSet> {
 unsafe fn serve(lane: &mut Lane, waiter: *mut Waiter, key: &[u8]) {
     // SAFETY: as the caller promises; only atomics of the wait change while it is linked.
     let wait = unsafe { &*(*waiter).wait.as_ptr() };
-    if wait.state.compare_exchange(state::WAITING, state::SERVED, AcqRel, Acquire).is_err() {
+    if wait.state.compare_exchange(state::WAITING, state::SERVING, AcqRel, Acquire).is_err() {
         return;
     }
     let heap = lane.heap;
@@ -443,8 +443,15 @@ impl Debt<'_> {
     fn pay(self, reply: &[u8]) {
         let detail = (&raw const *self.wait) as u64;
         let message = message::allocate(self.heap, message_kind::SERVE, reply, &[], detail, 1);
-        self.host.post()(self.wait.client, message);
+        self.serve(message);
         core::mem::forget(self);
+    }
+
+    /// Posts a reply. The wait is its owner's alone from then on.
+    fn serve(&self, message: Ptr<Message>) {
+        let client = self.wait.client;
+        self.wait.state.store(state::SERVED, Release);
+        self.host.post()(client, message);
     }
 
     /// Lets the client go on waiting. Its owner may have tried to end the wait meanwhile: the
@@ -463,22 +470,38 @@ impl Drop for Debt<'_> {
         let detail = (&raw const *self.wait) as u64;
         let text = b"-ERR internal error\r\n";
         match message::try_allocate(self.heap, message_kind::SERVE, text, &[], detail, 1) {
-            Some(message) => self.host.post()(self.wait.client, message),
+            Some(message) => self.serve(message),
             None => self.wait.state.store(state::WAITING, Release),
         }
     }
 }
 
+/// What came of trying to end a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It has ended: the client is owed a reply.
+    Ended,
+    /// Its command is being run right now, by somebody who holds all locks that it takes: it will
+    /// be served, or go on.
+    Undecided,
+    /// Somebody else has ended it.
+    Over,
+}
+
 /// Ends a wait, if nobody has: what a deadline, a disconnect or `CLIENT UNBLOCK` does.
-pub fn try_end(wait: &Wait) -> bool {
-    wait.state.compare_exchange(state::WAITING, state::ENDED, AcqRel, Acquire).is_ok()
+pub fn end(wait: &Wait) -> Ending {
+    match wait.state.compare_exchange(state::WAITING, state::ENDED, AcqRel, Acquire) {
+        Ok(_) => Ending::Ended,
+        Err(state::SERVING) => Ending::Undecided,
+        Err(_) => Ending::Over,
+    }
 }
 
 /// Ends a client's wait without a reply. False: somebody has ended it, and the reply is under way.
 pub fn give_up(lane: &mut Lane, client: &mut Client) -> bool {
     // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
     let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return true };
-    let ended = try_end(wait);
+    let ended = end(wait) == Ending::Ended;
     if ended {
         finish(lane, client);
     }
@@ -533,7 +556,7 @@ pub(crate) fn leave(lane: &mut Lane, client: &mut ClientState) {
 pub fn time_out(lane: &mut Lane, client: &mut Client) {
     // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
     let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return };
-    if !try_end(wait) {
+    if end(wait) != Ending::Ended {
         return;
     }
     let what = wait.on_timeout;

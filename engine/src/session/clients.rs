@@ -12,7 +12,8 @@ use abi::wait::kind as wait_kind;
 use crate::command::error::{Done, Error};
 use crate::keyspace::lock::with_lock;
 use crate::lane::Lane;
-use crate::session::{blocking, message};
+use crate::session::blocking::{self, Ending};
+use crate::session::message;
 use crate::store::bytes::{self, Bytes};
 use crate::store::vec;
 
@@ -123,23 +124,33 @@ pub fn wake(lane: &Lane, clients: &[ClientRef]) {
 
 /// Ends the wait of a blocked client. Tells whether it was blocked by a command.
 pub fn unblock(lane: &Lane, id: u64, with_error: bool) -> bool {
-    let mut ended = None;
-    for_each(lane, |client| {
-        if client.id != id {
-            return;
+    let Some(client) = end_wait(lane, id) else { return false };
+    let detail = with_error as u64;
+    let posted = message::allocate(lane.heap, message_kind::UNBLOCK, &[], &[], detail, 1);
+    lane.host.post()(client, posted);
+    true
+}
+
+/// Ends the wait of a client, which is then owed a reply.
+fn end_wait(lane: &Lane, id: u64) -> Option<ClientRef> {
+    loop {
+        let mut found = None;
+        for_each(lane, |client| {
+            // SAFETY: a wait is taken off its client under the lock that is held, and freed after.
+            let wait = unsafe { client.wait.as_ptr().as_ref() };
+            if client.id == id
+                && let Some(wait) = wait.filter(|wait| wait.kind != wait_kind::ADMIN)
+            {
+                found = Some((ClientRef::new(client.worker, client.id), blocking::end(wait)));
+            }
+        });
+        match found {
+            Some((client, Ending::Ended)) => return Some(client),
+            // Without the lock, which the one who serves may need.
+            Some((_, Ending::Undecided)) => std::thread::yield_now(),
+            Some((_, Ending::Over)) | None => return None,
         }
-        // SAFETY: a wait is taken off its client under the lock that is held, and freed after.
-        let wait = unsafe { client.wait.as_ptr().as_ref() };
-        if wait.is_some_and(|wait| wait.kind != wait_kind::ADMIN && blocking::try_end(wait)) {
-            ended = Some(ClientRef::new(client.worker, client.id));
-        }
-    });
-    if let Some(client) = ended {
-        let detail = with_error as u64;
-        let posted = message::allocate(lane.heap, message_kind::UNBLOCK, &[], &[], detail, 1);
-        lane.host.post()(client, posted);
     }
-    ended.is_some()
 }
 
 /// Unsent output up to this size is told as `obl`, more as `omem`: where Redis keeps it.

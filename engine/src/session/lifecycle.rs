@@ -59,7 +59,7 @@ fn abandon_wait(lane: &mut Lane, client: &mut Client) {
     let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return };
     // Whoever serves it right now holds the shard's lock, which `finish` takes as well; the reply
     // then finds no client.
-    let _ = blocking::try_end(wait);
+    let _ = blocking::end(wait);
     blocking::finish(lane, client);
 }
 
