@@ -62,11 +62,6 @@ impl Keys<'_> {
     }
 }
 
-/// The access clock of a key that was idle for so many seconds.
-pub fn lru_clock_before(now_ms: i64, idle_s: i64) -> u32 {
-    lru_clock(now_ms - idle_s * 1000)
-}
-
 #[inline]
 fn lru_clock(now_ms: i64) -> u32 {
     (now_ms / 1000) as u32 & CLOCK_MASK
