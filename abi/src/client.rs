@@ -193,11 +193,12 @@ pub struct ClientState {
 #[repr(C)]
 #[derive(StableAbi, Debug)]
 pub struct ParseState {
-    /// Arguments the command says it has; 0 between commands.
+    /// Arguments the command says it has; 0: none are kept, it will be parsed anew.
     pub arguments: u32,
     /// Arguments already found.
     pub found: u32,
-    /// Offset, from the start of the command, of the first byte not yet looked at.
+    /// Bytes of the incomplete command in complete arguments: offset, from its start, of the one
+    /// that is not. The shell does not count them against the limit of unprocessed input.
     pub offset: u64,
     /// Found arguments, a word each: offset from the start of the command in the upper half,
     /// length in the lower.

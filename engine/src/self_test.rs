@@ -34,7 +34,7 @@ fn check(release: &Release) -> Result<(), String> {
 }
 
 fn check_parser() -> Result<(), String> {
-    let limits = Limits { bulk_max: 1 << 20, arguments_max: Limits::ARGUMENTS_MAX };
+    let limits = Limits { bulk_max: 1 << 20, is_stranger: false };
     let (mut spans, mut inline) = (Vec::new(), Vec::new());
     let input = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
     match parse(input, limits, &mut Progress::default(), &mut spans, &mut inline) {

@@ -37,17 +37,18 @@ fn idle_clients_are_closed_but_not_those_who_wait() {
     blocked.send(&["BLPOP", "list", "0"]);
     subscriber.send(&["SUBSCRIBE", "news"]);
     subscriber.read();
-    assert_eq!(master.ask("CONFIG SET timeout 1"), "+OK\r\n");
     let begin = Instant::now();
     assert_eq!(idle.ask("PING"), "+PONG\r\n");
+    assert_eq!(master.ask("CONFIG SET timeout 1"), "+OK\r\n");
     server.swap();
-    let mut is_there = || master.ask("CLIENT LIST").text().contains("cmd=ping");
+    // Who asks is new each time: it would be closed itself for what the swap took.
+    let is_there = || server.connect().ask("CLIENT LIST").text().contains("cmd=ping");
     eventually("it is closed", || !is_there());
     assert!(begin.elapsed() >= Duration::from_secs(1));
     assert!(idle.is_closed());
-    assert_eq!(master.ask("RPUSH list x"), ":1\r\n");
+    assert_eq!(server.connect().ask("RPUSH list x"), ":1\r\n");
     blocked.expect(b"*2\r\n$4\r\nlist\r\n$1\r\nx\r\n");
-    assert_eq!(master.ask("PUBLISH news x"), ":1\r\n");
+    assert_eq!(server.connect().ask("PUBLISH news x"), ":1\r\n");
     subscriber.expect(b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nx\r\n");
 }
 
@@ -120,14 +121,35 @@ fn a_password_is_asked_of_all_who_come_and_of_nobody_who_is_in() {
     // A stranger may send neither many arguments nor long ones.
     late.send_raw(b"*11\r\n");
     late.expect(b"-ERR Protocol error: unauthenticated multibulk length\r\n");
-    let mut late = server.connect();
-    late.send_raw(b"*2\r\n$4\r\nAUTH\r\n$16385\r\n");
-    late.expect(b"-ERR Protocol error: unauthenticated bulk length\r\n");
+    for (request, refusal) in [
+        ("*2\r\n$4\r\nAUTH\r\n$16385\r\n", "unauthenticated bulk length"),
+        ("*2\r\n$4\r\nAUTH\r\n$536870913\r\n", "invalid bulk length"),
+        ("*3000000000\r\n", "invalid multibulk length"),
+    ] {
+        let mut late = server.connect();
+        late.send_raw(request.as_bytes());
+        late.expect(format!("-ERR Protocol error: {refusal}\r\n").as_bytes());
+    }
     let mut late = server.connect();
     assert!(late.ask("HELLO 3 AUTH default secret").raw().starts_with('%'));
     assert_eq!(late.ask("GET k"), "_\r\n");
     assert_eq!(master.ask("CONFIG SET requirepass ").raw(), "+OK\r\n");
     assert_eq!(server.connect().ask("GET k"), "$-1\r\n");
+}
+
+#[test]
+fn the_limit_of_input_is_for_what_is_not_yet_an_argument() {
+    let server = Server::start();
+    let mut client = server.connect();
+    assert_eq!(client.ask("CONFIG SET client-query-buffer-limit 1mb"), "+OK\r\n");
+    let value = "x".repeat(900_000);
+    assert_eq!(client.call(&["MSET", "a", &value, "b", &value, "c", &value]), "+OK\r\n");
+    let many: Vec<_> = std::iter::once("MSET").chain([&value[..1000]; 4001]).collect();
+    assert_eq!(client.call(&many), "-ERR wrong number of arguments for 'mset' command\r\n");
+    client.send_raw(b"*2\r\n$4\r\nECHO\r\n$1200000\r\n");
+    // The server closes in the middle of it.
+    let _ = client.stream().write_all(&[b'x'; 1_200_000]);
+    assert!(client.is_closed());
 }
 
 /// An address of this machine that is not the loopback, if it has one.

@@ -14,17 +14,39 @@ pub struct Span {
 /// What a client may send.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// Longest argument.
+    /// Longest argument anybody may send.
     pub bulk_max: u64,
-    /// Most arguments.
-    pub arguments_max: i64,
+    /// Whether the client has yet to send its password.
+    pub is_stranger: bool,
 }
 
+/// Most arguments anybody may send.
+const ARGUMENTS_MAX: i64 = i32::MAX as i64;
+/// Longest argument of a stranger.
+const STRANGERS_BULK_MAX: u64 = 16_384;
+/// Most arguments of a stranger.
+const STRANGERS_ARGUMENTS_MAX: i64 = 10;
+
 impl Limits {
-    /// The most arguments anybody may send.
-    pub const ARGUMENTS_MAX: i64 = i32::MAX as i64;
-    /// For a client that has not sent its password.
-    pub const STRANGER: Self = Self { bulk_max: 16_384, arguments_max: 10 };
+    /// What is wrong with so many arguments.
+    #[inline]
+    fn refuse_arguments(self, count: i64) -> Option<&'static str> {
+        if count > ARGUMENTS_MAX {
+            return Some("invalid multibulk length");
+        }
+        let strange = self.is_stranger && count > STRANGERS_ARGUMENTS_MAX;
+        strange.then_some("unauthenticated multibulk length")
+    }
+
+    /// What is wrong with an argument of this length.
+    #[inline]
+    fn refuse_bulk(self, len: i64) -> Option<&'static str> {
+        if len < 0 || len as u64 > self.bulk_max {
+            return Some("invalid bulk length");
+        }
+        let strange = self.is_stranger && len as u64 > STRANGERS_BULK_MAX;
+        strange.then_some("unauthenticated bulk length")
+    }
 }
 
 /// Longest command, and most input to be parsed at once: what offsets of spans can tell.
@@ -56,7 +78,7 @@ pub struct Progress {
     pub arguments: u32,
     /// Arguments found so far.
     pub found: u32,
-    /// Offset of the first byte not looked at.
+    /// Offset of the first byte behind what was found: of the argument that is incomplete.
     pub offset: usize,
 }
 
@@ -65,7 +87,7 @@ pub struct Progress {
 /// Arguments found are appended to `spans`, with offsets in `input`; if parsing goes on, those
 /// found before are not looked at again. Spans of an incomplete command stay in `spans` and
 /// `progress` tells where to go on, when there are enough of them to be worth keeping; otherwise
-/// both are as if nothing had been found.
+/// parsing begins anew, and `progress` tells only where the incomplete argument is.
 #[inline]
 pub fn parse(
     input: &[u8],
@@ -158,14 +180,10 @@ fn parse_multibulk(
             Line::TooLong => return Outcome::Broken("too big mbulk count string".into()),
             Line::NotNumber => return Outcome::Broken("invalid multibulk length".into()),
             Line::Number(n, end) if n <= 0 => return Outcome::Skip(end),
-            Line::Number(n, _) if n > limits.arguments_max => {
-                return Outcome::Broken(if limits.arguments_max < Limits::ARGUMENTS_MAX {
-                    "unauthenticated multibulk length".into()
-                } else {
-                    "invalid multibulk length".into()
-                });
-            }
-            Line::Number(n, end) => (end, n as usize, 0),
+            Line::Number(n, end) => match limits.refuse_arguments(n) {
+                Some(text) => return Outcome::Broken(text.into()),
+                None => (end, n as usize, 0),
+            },
         }
     };
     let first = spans.len();
@@ -182,7 +200,7 @@ fn parse_multibulk(
                     let (arguments, found) = (wanted as u32, found as u32);
                     *progress = Progress { arguments, found, offset: at };
                 } else {
-                    *progress = Progress::default();
+                    *progress = Progress { offset: at, ..Progress::default() };
                     spans.truncate(first);
                 }
                 return outcome;
@@ -198,11 +216,14 @@ fn parse_bulk(input: &[u8], at: usize, limits: Limits) -> Result<(Span, usize), 
     match input.get(at) {
         None => return Err(Outcome::Incomplete(input.len() + 1)),
         Some(b'$') => {}
-        Some(&other) => return Err(unexpected(other)),
+        Some(_) => return Err(unexpected(input, at)),
     }
     let (len, start) = match line_number(input, at + 1) {
-        Line::Number(n, end) if n >= 0 && n as u64 <= limits.bulk_max => (n as usize, end),
-        other => return Err(bad_length(other, input.len(), limits)),
+        Line::Number(n, end) => match limits.refuse_bulk(n) {
+            Some(text) => return Err(Outcome::Broken(text.into())),
+            None => (n as usize, end),
+        },
+        other => return Err(bad_length(&other, input.len())),
     };
     let end = start + len + 2;
     if input.len() < end {
@@ -211,21 +232,24 @@ fn parse_bulk(input: &[u8], at: usize, limits: Limits) -> Result<(Span, usize), 
     Ok((Span { start: start as u32, len: len as u32 }, end))
 }
 
+/// What stands where a `$` should. It is judged when its line is there, as a length is.
 #[cold]
-fn unexpected(byte: u8) -> Outcome {
-    // A byte that is no character would break the reply; it is shown as it came where it can be.
-    Outcome::Broken(format!("expected '$', got '{}'", byte as char))
+fn unexpected(input: &[u8], at: usize) -> Outcome {
+    match line_number_slow(input, at) {
+        // A byte that is no character would break the reply; it is shown as it came where it can be.
+        Line::Number(..) | Line::NotNumber => {
+            Outcome::Broken(format!("expected '$', got '{}'", input[at] as char))
+        }
+        unfinished => bad_length(&unfinished, input.len()),
+    }
 }
 
 #[cold]
-fn bad_length(line: Line, input_len: usize, limits: Limits) -> Outcome {
+fn bad_length(line: &Line, input_len: usize) -> Outcome {
     match line {
         Line::Incomplete => Outcome::Incomplete(input_len + 1),
         Line::TooLong => Outcome::Broken("too big bulk count string".into()),
-        Line::Number(n, _) if n >= 0 && limits.bulk_max == Limits::STRANGER.bulk_max => {
-            Outcome::Broken("unauthenticated bulk length".into())
-        }
-        _ => Outcome::Broken("invalid bulk length".into()),
+        Line::Number(..) | Line::NotNumber => Outcome::Broken("invalid bulk length".into()),
     }
 }
 
@@ -233,7 +257,7 @@ fn bad_length(line: Line, input_len: usize, limits: Limits) -> Outcome {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { bulk_max: 512 << 20, arguments_max: Limits::ARGUMENTS_MAX };
+    const LIMITS: Limits = Limits { bulk_max: 512 << 20, is_stranger: false };
 
     fn check(input: &str, expect: Outcome, args: &[&str]) {
         let (mut spans, mut data) = (Vec::new(), Vec::new());
@@ -270,10 +294,29 @@ mod tests {
         check("*x\r\n", broken("invalid multibulk length"), &[]);
         check("*3000000000\r\n", broken("invalid multibulk length"), &[]);
         check("*1\r\nPING\r\n", broken("expected '$', got 'P'"), &[]);
+        check("*1\r\nPING", Outcome::Incomplete(9), &[]);
+        check(&format!("*1\r\n{}", "9".repeat(70_000)), broken("too big bulk count string"), &[]);
         check("*1\r\n$-1\r\n", broken("invalid bulk length"), &[]);
         check("*1\r\n$999999999999\r\n", broken("invalid bulk length"), &[]);
         check("GET \"a\r\n", broken("unbalanced quotes in request"), &[]);
         check("GET \"a\"b\r\n", broken("unbalanced quotes in request"), &[]);
+    }
+
+    #[test]
+    fn strangers() {
+        let refusal = |input: &str| {
+            let limits = Limits { is_stranger: true, ..LIMITS };
+            let mut progress = Progress::default();
+            match parse(input.as_bytes(), limits, &mut progress, &mut vec![], &mut vec![]) {
+                Outcome::Broken(text) => text,
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(refusal("*11\r\n"), "unauthenticated multibulk length");
+        assert_eq!(refusal("*2147483648\r\n"), "invalid multibulk length");
+        assert_eq!(refusal("*1\r\n$16385\r\n"), "unauthenticated bulk length");
+        assert_eq!(refusal("*1\r\n$536870913\r\n"), "invalid bulk length");
+        assert_eq!(refusal("*10\r\n$16384\r\n"), "Incomplete(16399)");
     }
 
     #[test]
@@ -288,6 +331,7 @@ mod tests {
             let got = parse(&input[..end], LIMITS, &mut progress, &mut spans, &mut data);
             assert!(matches!(got, Outcome::Incomplete(need) if need > end), "{end}");
             assert!(progress.arguments == 0 || progress.offset > 6 + 31 * 8);
+            assert!(end < 6 || progress.offset == 6 + (end - 6) / 8 * 8);
             assert_eq!(progress.found as usize, spans.len());
         }
         assert_eq!(progress.arguments, 100);

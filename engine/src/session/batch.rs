@@ -125,14 +125,14 @@ impl Batch {
     fn fill(&mut self, lane: &Lane, client: &mut Client) {
         let input = unread(client);
         let input = &input[..input.len().min(parse::COMMAND_MAX)];
-        let (limits, ahead) = if client.flags.load(Relaxed) & flag::AUTHENTICATED != 0 {
-            let bulk_max = lane.settings.bulk_max;
-            (Limits { bulk_max, arguments_max: Limits::ARGUMENTS_MAX }, AHEAD)
-        } else {
-            // One at a time: behind the right password other limits hold.
-            (Limits::STRANGER, 1)
-        };
+        let is_stranger = client.flags.load(Relaxed) & flag::AUTHENTICATED == 0;
+        let limits = Limits { bulk_max: lane.settings.bulk_max, is_stranger };
+        // One at a time: behind the right password other limits hold.
+        let ahead = if is_stranger { 1 } else { AHEAD };
         let mut progress = recall(client);
+        if progress.arguments == 0 {
+            client.parse.offset = 0;
+        }
         let mut at = 0;
         let mut need = 0;
         while self.items.len() < ahead && at < input.len() {
@@ -167,7 +167,7 @@ impl Batch {
                 }
                 Outcome::Incomplete(bytes) => {
                     need = bytes;
-                    self.partial = (progress.arguments > 0).then_some((progress, first));
+                    self.partial = Some((progress, first));
                     break;
                 }
                 Outcome::Broken(text) => {
@@ -278,7 +278,8 @@ fn unread<'a>(client: &Client) -> &'a [u8] {
     }
 }
 
-/// Keeps further arguments of an incomplete command with the client.
+/// Keeps with the client how far an incomplete command was parsed, and further arguments of it if
+/// they are worth it.
 fn remember(client: &mut Client, progress: Progress, spans: &[Span], heap: Heap) {
     let parse = &mut client.parse;
     let mut kept = Words::new(&mut parse.spans, heap);

@@ -42,15 +42,15 @@ pub enum Fill {
     Closed,
 }
 
-/// Reads once. `shared` is the worker's input buffer; `limit_bytes` the most a client may have
-/// unprocessed. Errors: [`NoMemory`], nothing was read.
+/// Reads once. `shared` is the worker's input buffer; `bytes_max` the most input the client may
+/// have. Errors: [`NoMemory`], nothing was read.
 pub fn fill(
     fd: &OwnedFd,
     client: &mut Client,
     shared: u64,
-    limit_bytes: u64,
+    bytes_max: u64,
 ) -> Result<Fill, NoMemory> {
-    make_room(&mut client.input, client.input_need.min(limit_bytes + 1), shared)?;
+    make_room(&mut client.input, client.input_need.min(bytes_max.saturating_add(1)), shared)?;
     let input = &mut client.input;
     let room = (input.capacity - input.end) as usize;
     // SAFETY: `start..capacity` of the allocation belongs to this buffer, and nothing else refers

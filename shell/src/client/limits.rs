@@ -80,10 +80,16 @@ pub fn judge_output(config: &ConfigStore, client: &mut Client, now_ms: u64) -> O
     if above_ms > class.soft_seconds * 1000 { OutputVerdict::Over } else { OutputVerdict::Fine }
 }
 
-/// Most bytes a client may have unprocessed.
+/// Most bytes a client may have unprocessed, not counting complete arguments of a command.
 #[inline]
 pub fn input_limit(config: &ConfigStore) -> u64 {
     number(config, id::CLIENT_QUERY_BUFFER_LIMIT)
+}
+
+/// Most bytes of input a client may have now: complete arguments come on top of the limit.
+#[inline]
+pub fn input_max(config: &ConfigStore, client: &Client) -> u64 {
+    input_limit(config).saturating_add(client.parse.offset)
 }
 
 /// Whether to read from the client now: not when it is about to be closed, when it leaves its own

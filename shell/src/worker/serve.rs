@@ -78,10 +78,13 @@ impl Worker {
                 (false, false) => Next::Wait,
             };
         }
-        let limit_bytes = limits::input_limit(self.config);
+        let bytes_max = limits::input_max(self.config, client);
         let before = client.input.len();
-        let filled = input::fill(fd, client, self.buffers.input, limit_bytes);
-        let len = client.input.len();
+        if before as u64 > bytes_max {
+            return self.over_input_limit(slot);
+        }
+        let filled = input::fill(fd, client, self.buffers.input, bytes_max);
+        let (len, needed) = (client.input.len(), client.input_need);
         bump(&self.stats.bytes_in, (len - before) as u64);
         match filled {
             Ok(Fill::More | Fill::Drained) => bump(&self.stats.reads, 1),
@@ -96,7 +99,12 @@ impl Worker {
             connection.clear(state::READABLE);
         }
         connection.set(state::FRESH);
-        if len as u64 > limit_bytes { self.over_input_limit(slot) } else { Next::Again }
+        // What logic can do something with it takes first, and only the rest counts.
+        let is_incomplete = (len as u64) < needed;
+        if is_incomplete && len as u64 > bytes_max {
+            return self.over_input_limit(slot);
+        }
+        Next::Again
     }
 
     /// More input than a client may have: the end of it, unless it is held back and not to blame.
