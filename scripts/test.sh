@@ -86,20 +86,22 @@ step_tools() {
 
 step_lint() {
     cargo fmt --all --check
-    # Of the profile of the build, so that the dependencies are compiled for both at once.
-    cargo clippy --release --workspace --all-targets --locked --quiet -- -D warnings
+    cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 }
 
 step_build() {
-    cargo build --release --workspace --locked --quiet
+    ensure_release
 }
 
+# The tests are built without optimisation, which is quick and checks arithmetic; those of whole
+# servers and of loading drive the program and the libraries that users run.
 step_rust() {
-    cargo test --release --workspace --locked --quiet
+    ensure_release
+    SHELL_BUILD_DIR="$TARGET/release" cargo test --workspace --locked --quiet
 }
 
 step_docs() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked --quiet
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
     "$VENV/bin/python" -m harness.links
 }
 

@@ -40,7 +40,7 @@ ensure_node_modules() {
     cp "$source/package-lock.json" "$NODE_DIR/.made-from"
 }
 
-# Builds the server and both libraries, unless asked not to.
+# Builds the server and both libraries as users run them.
 ensure_release() {
-    (cd "$ROOT" && cargo build --release --quiet)
+    (cd "$ROOT" && cargo build --release --locked --quiet)
 }
