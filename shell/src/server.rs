@@ -148,8 +148,9 @@ fn make_hub(
         .iter()
         .map(|poll| Mailbox::new(poll.registry(), event::MAIL))
         .collect::<io::Result<_>>()?;
-    let registry = polls[0].registry().try_clone()?;
-    Ok((hub::install(Hub::new(mailboxes, roots, registry, config_file)), polls))
+    let registries =
+        polls.iter().map(|poll| poll.registry().try_clone()).collect::<io::Result<_>>()?;
+    Ok((hub::install(Hub::new(mailboxes, roots, registries, config_file)), polls))
 }
 
 /// Lets logic set up the arena and apply all settings, then acts on those that are the shell's.

@@ -122,6 +122,23 @@ fn a_sleeping_worker_stops_nobody_on_the_others() {
 }
 
 #[test]
+fn a_sleeping_worker_keeps_no_newcomer_waiting() {
+    let server = Server::start();
+    // One on each worker: whichever accepts sleeps in one of the two rounds.
+    let mut clients = [server.connect(), server.connect()];
+    for sleeper in &mut clients {
+        sleeper.send(&["DEBUG", "SLEEP", "3"]);
+        assert!(sleeper.is_silent(Duration::from_millis(200)), "it sleeps");
+        let mut newcomers: Vec<_> = (0..6).map(|_| server.connect()).collect();
+        for newcomer in &mut newcomers {
+            assert_eq!(newcomer.ask("PING"), "+PONG\r\n");
+        }
+        assert!(sleeper.is_silent(Duration::from_millis(1)), "it slept all the while");
+        assert_eq!(sleeper.read(), "+OK\r\n");
+    }
+}
+
+#[test]
 fn a_panic_costs_its_command_only() {
     let server = Server::start();
     let mut c = server.connect();

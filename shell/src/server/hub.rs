@@ -12,14 +12,14 @@ use abi::config::ConfigStore;
 use abi::message::Message;
 use abi::shared::Shared;
 use abi::stats::LaneStats;
-use mio::unix::SourceFd;
-use mio::{Interest, Registry};
-use std::os::fd::AsRawFd;
+use mio::Registry;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use tokio::sync::Notify;
 
 use super::roots::Roots;
 use crate::client::input::NoMemory;
-use crate::client::listen::{self, Accept, Endpoints, ListenError, Listener};
+use crate::client::listen::{self, Endpoints, ListenError, Listener};
 use crate::client::table::Table;
 use crate::worker::background::Jobs;
 use crate::worker::event::listener_token;
@@ -59,14 +59,14 @@ impl Hub {
     pub(super) fn new(
         mailboxes: Box<[Mailbox]>,
         roots: Roots,
-        registry: Registry,
+        registries: Box<[Registry]>,
         config_file: Option<PathBuf>,
     ) -> Self {
         Self {
             mailboxes,
             table: roots.table(),
             roots,
-            door: Door::new(registry),
+            door: Door::new(registries),
             jobs: Jobs::default(),
             config_file,
             asked_to_stop: AtomicU32::new(RUNNING),
@@ -125,9 +125,12 @@ impl Hub {
         self.config_file.as_ref()
     }
 
-    /// The mailbox of the worker with the fewest clients, with one more counted.
-    pub fn least_loaded(&self) -> &Mailbox {
-        let load = |mailbox: &&Mailbox| mailbox.clients().load(Ordering::Relaxed);
+    /// The mailbox of the worker with the fewest clients, with one more counted. One that a long
+    /// command holds up is chosen only if all are.
+    pub fn least_loaded(&self, now_ms: u64) -> &Mailbox {
+        let load = |mailbox: &&Mailbox| {
+            (mailbox.is_held_up(now_ms), mailbox.clients().load(Ordering::Relaxed))
+        };
         let mailbox = self.mailboxes.iter().min_by_key(load).expect("there is a worker");
         mailbox.clients().fetch_add(1, Ordering::Relaxed);
         mailbox
@@ -180,18 +183,18 @@ impl Hub {
     }
 }
 
-/// The listening sockets. Worker 0 polls them; any thread may exchange them.
+/// The listening sockets. All workers poll them; any thread may exchange them.
 pub struct Door {
-    registry: Registry,
+    registries: Box<[Registry]>,
     open: Mutex<Vec<(usize, Listener)>>,
     endpoints: Mutex<Option<Endpoints>>,
     next_number: AtomicUsize,
 }
 
 impl Door {
-    fn new(registry: Registry) -> Self {
+    fn new(registries: Box<[Registry]>) -> Self {
         Self {
-            registry,
+            registries,
             open: Mutex::default(),
             endpoints: Mutex::default(),
             next_number: AtomicUsize::new(0),
@@ -243,15 +246,25 @@ impl Door {
         Ok(())
     }
 
+    /// Has every worker's poll report connections. Each is reported to one that sleeps, or if
+    /// none does to all, so that a worker in a long command keeps nobody waiting.
     fn register(&self, number: usize, listener: &Listener) -> io::Result<()> {
-        let fd = listener.as_raw_fd();
-        self.registry.register(&mut SourceFd(&fd), listener_token(number), Interest::READABLE)
+        let data = EventData::new_u64(listener_token(number).0 as u64);
+        // The poll's own way of registering knows no exclusive reports.
+        let flags = EventFlags::IN | EventFlags::ET | EventFlags::EXCLUSIVE;
+        for registry in &self.registries {
+            // SAFETY: the registry holds its descriptor open while it is borrowed.
+            let poll = unsafe { BorrowedFd::borrow_raw(registry.as_raw_fd()) };
+            epoll::add(poll, listener, data, flags)?;
+        }
+        Ok(())
     }
 
-    /// Accepts at a socket; `None` when it has been closed meanwhile.
-    pub fn accept(&self, number: usize) -> Option<Accept> {
+    /// Calls `visit` with a socket, on one thread at a time; `None` when it has been closed
+    /// meanwhile.
+    pub fn visit<R>(&self, number: usize, visit: impl FnOnce(&Listener) -> R) -> Option<R> {
         let open = lock(&self.open);
-        open.iter().find(|(n, _)| *n == number).map(|(_, listener)| listener.accept())
+        open.iter().find(|(n, _)| *n == number).map(|(_, listener)| visit(listener))
     }
 
     /// The numbers of the sockets there may be.

@@ -22,17 +22,26 @@ const ACCEPTS_MAX: u32 = 1000;
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 impl Worker {
-    /// Accepts what waits at one listening socket.
+    /// Accepts what waits at one listening socket, side by side with other workers.
     pub(super) fn accept(&mut self, number: usize) {
+        let door = self.hub.door();
         for _ in 0..ACCEPTS_MAX {
-            match self.hub.door().accept(number) {
-                Some(Accept::One(accepted)) => self.admit(accepted),
-                Some(Accept::Exhausted(error)) => {
+            // Admitted before anybody else accepts: ids rise in the order of accepting, and each
+            // choice of a worker knows of those before.
+            let admitted = door.visit(number, |listener| match listener.accept() {
+                Accept::One(accepted) => {
+                    self.admit(accepted);
+                    true
+                }
+                Accept::Exhausted(error) => {
                     tracing::warn!(%error, "cannot accept; trying again with the next tick");
                     self.ticker.accept_stalled = true;
-                    return;
+                    false
                 }
-                Some(Accept::Empty) | None => return,
+                Accept::Empty => false,
+            });
+            if admitted != Some(true) {
+                return;
             }
         }
         self.accept_again = true;
@@ -59,7 +68,7 @@ impl Worker {
             listen::tune(&accepted.fd, limits::number(self.config, id::TCP_KEEPALIVE));
         }
         accepted.id = self.hub.table().next_id();
-        self.hub.least_loaded().connect(accepted);
+        self.hub.least_loaded(self.clock.unix_ms()).connect(accepted);
     }
 
     /// Takes over a connection that was given to this worker.

@@ -15,6 +15,13 @@ pub fn listener_token(number: usize) -> Token {
     Token(LISTENER_FIRST + number)
 }
 
+/// The number of the listening socket that an event is about.
+#[inline]
+pub fn listener(event: &mio::event::Event) -> Option<usize> {
+    let token = event.token();
+    (token != MAIL).then_some(token.0).and_then(|token| token.checked_sub(LISTENER_FIRST))
+}
+
 /// What a client's socket is ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readiness {
@@ -31,8 +38,8 @@ pub struct Readiness {
 pub enum Event {
     /// There is mail; collected anyway.
     Mail,
-    /// The listening socket with this number has connections.
-    Accept(usize),
+    /// A listening socket has connections; accepted before all else, see [`listener`].
+    Accept,
     /// A client's socket is ready.
     Client(Place, Readiness),
 }
@@ -51,7 +58,7 @@ impl From<&mio::event::Event> for Event {
         } else if token == MAIL {
             Self::Mail
         } else {
-            Self::Accept(token.0 - LISTENER_FIRST)
+            Self::Accept
         }
     }
 }

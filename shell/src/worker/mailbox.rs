@@ -1,7 +1,7 @@
 //! What other threads have for a worker.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use abi::arena::Ptr;
@@ -36,7 +36,12 @@ pub struct Mailbox {
     asleep: AtomicBool,
     waker: Waker,
     clients: AtomicU32,
+    /// When the worker last left its poll, Unix ms; 0: it is there.
+    working_since_ms: AtomicU64,
 }
+
+/// Rounds of a worker's loop that take longer hold its clients up.
+const ROUND_MS_MAX: u64 = 50;
 
 impl Mailbox {
     /// A mailbox whose waker makes `registry`'s poll return an event with `token`.
@@ -47,12 +52,32 @@ impl Mailbox {
             asleep: AtomicBool::new(false),
             waker: Waker::new(registry, token)?,
             clients: AtomicU32::new(0),
+            working_since_ms: AtomicU64::new(0),
         })
     }
 
     /// Clients the worker has or is about to get.
     pub fn clients(&self) -> &AtomicU32 {
         &self.clients
+    }
+
+    /// The worker goes to its poll.
+    #[inline]
+    pub fn rest(&self) {
+        self.working_since_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// The worker has left its poll.
+    #[inline]
+    pub fn work(&self, now_ms: u64) {
+        self.working_since_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Whether something that the worker does takes so long that a new client should not wait for
+    /// it.
+    pub fn is_held_up(&self, now_ms: u64) -> bool {
+        let since_ms = self.working_since_ms.load(Ordering::Relaxed);
+        since_ms != 0 && now_ms.saturating_sub(since_ms) > ROUND_MS_MAX
     }
 
     /// Posts a message. Takes over one of its references.
@@ -152,6 +177,18 @@ mod tests {
         mailbox.nudge();
         assert!(!woken(&mut poll), "it has been woken already");
         assert!(mailbox.has_mail());
+    }
+
+    #[test]
+    fn a_long_round_holds_up_and_a_long_sleep_does_not() {
+        let poll = Poll::new().unwrap();
+        let mailbox = Mailbox::new(poll.registry(), Token(1)).unwrap();
+        assert!(!mailbox.is_held_up(1_000));
+        mailbox.work(1_000);
+        assert!(!mailbox.is_held_up(1_000 + ROUND_MS_MAX));
+        assert!(mailbox.is_held_up(1_001 + ROUND_MS_MAX));
+        mailbox.rest();
+        assert!(!mailbox.is_held_up(9_000));
     }
 
     #[test]

@@ -128,6 +128,10 @@ impl Worker {
         while !self.hub.is_stopping() {
             self.sleep(&mut events)?;
             let mut online = Online::enter(self.lane);
+            // Connections first: what a client asks for may take long.
+            for number in events.iter().filter_map(event::listener) {
+                self.accept(number);
+            }
             for event in &events {
                 self.handle(&mut online, event.into());
             }
@@ -149,9 +153,11 @@ impl Worker {
     }
 
     fn wait(&mut self, events: &mut Events, timeout: Duration) -> io::Result<()> {
+        self.mailbox.rest();
         let polled = self.poll.poll(events, Some(timeout));
         self.mailbox.awake();
         self.clock.read();
+        self.mailbox.work(self.clock.unix_ms());
         match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
@@ -171,8 +177,7 @@ impl Worker {
 
     fn handle(&mut self, online: &mut Online, event: Event) {
         match event {
-            Event::Mail => {}
-            Event::Accept(number) => self.accept(number),
+            Event::Mail | Event::Accept => {}
             Event::Client(place, readiness) => {
                 let Some(connection) = self.clients.at(place) else { return };
                 if readiness.readable || readiness.hangup {
