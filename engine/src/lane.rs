@@ -56,6 +56,8 @@ pub struct Lane {
     pub locks: LockSet,
     /// The client whose command runs, if one does.
     pub running: Option<ClientRef>,
+    /// Whether that command is one that only reads.
+    pub reads_only: bool,
     /// Pushes that the running command has caused for its own client: they go before its reply.
     pub own_pushes: Vec<Vec<u8>>,
     /// The limit that memory was found to be within in this batch, 0 if none: commands that only
@@ -95,6 +97,7 @@ impl Lane {
             settings: Settings::default(),
             locks: LockSet::new(roots, host),
             running: None,
+            reads_only: false,
             own_pushes: Vec::new(),
             room_known_for: 0,
             eviction: evict::Pool::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Connection, Server};
+use crate::harness::{Connection, Server, eventually};
 
 fn text(connection: &mut Connection, line: &str) -> String {
     String::from_utf8_lossy(&connection.ask(line).0).into_owned()
@@ -67,6 +67,32 @@ fn renamed_commands_go_by_their_new_names_in_every_release() {
     assert_eq!(text(&mut c, "CONFIG REWRITE"), "+OK\r\n");
     let written = std::fs::read_to_string(&file).expect("still there");
     assert!(written.starts_with(lines), "{written}");
+}
+
+#[test]
+fn rejected_commands_are_counted_as_such() {
+    let server = Server::start();
+    let mut c = server.connect();
+    for line in ["SET", "CONFIG GET", "MULTI", "SET k", "EXEC", "CONFIG nosuch"] {
+        assert!(text(&mut c, line).starts_with(if line == "MULTI" { "+" } else { "-" }), "{line}");
+    }
+    let counted = |c: &mut Connection, name| info(c, "commandstats", &format!("cmdstat_{name}"));
+    let none_but =
+        |n| format!("calls=0,usec=0,usec_per_call=0.00,rejected_calls={n},failed_calls=0");
+    assert_eq!(counted(&mut c, "set"), none_but(2));
+    assert_eq!(counted(&mut c, "config|get"), none_but(1));
+}
+
+#[test]
+fn clients_that_a_pause_holds_back_are_blocked_ones() {
+    let server = Server::start();
+    let (mut c, mut writer) = (server.connect(), server.connect());
+    assert_eq!(text(&mut c, "CLIENT PAUSE 60000 WRITE"), "+OK\r\n");
+    writer.send(&["SET", "k", "v"]);
+    eventually("it waits", || info(&mut c, "clients", "blocked_clients") == "1");
+    assert_eq!(text(&mut c, "CLIENT UNPAUSE"), "+OK\r\n");
+    assert_eq!(writer.read().0, b"+OK\r\n");
+    assert_eq!(info(&mut c, "clients", "blocked_clients"), "0");
 }
 
 #[test]

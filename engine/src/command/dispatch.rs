@@ -8,7 +8,7 @@ use crate::clock::ticks;
 
 use crate::command::args::Args;
 use crate::command::error::{self, Error};
-use crate::command::index::Keys as KeyRule;
+use crate::command::index::{Command, Keys as KeyRule};
 use crate::command::spec::{Spec, flag};
 use crate::context::{Ctx, Mode};
 use crate::keyspace::Keys;
@@ -73,20 +73,26 @@ pub fn keep_quiet(lane: &Lane, client: &mut Client, mark: Option<usize>) {
     }
 }
 
-/// Finds the command that is meant, down to the subcommand, and checks how many arguments it has.
+/// The command that is meant, down to the subcommand.
 #[inline]
-pub fn resolve(lane: &Lane, command: u16, args: Args<'_>) -> Result<Call, Error> {
+fn meant<'a>(lane: &'a Lane, command: u16, args: Args<'_>) -> Result<&'a Command, Error> {
     if command == UNKNOWN {
         return Err(error::unknown_command(args.at(0), args.from(1)));
     }
-    let mut found = &lane.index[command];
-    if !found.spec.subcommands.is_empty() && args.len() > 1 {
-        let sub = lane
-            .index
-            .find_subcommand(command, args.at(1))
-            .ok_or_else(|| error::unknown_subcommand(found.spec.name, args.at(1)))?;
-        found = &lane.index[sub];
+    let found = &lane.index[command];
+    if found.spec.subcommands.is_empty() || args.len() < 2 {
+        return Ok(found);
     }
+    match lane.index.find_subcommand(command, args.at(1)) {
+        Some(sub) => Ok(&lane.index[sub]),
+        None => Err(error::unknown_subcommand(found.spec.name, args.at(1))),
+    }
+}
+
+/// Finds the command that is meant, down to the subcommand, and checks how many arguments it has.
+#[inline]
+pub fn resolve(lane: &Lane, command: u16, args: Args<'_>) -> Result<Call, Error> {
+    let found = meant(lane, command, args)?;
     if !found.spec.takes(args.len()) {
         return Err(error::wrong_arity(found.spec.name));
     }
@@ -156,8 +162,8 @@ fn reject(lane: &mut Lane, client: &mut Client, item: &Item, args: Args<'_>, err
     if item.command == UNKNOWN && is_http(args.at(0)) {
         return hang_up(lane, client);
     }
-    if let Ok(call) = resolve(lane, item.command, args) {
-        stats::add(&lane.command_stat(call.slot).rejected, 1);
+    if let Ok(found) = meant(lane, item.command, args) {
+        stats::add(&lane.command_stat(found.slot).rejected, 1);
     }
     if client.flags.load(Relaxed) & client_flag::MULTI == 0 {
         return fail(lane, &mut session::split(client, lane.heap).0, error);
@@ -283,6 +289,7 @@ pub fn call(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
     // A client's command that is served late was counted when it began to wait.
     let again = matches!(cx.mode, Mode::Serving(_));
     let (begin, before) = (ticks(host), cx.out.len());
+    cx.keys.lane.reads_only = call.spec.has(flag::READONLY);
     let outcome = (call.spec.run)(cx, args);
     let lane = &mut *cx.keys.lane;
     let elapsed_ns = lane.ticks.to_ns(ticks(host).wrapping_sub(begin));

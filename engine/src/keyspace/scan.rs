@@ -133,8 +133,10 @@ impl Keys<'_> {
         // SAFETY: an item of the table of entries, and the shard is locked.
         let entry = unsafe { Entry::at(address) };
         if entry.is_expired(self.lane.clock.now_ms) {
+            // One that stays is as good as any: there may be no other.
+            let kept = self.keeps_expired().then(|| entry.key().to_vec());
             self.remove_expired_at(index, address);
-            return None;
+            return kept;
         }
         Some(entry.key().to_vec())
     }

@@ -1,7 +1,7 @@
 //! Time to live of single keys. The sweep over all keys is in `expire`.
 
 use crate::keyspace::notify::Class;
-use crate::keyspace::{Found, Keys};
+use crate::keyspace::{Found, Keys, expire};
 use crate::settings;
 use crate::stats;
 
@@ -37,9 +37,18 @@ impl Keys<'_> {
         }
     }
 
-    /// Removes a key whose time has come and says so.
+    /// Whether keys whose time has come are not found, but not removed either.
+    pub(super) fn keeps_expired(&self) -> bool {
+        self.lane.reads_only && expire::is_suspended(self.lane)
+    }
+
+    /// Removes a key whose time has come and says so. For a command that only reads it stays while
+    /// clients are paused: nothing is to change then.
     #[cold]
     pub(crate) fn remove_expired(&mut self, found: Found) {
+        if self.keeps_expired() {
+            return;
+        }
         let lazily = self.lane.number(settings::id::LAZYFREE_LAZY_EXPIRE) != 0;
         let key = found.entry().key().to_vec();
         self.discard(found, lazily);

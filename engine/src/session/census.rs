@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientState};
+use abi::client::{Client, ClientState, flag};
 
 use crate::lane::Lane;
 use crate::session::clients;
@@ -12,6 +12,8 @@ use crate::session::clients;
 pub struct Summary {
     /// Clients connected.
     pub connected: u64,
+    /// Clients that a pause holds back.
+    pub postponed: u64,
     /// Longest input buffer in bytes.
     pub input_bytes_max: u64,
     /// Most unsent output of one client in bytes.
@@ -32,6 +34,7 @@ impl Summary {
         let input = client.input_bytes.load(Relaxed);
         let output = client.output_bytes.load(Relaxed);
         self.connected += 1;
+        self.postponed += (client.flags.load(Relaxed) & flag::POSTPONED != 0) as u64;
         self.input_bytes_max = self.input_bytes_max.max(input);
         self.output_bytes_max = self.output_bytes_max.max(output);
         self.bytes += size_of::<Client>() as u64 + input + output;

@@ -81,7 +81,8 @@ pub fn clients(lane: &mut Lane, text: &mut Text) {
     text.field("maxclients", lane.number(shell_id::MAXCLIENTS));
     text.field("client_recent_max_input_buffer", summary.input_bytes_max);
     text.field("client_recent_max_output_buffer", summary.output_bytes_max);
-    text.field("blocked_clients", lane.roots.blocked_clients().load(Relaxed));
+    let blocked = lane.roots.blocked_clients().load(Relaxed) as u64;
+    text.field("blocked_clients", blocked + summary.postponed);
     text.field("tracking_clients", 0);
 }
 
