@@ -189,6 +189,14 @@ pub struct ClientState {
     pub reserved: [u64; 16],
 }
 
+/// A subscription of a client. Followed by `name_len` bytes of name.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Subscription {
+    /// Bytes of name that follow this struct.
+    pub name_len: u64,
+}
+
 /// Where parsing of an incomplete multibulk command goes on.
 #[repr(C)]
 #[derive(StableAbi, Debug)]
@@ -236,8 +244,7 @@ pub struct MultiState {
     pub commands: RawBytes,
 }
 
-/// What a client is subscribed to. Items of all three tables are names: a `u64` length, then the
-/// bytes.
+/// What a client is subscribed to. Items of all three tables are [`Subscription`].
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Subscriptions {

@@ -9,7 +9,7 @@ use abi_stable::package_version_strings;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{RSlice, RStr};
 
-use crate::client::{Client, ClientTable, MultiState, Subscriptions};
+use crate::client::{Client, ClientTable, MultiState, Subscription, Subscriptions};
 use crate::container::{Bucket, ListNode, RawBytes};
 use crate::host::HostRef;
 use crate::keyspace::{Keyspace, WatchedKey};
@@ -133,6 +133,8 @@ pub struct StoredTypes {
     pub multi: *const MultiState,
     /// See the type.
     pub subscriptions: *const Subscriptions,
+    /// See the type.
+    pub subscription: *const Subscription,
     /// See the type.
     pub channel: *const Channel,
     /// See the type.

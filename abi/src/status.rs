@@ -15,7 +15,7 @@ impl Status {
     pub const PANICKED: Self = Self(1);
     /// The other side does not know or allow what was asked.
     pub const REFUSED: Self = Self(2);
-    /// There is no memory for it.
+    /// There is no memory for it. State is consistent, as after a panic.
     pub const NO_MEMORY: Self = Self(3);
     /// What was named does not exist.
     pub const NOT_FOUND: Self = Self(4);

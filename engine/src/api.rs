@@ -13,6 +13,8 @@ use abi::message::Message;
 use abi::status::Status;
 use abi_stable::std_types::{RSlice, RStr};
 
+use crate::command::error;
+use crate::heap::ArenaFull;
 use crate::lane::Lane;
 use crate::release::Release;
 use crate::session::{batch, blocking, lifecycle, message};
@@ -134,9 +136,10 @@ pub extern "C" fn process(scratch: *mut Scratch, client: &mut Client) -> Status 
         batch::process(lane, client);
         Status::OK
     });
-    if status == Status::PANICKED {
+    if !status.is_ok() {
+        let because = if status == Status::NO_MEMORY { error::ARENA_FULL } else { error::INTERNAL };
         let recovered = with(scratch, |lane| {
-            batch::recover(lane, client, begin);
+            batch::recover(lane, client, begin, &because);
             Status::OK
         });
         close_unless_ok(client, recovered);
@@ -196,21 +199,23 @@ pub fn write_text(out: &mut RawBytes, text: &str) {
     }
 }
 
-/// Runs `f` with a lane. After a panic its locks are free again, and who waits for a key that was
+/// Runs `f` with a lane. After a panic, or when memory has run out, its locks are free again, and who waits for a key that was
 /// made before has been served.
 fn with(scratch: *mut Scratch, f: impl FnOnce(&mut Lane) -> Status) -> Status {
     // SAFETY: the shell hands over what `scratch_new` made for the calling lane, and no other
     // call uses it at the same time.
     let lane = unsafe { &mut *scratch.cast::<Lane>() };
-    let status = guard(Status::PANICKED, || f(lane));
-    if status == Status::PANICKED {
+    catch_unwind(AssertUnwindSafe(|| f(lane))).unwrap_or_else(|payload| {
         clean_up(lane);
-    }
-    status
+        if payload.is::<ArenaFull>() {
+            return Status::NO_MEMORY;
+        }
+        crate::stats::add(&lane.stats.panics, 1);
+        Status::PANICKED
+    })
 }
 
 fn clean_up(lane: &mut Lane) {
-    crate::stats::add(&lane.stats.panics, 1);
     lane.locks.release();
     lane.running = None;
     lane.own_pushes.clear();

@@ -1,11 +1,13 @@
 //! Arena memory for the views. Sizes are remembered by the caller, as the raw layouts hold them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use abi::host::HostRef;
 
 /// The arena's allocator. Copy it freely; it holds no state.
 ///
-/// A full arena panics: the entry thunk turns that into an error reply. So every view allocates
-/// before it changes anything.
+/// A full arena unwinds with [`ArenaFull`], which the entry thunk turns into an error reply. So
+/// every view allocates before it changes anything, and who changes several uses [`or_undo`].
 #[derive(Clone, Copy)]
 pub struct Heap {
     alloc: extern "C" fn(u64) -> u64,
@@ -39,9 +41,7 @@ impl Heap {
     /// `size` is a multiple of 64.
     #[inline]
     pub fn alloc(&self, size: usize) -> u64 {
-        let address = (self.alloc)(size as u64);
-        assert!(address != 0, "the arena is full");
-        address
+        self.try_alloc(size).unwrap_or_else(|| give_up())
     }
 
     /// As [`Heap::alloc`], or nothing if the arena is full.
@@ -67,7 +67,9 @@ impl Heap {
     #[inline]
     pub unsafe fn realloc(&self, address: u64, old: usize, new: usize) -> u64 {
         let address = (self.realloc)(address, old as u64, new as u64);
-        assert!(address != 0, "the arena is full");
+        if address == 0 {
+            give_up();
+        }
         address
     }
 
@@ -75,6 +77,40 @@ impl Heap {
     #[inline]
     pub fn usable(&self, size: usize) -> usize {
         (self.usable)(size as u64) as usize
+    }
+}
+
+/// What unwinding carries when there is no memory. It is no panic: nobody is told but the client.
+pub struct ArenaFull;
+
+/// There is no memory for what the client wants.
+#[cold]
+pub fn give_up() -> ! {
+    resume_unwind(Box::new(ArenaFull))
+}
+
+/// Changes `state` by `change`. Where that unwinds, for want of memory or otherwise, `undo` is run
+/// before it goes on.
+pub fn or_undo<T, R>(
+    state: &mut T,
+    change: impl FnOnce(&mut T) -> R,
+    undo: impl FnOnce(&mut T),
+) -> R {
+    match catch_unwind(AssertUnwindSafe(|| change(&mut *state))) {
+        Ok(result) => result,
+        Err(payload) => {
+            undo(state);
+            resume_unwind(payload)
+        }
+    }
+}
+
+/// Runs `f`, which can be left out: where memory runs out in it, it is.
+pub fn if_room(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f))
+        && !payload.is::<ArenaFull>()
+    {
+        resume_unwind(payload);
     }
 }
 

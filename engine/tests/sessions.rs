@@ -6,7 +6,9 @@
 
 mod host;
 
-use host::Server;
+use std::sync::atomic::Ordering::Relaxed;
+
+use host::{Server, table};
 
 #[test]
 fn replies_are_written_while_the_client_is_looked_at_and_changed() {
@@ -75,4 +77,119 @@ fn commands_of_a_pipeline_are_run_in_order() {
     assert_eq!(replies.matches("+OK").count(), 100);
     assert!(replies.ends_with("*2\r\n$2\r\n99\r\n$-1\r\n"), "{replies}");
     server.say(client, "flushall");
+}
+
+/// Looks at what became of client `one` through client `other`, given whether it was refused.
+type Check = fn(server: &mut Server, one: usize, other: usize, failed: bool);
+
+/// Runs a command with memory running out at its first allocation, at its second, and so on until
+/// it succeeds. However it ends, `check` must hold, and once both clients are gone no memory may be
+/// held that was not before.
+fn check_without_memory(before: &[&str], command: &str, check: Check) {
+    let mut failures = 0;
+    loop {
+        let mut server = Server::new();
+        // Histograms and entries of the slow log stay.
+        server.configure("latency-tracking", "no");
+        server.configure("slowlog-log-slower-than", "-1");
+        let first = server.connect();
+        // Makes what then stays.
+        server.say(first, "config resetstat");
+        server.disconnect(first);
+        let held = table::outstanding();
+        let (one, other) = (server.connect(), server.connect());
+        // Gives the client's output room, as a worker does.
+        server.say(one, "ping");
+        before.iter().for_each(|command| drop(server.say(one, command)));
+        server.write(one, command);
+        table::allow_allocations(failures);
+        server.run(one);
+        let left = table::allocations_left();
+        table::allow_allocations(u64::MAX);
+        let reply = server.read(one);
+        let failed = reply.starts_with("-OOM command not carried out: the arena is full\r\n");
+        assert!(failed || left > 0 || !reply.starts_with('-'), "{command}: {reply}");
+        check(&mut server, one, other, failed);
+        server.deliver();
+        server.disconnect(one);
+        server.say(other, "config resetstat");
+        server.say(other, "flushall");
+        server.disconnect(other);
+        let leaked = table::outstanding() - held;
+        assert!(leaked <= 0, "{command} leaks {leaked} bytes after {failures} allocations");
+        if !failed {
+            assert!(failures > 0, "{command} allocates nothing");
+            return;
+        }
+        failures += 1;
+    }
+}
+
+#[test]
+fn a_client_that_cannot_subscribe_is_not_subscribed_for_anybody() {
+    for command in ["subscribe channel", "psubscribe channel", "ssubscribe channel"] {
+        check_without_memory(&["hello 3"], command, |server, one, other, failed| {
+            let own = server.client(one);
+            let counts = [&own.channel_count, &own.pattern_count, &own.shard_channel_count];
+            let own: u32 = counts.iter().map(|count| count.load(Relaxed)).sum();
+            let mut all = server.say(other, "pubsub numsub channel");
+            all += &server.say(other, "pubsub shardnumsub channel");
+            let patterns = server.say(other, "pubsub numpat");
+            let shared = all.matches(":1\r\n").count() + patterns.matches(":1\r\n").count();
+            assert_eq!((own, shared), if failed { (0, 0) } else { (1, 1) });
+            let delivered = ["publish channel x", "spublish channel x"]
+                .map(|command| server.say(other, command).matches(":1\r\n").count());
+            assert_eq!(delivered.iter().sum::<usize>(), shared);
+        });
+    }
+}
+
+#[test]
+fn a_client_that_cannot_wait_is_in_no_queue() {
+    check_without_memory(&[], "blpop a b c 0", |server, one, other, failed| {
+        assert_eq!(server.client(one).wait.is_null(), failed);
+        assert_eq!(server.say(other, "rpush b x"), ":1\r\n");
+        server.deliver();
+        let left = server.say(other, "llen b");
+        assert_eq!(left, if failed { ":1\r\n" } else { ":0\r\n" });
+    });
+}
+
+#[test]
+fn a_client_that_cannot_watch_has_no_watch() {
+    check_without_memory(&["set a 1"], "watch a", |server, one, other, failed| {
+        assert_eq!(server.client(one).watch_count.load(Relaxed), u32::from(!failed));
+        assert_eq!(server.say(other, "set a 2"), "+OK\r\n");
+        server.say(one, "multi");
+        let exec = server.say(one, "exec");
+        assert_eq!(exec, if failed { "*0\r\n" } else { "*-1\r\n" });
+    });
+}
+
+#[test]
+fn a_command_that_has_run_does_not_fail_for_its_statistics() {
+    let mut server = Server::new();
+    server.configure("slowlog-log-slower-than", "0");
+    let client = server.connect();
+    server.say(client, "set key value");
+    server.write(client, "getdel key");
+    table::allow_allocations(0);
+    server.run(client);
+    table::allow_allocations(u64::MAX);
+    assert_eq!(server.read(client), "$5\r\nvalue\r\n");
+}
+
+#[test]
+fn made_up_errors_do_not_fill_the_statistics() {
+    let mut server = Server::new();
+    server.configure("enable-debug-command", "yes");
+    let client = server.connect();
+    for number in 0..300 {
+        server.say(client, &format!("debug error MADEUP{number}"));
+        server.say(client, "get");
+    }
+    let stats = server.say(client, "info errorstats");
+    assert_eq!(stats.matches("errorstat_").count(), 128);
+    assert!(stats.contains("errorstat_ERR:count=300\r\n"), "{stats}");
+    assert!(stats.contains("errorstat_MADEUP0:count=1\r\n"), "{stats}");
 }

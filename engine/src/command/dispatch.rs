@@ -11,6 +11,7 @@ use crate::command::error::{self, Error};
 use crate::command::index::{Command, Keys as KeyRule};
 use crate::command::spec::{Spec, flag};
 use crate::context::{Ctx, Mode};
+use crate::heap::if_room;
 use crate::keyspace::Keys;
 use crate::keyspace::ahead::look_ahead;
 use crate::keyspace::hash::hash;
@@ -310,10 +311,10 @@ pub fn call(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
         lane.clock.pass(elapsed_ns, host);
     }
     if elapsed_ns >= lane.settings.noticed_ns {
-        notice(cx, args, elapsed_ns);
+        if_room(|| notice(cx, args, elapsed_ns));
     }
     if session::monitor::is_on(cx.keys.lane.roots) {
-        session::monitor::feed(cx, args);
+        if_room(|| session::monitor::feed(cx, args));
     }
 }
 

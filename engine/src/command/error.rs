@@ -46,6 +46,7 @@ errors! {
     OVERFLOW = "ERR increment or decrement would overflow";
     TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
     OOM = "OOM command not allowed when used memory > 'maxmemory'.";
+    ARENA_FULL = "OOM command not carried out: the arena is full";
     NO_AUTH = "NOAUTH Authentication required.";
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     NO_MULTI = "ERR Command not allowed inside a transaction";

@@ -57,14 +57,13 @@ impl Keys<'_> {
 
     /// Tells those who watch a key of a locked shard that is there that it changes.
     fn touch_watchers_of_present(&mut self, index: usize) {
-        let shard = self.lane.roots.shard(index);
-        // SAFETY: the shard is locked by this lane.
-        let watched = unsafe { &(*shard).watched };
-        if TableRef::new(watched).is_empty() {
+        // The shard is the low bits of a hash.
+        let mut watched = self.watched(index as u64);
+        if watched.is_empty() {
             return;
         }
         let db = self.db;
-        watch::touch_all(watched, db, |key| match self.presence(key) {
+        watch::touch_all(&mut watched, db, |key| match self.presence(key) {
             Presence::Live => watch::CHANGE,
             Presence::Expired => watch::VANISHING,
             Presence::Absent => 0,

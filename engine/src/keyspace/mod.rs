@@ -21,13 +21,14 @@ pub mod ttl;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::keyspace::{Shard, ShardDb};
+use abi::keyspace::{Shard, ShardDb, WatchedKey};
+use abi::wait::BlockedKey;
 
 use crate::command::error::{self, Error};
 use crate::heap::Heap;
 use crate::lane::{Lane, ReadyKey};
-use crate::session::{blocking, watch};
 use crate::stats;
+use crate::store::named::{Name, Named};
 use crate::store::table::{Slot, Table, TableRef};
 use crate::value;
 use entry::{Entry, Shape};
@@ -373,24 +374,39 @@ impl<'a> Keys<'a> {
         self.notify(class, event, key);
     }
 
+    /// Those who watch keys, in the shard of a hash, which is locked.
+    #[inline]
+    pub(crate) fn watched<'b>(&mut self, hash: u64) -> Named<'b, WatchedKey> {
+        let (shard, heap, seed) = (self.shard(hash), self.lane.heap, self.lane.roots.seed);
+        // SAFETY: the shard is locked by this lane; what the table holds is made by such views
+        // alone, and none is made while another is in use.
+        unsafe { Named::new(&mut (*shard).watched, heap, seed) }
+    }
+
+    /// Those who wait for keys, in the shard of a hash, which is locked.
+    #[inline]
+    pub(crate) fn awaited<'b>(&mut self, hash: u64) -> Named<'b, BlockedKey> {
+        let (shard, heap, seed) = (self.shard(hash), self.lane.heap, self.lane.roots.seed);
+        // SAFETY: as in `watched`.
+        unsafe { Named::new(&mut (*shard).blocked, heap, seed) }
+    }
+
     /// Tells those who watch a key that it has changed.
     #[inline]
     pub(crate) fn touch_watchers(&mut self, key: &[u8]) {
         let hash = self.hash(key);
-        let shard = self.shard(hash);
-        // SAFETY: the shard is locked by this lane.
-        let watched = unsafe { &mut (*shard).watched };
-        if !TableRef::new(watched).is_empty() {
-            watch::touch(watched, self.db, hash, key);
+        let mut watched = self.watched(hash);
+        if !watched.is_empty()
+            && let Some(record) = watched.find_mut(Name::of_key(key, hash, self.db))
+        {
+            record.changes += 1;
         }
     }
 
     /// Remembers that a key has come into being if somebody waits for it.
     pub(crate) fn signal_ready(&mut self, hash: u64, key: &[u8]) {
-        let shard = self.shard(hash);
-        // SAFETY: the shard is locked by this lane.
-        let blocked = unsafe { &mut (*shard).blocked };
-        if !TableRef::new(blocked).is_empty() && blocking::is_awaited(blocked, self.db, hash, key) {
+        let awaited = self.awaited(hash);
+        if !awaited.is_empty() && awaited.find(Name::of_key(key, hash, self.db)).is_some() {
             self.lane.ready.push(ReadyKey { db: self.db, key: key.to_vec() });
         }
     }

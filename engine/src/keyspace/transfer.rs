@@ -6,9 +6,9 @@ use crate::keyspace::entry::{self, Entry};
 use crate::keyspace::notify::Class;
 use crate::keyspace::{Found, Keys};
 use crate::lane::ReadyKey;
-use crate::session::{blocking, watch};
+use crate::session::watch;
 use crate::settings;
-use crate::store::table::TableRef;
+use crate::store::named::name_of;
 use crate::value;
 
 impl Keys<'_> {
@@ -90,14 +90,13 @@ impl Keys<'_> {
 
     /// Counts a change to each watched key that the exchange of two databases concerns.
     fn touch_watchers_of_swapped(&mut self, index: usize, a: u32, b: u32) {
-        let shard = self.lane.roots.shard(index);
-        // SAFETY: the shard is locked by this lane.
-        let watched = unsafe { &(*shard).watched };
-        if TableRef::new(watched).is_empty() {
+        // The shard is the low bits of a hash.
+        let mut watched = self.watched(index as u64);
+        if watched.is_empty() {
             return;
         }
         for (db, other) in [(a, b), (b, a)] {
-            watch::touch_all(watched, db, |key| {
+            watch::touch_all(&mut watched, db, |key| {
                 let before = self.in_db(db, |keys| keys.presence(key));
                 let after = self.in_db(other, |keys| keys.presence(key));
                 match (before, after) {
@@ -122,9 +121,12 @@ impl Keys<'_> {
     /// Remembers which keys of the database somebody waits for in a locked shard have come into
     /// being.
     fn signal_all_ready(&mut self, index: usize) {
-        let shard = self.lane.roots.shard(index);
-        // SAFETY: the shard is locked by this lane.
-        let awaited = blocking::awaited_keys(unsafe { &(*shard).blocked }, self.db);
+        let (mut awaited, db) = (Vec::new(), self.db);
+        self.awaited(index as u64).for_each(&mut |queue| {
+            if queue.db == db {
+                awaited.push(name_of(queue).to_vec());
+            }
+        });
         for key in awaited {
             if self.peek(&key).is_some_and(|entry| entry::is_waitable(entry.kind())) {
                 self.lane.ready.push(ReadyKey { db: self.db, key });

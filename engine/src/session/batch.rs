@@ -6,8 +6,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, flag};
 
 use crate::command::args::Args;
+use crate::command::dispatch;
+use crate::command::error::Error;
 use crate::command::index::Keys;
-use crate::command::{dispatch, error};
 use crate::heap::Heap;
 use crate::keyspace::hash::hash;
 use crate::lane::Lane;
@@ -85,15 +86,15 @@ pub fn process(lane: &mut Lane, client: &mut Client) {
     }
 }
 
-/// After a panic in [`process`]: replies to the command that caused it and undoes what that left
-/// half done. `begin` is where the input began.
-pub fn recover(lane: &mut Lane, client: &mut Client, begin: u64) {
+/// After [`process`] was unwound by a panic or for want of memory: replies to the command that
+/// caused it and undoes what that left half done. `begin` is where the input began.
+pub fn recover(lane: &mut Lane, client: &mut Client, begin: u64, because: &Error) {
     match lane.reply_mark.take() {
-        Some(mark) => fail_running(lane, client, mark),
-        // No command ran. The same input would lead to the same panic for ever.
+        Some(mark) => fail_running(lane, client, mark, because),
+        // No command ran. The same input would lead to the same end for ever.
         None if client.input.start == begin => {
             let (mut out, mut session) = session::split(client, lane.heap);
-            dispatch::fail(lane, &mut out, &error::INTERNAL);
+            dispatch::fail(lane, &mut out, because);
             session.close_after_reply();
         }
         // The command has its reply: the panic came while others were served.
@@ -103,14 +104,14 @@ pub fn recover(lane: &mut Lane, client: &mut Client, begin: u64) {
 }
 
 /// Gives the command that ran, whose reply begins at `mark`, an error for a reply.
-fn fail_running(lane: &mut Lane, client: &mut Client, mark: usize) {
+fn fail_running(lane: &mut Lane, client: &mut Client, mark: usize, because: &Error) {
     if !blocking::give_up(lane, client) {
         return;
     }
     session::multi::break_off(lane, client);
     let (mut out, _) = session::split(client, lane.heap);
     out.truncate(mark);
-    dispatch::fail(lane, &mut out, &error::INTERNAL);
+    dispatch::fail(lane, &mut out, because);
     dispatch::keep_quiet(lane, client, Some(mark));
 }
 

@@ -22,7 +22,8 @@ pub fn allocate(
     detail: u64,
     references: u32,
 ) -> Ptr<Message> {
-    try_allocate(heap, kind, resp2, resp3, detail, references).expect("the arena is full")
+    try_allocate(heap, kind, resp2, resp3, detail, references)
+        .unwrap_or_else(|| crate::heap::give_up())
 }
 
 /// As [`allocate`], or nothing if the arena is full.

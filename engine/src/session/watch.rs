@@ -7,14 +7,13 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::ClientState;
-use abi::container::RawTable;
 use abi::keyspace::WatchedKey;
 
 use crate::keyspace::Keys;
-use crate::keyspace::lock::{ShardSet, set_of, shard_of};
+use crate::keyspace::lock::{ShardSet, set_of};
 use crate::keyspace::transfer::Presence;
 use crate::lane::Lane;
-use crate::store::table::{Table, TableRef};
+use crate::store::named::{Name, Named, address_of, name_of};
 use crate::store::vec::Words;
 
 /// Words a watch takes in `Client::watches`: hash, record, its changes with [`WAS_EXPIRED`].
@@ -26,39 +25,6 @@ const WAS_EXPIRED: u64 = 1 << 63;
 /// `SWAPDB`), that is no change.
 const WAS_ABSENT: u64 = 1 << 62;
 
-fn key_of<'a>(watched: &WatchedKey) -> &'a [u8] {
-    let start = (&raw const *watched).wrapping_add(1).cast::<u8>();
-    // SAFETY: the key's bytes follow the struct in the same allocation.
-    unsafe { core::slice::from_raw_parts(start, watched.key_len as usize) }
-}
-
-/// The item of a table of watched keys.
-///
-/// # Safety
-/// The address is that of an item, its shard is locked, and no other reference to it is used.
-unsafe fn item<'a>(address: u64) -> &'a mut WatchedKey {
-    // SAFETY: as the caller promises.
-    unsafe { &mut *(address as *mut WatchedKey) }
-}
-
-fn find(watched: &RawTable, db: u32, hash: u64, key: &[u8]) -> Option<u64> {
-    let is_key = |address| {
-        // SAFETY: an item of the table, whose shard the caller has locked.
-        let item = unsafe { item(address) };
-        item.db == db && key_of(item) == key
-    };
-    TableRef::new(watched).find(hash, is_key).map(|slot| slot.address())
-}
-
-/// Counts a change to a key. Its shard is locked.
-#[cold]
-pub fn touch(watched: &mut RawTable, db: u32, hash: u64, key: &[u8]) {
-    if let Some(address) = find(watched, db, hash, key) {
-        // SAFETY: an item of the table, whose shard is locked.
-        unsafe { item(address) }.changes += 1;
-    }
-}
-
 /// What [`touch_all`] counts for a key that changes: more than for one that vanishes.
 pub const CHANGE: u64 = 2;
 /// What is counted for a key whose time had come and that is now removed.
@@ -66,12 +32,14 @@ pub const VANISHING: u64 = 1;
 
 /// Counts changes to the watched keys of a database in a locked shard, as many as `changes` says
 /// for each: for commands that change a whole database.
-pub fn touch_all(watched: &RawTable, db: u32, mut changes: impl FnMut(&[u8]) -> u64) {
-    TableRef::new(watched).for_each(&mut |address| {
-        // SAFETY: an item of the table, whose shard the caller has locked.
-        let item = unsafe { item(address) };
-        if item.db == db {
-            item.changes += changes(key_of(item));
+pub fn touch_all(
+    watched: &mut Named<'_, WatchedKey>,
+    db: u32,
+    mut changes: impl FnMut(&[u8]) -> u64,
+) {
+    watched.for_each_mut(&mut |record| {
+        if record.db == db {
+            record.changes += changes(name_of(record));
         }
     });
 }
@@ -84,35 +52,21 @@ pub fn add(keys: &mut Keys<'_>, client: &mut ClientState, key: &[u8]) {
         Presence::Expired => WAS_EXPIRED,
         Presence::Absent => WAS_ABSENT,
     };
-    let shard = keys.shard(hash);
-    // SAFETY: the shard is locked by this lane.
-    let table = unsafe { &mut (*shard).watched };
-    let address = find(table, db, hash, key).unwrap_or_else(|| {
-        let address = heap.alloc(size_of::<WatchedKey>() + key.len());
-        let fresh =
-            WatchedKey { watchers: 0, db, changes: 0, key_len: key.len() as u32, reserved: 0 };
-        let place = address as *mut WatchedKey;
-        // SAFETY: a new allocation with room for the struct and the key behind it.
-        unsafe {
-            place.write(fresh);
-            core::ptr::copy_nonoverlapping(key.as_ptr(), place.add(1).cast(), key.len());
-        }
-        let seed = keys.lane.roots.seed;
-        // SAFETY: items of the table, whose shard is locked.
-        let hash_of = move |a| crate::keyspace::hash::hash(key_of(unsafe { item(a) }), seed);
-        Table::new(table, heap).insert(hash, address, hash_of);
-        address
-    });
     let mut watches = Words::new(&mut client.watches, heap);
+    // So that nothing fails once the record counts this watch.
+    watches.reserve(WORDS as u32);
+    let name = Name::of_key(key, hash, db);
+    let fresh = || WatchedKey { watchers: 0, db, changes: 0, key_len: name.bytes(), reserved: 0 };
+    let mut table = keys.watched(hash);
+    let record = table.find_or_add(name, fresh);
+    let address = address_of(record);
     if watches.as_slice().chunks_exact(WORDS).any(|watch| watch[1] == address) {
         return;
     }
-    // SAFETY: an item of the table, whose shard is locked.
-    let record = unsafe { item(address) };
     record.watchers += 1;
-    watches.push(hash);
-    watches.push(address);
-    watches.push(record.changes | state);
+    for word in [hash, address, record.changes | state] {
+        watches.push(word);
+    }
     client.watch_count.fetch_add(1, Relaxed);
 }
 
@@ -128,19 +82,19 @@ pub fn all_unchanged(keys: &mut Keys<'_>, client: &mut ClientState) -> bool {
     let watches = Words::new(&mut client.watches, heap).as_slice().to_vec();
     watches.chunks_exact(WORDS).all(|watch| {
         // SAFETY: the record lives while it has watchers, and its shard is locked.
-        let record = unsafe { item(watch[1]) };
+        let record = unsafe { &*(watch[1] as *const WatchedKey) };
         let allowed = if watch[2] & WAS_EXPIRED != 0 { VANISHING } else { 0 };
         if record.changes - (watch[2] & !(WAS_EXPIRED | WAS_ABSENT)) > allowed {
             return false;
         }
-        let presence = keys.in_db(record.db, |keys| keys.presence(key_of(record)));
+        let presence = keys.in_db(record.db, |keys| keys.presence(name_of(record)));
         presence != Presence::Expired || watch[2] & (WAS_EXPIRED | WAS_ABSENT) != 0
     })
 }
 
 /// Forgets all watches of a client. `locked`: the shards of [`lock_set`] are locked already.
 pub fn clear(lane: &mut Lane, client: &mut ClientState, locked: bool) {
-    if client.watches.len == 0 {
+    if client.watches.capacity == 0 {
         return;
     }
     let mut watches = Words::new(&mut client.watches, lane.heap);
@@ -160,19 +114,14 @@ pub fn clear(lane: &mut Lane, client: &mut ClientState, locked: bool) {
 
 /// Gives back one watch of a record, and the record with the last.
 fn release(lane: &mut Lane, hash: u64, address: u64) {
-    let shard = lane.roots.shard(shard_of(hash));
-    // SAFETY: the record has at least this watch, and its shard is locked by this lane.
+    // SAFETY: the record has at least this watch, and its shard is locked by this lane; with the
+    // last watch nobody refers to it any more.
     unsafe {
-        let record = item(address);
+        let record = &mut *(address as *mut WatchedKey);
         record.watchers -= 1;
-        if record.watchers > 0 {
-            return;
+        if record.watchers == 0 {
+            let db = record.db;
+            Keys::new(lane, db).watched(hash).remove(hash, address);
         }
-        let size = size_of::<WatchedKey>() + record.key_len as usize;
-        let mut table = Table::new(&mut (*shard).watched, lane.heap);
-        if let Some(slot) = table.find_address(hash, address) {
-            table.remove(slot, hash);
-        }
-        lane.heap.free(address, size);
     }
 }

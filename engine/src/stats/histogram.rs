@@ -35,24 +35,23 @@ fn of(stat: &CommandStat) -> Option<&'static Histogram> {
     unsafe { address.as_ref() }
 }
 
-/// Records a duration of a command that the calling lane ran.
+/// Records a duration of a command that the calling lane ran, unless that is the first and there is
+/// no memory: the command has run all the same.
 #[inline]
 pub fn record(stat: &CommandStat, ns: u64, heap: Heap) {
-    let histogram = match of(stat) {
-        Some(histogram) => histogram,
-        None => allocate(stat, heap),
-    };
-    super::add(&histogram.counts[bucket(ns)], 1);
+    if let Some(histogram) = of(stat).or_else(|| allocate(stat, heap)) {
+        super::add(&histogram.counts[bucket(ns)], 1);
+    }
 }
 
 #[cold]
-pub(super) fn allocate(stat: &CommandStat, heap: Heap) -> &'static Histogram {
-    let place = heap.alloc(size_of::<Histogram>()) as *mut Histogram;
+pub(super) fn allocate(stat: &CommandStat, heap: Heap) -> Option<&'static Histogram> {
+    let place = heap.try_alloc(size_of::<Histogram>())? as *mut Histogram;
     // SAFETY: a new allocation of the struct's size, for which zeros are valid.
     unsafe { place.write_bytes(0, 1) };
     stat.histogram.store(place as u64, Release);
     // SAFETY: initialised just now, and never freed.
-    unsafe { &*place }
+    Some(unsafe { &*place })
 }
 
 /// Durations from several lanes added up.
@@ -83,7 +82,7 @@ impl Durations {
     }
 
     pub(super) fn copy_to(&self, stat: &CommandStat, heap: Heap) {
-        let histogram = of(stat).unwrap_or_else(|| allocate(stat, heap));
+        let Some(histogram) = of(stat).or_else(|| allocate(stat, heap)) else { return };
         for (count, sum) in histogram.counts.iter().zip(self.counts.iter()) {
             count.store(*sum, Relaxed);
         }

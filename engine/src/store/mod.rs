@@ -3,6 +3,7 @@
 pub mod buffer;
 pub mod bytes;
 pub mod list;
+pub mod named;
 pub mod packed;
 pub mod table;
 pub mod vec;

@@ -60,12 +60,19 @@ impl<'a> Words<'a> {
         unsafe { core::slice::from_raw_parts_mut(self.raw.data.as_ptr(), self.len()) }
     }
 
+    /// Makes room for `additional` words.
+    pub fn reserve(&mut self, additional: u32) {
+        let needed = self.raw.len.checked_add(additional).expect("fewer than 2^32 words");
+        if needed > self.raw.capacity {
+            self.set_capacity(needed.max(self.raw.capacity.saturating_mul(2)).max(CAPACITY_MIN));
+        }
+    }
+
     /// Adds a word at the end.
     #[inline]
     pub fn push(&mut self, word: u64) {
         if self.raw.len == self.raw.capacity {
-            let doubled = self.raw.capacity.checked_mul(2).expect("fewer than 2^31 words");
-            self.set_capacity(doubled.max(CAPACITY_MIN));
+            self.reserve(1);
         }
         // SAFETY: the length is below the capacity.
         unsafe { self.raw.data.as_ptr().add(self.len()).write(word) };

@@ -9,10 +9,12 @@ use std::alloc::{Layout, alloc_zeroed};
 
 use abi::arena::{ArenaHeader, Ptr};
 use abi::client::{Client, ClientTable, flag};
+use abi::container::RawBytes;
 use abi::keyspace::{Keyspace, SHARDS, ShardDb};
 use abi::logic::Scratch;
 use abi::shared::Shared;
 use abi::stats::LaneStats;
+use abi_stable::std_types::{RSlice, RStr};
 use engine::heap::Heap;
 use engine::release::Release;
 use engine::store::buffer::Buffer;
@@ -73,6 +75,14 @@ impl Server {
         Heap::of(table::table())
     }
 
+    /// Sets a setting as the command line does.
+    pub fn configure(&mut self, name: &str, value: &str) {
+        let mut error = RawBytes::EMPTY;
+        let values = [RStr::from(value)];
+        let values = RSlice::from_slice(&values);
+        assert!(api::configure(self.scratch, name.into(), values, &mut error).is_ok());
+    }
+
     /// Connects a client; returns its number.
     pub fn connect(&mut self) -> usize {
         // SAFETY: all zeros is valid for a client.
@@ -119,11 +129,12 @@ impl Server {
         }
     }
 
-    /// All that was written to a client since the last look.
+    /// All that was written to a client since the last look. The output keeps its room, as that
+    /// which a worker lends.
     pub fn read(&mut self, who: usize) -> String {
         let mut output = Buffer::new(&mut self.client(who).output, Self::heap());
         let text = String::from_utf8_lossy(output.as_slice()).into_owned();
-        output.free();
+        output.consume(usize::MAX);
         text
     }
 

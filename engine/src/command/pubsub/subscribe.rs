@@ -44,7 +44,7 @@ fn end(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
     let named: Vec<Vec<u8>> = if args.len() > 1 {
         args.from(1).map(<[u8]>::to_vec).collect()
     } else {
-        pubsub::own_names(cx.session.client(), kind)
+        pubsub::own_names(cx.keys.lane, cx.session.client(), kind)
     };
     if named.is_empty() {
         confirm(cx, kind, word, None);

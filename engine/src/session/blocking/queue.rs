@@ -1,0 +1,74 @@
+//! The queue of those who wait for a key, oldest first.
+
+use abi::arena::Ptr;
+use abi::wait::{BlockedKey, Wait, Waiter};
+
+use crate::keyspace::Keys;
+use crate::lane::Lane;
+use crate::store::named::{Name, address_of};
+
+/// Appends waiter `index` of a wait to a key's queue.
+pub(super) fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &[u8]) {
+    let (hash, db) = (keys.hash(key), keys.db);
+    let name = Name::of_key(key, hash, db);
+    let fresh = || BlockedKey {
+        head: Ptr::NULL,
+        tail: Ptr::NULL,
+        count: 0,
+        db,
+        key_len: name.bytes(),
+        reserved: 0,
+    };
+    let mut queues = keys.awaited(hash);
+    let queue = queues.find_or_add(name, fresh);
+    // SAFETY: the waiter is within the wait's own allocation; the queue, whose shard is locked,
+    // points to live waiters.
+    unsafe {
+        let waiter = (*wait.as_ptr()).waiters.as_ptr().add(index);
+        waiter.write(Waiter {
+            wait,
+            key: Ptr::new(address_of(queue)),
+            prev: queue.tail,
+            next: Ptr::NULL,
+            hash,
+        });
+        match queue.tail.as_ptr().as_mut() {
+            Some(last) => last.next = Ptr::from_raw(waiter),
+            None => queue.head = Ptr::from_raw(waiter),
+        }
+        queue.tail = Ptr::from_raw(waiter);
+        queue.count += 1;
+    }
+}
+
+/// Takes a waiter out of its queue if it still is in one. Its shard is locked by this lane.
+pub(super) fn unlink(lane: &mut Lane, waiter: *mut Waiter) {
+    // SAFETY: waiters live until their owner frees the wait, which needs the shard's lock; the
+    // queue and its neighbours are guarded by the same lock.
+    unsafe {
+        let Some(queue) = (*waiter).key.as_ptr().as_mut() else { return };
+        let (prev, next) = ((*waiter).prev, (*waiter).next);
+        match prev.as_ptr().as_mut() {
+            Some(prev) => prev.next = next,
+            None => queue.head = next,
+        }
+        match next.as_ptr().as_mut() {
+            Some(next) => next.prev = prev,
+            None => queue.tail = prev,
+        }
+        queue.count -= 1;
+        let (address, hash, db) = ((*waiter).key.address(), (*waiter).hash, queue.db);
+        (*waiter).key = Ptr::NULL;
+        if queue.count == 0 {
+            Keys::new(lane, db).awaited(hash).remove(hash, address);
+        }
+    }
+}
+
+/// The oldest waiter of a key, or null. The key's shard is locked.
+pub(super) fn first_waiter(lane: &mut Lane, db: u32, hash: u64, key: &[u8]) -> *mut Waiter {
+    let mut keys = Keys::new(lane, db);
+    let queues = keys.awaited(hash);
+    let queue = queues.find(Name::of_key(key, hash, db));
+    queue.map_or(core::ptr::null_mut(), |queue| queue.head.as_ptr())
+}
