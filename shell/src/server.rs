@@ -8,6 +8,7 @@ pub mod settings;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use abi::config::id;
@@ -24,6 +25,7 @@ use crate::client::listen::ListenError;
 use crate::config::Setting;
 use crate::log;
 use crate::logic::generation::{self, Generation, Online};
+use crate::worker::crew::Crew;
 use crate::worker::mailbox::Mailbox;
 use crate::worker::{Worker, background, event};
 use hub::Hub;
@@ -211,13 +213,16 @@ impl Threads {
     fn spawn(hub: &'static Hub, polls: Vec<Poll>) -> Result<Self, ServeError> {
         let first_background = hub.workers() + 1;
         let mut threads = Self { workers: Vec::new(), background: Vec::new() };
-        for (lane, poll) in (0..).zip(polls) {
-            let worker = Worker::new(lane, hub, poll)?;
+        let make = |(lane, poll)| Worker::new(lane, hub, poll);
+        let workers = (0..).zip(polls).map(make).collect::<Result<Vec<_>, _>>()?;
+        let crew = Arc::new(Crew::new(hub, workers)?);
+        for number in 0..hub.workers() {
+            let crew = Arc::clone(&crew);
             let body = move || {
                 let _failsafe = StopOnExit(hub);
-                worker.run().inspect_err(|error| tracing::error!(lane, %error, "worker failed"))
+                crew.work().inspect_err(|error| tracing::error!(number, %error, "a worker failed"))
             };
-            threads.workers.push(named(format!("worker-{lane}")).spawn(body)?);
+            threads.workers.push(named(format!("worker-{number}")).spawn(body)?);
         }
         for index in 0..background::THREADS {
             let body = move || hub.jobs().run(first_background + index);

@@ -2,6 +2,7 @@
 
 use abi::stats::LANES_MAX;
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,40 +13,59 @@ thread_local! {
     /// The heap of the lane this thread is; null for a thread that is none.
     static HEAP: Cell<*const LaneHeap> = const { Cell::new(ptr::null()) };
     /// Gives the lane up when the thread ends.
-    static BINDING: Cell<Option<Binding>> = const { Cell::new(None) };
+    static FOR_LIFE: Cell<Option<ForLife>> = const { Cell::new(None) };
 }
 
 static BOUND: [AtomicBool; LANES_MAX] = [const { AtomicBool::new(false) }; LANES_MAX];
 
-/// A thread's hold on a lane.
-struct Binding {
+/// A thread's hold on a lane. The lane's heap stays as it is when this is dropped, for whichever
+/// thread is the lane next.
+pub struct Binding {
     lane: u32,
+    /// It is about the thread that made it.
+    not_send: PhantomData<*const ()>,
 }
 
 impl Drop for Binding {
     fn drop(&mut self) {
-        let heap = HEAP.replace(ptr::null());
-        // SAFETY: this thread was the lane up to here, so the heap is its own and mapped.
-        unsafe { (*heap).flush() };
+        HEAP.set(ptr::null());
         BOUND[self.lane as usize].store(false, Ordering::Release);
     }
 }
 
-/// Makes the calling thread a lane (below `LANES_MAX`) until it ends: it gets a heap of its own.
-/// Threads that are no lane share one, behind a lock.
+/// A hold on a lane that has no next thread.
+struct ForLife {
+    _binding: Binding,
+}
+
+impl Drop for ForLife {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+/// Makes the calling thread a lane (below `LANES_MAX`) until what is returned is dropped: it gets
+/// the lane's heap. Threads that are no lane share one, behind a lock.
 ///
 /// # Panics
 /// If there is no arena, or another thread is that lane, or this thread is one already.
-pub fn bind_thread(lane: u32) {
+pub fn enter(lane: u32) -> Binding {
     assert!(is_mapped(), "lane {lane} starts before there is an arena");
     assert!(HEAP.get().is_null(), "the thread is a lane already and cannot become lane {lane}");
     let was_bound = BOUND[lane as usize].swap(true, Ordering::Acquire);
     assert!(!was_bound, "another thread is lane {lane}");
     // SAFETY: an arena is mapped.
     let (state, heap) = unsafe { (layout::state(), layout::heap(lane)) };
-    state.heaps_used.fetch_max(lane + 1, Ordering::AcqRel);
+    if state.heaps_used.load(Ordering::Relaxed) <= lane {
+        state.heaps_used.fetch_max(lane + 1, Ordering::AcqRel);
+    }
     HEAP.set(heap);
-    BINDING.set(Some(Binding { lane }));
+    Binding { lane, not_send: PhantomData }
+}
+
+/// As [`enter`], until the thread ends.
+pub fn bind_thread(lane: u32) {
+    FOR_LIFE.set(Some(ForLife { _binding: enter(lane) }));
 }
 
 /// Lets go of part of the memory the calling lane keeps for its next requests. To be called a few

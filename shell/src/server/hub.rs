@@ -168,7 +168,17 @@ impl Hub {
         self.door.close();
         let how = self.asked_to_stop.load(Ordering::SeqCst).max(STOPPING);
         self.stopping.fetch_max(how, Ordering::SeqCst);
+        self.nudge_workers();
+    }
+
+    /// Has every worker go once around its loop.
+    pub fn nudge_workers(&self) {
         self.mailboxes.iter().for_each(Mailbox::nudge);
+    }
+
+    /// Whether a long command keeps clients of some worker waiting.
+    pub fn is_any_held_up(&self, now_ms: u64) -> bool {
+        self.mailboxes.iter().any(|mailbox| mailbox.is_held_up(now_ms))
     }
 
     /// Whether the threads are to end.

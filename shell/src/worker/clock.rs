@@ -37,6 +37,12 @@ impl Clock {
         self.monotonic_us = read_us(ClockId::Monotonic) as u64;
     }
 
+    /// Takes over another clock's reading.
+    #[inline]
+    pub fn follow(&mut self, other: &Self) {
+        self.monotonic_us = other.monotonic_us;
+    }
+
     /// Takes over what the system now says Unix time is.
     pub fn renew(&mut self) {
         self.unix_offset_us = read_us(ClockId::Realtime) - read_us(ClockId::Monotonic);

@@ -100,6 +100,13 @@ impl Mailbox {
         self.put(|_| {});
     }
 
+    /// Makes the worker's poll report an event, whatever the worker does.
+    pub fn ring(&self) {
+        self.pending.store(true, Ordering::SeqCst);
+        // Fails only when the eventfd is gone, and with it the worker.
+        let _ = self.waker.wake();
+    }
+
     fn put(&self, add: impl FnOnce(&mut Mail)) {
         add(&mut self.lock());
         self.pending.store(true, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! A worker: a thread with its own poll loop and the clients it was given.
+//! A worker: a poll loop with the clients it was given. [`crew`] says which thread runs it.
 //!
 //! ```text
 //!            poll ──► events ──► mail ──► queue ──► timers ──► tick ─┐
@@ -6,6 +6,7 @@
 //!              └───────────┴─────────────────────────────────────────┘
 //! ```
 //!
+//! - [`crew`], [`load`]: how threads share the workers
 //! - [`event`]: what a poll reports
 //! - [`serve`]: a client's turn: read, run logic, write
 //! - [`accept`]: new connections, and the end of one
@@ -13,14 +14,16 @@
 //! - [`timers`], [`tick`]: what is done because time has passed
 //! - [`host`], [`background`]: what logic asks of the threads
 //!
-//! Invariant: a worker sleeps only in its poll, and is offline (see
+//! Invariant: a worker rests only between its turns, and is offline (see
 //! [`crate::logic::generation`]) there. Logic is called with no lock of the shell's held.
 
 pub mod accept;
 pub mod background;
 pub mod clock;
+pub mod crew;
 pub mod event;
 pub mod host;
+pub mod load;
 pub mod mail;
 pub mod mailbox;
 pub mod serve;
@@ -31,6 +34,7 @@ pub mod timers;
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use abi::client::flag;
@@ -60,7 +64,7 @@ struct Buffers {
     output: u64,
 }
 
-/// One worker. Made on the thread that starts the server, run on its own.
+/// One worker. Run by one thread at a time.
 pub struct Worker {
     lane: u32,
     hub: &'static Hub,
@@ -81,11 +85,29 @@ pub struct Worker {
     /// For each message of `mail` the next one for the same client.
     mail_links: Vec<u32>,
     accept_again: bool,
+    /// The last poll may not have reported all there was.
+    more_events: bool,
 }
 
-// SAFETY: a worker moves to its thread before it has any client; what it shares with other threads
+// SAFETY: its clients and buffers are its own, wherever it goes; what it shares with other workers
 // (settings, counters, mailbox) is atomic or behind a lock.
 unsafe impl Send for Worker {}
+
+/// Room for what a worker's poll reports at once.
+pub fn events() -> Events {
+    Events::with_capacity(EVENTS_PER_POLL)
+}
+
+/// Polls; a signal is no event and no error.
+fn poll(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<()> {
+    match poll.poll(events, Some(timeout)) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+            events.clear();
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
 
 impl Worker {
     /// A worker with index `lane` that polls `poll`.
@@ -115,56 +137,71 @@ impl Worker {
             mail: Mail::default(),
             mail_links: Vec::new(),
             accept_again: false,
+            more_events: false,
         })
     }
 
-    /// Serves until the server stops.
+    /// The lane that this worker is.
+    pub fn lane(&self) -> u32 {
+        self.lane
+    }
+
+    /// Does what the poll has reported, and what is due besides.
+    pub fn turn(&mut self, events: &Events) {
+        let mut online = Online::enter(self.lane);
+        // Connections first: what a client asks for may take long.
+        for number in events.iter().filter_map(event::listener) {
+            self.accept(number);
+        }
+        for event in events {
+            self.handle(&mut online, event.into());
+        }
+        self.after_events(&mut online);
+        self.more_events = events.iter().count() == EVENTS_PER_POLL;
+    }
+
+    /// The descriptor of its poll, for another poll to poll.
+    pub fn poll_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+
+    /// How long this worker may sleep now. Whoever posts to it wakes it from here on.
+    pub fn may_sleep(&self) -> Duration {
+        let idle = !self.is_behind() && self.mailbox.may_sleep();
+        if idle { self.until_next_work() } else { Duration::ZERO }
+    }
+
+    /// The sleep is over; this is the time.
+    pub fn wake(&mut self, clock: &Clock) {
+        self.mailbox.awake();
+        self.clock.follow(clock);
+    }
+
+    /// Whether there is something to do that the poll does not know of.
+    pub fn has_work(&self) -> bool {
+        self.is_behind() || self.mailbox.has_mail() || self.until_next_work().is_zero()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.more_events || !self.queue.is_empty() || self.accept_again
+    }
+
+    /// Waits for events for so long at most.
     ///
     /// # Errors
     /// The poll failed: the worker cannot go on.
-    pub fn run(mut self) -> io::Result<()> {
-        arena::bind_thread(self.lane);
-        let mut events = Events::with_capacity(EVENTS_PER_POLL);
-        while !self.hub.is_stopping() {
-            self.sleep(&mut events)?;
-            let mut online = Online::enter(self.lane);
-            // Connections first: what a client asks for may take long.
-            for number in events.iter().filter_map(event::listener) {
-                self.accept(number);
-            }
-            for event in &events {
-                self.handle(&mut online, event.into());
-            }
-            self.after_events(&mut online);
-        }
-        self.stop(&mut events)
-    }
-
-    /// Waits for events, or until something is to be done.
-    fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
-        // With several clients at work, whoever gets the processor meanwhile is likely to bring
-        // more: that saves a sleep and a wake-up, which cost more than a few requests.
-        if events.iter().nth(1).is_some() {
-            std::thread::yield_now();
-        }
-        let idle = self.queue.is_empty() && !self.accept_again && self.mailbox.may_sleep();
-        let timeout = if idle { self.until_next_work() } else { Duration::ZERO };
-        self.wait(events, timeout)
-    }
-
-    fn wait(&mut self, events: &mut Events, timeout: Duration) -> io::Result<()> {
+    pub fn wait(&mut self, events: &mut Events, timeout: Duration) -> io::Result<()> {
         self.mailbox.rest();
-        let polled = self.poll.poll(events, Some(timeout));
+        poll(&mut self.poll, events, timeout)?;
         self.mailbox.awake();
         self.clock.read();
         self.mailbox.work(self.clock.unix_ms());
-        match polled {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                events.clear();
-                Ok(())
-            }
-            outcome => outcome,
-        }
+        Ok(())
+    }
+
+    /// A pause between turns, in which nothing holds its clients up.
+    pub fn rest(&self) {
+        self.mailbox.rest();
     }
 
     fn until_next_work(&self) -> Duration {

@@ -18,7 +18,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 impl Worker {
     /// Sends what clients will take within `shutdown-timeout`, then closes them all. What was
     /// executed before has its reply; nothing more is executed.
-    pub(super) fn stop(&mut self, events: &mut Events) -> io::Result<()> {
+    pub fn stop(&mut self, events: &mut Events) -> io::Result<()> {
         let patience_s = limits::number(self.config, id::SHUTDOWN_TIMEOUT);
         let until_us = self.clock.monotonic_us() + patience_s * 1_000_000;
         // Replies that other workers have served already are owed.
