@@ -3,6 +3,7 @@
 mod administration;
 mod blocking;
 mod commands;
+mod crew;
 mod eviction;
 mod expiry;
 mod inflight;

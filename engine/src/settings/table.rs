@@ -75,7 +75,7 @@ pub const SETTINGS: &[Setting] = &[
     row("auto-aof-rewrite-min-size", slot(54), Kind::Memory(0, MEMORY_MAX), "67108864"),
     row("auto-aof-rewrite-percentage", slot(55), Kind::Integer(0, INT_MAX), "100"),
     fixed("bgsave_cpulist", slot(56), Kind::Text, ""),
-    row("bind", shell::BIND, Kind::Addresses, "* -::*"),
+    row("bind", shell::BIND, Kind::Addresses, "127.0.0.1"),
     row("bind-source-addr", slot(57), Kind::Text, ""),
     fixed("bio_cpulist", slot(58), Kind::Text, ""),
     row("busy-reply-threshold", slot(59), Kind::Integer(0, i64::MAX), "5000")

@@ -28,10 +28,10 @@ const EXIT_ADMIN: u8 = 5;
 pub const HELP: &str = "\
 Options:
   --port PORT           TCP port; 0 for none
-  --bind ADDRESS...     Addresses to listen on
+  --bind ADDRESS...     Addresses to listen on [default: 127.0.0.1]
   --unixsocket PATH     Unix socket to listen on
   --dir DIR             Working directory
-  --workers N           Threads that serve clients [default: one per core]
+  --workers N           Threads that may serve clients [default: one per core]
   --logic PATH          Logic to start with [default: liblogic_v1.so beside the executable]
   --admin PATH          Socket of the admin API [default: one per port]
   --verify-timeout-ms N How long a library may take to be verified [default: 10000]
