@@ -250,18 +250,25 @@ impl<'a> Entry<'a> {
     /// The value of an embedded string.
     #[inline]
     pub fn embedded(self) -> &'a [u8] {
-        debug_assert_eq!(self.encoding(), encoding::STRING_EMBEDDED);
-        let (key_len, len) = self.lengths();
-        // SAFETY: an embedded value's bytes follow the key, inside the entry.
-        unsafe { core::slice::from_raw_parts(self.pointer(self.key_offset() + key_len), len) }
+        let (start, len) = self.embedded_place();
+        // SAFETY: an embedded value's bytes are inside the entry.
+        unsafe { core::slice::from_raw_parts(start, len) }
     }
 
     /// The value of an embedded string, to be overwritten.
     #[inline]
     pub fn embedded_mut(self) -> &'a mut [u8] {
-        let value = self.embedded();
+        let (start, len) = self.embedded_place();
         // SAFETY: as in `embedded`; the shard's lock and `&mut Keys` make this the only user.
-        unsafe { core::slice::from_raw_parts_mut(value.as_ptr().cast_mut(), value.len()) }
+        unsafe { core::slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// Where the value of an embedded string is: behind the key.
+    #[inline]
+    fn embedded_place(self) -> (*mut u8, usize) {
+        debug_assert_eq!(self.encoding(), encoding::STRING_EMBEDDED);
+        let (key_len, len) = self.lengths();
+        (self.pointer(self.key_offset() + key_len), len)
     }
 
     fn body<T>(self, expected: u8) -> *mut T {

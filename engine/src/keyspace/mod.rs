@@ -3,6 +3,23 @@
 //! [`Keys`] is the only way to a key. Invariant: it touches a shard only while its lane holds the
 //! shard's lock (checked on every access, a bit test), and it is used through `&mut`, so that a
 //! view of a value is the only user of that shard while it lives.
+//!
+//! Which lookup a command wants. None finds a key whose time has come but the last; all others
+//! remove it.
+//!
+//! | method | for | hit or miss | access (LRU, LFU) | tells of a miss | checks the type |
+//! | --- | --- | --- | --- | --- | --- |
+//! | `read_typed` | reading a value | yes | yes | yes | yes |
+//! | `read` | reading, of any type | yes | yes | yes | |
+//! | `look`, `exists` | telling something about a key (`TTL`) | yes | | yes | |
+//! | `examine` | `OBJECT` | yes | | | |
+//! | `write_typed` | changing a value | | yes | | yes |
+//! | `access` | changing, of any type | | yes | | |
+//! | `peek` | the server's own purposes, or a key about to be removed | | | | |
+//! | `find_even_expired` | telling expired from absent | | | | |
+//!
+//! A typed lookup by the name of the type (`Keys::list`, `Keys::list_mut`) is in `value/`, made of
+//! these.
 
 pub mod access;
 pub mod ahead;

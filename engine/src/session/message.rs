@@ -12,6 +12,7 @@ use crate::heap::Heap;
 use crate::lane::Lane;
 use crate::session::{self, blocking, pubsub};
 use crate::stats;
+use crate::store::named::behind;
 
 /// Makes a message that will be posted `references` times.
 pub fn allocate(
@@ -57,9 +58,8 @@ pub fn try_allocate(
 /// The bytes a message has for a protocol.
 fn text(message: &Message, resp3: bool) -> &[u8] {
     let (len2, len3) = (message.len2 as usize, message.len3 as usize);
-    let bytes = (&raw const *message).wrapping_add(1).cast::<u8>();
     // SAFETY: both texts follow the header in the same allocation.
-    let both = unsafe { core::slice::from_raw_parts(bytes, len2 + len3) };
+    let both = unsafe { core::slice::from_raw_parts(behind(message), len2 + len3) };
     if resp3 && len3 > 0 { &both[len2..] } else { &both[..len2] }
 }
 

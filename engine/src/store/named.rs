@@ -82,10 +82,14 @@ records! {
 
 /// The name of a record.
 pub fn name_of<R: Record>(record: &R) -> &[u8] {
-    // By its address: a reference to the struct does not extend to what follows it.
-    let behind = address_of(record) + size_of::<R>() as u64;
     // SAFETY: records are only made by `Named::find_or_add`, which puts the name there.
-    unsafe { core::slice::from_raw_parts(behind as *const u8, record.name_len()) }
+    unsafe { core::slice::from_raw_parts(behind(record), record.name_len()) }
+}
+
+/// Where the bytes that follow a struct in its allocation begin: found by its address, as a
+/// reference to the struct does not extend to them.
+pub fn behind<T>(header: &T) -> *const u8 {
+    (&raw const *header as u64 + size_of::<T>() as u64) as *const u8
 }
 
 /// The address of a record.

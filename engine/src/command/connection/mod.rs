@@ -5,6 +5,7 @@ mod client;
 mod hello;
 mod list;
 mod pause;
+mod unblock;
 
 use crate::command::spec::{Group, Spec, category::CONNECTION, flag::*};
 
@@ -149,7 +150,7 @@ const CLIENT: &[Spec] = &[
         "connection-name",
         "Names the connection.",
     ),
-    row("client|unblock", -3, pause::unblock).flags(OTHERS).doc(
+    row("client|unblock", -3, unblock::unblock).flags(OTHERS).doc(
         "5.0.0",
         "O(log N) where N is the number of connections",
         "client-id [TIMEOUT | ERROR]",
