@@ -10,4 +10,5 @@ mod inflight;
 mod limits;
 mod oracle;
 mod protocol;
+mod redis_crate;
 mod scan;
