@@ -68,7 +68,7 @@ impl Worker {
             listen::tune(&accepted.fd, limits::number(self.config, id::TCP_KEEPALIVE));
         }
         accepted.id = self.hub.table().next_id();
-        self.hub.least_loaded(self.clock.unix_ms()).connect(accepted);
+        self.hub.least_loaded(self.clock.monotonic_ms()).connect(accepted);
     }
 
     /// Takes over a connection that was given to this worker.

@@ -54,6 +54,12 @@ impl Clock {
         self.monotonic_us
     }
 
+    /// Monotonic milliseconds.
+    #[inline]
+    pub fn monotonic_ms(&self) -> u64 {
+        self.monotonic_us / 1000
+    }
+
     /// Unix milliseconds.
     #[inline]
     pub fn unix_ms(&self) -> u64 {

@@ -15,7 +15,6 @@
 //! Invariant: a thread holds at most one seat, so that one that has none finds one.
 
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -30,9 +29,9 @@ use crate::arena;
 use crate::server::hub::Hub;
 
 /// A host that is at work for this share of its time has too much of it.
-const FULL: f64 = 0.95;
+const FULL: f64 = 0.9;
 /// Threads that are at work for this share of one thread's time, together, are too many.
-const FITS: f64 = 0.85;
+const FITS: f64 = 0.8;
 /// A host that sleeps looks up from time to time.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// How often the host is looked at while it is at work.
@@ -52,7 +51,8 @@ pub struct Crew {
     /// Guards changes of `gathered`; `changed` tells those who stand by.
     change: Mutex<Hold>,
     changed: Condvar,
-    /// The poll of polls. Whoever holds it is the host.
+    /// The poll of all workers' polls. Whoever holds it is the host. The polls are registered while
+    /// they are empty, once: that takes time in proportion to what they poll.
     hosting: Mutex<Poll>,
     /// Held by the watcher.
     watching: Mutex<()>,
@@ -65,7 +65,6 @@ pub struct Crew {
 struct Seat {
     /// None once the worker has stopped.
     worker: Mutex<Option<Worker>>,
-    poll_fd: RawFd,
     /// Time its thread has not slept, in microseconds, while the work is spread.
     busy_us: AtomicU64,
 }
@@ -78,19 +77,20 @@ impl Crew {
     /// # Errors
     /// The system has no poll for the host.
     pub fn new(hub: &'static Hub, workers: Vec<Worker>) -> io::Result<Self> {
+        let polls = Poll::new()?;
+        for (number, worker) in workers.iter().enumerate() {
+            let source = &mut SourceFd(&worker.poll_fd());
+            polls.registry().register(source, Token(number), Interest::READABLE)?;
+        }
         let gathered = AtomicBool::new(workers.len() > 1);
-        let seat = |worker: Worker| Seat {
-            poll_fd: worker.poll_fd(),
-            worker: Mutex::new(Some(worker)),
-            busy_us: AtomicU64::new(0),
-        };
+        let seat = |worker| Seat { worker: Mutex::new(Some(worker)), busy_us: AtomicU64::new(0) };
         Ok(Self {
             hub,
             seats: workers.into_iter().map(seat).collect(),
             gathered,
             change: Mutex::default(),
             changed: Condvar::new(),
-            hosting: Mutex::new(Poll::new()?),
+            hosting: Mutex::new(polls),
             watching: Mutex::new(()),
             round: AtomicU64::new(0),
         })
@@ -105,9 +105,9 @@ impl Crew {
         let mut events = super::events();
         loop {
             if self.is_gathered() {
-                match self.hosting.try_lock() {
-                    Ok(mut poll) => self.host(&mut poll, &mut events)?,
-                    Err(_) => self.stand_by(),
+                match try_lock(&self.hosting) {
+                    Some(mut polls) => self.host(&mut polls, &mut events)?,
+                    None => self.stand_by(),
                 }
             } else if let Some((lane, mut seat)) = self.free_seat() {
                 if self.run_alone(&mut seat, &mut events)? {
@@ -127,7 +127,8 @@ impl Crew {
     }
 
     fn free_seat(&self) -> Option<(u32, Occupied<'_>)> {
-        let free = (0..).zip(&self.seats).filter_map(|(lane, seat)| Some((lane, seat.try_take()?)));
+        let free =
+            (0..).zip(&self.seats).filter_map(|(lane, seat)| Some((lane, try_lock(&seat.worker)?)));
         free.into_iter().find(|(_, worker)| worker.is_some())
     }
 
@@ -154,7 +155,7 @@ impl Crew {
                 return Ok(false);
             }
             linger(events);
-            let timeout = worker.may_sleep();
+            let timeout = worker.may_sleep(&clock);
             worker.wait(events, timeout)?;
         }
         let stopped = worker.stop(events);
@@ -178,38 +179,29 @@ impl Crew {
     /// Gathers the work if it would fit into one thread.
     fn weigh(&self, clock: &Clock, load: &mut Load) {
         let fits = load.share(clock, self.busy_us()) < FITS;
-        let now_ms = clock.unix_ms();
-        if self.seats.len() > 1
-            && fits
-            && !self.hub.is_any_held_up(now_ms)
-            && self.lock_change().is_over(now_ms)
-        {
+        let now_ms = clock.monotonic_ms();
+        if self.seats.len() == 1 || !fits || self.hub.is_any_held_up(now_ms) {
+            return;
+        }
+        let hold = self.lock_change();
+        if hold.is_over(now_ms) {
             self.gathered.store(true, Ordering::Release);
             self.hub.nudge_workers();
         }
     }
 
     /// Runs all workers until the work is spread.
-    fn host(&self, poll: &mut Poll, events: &mut Events) -> io::Result<()> {
-        let mut ready = Events::with_capacity(self.seats.len());
-        for (number, seat) in self.seats.iter().enumerate() {
-            let source = &mut SourceFd(&seat.poll_fd);
-            poll.registry().register(source, Token(number), Interest::READABLE)?;
-        }
-        let outcome = self.host_rounds(poll, &mut ready, events);
-        for seat in &self.seats {
-            // Fails for the poll of a worker that has stopped: that is gone from this one already.
-            let _ = poll.registry().deregister(&mut SourceFd(&seat.poll_fd));
+    fn host(&self, polls: &mut Poll, events: &mut Events) -> io::Result<()> {
+        let outcome = self.host_rounds(polls, events);
+        if outcome.is_err() {
+            // Nobody would run the other workers, and the watcher might take this for a sleep.
+            self.spread(None);
         }
         outcome
     }
 
-    fn host_rounds(
-        &self,
-        poll: &mut Poll,
-        ready: &mut Events,
-        events: &mut Events,
-    ) -> io::Result<()> {
+    fn host_rounds(&self, polls: &mut Poll, events: &mut Events) -> io::Result<()> {
+        let mut ready = Events::with_capacity(self.seats.len());
         let (mut clock, mut busy_us) = (Clock::new(), 0);
         let mut load = Load::new(&clock, busy_us);
         while self.is_gathered() {
@@ -222,23 +214,25 @@ impl Crew {
                 return Ok(());
             }
             linger(events);
-            let timeout = self.timeout();
+            let timeout = self.timeout(&clock);
             self.round.fetch_add(1, Ordering::Relaxed);
-            super::poll(poll, ready, timeout)?;
+            let polled = super::poll(polls, &mut ready, timeout);
             self.round.fetch_add(1, Ordering::Relaxed);
+            polled?;
             clock.read();
-            self.run_all(&clock, ready, events)?;
+            self.run_all(&clock, &ready, events)?;
         }
         Ok(())
     }
 
     /// How long the host may sleep. Whoever posts to a worker wakes it from here on.
-    fn timeout(&self) -> Duration {
+    fn timeout(&self, clock: &Clock) -> Duration {
         let mut shortest = SLEEP_MAX;
         for seat in &self.seats {
             // Another thread has not left this seat yet; it rings when it does.
-            let Some(seat) = seat.try_take() else { continue };
-            shortest = seat.as_ref().map_or(shortest, |worker| shortest.min(worker.may_sleep()));
+            let Some(mut seat) = try_lock(&seat.worker) else { continue };
+            let Some(worker) = seat.as_mut() else { continue };
+            shortest = shortest.min(worker.may_sleep(clock));
         }
         shortest
     }
@@ -247,7 +241,7 @@ impl Crew {
     fn run_all(&self, clock: &Clock, ready: &Events, events: &mut Events) -> io::Result<()> {
         events.clear();
         for (number, seat) in self.seats.iter().enumerate() {
-            let Some(mut seat) = seat.try_take() else { continue };
+            let Some(mut seat) = try_lock(&seat.worker) else { continue };
             let Some(worker) = seat.as_mut() else { continue };
             worker.wake(clock);
             if worker.has_work() || ready.iter().any(|event| event.token() == Token(number)) {
@@ -265,12 +259,7 @@ impl Crew {
 
     /// Waits until the work is spread, watching the host if nobody does.
     fn stand_by(&self) {
-        let watching = match self.watching.try_lock() {
-            Err(TryLockError::WouldBlock) => None,
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
-        };
-        match watching {
+        match try_lock(&self.watching) {
             Some(_watching) => self.watch(),
             None => {
                 let mut hold = self.lock_change();
@@ -288,7 +277,7 @@ impl Crew {
             let at_work = round.is_multiple_of(2);
             looks = if at_work && round == seen { looks + 1 } else { 0 };
             if looks == LOOKS_MAX {
-                return self.spread(Some(Clock::new().unix_ms()));
+                return self.spread(Some(Clock::new().monotonic_ms()));
             }
             let quiet = !at_work && round == seen;
             pause = if quiet { (pause * 2).min(LOOK_SELDOM) } else { LOOK };
@@ -330,13 +319,11 @@ fn linger(events: &Events) {
     }
 }
 
-impl Seat {
-    /// The seat, if nobody has it.
-    fn try_take(&self) -> Option<Occupied<'_>> {
-        match self.worker.try_lock() {
-            Ok(worker) => Some(worker),
-            Err(TryLockError::Poisoned(worker)) => Some(worker.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+/// The lock, if nobody has it. Who has panicked under it ends the server; until then it goes on.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }

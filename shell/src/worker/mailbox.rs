@@ -36,7 +36,7 @@ pub struct Mailbox {
     asleep: AtomicBool,
     waker: Waker,
     clients: AtomicU32,
-    /// When the worker last left its poll, Unix ms; 0: it is there.
+    /// When the worker last left its poll, monotonic ms; 0: it is there.
     working_since_ms: AtomicU64,
 }
 

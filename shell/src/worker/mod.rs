@@ -165,8 +165,9 @@ impl Worker {
         self.poll.as_raw_fd()
     }
 
-    /// How long this worker may sleep now. Whoever posts to it wakes it from here on.
-    pub fn may_sleep(&self) -> Duration {
+    /// How long this worker may sleep; `clock` says from when. Whoever posts to it wakes it from here on.
+    pub fn may_sleep(&mut self, clock: &Clock) -> Duration {
+        self.clock.follow(clock);
         let idle = !self.is_behind() && self.mailbox.may_sleep();
         if idle { self.until_next_work() } else { Duration::ZERO }
     }
@@ -195,7 +196,7 @@ impl Worker {
         poll(&mut self.poll, events, timeout)?;
         self.mailbox.awake();
         self.clock.read();
-        self.mailbox.work(self.clock.unix_ms());
+        self.mailbox.work(self.clock.monotonic_ms());
         Ok(())
     }
 
