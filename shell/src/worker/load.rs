@@ -6,8 +6,8 @@ use super::clock::Clock;
 const WINDOW_US: u64 = 50_000;
 
 /// The first time for which work that was held up stays spread; each time doubles it.
-const HOLD_MS: u64 = 2_000;
-const HOLD_MS_MAX: u64 = 64_000;
+const HOLD_MS: u64 = 1_000;
+const HOLD_MS_MAX: u64 = 8_000;
 /// After this long without anything of the kind the next time counts as the first.
 const FORGET_MS: u64 = 120_000;
 
