@@ -4,32 +4,11 @@ use abi_stable::StableAbi;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
-use crate::arena::{Ptr, RootHead};
 use crate::container::{RawBuffer, RawBytes, RawTable, RawVec};
 use crate::lock::RawLock;
+use crate::ptr::Ptr;
+use crate::root::RootHead;
 use crate::wait::Wait;
-
-/// Names a client for other threads: the worker in the top 16 bits, the client id below.
-#[repr(transparent)]
-#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientRef(pub u64);
-
-impl ClientRef {
-    /// The client with `id` (below 2^48), owned by `worker`.
-    pub const fn new(worker: u32, id: u64) -> Self {
-        Self((worker as u64) << 48 | id)
-    }
-
-    /// The worker that owns the client.
-    pub const fn worker(self) -> u32 {
-        (self.0 >> 48) as u32
-    }
-
-    /// The client's id, as `CLIENT ID` tells it.
-    pub const fn id(self) -> u64 {
-        self.0 & ((1 << 48) - 1)
-    }
-}
 
 /// Bits of [`ClientState::flags`].
 ///
@@ -82,7 +61,7 @@ pub mod flag {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Client {
-    /// [`crate::arena::kind::CLIENT`]
+    /// [`crate::root::kind::CLIENT`]
     pub head: RootHead,
     /// Bytes received and not yet executed.
     pub input: RawBuffer,
@@ -217,7 +196,7 @@ pub struct ParseState {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct ClientTable {
-    /// [`crate::arena::kind::CLIENT_TABLE`]
+    /// [`crate::root::kind::CLIENT_TABLE`]
     pub head: RootHead,
     /// Held to add or remove a client, to look at another worker's client, and to change those of
     /// its fields that say so. Taken after shard locks, never before one.

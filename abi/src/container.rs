@@ -4,7 +4,7 @@
 use abi_stable::StableAbi;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-use crate::arena::Ptr;
+use crate::ptr::Ptr;
 
 /// An owned byte string. `capacity == 0` means nothing is allocated.
 #[repr(C)]

@@ -4,11 +4,12 @@ use abi_stable::StableAbi;
 use abi_stable::std_types::RStr;
 use core::sync::atomic::AtomicU32;
 
-use crate::arena::{ArenaHeader, Ptr};
-use crate::client::ClientRef;
+use crate::arena::ArenaHeader;
+use crate::client_ref::ClientRef;
 use crate::container::RawBytes;
-use crate::logic::Job;
+use crate::job::Job;
 use crate::message::Message;
+use crate::ptr::Ptr;
 use crate::status::Status;
 
 /// Levels for [`Host::log`].

@@ -3,9 +3,10 @@
 use abi_stable::StableAbi;
 use core::sync::atomic::AtomicU64;
 
-use crate::arena::{Ptr, RootHead};
 use crate::container::RawTable;
 use crate::lock::RawLock;
+use crate::ptr::Ptr;
+use crate::root::RootHead;
 
 /// Shards of every keyspace: bits 0..6 of a key's hash. A set of shards fits a `u64`.
 pub const SHARDS: usize = 64;
@@ -14,7 +15,7 @@ pub const SHARDS: usize = 64;
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Keyspace {
-    /// [`crate::arena::kind::KEYSPACE`]
+    /// [`crate::root::kind::KEYSPACE`]
     pub head: RootHead,
     /// Databases in every shard.
     pub databases: u32,

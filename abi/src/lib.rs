@@ -5,21 +5,25 @@
 //! same `abi` can work side by side on the same memory; the rules of what may change, and how, are
 //! in [`version`].
 //!
-//! Reading order: [`arena`] (where things live), [`container`] (the raw containers),
+//! Reading order: [`ptr`] and [`arena`] (where things live), [`container`] (the raw containers),
 //! [`keyspace`], [`client`], [`shared`] (the root structs), [`logic`] and [`host`] (the two
 //! function tables), [`manifest`] (who a logic is).
 #![warn(missing_docs)]
 
 pub mod arena;
 pub mod client;
+pub mod client_ref;
 pub mod config;
 pub mod container;
 pub mod host;
+pub mod job;
 pub mod keyspace;
 pub mod lock;
 pub mod logic;
 pub mod manifest;
 pub mod message;
+pub mod ptr;
+pub mod root;
 pub mod schema;
 pub mod shared;
 pub mod stats;

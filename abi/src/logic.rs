@@ -12,6 +12,7 @@ use abi_stable::std_types::{RSlice, RStr};
 use crate::client::{Client, ClientTable, MultiState, Subscription, Subscriptions};
 use crate::container::{Bucket, ListNode, RawBytes};
 use crate::host::HostRef;
+use crate::job::Job;
 use crate::keyspace::{Keyspace, WatchedKey};
 use crate::manifest::Manifest;
 use crate::message::Message;
@@ -25,18 +26,6 @@ use crate::wait::{BlockedKey, Wait, Waiter};
 #[derive(StableAbi)]
 pub struct Scratch {
     opaque: [u8; 0],
-}
-
-/// Work for a background thread: an allocation whose meaning only logic knows.
-#[repr(C)]
-#[derive(StableAbi, Clone, Copy, Debug)]
-pub struct Job {
-    /// What is to be done; an id that stays the same over releases.
-    pub kind: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// Meaning depends on `kind`; usually the address of what was detached.
-    pub arguments: [u64; 6],
 }
 
 /// Why a client is closed, for [`Logic::client_close`].

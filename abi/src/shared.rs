@@ -3,10 +3,11 @@
 use abi_stable::StableAbi;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-use crate::arena::{Ptr, RootHead};
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
 use crate::lock::RawLock;
+use crate::ptr::Ptr;
+use crate::root::RootHead;
 use crate::stats::{COMMAND_SLOTS, LANES_MAX, LaneStats};
 
 /// Root of the rest.
@@ -16,7 +17,7 @@ use crate::stats::{COMMAND_SLOTS, LANES_MAX, LaneStats};
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Shared {
-    /// [`crate::arena::kind::SHARED`]
+    /// [`crate::root::kind::SHARED`]
     pub head: RootHead,
     /// Settings.
     pub config: ConfigStore,
@@ -32,7 +33,7 @@ pub struct Shared {
     pub latency: Latency,
     /// `CLIENT PAUSE`.
     pub pause: Pause,
-    /// Clients in `MONITOR`, under [`PubSub::lock`]. Words are [`crate::client::ClientRef`].
+    /// Clients in `MONITOR`, under [`PubSub::lock`]. Words are [`crate::client_ref::ClientRef`].
     pub monitors: RawVec,
     /// Length of `monitors`, for those who do not hold the lock.
     pub monitor_count: AtomicU32,
@@ -122,7 +123,7 @@ pub struct PubSub {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Channel {
-    /// Words are [`crate::client::ClientRef`], in the order they subscribed.
+    /// Words are [`crate::client_ref::ClientRef`], in the order they subscribed.
     pub subscribers: RawVec,
     /// Bytes of name that follow this struct.
     pub name_len: u32,

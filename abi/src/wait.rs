@@ -3,9 +3,9 @@
 use abi_stable::StableAbi;
 use core::sync::atomic::AtomicU32;
 
-use crate::arena::Ptr;
-use crate::client::ClientRef;
+use crate::client_ref::ClientRef;
 use crate::container::RawBytes;
+use crate::ptr::Ptr;
 
 /// Values of [`Wait::state`]. Whoever moves it away from `WAITING` owes the client its reply, or
 /// moves it back.

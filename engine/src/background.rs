@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::container::RawTable;
-use abi::logic::Job;
+use abi::job::Job;
 use abi::shared::Upkeep;
 use abi::status::Status;
 

@@ -1,7 +1,7 @@
 //! A lane's own memory: what a thread that runs logic needs from call to call but nobody would
 //! miss. It is dropped with the release; nothing in it may outlive a call in meaning.
 
-use abi::client::ClientRef;
+use abi::client_ref::ClientRef;
 use abi::config::CONFIG_SLOTS;
 use abi::host::HostRef;
 use abi::stats::{CommandStat, LaneStats};

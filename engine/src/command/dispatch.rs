@@ -2,7 +2,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientRef, flag as client_flag};
+use abi::client::{Client, flag as client_flag};
+use abi::client_ref::ClientRef;
 
 use crate::clock::ticks;
 

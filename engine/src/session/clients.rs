@@ -5,7 +5,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientRef, ClientState, flag};
+use abi::client::{Client, ClientState, flag};
+use abi::client_ref::ClientRef;
 use abi::message::kind as message_kind;
 use abi::wait::kind as wait_kind;
 

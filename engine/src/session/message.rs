@@ -3,9 +3,9 @@
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::arena::Ptr;
 use abi::client::{Client, flag};
 use abi::message::{Message, kind, push_for};
+use abi::ptr::Ptr;
 
 use crate::command::{dispatch, error};
 use crate::heap::Heap;

@@ -18,7 +18,8 @@ pub mod watch;
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientRef, ClientState, flag};
+use abi::client::{Client, ClientState, flag};
+use abi::client_ref::ClientRef;
 
 use crate::heap::Heap;
 use crate::resp::write::Reply;

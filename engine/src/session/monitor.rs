@@ -2,7 +2,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{ClientRef, ClientState, flag as client_flag};
+use abi::client::{ClientState, flag as client_flag};
+use abi::client_ref::ClientRef;
 use abi::message::{kind, push_for};
 
 use crate::command::args::Args;

@@ -2,9 +2,9 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::arena::Ptr;
 use abi::client::{Client, ClientState, MultiState, flag};
 use abi::container::RawBytes;
+use abi::ptr::Ptr;
 
 use crate::command::args::Args;
 use crate::command::dispatch::{self, keys_lock_set};

@@ -2,11 +2,12 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::arena::Ptr;
-use abi::client::{ClientRef, ClientState, Subscription, Subscriptions, flag};
+use abi::client::{ClientState, Subscription, Subscriptions, flag};
+use abi::client_ref::ClientRef;
 use abi::container::{RawBuffer, RawTable, RawVec};
 use abi::host::HostRef;
 use abi::message::{kind, push_for};
+use abi::ptr::Ptr;
 use abi::shared::{Channel, PubSub};
 
 use crate::heap::or_undo;

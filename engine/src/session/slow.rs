@@ -1,6 +1,6 @@
 //! The slow log.
 
-use abi::arena::Ptr;
+use abi::ptr::Ptr;
 use abi::shared::{Slowlog, SlowlogEntry};
 
 use crate::command::args::Args;

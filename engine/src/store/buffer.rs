@@ -1,7 +1,7 @@
 //! Byte queues in the arena: what a client has sent, and what it has yet to be sent.
 
-use abi::arena::Ptr;
 use abi::container::RawBuffer;
+use abi::ptr::Ptr;
 use core::mem::MaybeUninit;
 
 use super::bytes::roomy;

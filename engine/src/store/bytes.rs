@@ -1,7 +1,7 @@
 //! Owned byte strings in the arena.
 
-use abi::arena::Ptr;
 use abi::container::RawBytes;
+use abi::ptr::Ptr;
 
 use crate::heap::Heap;
 

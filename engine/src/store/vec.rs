@@ -1,7 +1,7 @@
 //! Growable arrays of words in the arena.
 
-use abi::arena::Ptr;
 use abi::container::RawVec;
+use abi::ptr::Ptr;
 
 use crate::heap::Heap;
 

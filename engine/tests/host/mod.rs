@@ -7,11 +7,12 @@ pub mod table;
 
 use std::alloc::{Layout, alloc_zeroed};
 
-use abi::arena::{ArenaHeader, Ptr};
+use abi::arena::ArenaHeader;
 use abi::client::{Client, ClientTable, flag};
 use abi::container::RawBytes;
 use abi::keyspace::{Keyspace, SHARDS, ShardDb};
 use abi::logic::Scratch;
+use abi::ptr::Ptr;
 use abi::shared::Shared;
 use abi::stats::LaneStats;
 use abi_stable::std_types::{RSlice, RStr};

@@ -5,12 +5,13 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use abi::arena::{ArenaHeader, Ptr};
-use abi::client::ClientRef;
+use abi::arena::ArenaHeader;
+use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
 use abi::host::{GenerationInfo, Host, HostRef, ProcessInfo};
-use abi::logic::Job;
+use abi::job::Job;
 use abi::message::Message;
+use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;

@@ -3,7 +3,8 @@
 //! Signatures are those of [`abi::host::Host`], and so are the contracts: logic promises there
 //! that an address it hands back came from here with the size it says.
 
-use abi::arena::{ArenaHeader, Ptr};
+use abi::arena::ArenaHeader;
+use abi::ptr::Ptr;
 use rustix::rand::GetRandomFlags;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::atomic::AtomicU32;

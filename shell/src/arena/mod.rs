@@ -27,7 +27,8 @@ pub mod runs;
 pub mod scavenger;
 mod threads;
 
-use abi::arena::{ARENA_CAPACITY_MAX, ArenaHeader, Ptr};
+use abi::arena::{ARENA_CAPACITY_MAX, ArenaHeader};
+use abi::ptr::Ptr;
 use abi::version::{ABI_VERSION, ARENA_MAGIC, LAYOUT_FINGERPRINT};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;

@@ -8,9 +8,9 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use abi::arena::Ptr;
 use abi::client::Client;
 use abi::container::RawBuffer;
+use abi::ptr::Ptr;
 use rustix::io::Errno;
 
 use super::bump;

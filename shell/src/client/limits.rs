@@ -138,8 +138,8 @@ pub fn idle_too_long(client: &Client, timeout_s: u64, now_ms: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::arena::Ptr;
     use abi::container::RawBuffer;
+    use abi::ptr::Ptr;
 
     fn zeroed<T>() -> Box<T> {
         // SAFETY: used for plain data of integers, for which zeroes are valid.

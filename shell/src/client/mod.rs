@@ -14,8 +14,8 @@ pub mod table;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use abi::arena::Ptr;
 use abi::client::Client;
+use abi::ptr::Ptr;
 
 /// Bits of [`Connection::state`].
 pub mod state {

@@ -3,9 +3,10 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
-use abi::arena::{Ptr, RootHead, kind};
 use abi::client::{Client, ClientState, ParseState, flag};
 use abi::container::{RawBuffer, RawBytes, RawVec};
+use abi::ptr::Ptr;
+use abi::root::{RootHead, kind};
 
 use super::input::{self, NoMemory};
 use super::table::Table;

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use abi::arena::Ptr;
 use abi::client::{Client, ClientTable};
+use abi::ptr::Ptr;
 
 use super::input::NoMemory;
 use crate::arena::{alloc, realloc};

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use abi::client::Client;
-use abi::logic::{Job, LogicRef, Scratch};
+use abi::job::Job;
+use abi::logic::{LogicRef, Scratch};
 use abi::message::Message;
 use abi::stats::LANES_MAX;
 use abi::status::Status;

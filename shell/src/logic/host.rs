@@ -1,6 +1,6 @@
 //! The host table: where every function that logic may call comes from.
 
-use abi::client::ClientRef;
+use abi::client_ref::ClientRef;
 use abi::host::{GenerationInfo, Host, HostRef, level};
 use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{io, iter};
 
-use abi::arena::Ptr;
-use abi::client::ClientRef;
+use abi::client_ref::ClientRef;
 use abi::config::ConfigStore;
 use abi::message::Message;
+use abi::ptr::Ptr;
 use abi::shared::Shared;
 use abi::stats::LaneStats;
 use mio::Registry;

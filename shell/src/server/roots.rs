@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use abi::arena::{Ptr, RootHead, kind};
 use abi::client::ClientTable;
 use abi::config::id;
 use abi::keyspace::{Keyspace, SHARDS, ShardDb};
+use abi::ptr::Ptr;
+use abi::root::{RootHead, kind};
 use abi::shared::Shared;
 use abi::stats::LaneStats;
 

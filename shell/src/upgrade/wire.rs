@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
 
-use abi::arena::Ptr;
-use abi::client::ClientRef;
+use abi::client_ref::ClientRef;
 use abi::host::HostRef;
 use abi::message::{Message, kind};
+use abi::ptr::Ptr;
 use abi::status::Status;
 use serde::Serialize;
 use tokio::sync::mpsc;

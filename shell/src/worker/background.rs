@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use abi::logic::Job;
+use abi::job::Job;
 
 use crate::arena;
 use crate::logic::generation::Online;

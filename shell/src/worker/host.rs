@@ -3,12 +3,12 @@
 //! All may be called from any lane, also before the server is up: then those that need it do
 //! nothing.
 
-use abi::arena::Ptr;
-use abi::client::ClientRef;
+use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
 use abi::host::ProcessInfo;
-use abi::logic::Job;
+use abi::job::Job;
 use abi::message::Message;
+use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::std_types::RStr;
 use rustix::process::{Resource, getrlimit};

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use abi::arena::Ptr;
 use abi::client::flag;
 use abi::message::Message;
+use abi::ptr::Ptr;
 
 use super::Worker;
 use super::mailbox::drop_message;
@@ -35,7 +35,7 @@ impl Worker {
     }
 
     /// Chains the messages of each client, oldest first; drops those whose client is gone.
-    fn sort_mail(&mut self, messages: &[(abi::client::ClientRef, Ptr<Message>)]) {
+    fn sort_mail(&mut self, messages: &[(abi::client_ref::ClientRef, Ptr<Message>)]) {
         self.mail_links.clear();
         self.mail_links.resize(messages.len(), NO_MORE);
         for (index, (client, message)) in messages.iter().enumerate() {
@@ -59,7 +59,7 @@ impl Worker {
     fn deliver_all(
         &mut self,
         online: &mut Online,
-        messages: &[(abi::client::ClientRef, Ptr<Message>)],
+        messages: &[(abi::client_ref::ClientRef, Ptr<Message>)],
     ) {
         for (index, (client, _)) in messages.iter().enumerate() {
             let Some(slot) = self.clients.slot_of(client.id()) else { continue };
@@ -75,7 +75,7 @@ impl Worker {
         &mut self,
         online: &mut Online,
         slot: u32,
-        messages: &[(abi::client::ClientRef, Ptr<Message>)],
+        messages: &[(abi::client_ref::ClientRef, Ptr<Message>)],
         first: u32,
     ) {
         const CLOSING: u64 = flag::KILLED | flag::CLOSE_AFTER_REPLY;

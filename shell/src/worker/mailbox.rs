@@ -4,9 +4,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use abi::arena::Ptr;
-use abi::client::ClientRef;
+use abi::client_ref::ClientRef;
 use abi::message::Message;
+use abi::ptr::Ptr;
 use mio::{Registry, Token, Waker};
 
 use crate::arena;

@@ -1,8 +1,9 @@
 //! A second process maps the same memory and walks a keyspace that the first one built.
 
-use abi::arena::{Ptr, RootHead, kind};
 use abi::container::{BUCKET_SLOTS, Bucket};
 use abi::keyspace::{Keyspace, SHARDS, ShardDb, entry};
+use abi::ptr::Ptr;
+use abi::root::{RootHead, kind};
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
 use shell::arena;
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ const FD_VARIABLE: &str = "ARENA_TEST_FD";
 const WALKED: &str = "walked the keyspace";
 const KEYS: u32 = 2_000;
 const BUCKET_BITS: u32 = 3;
-const ADDRESS_MASK: u64 = (1 << abi::arena::ADDRESS_BITS) - 1;
+const ADDRESS_MASK: u64 = (1 << abi::ptr::ADDRESS_BITS) - 1;
 
 #[test]
 fn a_second_process_maps_the_arena_and_walks_the_keyspace() {

@@ -1,6 +1,6 @@
 //! The queue of those who wait for a key, oldest first.
 
-use abi::arena::Ptr;
+use abi::ptr::Ptr;
 use abi::wait::{BlockedKey, Wait, Waiter};
 
 use crate::keyspace::Keys;

@@ -2,10 +2,10 @@
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
-use abi::arena::Ptr;
 use abi::container::RawBuffer;
 use abi::host::HostRef;
 use abi::message::{Message, kind as message_kind};
+use abi::ptr::Ptr;
 use abi::wait::{Wait, Waiter, state};
 
 use super::queue::{first_waiter, unlink};

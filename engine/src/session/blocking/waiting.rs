@@ -2,9 +2,9 @@
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use abi::arena::Ptr;
 use abi::client::{Client, ClientState, flag};
 use abi::container::RawBytes;
+use abi::ptr::Ptr;
 use abi::wait::{Wait, Waiter, kind, on_timeout, state};
 
 use super::queue::{enqueue, unlink};

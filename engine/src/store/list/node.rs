@@ -1,7 +1,7 @@
 //! One node of a list: a header and its packed elements.
 
-use abi::arena::Ptr;
 use abi::container::ListNode;
+use abi::ptr::Ptr;
 
 use crate::heap::Heap;
 use crate::store::packed::{self, Element};

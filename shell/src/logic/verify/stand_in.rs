@@ -5,12 +5,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use abi::arena::{ArenaHeader, Ptr};
-use abi::client::ClientRef;
+use abi::arena::ArenaHeader;
+use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
 use abi::host::{GenerationInfo, Host, HostRef, ProcessInfo};
-use abi::logic::Job;
+use abi::job::Job;
 use abi::message::Message;
+use abi::ptr::Ptr;
 use abi::shared::Shared;
 use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
