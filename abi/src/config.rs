@@ -5,33 +5,23 @@ use abi_stable::StableAbi;
 use core::sync::atomic::{AtomicI64, AtomicU64};
 
 use crate::container::RawBytes;
-use crate::lock::RawLock;
+use crate::lock::Locked;
 
 /// Most settings.
 pub const CONFIG_SLOTS: usize = 320;
 
-/// All settings. A slot's meaning is given by its id and never changes.
+/// All settings: a number each (also for yes/no and for choices), and for some a text.
+///
+/// Which setting has which place in the two arrays is given by its id and never changes.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct ConfigStore {
-    /// Guards the texts.
-    pub lock: RawLock,
-    /// Zero.
-    pub reserved: u32,
     /// Rises with every change, so that a reader can keep what it derived from a text.
     pub epoch: AtomicU64,
-    /// One a setting.
-    pub slots: [ConfigSlot; CONFIG_SLOTS],
-}
-
-/// One setting: a number (also for yes/no and for choices) or a text.
-#[repr(C)]
-#[derive(StableAbi)]
-pub struct ConfigSlot {
-    /// The number.
-    pub number: AtomicI64,
-    /// The text. Under [`ConfigStore::lock`].
-    pub text: RawBytes,
+    /// The numbers.
+    pub numbers: [AtomicI64; CONFIG_SLOTS],
+    /// The texts.
+    pub texts: Locked<[RawBytes; CONFIG_SLOTS]>,
 }
 
 /// Ids of the settings that the shell itself reads. Append-only.

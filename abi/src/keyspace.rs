@@ -19,12 +19,19 @@ pub struct Keyspace {
     pub head: RootHead,
     /// Databases in every shard.
     pub databases: u32,
-    /// Zero.
-    pub reserved0: u32,
+    /// How a key's hash is made, and so where a key is placed: one of [`placement`].
+    pub placement: u32,
     /// Zero.
     pub reserved: [u64; 13],
     /// The shards. Locked in ascending order.
     pub shards: [Shard; SHARDS],
+}
+
+/// Values of [`Keyspace::placement`]. A release refuses an arena whose placement it does not know.
+pub mod placement {
+    /// The hash of the key's bytes, seeded with [`crate::arena::ArenaHeader::hash_seed`]: bits
+    /// 0..6 choose the shard, bits 6..22 are the tag in a slot, the top bits the place in a table.
+    pub const SEEDED: u32 = 1;
 }
 
 /// One shard: what its lock guards.
@@ -99,9 +106,10 @@ pub struct WatchedKey {
 /// Head word, bits from the least significant:
 ///
 /// ```text
-/// 0..4    type (what TYPE says)         4..8    encoding
+/// 0..8    encoding, from which the type follows: see `schema::encoding`
 /// 8       TTL      9  LARGE             10      RAW: a short string that OBJECT ENCODING calls raw
-/// 11..16  zero
+/// 11..13  a snapshot's mark             13      TRACKED: a client may have the key in a cache
+/// 14..16  zero
 /// 16..24  key length, without LARGE     24..40  embedded value length, without LARGE
 /// 40..64  access clock: LRU seconds, or LFU minutes (16) and counter (8)
 /// ```
@@ -112,6 +120,12 @@ pub mod entry {
     pub const FLAG_LARGE: u64 = 1 << 9;
     /// `OBJECT ENCODING` of this string is `raw` whatever its length.
     pub const FLAG_RAW: u64 = 1 << 10;
+    /// Bit of a snapshot's mark.
+    pub const MARK_SHIFT: u32 = 11;
+    /// Bits of a snapshot's mark.
+    pub const MARK_BITS: u32 = 2;
+    /// A client may keep the value in a cache of its own and must hear of a change.
+    pub const FLAG_TRACKED: u64 = 1 << 13;
     /// Longest key without [`FLAG_LARGE`].
     pub const SMALL_KEY_MAX: usize = 255;
     /// Longest embedded value without [`FLAG_LARGE`].
@@ -126,7 +140,19 @@ pub mod entry {
     pub const ACCESS_BITS: u32 = 24;
 }
 
-/// Types of value, as `TYPE` names them. The ids are those of Redis's object types.
+/// What a snapshot that walks over the keys has noted in an entry that it has not reached yet.
+/// The walk takes the mark away when it comes by.
+pub mod mark {
+    /// Nothing: the walk is to write it, or no walk is under way.
+    pub const NONE: u8 = 0;
+    /// It was written out before it was changed: the walk passes over it.
+    pub const WRITTEN: u8 = 1;
+    /// It came to be here after the walk began and is no part of it.
+    pub const NOT_PART: u8 = 2;
+}
+
+/// Types of value, as `TYPE` names them. The ids are those of Redis's object types, and the upper
+/// half of an encoding's id.
 pub mod value_type {
     /// A byte string or integer.
     pub const STRING: u8 = 0;

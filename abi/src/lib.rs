@@ -18,6 +18,7 @@ pub mod container;
 pub mod host;
 pub mod job;
 pub mod keyspace;
+pub mod lane;
 pub mod lock;
 pub mod logic;
 pub mod manifest;

@@ -14,10 +14,11 @@ use crate::container::{Bucket, ListNode, RawBytes};
 use crate::host::HostRef;
 use crate::job::Job;
 use crate::keyspace::{Keyspace, WatchedKey};
+use crate::lane::Lane;
 use crate::manifest::Manifest;
 use crate::message::Message;
-use crate::shared::{Channel, ErrorStat, LatencyEvent, Shared, SlowlogEntry};
-use crate::stats::{Histogram, LaneStats};
+use crate::shared::{Channel, CommandName, ErrorStat, LatencyEvent, Shared, SlowlogEntry};
+use crate::stats::{CommandSegment, Histogram};
 use crate::status::Status;
 use crate::wait::{BlockedKey, Wait, Waiter};
 
@@ -115,7 +116,11 @@ pub struct StoredTypes {
     /// See the type.
     pub shared: *const Shared,
     /// See the type.
-    pub lane: *const LaneStats,
+    pub lane: *const Lane,
+    /// See the type.
+    pub commands: *const CommandSegment,
+    /// See the type.
+    pub command_name: *const CommandName,
     /// See the type.
     pub histogram: *const Histogram,
     /// See the type.

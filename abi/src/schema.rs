@@ -6,14 +6,21 @@
 /// The level whose encodings are those of this file.
 pub const LEVEL_1: u32 = 1;
 
-/// Encoding ids of entries (bits 4..8 of the head word). Append-only.
+/// Encoding ids of entries (bits 0..8 of the head word). The upper four bits are the type, one of
+/// [`crate::keyspace::value_type`]; the lower four tell a type's encodings apart. An id is never
+/// used again for another form.
 pub mod encoding {
     /// A string that is a 64-bit integer: the body is an `i64`. Level 1.
-    pub const STRING_INT: u8 = 0;
+    pub const STRING_INT: u8 = 0x00;
     /// A string stored after the key in the entry itself: no body. Level 1.
-    pub const STRING_EMBEDDED: u8 = 1;
+    pub const STRING_EMBEDDED: u8 = 0x01;
     /// A string of its own allocation: the body is a `RawBytes`. Level 1.
-    pub const STRING_HEAP: u8 = 2;
+    pub const STRING_HEAP: u8 = 0x02;
     /// A list of packed nodes: the body is a `RawList`. Level 1.
-    pub const LIST_NODES: u8 = 3;
+    pub const LIST_NODES: u8 = 0x10;
+
+    /// The type that an encoding is one of.
+    pub const fn value_type(id: u8) -> u8 {
+        id >> 4
+    }
 }

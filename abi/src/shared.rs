@@ -5,15 +5,16 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
-use crate::lock::RawLock;
+use crate::lane::Lane;
+use crate::lock::Locked;
 use crate::ptr::Ptr;
 use crate::root::RootHead;
-use crate::stats::{COMMAND_SLOTS, LANES_MAX, LaneStats};
+use crate::stats::LANES_MAX;
 
 /// Root of the rest.
 ///
-/// Lock order: shard locks in ascending order, then [`PubSub::lock`], then `names`, `slowlog`,
-/// `latency`, `config`, then [`crate::client::ClientTable::lock`].
+/// Lock order: shard locks in ascending order, then `pubsub`, then `names`, `errors`, `slowlog`,
+/// `latency`, the texts of `config`, then the table of clients.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Shared {
@@ -21,26 +22,24 @@ pub struct Shared {
     pub head: RootHead,
     /// Settings.
     pub config: ConfigStore,
-    /// Counters, one a lane; null for lanes that do not exist.
-    pub lanes: [Ptr<LaneStats>; LANES_MAX],
+    /// The lanes; null for those that do not exist.
+    pub lanes: [Ptr<Lane>; LANES_MAX],
     /// Which command has which slot in the counters.
-    pub names: CommandNames,
+    pub names: Locked<CommandNames>,
+    /// Error replies by their first word: items are [`ErrorStat`].
+    pub errors: Locked<RawTable>,
     /// Subscriptions.
-    pub pubsub: PubSub,
+    pub pubsub: Locked<PubSub>,
     /// Slow commands.
-    pub slowlog: Slowlog,
+    pub slowlog: Locked<Slowlog>,
     /// Events that took long.
-    pub latency: Latency,
+    pub latency: Locked<Latency>,
     /// `CLIENT PAUSE`.
     pub pause: Pause,
-    /// Clients in `MONITOR`, under [`PubSub::lock`]. Words are [`crate::client_ref::ClientRef`].
-    pub monitors: RawVec,
-    /// Length of `monitors`, for those who do not hold the lock.
+    /// Clients in `MONITOR`, for those who do not hold the lock of `pubsub`.
     pub monitor_count: AtomicU32,
     /// Clients blocked on keys.
     pub blocked_clients: AtomicU32,
-    /// Error replies by their first word: items are [`ErrorStat`]. Under `names.lock`.
-    pub errors: RawTable,
     /// When the server started, Unix ms.
     pub started_ms: u64,
     /// Counters are since then, Unix ms.
@@ -57,8 +56,8 @@ pub struct Shared {
     pub reserved0: u32,
     /// Work on the whole keyspace.
     pub upkeep: Upkeep,
-    /// Address of a [`LaneStats`] with the counters as they were at `stats_reset_ms`: what is told
-    /// is the difference. 0 before the first reset; set once. Changed under `names.lock`.
+    /// Address of a [`crate::stats::LaneStats`] with the counters as they were at `stats_reset_ms`: what is told
+    /// is the difference. 0 before the first reset; set once. Changed with `errors` locked.
     pub baseline: AtomicU64,
     /// Bytes in use before the first client came.
     pub startup_bytes: AtomicU64,
@@ -95,28 +94,32 @@ pub struct Upkeep {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct CommandNames {
-    /// Held to add a name.
-    pub lock: RawLock,
-    /// Names in use. Never falls; a name, once here, stays.
-    pub count: AtomicU32,
-    /// Lower case, subcommands as `client|list`, padded with zeros.
-    pub names: [[u8; 32]; COMMAND_SLOTS],
+    /// Addresses of [`CommandName`], by slot. A name, once here, stays.
+    pub slots: RawVec,
 }
 
-/// Who is subscribed to what.
+/// A command's name. Followed by `name_len` bytes: lower case, a subcommand's as `client|list`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct CommandName {
+    /// Bytes of name that follow this struct.
+    pub name_len: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Who is to hear of what.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct PubSub {
-    /// Guards all of this struct.
-    pub lock: RawLock,
-    /// Patterns, for a publisher to skip them.
-    pub pattern_count: AtomicU32,
     /// Items are [`Channel`].
     pub channels: RawTable,
     /// Items are [`Channel`], the name being the pattern.
     pub patterns: RawTable,
     /// Items are [`Channel`].
     pub shard_channels: RawTable,
+    /// Clients in `MONITOR`. Words are [`crate::client_ref::ClientRef`].
+    pub monitors: RawVec,
 }
 
 /// A channel or pattern with its subscribers. Followed by `name_len` bytes of name.
@@ -147,10 +150,6 @@ pub struct ErrorStat {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Slowlog {
-    /// Guards all of this struct.
-    pub lock: RawLock,
-    /// Zero.
-    pub reserved: u32,
     /// The id the next entry gets.
     pub next_id: u64,
     /// Addresses of [`SlowlogEntry`], oldest first.
@@ -179,10 +178,6 @@ pub struct SlowlogEntry {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Latency {
-    /// Guards all of this struct.
-    pub lock: RawLock,
-    /// Zero.
-    pub reserved: u32,
     /// Items are [`LatencyEvent`].
     pub events: RawTable,
 }

@@ -6,8 +6,8 @@ use core::sync::atomic::AtomicU64;
 /// Most lanes: workers, then the control thread and background threads.
 pub const LANES_MAX: usize = 72;
 
-/// Most distinct command names, over all releases that ever ran in one process.
-pub const COMMAND_SLOTS: usize = 512;
+/// Commands in a [`CommandSegment`].
+pub const SEGMENT_COMMANDS: usize = 64;
 
 /// One lane's counters. Only grows from the last sample to the next unless reset.
 #[repr(C, align(64))]
@@ -58,9 +58,22 @@ pub struct LaneStats {
     /// Those of them whose time had come.
     pub expire_stale: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 10],
-    /// One a command slot.
-    pub command: [CommandStat; COMMAND_SLOTS],
+    pub reserved: [AtomicU64; 9],
+    /// Address of the [`CommandSegment`] of the first command slots; 0: there is none yet. Set once,
+    /// by the lane that counts there.
+    pub segments: AtomicU64,
+}
+
+/// The counters of some commands, by their slots (see [`crate::shared::CommandNames`]).
+#[repr(C, align(64))]
+#[derive(StableAbi)]
+pub struct CommandSegment {
+    /// One a slot.
+    pub stats: [CommandStat; SEGMENT_COMMANDS],
+    /// Address of the segment of the slots that follow; 0: there is none yet. Set once.
+    pub next: AtomicU64,
+    /// Zero.
+    pub reserved: [u64; 7],
 }
 
 /// What `INFO commandstats` tells of a command. One cache line.
