@@ -6,13 +6,13 @@
 
 use abi::arena::{ARENA_BASE, ArenaHeader};
 use abi::container::{RawBuffer, RawList, RawTable};
-use engine::heap::Heap;
-use engine::store::buffer::Buffer;
-use engine::store::list::{End, Limit, List};
-use engine::store::table::{Table, TableRef, prefetch_bucket, prefetch_item};
+use base::buffer::Buffer;
+use base::heap::Heap;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::hint::black_box;
+use store::list::{End, Limit, List};
+use store::table::{Table, TableRef, prefetch_bucket, prefetch_item};
 
 /// A heap for one thread: size classes of 16 bytes with a free list each, never given back.
 mod memory {

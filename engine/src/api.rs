@@ -14,12 +14,13 @@ use abi::message::Message;
 use abi::status::Status;
 use abi_stable::std_types::{RSlice, RStr};
 
-use crate::command::error;
-use crate::heap::ArenaFull;
-use crate::lane::Lane;
+use base::error;
+use base::heap::ArenaFull;
+use base::core::Core;
 use crate::release::Release;
-use crate::session::{batch, blocking, lifecycle, message};
-use crate::store::bytes::Bytes;
+use crate::exec::{batch, deliver};
+use crate::session::{blocking, lifecycle};
+use base::bytes::Bytes;
 
 static HOST: OnceLock<HostRef> = OnceLock::new();
 static OUTSTANDING: AtomicI64 = AtomicI64::new(0);
@@ -90,7 +91,7 @@ pub extern "C" fn scratch_drop(scratch: *mut Scratch) {
 /// See [`abi::logic::Logic::init`].
 pub extern "C" fn init(scratch: *mut Scratch) -> Status {
     with(scratch, |lane| {
-        crate::settings::init(lane);
+        crate::session::settings::init(lane);
         Status::OK
     })
 }
@@ -104,7 +105,7 @@ pub extern "C" fn configure(
 ) -> Status {
     with(scratch, |lane| {
         let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
-        match crate::settings::configure(lane, name.as_str(), &values) {
+        match crate::session::settings::configure(lane, name.as_str(), &values) {
             Ok(()) => Status::OK,
             Err(text) => {
                 Bytes::new(error, lane.heap).assign(text.as_bytes());
@@ -183,20 +184,20 @@ pub extern "C" fn deadline(scratch: *mut Scratch, client: &mut Client) -> Status
 pub extern "C" fn tick(scratch: *mut Scratch, _lane: u32) -> Status {
     with(scratch, |lane| {
         lane.refresh();
-        crate::tick::run(lane);
+        crate::maintenance::tick::run(lane);
         Status::OK
     })
 }
 
 /// See [`abi::logic::Logic::background`].
 pub extern "C" fn background(scratch: *mut Scratch, job: &Job) -> Status {
-    with(scratch, |lane| crate::background::run(lane, job))
+    with(scratch, |lane| crate::maintenance::background::run(lane, job))
 }
 
 /// Writes a text for the shell to read, if there is a host to allocate it.
 pub fn write_text(out: &mut RawBytes, text: &str) {
     if let Some(host) = HOST.get() {
-        Bytes::new(out, crate::heap::Heap::of(*host)).assign(text.as_bytes());
+        Bytes::new(out, base::heap::Heap::of(*host)).assign(text.as_bytes());
     }
 }
 
@@ -211,7 +212,7 @@ fn with(scratch: *mut Scratch, f: impl FnOnce(&mut Lane) -> Status) -> Status {
         if payload.is::<ArenaFull>() {
             return Status::NO_MEMORY;
         }
-        crate::stats::add(&lane.stats.panics, 1);
+        base::counters::add(&lane.stats.panics, 1);
         Status::PANICKED
     })
 }

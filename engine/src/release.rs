@@ -1,6 +1,6 @@
 //! What makes a release: its name and its commands.
 
-use crate::command::spec::Spec;
+use crate::exec::spec::Spec;
 
 /// A release of the logic. A `cdylib` has one as a static and exports it with
 /// [`crate::export_logic`].

@@ -6,7 +6,7 @@ use abi::container::RawBytes;
 use abi::status::Status;
 
 use crate::release::Release;
-use crate::resp::parse::{Limits, Outcome, Progress, parse};
+use base::resp::parse::{Limits, Outcome, Progress, parse};
 
 /// Checks a release. `error` gets a text that says what is wrong with it.
 pub fn run(release: &'static Release, error: &mut RawBytes) -> Status {
@@ -44,7 +44,7 @@ fn check_parser() -> Result<(), String> {
 }
 
 fn check_settings() -> Result<(), String> {
-    for setting in crate::settings::spec::SETTINGS {
+    for setting in crate::session::settings::spec::SETTINGS {
         if let Err(what) = setting.parse(setting.default.as_bytes()) {
             return Err(format!("the default of '{}' is not valid: {what}", setting.name));
         }

@@ -1,9 +1,9 @@
 //! `HELP` of commands that have subcommands: made of their rows.
 
-use crate::command::args::Args;
-use crate::command::error::Done;
-use crate::context::Ctx;
-use crate::resp::write::Reply;
+use base::args::Args;
+use base::error::Done;
+use crate::exec::context::Ctx;
+use base::resp::write::Reply;
 
 /// Lists the subcommands of the command that this is the `HELP` of.
 pub fn subcommands(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {

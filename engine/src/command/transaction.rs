@@ -1,10 +1,13 @@
 //! Transactions, and the wish to see what others do.
 
-use crate::command::args::Args;
-use crate::command::error::{Done, Error};
-use crate::command::spec::{Group, KeySpec, Run, Spec, access::RO, category, flag::*};
-use crate::context::Ctx;
-use crate::session::{monitor as monitors, multi as transaction, watch as watches};
+use base::args::Args;
+use base::error::{Done, Error};
+use crate::exec::spec::{Group, KeySpec, Run, Spec, category};
+use crate::exec::spec::access::RO;
+use crate::exec::spec::flag::*;
+use crate::exec::context::Ctx;
+use crate::session::{monitor as monitors, watch as watches};
+use crate::exec::transaction as transaction;
 use abi::client::flag as client_flag;
 
 const COMMON: u32 = NOSCRIPT | LOADING | STALE;

@@ -5,31 +5,31 @@ use abi::client::{Client, flag};
 use abi::wait::kind;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::command::error::{Done, Error};
-use crate::context::{Ctx, Mode};
-use crate::lane::Lane;
+use base::error::{Done, Error};
+use crate::exec::context::{Ctx, Mode};
+use base::core::Core;
 use crate::session::blocking;
 
 /// Asks the control thread; the client waits for the answer.
 pub fn request(cx: &mut Ctx<'_>, verb: &str, argument: &str) -> Done {
     if cx.mode != Mode::Direct {
-        return Err(crate::command::error::NO_MULTI);
+        return Err(base::error::NO_MULTI);
     }
-    let wait = blocking::new_keyless(cx.keys.lane, &cx.session, kind::ADMIN, cx.out.resp3);
+    let wait = blocking::new_keyless(cx.keys.core, &cx.session, kind::ADMIN, cx.out.resp3);
     let reference = cx.session.reference();
-    let host = cx.keys.lane.host;
-    blocking::begin(cx.keys.lane, cx.session.client(), wait);
+    let host = cx.keys.core.host;
+    blocking::begin(cx.keys.core, cx.session.client(), wait);
     if host.admin()(reference, verb.into(), argument.into(), wait.address()).is_ok() {
         return Ok(());
     }
-    blocking::leave(cx.keys.lane, cx.session.client());
+    blocking::leave(cx.keys.core, cx.session.client());
     Err(Error::new("ERR the control thread does not take commands; is the server stopping?"))
 }
 
 /// Gives the answer to the client: a JSON text, or an error that begins with `-`.
-pub fn reply(lane: &mut Lane, client: &mut Client, text: &[u8]) {
+pub fn reply(core: &mut Core, client: &mut Client, text: &[u8]) {
     debug_assert!(client.flags.load(Relaxed) & flag::BLOCKED != 0);
-    blocking::finish_with(lane, client, |out| match text.strip_prefix(b"-") {
+    blocking::finish_with(core, client, |out| match text.strip_prefix(b"-") {
         Some(error) => out.error(error.trim_ascii_end()),
         None => out.verbatim("txt", text),
     });

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{Client, ClientState, flag};
 
-use crate::lane::Lane;
+use base::core::Core;
 use crate::session::clients;
 
 /// What the clients are, and what they have in their buffers.
@@ -23,9 +23,9 @@ pub struct Summary {
 }
 
 /// Looks at all clients.
-pub fn summary(lane: &Lane) -> Summary {
+pub fn summary(core: &Core) -> Summary {
     let mut summary = Summary::default();
-    clients::for_each(lane, |client| summary.add(client));
+    clients::for_each(core, |client| summary.add(client));
     summary
 }
 

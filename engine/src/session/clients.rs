@@ -10,21 +10,21 @@ use abi::client_ref::ClientRef;
 use abi::message::kind as message_kind;
 use abi::wait::kind as wait_kind;
 
-use crate::command::error::{Done, Error};
-use crate::keyspace::lock::with_lock;
-use crate::lane::Lane;
+use base::error::{Done, Error};
+use base::lock::with_lock;
+use base::core::Core;
 use crate::session::blocking::{self, Ending};
-use crate::session::message;
-use crate::store::bytes::{self, Bytes};
-use crate::store::vec;
+use crate::exec::deliver;
+use base::bytes::{Bytes, self};
+use base::vec;
 
 /// Calls `f` with every connection, under the lock of the table.
-pub fn for_each(lane: &Lane, mut f: impl FnMut(&ClientState)) {
-    let table = lane.roots.clients();
+pub fn for_each(core: &Core, mut f: impl FnMut(&ClientState)) {
+    let table = core.roots.clients();
     // SAFETY: the root lives as long as the process; slots change only under its lock, and a
     // client whose slot is set is not freed before the lock has been held to clear it.
     unsafe {
-        with_lock(&(*table).lock, lane.host, || {
+        with_lock(&(*table).lock, core.host, || {
             for address in vec::slice(&(*table).slots).iter().filter(|slot| **slot != 0) {
                 f(&(*(*address as *const Client)).state);
             }
@@ -94,17 +94,17 @@ pub fn check_name(name: &[u8]) -> Done {
     if is_plain(name) { Ok(()) } else { Err(RULE) }
 }
 
-/// Sets a text of a client of this lane; an empty one is none.
-pub fn set_text(lane: &Lane, client: &mut ClientState, which: Text, value: &[u8]) {
-    let table = lane.roots.clients();
+/// Sets a text of a client of this core; an empty one is none.
+pub fn set_text(core: &Core, client: &mut ClientState, which: Text, value: &[u8]) {
+    let table = core.roots.clients();
     // SAFETY: the root lives as long as the process; its lock is atomic.
-    with_lock(unsafe { &(*table).lock }, lane.host, || {
+    with_lock(unsafe { &(*table).lock }, core.host, || {
         let raw = match which {
             Text::Name => &mut client.name,
             Text::LibName => &mut client.lib_name,
             Text::LibVersion => &mut client.lib_version,
         };
-        let mut text = Bytes::new(raw, lane.heap);
+        let mut text = Bytes::new(raw, core.heap);
         if value.is_empty() { text.free() } else { text.assign(value) }
     });
 }
@@ -116,27 +116,27 @@ pub fn kill(client: &ClientState) -> ClientRef {
 }
 
 /// Makes the workers of these clients look at them.
-pub fn wake(lane: &Lane, clients: &[ClientRef]) {
+pub fn wake(core: &Core, clients: &[ClientRef]) {
     for client in clients {
-        let posted = message::allocate(lane.heap, message_kind::WAKE, &[], &[], 0, 1);
-        lane.host.post()(*client, posted);
+        let posted = message::allocate(core.heap, message_kind::WAKE, &[], &[], 0, 1);
+        core.host.post()(*client, posted);
     }
 }
 
 /// Ends the wait of a blocked client. Tells whether it was blocked by a command.
-pub fn unblock(lane: &Lane, id: u64, with_error: bool) -> bool {
-    let Some(client) = end_wait(lane, id) else { return false };
+pub fn unblock(core: &Core, id: u64, with_error: bool) -> bool {
+    let Some(client) = end_wait(core, id) else { return false };
     let detail = with_error as u64;
-    let posted = message::allocate(lane.heap, message_kind::UNBLOCK, &[], &[], detail, 1);
-    lane.host.post()(client, posted);
+    let posted = message::allocate(core.heap, message_kind::UNBLOCK, &[], &[], detail, 1);
+    core.host.post()(client, posted);
     true
 }
 
 /// Ends the wait of a client, which is then owed a reply.
-fn end_wait(lane: &Lane, id: u64) -> Option<ClientRef> {
+fn end_wait(core: &Core, id: u64) -> Option<ClientRef> {
     loop {
         let mut found = None;
-        for_each(lane, |client| {
+        for_each(core, |client| {
             // SAFETY: a wait is taken off its client under the lock that is held, and freed after.
             let wait = unsafe { client.wait.as_ptr().as_ref() };
             if client.id == id
@@ -158,8 +158,8 @@ fn end_wait(lane: &Lane, id: u64) -> Option<ClientRef> {
 const OUTPUT_BUFFER: u64 = 16 * 1024;
 
 /// A connection in a line, as `CLIENT LIST` shows it.
-pub fn describe(lane: &Lane, client: &ClientState) -> String {
-    let now = lane.clock.now_ms as u64;
+pub fn describe(core: &Core, client: &ClientState) -> String {
+    let now = core.clock.now_ms as u64;
     let text = |raw| String::from_utf8_lossy(bytes::slice(raw)).into_owned();
     let number = |counter: &core::sync::atomic::AtomicU64| counter.load(Relaxed);
     let (output, queued) = (number(&client.output_bytes), number(&client.multi_bytes));
@@ -169,7 +169,7 @@ pub fn describe(lane: &Lane, client: &ClientState) -> String {
     let lists = (long > 0) as u8;
     let command = match client.last_command.load(Relaxed) {
         0 => "NULL",
-        slot => crate::stats::slot_name(slot as usize - 1, lane.roots).unwrap_or("NULL"),
+        slot => crate::session::stats::slot_name(slot as usize - 1, core.roots).unwrap_or("NULL"),
     };
     let (sub, psub, ssub) =
         (&client.channel_count, &client.pattern_count, &client.shard_channel_count);

@@ -2,10 +2,10 @@
 
 use abi::container::RawBytes;
 
-use crate::command::args::Args;
-use crate::heap::Heap;
-use crate::resp::parse::Span;
-use crate::store::bytes::Bytes;
+use base::args::Args;
+use base::heap::Heap;
+use base::resp::parse::Span;
+use base::bytes::Bytes;
 
 /// Appends a command to a byte string.
 pub fn append(bytes: &mut Bytes<'_>, args: Args<'_>) {

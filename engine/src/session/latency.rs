@@ -2,17 +2,17 @@
 
 use abi::shared::{LATENCY_SAMPLES, Latency, LatencyEvent};
 
-use crate::keyspace::hash::hash;
-use crate::keyspace::lock::with_lock;
-use crate::lane::Lane;
-use crate::store::table::{Table, TableRef};
+use base::hash::hash;
+use base::lock::with_lock;
+use base::core::Core;
+use store::table::{Table, TableRef};
 
 /// Runs `f` with the monitor locked.
-fn with<R>(lane: &Lane, f: impl FnOnce(&mut Latency) -> R) -> R {
-    let shared = lane.roots.shared();
+fn with<R>(core: &Core, f: impl FnOnce(&mut Latency) -> R) -> R {
+    let shared = core.roots.shared();
     // SAFETY: the root lives as long as the process; what the lock guards is only touched here,
     // with it held.
-    unsafe { with_lock(&(*shared).latency.lock, lane.host, || f(&mut (*shared).latency)) }
+    unsafe { with_lock(&(*shared).latency.lock, core.host, || f(&mut (*shared).latency)) }
 }
 
 /// The event at an address.
@@ -32,41 +32,41 @@ fn name_of(event: &LatencyEvent) -> &str {
 
 /// Records an event if it took long enough.
 #[cold]
-pub fn record(lane: &Lane, name: &str, took_ms: u64) {
-    let threshold = lane.settings.latency_ms;
+pub fn record(core: &Core, name: &str, took_ms: u64) {
+    let threshold = core.settings.latency_ms;
     if threshold == 0 || took_ms < threshold {
         return;
     }
-    let now_s = (lane.host.unix_us()() / 1_000_000) as u32;
+    let now_s = (core.host.unix_us()() / 1_000_000) as u32;
     let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
-    with(lane, |monitor| {
-        let address = find_or_add(lane, monitor, name);
+    with(core, |monitor| {
+        let address = find_or_add(core, monitor, name);
         // SAFETY: an item of the table, which is locked.
         add_sample(unsafe { item(address) }, now_s, took_ms);
     });
 }
 
-fn find(lane: &Lane, monitor: &Latency, name: &str) -> Option<u64> {
-    let hash = hash(name.as_bytes(), lane.roots.seed);
+fn find(core: &Core, monitor: &Latency, name: &str) -> Option<u64> {
+    let hash = hash(name.as_bytes(), core.roots.seed);
     // SAFETY: an item of the table, which the caller has locked.
     let is_it = |address| name_of(unsafe { item(address) }) == name;
     TableRef::new(&monitor.events).find(hash, is_it).map(|slot| slot.address())
 }
 
-fn find_or_add(lane: &Lane, monitor: &mut Latency, name: &str) -> u64 {
-    if let Some(address) = find(lane, monitor, name) {
+fn find_or_add(core: &Core, monitor: &mut Latency, name: &str) -> u64 {
+    if let Some(address) = find(core, monitor, name) {
         return address;
     }
-    let place = lane.heap.alloc(size_of::<LatencyEvent>()) as *mut LatencyEvent;
+    let place = core.heap.alloc(size_of::<LatencyEvent>()) as *mut LatencyEvent;
     let mut event =
         LatencyEvent { name: [0; 32], max_ms: 0, next: 0, samples: [[0; 2]; LATENCY_SAMPLES] };
     event.name[..name.len()].copy_from_slice(name.as_bytes());
     // SAFETY: a new allocation of the struct's size.
     unsafe { place.write(event) };
-    let seed = lane.roots.seed;
+    let seed = core.roots.seed;
     // SAFETY: items of the table, which the caller has locked.
     let hash_of = move |address| hash(name_of(unsafe { item(address) }).as_bytes(), seed);
-    let mut events = Table::new(&mut monitor.events, lane.heap);
+    let mut events = Table::new(&mut monitor.events, core.heap);
     events.insert(hash(name.as_bytes(), seed), place as u64, hash_of);
     place as u64
 }
@@ -106,9 +106,9 @@ impl History {
 }
 
 /// The histories of all events, in alphabetical order.
-pub fn all(lane: &Lane) -> Vec<History> {
+pub fn all(core: &Core) -> Vec<History> {
     let mut found = Vec::new();
-    with(lane, |monitor| {
+    with(core, |monitor| {
         TableRef::new(&monitor.events).for_each(&mut |address| {
             // SAFETY: an item of the table, which is locked.
             found.push(History::of(unsafe { item(address) }));
@@ -119,25 +119,25 @@ pub fn all(lane: &Lane) -> Vec<History> {
 }
 
 /// The history of one event.
-pub fn one(lane: &Lane, name: &str) -> Option<History> {
-    with(lane, |monitor| {
-        let address = find(lane, monitor, name)?;
+pub fn one(core: &Core, name: &str) -> Option<History> {
+    with(core, |monitor| {
+        let address = find(core, monitor, name)?;
         // SAFETY: an item of the table, which is locked.
         Some(History::of(unsafe { item(address) }))
     })
 }
 
 /// Forgets an event. Tells whether there was one of this name.
-pub fn forget(lane: &Lane, name: &str) -> bool {
-    let hash = hash(name.as_bytes(), lane.roots.seed);
-    with(lane, |monitor| {
-        let mut events = Table::new(&mut monitor.events, lane.heap);
+pub fn forget(core: &Core, name: &str) -> bool {
+    let hash = hash(name.as_bytes(), core.roots.seed);
+    with(core, |monitor| {
+        let mut events = Table::new(&mut monitor.events, core.heap);
         // SAFETY: an item of the table, which is locked.
         let is_it = |address| name_of(unsafe { item(address) }) == name;
         let Some(slot) = events.find(hash, is_it) else { return false };
         let address = events.remove(slot, hash);
         // SAFETY: out of the table, nothing refers to it; allocated with this size.
-        unsafe { lane.heap.free(address, size_of::<LatencyEvent>()) };
+        unsafe { core.heap.free(address, size_of::<LatencyEvent>()) };
         true
     })
 }

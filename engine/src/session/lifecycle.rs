@@ -5,10 +5,11 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, ClientState, flag};
 use abi::container::RawBytes;
 
-use crate::lane::Lane;
-use crate::session::{self, blocking, clients, monitor, multi, pubsub, watch};
-use crate::store::bytes::Bytes;
-use crate::store::vec::Words;
+use base::core::Core;
+use crate::session::{self, blocking, clients, monitor, pubsub, watch};
+use crate::exec::transaction;
+use base::bytes::Bytes;
+use base::vec::Words;
 
 /// What a client from another machine hears while nothing protects the server from it.
 const DENIED: &[u8] = b"DENIED Redis is running in protected mode because protected mode is \
@@ -19,53 +20,53 @@ const DENIED: &[u8] = b"DENIED Redis is running in protected mode because protec
     when the server is started.";
 
 /// Receives a new connection, or turns it away.
-pub fn welcome(lane: &mut Lane, client: &mut Client) {
-    open(lane, client);
+pub fn welcome(core: &mut Core, client: &mut Client) {
+    open(core, client);
     let is_near = client.flags.load(Relaxed) & (flag::LOCAL | flag::UNIX_SOCKET) != 0;
-    let is_protected = lane.number(abi::config::id::PROTECTED_MODE) != 0 && !lane.settings.password;
+    let is_protected = core.number(abi::config::id::PROTECTED_MODE) != 0 && !core.settings.password;
     if is_protected && !is_near {
-        crate::stats::add(&lane.stats.rejected, 1);
-        let (mut out, mut session) = session::split(client, lane.heap);
+        base::counters::add(&core.stats.rejected, 1);
+        let (mut out, mut session) = session::split(client, core.heap);
         out.error(DENIED);
         session.close_after_reply();
     }
 }
 
 /// Sets what a client's first command depends on.
-pub fn open(lane: &mut Lane, client: &mut ClientState) {
-    lane.refresh();
+pub fn open(core: &mut Core, client: &mut ClientState) {
+    core.refresh();
     client.resp.store(2, Relaxed);
     client.multi_count.store(-1, Relaxed);
-    if !lane.settings.password {
+    if !core.settings.password {
         client.flags.fetch_or(flag::AUTHENTICATED, Relaxed);
     }
 }
 
 /// Gives back all that hangs on a client.
-pub fn close(lane: &mut Lane, client: &mut Client) {
-    abandon_wait(lane, client);
-    forget_session(lane, client);
+pub fn close(core: &mut Core, client: &mut Client) {
+    abandon_wait(core, client);
+    forget_session(core, client);
     let ClientState { name, lib_name, lib_version, user, .. } = &mut client.state;
     for text in [name, lib_name, lib_version, user] {
-        Bytes::new(text, lane.heap).free();
+        Bytes::new(text, core.heap).free();
         *text = RawBytes::EMPTY;
     }
-    Words::new(&mut client.parse.spans, lane.heap).free();
+    Words::new(&mut client.parse.spans, core.heap).free();
 }
 
 /// Ends a client's wait without a reply.
-fn abandon_wait(lane: &mut Lane, client: &mut Client) {
-    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
+fn abandon_wait(core: &mut Core, client: &mut Client) {
+    // SAFETY: a blocked client's wait is live until its owner, this core, frees it.
     let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return };
     // Whoever serves it right now holds the shard's lock, which `finish` takes as well; the reply
     // then finds no client.
     let _ = blocking::end(wait);
-    blocking::finish(lane, client);
+    blocking::finish(core, client);
 }
 
 /// Puts a connection back into the state it was opened in.
-pub fn reset(lane: &mut Lane, client: &mut ClientState) {
-    forget_session(lane, client);
+pub fn reset(core: &mut Core, client: &mut ClientState) {
+    forget_session(core, client);
     let flags = flag::AUTHENTICATED
         | flag::REPLY_OFF
         | flag::REPLY_SKIP
@@ -73,16 +74,16 @@ pub fn reset(lane: &mut Lane, client: &mut ClientState) {
         | flag::NO_TOUCH;
     client.flags.fetch_and(!flags, Relaxed);
     client.db.store(0, Relaxed);
-    clients::set_text(lane, client, clients::Text::Name, b"");
-    open(lane, client);
+    clients::set_text(core, client, clients::Text::Name, b"");
+    open(core, client);
 }
 
 /// Ends transaction, watches, subscriptions and monitoring: what `RESET` and a disconnect share.
-pub fn forget_session(lane: &mut Lane, client: &mut ClientState) {
+pub fn forget_session(core: &mut Core, client: &mut ClientState) {
     if client.flags.load(Relaxed) & flag::MULTI != 0 {
-        multi::end(lane, client, false);
+        multi::end(core, client, false);
     }
-    watch::clear(lane, client, false);
-    pubsub::clear(lane, client);
-    monitor::remove(lane, client);
+    watch::clear(core, client, false);
+    pubsub::clear(core, client);
+    monitor::remove(core, client);
 }

@@ -21,8 +21,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, ClientState, flag};
 use abi::client_ref::ClientRef;
 
-use crate::heap::Heap;
-use crate::resp::write::Reply;
+use base::heap::Heap;
+use base::resp::write::Reply;
 
 /// The client that sent a command: all of it but its queues.
 ///

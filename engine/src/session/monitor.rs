@@ -6,14 +6,15 @@ use abi::client::{ClientState, flag as client_flag};
 use abi::client_ref::ClientRef;
 use abi::message::{kind, push_for};
 
-use crate::command::args::Args;
-use crate::command::spec::{Spec, flag};
-use crate::context::{Ctx, Mode};
-use crate::lane::Lane;
-use crate::roots::Roots;
-use crate::session::{message, pubsub};
-use crate::settings::spec::{SECRET, find};
-use crate::store::vec::Words;
+use base::args::Args;
+use crate::exec::spec::{Spec, flag};
+use crate::exec::context::{Ctx, Mode};
+use base::core::Core;
+use base::roots::Roots;
+use crate::exec::deliver;
+use crate::session::pubsub;
+use crate::session::settings::spec::{SECRET, find};
+use base::vec::Words;
 
 /// Whether anybody watches.
 #[inline]
@@ -23,18 +24,18 @@ pub fn is_on(roots: Roots) -> bool {
 }
 
 /// Makes a client one of those who see every command.
-pub fn add(lane: &mut Lane, client: &mut ClientState) {
+pub fn add(core: &mut Core, client: &mut ClientState) {
     if client.flags.fetch_or(client_flag::MONITOR, Relaxed) & client_flag::MONITOR == 0 {
         let reference = ClientRef::new(client.worker, client.id);
-        change(lane, |monitors| monitors.push(reference.0));
+        change(core, |monitors| monitors.push(reference.0));
     }
 }
 
 /// Ends that.
-pub fn remove(lane: &mut Lane, client: &mut ClientState) {
+pub fn remove(core: &mut Core, client: &mut ClientState) {
     if client.flags.fetch_and(!client_flag::MONITOR, Relaxed) & client_flag::MONITOR != 0 {
         let reference = ClientRef::new(client.worker, client.id);
-        change(lane, |monitors| {
+        change(core, |monitors| {
             if let Some(at) = monitors.as_slice().iter().position(|word| *word == reference.0) {
                 monitors.remove(at);
             }
@@ -42,9 +43,9 @@ pub fn remove(lane: &mut Lane, client: &mut ClientState) {
     }
 }
 
-fn change(lane: &mut Lane, f: impl FnOnce(&mut Words<'_>)) {
-    let (shared, heap) = (lane.roots.shared(), lane.heap);
-    pubsub::with(lane.roots, lane.host, |_| {
+fn change(core: &mut Core, f: impl FnOnce(&mut Words<'_>)) {
+    let (shared, heap) = (core.roots.shared(), core.heap);
+    pubsub::with(core.roots, core.host, |_| {
         // SAFETY: the root lives as long as the process; the lock that guards the list is held.
         let monitors = unsafe { &mut (*shared).monitors };
         f(&mut Words::new(monitors, heap));
@@ -61,20 +62,20 @@ pub fn feed(cx: &mut Ctx<'_>, args: Args<'_>) {
     if cx.spec.has(flag::SKIP_MONITOR | flag::ADMIN) || waits(cx) {
         return;
     }
-    let line = line(cx.keys.lane, cx.session.peek(), cx.spec, args);
+    let line = line(cx.keys.core, cx.session.peek(), cx.spec, args);
     let own = match cx.mode {
         Mode::Direct => cx.session.reference().0,
         _ => 0,
     };
-    if share(cx.keys.lane, &line, own) {
+    if share(cx.keys.core, &line, own) {
         cx.out.raw(&line);
     }
 }
 
 /// Sends a line to all who watch but one; tells whether that one is among them.
-fn share(lane: &Lane, line: &[u8], own: u64) -> bool {
-    let (shared, heap, host) = (lane.roots.shared(), lane.heap, lane.host);
-    pubsub::with(lane.roots, host, |_| {
+fn share(core: &Core, line: &[u8], own: u64) -> bool {
+    let (shared, heap, host) = (core.roots.shared(), core.heap, core.host);
+    pubsub::with(core.roots, host, |_| {
         // SAFETY: the root lives as long as the process; the lock that guards the list is held.
         let monitors = Words::new(unsafe { &mut (*shared).monitors }, heap);
         let all = monitors.as_slice();
@@ -90,8 +91,8 @@ fn share(lane: &Lane, line: &[u8], own: u64) -> bool {
 }
 
 /// `+1700000000.123456 [0 127.0.0.1:50000] "set" "key" "value"`
-fn line(lane: &Lane, client: &ClientState, spec: &Spec, args: Args<'_>) -> Vec<u8> {
-    let now = lane.host.unix_us()();
+fn line(core: &Core, client: &ClientState, spec: &Spec, args: Args<'_>) -> Vec<u8> {
+    let now = core.host.unix_us()();
     let mut line =
         format!("+{}.{:06} [{} ", now / 1_000_000, now % 1_000_000, client.db.load(Relaxed))
             .into_bytes();
@@ -108,7 +109,7 @@ fn line(lane: &Lane, client: &ClientState, spec: &Spec, args: Args<'_>) -> Vec<u
         if hides(spec, args, index) {
             line.extend_from_slice(b"\"(redacted)\"");
         } else {
-            crate::text::quote(arg, &mut line);
+            base::text::quote(arg, &mut line);
         }
     }
     line.extend_from_slice(b"\r\n");

@@ -10,17 +10,17 @@ use abi::message::{kind, push_for};
 use abi::ptr::Ptr;
 use abi::shared::{Channel, PubSub};
 
-use crate::heap::or_undo;
-use crate::keyspace::hash::hash;
-use crate::keyspace::lock::with_lock;
-use crate::lane::Lane;
-use crate::resp::write::Reply;
-use crate::roots::Roots;
-use crate::session::message;
-use crate::stats;
-use crate::store::buffer::Buffer;
-use crate::store::named::{Name, Named, name_of};
-use crate::store::vec::{self, Words};
+use base::heap::or_undo;
+use base::hash::hash;
+use base::lock::with_lock;
+use base::core::Core;
+use base::resp::write::Reply;
+use base::roots::Roots;
+use crate::exec::deliver;
+use crate::session::stats;
+use base::buffer::Buffer;
+use store::named::{Name, Named, name_of};
+use base::vec::{Words, self};
 
 /// What can be subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,36 +81,36 @@ pub fn with<R>(roots: Roots, host: HostRef, f: impl FnOnce(&mut PubSub) -> R) ->
 }
 
 /// The channels of a kind that have subscribers.
-fn channels<'a>(lane: &Lane, kind: Kind, pubsub: &'a mut PubSub) -> Named<'a, Channel> {
+fn channels<'a>(core: &Core, kind: Kind, pubsub: &'a mut PubSub) -> Named<'a, Channel> {
     // SAFETY: who has the subscriptions has them locked; their tables are only used as this.
-    unsafe { Named::new(kind.table(pubsub), lane.heap, lane.roots.seed) }
+    unsafe { Named::new(kind.table(pubsub), core.heap, core.roots.seed) }
 }
 
 /// What a client is subscribed to.
 fn own<'a>(
-    lane: &Lane,
+    core: &Core,
     kind: Kind,
     client: &'a mut ClientState,
 ) -> Option<Named<'a, Subscription>> {
-    // SAFETY: null or live, and only the client's own lane touches it; its tables are only used as
+    // SAFETY: null or live, and only the client's own core touches it; its tables are only used as
     // this.
     unsafe {
         let own = client.subscriptions.as_ptr().as_mut()?;
-        Some(Named::new(kind.own(own), lane.heap, lane.roots.seed))
+        Some(Named::new(kind.own(own), core.heap, core.roots.seed))
     }
 }
 
 /// Publishes a message; returns how many clients it went to.
-pub fn publish(lane: &mut Lane, channel: &[u8], payload: &[u8]) -> usize {
-    stats::add(&lane.stats.published, 1);
-    with(lane.roots, lane.host, |pubsub| {
-        let mut receivers = send_to(lane, pubsub, Kind::Channel, channel, payload);
-        let patterns = channels(lane, Kind::Pattern, pubsub);
+pub fn publish(core: &mut Core, channel: &[u8], payload: &[u8]) -> usize {
+    stats::add(&core.stats.published, 1);
+    with(core.roots, core.host, |pubsub| {
+        let mut receivers = send_to(core, pubsub, Kind::Channel, channel, payload);
+        let patterns = channels(core, Kind::Pattern, pubsub);
         if !patterns.is_empty() {
             patterns.for_each(&mut |pattern| {
                 let name = name_of(pattern);
-                if crate::glob::matches(name, channel, false) {
-                    receivers += send(lane, pattern, Kind::Pattern, Some(name), channel, payload);
+                if base::glob::matches(name, channel, false) {
+                    receivers += send(core, pattern, Kind::Pattern, Some(name), channel, payload);
                 }
             });
         }
@@ -119,29 +119,29 @@ pub fn publish(lane: &mut Lane, channel: &[u8], payload: &[u8]) -> usize {
 }
 
 /// Publishes a message to a shard channel; returns how many clients it went to.
-pub fn publish_shard(lane: &mut Lane, channel: &[u8], payload: &[u8]) -> usize {
-    stats::add(&lane.stats.published, 1);
-    with(lane.roots, lane.host, |pubsub| send_to(lane, pubsub, Kind::Shard, channel, payload))
+pub fn publish_shard(core: &mut Core, channel: &[u8], payload: &[u8]) -> usize {
+    stats::add(&core.stats.published, 1);
+    with(core.roots, core.host, |pubsub| send_to(core, pubsub, Kind::Shard, channel, payload))
 }
 
 /// Posts a message to all subscribers of a channel of a kind, if it has any.
 fn send_to(
-    lane: &mut Lane,
+    core: &mut Core,
     pubsub: &mut PubSub,
     kind: Kind,
     channel: &[u8],
     payload: &[u8],
 ) -> usize {
-    let channels = channels(lane, kind, pubsub);
-    match channels.find(Name::new(channel, lane.roots.seed)) {
-        Some(found) => send(lane, found, kind, None, channel, payload),
+    let channels = channels(core, kind, pubsub);
+    match channels.find(Name::new(channel, core.roots.seed)) {
+        Some(found) => send(core, found, kind, None, channel, payload),
         None => 0,
     }
 }
 
 /// Posts a message to all subscribers of one channel or pattern: one copy for all of them.
 fn send(
-    lane: &mut Lane,
+    core: &mut Core,
     channel: &Channel,
     kind: Kind,
     pattern: Option<&[u8]>,
@@ -157,16 +157,16 @@ fn send(
         .flatten()
         .collect();
     let topic = pattern.unwrap_or(name);
-    let detail = hash(topic, lane.roots.seed) & !push_for::MASK | kind.push_for();
-    post_push(lane, receivers, &parts, detail);
+    let detail = hash(topic, core.roots.seed) & !push_for::MASK | kind.push_for();
+    post_push(core, receivers, &parts, detail);
     receivers.len()
 }
 
 /// Posts an out-of-band message made of byte strings to many clients. `detail` is the message's.
 ///
 /// The client whose command causes it gets it before that command's reply.
-fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]], detail: u64) {
-    let (heap, host) = (lane.heap, lane.host);
+fn post_push(core: &mut Core, receivers: &[u64], parts: &[&[u8]], detail: u64) {
+    let (heap, host) = (core.heap, core.host);
     let mut output = RawBuffer::EMPTY;
     let mut out = Reply::new(&mut output, heap, true);
     out.push(parts.len());
@@ -175,9 +175,9 @@ fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]], detail: u64) {
     let resp3 = out.since(0);
     let mut resp2 = resp3.to_vec();
     resp2[0] = b'*';
-    let own = lane.running.filter(|running| receivers.contains(&running.0));
+    let own = core.running.filter(|running| receivers.contains(&running.0));
     if own.is_some() {
-        lane.own_pushes.push(resp3.to_vec());
+        core.own_pushes.push(resp3.to_vec());
     }
     let others = receivers.len() - own.is_some() as usize;
     if others > 0 {
@@ -191,23 +191,23 @@ fn post_push(lane: &mut Lane, receivers: &[u64], parts: &[&[u8]], detail: u64) {
 
 /// Subscribes a client. Tells whether it was not subscribed already. Where memory runs out it is
 /// subscribed neither for itself nor for publishers.
-pub fn subscribe(lane: &mut Lane, client: &mut ClientState, kind: Kind, name: &[u8]) -> bool {
-    let name = Name::new(name, lane.roots.seed);
+pub fn subscribe(core: &mut Core, client: &mut ClientState, kind: Kind, name: &[u8]) -> bool {
+    let name = Name::new(name, core.roots.seed);
     if client.subscriptions.is_null() {
-        let place = lane.heap.alloc(size_of::<Subscriptions>()) as *mut Subscriptions;
+        let place = core.heap.alloc(size_of::<Subscriptions>()) as *mut Subscriptions;
         // SAFETY: a new allocation of the struct's size; empty tables are all zeros.
         unsafe { place.write_bytes(0, 1) };
         client.subscriptions = Ptr::from_raw(place);
     }
     let reference = ClientRef::new(client.worker, client.id);
-    let Some(mut own) = own(lane, kind, client) else { return false };
+    let Some(mut own) = own(core, kind, client) else { return false };
     if own.find(name).is_some() {
         return false;
     }
     own.find_or_add(name, || Subscription { name_len: name.bytes().into() });
     or_undo(
         &mut own,
-        |_| share(lane, kind, name, reference),
+        |_| share(core, kind, name, reference),
         |own| {
             own.remove_name(name);
         },
@@ -217,51 +217,51 @@ pub fn subscribe(lane: &mut Lane, client: &mut ClientState, kind: Kind, name: &[
 }
 
 /// Enters a subscriber of a name, for publishers to find.
-fn share(lane: &Lane, kind: Kind, name: Name<'_>, subscriber: ClientRef) {
-    with(lane.roots, lane.host, |pubsub| {
+fn share(core: &Core, kind: Kind, name: Name<'_>, subscriber: ClientRef) {
+    with(core.roots, core.host, |pubsub| {
         let fresh = || Channel { subscribers: RawVec::EMPTY, name_len: name.bytes(), reserved: 0 };
-        let mut channels = channels(lane, kind, pubsub);
+        let mut channels = channels(core, kind, pubsub);
         or_undo(
             &mut channels,
             |channels| {
                 let channel = channels.find_or_add(name, fresh);
-                Words::new(&mut channel.subscribers, lane.heap).push(subscriber.0);
+                Words::new(&mut channel.subscribers, core.heap).push(subscriber.0);
             },
-            |channels| drop_unused(lane, channels, name),
+            |channels| drop_unused(core, channels, name),
         );
-        count_patterns(lane, pubsub);
+        count_patterns(core, pubsub);
     });
 }
 
 /// Forgets a channel that nobody is subscribed to any more.
-fn drop_unused(lane: &Lane, channels: &mut Named<'_, Channel>, name: Name<'_>) {
+fn drop_unused(core: &Core, channels: &mut Named<'_, Channel>, name: Name<'_>) {
     if let Some(channel) = channels.find_mut(name)
         && channel.subscribers.len == 0
     {
-        Words::new(&mut channel.subscribers, lane.heap).free();
+        Words::new(&mut channel.subscribers, core.heap).free();
         channels.remove_name(name);
     }
 }
 
-fn count_patterns(lane: &Lane, pubsub: &mut PubSub) {
-    let count = channels(lane, Kind::Pattern, pubsub).len();
+fn count_patterns(core: &Core, pubsub: &mut PubSub) {
+    let count = channels(core, Kind::Pattern, pubsub).len();
     pubsub.pattern_count.store(count as u32, Relaxed);
 }
 
 /// Ends a subscription. Tells whether there was one.
-pub fn unsubscribe(lane: &mut Lane, client: &mut ClientState, kind: Kind, name: &[u8]) -> bool {
-    let name = Name::new(name, lane.roots.seed);
+pub fn unsubscribe(core: &mut Core, client: &mut ClientState, kind: Kind, name: &[u8]) -> bool {
+    let name = Name::new(name, core.roots.seed);
     let reference = ClientRef::new(client.worker, client.id).0;
-    if !own(lane, kind, client).is_some_and(|mut own| own.remove_name(name)) {
+    if !own(core, kind, client).is_some_and(|mut own| own.remove_name(name)) {
         return false;
     }
-    with(lane.roots, lane.host, |pubsub| {
-        let mut channels = channels(lane, kind, pubsub);
+    with(core.roots, core.host, |pubsub| {
+        let mut channels = channels(core, kind, pubsub);
         if let Some(channel) = channels.find_mut(name) {
-            Words::new(&mut channel.subscribers, lane.heap).remove_word(reference);
+            Words::new(&mut channel.subscribers, core.heap).remove_word(reference);
         }
-        drop_unused(lane, &mut channels, name);
-        count_patterns(lane, pubsub);
+        drop_unused(core, &mut channels, name);
+        count_patterns(core, pubsub);
     });
     count_own(client, kind, -1);
     true
@@ -291,24 +291,24 @@ pub fn count(client: &ClientState, kind: Kind) -> u32 {
 }
 
 /// The names a client is subscribed to.
-pub fn own_names(lane: &Lane, client: &mut ClientState, kind: Kind) -> Vec<Vec<u8>> {
+pub fn own_names(core: &Core, client: &mut ClientState, kind: Kind) -> Vec<Vec<u8>> {
     let mut names = Vec::new();
-    if let Some(own) = own(lane, kind, client) {
+    if let Some(own) = own(core, kind, client) {
         own.for_each(&mut |subscription| names.push(name_of(subscription).to_vec()));
     }
     names
 }
 
 /// How many names of a kind have subscribers.
-pub fn name_count(lane: &Lane, kind: Kind) -> usize {
-    with(lane.roots, lane.host, |pubsub| channels(lane, kind, pubsub).len())
+pub fn name_count(core: &Core, kind: Kind) -> usize {
+    with(core.roots, core.host, |pubsub| channels(core, kind, pubsub).len())
 }
 
 /// The names that have subscribers, with how many.
-pub fn names(lane: &Lane, kind: Kind) -> Vec<(Vec<u8>, usize)> {
-    with(lane.roots, lane.host, |pubsub| {
+pub fn names(core: &Core, kind: Kind) -> Vec<(Vec<u8>, usize)> {
+    with(core.roots, core.host, |pubsub| {
         let mut all = Vec::new();
-        channels(lane, kind, pubsub).for_each(&mut |channel| {
+        channels(core, kind, pubsub).for_each(&mut |channel| {
             all.push((name_of(channel).to_vec(), channel.subscribers.len as usize));
         });
         all
@@ -316,38 +316,38 @@ pub fn names(lane: &Lane, kind: Kind) -> Vec<(Vec<u8>, usize)> {
 }
 
 /// Subscribers of one channel, pattern or shard channel.
-pub fn subscriber_count(lane: &Lane, kind: Kind, name: &[u8]) -> usize {
-    let name = Name::new(name, lane.roots.seed);
-    with(lane.roots, lane.host, |pubsub| {
-        channels(lane, kind, pubsub).find(name).map_or(0, |found| found.subscribers.len as usize)
+pub fn subscriber_count(core: &Core, kind: Kind, name: &[u8]) -> usize {
+    let name = Name::new(name, core.roots.seed);
+    with(core.roots, core.host, |pubsub| {
+        channels(core, kind, pubsub).find(name).map_or(0, |found| found.subscribers.len as usize)
     })
 }
 
 /// Whether a client has the subscription that a push with this `detail` is for.
-pub fn is_subscribed(lane: &Lane, client: &mut ClientState, detail: u64) -> bool {
+pub fn is_subscribed(core: &Core, client: &mut ClientState, detail: u64) -> bool {
     let kind = match detail & push_for::MASK {
         push_for::CHANNEL => Kind::Channel,
         push_for::PATTERN => Kind::Pattern,
         _ => Kind::Shard,
     };
-    let seed = lane.roots.seed;
+    let seed = core.roots.seed;
     let fits = |own: &Subscription| (hash(name_of(own), seed) ^ detail) & !push_for::MASK == 0;
     // A table looks at neither of the two bits that are not the hash's.
-    own(lane, kind, client).is_some_and(|own| own.find_by(detail, fits).is_some())
+    own(core, kind, client).is_some_and(|own| own.find_by(detail, fits).is_some())
 }
 
 /// Ends all subscriptions of a client and frees what it knows of them.
-pub fn clear(lane: &mut Lane, client: &mut ClientState) {
+pub fn clear(core: &mut Core, client: &mut ClientState) {
     if client.subscriptions.is_null() {
         return;
     }
     for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
-        for name in own_names(lane, client, kind) {
-            unsubscribe(lane, client, kind, &name);
+        for name in own_names(core, client, kind) {
+            unsubscribe(core, client, kind, &name);
         }
     }
     let address = client.subscriptions.address();
     client.subscriptions = Ptr::NULL;
     // SAFETY: its tables are empty, which own nothing; the client no longer refers to it.
-    unsafe { lane.heap.free(address, size_of::<Subscriptions>()) };
+    unsafe { core.heap.free(address, size_of::<Subscriptions>()) };
 }

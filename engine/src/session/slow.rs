@@ -3,15 +3,16 @@
 use abi::ptr::Ptr;
 use abi::shared::{Slowlog, SlowlogEntry};
 
-use crate::command::args::Args;
-use crate::context::Ctx;
-use crate::heap::Heap;
-use crate::keyspace::lock::with_lock;
-use crate::lane::Lane;
+use base::args::Args;
+use crate::exec::context::Ctx;
+use base::heap::Heap;
+use base::lock::with_lock;
+use base::core::Core;
 use crate::session::command_blob::{self, Blob};
-use crate::settings::{self, id};
-use crate::store::bytes::{self, Bytes};
-use crate::store::vec::{self, Words};
+use crate::session::settings;
+use base::settings::id;
+use base::bytes::{Bytes, self};
+use base::vec::{Words, self};
 
 /// Most arguments of a command that are kept.
 const ARGUMENTS_MAX: usize = 32;
@@ -19,26 +20,26 @@ const ARGUMENTS_MAX: usize = 32;
 const ARGUMENT_MAX: usize = 128;
 
 /// Runs `f` with the slow log locked.
-fn with<R>(lane: &Lane, f: impl FnOnce(&mut Slowlog) -> R) -> R {
-    let shared = lane.roots.shared();
+fn with<R>(core: &Core, f: impl FnOnce(&mut Slowlog) -> R) -> R {
+    let shared = core.roots.shared();
     // SAFETY: the root lives as long as the process; what the lock guards is only touched here,
     // with it held.
-    unsafe { with_lock(&(*shared).slowlog.lock, lane.host, || f(&mut (*shared).slowlog)) }
+    unsafe { with_lock(&(*shared).slowlog.lock, core.host, || f(&mut (*shared).slowlog)) }
 }
 
 /// Remembers a command that took long.
 #[cold]
 pub fn record(cx: &mut Ctx<'_>, args: Args<'_>, duration_us: u64) {
-    use crate::command::spec::flag::SKIP_SLOWLOG;
-    let kept_max = settings::number(cx.keys.lane.roots, id::SLOWLOG_MAX_LEN).max(0) as usize;
+    use crate::exec::spec::flag::SKIP_SLOWLOG;
+    let kept_max = settings::number(cx.keys.core.roots, id::SLOWLOG_MAX_LEN).max(0) as usize;
     if cx.spec.has(SKIP_SLOWLOG) || !cx.session.is_some() {
         return;
     }
-    let heap = cx.keys.lane.heap;
+    let heap = cx.keys.core.heap;
     let client = cx.session.peek();
     let entry = SlowlogEntry {
         id: 0,
-        time_s: (cx.keys.lane.clock.now_ms / 1000) as u64,
+        time_s: (cx.keys.core.clock.now_ms / 1000) as u64,
         duration_us,
         command: shortened(heap, args, cx.spec),
         peer: bytes::from_slice(bytes::slice(&client.peer), heap),
@@ -47,7 +48,7 @@ pub fn record(cx: &mut Ctx<'_>, args: Args<'_>, duration_us: u64) {
     let place = heap.alloc(size_of::<SlowlogEntry>()) as *mut SlowlogEntry;
     // SAFETY: a new allocation of the struct's size.
     unsafe { place.write(entry) };
-    with(cx.keys.lane, |log| {
+    with(cx.keys.core, |log| {
         // SAFETY: just written, and not yet in the log.
         unsafe { (*place).id = log.next_id };
         log.next_id += 1;
@@ -63,7 +64,7 @@ pub fn record(cx: &mut Ctx<'_>, args: Args<'_>, duration_us: u64) {
 fn shortened(
     heap: Heap,
     args: Args<'_>,
-    spec: &crate::command::spec::Spec,
+    spec: &crate::exec::spec::Spec,
 ) -> abi::container::RawBytes {
     let kept = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
     let mut parts: Vec<Vec<u8>> = (0..kept)
@@ -113,8 +114,8 @@ impl Report {
 }
 
 /// The newest entries, `count` at most, the newest first.
-pub fn newest(lane: &Lane, count: usize) -> Vec<Report> {
-    with(lane, |log| {
+pub fn newest(core: &Core, count: usize) -> Vec<Report> {
+    with(core, |log| {
         let addresses = vec::slice(&log.entries).iter().rev().take(count);
         // SAFETY: entries of the log live until they are taken out of it, with the lock held.
         addresses
@@ -124,16 +125,16 @@ pub fn newest(lane: &Lane, count: usize) -> Vec<Report> {
 }
 
 /// How many entries there are.
-pub fn len(lane: &Lane) -> usize {
-    with(lane, |log| log.entries.len as usize)
+pub fn len(core: &Core) -> usize {
+    with(core, |log| log.entries.len as usize)
 }
 
 /// Removes all entries.
-pub fn clear(lane: &Lane) {
-    with(lane, |log| {
-        let mut entries = Words::new(&mut log.entries, lane.heap);
+pub fn clear(core: &Core) {
+    with(core, |log| {
+        let mut entries = Words::new(&mut log.entries, core.heap);
         while let Some(address) = entries.pop() {
-            free(lane.heap, address);
+            free(core.heap, address);
         }
     });
 }

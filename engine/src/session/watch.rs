@@ -9,12 +9,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::ClientState;
 use abi::keyspace::WatchedKey;
 
-use crate::keyspace::Keys;
-use crate::keyspace::lock::{ShardSet, set_of};
-use crate::keyspace::transfer::Presence;
-use crate::lane::Lane;
-use crate::store::named::{Name, Named, address_of, name_of};
-use crate::store::vec::Words;
+use keyspace::Keys;
+use base::lock::{ShardSet, set_of};
+use keyspace::transfer::Presence;
+use base::core::Core;
+use store::named::{Name, Named, address_of, name_of};
+use base::vec::Words;
 
 /// Words a watch takes in `Client::watches`: hash, record, its changes with [`WAS_EXPIRED`].
 const WORDS: usize = 3;
@@ -46,7 +46,7 @@ pub fn touch_all(
 
 /// Watches a key, whose shard is locked. Watching it twice is watching it once.
 pub fn add(keys: &mut Keys<'_>, client: &mut ClientState, key: &[u8]) {
-    let (hash, heap, db) = (keys.hash(key), keys.lane.heap, keys.db);
+    let (hash, heap, db) = (keys.hash(key), keys.core.heap, keys.db);
     let state = match keys.presence(key) {
         Presence::Live => 0,
         Presence::Expired => WAS_EXPIRED,
@@ -71,14 +71,14 @@ pub fn add(keys: &mut Keys<'_>, client: &mut ClientState, key: &[u8]) {
 }
 
 /// The shards of all keys a client watches.
-pub fn lock_set(lane: &Lane, client: &mut ClientState) -> ShardSet {
-    let watches = Words::new(&mut client.watches, lane.heap);
+pub fn lock_set(core: &Core, client: &mut ClientState) -> ShardSet {
+    let watches = Words::new(&mut client.watches, core.heap);
     watches.as_slice().chunks_exact(WORDS).fold(0, |set, watch| set | set_of(watch[0]))
 }
 
 /// Whether no watched key has changed. The shards of [`lock_set`] are locked.
 pub fn all_unchanged(keys: &mut Keys<'_>, client: &mut ClientState) -> bool {
-    let heap = keys.lane.heap;
+    let heap = keys.core.heap;
     let watches = Words::new(&mut client.watches, heap).as_slice().to_vec();
     watches.chunks_exact(WORDS).all(|watch| {
         // SAFETY: the record lives while it has watchers, and its shard is locked.
@@ -93,19 +93,19 @@ pub fn all_unchanged(keys: &mut Keys<'_>, client: &mut ClientState) -> bool {
 }
 
 /// Forgets all watches of a client. `locked`: the shards of [`lock_set`] are locked already.
-pub fn clear(lane: &mut Lane, client: &mut ClientState, locked: bool) {
+pub fn clear(core: &mut Core, client: &mut ClientState, locked: bool) {
     if client.watches.capacity == 0 {
         return;
     }
-    let mut watches = Words::new(&mut client.watches, lane.heap);
+    let mut watches = Words::new(&mut client.watches, core.heap);
     for watch in watches.as_slice().chunks_exact(WORDS) {
         let (hash, address) = (watch[0], watch[1]);
         if !locked {
-            lane.locks.acquire(set_of(hash));
+            core.locks.acquire(set_of(hash));
         }
-        release(lane, hash, address);
+        release(core, hash, address);
         if !locked {
-            lane.locks.release();
+            core.locks.release();
         }
     }
     watches.free();
@@ -113,15 +113,15 @@ pub fn clear(lane: &mut Lane, client: &mut ClientState, locked: bool) {
 }
 
 /// Gives back one watch of a record, and the record with the last.
-fn release(lane: &mut Lane, hash: u64, address: u64) {
-    // SAFETY: the record has at least this watch, and its shard is locked by this lane; with the
+fn release(core: &mut Core, hash: u64, address: u64) {
+    // SAFETY: the record has at least this watch, and its shard is locked by this core; with the
     // last watch nobody refers to it any more.
     unsafe {
         let record = &mut *(address as *mut WatchedKey);
         record.watchers -= 1;
         if record.watchers == 0 {
             let db = record.db;
-            Keys::new(lane, db).watched(hash).remove(hash, address);
+            Keys::new(core, db).watched(hash).remove(hash, address);
         }
     }
 }

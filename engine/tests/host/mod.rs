@@ -16,10 +16,10 @@ use abi::ptr::Ptr;
 use abi::shared::Shared;
 use abi::stats::LaneStats;
 use abi_stable::std_types::{RSlice, RStr};
-use engine::heap::Heap;
+use base::buffer::Buffer;
+use base::heap::Heap;
+use base::vec::Words;
 use engine::release::Release;
-use engine::store::buffer::Buffer;
-use engine::store::vec::Words;
 use engine::{api, command};
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -1,9 +1,9 @@
 //! Single bits: `SETBIT` and `GETBIT`.
 
-use crate::command::args::{Args, parse_integer};
-use crate::command::error::{Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
+use base::args::{Args, parse_integer};
+use base::error::{Done, Error};
+use crate::exec::context::Ctx;
+use base::event::Class;
 
 const OFFSET: Error = Error::new("ERR bit offset is not an integer or out of range");
 const BIT: Error = Error::new("ERR bit is not an integer or out of range");

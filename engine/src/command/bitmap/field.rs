@@ -1,10 +1,10 @@
 //! `BITFIELD`: integers of any width inside of a string.
 
-use crate::command::args::{Args, parse_integer};
+use base::args::{Args, parse_integer};
 use crate::command::bitmap::bit::offset;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use base::event::Class;
 
 const TYPE: Error = Error::new(
     "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 \

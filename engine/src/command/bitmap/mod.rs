@@ -6,7 +6,9 @@ mod field;
 mod operation;
 mod search;
 
-use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
+use crate::exec::spec::{Group, KeySpec, Run, Spec};
+use crate::exec::spec::access::*;
+use crate::exec::spec::flag::*;
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
 const CHANGED: &[KeySpec] = &[KeySpec::at(1, RW | ACCESS | UPDATE)];

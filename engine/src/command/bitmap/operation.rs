@@ -1,10 +1,10 @@
 //! `BITOP`: combining strings bit by bit.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
-use crate::value::string::Ttl;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use base::event::Class;
+use value::string::Ttl;
 
 const NOT_OF_ONE: Error = Error::new("ERR BITOP NOT must be called with a single source key.");
 

@@ -2,10 +2,10 @@
 
 use core::ops::Range;
 
-use crate::command::args::{self, Args};
+use base::args::{Args, self};
 use crate::command::bitmap::bits;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
 
 const BIT: Error = Error::new("ERR The bit argument must be 1 or 0.");
 

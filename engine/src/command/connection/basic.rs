@@ -2,9 +2,9 @@
 
 use abi::client::flag;
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done};
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::{Done, self};
+use crate::exec::context::Ctx;
 use crate::session::lifecycle;
 
 pub fn ping(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {

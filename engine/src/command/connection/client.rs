@@ -2,11 +2,11 @@
 
 use abi::client::{ClientState, flag};
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
 use crate::session::clients::{self, Kind, Text};
-use crate::store::bytes;
+use base::bytes;
 
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

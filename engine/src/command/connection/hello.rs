@@ -3,11 +3,11 @@
 use abi::client::flag;
 use abi::config::id;
 
-use crate::command::args::Args;
-use crate::command::error::{Done, Error};
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error};
+use crate::exec::context::Ctx;
 use crate::session::clients;
-use crate::settings;
+use crate::session::settings;
 
 const WRONG_PASS: Error =
     Error::new("WRONGPASS invalid username-password pair or user is disabled.");
@@ -28,7 +28,7 @@ pub fn auth(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         2 if !cx.keys.lane.settings.password => return Err(NO_PASSWORD),
         2 => authenticate(cx, b"default", args.at(1))?,
         3 => authenticate(cx, args.at(1), args.at(2))?,
-        _ => return Err(crate::command::error::SYNTAX),
+        _ => return Err(base::error::SYNTAX),
     }
     cx.out.ok();
     Ok(())

@@ -1,8 +1,8 @@
 //! `CLIENT LIST` and `CLIENT INFO`.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
 use crate::session::clients::{self, Kind};
 
 const NOT_AN_ID: Error = Error::new("ERR Invalid client ID");

@@ -7,7 +7,9 @@ mod list;
 mod pause;
 mod unblock;
 
-use crate::command::spec::{Group, Spec, category::CONNECTION, flag::*};
+use crate::exec::spec::{Group, Spec};
+use crate::exec::spec::category::CONNECTION;
+use crate::exec::spec::flag::*;
 
 /// Flags of commands that concern nothing but their connection.
 const OWN: u32 = NOSCRIPT | LOADING | STALE;
@@ -16,7 +18,7 @@ const ENTRY: u32 = OWN | FAST | NO_AUTH | ALLOW_BUSY;
 /// Flags of commands about other connections.
 const OTHERS: u32 = OWN | ADMIN;
 
-const fn row(name: &'static str, arity: i16, run: crate::command::spec::Run) -> Spec {
+const fn row(name: &'static str, arity: i16, run: crate::exec::spec::Run) -> Spec {
     Spec::new(name, arity, Group::Connection, run).categories(CONNECTION)
 }
 

@@ -1,8 +1,8 @@
 //! `CLIENT PAUSE` and `CLIENT UNPAUSE`.
 
-use crate::command::args::Args;
-use crate::command::error::{Done, Error, subcommand_syntax};
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error, subcommand_syntax};
+use crate::exec::context::Ctx;
 use crate::session::pause;
 
 const NOT_A_TIMEOUT: Error = Error::new("ERR timeout is not an integer or out of range");

@@ -1,8 +1,8 @@
 //! `CLIENT UNBLOCK`.
 
-use crate::command::args::Args;
-use crate::command::error::{Done, Error, subcommand_syntax};
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error, subcommand_syntax};
+use crate::exec::context::Ctx;
 use crate::session::clients;
 
 const REASON: Error = Error::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");

@@ -1,10 +1,10 @@
 //! Time to live: giving it, taking it away, telling it.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
-use crate::settings;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use base::event::Class;
+use crate::session::settings;
 
 const MS: i64 = 1;
 const SECONDS: i64 = 1000;

@@ -1,9 +1,9 @@
 //! Commands that change a whole database.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::settings;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use crate::session::settings;
 
 /// Whether memory is to be given back in the background.
 fn is_lazy(cx: &Ctx<'_>, args: Args<'_>) -> Result<bool, Error> {

@@ -9,8 +9,10 @@ mod sort;
 mod transfer;
 mod wait;
 
-use crate::command::spec::category::{CONNECTION, DANGEROUS, KEYSPACE, LIST, SET, SORTED_SET};
-use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
+use crate::exec::spec::category::{CONNECTION, DANGEROUS, KEYSPACE, LIST, SET, SORTED_SET};
+use crate::exec::spec::{Group, KeySpec, Run, Spec};
+use crate::exec::spec::access::*;
+use crate::exec::spec::flag::*;
 
 const LOOK: &[KeySpec] = &[KeySpec::at(1, RO)];
 const LOOK_SECOND: &[KeySpec] = &[KeySpec::at(2, RO)];

@@ -1,11 +1,11 @@
 //! `OBJECT`: what is known of a key beside its value.
 
-use crate::command::args::Args;
-use crate::command::error::{Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::Keys;
-use crate::settings::Policy;
-use crate::value::{self, string};
+use base::args::Args;
+use base::error::{Done, Error};
+use crate::exec::context::Ctx;
+use keyspace::Keys;
+use base::settings::Policy;
+use value::{self, string};
 
 const HELP: &[&str] = &[
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",

@@ -1,11 +1,11 @@
 //! Whether keys are there, and removing them.
 
-use crate::command::args::Args;
-use crate::command::error::Done;
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
-use crate::settings;
-use crate::value;
+use base::args::Args;
+use base::error::Done;
+use crate::exec::context::Ctx;
+use base::event::Class;
+use crate::session::settings;
+use value;
 
 pub fn del(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let lazily = cx.keys.lane.number(settings::id::LAZYFREE_LAZY_USER_DEL) != 0;

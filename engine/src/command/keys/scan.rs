@@ -1,12 +1,12 @@
 //! Commands that look at all keys of a database.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::glob;
-use crate::keyspace::entry::Entry;
-use crate::keyspace::scan::Cursor;
-use crate::value;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use base::glob;
+use value::entry::Entry;
+use keyspace::scan::Cursor;
+use value;
 
 const COUNT_DEFAULT: u64 = 10;
 

@@ -3,11 +3,11 @@
 use core::cmp::Ordering;
 use core::ops::Range;
 
-use crate::command::args::{Args, parse_float};
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::Keys;
-use crate::keyspace::notify::Class;
+use base::args::{Args, parse_float};
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use keyspace::Keys;
+use base::event::Class;
 
 const NO_SCORE: Error = Error::new("ERR One or more scores can't be converted into double");
 

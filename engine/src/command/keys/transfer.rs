@@ -1,9 +1,9 @@
 //! Giving a value another key or another database.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use base::event::Class;
 
 const SAME_OBJECT: Error = Error::new("ERR source and destination objects are the same");
 

@@ -2,9 +2,9 @@
 
 use abi::wait::on_timeout;
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::{Ctx, Mode};
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::{Ctx, Mode};
 use crate::session::blocking;
 
 pub fn wait(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {

@@ -2,13 +2,13 @@
 
 use abi::keyspace::value_type;
 
-use crate::command::args::Args;
-use crate::command::error::Done;
+use base::args::Args;
+use base::error::Done;
 use crate::command::list::ends::{popped, reply};
 use crate::command::list::transfer::{end, transfer};
-use crate::context::Ctx;
+use crate::exec::context::Ctx;
 use crate::session::blocking::Awaited;
-use crate::store::list::End;
+use store::list::End;
 
 pub fn blpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     pop(cx, args, End::Front)

@@ -1,11 +1,11 @@
 //! Changes inside of a list.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done};
+use base::args::Args;
+use base::error::{Done, self};
 use crate::command::list::range::index_in;
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
-use crate::store::list::End;
+use crate::exec::context::Ctx;
+use base::event::Class;
+use store::list::End;
 
 pub fn lset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);

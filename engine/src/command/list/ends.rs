@@ -1,12 +1,12 @@
 //! Pushing and popping at the ends.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done};
+use base::args::Args;
+use base::error::{Done, self};
 use crate::command::list::edit::remove_if_empty;
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
-use crate::resp::write::Reply;
-use crate::store::list::{Element, End};
+use crate::exec::context::Ctx;
+use base::event::Class;
+use base::resp::write::Reply;
+use store::list::{Element, End};
 
 pub fn lpush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     push(cx, args, End::Front)

@@ -1,9 +1,9 @@
 //! `LPOS`: where elements are.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::store::list::{Element, ListRef};
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use store::list::{Element, ListRef};
 
 const RANK_ZERO: Error = Error::new(
     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use \

@@ -2,13 +2,13 @@
 
 use abi::keyspace::value_type;
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
+use base::args::Args;
+use base::error::{Done, Error, self};
 use crate::command::list::ends::take;
 use crate::command::list::transfer::end;
-use crate::context::Ctx;
+use crate::exec::context::Ctx;
 use crate::session::blocking::Awaited;
-use crate::store::list::End;
+use store::list::End;
 
 const NUMKEYS: Error = Error::new("ERR numkeys should be greater than 0");
 const COUNT: Error = Error::new("ERR count should be greater than 0");

@@ -8,7 +8,9 @@ mod many;
 mod range;
 mod transfer;
 
-use crate::command::spec::{Group, KeySpec, Spec, access::*, flag::*};
+use crate::exec::spec::{Group, KeySpec, Spec};
+use crate::exec::spec::access::*;
+use crate::exec::spec::flag::*;
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
 const INSERTED: &[KeySpec] = &[KeySpec::at(1, RW | INSERT)];
@@ -182,6 +184,6 @@ pub const COMMANDS: &[Spec] = &[
     ),
 ];
 
-const fn list(name: &'static str, arity: i16, run: crate::command::spec::Run) -> Spec {
+const fn list(name: &'static str, arity: i16, run: crate::exec::spec::Run) -> Spec {
     Spec::new(name, arity, Group::List, run)
 }

@@ -1,11 +1,11 @@
 //! Reading and trimming by index.
 
-use crate::command::args::{self, Args};
-use crate::command::error::Done;
+use base::args::{Args, self};
+use base::error::Done;
 use crate::command::list::edit::remove_if_empty;
 use crate::command::list::ends::reply;
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
+use crate::exec::context::Ctx;
+use base::event::Class;
 
 pub fn llen(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let len = cx.keys.list(args.at(1))?.map_or(0, |list| list.len());

@@ -1,11 +1,11 @@
 //! Moving an element from list to list.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
+use base::args::Args;
+use base::error::{Done, Error, self};
 use crate::command::list::ends::{popped, push_event};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
-use crate::store::list::End;
+use crate::exec::context::Ctx;
+use base::event::Class;
+use store::list::End;
 
 pub fn lmove(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (from, to) = (end(args, 3)?, end(args, 4)?);

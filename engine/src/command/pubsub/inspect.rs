@@ -1,9 +1,9 @@
 //! `PUBSUB`: which channels there are, and how many listen.
 
-use crate::command::args::Args;
-use crate::command::error::{Done, subcommand_syntax};
-use crate::context::Ctx;
-use crate::glob;
+use base::args::Args;
+use base::error::{Done, subcommand_syntax};
+use crate::exec::context::Ctx;
+use base::glob;
 use crate::session::pubsub::{self, Kind};
 
 const HELP: &[&str] = &[

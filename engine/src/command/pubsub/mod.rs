@@ -4,7 +4,9 @@ mod inspect;
 mod publish;
 mod subscribe;
 
-use crate::command::spec::{Group, KeySpec, Run, Spec, access::NOT_KEY, flag::*};
+use crate::exec::spec::{Group, KeySpec, Run, Spec};
+use crate::exec::spec::access::NOT_KEY;
+use crate::exec::spec::flag::*;
 
 const PUBLISHES: u32 = PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE;
 const SUBSCRIBES: u32 = PUBSUB | NOSCRIPT | LOADING | STALE | SUBSCRIBER;

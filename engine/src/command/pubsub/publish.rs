@@ -1,8 +1,8 @@
 //! `PUBLISH` and `SPUBLISH`.
 
-use crate::command::args::Args;
-use crate::command::error::Done;
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::Done;
+use crate::exec::context::Ctx;
 use crate::session::pubsub;
 
 pub fn publish(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {

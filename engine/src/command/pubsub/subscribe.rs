@@ -2,9 +2,9 @@
 
 use abi::client::flag;
 
-use crate::command::args::Args;
-use crate::command::error::Done;
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::Done;
+use crate::exec::context::Ctx;
 use crate::session::pubsub::{self, Kind};
 
 pub fn subscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {

@@ -4,17 +4,18 @@ use abi::container::RawBytes;
 use abi::status::Status;
 
 use super::{ADMINISTRATION, HELP, container, is_allowed};
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
+use base::args::Args;
+use base::error::{Done, Error, self};
 use crate::command::help;
-use crate::command::spec::{Group, Spec};
-use crate::context::Ctx;
-use crate::glob;
-use crate::lane::Lane;
-use crate::settings::change::{Change, apply};
-use crate::settings::spec::{HIDDEN, IMMUTABLE, PROTECTED, SETTINGS, Setting, find};
-use crate::settings::{self, id};
-use crate::stats;
+use crate::exec::spec::{Group, Spec};
+use crate::exec::context::Ctx;
+use base::glob;
+use base::core::Core;
+use crate::session::settings::change::{Change, apply};
+use crate::session::settings::spec::{HIDDEN, IMMUTABLE, PROTECTED, SETTINGS, Setting, find};
+use crate::session::settings;
+use base::settings::id;
+use crate::session::stats;
 
 /// `CONFIG`
 pub const CONFIG: Spec = Spec::new("config", -2, Group::Server, container)
@@ -200,6 +201,6 @@ fn quoted(value: &[u8]) -> String {
         return String::from_utf8_lossy(value).into_owned();
     }
     let mut text = Vec::new();
-    crate::text::quote(value, &mut text);
+    base::text::quote(value, &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }

@@ -1,11 +1,13 @@
 //! `FUNCTION`: this release has no functions, and says so as a server without any would.
 
 use super::{HELP, container};
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
+use base::args::Args;
+use base::error::{Done, Error, self};
 use crate::command::help;
-use crate::command::spec::{Group, Spec, category::SCRIPTING, flag::*};
-use crate::context::Ctx;
+use crate::exec::spec::{Group, Spec};
+use crate::exec::spec::category::SCRIPTING;
+use crate::exec::spec::flag::*;
+use crate::exec::context::Ctx;
 
 const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 

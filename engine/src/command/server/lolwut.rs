@@ -1,9 +1,9 @@
 //! `LOLWUT`: a ring of swapped squares, another one each time, and the version.
 
-use crate::command::args::{Args, parse_integer};
-use crate::command::error::{self, Done};
-use crate::context::Ctx;
-use crate::random::Random;
+use base::args::{Args, parse_integer};
+use base::error::{Done, self};
+use crate::exec::context::Ctx;
+use base::random::Random;
 
 const WIDTH: usize = 64;
 const HEIGHT: usize = 24;

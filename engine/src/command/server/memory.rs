@@ -1,18 +1,16 @@
 //! `MEMORY`: where memory goes.
 
 use super::{HELP, container};
-use crate::command::args::Args;
-use crate::command::error::{self, Done};
+use base::args::Args;
+use base::error::{Done, self};
 use crate::command::help;
-use crate::command::spec::{
-    Group, KeySpec, Spec,
-    access::RO,
-    flag::{LOCKS_ITSELF, READONLY},
-};
-use crate::context::Ctx;
-use crate::memory::Usage;
-use crate::resp::write::Reply;
-use crate::value;
+use crate::exec::spec::{Group, KeySpec, Spec};
+use crate::exec::spec::access::RO;
+use crate::exec::spec::flag::{LOCKS_ITSELF, READONLY};
+use crate::exec::context::Ctx;
+use crate::session::memory::Usage;
+use base::resp::write::Reply;
+use value;
 
 const ALL_SHARDS: &[&str] =
     &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];

@@ -12,10 +12,11 @@ mod shell;
 mod shutdown;
 mod slowlog;
 
-use crate::command::args::Args;
-use crate::command::error::{Done, Error};
-use crate::command::spec::{Group, Spec, category, flag::*};
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error};
+use crate::exec::spec::{Group, Spec, category};
+use crate::exec::spec::flag::*;
+use crate::exec::context::Ctx;
 
 /// The version of Redis whose behaviour this is; clients choose their features by it.
 pub const REDIS_VERSION: &str = "7.0.15";

@@ -1,13 +1,14 @@
 //! `SHELL`: upgrades for operators who have nothing but a Redis client.
 
 use super::{container, is_allowed};
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
+use base::args::Args;
+use base::error::{Done, Error, self};
 use crate::command::help;
-use crate::command::spec::{Group, Spec, flag::*};
-use crate::context::Ctx;
+use crate::exec::spec::{Group, Spec};
+use crate::exec::spec::flag::*;
+use crate::exec::context::Ctx;
 use crate::session::admin;
-use crate::settings::id;
+use base::settings::id;
 
 const FLAGS: u32 = ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI;
 

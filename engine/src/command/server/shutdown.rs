@@ -2,9 +2,9 @@
 
 use abi::host::level;
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
 
 /// How the server is to stop.
 #[derive(Default)]

@@ -1,11 +1,12 @@
 //! `SLOWLOG`: commands that took long.
 
 use super::{ADMINISTRATION, HELP, container};
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
+use base::args::Args;
+use base::error::{Done, Error, self};
 use crate::command::help;
-use crate::command::spec::{Group, Spec, flag::NOSCRIPT};
-use crate::context::Ctx;
+use crate::exec::spec::{Group, Spec};
+use crate::exec::spec::flag::NOSCRIPT;
+use crate::exec::context::Ctx;
 use crate::session::slow;
 
 const FLAGS: u32 = ADMINISTRATION & !NOSCRIPT;

@@ -1,12 +1,12 @@
 //! Whole values: `GET`, `SET` and their relatives.
 
-use crate::command::args::Args;
-use crate::command::error::{Done, Error};
+use base::args::Args;
+use base::error::{Done, Error};
 use crate::command::string::options::{Expiry, Options, for_get, for_set};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
-use crate::settings;
-use crate::value::string::Ttl;
+use crate::exec::context::Ctx;
+use base::event::Class;
+use crate::session::settings;
+use value::string::Ttl;
 
 pub fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     reply_value(cx, args.at(1)).map(|_| ())

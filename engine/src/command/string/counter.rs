@@ -1,11 +1,11 @@
 //! Numbers kept as strings: `INCR` and its relatives.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
-use crate::number::Extended;
-use crate::value::string::Ttl;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use base::event::Class;
+use base::number::Extended;
+use value::string::Ttl;
 
 const NOT_A_NUMBER: Error = Error::new("ERR increment would produce NaN or Infinity");
 const DECREMENT: Error = Error::new("ERR decrement would overflow");

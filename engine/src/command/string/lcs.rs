@@ -1,9 +1,9 @@
 //! `LCS`: the longest common subsequence of two strings.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::resp::write::Reply;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use base::resp::write::Reply;
 
 const NOT_STRINGS: Error = Error::new("ERR The specified keys must contain string values");
 const AMBIGUOUS: Error =

@@ -1,10 +1,10 @@
 //! Several keys at once.
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
-use crate::value::string::Ttl;
+use base::args::Args;
+use base::error::{Done, self};
+use crate::exec::context::Ctx;
+use base::event::Class;
+use value::string::Ttl;
 
 pub fn mget(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     cx.out.array(args.len() - 1);

@@ -1,9 +1,9 @@
 //! The options of `SET` and `GETEX`.
 
-use crate::command::args::{Args, Options as Reader};
-use crate::command::error::{self, Error};
-use crate::context::Ctx;
-use crate::value::string::Ttl;
+use base::args::{Args, Options as Reader};
+use base::error::{Error, self};
+use crate::exec::context::Ctx;
+use value::string::Ttl;
 
 /// What a command is asked for beyond the key and the value.
 #[derive(Default)]

@@ -1,9 +1,9 @@
 //! Parts of values: `APPEND`, `GETRANGE`, `SETRANGE`.
 
-use crate::command::args::{self, Args};
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::notify::Class;
+use base::args::{Args, self};
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use base::event::Class;
 
 const OFFSET: Error = Error::new("ERR offset is out of range");
 
@@ -20,7 +20,7 @@ pub fn append(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (key, tail) = (args.at(1), args.at(2));
     let len = match cx.keys.string_to_change(key)?.map(|value| value.as_bytes().len()) {
         None => {
-            cx.keys.set_string(key, tail, crate::value::string::Ttl::Clear);
+            cx.keys.set_string(key, tail, value::string::Ttl::Clear);
             tail.len()
         }
         Some(len) => {

@@ -1,7 +1,7 @@
 //! Blocking: a client waits for a key, and whoever makes the key serves it.
 //!
 //! A blocked client leaves a `Wait` with its command, and a `Waiter` in the queue of each key.
-//! When a key comes into being, the lane that made it runs the oldest waiter's command again, on
+//! When a key comes into being, the core that made it runs the oldest waiter's command again, on
 //! that client's behalf, and posts the reply. It does so before it gives back the shard, so that
 //! elements go from pusher to waiter without a moment in which anybody else could see them, and
 //! in the order in which clients came. Only where the waiter's command needs another shard as
@@ -9,7 +9,7 @@
 //!
 //! Invariants:
 //! - Whoever moves `Wait::state` away from WAITING owes the client its reply, or moves it back: the
-//!   serving lane, or the owner (deadline, disconnect), or `CLIENT UNBLOCK`.
+//!   serving core, or the owner (deadline, disconnect), or `CLIENT UNBLOCK`.
 //! - A waiter is in its key's queue exactly while `Waiter::key` is not null, under the shard lock.
 //! - Only the owner frees a wait, after it has held the shard lock of each of its waiters.
 
@@ -23,7 +23,7 @@ pub(crate) use waiting::{begin, block, leave, new_keyless, sleep};
 
 use abi::wait::on_timeout;
 
-use crate::resp::write::Reply;
+use base::resp::write::Reply;
 
 /// What a client waits for, and what it is told if it waits in vain.
 #[derive(Clone, Copy)]

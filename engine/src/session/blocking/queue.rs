@@ -3,9 +3,9 @@
 use abi::ptr::Ptr;
 use abi::wait::{BlockedKey, Wait, Waiter};
 
-use crate::keyspace::Keys;
-use crate::lane::Lane;
-use crate::store::named::{Name, address_of};
+use keyspace::Keys;
+use base::core::Core;
+use store::named::{Name, address_of};
 
 /// Appends waiter `index` of a wait to a key's queue.
 pub(super) fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &[u8]) {
@@ -41,8 +41,8 @@ pub(super) fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &
     }
 }
 
-/// Takes a waiter out of its queue if it still is in one. Its shard is locked by this lane.
-pub(super) fn unlink(lane: &mut Lane, waiter: *mut Waiter) {
+/// Takes a waiter out of its queue if it still is in one. Its shard is locked by this core.
+pub(super) fn unlink(core: &mut Core, waiter: *mut Waiter) {
     // SAFETY: waiters live until their owner frees the wait, which needs the shard's lock; the
     // queue and its neighbours are guarded by the same lock.
     unsafe {
@@ -60,14 +60,14 @@ pub(super) fn unlink(lane: &mut Lane, waiter: *mut Waiter) {
         let (address, hash, db) = ((*waiter).key.address(), (*waiter).hash, queue.db);
         (*waiter).key = Ptr::NULL;
         if queue.count == 0 {
-            Keys::new(lane, db).awaited(hash).remove(hash, address);
+            Keys::new(core, db).awaited(hash).remove(hash, address);
         }
     }
 }
 
 /// The oldest waiter of a key, or null. The key's shard is locked.
-pub(super) fn first_waiter(lane: &mut Lane, db: u32, hash: u64, key: &[u8]) -> *mut Waiter {
-    let mut keys = Keys::new(lane, db);
+pub(super) fn first_waiter(core: &mut Core, db: u32, hash: u64, key: &[u8]) -> *mut Waiter {
+    let mut keys = Keys::new(core, db);
     let queues = keys.awaited(hash);
     let queue = queues.find(Name::of_key(key, hash, db));
     queue.map_or(core::ptr::null_mut(), |queue| queue.head.as_ptr())

@@ -9,14 +9,14 @@ use abi::wait::{Wait, Waiter, kind, on_timeout, state};
 
 use super::queue::{enqueue, unlink};
 use super::{Awaited, timeout_reply};
-use crate::command::args::Args;
-use crate::context::Ctx;
-use crate::heap::or_undo;
-use crate::keyspace::lock::set_of;
-use crate::lane::Lane;
-use crate::resp::write::Reply;
+use base::args::Args;
+use crate::exec::context::Ctx;
+use base::heap::or_undo;
+use base::lock::set_of;
+use base::core::Core;
+use base::resp::write::Reply;
 use crate::session::{self, Session, command_blob};
-use crate::store::bytes::Bytes;
+use base::bytes::Bytes;
 
 /// Makes the client of a command wait for keys, whose shards are locked. Where memory runs out it
 /// does not wait, and nobody finds it in a queue.
@@ -24,21 +24,21 @@ pub(crate) fn block(cx: &mut Ctx<'_>, args: Args<'_>, keys: &[&[u8]], awaited: A
     let mut distinct = keys.to_vec();
     distinct.sort_unstable();
     distinct.dedup();
-    let wait = new_keyless(cx.keys.lane, &cx.session, kind::KEYS, cx.out.resp3);
+    let wait = new_keyless(cx.keys.core, &cx.session, kind::KEYS, cx.out.resp3);
     or_undo(
         cx,
         |cx| wait_for(cx, wait, args, &distinct, awaited),
         // SAFETY: a new wait, which the client does not have yet; its shards are held.
-        |cx| unsafe { free(cx.keys.lane, wait) },
+        |cx| unsafe { free(cx.keys.core, wait) },
     );
     let client = cx.session.client();
     client.deadline_ms = awaited.deadline.unwrap_or(0) as u64;
-    begin(cx.keys.lane, client, wait);
+    begin(cx.keys.core, client, wait);
 }
 
 /// Puts a new wait into the queues of keys.
 fn wait_for(cx: &mut Ctx<'_>, wait: Ptr<Wait>, args: Args<'_>, keys: &[&[u8]], awaited: Awaited) {
-    let heap = cx.keys.lane.heap;
+    let heap = cx.keys.core.heap;
     // SAFETY: a new wait, of which nobody else knows before its first waiter is in a queue.
     unsafe {
         let raw = &mut *wait.as_ptr();
@@ -57,33 +57,33 @@ fn wait_for(cx: &mut Ctx<'_>, wait: Ptr<Wait>, args: Args<'_>, keys: &[&[u8]], a
 }
 
 /// Puts a client into a wait.
-pub(crate) fn begin(lane: &Lane, client: &mut ClientState, wait: Ptr<Wait>) {
-    set_wait(lane, client, wait);
+pub(crate) fn begin(core: &Core, client: &mut ClientState, wait: Ptr<Wait>) {
+    set_wait(core, client, wait);
     client.flags.fetch_or(flag::BLOCKED, Relaxed);
     // SAFETY: the root lives as long as the process; the counter is atomic.
-    unsafe { (*lane.roots.shared()).blocked_clients.fetch_add(1, Relaxed) };
+    unsafe { (*core.roots.shared()).blocked_clients.fetch_add(1, Relaxed) };
 }
 
 /// Sets what a client waits for, which other threads may look at.
-fn set_wait(lane: &Lane, client: &mut ClientState, wait: Ptr<Wait>) {
-    let table = lane.roots.clients();
+fn set_wait(core: &Core, client: &mut ClientState, wait: Ptr<Wait>) {
+    let table = core.roots.clients();
     // SAFETY: the root lives as long as the process; its lock is atomic.
-    crate::keyspace::lock::with_lock(unsafe { &(*table).lock }, lane.host, || client.wait = wait);
+    base::lock::with_lock(unsafe { &(*table).lock }, core.host, || client.wait = wait);
 }
 
 /// Makes the client of a command wait until a deadline, or until it is unblocked, for nothing.
 pub(crate) fn sleep(cx: &mut Ctx<'_>, deadline: Option<i64>, on_timeout: u32) {
-    let lane = &mut *cx.keys.lane;
-    let wait = new_keyless(lane, &cx.session, kind::SLEEP, cx.out.resp3);
+    let core = &mut *cx.keys.core;
+    let wait = new_keyless(core, &cx.session, kind::SLEEP, cx.out.resp3);
     // SAFETY: a new wait, of which nobody else knows.
     unsafe { (*wait.as_ptr()).on_timeout = on_timeout };
     let client = cx.session.client();
     client.deadline_ms = deadline.unwrap_or(0) as u64;
-    begin(lane, client, wait);
+    begin(core, client, wait);
 }
 
 /// A wait without keys: for the control thread, or for time.
-pub(crate) fn new_keyless(lane: &Lane, session: &Session<'_>, kind: u32, resp3: bool) -> Ptr<Wait> {
+pub(crate) fn new_keyless(core: &Core, session: &Session<'_>, kind: u32, resp3: bool) -> Ptr<Wait> {
     let wait = Wait {
         state: state::WAITING.into(),
         kind,
@@ -96,14 +96,14 @@ pub(crate) fn new_keyless(lane: &Lane, session: &Session<'_>, kind: u32, resp3: 
         reserved0: 0,
         waiters: Ptr::NULL,
         command: RawBytes::EMPTY,
-        since_ns: lane.host.monotonic_ns()(),
+        since_ns: core.host.monotonic_ns()(),
         reserved: [0; 4],
     };
-    allocate(lane, wait)
+    allocate(core, wait)
 }
 
-fn allocate(lane: &Lane, wait: Wait) -> Ptr<Wait> {
-    let place = lane.heap.alloc(size_of::<Wait>()) as *mut Wait;
+fn allocate(core: &Core, wait: Wait) -> Ptr<Wait> {
+    let place = core.heap.alloc(size_of::<Wait>()) as *mut Wait;
     // SAFETY: a new allocation of the struct's size, aligned to 8.
     unsafe { place.write(wait) };
     Ptr::from_raw(place)
@@ -131,51 +131,51 @@ pub fn end(wait: &Wait) -> Ending {
 }
 
 /// Ends a client's wait without a reply. False: somebody has ended it, and the reply is under way.
-pub fn give_up(lane: &mut Lane, client: &mut Client) -> bool {
-    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
+pub fn give_up(core: &mut Core, client: &mut Client) -> bool {
+    // SAFETY: a blocked client's wait is live until its owner, this core, frees it.
     let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return true };
     let ended = end(wait) == Ending::Ended;
     if ended {
-        finish(lane, client);
+        finish(core, client);
     }
     ended
 }
 
 /// Ends a client's wait with a reply, if it wants replies. As [`finish`].
-pub fn finish_with(lane: &mut Lane, client: &mut Client, write: impl FnOnce(&mut Reply<'_>)) {
-    let (mut out, session) = session::split(client, lane.heap);
+pub fn finish_with(core: &mut Core, client: &mut Client, write: impl FnOnce(&mut Reply<'_>)) {
+    let (mut out, session) = session::split(client, core.heap);
     if !session.has(flag::REPLY_OFF | flag::REPLY_SKIP) {
         write(&mut out);
     }
-    finish(lane, client);
+    finish(core, client);
 }
 
 /// Ends a client's wait: it may run again. No shard is locked.
-pub fn finish(lane: &mut Lane, client: &mut Client) {
-    leave(lane, client);
+pub fn finish(core: &mut Core, client: &mut Client) {
+    leave(core, client);
     if !client.input.is_empty() {
         client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
     }
 }
 
 /// Takes a wait off its client and frees it. No shard is locked.
-pub(crate) fn leave(lane: &mut Lane, client: &mut ClientState) {
+pub(crate) fn leave(core: &mut Core, client: &mut ClientState) {
     let wait = client.wait;
-    set_wait(lane, client, Ptr::NULL);
+    set_wait(core, client, Ptr::NULL);
     client.deadline_ms = 0;
     client.flags.fetch_and(!(flag::BLOCKED | flag::REPLY_SKIP), Relaxed);
     // SAFETY: the root lives as long as the process; the counter is atomic.
-    unsafe { (*lane.roots.shared()).blocked_clients.fetch_sub(1, Relaxed) };
-    // SAFETY: a blocked client's wait is live, and only its owner, this lane, frees it.
-    unsafe { free(lane, wait) };
+    unsafe { (*core.roots.shared()).blocked_clients.fetch_sub(1, Relaxed) };
+    // SAFETY: a blocked client's wait is live, and only its owner, this core, frees it.
+    unsafe { free(core, wait) };
 }
 
-/// Frees a wait with its waiters, which are taken out of their queues. Shards that this lane does
+/// Frees a wait with its waiters, which are taken out of their queues. Shards that this core does
 /// not hold already it locks one after the other.
 ///
 /// # Safety
-/// Only this lane frees it, and no client refers to it.
-unsafe fn free(lane: &mut Lane, wait: Ptr<Wait>) {
+/// Only this core frees it, and no client refers to it.
+unsafe fn free(core: &mut Core, wait: Ptr<Wait>) {
     // SAFETY: as the caller promises. Once each waiter's shard has been locked and the waiter is
     // out of its queue, nobody can reach the wait.
     unsafe {
@@ -183,31 +183,31 @@ unsafe fn free(lane: &mut Lane, wait: Ptr<Wait>) {
         for index in 0..raw.key_count as usize {
             let waiter = raw.waiters.as_ptr().add(index);
             let needed = set_of((*waiter).hash);
-            let held = lane.locks.held() & needed != 0;
+            let held = core.locks.held() & needed != 0;
             if !held {
-                lane.locks.acquire(needed);
+                core.locks.acquire(needed);
             }
-            unlink(lane, waiter);
+            unlink(core, waiter);
             if !held {
-                lane.locks.release();
+                core.locks.release();
             }
         }
         if raw.key_count > 0 {
             let bytes = raw.key_count as usize * size_of::<Waiter>();
-            lane.heap.free(raw.waiters.address(), bytes);
+            core.heap.free(raw.waiters.address(), bytes);
         }
-        Bytes::new(&mut raw.command, lane.heap).free();
-        lane.heap.free(wait.address(), size_of::<Wait>());
+        Bytes::new(&mut raw.command, core.heap).free();
+        core.heap.free(wait.address(), size_of::<Wait>());
     }
 }
 
 /// Ends a client's wait with the reply of a timeout, unless somebody is serving it right now.
-pub fn time_out(lane: &mut Lane, client: &mut Client) {
-    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
+pub fn time_out(core: &mut Core, client: &mut Client) {
+    // SAFETY: a blocked client's wait is live until its owner, this core, frees it.
     let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return };
     if end(wait) != Ending::Ended {
         return;
     }
     let what = wait.on_timeout;
-    finish_with(lane, client, |out| timeout_reply(out, what));
+    finish_with(core, client, |out| timeout_reply(out, what));
 }

@@ -1,13 +1,13 @@
 //! Signatures of values and of all databases, the same that Redis gives for the same data.
 
-use crate::command::args::Args;
-use crate::command::error::Done;
-use crate::context::Ctx;
-use crate::keyspace::entry::Entry;
-use crate::keyspace::lock::shard_of;
-use crate::keyspace::totals;
-use crate::sha1;
-use crate::value::{self, Content};
+use base::args::Args;
+use base::error::Done;
+use crate::exec::context::Ctx;
+use value::entry::Entry;
+use base::lock::shard_of;
+use keyspace::totals;
+use base::sha1;
+use value::{Content, self};
 
 #[derive(Clone, Copy, Default)]
 struct Digest([u8; sha1::LEN]);

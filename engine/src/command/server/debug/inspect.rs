@@ -6,15 +6,15 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::container::RawTable;
 use abi::keyspace::SHARDS;
 
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::context::Ctx;
-use crate::keyspace::Keys;
-use crate::keyspace::entry::Entry;
-use crate::keyspace::lock::shard_of;
-use crate::store::list::ListRef;
-use crate::store::table::TableRef;
-use crate::value::{self, Content};
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::context::Ctx;
+use keyspace::Keys;
+use value::entry::Entry;
+use base::lock::shard_of;
+use store::list::ListRef;
+use store::table::TableRef;
+use value::{Content, self};
 
 pub fn object(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(2);
@@ -68,7 +68,7 @@ fn serialized_len(entry: Entry<'_>) -> usize {
 
 /// Bytes of a string: short integers are kept as such.
 fn string_len(bytes: &[u8]) -> usize {
-    match crate::command::args::parse_integer(bytes) {
+    match base::args::parse_integer(bytes) {
         Some(-0x80..=0x7f) => 2,
         Some(-0x8000..=0x7fff) => 3,
         Some(-0x8000_0000..=0x7fff_ffff) => 5,

@@ -6,14 +6,14 @@ mod protocol;
 mod switches;
 
 use super::is_allowed;
-use crate::command::args::{Args, parse_float};
-use crate::command::error::{self, Done, Error};
+use base::args::{Args, parse_float};
+use base::error::{Done, Error, self};
 use crate::command::help;
-use crate::command::spec::Run;
-use crate::context::Ctx;
-use crate::keyspace::lock::shard_of;
-use crate::settings::id;
-use crate::value::string::Ttl;
+use crate::exec::spec::Run;
+use crate::exec::context::Ctx;
+use base::lock::shard_of;
+use base::settings::id;
+use value::string::Ttl;
 
 const OFF: Error = Error::new(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \

@@ -1,8 +1,8 @@
 //! `DEBUG PROTOCOL`: a reply of each type, for those who test clients.
 
-use crate::command::args::Args;
-use crate::command::error::{Done, Error};
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error};
+use crate::exec::context::Ctx;
 
 const UNKNOWN: Error = Error::new(
     "ERR Wrong protocol type name. Please use one of the following: \

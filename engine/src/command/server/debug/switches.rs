@@ -2,14 +2,14 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::command::args::Args;
-use crate::command::error::{Done, Error};
-use crate::context::Ctx;
-use crate::glob;
-use crate::settings::kind::parse_memory;
+use base::args::Args;
+use base::error::{Done, Error};
+use crate::exec::context::Ctx;
+use base::glob;
+use crate::session::settings::kind::parse_memory;
 
 pub fn active_expire(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let off = crate::command::args::parse_integer(args.at(2)).unwrap_or(0) == 0;
+    let off = base::args::parse_integer(args.at(2)).unwrap_or(0) == 0;
     cx.keys.lane.roots.active_expire_off().store(off as u32, Relaxed);
     cx.out.ok();
     Ok(())

@@ -3,11 +3,12 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::Text;
-use crate::keyspace::expire::upkeep;
-use crate::lane::Lane;
+use crate::maintenance::expire::upkeep;
+use base::core::Core;
 use crate::session::pubsub::{self, Kind};
-use crate::settings::{self, id};
-use crate::stats::{self, Rate};
+use crate::session::settings;
+use base::settings::id;
+use crate::session::stats::{Rate, self};
 
 pub fn stats(lane: &mut Lane, text: &mut Text) {
     let roots = lane.roots;

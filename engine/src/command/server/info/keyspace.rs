@@ -1,8 +1,8 @@
 //! The section about the databases.
 
 use super::Text;
-use crate::keyspace::totals;
-use crate::lane::Lane;
+use keyspace::totals;
+use base::core::Core;
 
 pub fn keyspace(lane: &mut Lane, text: &mut Text) {
     for db in 0..lane.roots.databases() {

@@ -3,10 +3,10 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::Text;
-use crate::keyspace::expire::upkeep;
-use crate::lane::Lane;
-use crate::memory::Usage;
-use crate::settings::Policy;
+use crate::maintenance::expire::upkeep;
+use base::core::Core;
+use crate::session::memory::Usage;
+use base::settings::Policy;
 
 /// Bytes for people: `1.50K`.
 pub fn human(bytes: u64) -> String {

@@ -7,10 +7,10 @@ mod process;
 
 use std::fmt::{Display, Write};
 
-use crate::command::args::Args;
-use crate::command::error::Done;
-use crate::context::Ctx;
-use crate::lane::Lane;
+use base::args::Args;
+use base::error::Done;
+use crate::exec::context::Ctx;
+use base::core::Core;
 
 pub use memory::human;
 

@@ -6,10 +6,11 @@ use abi::config::id as shell_id;
 use abi::container::RawBytes;
 
 use super::Text;
-use crate::lane::Lane;
+use base::core::Core;
 use crate::session::census;
-use crate::settings::{self, id};
-use crate::sha1;
+use crate::session::settings;
+use base::settings::id;
+use base::sha1;
 
 pub fn server(lane: &mut Lane, text: &mut Text) {
     let process = lane.host.process_info()();
@@ -94,7 +95,7 @@ pub fn persistence(lane: &mut Lane, text: &mut Text) {
     text.field("current_fork_perc", "0.00");
     text.field("current_save_keys_processed", 0);
     text.field("current_save_keys_total", 0);
-    let dirty = crate::stats::total(lane.roots, |lane| &lane.dirty);
+    let dirty = crate::session::stats::total(lane.roots, |lane| &lane.dirty);
     text.field("rdb_changes_since_last_save", dirty);
     text.field("rdb_bgsave_in_progress", 0);
     text.field("rdb_last_save_time", lane.roots.started_ms() / 1000);

@@ -2,7 +2,7 @@
 
 use super::naming;
 use super::notation::{self, Part};
-use crate::command::spec::Spec;
+use crate::exec::spec::Spec;
 
 /// An argument or a group of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -189,7 +189,8 @@ fn without_repetition<'a>(sequences: &[Vec<Part<'a>>]) -> (Vec<Vec<Part<'a>>>, b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::spec::{Group, KeySpec, access::RW};
+    use crate::exec::spec::{Group, KeySpec};
+    use crate::exec::spec::access::RW;
 
     /// An argument in a line: `name:type`, its token, its flags, its members.
     fn line(argument: &Argument) -> String {

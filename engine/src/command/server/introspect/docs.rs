@@ -2,11 +2,11 @@
 
 use super::arguments::{self, Argument};
 use super::rows;
-use crate::command::args::Args;
-use crate::command::error::Done;
-use crate::command::spec::{Group, Spec, flag};
-use crate::context::Ctx;
-use crate::resp::write::Reply;
+use base::args::Args;
+use base::error::Done;
+use crate::exec::spec::{Group, Spec, flag};
+use crate::exec::context::Ctx;
+use base::resp::write::Reply;
 
 pub fn docs(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let rows = match args.len() {

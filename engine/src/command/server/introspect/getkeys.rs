@@ -1,11 +1,11 @@
 //! `COMMAND GETKEYS` and `COMMAND GETKEYSANDFLAGS`
 
 use super::row;
-use crate::command::args::Args;
-use crate::command::dispatch;
-use crate::command::error::{Done, Error};
-use crate::command::spec::{Spec, access, flag};
-use crate::context::Ctx;
+use base::args::Args;
+use crate::exec::dispatch;
+use base::error::{Done, Error};
+use crate::exec::spec::{Spec, access, flag};
+use crate::exec::context::Ctx;
 
 const UNKNOWN: Error = Error::new("ERR Invalid command specified");
 const NO_KEYS: Error = Error::new("ERR The command has no key arguments");

@@ -1,11 +1,11 @@
 //! `COMMAND LIST`
 
 use super::row;
-use crate::command::args::Args;
-use crate::command::error::{self, Done, Error};
-use crate::command::spec::Spec;
-use crate::context::Ctx;
-use crate::glob;
+use base::args::Args;
+use base::error::{Done, Error, self};
+use crate::exec::spec::Spec;
+use crate::exec::context::Ctx;
+use base::glob;
 
 /// Which commands are listed.
 enum Filter<'a> {

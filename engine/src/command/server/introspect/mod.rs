@@ -9,11 +9,12 @@ mod notation;
 mod row;
 
 use super::HELP;
-use crate::command::args::Args;
-use crate::command::error::Done;
+use base::args::Args;
+use base::error::Done;
 use crate::command::help;
-use crate::command::spec::{Group, Spec, category::CONNECTION};
-use crate::context::Ctx;
+use crate::exec::spec::{Group, Spec};
+use crate::exec::spec::category::CONNECTION;
+use crate::exec::context::Ctx;
 
 const FLAGS: u32 = HELP;
 

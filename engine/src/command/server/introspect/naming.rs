@@ -1,7 +1,7 @@
 //! What arguments are called and of what type they are, where the notation does not say it.
 
 use super::arguments::Argument;
-use crate::command::spec::{Group, Spec};
+use crate::exec::spec::{Group, Spec};
 
 /// Placeholders that are keys.
 const KEYS: [&str; 7] = ["key", "key1", "key2", "newkey", "source", "destination", "destkey"];

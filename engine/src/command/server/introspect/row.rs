@@ -1,7 +1,7 @@
 //! A row as `COMMAND INFO` shows it.
 
-use crate::command::spec::{Begin, Find, Group, KeySpec, Spec, access, category as extra, flag};
-use crate::resp::write::Reply;
+use crate::exec::spec::{Begin, Find, Group, KeySpec, Spec, access, category as extra, flag};
+use base::resp::write::Reply;
 
 /// Flags with the names clients know, in the order they are shown.
 const FLAGS: [(u32, &str); 19] = [

@@ -4,13 +4,13 @@ mod graph;
 mod report;
 
 use super::{ADMINISTRATION, HELP, container};
-use crate::command::args::Args;
-use crate::command::error::{Done, Error};
+use base::args::Args;
+use base::error::{Done, Error};
 use crate::command::help;
-use crate::command::spec::{Group, Spec};
-use crate::context::Ctx;
+use crate::exec::spec::{Group, Spec};
+use crate::exec::context::Ctx;
 use crate::session::latency::{self, History};
-use crate::stats::{self, CommandTotals, Durations};
+use crate::session::stats::{CommandTotals, Durations, self};
 
 const TIPS: &[&str] =
     &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];

@@ -2,9 +2,9 @@
 
 use core::fmt::Write;
 
-use crate::command::args::Args;
-use crate::command::error::Done;
-use crate::context::Ctx;
+use base::args::Args;
+use base::error::Done;
+use crate::exec::context::Ctx;
 use crate::session::latency::{self, History};
 
 const OFF: &str = "Latency is not monitored. CONFIG SET latency-monitor-threshold <milliseconds> \

@@ -1,0 +1,164 @@
+//! What a lane has for all layers. It is dropped with the release; nothing in it may outlive a call
+//! in meaning.
+
+use abi::host::HostRef;
+use abi::lock::{Holder, Locker};
+use abi::stats::LaneStats;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::clock::{Clock, Ticks};
+use crate::event::Class;
+use crate::heap::Heap;
+use crate::lock::{LockSet, ShardSet};
+use crate::notices::{Event, Key, Notices};
+use crate::random::Random;
+use crate::roots::Roots;
+use crate::settings::{self, Settings};
+
+/// The part of a lane that every layer may use.
+pub struct Core {
+    /// The lane's number.
+    pub id: u32,
+    /// The shell.
+    pub host: HostRef,
+    /// Arena memory.
+    pub heap: Heap,
+    /// The arena's roots.
+    pub roots: Roots,
+    /// This lane's counters.
+    pub stats: &'static LaneStats,
+    /// Time as commands see it.
+    pub clock: Clock,
+    /// Measures commands.
+    pub ticks: Ticks,
+    /// For sampling.
+    pub random: Random,
+    /// Settings that commands need all the time.
+    pub settings: Settings,
+    /// What lower layers have noticed and higher ones have not acted on.
+    pub notices: Notices,
+    /// Whether the command that runs is one that only reads.
+    pub reads_only: bool,
+    /// Shards this lane has locked.
+    locks: LockSet,
+    /// Acts on notices before a shard is unlocked.
+    settle: fn(&mut Core),
+}
+
+impl Core {
+    /// The core of lane `id`. `settle` acts on what is in [`Core::notices`].
+    pub fn new(id: u32, host: HostRef, settle: fn(&mut Core)) -> Self {
+        let roots = Roots::of(host);
+        let lane = roots.lane(id as usize).expect("the shell makes every lane's record");
+        let mut seed = [0u8; 8];
+        host.random()(seed.as_mut_ptr(), 8);
+        Self {
+            id,
+            host,
+            heap: Heap::of(host),
+            roots,
+            stats: &lane.stats,
+            clock: Clock::read(host),
+            ticks: Ticks::of(host),
+            random: Random::new(u64::from_ne_bytes(seed)),
+            settings: Settings::default(),
+            notices: Notices::default(),
+            reads_only: false,
+            locks: LockSet::new(roots, FutexLocker::new(id, host)),
+            settle,
+        }
+    }
+
+    /// Takes over the time and, if a setting has changed, the settings.
+    #[inline]
+    pub fn refresh(&mut self) {
+        self.clock = Clock::read(self.host);
+        self.settings.refresh(self.roots);
+    }
+
+    /// A setting's number.
+    pub fn number(&self, id: u32) -> i64 {
+        settings::number(self.roots, id)
+    }
+
+    /// How this lane takes locks.
+    #[inline(always)]
+    pub fn locker(&self) -> FutexLocker {
+        FutexLocker::new(self.id, self.host)
+    }
+
+    /// The shards this lane has locked.
+    #[inline(always)]
+    pub fn locked(&self) -> ShardSet {
+        self.locks.held()
+    }
+
+    /// Whether this lane has a shard locked.
+    #[inline(always)]
+    pub fn has_locked(&self, shard: usize) -> bool {
+        self.locks.holds(shard)
+    }
+
+    /// Locks the shards of a set. See [`LockSet::acquire`].
+    #[inline]
+    pub fn lock(&mut self, set: ShardSet) {
+        self.locks.acquire(set);
+    }
+
+    /// Locks also the shards of a set if nobody holds them. See [`LockSet::try_extend`].
+    pub fn try_lock_also(&mut self, set: ShardSet) -> bool {
+        self.locks.try_extend(set)
+    }
+
+    /// Unlocks all shards, once what was noticed in them has been acted on.
+    #[inline]
+    pub fn unlock(&mut self) {
+        if self.notices.is_any() {
+            (self.settle)(self);
+        }
+        self.locks.release();
+    }
+
+    /// Whether clients are paused, so that no key may be removed unless a client asks for it.
+    pub fn is_paused(&self) -> bool {
+        self.roots.shared().pause.until_ms.load(Relaxed) as i64 > self.clock.now_ms
+    }
+
+    /// Notes a keyspace event if its class is asked for.
+    #[inline]
+    pub fn note_event(&mut self, class: Class, event: &'static str, db: u32, key: &[u8]) {
+        if self.settings.notify & class.0 != 0 {
+            self.notices.note_event(Event { name: event, key: Key::new(db, key) });
+        }
+    }
+}
+
+/// How a lane takes locks: in its own name, sleeping and waking by way of the shell.
+#[derive(Clone, Copy)]
+pub struct FutexLocker {
+    lane: u32,
+    host: HostRef,
+}
+
+impl FutexLocker {
+    /// That of a lane.
+    pub const fn new(lane: u32, host: HostRef) -> Self {
+        Self { lane, host }
+    }
+}
+
+impl Locker for FutexLocker {
+    #[inline(always)]
+    fn holder(self) -> Holder {
+        Holder::lane(self.lane)
+    }
+
+    fn wait(self, word: &AtomicU32, expected: u32) {
+        self.host.lock_wait()(word, expected);
+    }
+
+    fn wake(self, word: &AtomicU32) {
+        self.host.lock_wake()(word);
+    }
+}

@@ -1,0 +1,168 @@
+//! Arena memory for the views. Sizes are remembered by the caller, as the raw layouts hold them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use abi::host::HostRef;
+
+/// The arena's allocator. Copy it freely; it holds no state.
+///
+/// A full arena unwinds with [`ArenaFull`], which the entry thunk turns into an error reply. So
+/// every view allocates before it changes anything, and who changes several uses [`or_undo`].
+#[derive(Clone, Copy)]
+pub struct Heap {
+    alloc: extern "C" fn(u64) -> u64,
+    free: extern "C" fn(u64, u64),
+    realloc: extern "C" fn(u64, u64, u64) -> u64,
+    usable: extern "C" fn(u64) -> u64,
+}
+
+impl Heap {
+    /// The allocator behind a host table.
+    pub fn of(host: HostRef) -> Self {
+        Self {
+            alloc: host.alloc(),
+            free: host.free(),
+            realloc: host.realloc(),
+            usable: host.usable(),
+        }
+    }
+
+    /// An allocator made of its four functions, with the contracts of [`abi::host::Host`].
+    pub const fn new(
+        alloc: extern "C" fn(u64) -> u64,
+        free: extern "C" fn(u64, u64),
+        realloc: extern "C" fn(u64, u64, u64) -> u64,
+        usable: extern "C" fn(u64) -> u64,
+    ) -> Self {
+        Self { alloc, free, realloc, usable }
+    }
+
+    /// The address of at least `size` bytes with undefined contents, aligned to 8, or to 64 when
+    /// `size` is a multiple of 64.
+    #[inline]
+    pub fn alloc(&self, size: usize) -> u64 {
+        self.try_alloc(size).unwrap_or_else(|| give_up())
+    }
+
+    /// As [`Heap::alloc`], or nothing if the arena is full.
+    #[inline]
+    pub fn try_alloc(&self, size: usize) -> Option<u64> {
+        let address = (self.alloc)(size as u64);
+        (address != 0).then_some(address)
+    }
+
+    /// Frees what `alloc(size)` or `realloc(.., size)` returned.
+    ///
+    /// # Safety
+    /// `address` came from this heap with this `size`, and nothing refers to it any more.
+    #[inline]
+    pub unsafe fn free(&self, address: u64, size: usize) {
+        (self.free)(address, size as u64);
+    }
+
+    /// Resizes an allocation and returns where it is now.
+    ///
+    /// # Safety
+    /// As for [`Heap::free`]; on return only the new address is valid.
+    #[inline]
+    pub unsafe fn realloc(&self, address: u64, old: usize, new: usize) -> u64 {
+        let address = (self.realloc)(address, old as u64, new as u64);
+        if address == 0 {
+            give_up();
+        }
+        address
+    }
+
+    /// Bytes that an allocation of `size` really takes.
+    #[inline]
+    pub fn usable(&self, size: usize) -> usize {
+        (self.usable)(size as u64) as usize
+    }
+}
+
+/// What unwinding carries when there is no memory. It is no panic: nobody is told but the client.
+pub struct ArenaFull;
+
+/// There is no memory for what the client wants.
+#[cold]
+pub fn give_up() -> ! {
+    resume_unwind(Box::new(ArenaFull))
+}
+
+/// Changes `state` by `change`. Where that unwinds, for want of memory or otherwise, `undo` is run
+/// before it goes on.
+pub fn or_undo<T, R>(
+    state: &mut T,
+    change: impl FnOnce(&mut T) -> R,
+    undo: impl FnOnce(&mut T),
+) -> R {
+    match catch_unwind(AssertUnwindSafe(|| change(&mut *state))) {
+        Ok(result) => result,
+        Err(payload) => {
+            undo(state);
+            resume_unwind(payload)
+        }
+    }
+}
+
+/// Runs `f`, which can be left out: where memory runs out in it, it is.
+pub fn if_room(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f))
+        && !payload.is::<ArenaFull>()
+    {
+        resume_unwind(payload);
+    }
+}
+
+/// A heap for unit tests: the system's allocator, counting what is outstanding.
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    use super::Heap;
+    use std::alloc::{Layout, alloc, dealloc};
+    use std::cell::Cell;
+
+    thread_local! {
+        static OUTSTANDING: Cell<i64> = const { Cell::new(0) };
+    }
+
+    fn layout(size: u64) -> Layout {
+        let align = if size.is_multiple_of(64) { 64 } else { 8 };
+        Layout::from_size_align(size as usize, align).unwrap()
+    }
+
+    extern "C" fn test_alloc(size: u64) -> u64 {
+        assert!(size > 0);
+        OUTSTANDING.set(OUTSTANDING.get() + size as i64);
+        // SAFETY: the layout has a non-zero size.
+        unsafe { alloc(layout(size)) as u64 }
+    }
+
+    extern "C" fn test_free(address: u64, size: u64) {
+        OUTSTANDING.set(OUTSTANDING.get() - size as i64);
+        // SAFETY: the caller hands back what `test_alloc` gave for this size.
+        unsafe { dealloc(address as *mut u8, layout(size)) }
+    }
+
+    extern "C" fn test_realloc(address: u64, old: u64, new: u64) -> u64 {
+        let moved = test_alloc(new);
+        let kept = old.min(new) as usize;
+        // SAFETY: both allocations are live, distinct and at least `kept` bytes.
+        unsafe { core::ptr::copy_nonoverlapping(address as *const u8, moved as *mut u8, kept) };
+        test_free(address, old);
+        moved
+    }
+
+    extern "C" fn test_usable(size: u64) -> u64 {
+        size
+    }
+
+    /// A heap on the system's allocator.
+    pub fn heap() -> Heap {
+        Heap { alloc: test_alloc, free: test_free, realloc: test_realloc, usable: test_usable }
+    }
+
+    /// Bytes this thread has allocated and not freed.
+    pub fn outstanding() -> i64 {
+        OUTSTANDING.get()
+    }
+}

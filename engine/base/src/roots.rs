@@ -1,0 +1,103 @@
+//! The arena's root structs, as every part of the engine reaches them.
+//!
+//! All of them may be looked at by everybody at any time: what can change is atomic or behind a
+//! lock, the rest is written before logic is loaded.
+
+use abi::arena::ArenaHeader;
+use abi::client::ClientTable;
+use abi::config::ConfigStore;
+use abi::host::HostRef;
+use abi::keyspace::{Keyspace, Shard, ShardDb, placement};
+use abi::lane::Lane;
+use abi::shared::Shared;
+use abi::stats::LANES_MAX;
+
+/// The roots. Valid for the life of the process: the arena is never unmapped.
+#[derive(Clone, Copy)]
+pub struct Roots {
+    keyspace: &'static Keyspace,
+    clients: &'static ClientTable,
+    shared: &'static Shared,
+    /// Seed of the key hash.
+    pub seed: [u64; 2],
+}
+
+impl Roots {
+    /// The roots of the host's arena.
+    pub fn of(host: HostRef) -> Self {
+        let header: *mut ArenaHeader = host.arena()().as_ptr();
+        // SAFETY: the host's arena has a complete header before it loads any logic, and is never
+        // unmapped. Nobody makes an exclusive reference to a root after that.
+        unsafe {
+            let header = &*header;
+            Self {
+                keyspace: &*header.keyspace.as_ptr(),
+                clients: &*header.clients.as_ptr(),
+                shared: &*header.shared.as_ptr(),
+                seed: header.hash_seed,
+            }
+        }
+    }
+
+    /// Whether keys are placed as this engine places them.
+    pub fn is_placement_known(&self) -> bool {
+        self.keyspace.placement == placement::SEEDED
+    }
+
+    /// Databases.
+    #[inline]
+    pub fn databases(&self) -> u32 {
+        self.keyspace.databases
+    }
+
+    /// A shard.
+    #[inline]
+    pub fn shard(&self, index: usize) -> &'static Shard {
+        &self.keyspace.shards[index]
+    }
+
+    /// A database's part of a shard. Without the shard's lock its tables may only be looked at for
+    /// hints.
+    #[inline]
+    pub fn part(&self, shard: usize, db: u32) -> &'static ShardDb {
+        assert!(db < self.databases());
+        // SAFETY: shards and their databases live as long as the process, `db` is below their
+        // number, and all of a part is atomics.
+        unsafe { &*self.shard(shard).dbs.as_ptr().add(db as usize) }
+    }
+
+    /// The settings.
+    #[inline]
+    pub fn config(&self) -> &'static ConfigStore {
+        &self.shared.config
+    }
+
+    /// Everything that is neither key nor connection.
+    #[inline]
+    pub fn shared(&self) -> &'static Shared {
+        self.shared
+    }
+
+    /// 40 hexadecimal digits that name this run of the server.
+    pub fn run_id(&self) -> String {
+        String::from_utf8_lossy(&self.shared.run_id).into_owned()
+    }
+
+    /// The connections.
+    pub fn clients(&self) -> &'static ClientTable {
+        self.clients
+    }
+
+    /// What is kept for a lane, if that lane exists.
+    pub fn lane(&self, number: usize) -> Option<&'static Lane> {
+        // SAFETY: the array is filled before logic is loaded and never changed; a lane's record
+        // lives as long as the process and is all atomics.
+        unsafe { self.shared.lanes[number].as_ptr().as_ref() }
+    }
+
+    /// What is kept for all lanes.
+    pub fn lanes(&self) -> impl Iterator<Item = &'static Lane> + use<> {
+        let roots = *self;
+        (0..LANES_MAX).filter_map(move |number| roots.lane(number))
+    }
+}

@@ -1,0 +1,54 @@
+//! Keys that blocked clients wait for.
+
+use abi::wait::BlockedKey;
+
+use crate::{Intent, Keys};
+use base::lock::shard_of;
+use base::notices::Key;
+use store::named::{Name, Named, name_of};
+use value::entry::Entry;
+
+impl Keys<'_> {
+    /// The queues of those who wait for keys, in the shard of a hash, which is locked.
+    #[inline]
+    pub fn awaited(&mut self, hash: u64) -> Named<'_, BlockedKey> {
+        let (heap, seed) = (self.core.heap, self.core.roots.seed);
+        let shard = self.shard_at(shard_of(hash));
+        // SAFETY: as in `watched`.
+        unsafe { Named::new(&shard.blocked, heap, seed) }
+    }
+
+    /// Notes that a key holds a value that somebody may wait for, if somebody does.
+    #[inline]
+    pub(crate) fn signal_ready(&mut self, hash: u64, entry: Entry<'_>) {
+        if value::is_awaitable(entry.value_type()) {
+            self.signal_awaited(hash, entry.key());
+        }
+    }
+
+    /// Notes that those who wait for a key must look at it, if somebody does.
+    pub(crate) fn signal_awaited(&mut self, hash: u64, key: &[u8]) {
+        let db = self.db;
+        let awaited = self.awaited(hash);
+        if !awaited.is_empty() && awaited.find(Name::of_key(key, hash, db)).is_some() {
+            self.core.notices.note_ready(Key::new(db, key));
+        }
+    }
+
+    /// Notes which keys of the database that somebody waits for in a locked shard have come into
+    /// being.
+    pub(crate) fn signal_all_ready(&mut self, shard: usize) {
+        let (mut names, db) = (Vec::new(), self.db);
+        self.awaited(shard as u64).for_each(&mut |queue| {
+            if queue.db == db {
+                names.push(name_of(queue).to_vec());
+            }
+        });
+        for name in names {
+            let value_type = self.entry(&name, Intent::Peek).map(Entry::value_type);
+            if value_type.is_some_and(value::is_awaitable) {
+                self.core.notices.note_ready(Key { db, name });
+            }
+        }
+    }
+}

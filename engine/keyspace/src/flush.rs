@@ -1,0 +1,54 @@
+//! Removing all keys of a database.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::container::RawTable;
+use abi::keyspace::SHARDS;
+
+use crate::{Keys, garbage};
+use store::table::TableRef;
+
+/// A database's tables of one shard, taken out of it.
+struct Tables {
+    keys: RawTable,
+    expires: RawTable,
+}
+
+impl Keys<'_> {
+    /// Removes all keys of all databases.
+    pub fn flush_all(&mut self, lazily: bool) {
+        let databases = 0..self.core.roots.databases();
+        let detached = self.with_all_shards(|keys| {
+            databases.flat_map(|db| keys.in_db(db, Self::detach_all)).collect()
+        });
+        self.free_detached(detached, lazily);
+    }
+
+    /// Removes all keys of the database. `lazily`: a background thread frees them.
+    pub fn flush(&mut self, lazily: bool) {
+        let detached = self.with_all_shards(Self::detach_all);
+        self.free_detached(detached, lazily);
+    }
+
+    /// Takes all keys out of the database, whose shards are locked.
+    fn detach_all(&mut self) -> Vec<Tables> {
+        let indices = (0..SHARDS).filter(|index| self.shard_len(*index) > 0);
+        indices.collect::<Vec<_>>().into_iter().map(|index| self.detach_shard(index)).collect()
+    }
+
+    fn detach_shard(&mut self, index: usize) -> Tables {
+        self.signal_watchers_of_present(index);
+        let heap = self.core.heap;
+        let mut part = self.part_at(index);
+        part.avg_ttl_ms().store(0, Relaxed);
+        Tables { keys: part.keys_mut(heap).take(), expires: part.expires_mut(heap).take() }
+    }
+
+    /// Frees what was taken out: not earlier than others may go on, for it can take long.
+    fn free_detached(&mut self, detached: Vec<Tables>, lazily: bool) {
+        for Tables { keys, expires } in detached {
+            self.count_changes(TableRef::new(&keys).len());
+            garbage::dispose_tables(self.core, keys, expires, lazily);
+        }
+    }
+}

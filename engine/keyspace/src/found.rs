@@ -1,0 +1,230 @@
+//! A key that has been found, and all that can become of it.
+
+use core::sync::atomic::AtomicU64;
+
+use abi::keyspace::ShardDb;
+
+use crate::{Keys, Part, entry_hash, expiry, garbage};
+use base::core::Core;
+use base::counters;
+use base::event::Class;
+use base::lock::shard_of;
+use base::notices::Key;
+use base::settings;
+use store::table::Slot;
+use value::entry::{Entry, EntryMut, OwnedEntry, Shape};
+
+/// A key that is there. While it lives, nothing else on this lane touches keys.
+pub struct Found<'k> {
+    core: &'k mut Core,
+    part: &'static ShardDb,
+    db: u32,
+    slot: Slot,
+    hash: u64,
+}
+
+impl Keys<'_> {
+    /// What was found in a slot of the table that a hash belongs to.
+    ///
+    /// # Safety
+    /// The slot was found there, and the table has not been changed since.
+    #[inline(always)]
+    pub(crate) unsafe fn found(&mut self, slot: Slot, hash: u64) -> Found<'_> {
+        let part = self.core.roots.part(shard_of(hash), self.db);
+        Found { db: self.db, core: self.core, part, slot, hash }
+    }
+}
+
+impl<'k> Found<'k> {
+    /// The entry.
+    #[inline(always)]
+    pub fn entry(&self) -> Entry<'_> {
+        // SAFETY: the slot's table holds entries and has not been changed since the slot was found:
+        // this has the core exclusively, through which alone it could be. The shard is locked, and
+        // stays so for as long.
+        unsafe { Entry::at(self.slot.address()) }
+    }
+
+    /// The entry, to change it.
+    #[inline(always)]
+    pub fn entry_mut(&mut self) -> EntryMut<'_> {
+        // SAFETY: as in `entry`; `&mut self` keeps other views away.
+        unsafe { EntryMut::at(self.slot.address()) }
+    }
+
+    /// The entry, for as long as the keys are borrowed.
+    #[inline(always)]
+    pub fn into_entry(self) -> Entry<'k> {
+        // SAFETY: as in `entry`; this held the core exclusively for 'k and ends here, so nothing
+        // else uses it before 'k is over.
+        unsafe { Entry::at(self.slot.address()) }
+    }
+
+    /// The entry, to change it, for as long as the keys are borrowed.
+    #[inline(always)]
+    pub fn into_entry_mut(self) -> EntryMut<'k> {
+        // SAFETY: as in `into_entry`.
+        unsafe { EntryMut::at(self.slot.address()) }
+    }
+
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.core
+    }
+
+    /// The hash of the key.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Milliseconds since the key was last used.
+    pub fn idle_ms(&self) -> u64 {
+        crate::access::idle_ms(self.core, self.entry())
+    }
+
+    /// How often the key is used: the counter of LFU.
+    pub fn frequency(&self) -> u32 {
+        crate::access::frequency(self.core, self.entry())
+    }
+
+    /// Counts an access to the key.
+    #[inline]
+    pub fn record_access(&mut self) {
+        let before = self.entry().access();
+        let clock = crate::access::after_access(self.core, before);
+        self.entry_mut().set_access(clock);
+    }
+
+    fn part(&mut self) -> Part<'_> {
+        // SAFETY: the shard is locked for as long as this lives, and this has the core exclusively,
+        // through which alone other views could be made; `&mut self` ends those of the entry.
+        unsafe { Part::of(self.part) }
+    }
+
+    /// Puts another entry of the same key in its place. The old one is the caller's, and the new one
+    /// the tables'. Where memory runs out nothing has changed.
+    pub(crate) fn replace_by(mut self, new: Entry<'_>) -> OwnedEntry {
+        self.relist(new.address(), new.has_ttl());
+        self.put(new.address())
+    }
+
+    /// Puts the address of another entry of the same key into the slot, and returns the old one.
+    fn put(&mut self, address: u64) -> OwnedEntry {
+        let (heap, slot) = (self.core.heap, self.slot);
+        // SAFETY: the table has not been changed since the slot was found. Afterwards nothing
+        // refers to the old entry: neither of the two tables, nor a view, as callers end here.
+        unsafe {
+            self.part().keys_mut(heap).replace(slot, address);
+            OwnedEntry::from_address(slot.address(), heap)
+        }
+    }
+
+    /// Takes the entry out of the tables; this is not used as a key that is there after it.
+    fn take_out(&mut self) -> OwnedEntry {
+        let (heap, slot, hash) = (self.core.heap, self.slot, self.hash);
+        let has_ttl = self.entry().has_ttl();
+        let mut part = self.part();
+        if has_ttl {
+            part.unlist(hash, slot.address(), heap);
+        }
+        // SAFETY: the table has not been changed since the slot was found. Afterwards nothing
+        // refers to the entry: neither of the two tables, nor a view, as callers end here.
+        unsafe {
+            part.keys_mut(heap).remove(slot, hash);
+            OwnedEntry::from_address(slot.address(), heap)
+        }
+    }
+
+    /// Has the keys with a time to live hold the entry at an address in the place of this one, or
+    /// no longer this one.
+    fn relist(&mut self, address: u64, has_ttl: bool) {
+        let (heap, hash, seed) = (self.core.heap, self.hash, self.core.roots.seed);
+        let (old, had_ttl) = (self.slot.address(), self.entry().has_ttl());
+        let mut part = self.part();
+        let mut expires = part.expires_mut(heap);
+        let listed = had_ttl.then(|| expires.find_address(hash, old)).flatten();
+        match (listed, has_ttl) {
+            // SAFETY: just found, and the table is changed by nobody else.
+            (Some(slot), true) => unsafe { expires.replace(slot, address) },
+            (Some(slot), false) => {
+                // SAFETY: as above.
+                unsafe { expires.remove(slot, hash) };
+            }
+            (None, true) => expires.insert(hash, address, entry_hash(seed)),
+            (None, false) => {}
+        }
+    }
+
+    /// Puts another entry of the same key in its place and frees the old one. Who waits for the key
+    /// is told. Where memory runs out nothing has changed.
+    pub fn supersede(mut self, new: OwnedEntry) {
+        self.relist(new.view().address(), new.view().has_ttl());
+        let old = self.put(new.view().address());
+        Keys::new(self.core, self.db).arrived(self.hash, new.into_address(), Some(old));
+    }
+
+    /// Gives it another time to live, or none; the entry may move.
+    pub fn set_expiry(mut self, at_ms: Option<i64>) {
+        match (self.entry().has_ttl(), at_ms) {
+            (true, Some(at)) => self.entry_mut().set_expires_at(at),
+            (false, None) => {}
+            _ => self.reshape(|shape| Shape { expires_at: at_ms, ..shape }),
+        }
+    }
+
+    /// Puts an entry of another shape in its place that takes over the value.
+    fn reshape(mut self, change: impl FnOnce(Shape) -> Shape) {
+        let old = self.entry();
+        let shape = change(old.shape());
+        let moved = old.moved(self.core.heap, &shape, old.key());
+        self.relist(moved.view().address(), shape.expires_at.is_some());
+        // SAFETY: the old entry is freed in the same breath, without its value.
+        unsafe { self.put(moved.complete().into_address()).free_hull() };
+    }
+
+    /// Takes the key out of the tables. The entry is the caller's.
+    pub fn detach(mut self) -> OwnedEntry {
+        self.take_out()
+    }
+
+    /// Removes the key and frees its value; one that takes long in the background if `lazily`.
+    pub fn discard(mut self, lazily: bool) {
+        let old = self.take_out();
+        garbage::dispose(self.core, old, lazily);
+    }
+
+    /// Removes the key because its time has come, and says so. For a command that only reads it
+    /// stays while clients are paused: nothing is to change then.
+    #[cold]
+    pub(crate) fn expire(self) {
+        if expiry::keeps_expired(self.core) {
+            return;
+        }
+        let lazily = self.core.number(settings::id::LAZYFREE_LAZY_EXPIRE) != 0;
+        let stats = self.core.stats;
+        self.remove_unasked(lazily, Class::EXPIRED, "expired", &stats.expired);
+    }
+
+    /// Removes the key to make room, and says so.
+    pub fn evict(self, lazily: bool) {
+        let stats = self.core.stats;
+        self.remove_unasked(lazily, Class::EVICTED, "evicted", &stats.evicted);
+    }
+
+    /// Removes a key that no command asked to be removed.
+    fn remove_unasked(
+        mut self,
+        lazily: bool,
+        class: Class,
+        event: &'static str,
+        counter: &AtomicU64,
+    ) {
+        let key = self.entry().key().to_vec();
+        let old = self.take_out();
+        garbage::dispose(self.core, old, lazily);
+        counters::add(counter, 1);
+        let mut keys = Keys::new(self.core, self.db);
+        keys.signal_watchers(&key);
+        keys.notify(class, event, &key);
+        keys.core.notices.note_removed(Key { db: self.db, name: key });
+    }
+}

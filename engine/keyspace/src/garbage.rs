@@ -1,0 +1,75 @@
+//! What is out of all tables, and how it is freed.
+
+use abi::container::RawTable;
+
+use base::core::Core;
+use base::heap::Heap;
+use base::notices::{Garbage, GarbagePlace};
+use store::table::{Table, TableRef};
+use value::entry::{Entry, OwnedEntry};
+
+/// Allocations above which a value is left to a background thread to free.
+const LAZY_MIN: usize = 64;
+/// Entries of a table that are looked at to tell how large all are.
+const SAMPLES: u64 = 16;
+
+/// Frees an entry with its value; one of many allocations, if `lazily`, is left to be freed on a
+/// background thread.
+pub fn dispose(core: &mut Core, entry: OwnedEntry, lazily: bool) {
+    if !lazily || entry.view().allocations() <= LAZY_MIN {
+        return drop(entry);
+    }
+    let bytes = entry.view().estimated_memory(core.heap) as u64;
+    let place = GarbagePlace::Entry(entry.into_address());
+    core.notices.note_garbage(Garbage { place, values: 1, bytes });
+}
+
+/// Frees detached tables of a database's part of a shard, and the entries in them; if `lazily`,
+/// both are left to be freed on a background thread.
+pub fn dispose_tables(core: &mut Core, keys: RawTable, expires: RawTable, lazily: bool) {
+    let garbage =
+        [Garbage { place: GarbagePlace::Index(expires), values: 0, bytes: 0 }, weighed(core, keys)];
+    for garbage in garbage {
+        if lazily && !is_empty(&garbage) {
+            core.notices.note_garbage(garbage);
+        } else {
+            free(core.heap, garbage);
+        }
+    }
+}
+
+fn is_empty(garbage: &Garbage) -> bool {
+    match &garbage.place {
+        GarbagePlace::Entry(_) => false,
+        GarbagePlace::Table(table) | GarbagePlace::Index(table) => TableRef::new(table).is_empty(),
+    }
+}
+
+/// A detached table of entries, with a guess at what it gives back from a look at some of them.
+fn weighed(core: &mut Core, table: RawTable) -> Garbage {
+    let view = TableRef::new(&table);
+    let samples = (0..SAMPLES).filter_map(|_| view.sample(core.random.next_u64()));
+    let sampled: u64 = samples
+        .map(|address| {
+            // SAFETY: the table was detached with its entries; nobody else refers to them.
+            unsafe { Entry::at(address) }.estimated_memory(core.heap) as u64
+        })
+        .sum();
+    let values = view.len() as u64;
+    Garbage { bytes: sampled * values / SAMPLES, values, place: GarbagePlace::Table(table) }
+}
+
+/// Frees garbage here and now.
+pub fn free(heap: Heap, garbage: Garbage) {
+    match garbage.place {
+        // SAFETY: whoever noted it gave it away: nothing refers to it.
+        GarbagePlace::Entry(address) => drop(unsafe { OwnedEntry::from_address(address, heap) }),
+        GarbagePlace::Index(mut table) => Table::new(&mut table, heap).clear(&mut |_| ()),
+        GarbagePlace::Table(mut table) => {
+            Table::new(&mut table, heap).clear(&mut |address| {
+                // SAFETY: the table was detached with its entries, and gives them up.
+                drop(unsafe { OwnedEntry::from_address(address, heap) });
+            });
+        }
+    }
+}

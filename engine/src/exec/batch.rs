@@ -1,0 +1,312 @@
+//! A batch: the complete commands in a client's input, parsed together so that the memory they
+//! will need is on its way to the cache before the first of them runs.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::client::{Client, flag};
+
+use base::args::Args;
+use crate::exec::dispatch;
+use base::error::Error;
+use crate::exec::index::Keys;
+use base::heap::Heap;
+use base::hash::hash;
+use base::core::Core;
+use base::resp::parse::{Limits, Outcome, Progress, Span, self};
+use crate::session::{self, blocking};
+use crate::session::stats;
+use store::table::{prefetch_bucket, prefetch_item};
+use base::vec::Words;
+
+/// Commands parsed ahead: enough to hide a cache miss behind the parsing of others, few enough
+/// that what was fetched is still there when it is used.
+const AHEAD: usize = 32;
+
+/// Unsent replies above which a batch ends early, so that the shell can send some.
+const OUTPUT_MAX: usize = 1 << 20;
+
+/// Spans kept allocated between batches.
+const SPANS_KEPT: usize = 4096;
+
+/// No command of the release has the name.
+pub const UNKNOWN: u16 = u16::MAX;
+
+/// A parsed command.
+#[derive(Clone, Copy)]
+pub struct Item {
+    /// Where it is in the index, or [`UNKNOWN`].
+    pub command: u16,
+    /// Whether its arguments are in the inline data instead of the input.
+    inline: bool,
+    first: u32,
+    count: u32,
+    /// Offset in the input, from where the batch began, behind it.
+    end: usize,
+    /// Hash of its first key, if it has exactly one.
+    pub hash: u64,
+}
+
+/// Parsed commands, and what stands in the input behind them.
+#[derive(Default)]
+pub struct Batch {
+    items: Vec<Item>,
+    spans: Vec<Span>,
+    inline: Vec<u8>,
+    /// What is wrong there.
+    broken: Option<String>,
+    /// How far an incomplete command there was parsed. What was found of it is in `spans`, from
+    /// this index on.
+    partial: Option<(Progress, usize)>,
+    /// Bytes behind the last item that hold nothing to execute.
+    skipped: usize,
+}
+
+/// Executes all complete commands in a client's input.
+pub fn process(lane: &mut Lane, client: &mut Client) {
+    client.flags.fetch_and(!(flag::MORE_INPUT | flag::POSTPONED), Relaxed);
+    while may_process(client) {
+        lane.refresh();
+        let mut batch = std::mem::take(&mut lane.batch);
+        batch.fill(lane, client);
+        let more = !batch.items.is_empty();
+        if more {
+            batch.prefetch(lane);
+            batch.execute(lane, client);
+        }
+        const LATER: u64 = flag::POSTPONED | flag::MORE_INPUT;
+        let finished = !more || client.flags.load(Relaxed) & LATER != 0;
+        if may_process(client) {
+            batch.conclude(lane, client);
+        }
+        batch.clear();
+        lane.batch = batch;
+        if finished {
+            break;
+        }
+    }
+}
+
+/// After [`process`] was unwound by a panic or for want of memory: replies to the command that
+/// caused it and undoes what that left half done. `begin` is where the input began.
+pub fn recover(lane: &mut Lane, client: &mut Client, begin: u64, because: &Error) {
+    match lane.reply_mark.take() {
+        Some(mark) => fail_running(lane, client, mark, because),
+        // No command ran. The same input would lead to the same end for ever.
+        None if client.input.start == begin => {
+            let (mut out, mut session) = session::split(client, lane.heap);
+            dispatch::fail(lane, &mut out, because);
+            session.close_after_reply();
+        }
+        // The command has its reply: the panic came while others were served.
+        None => {}
+    }
+    client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
+}
+
+/// Gives the command that ran, whose reply begins at `mark`, an error for a reply.
+fn fail_running(lane: &mut Lane, client: &mut Client, mark: usize, because: &Error) {
+    if !blocking::give_up(lane, client) {
+        return;
+    }
+    session::multi::break_off(lane, client);
+    let (mut out, _) = session::split(client, lane.heap);
+    out.truncate(mark);
+    dispatch::fail(lane, &mut out, because);
+    dispatch::keep_quiet(lane, client, Some(mark));
+}
+
+/// Whether the client's next command may run.
+fn may_process(client: &Client) -> bool {
+    const NOT: u64 = flag::BLOCKED | flag::POSTPONED | flag::CLOSE_AFTER_REPLY | flag::KILLED;
+    !client.input.is_empty() && client.flags.load(Relaxed) & NOT == 0
+}
+
+impl Batch {
+    /// Parses up to [`AHEAD`] commands.
+    fn fill(&mut self, lane: &Lane, client: &mut Client) {
+        let input = unread(client);
+        let input = &input[..input.len().min(parse::COMMAND_MAX)];
+        let is_stranger = client.flags.load(Relaxed) & flag::AUTHENTICATED == 0;
+        let limits = Limits { bulk_max: lane.settings.bulk_max, is_stranger };
+        // One at a time: behind the right password other limits hold.
+        let ahead = if is_stranger { 1 } else { AHEAD };
+        let mut progress = recall(client);
+        if progress.arguments == 0 {
+            client.parse.offset = 0;
+        }
+        let mut at = 0;
+        let mut need = 0;
+        while self.items.len() < ahead && at < input.len() {
+            let mut first = self.spans.len();
+            let rest = &input[at..];
+            let resumed = progress.arguments > 0;
+            match parse::parse(rest, limits, &mut progress, &mut self.spans, &mut self.inline) {
+                Outcome::Command(end) => {
+                    if resumed {
+                        first = 0;
+                        take_remembered(client, &mut self.spans, lane.heap);
+                    }
+                    self.spans[first..].iter_mut().for_each(|s| s.start += at as u32);
+                    at += end;
+                    self.push(lane, input, first, at, false);
+                }
+                Outcome::Inline(end) => {
+                    at += end;
+                    self.push(lane, input, first, at, true);
+                    break;
+                }
+                Outcome::Skip(end) => {
+                    at += end;
+                    match self.items.last_mut() {
+                        Some(last) => last.end = at,
+                        None => self.skipped = at,
+                    }
+                }
+                Outcome::Incomplete(bytes) if at == 0 && bytes > parse::COMMAND_MAX => {
+                    self.broken = Some("too big command".into());
+                    break;
+                }
+                Outcome::Incomplete(bytes) => {
+                    need = bytes;
+                    self.partial = Some((progress, first));
+                    break;
+                }
+                Outcome::Broken(text) => {
+                    self.broken = Some(text);
+                    break;
+                }
+            }
+        }
+        client.input_need = need as u64;
+    }
+
+    fn push(&mut self, lane: &Lane, input: &[u8], first: usize, end: usize, inline: bool) {
+        let data = if inline { &self.inline } else { input };
+        let args = Args::new(data, &self.spans[first..]);
+        let command = lane.index.find(args.at(0)).unwrap_or(UNKNOWN);
+        let mut item =
+            Item { command, inline, first: first as u32, count: args.len() as u32, end, hash: 0 };
+        if command != UNKNOWN
+            && let Keys::One(at) = lane.index[command].keys
+            && let Some(key) = args.get(at as usize)
+        {
+            item.hash = hash(key, lane.roots.seed);
+            // Under way while the rest of the batch is parsed.
+            prefetch_bucket(lane.table_hint(0, item.hash), item.hash);
+        }
+        self.items.push(item);
+    }
+
+    /// Fetches the entries of the keys that will be needed; their buckets are under way.
+    fn prefetch(&self, lane: &Lane) {
+        if self.items.len() < 2 {
+            return;
+        }
+        for item in self.items.iter().filter(|item| item.hash != 0) {
+            prefetch_item(lane.table_hint(0, item.hash), item.hash);
+        }
+    }
+
+    /// Executes the items in order, until one blocks the client or ends the connection.
+    fn execute(&mut self, lane: &mut Lane, client: &mut Client) {
+        let input = unread(client);
+        let begin = client.input.start;
+        for item in &self.items {
+            let data = if item.inline { &self.inline[..] } else { input };
+            let spans = &self.spans[item.first as usize..][..item.count as usize];
+            let before = client.input.start;
+            // Consumed before it runs, so that a command that panics is not run again.
+            client.input.start = begin + item.end as u64;
+            dispatch::execute(lane, client, item, Args::new(data, spans));
+            let flags = client.flags.load(Relaxed);
+            if flags & flag::POSTPONED != 0 {
+                client.input.start = before;
+            }
+            const STOP: u64 =
+                flag::BLOCKED | flag::POSTPONED | flag::CLOSE_AFTER_REPLY | flag::KILLED;
+            let flooded = client.output.len() > OUTPUT_MAX && !client.input.is_empty();
+            if flooded {
+                client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
+            }
+            if flags & STOP != 0 || flooded {
+                // What follows will be looked at again: the input no longer begins where it did.
+                client.input_need = 0;
+                self.broken = None;
+                self.partial = None;
+                return;
+            }
+        }
+    }
+
+    /// All items have been executed: consumes what holds no command, keeps what was found of an
+    /// incomplete one, replies to what is not the protocol.
+    fn conclude(&mut self, lane: &mut Lane, client: &mut Client) {
+        if self.items.is_empty() {
+            client.input.start += self.skipped as u64;
+        }
+        if let Some((progress, first)) = self.partial.take() {
+            remember(client, progress, &self.spans[first..], lane.heap);
+        }
+        if let Some(text) = self.broken.take() {
+            let (mut out, mut session) = session::split(client, lane.heap);
+            out.error(format!("ERR Protocol error: {text}").as_bytes());
+            session.close_after_reply();
+            stats::add(&lane.stats.errors, 1);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        self.spans.clear();
+        self.spans.shrink_to(SPANS_KEPT);
+        self.inline.clear();
+        self.broken = None;
+        self.partial = None;
+        self.skipped = 0;
+    }
+}
+
+/// The input not yet consumed. It stays in place for the whole batch: only the shell moves it.
+fn unread<'a>(client: &Client) -> &'a [u8] {
+    let input = &client.input;
+    if input.is_empty() {
+        return &[];
+    }
+    // SAFETY: `start..end` of the buffer has been received, and nothing changes or frees it
+    // before `process` returns.
+    unsafe {
+        core::slice::from_raw_parts(input.data.as_ptr().add(input.start as usize), input.len())
+    }
+}
+
+/// Keeps with the client how far an incomplete command was parsed, and further arguments of it if
+/// they are worth it.
+fn remember(client: &mut Client, progress: Progress, spans: &[Span], heap: Heap) {
+    let parse = &mut client.parse;
+    let mut kept = Words::new(&mut parse.spans, heap);
+    if spans.len() == progress.found as usize {
+        kept.clear();
+    }
+    for span in spans {
+        kept.push((span.start as u64) << 32 | span.len as u64);
+    }
+    parse.arguments = progress.arguments;
+    parse.found = progress.found;
+    parse.offset = progress.offset as u64;
+}
+
+/// How far the command at the start of the input was parsed before.
+fn recall(client: &Client) -> Progress {
+    let parse = &client.parse;
+    Progress { arguments: parse.arguments, found: parse.found, offset: parse.offset as usize }
+}
+
+/// Puts the arguments that [`remember`] kept before those found since.
+fn take_remembered(client: &mut Client, spans: &mut Vec<Span>, heap: Heap) {
+    let parse = &mut client.parse;
+    let mut kept = Words::new(&mut parse.spans, heap);
+    let before = kept.as_slice().iter();
+    spans.splice(0..0, before.map(|w| Span { start: (w >> 32) as u32, len: *w as u32 }));
+    kept.free();
+    (parse.arguments, parse.found, parse.offset) = (0, 0, 0);
+}

@@ -1,0 +1,220 @@
+//! Finds a command by its name, for one release.
+
+use std::borrow::Cow;
+
+use abi::host::HostRef;
+use abi::stats::COMMAND_SLOTS;
+
+use crate::exec::spec::{Begin, Find, KeySpec, Spec, flag};
+use base::roots::Roots;
+
+/// How a command's keys are found when it is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// It has none.
+    None,
+    /// One, at this argument: nearly all commands.
+    One(u8),
+    /// Two, at these arguments, each found by a rule of its own.
+    Two(u8, u8),
+    /// From the first argument to the last (relative to the end), each `step`.
+    Range {
+        /// The first key.
+        first: u8,
+        /// The last key, from the end: 1 is the last argument.
+        last: u8,
+        /// From key to key.
+        step: u8,
+    },
+    /// By the row's rules.
+    Rules,
+    /// Any key.
+    All,
+}
+
+/// A command as dispatch sees it.
+pub struct Command {
+    /// What clients call it: the name in its row, unless it has been renamed.
+    name: Cow<'static, [u8]>,
+    /// Its row.
+    pub spec: &'static Spec,
+    /// Its slot in the counters.
+    pub slot: u16,
+    /// How its keys are found.
+    pub keys: Keys,
+    /// Where its subcommands are in the index.
+    subcommands: core::ops::Range<u16>,
+}
+
+const TABLE: usize = 2048;
+const NONE: u16 = u16::MAX;
+
+/// All commands of a release.
+pub struct Index {
+    commands: Vec<Command>,
+    table: Box<[u16; TABLE]>,
+    top_level: usize,
+}
+
+/// The lower-case name's hash: its length, its first and its last eight bytes.
+#[inline]
+fn place(name: &[u8]) -> usize {
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    let mut first = [0u8; 8];
+    let n = name.len();
+    let (a, b) = if n >= 8 {
+        first.copy_from_slice(&name[..8]);
+        (u64::from_le_bytes(first), u64::from_le_bytes(name[n - 8..].try_into().unwrap()))
+    } else {
+        first[..n].copy_from_slice(name);
+        (u64::from_le_bytes(first), 0)
+    };
+    let mixed = (a | LOWER).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (b | LOWER).rotate_left(29);
+    let mixed = (mixed ^ n as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    (mixed >> 53) as usize
+}
+
+impl Index {
+    /// The index of a release's tables; every command gets its slot in the arena's counters.
+    ///
+    /// A later table's row takes the place of an earlier one's of the same name.
+    pub fn new(tables: &[&'static [Spec]], roots: Roots, host: HostRef) -> Self {
+        let mut rows: Vec<&'static Spec> = Vec::new();
+        for spec in tables.iter().copied().flatten() {
+            match rows.iter_mut().find(|row| row.name == spec.name) {
+                Some(row) => *row = spec,
+                None => rows.push(spec),
+            }
+        }
+        let mut index =
+            Self { commands: Vec::new(), table: Box::new([NONE; TABLE]), top_level: rows.len() };
+        index.commands.extend(rows.iter().map(|spec| command(spec, roots, host)));
+        for (at, row) in rows.iter().enumerate() {
+            let start = index.commands.len() as u16;
+            index.commands.extend(row.subcommands.iter().map(|spec| command(spec, roots, host)));
+            index.commands[at].subcommands = start..index.commands.len() as u16;
+        }
+        index.enter_all();
+        index
+    }
+
+    /// Lets clients call a command by another name, or by none if that is empty. Nothing happens
+    /// if there is no command of the old name, or one of the new.
+    pub fn rename(&mut self, from: &[u8], to: &[u8]) {
+        if let Some(at) = self.find(from)
+            && self.find(to).is_none()
+        {
+            self.commands[at as usize].name = Cow::Owned(to.to_ascii_lowercase());
+            self.enter_all();
+        }
+    }
+
+    fn enter_all(&mut self) {
+        self.table.fill(NONE);
+        for at in 0..self.top_level {
+            if !self.commands[at].name.is_empty() {
+                self.enter(at as u16);
+            }
+        }
+    }
+
+    fn enter(&mut self, at: u16) {
+        let mut place = place(&self.commands[at as usize].name);
+        while self.table[place] != NONE {
+            place = (place + 1) % TABLE;
+        }
+        self.table[place] = at;
+    }
+
+    /// The command of this name, in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<u16> {
+        let mut place = place(name);
+        loop {
+            let at = self.table[place];
+            if at == NONE {
+                return None;
+            }
+            if self.commands[at as usize].name.eq_ignore_ascii_case(name) {
+                return Some(at);
+            }
+            place = (place + 1) % TABLE;
+        }
+    }
+
+    /// The subcommand of this name, in any case.
+    pub fn find_subcommand(&self, command: u16, name: &[u8]) -> Option<u16> {
+        self[command]
+            .subcommands
+            .clone()
+            .find(|&at| self[at].spec.short_name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The command of a full name such as `get` or `client|list`.
+    pub fn find_full(&self, name: &[u8]) -> Option<u16> {
+        match memchr::memchr(b'|', name) {
+            None => self.find(name),
+            Some(bar) => self.find_subcommand(self.find(&name[..bar])?, &name[bar + 1..]),
+        }
+    }
+
+    /// All commands, subcommands left out.
+    pub fn top_level(&self) -> &[Command] {
+        &self.commands[..self.top_level]
+    }
+
+    /// All commands and subcommands.
+    pub fn all(&self) -> &[Command] {
+        &self.commands
+    }
+}
+
+impl core::ops::Index<u16> for Index {
+    type Output = Command;
+    #[inline]
+    fn index(&self, at: u16) -> &Command {
+        &self.commands[at as usize]
+    }
+}
+
+fn command(spec: &'static Spec, roots: Roots, host: HostRef) -> Command {
+    let name = Cow::Borrowed(spec.name.as_bytes());
+    Command { name, spec, slot: slot(spec.name, roots, host), keys: keys(spec), subcommands: 0..0 }
+}
+
+fn keys(spec: &Spec) -> Keys {
+    if spec.has(flag::ALL_KEYS) {
+        return Keys::All;
+    }
+    match spec.keys {
+        [] => Keys::None,
+        [one] => single(one).map(Keys::One).or_else(|| range(one)).unwrap_or(Keys::Rules),
+        [a, b] => single(a).zip(single(b)).map_or(Keys::Rules, |(a, b)| Keys::Two(a, b)),
+        _ => Keys::Rules,
+    }
+}
+
+/// The argument that a rule finds, if it always finds one key at the same place.
+fn single(spec: &KeySpec) -> Option<u8> {
+    match (spec.begin, spec.find) {
+        (Begin::Index(index), Find::Range { last: 0, .. }) => Some(index as u8),
+        _ => None,
+    }
+}
+
+/// The arguments that a rule finds, if they reach from one place to so many before the end.
+fn range(spec: &KeySpec) -> Option<Keys> {
+    match (spec.begin, spec.find) {
+        (Begin::Index(first), Find::Range { last: last @ ..0, step, limit: 0 }) => {
+            let (first, last) = (first as u8, last.unsigned_abs() as u8);
+            Some(Keys::Range { first, last, step: step as u8 })
+        }
+        _ => None,
+    }
+}
+
+/// The slot of a name in the counters: the one it has, or a new one.
+fn slot(name: &str, roots: Roots, host: HostRef) -> u16 {
+    crate::session::stats::command_slot(name, roots, host)
+        .unwrap_or_else(|| panic!("all {COMMAND_SLOTS} command slots are taken"))
+}

@@ -1,0 +1,428 @@
+//! A command's row: everything about it but its code.
+
+use base::args::Args;
+use base::error::Done;
+use crate::exec::context::Ctx;
+
+/// A command's code.
+pub type Run = fn(&mut Ctx<'_>, Args<'_>) -> Done;
+
+/// Bits of [`Spec::flags`]. The first ones are shown by `COMMAND INFO` under the names given.
+pub mod flag {
+    /// `write`: may change the keyspace.
+    pub const WRITE: u32 = 1 << 0;
+    /// `readonly`: reads keys, changes none.
+    pub const READONLY: u32 = 1 << 1;
+    /// `denyoom`: refused when memory is short.
+    pub const DENYOOM: u32 = 1 << 2;
+    /// `admin`
+    pub const ADMIN: u32 = 1 << 3;
+    /// `pubsub`
+    pub const PUBSUB: u32 = 1 << 4;
+    /// `noscript`
+    pub const NOSCRIPT: u32 = 1 << 5;
+    /// `blocking`: may block its client.
+    pub const BLOCKING: u32 = 1 << 6;
+    /// `loading`: allowed while data is loaded.
+    pub const LOADING: u32 = 1 << 7;
+    /// `stale`: allowed on a stale replica.
+    pub const STALE: u32 = 1 << 8;
+    /// `skip_monitor`
+    pub const SKIP_MONITOR: u32 = 1 << 9;
+    /// `skip_slowlog`
+    pub const SKIP_SLOWLOG: u32 = 1 << 10;
+    /// `asking`
+    pub const ASKING: u32 = 1 << 11;
+    /// `fast`: time does not depend on the data.
+    pub const FAST: u32 = 1 << 12;
+    /// `no_auth`: allowed before the password.
+    pub const NO_AUTH: u32 = 1 << 13;
+    /// Has an effect beyond its reply although it is not `write`: `CLIENT PAUSE WRITE` holds it
+    /// back. Not shown.
+    pub const MAY_REPLICATE: u32 = 1 << 14;
+    /// `no_async_loading`
+    pub const NO_ASYNC_LOADING: u32 = 1 << 15;
+    /// `no_multi`: not allowed in a transaction.
+    pub const NO_MULTI: u32 = 1 << 16;
+    /// `movablekeys`
+    pub const MOVABLE_KEYS: u32 = 1 << 17;
+    /// `allow_busy`
+    pub const ALLOW_BUSY: u32 = 1 << 18;
+    /// `no_mandatory_keys`
+    pub const NO_MANDATORY_KEYS: u32 = 1 << 19;
+
+    /// Runs with every shard locked: it may touch any key.
+    pub const ALL_KEYS: u32 = 1 << 24;
+    /// Run at once even between `MULTI` and `EXEC`.
+    pub const NOT_QUEUED: u32 = 1 << 25;
+    /// Allowed for a subscriber that speaks RESP2.
+    pub const SUBSCRIBER: u32 = 1 << 26;
+    /// Looks at many keys that it does not name, locking shard by shard.
+    pub const LOCKS_ITSELF: u32 = 1 << 28;
+    /// Runs other commands: locks what they need.
+    pub const TRANSACTION: u32 = 1 << 27;
+    /// Documented as being for the server itself and for those who work on it.
+    pub const SYSTEM: u32 = 1 << 29;
+}
+
+/// Bits of [`Spec::categories`] that do not follow from the flags and the group.
+pub mod category {
+    /// `@dangerous`
+    pub const DANGEROUS: u32 = 1 << 0;
+    /// `@keyspace`
+    pub const KEYSPACE: u32 = 1 << 1;
+    /// `@connection`
+    pub const CONNECTION: u32 = 1 << 2;
+    /// `@transaction`
+    pub const TRANSACTION: u32 = 1 << 3;
+    /// `@scripting`
+    pub const SCRIPTING: u32 = 1 << 4;
+    /// `@set`, of a command of another group.
+    pub const SET: u32 = 1 << 5;
+    /// `@sortedset`, of a command of another group.
+    pub const SORTED_SET: u32 = 1 << 6;
+    /// `@list`, of a command of another group.
+    pub const LIST: u32 = 1 << 7;
+}
+
+/// What kind of data a command is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of Redis's own groups")]
+pub enum Group {
+    Generic,
+    String,
+    List,
+    Set,
+    SortedSet,
+    Hash,
+    PubSub,
+    Transactions,
+    Connection,
+    Server,
+    Scripting,
+    HyperLogLog,
+    Cluster,
+    Geo,
+    Stream,
+    Bitmap,
+}
+
+/// What a command does with a key, as `COMMAND INFO` tells it.
+pub mod access {
+    /// `RO`: the value is read.
+    pub const RO: u16 = 1 << 0;
+    /// `RW`: the value is changed.
+    pub const RW: u16 = 1 << 1;
+    /// `OW`: the value is overwritten.
+    pub const OW: u16 = 1 << 2;
+    /// `RM`: the key is removed.
+    pub const RM: u16 = 1 << 3;
+    /// `access`: the reply tells of the value.
+    pub const ACCESS: u16 = 1 << 4;
+    /// `update`: the new value depends on the old.
+    pub const UPDATE: u16 = 1 << 5;
+    /// `insert`: adds to the value.
+    pub const INSERT: u16 = 1 << 6;
+    /// `delete`: removes from the value.
+    pub const DELETE: u16 = 1 << 7;
+    /// `not_key`: a name that is routed like a key.
+    pub const NOT_KEY: u16 = 1 << 8;
+    /// `incomplete`: there may be keys that this does not find.
+    pub const INCOMPLETE: u16 = 1 << 9;
+    /// `variable_flags`: what is done depends on the arguments.
+    pub const VARIABLE: u16 = 1 << 10;
+}
+
+/// Where to begin to look for keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Behind the last of this word, but the row does not say so: `COMMAND INFO` shows that only
+    /// the command's code can tell. Without a word, keys that not even that can name beforehand.
+    Unknown(&'static str),
+    /// At this argument.
+    Index(u16),
+    /// Behind this word, looked for from an argument on (negative: backwards from the end).
+    Keyword(&'static str, i16),
+}
+
+/// Which arguments from there on are keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Find {
+    /// From the first to `last` (relative to the first; negative: from the end), each `step`.
+    Range {
+        /// The last key.
+        last: i16,
+        /// From key to key.
+        step: u16,
+        /// 0, or the share of the arguments to look at: 2 for half of them.
+        limit: u16,
+    },
+    /// As many as the argument at the beginning says, `first` behind it.
+    KeyNum {
+        /// The first key, relative to the number.
+        first: u16,
+        /// From key to key.
+        step: u16,
+    },
+}
+
+/// A rule that finds keys among the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySpec {
+    /// Where to begin.
+    pub begin: Begin,
+    /// Which arguments from there.
+    pub find: Find,
+    /// Bits of [`access`].
+    pub access: u16,
+}
+
+impl KeySpec {
+    /// One key at an argument.
+    pub const fn at(index: u16, access: u16) -> Self {
+        Self::range(index, 0, 1, access)
+    }
+
+    /// Keys from an argument on; `last` relative to it, or from the end when negative.
+    pub const fn range(index: u16, last: i16, step: u16, access: u16) -> Self {
+        Self { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, access }
+    }
+
+    /// As many keys as argument `index` says, directly behind it.
+    pub const fn numbered(index: u16, access: u16) -> Self {
+        Self { begin: Begin::Index(index), find: Find::KeyNum { first: 1, step: 1 }, access }
+    }
+
+    /// A key that `COMMAND INFO` does not tell how to find: see [`Begin::Unknown`].
+    pub const fn unknown(word: &'static str, access: u16) -> Self {
+        let find = Find::Range { last: 0, step: 1, limit: 0 };
+        Self { begin: Begin::Unknown(word), find, access }
+    }
+
+    /// One key behind a word that is looked for from argument `from` on.
+    pub const fn behind(word: &'static str, from: i16, access: u16) -> Self {
+        let find = Find::Range { last: 0, step: 1, limit: 0 };
+        Self { begin: Begin::Keyword(word, from), find, access }
+    }
+}
+
+/// What has taken the place of a command.
+#[derive(Clone, Copy)]
+pub struct Replaced {
+    /// The version of Redis since when it has.
+    pub since: &'static str,
+    /// What to use, as Redis's documentation writes it.
+    pub by: &'static str,
+}
+
+/// A command's row.
+#[derive(Clone, Copy)]
+pub struct Spec {
+    /// Lower case; of a subcommand `command|subcommand`.
+    pub name: &'static str,
+    /// Arguments, the name included; negative: at least as many.
+    pub arity: i16,
+    /// Its code.
+    pub run: Run,
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// Bits of [`category`].
+    pub categories: u32,
+    /// Where its keys are.
+    pub keys: &'static [KeySpec],
+    /// Hints for clients, as in Redis's documentation.
+    pub tips: &'static [&'static str],
+    /// What it is about.
+    pub group: Group,
+    /// The version of Redis that had it first.
+    pub since: &'static str,
+    /// Time complexity.
+    pub complexity: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    /// Its arguments in the notation of Redis's documentation, keys included, the name left out:
+    /// `key value [NX | XX] [GET] [EX seconds | PX milliseconds]`. One of several that cannot be
+    /// left out is in angle brackets: `<LEFT | RIGHT>`.
+    pub syntax: &'static str,
+    /// What has taken its place, if something has.
+    pub replaced: Option<Replaced>,
+    /// Its subcommands; the command itself then only tells that one is missing.
+    pub subcommands: &'static [Spec],
+}
+
+impl Spec {
+    /// A row with what every command has; the rest is added by the methods below.
+    pub const fn new(name: &'static str, arity: i16, group: Group, run: Run) -> Self {
+        Self {
+            name,
+            arity,
+            run,
+            flags: 0,
+            categories: 0,
+            keys: &[],
+            tips: &[],
+            group,
+            since: "1.0.0",
+            complexity: "O(1)",
+            summary: "",
+            syntax: "",
+            replaced: None,
+            subcommands: &[],
+        }
+    }
+
+    /// The row with other code, for a release that does a command differently.
+    pub const fn run(mut self, run: Run) -> Self {
+        self.run = run;
+        self
+    }
+
+    /// The row with other arguments, for a release that adds some.
+    pub const fn syntax(mut self, syntax: &'static str) -> Self {
+        self.syntax = syntax;
+        self
+    }
+
+    /// Sets bits of [`flag`].
+    pub const fn flags(mut self, flags: u32) -> Self {
+        self.flags |= flags;
+        self
+    }
+
+    /// Puts the command into a group other than its family's.
+    pub const fn in_group(mut self, group: Group) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// Sets bits of [`category`].
+    pub const fn categories(mut self, categories: u32) -> Self {
+        self.categories |= categories;
+        self
+    }
+
+    /// Says where the keys are.
+    pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Adds hints for clients.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    /// Documents the command: since when, complexity, arguments, what it does.
+    pub const fn doc(
+        mut self,
+        since: &'static str,
+        complexity: &'static str,
+        syntax: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        self.since = since;
+        self.complexity = complexity;
+        self.syntax = syntax;
+        self.summary = summary;
+        self
+    }
+
+    /// Says since when another command is to be used, and which.
+    pub const fn replaced(mut self, since: &'static str, by: &'static str) -> Self {
+        self.replaced = Some(Replaced { since, by });
+        self
+    }
+
+    /// Adds subcommands.
+    pub const fn subcommands(mut self, subcommands: &'static [Spec]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// Whether a flag is set.
+    #[inline]
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Whether this many arguments are as many as it takes.
+    #[inline]
+    pub fn takes(&self, arguments: usize) -> bool {
+        if self.arity >= 0 {
+            arguments == self.arity as usize
+        } else {
+            arguments >= -(self.arity as isize) as usize
+        }
+    }
+
+    /// The name as a client types it: that of a subcommand without its command.
+    pub fn short_name(&self) -> &'static str {
+        self.name.rsplit('|').next().unwrap_or(self.name)
+    }
+
+    /// The indices of the arguments that are keys. `None` when the arguments make no sense.
+    pub fn key_indices(&self, args: Args<'_>) -> Option<Vec<usize>> {
+        let mut found = Vec::new();
+        for spec in self.keys {
+            spec.find_in(args, &mut found)?;
+        }
+        Some(found)
+    }
+
+    /// As [`Spec::key_indices`], with what is done with each key: bits of [`access`].
+    pub fn keys_with_access(&self, args: Args<'_>) -> Option<Vec<(usize, u16)>> {
+        let mut found = Vec::new();
+        for rule in self.keys {
+            let mut indices = Vec::new();
+            rule.find_in(args, &mut indices)?;
+            found.extend(indices.into_iter().map(|index| (index, rule.access)));
+        }
+        Some(found)
+    }
+}
+
+impl KeySpec {
+    fn first(&self, args: Args<'_>) -> Option<usize> {
+        match self.begin {
+            Begin::Index(index) => Some(index as usize),
+            Begin::Unknown(word) => {
+                (1..args.len().saturating_sub(1)).rev().find(|&i| args.is(i, word)).map(|i| i + 1)
+            }
+            Begin::Keyword(word, from) if from >= 0 => {
+                (from as usize..args.len()).find(|&i| args.is(i, word)).map(|i| i + 1)
+            }
+            Begin::Keyword(word, from) => {
+                let from = args.len().checked_sub(from.unsigned_abs() as usize)?;
+                (1..=from).rev().find(|&i| args.is(i, word)).map(|i| i + 1)
+            }
+        }
+    }
+
+    fn find_in(&self, args: Args<'_>, found: &mut Vec<usize>) -> Option<()> {
+        let Some(first) = self.first(args) else { return Some(()) };
+        match self.find {
+            Find::Range { last, step, limit } => {
+                let end = match (last, limit) {
+                    (0.., _) => first + last as usize,
+                    (_, 0 | 1) => args.len().checked_sub(last.unsigned_abs() as usize)?,
+                    (_, limit) => first + args.len().checked_sub(first)? / limit as usize - 1,
+                };
+                if end < first || end >= args.len() {
+                    return (end < first).then_some(());
+                }
+                found.extend((first..=end).step_by(step as usize));
+            }
+            Find::KeyNum { first: offset, step } => {
+                let count = args.integer(args.get(first).map(|_| first)?).ok()?;
+                let begin = first + offset as usize;
+                let count = usize::try_from(count).ok()?;
+                if count > args.len().saturating_sub(begin) {
+                    return None;
+                }
+                found.extend((begin..begin + count * step as usize).step_by(step as usize));
+            }
+        }
+        Some(())
+    }
+}

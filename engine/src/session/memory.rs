@@ -1,0 +1,83 @@
+//! Where memory goes: what `INFO memory` and `MEMORY` tell.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::host::ProcessInfo;
+
+use keyspace::totals;
+use base::core::Core;
+use crate::session::census;
+
+/// Bytes in use, and for what.
+pub struct Usage {
+    /// What the process uses.
+    pub process: ProcessInfo,
+    /// In use in the arena.
+    pub used: u64,
+    /// The most that was ever seen in use.
+    pub peak: u64,
+    /// In use before the first key.
+    pub startup: u64,
+    /// Of connections: what is there for each, and unsent or unread data.
+    pub clients: u64,
+    /// Of the tables of each database that has keys.
+    pub tables: Vec<DbTables>,
+}
+
+/// The tables of a database, without the entries.
+pub struct DbTables {
+    /// Its number.
+    pub db: u32,
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of the tables of all keys.
+    pub keys_bytes: u64,
+    /// Bytes of the tables of keys with a time to live.
+    pub expires_bytes: u64,
+}
+
+impl Usage {
+    /// As it is now.
+    pub fn now(core: &Core) -> Self {
+        let process = core.host.process_info()();
+        let used = process.used_bytes;
+        let shared = core.roots.shared();
+        // SAFETY: the root lives as long as the process; both counters are atomic.
+        let (peak, startup) = unsafe {
+            let peak = (*shared).peak_used_bytes.fetch_max(used, Relaxed).max(used);
+            (peak, (*shared).startup_bytes.load(Relaxed))
+        };
+        let tables = (0..core.roots.databases())
+            .map(|db| (db, totals::of(core, db)))
+            .filter(|(_, totals)| totals.keys > 0)
+            .map(|(db, totals)| DbTables {
+                db,
+                keys: totals.keys,
+                keys_bytes: totals.keys_bytes,
+                expires_bytes: totals.expires_bytes,
+            })
+            .collect();
+        Self { process, used, peak, startup, clients: census::summary(core).bytes, tables }
+    }
+
+    /// All that is not a key or a value.
+    pub fn overhead(&self) -> u64 {
+        let bytes = |table: &DbTables| table.keys_bytes + table.expires_bytes;
+        self.startup + self.clients + self.tables.iter().map(bytes).sum::<u64>()
+    }
+
+    /// Keys and values.
+    pub fn dataset(&self) -> u64 {
+        self.used.saturating_sub(self.overhead())
+    }
+
+    /// All that came after the start.
+    pub fn net(&self) -> u64 {
+        self.used.saturating_sub(self.startup)
+    }
+
+    /// Keys in all databases.
+    pub fn keys(&self) -> u64 {
+        self.tables.iter().map(|table| table.keys).sum()
+    }
+}

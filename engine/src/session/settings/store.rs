@@ -1,0 +1,150 @@
+//! Settings in the arena: their first values, and how they change.
+
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+
+use abi::config::id as shell_id;
+use abi::container::RawBytes;
+use abi::host::HostRef;
+
+use super::kind::{Kind, Value};
+use super::rename;
+use super::spec::{self, SETTINGS, Setting};
+use base::heap::Heap;
+use base::lock::with_lock;
+use base::core::Core;
+use base::roots::Roots;
+use base::bytes::{Bytes, self};
+
+/// Settings of older versions of Redis that are read and do nothing.
+const RETIRED: [&str; 3] =
+    ["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
+
+const WRONG_NUMBER: &str = "wrong number of arguments";
+
+/// The classes of clients with output limits: name, number in [`Value::Limits`], first slot.
+const CLASSES: [(&str, i64, u32); 3] = [
+    ("normal", 0, shell_id::OUTPUT_NORMAL_HARD),
+    ("slave", 1, super::id::OUTPUT_REPLICA_HARD),
+    ("pubsub", 2, shell_id::OUTPUT_PUBSUB_HARD),
+];
+
+/// Gives every setting of a new arena its default.
+pub fn init(core: &mut Core) {
+    for setting in SETTINGS {
+        let value = setting.parse(setting.default.as_bytes()).expect("defaults are valid");
+        put(core, setting, &value);
+    }
+    core.refresh();
+}
+
+/// Applies a setting at start-up. Lines of `save` add up, unless one is empty.
+pub fn configure(core: &mut Core, name: &str, values: &[&str]) -> Result<(), String> {
+    if name.eq_ignore_ascii_case("rename-command") {
+        return rename::add(core, values);
+    }
+    if RETIRED.contains(&name) {
+        return if values.len() == 1 { Ok(()) } else { Err(WRONG_NUMBER.into()) };
+    }
+    let setting = spec::find(name.as_bytes()).ok_or_else(|| unknown(name))?;
+    if values.len() != 1 && !setting.kind.is_list() {
+        return Err(WRONG_NUMBER.into());
+    }
+    let mut text = values.join(" ").into_bytes();
+    if let Kind::Save = setting.kind
+        && !text.is_empty()
+    {
+        text = [get(core, setting), text].join(&b' ');
+    }
+    let value = setting.parse(&text)?;
+    put(core, setting, &value);
+    core.refresh();
+    Ok(())
+}
+
+fn unknown(name: &str) -> String {
+    match name {
+        "user" | "loadmodule" => format!("this server has no {name}; remove the line"),
+        _ => "Bad directive or wrong number of arguments".into(),
+    }
+}
+
+/// The value of a setting, as `CONFIG GET` shows it.
+pub fn get(core: &Core, setting: &Setting) -> Vec<u8> {
+    match setting.kind {
+        Kind::OutputLimits => output_limits(core).join(" ").into_bytes(),
+        // What was set may be relative; the shell has made it the directory of the process.
+        Kind::Directory => std::env::current_dir()
+            .map(|path| path.into_os_string().into_encoded_bytes())
+            .unwrap_or_else(|_| text(core, setting.id)),
+        kind if kind.is_text() => text(core, setting.id),
+        kind => kind.format(super::number(core.roots, setting.id)).into_bytes(),
+    }
+}
+
+/// Whether a setting has the value it had at first.
+pub fn is_default(core: &Core, setting: &Setting) -> bool {
+    match setting.kind {
+        Kind::Directory => text(core, setting.id) == setting.default.as_bytes(),
+        _ => get(core, setting) == setting.default.as_bytes(),
+    }
+}
+
+/// The output limits of each class, as they are written: `normal 0 0 0`.
+pub fn output_limits(core: &Core) -> Vec<String> {
+    let number = |id| super::number(core.roots, id) as u64;
+    CLASSES
+        .iter()
+        .map(|(name, _, first)| {
+            format!("{name} {} {} {}", number(*first), number(first + 1), number(first + 2))
+        })
+        .collect()
+}
+
+/// Stores a value.
+pub fn put(core: &Core, setting: &Setting, value: &Value) {
+    let config = core.roots.config();
+    match value {
+        Value::Number(number) => config.slots[setting.id as usize].number.store(*number, Relaxed),
+        Value::Text(text, number) => {
+            with_text(core, setting.id, |raw| Bytes::new(raw, core.heap).assign(text));
+            config.slots[setting.id as usize].number.store(*number, Relaxed);
+        }
+        Value::Limits(classes) => classes.iter().for_each(|limits| put_limits(core, limits)),
+    }
+    config.epoch.fetch_add(1, AcqRel);
+}
+
+fn put_limits(core: &Core, [class, hard, soft, seconds]: &[i64; 4]) {
+    let Some((_, _, first)) = CLASSES.iter().find(|(_, number, _)| number == class) else { return };
+    for (offset, value) in [hard, soft, seconds].into_iter().enumerate() {
+        core.roots.config().slots[*first as usize + offset].number.store(*value, Relaxed);
+    }
+}
+
+/// Runs `f` with the text of a setting, under its lock.
+fn with_text<R>(core: &Core, id: u32, f: impl FnOnce(&mut RawBytes) -> R) -> R {
+    with_text_of(core.roots, core.host, id, f)
+}
+
+fn with_text_of<R>(roots: Roots, host: HostRef, id: u32, f: impl FnOnce(&mut RawBytes) -> R) -> R {
+    let raw = roots.config_text(id as usize);
+    // SAFETY: texts are only touched with the lock held, and live as long as the process.
+    with_lock(&roots.config().lock, host, || f(unsafe { &mut *raw }))
+}
+
+/// The text of a setting, for who has no core yet.
+pub fn read_text(roots: Roots, host: HostRef, id: u32) -> Vec<u8> {
+    with_text_of(roots, host, id, |raw| bytes::slice(raw).to_vec())
+}
+
+/// The text of a setting.
+pub fn text(core: &Core, id: u32) -> Vec<u8> {
+    with_text(core, id, |raw| bytes::slice(raw).to_vec())
+}
+
+/// Frees a text that the shell filled in.
+pub fn take_text(raw: &mut RawBytes, heap: Heap) -> String {
+    let text = String::from_utf8_lossy(bytes::slice(raw)).into_owned();
+    Bytes::new(raw, heap).free();
+    text
+}

@@ -1,0 +1,6 @@
+//! Containers over the raw layouts of the arena. They know nothing of keys and types.
+
+pub mod list;
+pub mod named;
+pub mod packed;
+pub mod table;

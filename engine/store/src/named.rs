@@ -1,0 +1,253 @@
+//! Records with a name: a struct and, behind it in the same allocation, the bytes of its name. A
+//! table finds them by that name; their addresses do not change while they are in it.
+
+use core::marker::PhantomData;
+
+use abi::client::Subscription;
+use abi::container::RawTable;
+use abi::keyspace::WatchedKey;
+use abi::shared::{Channel, ErrorStat};
+use abi::wait::BlockedKey;
+
+use super::table::{Table, TableRef};
+use base::hash::hash;
+use base::heap::{Heap, or_undo};
+
+/// What a record is found by.
+#[derive(Clone, Copy)]
+pub struct Name<'a> {
+    bytes: &'a [u8],
+    hash: u64,
+    db: u32,
+}
+
+impl<'a> Name<'a> {
+    /// A name that needs no database beside it.
+    pub fn new(bytes: &'a [u8], seed: [u64; 2]) -> Self {
+        Self { bytes, hash: hash(bytes, seed), db: 0 }
+    }
+
+    /// The name of a key of a database, whose hash is known.
+    pub fn of_key(bytes: &'a [u8], hash: u64, db: u32) -> Self {
+        Self { bytes, hash, db }
+    }
+
+    /// Its hash.
+    pub fn hash(self) -> u64 {
+        self.hash
+    }
+
+    /// Its length in bytes, as records hold it.
+    pub fn bytes(self) -> u32 {
+        u32::try_from(self.bytes.len()).expect("a name is below 4 GiB")
+    }
+}
+
+/// A struct that its name follows.
+///
+/// # Safety
+/// `name_len` tells what it told when the record was added. Nothing but the table's memory is given
+/// back with a record.
+pub unsafe trait Record {
+    /// Bytes of name behind the struct.
+    fn name_len(&self) -> usize;
+
+    /// The database of which the name is a key.
+    fn db(&self) -> u32 {
+        0
+    }
+}
+
+macro_rules! records {
+    ($($record:ty, $len:ident $(, $db:ident)?;)*) => {$(
+        // SAFETY: the length is written when the record is made and never after.
+        unsafe impl Record for $record {
+            fn name_len(&self) -> usize {
+                self.$len as usize
+            }
+            $(fn db(&self) -> u32 {
+                self.$db
+            })?
+        }
+    )*};
+}
+
+records! {
+    Channel, name_len;
+    Subscription, name_len;
+    ErrorStat, name_len;
+    WatchedKey, key_len, db;
+    BlockedKey, key_len, db;
+}
+
+/// The name of a record.
+pub fn name_of<R: Record>(record: &R) -> &[u8] {
+    // SAFETY: records are only made by `Named::find_or_add`, which puts the name there.
+    unsafe { core::slice::from_raw_parts(behind(record), record.name_len()) }
+}
+
+/// Where the bytes that follow a struct in its allocation begin: found by its address, as a
+/// reference to the struct does not extend to them.
+pub fn behind<T>(header: &T) -> *const u8 {
+    (&raw const *header as u64 + size_of::<T>() as u64) as *const u8
+}
+
+/// The address of a record.
+pub fn address_of<R: Record>(record: &R) -> u64 {
+    &raw const *record as u64
+}
+
+/// A table of records.
+pub struct Named<'a, R> {
+    raw: &'a RawTable,
+    heap: Heap,
+    seed: [u64; 2],
+    records: PhantomData<&'a mut R>,
+}
+
+impl<'a, R: Record> Named<'a, R> {
+    /// A view of `raw`. Names are hashed with `seed`.
+    ///
+    /// # Safety
+    /// `raw` is all zeros or has only ever been changed through such views with the same heap, seed
+    /// and type of record. Whoever makes the view holds what guards the table, and uses no other
+    /// view of it, nor anything found through one, while this is used.
+    pub unsafe fn new(raw: &'a RawTable, heap: Heap, seed: [u64; 2]) -> Self {
+        Self { raw, heap, seed, records: PhantomData }
+    }
+
+    /// Records.
+    pub fn len(&self) -> usize {
+        TableRef::new(self.raw).len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The record of a name.
+    pub fn find(&self, name: Name<'_>) -> Option<&R> {
+        // SAFETY: the address is that of a record of the table; `&self` keeps changes away.
+        self.place(name).map(|address| unsafe { &*(address as *const R) })
+    }
+
+    /// The record of a name, to change it.
+    pub fn find_mut(&mut self, name: Name<'_>) -> Option<&mut R> {
+        // SAFETY: the address is that of a record of the table, which `&mut self` makes this one's.
+        self.place(name).map(|address| unsafe { &mut *(address as *mut R) })
+    }
+
+    /// The first record whose hash is `hash` as far as a table looks at it, and that fits.
+    pub fn find_by(&self, hash: u64, fits: impl Fn(&R) -> bool) -> Option<&R> {
+        // SAFETY: as in `find`.
+        let record = |address: u64| unsafe { &*(address as *const R) };
+        let slot = TableRef::new(self.raw).find(hash, |address| fits(record(address)))?;
+        Some(record(slot.address()))
+    }
+
+    /// The table, to change it.
+    fn table(&mut self) -> Table<'_> {
+        // SAFETY: whoever made this view holds what guards the table and uses no other view of it;
+        // `&mut self` keeps this one from being used otherwise.
+        unsafe { Table::shared(self.raw, self.heap) }
+    }
+
+    fn place(&self, name: Name<'_>) -> Option<u64> {
+        let is_it = |record: &R| record.db() == name.db && name_of(record) == name.bytes;
+        self.find_by(name.hash, is_it).map(address_of)
+    }
+
+    /// The record of a name; made by `fresh` if there is none. Where memory runs out nothing has
+    /// changed.
+    pub fn find_or_add(&mut self, name: Name<'_>, fresh: impl FnOnce() -> R) -> &mut R {
+        let address = self.place(name).unwrap_or_else(|| self.add(name, fresh()));
+        // SAFETY: as in `find_mut`.
+        unsafe { &mut *(address as *mut R) }
+    }
+
+    fn add(&mut self, name: Name<'_>, record: R) -> u64 {
+        assert_eq!((record.name_len(), record.db()), (name.bytes.len(), name.db));
+        let size = size_of::<R>() + name.bytes.len();
+        let address = self.heap.alloc(size);
+        let place = address as *mut R;
+        // SAFETY: a new allocation with room for the struct and the name behind it.
+        unsafe {
+            place.write(record);
+            place
+                .add(1)
+                .cast::<u8>()
+                .copy_from_nonoverlapping(name.bytes.as_ptr(), name.bytes.len());
+        }
+        let (heap, seed) = (self.heap, self.seed);
+        // SAFETY: items of the table are records.
+        let hash_of = move |item: u64| hash(name_of(unsafe { &*(item as *const R) }), seed);
+        or_undo(
+            &mut self.table(),
+            |table| table.insert(name.hash, address, hash_of),
+            // SAFETY: the table did not take it.
+            |_| unsafe { heap.free(address, size) },
+        );
+        address
+    }
+
+    /// Takes a record out and frees it. It owns nothing any more.
+    ///
+    /// # Safety
+    /// The address is that of a record of this table with this hash, and no reference to it is used
+    /// again.
+    pub unsafe fn remove(&mut self, hash: u64, address: u64) {
+        let heap = self.heap;
+        let mut table = self.table();
+        if let Some(slot) = table.find_address(hash, address) {
+            // SAFETY: just found; out of the table, the record belongs to nobody else.
+            unsafe {
+                table.remove(slot, hash);
+                free::<R>(heap, address);
+            }
+        }
+    }
+
+    /// Takes the record of a name out and frees it. Tells whether there was one.
+    pub fn remove_name(&mut self, name: Name<'_>) -> bool {
+        let place = self.place(name);
+        if let Some(address) = place {
+            // SAFETY: just found; `&mut self` keeps references away.
+            unsafe { self.remove(name.hash, address) };
+        }
+        place.is_some()
+    }
+
+    /// Takes all records out and frees them. They own nothing any more.
+    pub fn clear(&mut self) {
+        let heap = self.heap;
+        // SAFETY: items of the table are records, and it gives them up.
+        self.table().clear(&mut |address| unsafe { free::<R>(heap, address) });
+    }
+
+    /// Calls `visit` with each record.
+    pub fn for_each(&self, visit: &mut dyn FnMut(&R)) {
+        // SAFETY: as in `find`.
+        TableRef::new(self.raw).for_each(&mut |address| visit(unsafe { &*(address as *const R) }));
+    }
+
+    /// Calls `visit` with each record, to change it.
+    pub fn for_each_mut(&mut self, visit: &mut dyn FnMut(&mut R)) {
+        TableRef::new(self.raw).for_each(&mut |address| {
+            // SAFETY: as in `find_mut`; a table has each of its items once.
+            visit(unsafe { &mut *(address as *mut R) });
+        });
+    }
+}
+
+/// Frees a record.
+///
+/// # Safety
+/// It is out of its table, and nothing refers to it.
+unsafe fn free<R: Record>(heap: Heap, address: u64) {
+    // SAFETY: as the caller promises; it was allocated with this size.
+    unsafe {
+        let size = size_of::<R>() + (*(address as *const R)).name_len();
+        heap.free(address, size);
+    }
+}

@@ -1,0 +1,245 @@
+//! The hash table: a segmented extendible hash table of item addresses.
+//!
+//! A lookup goes root word, directory word, bucket (one cache line), item. Growth and shrinkage
+//! work on one segment at a time, so that no operation moves more than a few hundred items; only
+//! the directory, a word for some hundred items, is copied as a whole when it doubles.
+
+mod bucket;
+mod prefetch;
+mod resize;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use prefetch::{prefetch_bucket, prefetch_item, prefetch_line};
+
+use abi::container::{Bucket, RawTable};
+use core::ops::Deref;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+use base::heap::Heap;
+/// Bits of a position of [`TableRef::scan`] that may be set, from the most significant on.
+pub const POSITION_BITS: u32 = segment::DIRECTORY_BITS_MAX + segment::SEGMENT_BITS;
+
+use bucket::{ADDRESS, BUCKET_BYTES};
+use segment::{Directory, Root};
+
+/// An item found in a table. Valid until the table is changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// Address of the slot.
+    place: u64,
+    /// What the slot holds.
+    word: u64,
+}
+
+impl Slot {
+    /// The item's address.
+    #[inline(always)]
+    pub const fn address(self) -> u64 {
+        self.word & ADDRESS
+    }
+
+    /// The slot itself.
+    ///
+    /// # Safety
+    /// It was found in a table that has not been changed since, and is not until the reference is
+    /// no longer used.
+    #[inline(always)]
+    unsafe fn cell<'a>(self) -> &'a AtomicU64 {
+        // SAFETY: as the caller promises, the slot is still one of the table's.
+        unsafe { &*(self.place as *const AtomicU64) }
+    }
+}
+
+/// A table to look things up in. The caller holds the lock that guards it.
+#[derive(Clone, Copy)]
+pub struct TableRef<'a> {
+    raw: &'a RawTable,
+}
+
+impl<'a> TableRef<'a> {
+    /// A view of `raw`, which has only ever been changed through [`Table`].
+    #[inline(always)]
+    pub const fn new(raw: &'a RawTable) -> Self {
+        Self { raw }
+    }
+
+    /// Items.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.raw.count.load(Relaxed) as usize
+    }
+
+    /// Whether there are no items.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the table's own structure, as asked from the heap; the items are not counted.
+    pub fn bytes(&self) -> usize {
+        let overflows = self.raw.overflows.load(Relaxed) as usize * BUCKET_BYTES;
+        overflows
+            + match self.root() {
+                Root::Empty => 0,
+                Root::Single(segment) => BUCKET_BYTES << segment.bits,
+                Root::Directory(directory) => {
+                    let segments = self.raw.segments.load(Relaxed) as usize;
+                    Directory::bytes(directory.bits)
+                        + segments * (BUCKET_BYTES << segment::SEGMENT_BITS)
+                }
+            }
+    }
+
+    /// Finds the item with this hash for which `is_item` holds. It is asked about items whose tag
+    /// and bucket fit, nearly always one or none.
+    #[inline(always)]
+    pub fn find(&self, hash: u64, mut is_item: impl FnMut(u64) -> bool) -> Option<Slot> {
+        let mut part = self.bucket(hash)?;
+        loop {
+            let mut matches = bucket::matching(part, bucket::tag(hash));
+            while matches != 0 {
+                let cell = bucket::slot(part, matches);
+                let word = cell.load(Relaxed);
+                if is_item(word & ADDRESS) {
+                    return Some(Slot { place: cell as *const AtomicU64 as u64, word });
+                }
+                matches &= matches - 1;
+            }
+            part = bucket::next(part)?;
+        }
+    }
+
+    /// Finds an item by its address.
+    #[inline]
+    pub fn find_address(&self, hash: u64, address: u64) -> Option<Slot> {
+        self.find(hash, |found| found == address)
+    }
+
+    #[inline(always)]
+    fn root(&self) -> Root {
+        Root::decode(self.raw.root.load(Relaxed))
+    }
+
+    /// The first bucket of the chain that `hash` belongs to.
+    #[inline(always)]
+    fn bucket(&self, hash: u64) -> Option<&'a Bucket> {
+        let segment = match self.root() {
+            Root::Empty => return None,
+            Root::Single(segment) => segment,
+            Root::Directory(directory) => directory.segment_of(hash),
+        };
+        Some(segment.bucket(segment.index(hash)))
+    }
+}
+
+/// A table to change. The caller holds the lock that guards it.
+pub struct Table<'a> {
+    view: TableRef<'a>,
+    heap: Heap,
+}
+
+impl<'a> Deref for Table<'a> {
+    type Target = TableRef<'a>;
+
+    #[inline(always)]
+    fn deref(&self) -> &TableRef<'a> {
+        &self.view
+    }
+}
+
+impl<'a> Table<'a> {
+    /// A view of `raw`, which is all zeros or has only ever been changed through such views with
+    /// the same heap.
+    #[inline(always)]
+    pub const fn new(raw: &'a mut RawTable, heap: Heap) -> Self {
+        Self { view: TableRef::new(raw), heap }
+    }
+
+    /// As [`Table::new`], of a table that others look at without the lock: for their sake there is
+    /// no exclusive reference to it.
+    ///
+    /// # Safety
+    /// The caller holds the lock that guards it, and while this changes it uses no other view of
+    /// it and nothing found through one.
+    #[inline(always)]
+    pub const unsafe fn shared(raw: &'a RawTable, heap: Heap) -> Self {
+        Self { view: TableRef::new(raw), heap }
+    }
+
+    /// Adds an item, which must not be there. `address` is a multiple of 8, below 2^48 and not
+    /// zero. `hash_of` gives the hash of items whose segment has to be split.
+    #[inline]
+    pub fn insert(&mut self, hash: u64, address: u64, hash_of: impl Fn(u64) -> u64) {
+        debug_assert!(address != 0 && address & !ADDRESS == 0 && address.is_multiple_of(8));
+        let word = bucket::tag(hash) | address;
+        let stored = match self.bucket(hash) {
+            Some(head) => bucket::put(head, word),
+            None => false,
+        };
+        if !stored {
+            self.insert_growing(hash, word, &hash_of);
+        }
+        self.raw.count.store(self.len() as u64 + 1, Relaxed);
+    }
+
+    /// Puts another item with the same hash in the place of one.
+    ///
+    /// # Safety
+    /// The slot was found in this table, which has not been changed since.
+    #[inline]
+    pub unsafe fn replace(&mut self, slot: Slot, address: u64) {
+        debug_assert!(address != 0 && address & !ADDRESS == 0 && address.is_multiple_of(8));
+        // SAFETY: as the caller promises; the table is not changed before the store.
+        unsafe { slot.cell() }.store(slot.word & !ADDRESS | address, Relaxed);
+    }
+
+    /// Removes an item found with `hash` and returns its address. The item itself is the caller's.
+    ///
+    /// # Safety
+    /// The slot was found in this table, which has not been changed since.
+    #[inline]
+    pub unsafe fn remove(&mut self, slot: Slot, hash: u64) -> u64 {
+        if let Some(head) = self.bucket(hash) {
+            // SAFETY: as the caller promises; `unlink` is done with the slot before it frees.
+            if bucket::unlink(head, unsafe { slot.cell() }, &self.heap) {
+                self.raw.overflows.store(self.raw.overflows.load(Relaxed) - 1, Relaxed);
+            }
+            self.raw.count.store(self.len() as u64 - 1, Relaxed);
+            if self.is_sparse(head) {
+                self.shrink(hash);
+            }
+        }
+        slot.address()
+    }
+
+    /// Calls `visit` with each item, then frees all structure. The items are `visit`'s to free.
+    pub fn clear(&mut self, visit: &mut dyn FnMut(u64)) {
+        self.for_each(visit);
+        self.release();
+    }
+
+    /// Exchanges all items with another table that has the same heap.
+    pub fn exchange(&mut self, other: &mut Table<'_>) {
+        let (a, b) = (self.raw, other.raw);
+        for (a, b) in [(&a.count, &b.count), (&a.root, &b.root)] {
+            a.store(b.swap(a.load(Relaxed), Relaxed), Relaxed);
+        }
+        for (a, b) in [(&a.segments, &b.segments), (&a.overflows, &b.overflows)] {
+            a.store(b.swap(a.load(Relaxed), Relaxed), Relaxed);
+        }
+    }
+
+    /// Moves everything out, leaving an empty table.
+    pub fn take(&mut self) -> RawTable {
+        let taken = RawTable::new();
+        taken.count.store(self.raw.count.swap(0, Relaxed), Relaxed);
+        taken.root.store(self.raw.root.swap(0, Relaxed), Relaxed);
+        taken.segments.store(self.raw.segments.swap(0, Relaxed), Relaxed);
+        taken.overflows.store(self.raw.overflows.swap(0, Relaxed), Relaxed);
+        taken
+    }
+}

@@ -1,0 +1,378 @@
+//! The table against a model, under friendly and hostile hashes.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use abi::container::RawTable;
+use proptest::prelude::*;
+
+use super::resize::MOVED_MAX;
+use super::*;
+use base::heap::testing::{heap, outstanding};
+
+/// Items are boxes of their hash and a number, so that addresses are real and hashes can collide.
+#[repr(C, align(8))]
+struct Item {
+    hash: u64,
+    id: u64,
+}
+
+fn item(hash: u64, id: u64) -> u64 {
+    Box::into_raw(Box::new(Item { hash, id })) as u64
+}
+
+fn read(address: u64) -> (u64, u64) {
+    // SAFETY: tests only ask for items that have not been freed.
+    let item = unsafe { &*(address as *const Item) };
+    (item.hash, item.id)
+}
+
+fn free(address: u64) {
+    // SAFETY: made by `item`, and each is freed once.
+    drop(unsafe { Box::from_raw(address as *mut Item) });
+}
+
+fn mix(id: u64) -> u64 {
+    let word = (id ^ (id >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (word ^ (word >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+/// How the hash of a number comes about.
+#[derive(Clone, Copy, Debug)]
+enum Hashing {
+    Good,
+    /// The same in the top 20 bits.
+    SamePlace,
+    /// One of four hashes.
+    FewHashes,
+    /// Good, but all tags are zero.
+    SameTag,
+}
+
+impl Hashing {
+    fn of(self, id: u64) -> u64 {
+        match self {
+            Self::Good => mix(id),
+            Self::SamePlace => mix(id) >> 20 | 0xa_bcde << 44,
+            Self::FewHashes => mix(id % 4),
+            Self::SameTag => mix(id) & !(0xffff << 6),
+        }
+    }
+}
+
+/// A table and what must be in it.
+struct Pair {
+    raw: RawTable,
+    model: HashMap<u64, u64>,
+    hashing: Hashing,
+}
+
+impl Pair {
+    fn new(hashing: Hashing) -> Self {
+        Self { raw: RawTable::new(), model: HashMap::new(), hashing }
+    }
+
+    fn table(&mut self) -> Table<'_> {
+        Table::new(&mut self.raw, heap())
+    }
+
+    fn find(&mut self, id: u64) -> Option<Slot> {
+        let hash = self.hashing.of(id);
+        self.table().find(hash, |address| read(address) == (hash, id))
+    }
+
+    fn insert(&mut self, id: u64) {
+        let hash = self.hashing.of(id);
+        let address = item(hash, id);
+        if let Some(slot) = self.find(id) {
+            // SAFETY: just found.
+            unsafe { self.table().replace(slot, address) };
+            assert_eq!(self.model.insert(id, address), Some(slot.address()));
+            return free(slot.address());
+        }
+        let moved = Cell::new(0);
+        self.table().insert(hash, address, |address| {
+            moved.set(moved.get() + 1);
+            read(address).0
+        });
+        assert!(moved.get() <= MOVED_MAX, "moved {}", moved.get());
+        assert_eq!(self.model.insert(id, address), None);
+    }
+
+    fn remove(&mut self, id: u64) {
+        let found = self.find(id);
+        assert_eq!(found.map(Slot::address), self.model.remove(&id));
+        if let Some(slot) = found {
+            let hash = self.hashing.of(id);
+            // SAFETY: just found.
+            free(unsafe { self.table().remove(slot, hash) });
+        }
+    }
+
+    fn check(&mut self) {
+        assert_eq!(self.table().len(), self.model.len());
+        let mut seen = HashMap::new();
+        self.table().for_each(&mut |address| {
+            assert_eq!(seen.insert(read(address).1, address), None);
+        });
+        assert_eq!(seen, self.model);
+        for (&id, &address) in &self.model.clone() {
+            let hash = self.hashing.of(id);
+            assert_eq!(self.table().find_address(hash, address).map(Slot::address), Some(address));
+            assert_eq!(self.find(id).map(Slot::address), Some(address));
+        }
+        let mut walked = 0;
+        let mut next = Some(0);
+        while let Some(position) = next {
+            next = self.table().scan(position, &mut |_| walked += 1);
+        }
+        assert_eq!(walked, self.model.len());
+        self.check_chains();
+    }
+
+    /// Only the last bucket of a chain has empty slots, and no overflow bucket is nearly empty.
+    fn check_chains(&mut self) {
+        let mut overflows = 0;
+        for id in self.model.keys() {
+            let mut part = TableRef::new(&self.raw).bucket(self.hashing.of(*id));
+            while let Some(more) = part.and_then(bucket::next) {
+                assert_eq!(part.map(bucket::occupied), Some(abi::container::BUCKET_SLOTS - 1));
+                assert!(bucket::occupied(more) > 1);
+                overflows += 1;
+                part = Some(more);
+                if overflows > 10_000 {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn end(mut self, held: i64) {
+        self.check();
+        assert_eq!(outstanding() - held, self.table().bytes() as i64);
+        self.table().clear(&mut free);
+        assert_eq!(self.table().bytes(), 0);
+        assert_eq!(outstanding(), held);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(u64),
+    Remove(u64),
+    /// Inserts a run of numbers.
+    Grow(u64, u64),
+    /// Removes a run of numbers.
+    Shrink(u64, u64),
+    Scan,
+    Sample(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let id = 0..4000u64;
+    let step = prop_oneof![
+        4 => id.clone().prop_map(Step::Insert),
+        4 => id.clone().prop_map(Step::Remove),
+        2 => (id.clone(), 1..1500u64).prop_map(|(from, n)| Step::Grow(from, n)),
+        2 => (id, 1..3000u64).prop_map(|(from, n)| Step::Shrink(from, n)),
+        4 => Just(Step::Scan),
+        1 => any::<u64>().prop_map(Step::Sample),
+    ];
+    prop::collection::vec(step, 1..if cfg!(miri) { 8 } else { 50 })
+}
+
+fn hashing() -> impl Strategy<Value = Hashing> {
+    prop_oneof![
+        Just(Hashing::Good),
+        Just(Hashing::SamePlace),
+        Just(Hashing::FewHashes),
+        Just(Hashing::SameTag)
+    ]
+}
+
+/// A walk by `scan` that goes on while the table changes.
+#[derive(Default)]
+struct Walk {
+    next: Option<u64>,
+    /// Items there since the walk began, and whether they have been visited.
+    due: HashMap<u64, bool>,
+}
+
+impl Walk {
+    fn step(&mut self, pair: &mut Pair) {
+        if self.next.is_none() {
+            self.due = pair.model.keys().map(|&id| (id, false)).collect();
+        }
+        let position = self.next.unwrap_or(0);
+        self.next = pair.table().scan(position, &mut |address| {
+            self.due.entry(read(address).1).and_modify(|seen| *seen = true);
+        });
+        if let Some(next) = self.next {
+            assert!(next > position && next & 0xffff == 0);
+        } else {
+            let missed: Vec<_> = self.due.iter().filter(|(_, seen)| !**seen).collect();
+            assert!(missed.is_empty(), "missed {missed:?}");
+        }
+    }
+}
+
+fn run(hashing: Hashing, steps: &[Step]) {
+    let held = outstanding();
+    let mut pair = Pair::new(hashing);
+    let mut walk = Walk::default();
+    for step in steps {
+        match *step {
+            Step::Insert(id) => pair.insert(id),
+            Step::Remove(id) => pair.remove(id),
+            Step::Grow(from, n) => (from..from + n).for_each(|id| pair.insert(id)),
+            Step::Shrink(from, n) => (from..from + n).for_each(|id| pair.remove(id)),
+            Step::Scan => walk.step(&mut pair),
+            Step::Sample(random) => {
+                let found = pair.table().sample(random).map(|address| read(address).1);
+                assert_eq!(found.is_none(), pair.model.is_empty());
+                assert!(found.is_none_or(|id| pair.model.contains_key(&id)));
+            }
+        }
+        walk.due.retain(|id, _| pair.model.contains_key(id));
+    }
+    pair.check();
+    while walk.next.is_some() {
+        walk.step(&mut pair);
+    }
+    pair.end(held);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 4 } else { 40 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn agrees_with_a_model(hashing in hashing(), steps in steps()) {
+        run(hashing, &steps);
+    }
+}
+
+const MANY: u64 = if cfg!(miri) { 600 } else { 50_000 };
+
+#[test]
+fn grows_within_memory_and_shrinks_to_nothing() {
+    let held = outstanding();
+    let mut pair = Pair::new(Hashing::Good);
+    for id in 0..MANY {
+        pair.insert(id);
+        let bytes = pair.table().bytes() as u64;
+        assert!(id < 64 || bytes <= 24 * id, "{bytes} bytes for {id} items");
+    }
+    pair.check();
+    for id in 0..MANY {
+        pair.remove(id);
+        let left = MANY - id - 1;
+        let bytes = pair.table().bytes() as u64;
+        assert!(bytes <= 80 * left + 256, "{bytes} bytes for {left} items");
+    }
+    assert_eq!(pair.table().bytes(), 0);
+    assert_eq!(outstanding(), held);
+}
+
+#[test]
+fn colliding_hashes_cost_chains_and_no_directory() {
+    let held = outstanding();
+    let mut pair = Pair::new(Hashing::FewHashes);
+    for id in 0..MANY / 10 {
+        pair.insert(id);
+    }
+    let bytes = pair.table().bytes() as u64;
+    assert!(bytes < 12 * MANY / 10 + 64 * 1024, "{bytes} bytes");
+    pair.end(held);
+}
+
+#[test]
+fn every_item_is_sampled_about_as_often() {
+    const ITEMS: u64 = if cfg!(miri) { 60 } else { 300 };
+    const DRAWS: u64 = if cfg!(miri) { 100 } else { 300_000 };
+    let held = outstanding();
+    let mut pair = Pair::new(Hashing::Good);
+    (0..ITEMS).for_each(|id| pair.insert(id));
+    let mut times = HashMap::new();
+    for draw in 0..DRAWS {
+        let address = pair.table().sample(mix(draw + 1)).expect("the table is not empty");
+        *times.entry(read(address).1).or_insert(0) += 1;
+    }
+    if !cfg!(miri) {
+        let mean = DRAWS / ITEMS;
+        assert_eq!(times.len() as u64, ITEMS);
+        assert!(times.values().all(|&n| n > mean / 3 && n < mean * 2), "{times:?}");
+    }
+    pair.end(held);
+}
+
+#[test]
+fn a_lone_item_in_a_large_table_is_sampled() {
+    let held = outstanding();
+    let mut pair = Pair::new(Hashing::SamePlace);
+    (0..MANY / 20).for_each(|id| pair.insert(id));
+    (1..MANY / 20).for_each(|id| pair.remove(id));
+    for draw in 0..100 {
+        let found = pair.table().sample(mix(draw)).map(|address| read(address).1);
+        assert_eq!(found, Some(0));
+    }
+    pair.end(held);
+}
+
+#[test]
+fn take_leaves_an_empty_table_behind() {
+    let held = outstanding();
+    let mut pair = Pair::new(Hashing::Good);
+    (0..500).for_each(|id| pair.insert(id));
+    let mut taken = pair.table().take();
+    assert_eq!((pair.table().len(), pair.table().bytes()), (0, 0));
+    assert_eq!(pair.table().scan(0, &mut |_| panic!("no items")), None);
+    let mut freed = 0;
+    Table::new(&mut taken, heap()).clear(&mut |address| {
+        freed += 1;
+        free(address);
+    });
+    assert_eq!((freed, outstanding()), (500, held));
+}
+
+#[test]
+fn hints_lead_to_the_item_or_nowhere() {
+    let held = outstanding();
+    let mut pair = Pair::new(Hashing::Good);
+    let everywhere = 0..u64::MAX;
+    for id in 0..MANY / 10 {
+        pair.insert(id);
+        let hash = pair.hashing.of(id);
+        let bucket = pair.table().bucket(hash).map(bucket::address_of);
+        assert_eq!(prefetch::locate(&pair.raw, hash, &everywhere), bucket);
+        // Outside of the arena nothing is read.
+        assert_eq!(prefetch::locate(&pair.raw, hash, &(0..4096)), None);
+        prefetch_bucket(&pair.raw, hash);
+        prefetch_item(&pair.raw, hash);
+    }
+    let mut found = 0;
+    for (&id, &address) in &pair.model {
+        let hash = pair.hashing.of(id);
+        found += u64::from(prefetch::locate_item(&pair.raw, hash, &everywhere) == Some(address));
+    }
+    assert!(found * 100 > 75 * pair.model.len() as u64, "{found}");
+    pair.end(held);
+}
+
+#[test]
+fn vector_and_scalar_search_agree() {
+    let held = outstanding();
+    let mut pair = Pair::new(Hashing::SameTag);
+    for id in 0..MANY / 20 {
+        pair.insert(id);
+        for tag in [0, bucket::tag(pair.hashing.of(id)), 7 << 48, 0xffff << 48] {
+            let bucket = pair.table().bucket(mix(id)).expect("the table is not empty");
+            let word = |i: usize| bucket.slots[i].load(Relaxed);
+            assert_eq!(bucket::matching(bucket, tag), bucket::matching_words(word, tag));
+        }
+    }
+    pair.end(held);
+}

@@ -1,0 +1,73 @@
+//! Lists: packed nodes, linked.
+
+use abi::container::RawList;
+use abi::schema::{LEVEL_1, encoding as id};
+
+use crate::encoding::Encoding;
+use crate::entry::{Entry, EntryMut, OwnedEntry, Shape};
+use crate::serialized;
+use base::heap::Heap;
+use store::list::{End, Limit, List, ListRef};
+
+/// Packed nodes, linked.
+pub const NODES: Encoding = Encoding {
+    id: id::LIST_NODES,
+    level: LEVEL_1,
+    name: |_| "quicklist",
+    bytes: |_, entry| view(entry).bytes(),
+    estimated_bytes: |entry| view(entry).estimated_bytes(),
+    allocations: |entry| view(entry).nodes(),
+    copy: |heap, entry, key| {
+        let raw = view(entry).duplicate(heap);
+        OwnedEntry::with_body(heap, &entry.shape_for(key), key, raw)
+    },
+    // No node is filled any more: any limit will do.
+    free: |heap, entry| view_mut(entry, heap, Limit::from_setting(-2)).free(),
+    digest: |entry, digest| digest.mix_elements(entry),
+    visit: |entry, visit| {
+        let mut digits = itoa::Buffer::new();
+        view(entry).iter().for_each(|element| visit(&[element.bytes(&mut digits)]));
+    },
+    serialized_len: |entry| {
+        let mut digits = itoa::Buffer::new();
+        let elements = view(entry).iter();
+        let bytes = elements.map(|element| serialized::string_len(element.bytes(&mut digits)));
+        serialized::length_len(view(entry).len()) + bytes.sum::<usize>()
+    },
+};
+
+/// The list an entry holds.
+#[inline]
+pub fn view(entry: Entry<'_>) -> ListRef<'_> {
+    ListRef::new(entry.body())
+}
+
+/// The list an entry holds, to change it.
+#[inline]
+pub fn view_mut<'a>(entry: &'a mut EntryMut<'_>, heap: Heap, limit: Limit) -> List<'a> {
+    List::new(entry.body_mut(), heap, limit)
+}
+
+/// A new entry that holds a list of elements. It is filled before it can be found: should memory
+/// run out, no empty list is left behind.
+pub fn make<'e>(
+    heap: Heap,
+    limit: Limit,
+    key: &[u8],
+    access: u32,
+    end: End,
+    elements: impl Iterator<Item = &'e [u8]>,
+) -> OwnedEntry {
+    let mut raw = RawList::EMPTY;
+    let mut list = List::new(&mut raw, heap, limit);
+    elements.for_each(|element| list.push(end, element));
+    let shape = Shape {
+        encoding: id::LIST_NODES,
+        raw: false,
+        expires_at: None,
+        access,
+        key_len: key.len(),
+        value_len: 0,
+    };
+    OwnedEntry::with_body(heap, &shape, key, raw)
+}
