@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+use abi::arena::Ptr;
 use abi::client::{Client, flag};
 use abi::container::RawBytes;
 use abi::host::{HostRef, level};
@@ -114,23 +115,31 @@ pub extern "C" fn configure(
 }
 
 /// See [`abi::logic::Logic::client_open`].
-pub extern "C" fn client_open(scratch: *mut Scratch, client: &mut Client) -> Status {
-    with(scratch, |lane| {
-        lifecycle::welcome(lane, client);
-        Status::OK
+pub extern "C" fn client_open(scratch: *mut Scratch, client: Ptr<Client>) -> Status {
+    as_owner(client, |client| {
+        with(scratch, |lane| {
+            lifecycle::welcome(lane, client);
+            Status::OK
+        })
     })
 }
 
 /// See [`abi::logic::Logic::client_close`].
-pub extern "C" fn client_close(scratch: *mut Scratch, client: &mut Client, _reason: u32) -> Status {
-    with(scratch, |lane| {
-        lifecycle::close(lane, client);
-        Status::OK
+pub extern "C" fn client_close(scratch: *mut Scratch, client: Ptr<Client>, _reason: u32) -> Status {
+    as_owner(client, |client| {
+        with(scratch, |lane| {
+            lifecycle::close(lane, client);
+            Status::OK
+        })
     })
 }
 
 /// See [`abi::logic::Logic::process`].
-pub extern "C" fn process(scratch: *mut Scratch, client: &mut Client) -> Status {
+pub extern "C" fn process(scratch: *mut Scratch, client: Ptr<Client>) -> Status {
+    as_owner(client, |client| run_batch(scratch, client))
+}
+
+fn run_batch(scratch: *mut Scratch, client: &mut Client) -> Status {
     let begin = client.input.start;
     let status = with(scratch, |lane| {
         batch::process(lane, client);
@@ -155,27 +164,31 @@ fn close_unless_ok(client: &Client, status: Status) {
 }
 
 /// See [`abi::logic::Logic::deliver`].
-pub extern "C" fn deliver(scratch: *mut Scratch, client: &mut Client, message: &Message) -> Status {
-    let status = with(scratch, |lane| {
-        message::deliver(lane, client, message);
-        Status::OK
-    });
-    close_unless_ok(client, status);
-    status
+pub extern "C" fn deliver(scratch: *mut Scratch, client: Ptr<Client>, message: &Message) -> Status {
+    as_owner(client, |client| {
+        let status = with(scratch, |lane| {
+            message::deliver(lane, client, message);
+            Status::OK
+        });
+        close_unless_ok(client, status);
+        status
+    })
 }
 
 /// See [`abi::logic::Logic::deadline`].
-pub extern "C" fn deadline(scratch: *mut Scratch, client: &mut Client) -> Status {
-    if client.wait.is_null() {
-        // It was put off, and may try again.
-        return process(scratch, client);
-    }
-    let status = with(scratch, |lane| {
-        blocking::time_out(lane, client);
-        Status::OK
-    });
-    close_unless_ok(client, status);
-    status
+pub extern "C" fn deadline(scratch: *mut Scratch, client: Ptr<Client>) -> Status {
+    as_owner(client, |client| {
+        if client.wait.is_null() {
+            // It was put off, and may try again.
+            return run_batch(scratch, client);
+        }
+        let status = with(scratch, |lane| {
+            blocking::time_out(lane, client);
+            Status::OK
+        });
+        close_unless_ok(client, status);
+        status
+    })
 }
 
 /// See [`abi::logic::Logic::tick`].
@@ -197,6 +210,14 @@ pub fn write_text(out: &mut RawBytes, text: &str) {
     if let Some(host) = HOST.get() {
         Bytes::new(out, crate::heap::Heap::of(*host)).assign(text.as_bytes());
     }
+}
+
+/// Runs `f` with the owner's part of a client.
+fn as_owner(client: Ptr<Client>, f: impl FnOnce(&mut Client) -> Status) -> Status {
+    // SAFETY: the shell hands over the owner's part of a live client, on the worker that owns it,
+    // whose own reference sleeps until this returns. Other threads find the client through the
+    // table, which leads to its other part only, and `f` is not called from within itself.
+    f(unsafe { &mut *client.as_ptr() })
 }
 
 /// Runs `f` with a lane. After a panic, or when memory has run out, its locks are free again, and who waits for a key that was

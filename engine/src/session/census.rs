@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientState, flag};
+use abi::client::{ClientBlock, ClientShared, flag};
 
 use crate::lane::Lane;
 use crate::session::clients;
@@ -25,19 +25,19 @@ pub struct Summary {
 /// Looks at all clients.
 pub fn summary(lane: &Lane) -> Summary {
     let mut summary = Summary::default();
-    clients::for_each(lane, |client| summary.add(client));
+    clients::for_each(lane, |client, _| summary.add(client));
     summary
 }
 
 impl Summary {
-    fn add(&mut self, client: &ClientState) {
+    fn add(&mut self, client: &ClientShared) {
         let input = client.input_bytes.load(Relaxed);
         let output = client.output_bytes.load(Relaxed);
         self.connected += 1;
         self.postponed += (client.flags.load(Relaxed) & flag::POSTPONED != 0) as u64;
         self.input_bytes_max = self.input_bytes_max.max(input);
         self.output_bytes_max = self.output_bytes_max.max(output);
-        self.bytes += size_of::<Client>() as u64 + input + output;
+        self.bytes += size_of::<ClientBlock>() as u64 + input + output;
         self.bytes += client.multi_bytes.load(Relaxed);
     }
 }

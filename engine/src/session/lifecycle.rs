@@ -2,11 +2,11 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientState, flag};
+use abi::client::{Client, ClientGuarded, ClientState, flag};
 use abi::container::RawBytes;
 
 use crate::lane::Lane;
-use crate::session::{self, blocking, clients, monitor, multi, pubsub, watch};
+use crate::session::{self, blocking, clients, guarded, monitor, multi, pubsub, watch};
 use crate::store::bytes::Bytes;
 use crate::store::vec::Words;
 
@@ -45,11 +45,13 @@ pub fn open(lane: &mut Lane, client: &mut ClientState) {
 pub fn close(lane: &mut Lane, client: &mut Client) {
     abandon_wait(lane, client);
     forget_session(lane, client);
-    let ClientState { name, lib_name, lib_version, user, .. } = &mut client.state;
-    for text in [name, lib_name, lib_version, user] {
-        Bytes::new(text, lane.heap).free();
-        *text = RawBytes::EMPTY;
-    }
+    guarded::with(lane, client, |guarded| {
+        let ClientGuarded { name, lib_name, lib_version, user, .. } = guarded;
+        for text in [name, lib_name, lib_version, user] {
+            Bytes::new(text, lane.heap).free();
+            *text = RawBytes::EMPTY;
+        }
+    });
     Words::new(&mut client.parse.spans, lane.heap).free();
 }
 

@@ -6,6 +6,7 @@ pub mod blocking;
 pub mod census;
 pub mod clients;
 pub mod command_blob;
+pub mod guarded;
 pub mod latency;
 pub mod lifecycle;
 pub mod message;
@@ -26,8 +27,8 @@ use crate::resp::write::Reply;
 /// The client that sent a command: all of it but its queues.
 ///
 /// Invariant: of a client whose command runs, the output belongs to the [`Reply`] and the state to
-/// the session, each borrowed from a field of its own; nothing refers to the client as a whole
-/// until both are gone.
+/// the session, each borrowed from a field of its own; nothing refers to the owner's part as a
+/// whole until both are gone. What others look at meanwhile is in neither.
 pub struct Session<'a> {
     state: Option<&'a mut ClientState>,
 }

@@ -9,6 +9,7 @@ use crate::heap::Heap;
 use crate::keyspace::lock::with_lock;
 use crate::lane::Lane;
 use crate::session::command_blob::{self, Blob};
+use crate::session::guarded;
 use crate::settings::{self, id};
 use crate::store::bytes::{self, Bytes};
 use crate::store::vec::{self, Words};
@@ -42,7 +43,9 @@ pub fn record(cx: &mut Ctx<'_>, args: Args<'_>, duration_us: u64) {
         duration_us,
         command: shortened(heap, args, cx.spec),
         peer: bytes::from_slice(bytes::slice(&client.peer), heap),
-        name: bytes::from_slice(bytes::slice(&client.name), heap),
+        name: guarded::with(cx.keys.lane, client, |guarded| {
+            bytes::from_slice(bytes::slice(&guarded.name), heap)
+        }),
     };
     let place = heap.alloc(size_of::<SlowlogEntry>()) as *mut SlowlogEntry;
     // SAFETY: a new allocation of the struct's size.

@@ -1,11 +1,12 @@
 //! `CLIENT`: the connection itself, and the end of others.
 
-use abi::client::{ClientState, flag};
+use abi::client::{ClientShared, flag};
 
 use crate::command::args::Args;
 use crate::command::error::{self, Done, Error};
 use crate::context::Ctx;
 use crate::session::clients::{self, Kind, Text};
+use crate::session::guarded;
 use crate::store::bytes;
 
 const HELP: &[&str] = &[
@@ -56,10 +57,10 @@ pub fn id(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
 }
 
 pub fn getname(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    match bytes::slice(&cx.session.peek().name) {
+    guarded::with(cx.keys.lane, cx.session.peek(), |guarded| match bytes::slice(&guarded.name) {
         [] => cx.out.null(),
         name => cx.out.bulk(name),
-    }
+    });
     Ok(())
 }
 
@@ -174,7 +175,7 @@ impl<'a> Filter<'a> {
         Ok(())
     }
 
-    fn fits(&self, client: &ClientState) -> bool {
+    fn fits(&self, client: &ClientShared) -> bool {
         self.id.is_none_or(|id| id == client.id)
             && self.kind.is_none_or(|kind| kind == Kind::of(client))
             && self.addr.is_none_or(|addr| addr == bytes::slice(&client.peer))
@@ -202,7 +203,7 @@ fn kill_all(cx: &mut Ctx<'_>, filter: &Filter<'_>) -> usize {
     let own = cx.session.id();
     let mut others = Vec::new();
     let mut killed = 0;
-    clients::for_each(cx.keys.lane, |client| {
+    clients::for_each(cx.keys.lane, |client, _| {
         if !filter.fits(client) || filter.keep_own && client.id == own {
             return;
         }

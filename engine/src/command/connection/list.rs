@@ -8,7 +8,7 @@ use crate::session::clients::{self, Kind};
 const NOT_AN_ID: Error = Error::new("ERR Invalid client ID");
 
 pub fn info(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let line = clients::describe(cx.keys.lane, cx.session.peek());
+    let line = clients::describe_own(cx.keys.lane, cx.session.peek());
     cx.out.verbatim("txt", (line + "\n").as_bytes());
     Ok(())
 }
@@ -26,10 +26,10 @@ pub fn list(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let mut lines = Vec::new();
     let lane = &*cx.keys.lane;
-    clients::for_each(lane, |client| {
+    clients::for_each(lane, |client, guarded| {
         let asked = ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
         if asked && kind.is_none_or(|kind| kind == Kind::of(client)) {
-            lines.push((client.id, clients::describe(lane, client)));
+            lines.push((client.id, clients::describe(lane, client, guarded)));
         }
     });
     lines.sort();

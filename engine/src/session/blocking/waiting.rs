@@ -15,7 +15,7 @@ use crate::heap::or_undo;
 use crate::keyspace::lock::set_of;
 use crate::lane::Lane;
 use crate::resp::write::Reply;
-use crate::session::{self, Session, command_blob};
+use crate::session::{self, Session, command_blob, guarded};
 use crate::store::bytes::Bytes;
 
 /// Makes the client of a command wait for keys, whose shards are locked. Where memory runs out it
@@ -64,11 +64,10 @@ pub(crate) fn begin(lane: &Lane, client: &mut ClientState, wait: Ptr<Wait>) {
     unsafe { (*lane.roots.shared()).blocked_clients.fetch_add(1, Relaxed) };
 }
 
-/// Sets what a client waits for, which other threads may look at.
+/// Sets what a client waits for, for its owner and for others.
 fn set_wait(lane: &Lane, client: &mut ClientState, wait: Ptr<Wait>) {
-    let table = lane.roots.clients();
-    // SAFETY: the root lives as long as the process; its lock is atomic.
-    crate::keyspace::lock::with_lock(unsafe { &(*table).lock }, lane.host, || client.wait = wait);
+    client.wait = wait;
+    guarded::with(lane, client, |guarded| guarded.wait = wait);
 }
 
 /// Makes the client of a command wait until a deadline, or until it is unblocked, for nothing.
