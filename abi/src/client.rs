@@ -1,16 +1,18 @@
 //! A connection's state: everything a client's next command depends on.
 
 use abi_stable::StableAbi;
+use core::mem::offset_of;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
+use crate::client_ref::ClientRef;
 use crate::container::{RawBuffer, RawBytes, RawTable, RawVec};
-use crate::lock::RawLock;
+use crate::lock::Locked;
 use crate::ptr::Ptr;
-use crate::root::RootHead;
+use crate::root::{RootHead, kind};
 use crate::wait::Wait;
 
-/// Bits of [`ClientState::flags`].
+/// Bits of [`ClientShared::flags`].
 ///
 /// Only the owning worker sets or clears them, except [`KILLED`](flag::KILLED), which any thread
 /// may set.
@@ -53,15 +55,19 @@ pub mod flag {
     pub const OUTPUT_LIMIT: u64 = 1 << 17;
 }
 
-/// One connection: its two queues, and all the rest, which commands look at and change.
+/// A connection as its owner, the worker it belongs to, has it: two queues, and the rest of what
+/// only the owner looks at and changes. What others may look at is [`ClientShared`], which is
+/// reached as if it were the client's own.
 ///
-/// The two are apart so that a reply can be written to the output while the command that gives it
-/// works with the rest: no reference to one covers the other. What is not a queue is reached as if
-/// it were the client's own.
+/// Only the owner refers to this part, so it may do so exclusively. Nobody refers exclusively to
+/// the other part after [`ClientBlock::init`].
+///
+/// Queues and state are apart so that a reply can be written to the output while the command that
+/// gives it works with the rest: no reference to one covers the other.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Client {
-    /// [`crate::root::kind::CLIENT`]
+    /// [`crate::root::kind::CLIENT`]; its size is that of the whole [`ClientBlock`].
     pub head: RootHead,
     /// Bytes received and not yet executed.
     pub input: RawBuffer,
@@ -72,7 +78,7 @@ pub struct Client {
     pub input_need: u64,
     /// Where parsing of an incomplete command goes on.
     pub parse: ParseState,
-    /// All but the queues.
+    /// All else that only the owner looks at.
     pub state: ClientState,
 }
 
@@ -90,48 +96,84 @@ impl DerefMut for Client {
     }
 }
 
-/// A connection without its queues.
+/// The owner's part of a connection without its queues.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct ClientState {
-    /// As `CLIENT ID` tells it; never used again.
+    /// The other part. Private, for [`Deref`] follows it.
+    shared: Ptr<ClientShared>,
+    /// Until when it waits, Unix ms; 0: no limit. At that time the shell calls `deadline`.
+    pub deadline_ms: u64,
+    /// Queued commands; null outside `MULTI`.
+    pub multi: Ptr<MultiState>,
+    /// Watches: triples of (hash of the key, address of the [`crate::keyspace::WatchedKey`], its
+    /// `changes` when watched; the top bit is set when the key had already expired).
+    pub watches: RawVec,
+    /// Subscriptions; null without any.
+    pub subscriptions: Ptr<Subscriptions>,
+    /// What a blocked client waits for; null when it is not blocked. Others see
+    /// [`ClientGuarded::wait`].
+    pub wait: Ptr<Wait>,
+    /// When the output first passed its soft limit, Unix ms; 0: it is below.
+    pub soft_limit_since_ms: u64,
+    /// Zero.
+    pub reserved: [u64; 15],
+}
+
+impl Deref for ClientState {
+    type Target = ClientShared;
+
+    #[inline(always)]
+    fn deref(&self) -> &ClientShared {
+        // SAFETY: only `ClientBlock::init` makes a state, which nobody moves out of its block. The
+        // part pointed to was written with it and lives as long; nobody makes an exclusive
+        // reference to it.
+        unsafe { &*self.shared.as_ptr() }
+    }
+}
+
+/// What others may look at of a connection. The table of clients holds addresses of this part.
+///
+/// A field is either atomic, or never changed while the client is in the table, or inside
+/// a [`Locked`]: so any number of threads may refer to it at the same time.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct ClientShared {
+    /// As `CLIENT ID` tells it; never used again, never changed.
     pub id: u64,
     /// Bits of [`flag`].
     pub flags: AtomicU64,
-    /// The worker that owns this.
+    /// The worker that owns the client. Never changed.
     pub worker: u32,
-    /// The socket.
+    /// The socket. Never changed.
     pub fd: i32,
-
     /// Selected database.
     pub db: AtomicU32,
     /// Protocol of replies, 2 or 3.
     pub resp: AtomicU32,
-    /// `CLIENT SETNAME`. Changed and read by other threads under [`ClientTable::lock`].
-    pub name: RawBytes,
-    /// `CLIENT SETINFO lib-name`. As `name`.
-    pub lib_name: RawBytes,
-    /// `CLIENT SETINFO lib-ver`. As `name`.
-    pub lib_version: RawBytes,
-    /// The authenticated user; empty is `default`. As `name`.
-    pub user: RawBytes,
-    /// `address:port` of the peer, or `path:0`. Never changed.
-    pub peer: RawBytes,
-    /// `address:port` of this end. Never changed.
-    pub local: RawBytes,
-
-    /// When the connection was accepted, Unix ms.
+    /// When the connection was accepted, Unix ms. Never changed.
     pub created_ms: u64,
     /// When it last sent something, Unix ms.
     pub active_ms: AtomicU64,
-    /// Until when it waits, Unix ms; 0: no limit. At that time the shell calls `deadline`.
-    pub deadline_ms: u64,
     /// Command slot (see [`crate::shared::CommandNames`]) of the last command plus one; 0: none.
     pub last_command: AtomicU32,
     /// Zero.
     pub reserved0: u32,
     /// Queued commands of `MULTI`, or -1.
     pub multi_count: AtomicI64,
+
+    /// Bytes received.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
+    /// Bytes of input buffer.
+    pub input_bytes: AtomicU64,
+    /// Bytes of input buffer still free.
+    pub input_free_bytes: AtomicU64,
+    /// Bytes of unsent output.
+    pub output_bytes: AtomicU64,
+    /// Bytes held by queued commands.
+    pub multi_bytes: AtomicU64,
     /// Subscriptions to channels.
     pub channel_count: AtomicU32,
     /// Subscriptions to patterns.
@@ -140,32 +182,139 @@ pub struct ClientState {
     pub shard_channel_count: AtomicU32,
     /// Keys watched.
     pub watch_count: AtomicU32,
-    /// Bytes held by queued commands.
-    pub multi_bytes: AtomicU64,
 
-    /// Queued commands; null outside `MULTI`.
-    pub multi: Ptr<MultiState>,
-    /// Watches: triples of (hash of the key, address of the [`crate::keyspace::WatchedKey`], its
-    /// `changes` when watched; the top bit is set when the key had already expired).
-    pub watches: RawVec,
-    /// Subscriptions; null without any.
-    pub subscriptions: Ptr<Subscriptions>,
-    /// What a blocked client waits for; null when it is not blocked.
-    pub wait: Ptr<Wait>,
-    /// Bytes received.
-    pub bytes_in: AtomicU64,
-    /// Bytes sent.
-    pub bytes_out: AtomicU64,
-    /// Bytes of input buffer, for readers on other threads.
-    pub input_bytes: AtomicU64,
-    /// Bytes of input buffer still free, for readers on other threads.
-    pub input_free_bytes: AtomicU64,
-    /// Bytes of unsent output, for readers on other threads.
-    pub output_bytes: AtomicU64,
-    /// When the output first passed its soft limit, Unix ms; 0: it is below.
-    pub soft_limit_since_ms: u64,
+    /// `address:port` of the peer, or `path:0`. Never changed.
+    pub peer: RawBytes,
+    /// `address:port` of this end. Never changed.
+    pub local: RawBytes,
+    /// What is changed and no atomic.
+    pub guarded: Locked<ClientGuarded>,
     /// Zero.
-    pub reserved: [u64; 16],
+    pub reserved: [u64; 4],
+}
+
+impl ClientShared {
+    /// How it is addressed by others than its owner.
+    pub const fn reference(&self) -> ClientRef {
+        ClientRef::new(self.worker, self.id)
+    }
+
+    /// The part of a client that has said nothing yet.
+    pub const fn new(id: u64, worker: u32, fd: i32) -> Self {
+        Self {
+            id,
+            flags: AtomicU64::new(0),
+            worker,
+            fd,
+            db: AtomicU32::new(0),
+            resp: AtomicU32::new(2),
+            created_ms: 0,
+            active_ms: AtomicU64::new(0),
+            last_command: AtomicU32::new(0),
+            reserved0: 0,
+            multi_count: AtomicI64::new(-1),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            input_bytes: AtomicU64::new(0),
+            input_free_bytes: AtomicU64::new(0),
+            output_bytes: AtomicU64::new(0),
+            multi_bytes: AtomicU64::new(0),
+            channel_count: AtomicU32::new(0),
+            pattern_count: AtomicU32::new(0),
+            shard_channel_count: AtomicU32::new(0),
+            watch_count: AtomicU32::new(0),
+            peer: RawBytes::EMPTY,
+            local: RawBytes::EMPTY,
+            guarded: Locked::new(ClientGuarded {
+                name: RawBytes::EMPTY,
+                lib_name: RawBytes::EMPTY,
+                lib_version: RawBytes::EMPTY,
+                user: RawBytes::EMPTY,
+                wait: Ptr::NULL,
+            }),
+            reserved: [0; 4],
+        }
+    }
+}
+
+/// What a client tells others about itself. Only the owner changes it.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct ClientGuarded {
+    /// `CLIENT SETNAME`
+    pub name: RawBytes,
+    /// `CLIENT SETINFO lib-name`
+    pub lib_name: RawBytes,
+    /// `CLIENT SETINFO lib-ver`
+    pub lib_version: RawBytes,
+    /// The authenticated user; empty is `default`.
+    pub user: RawBytes,
+    /// As [`ClientState::wait`], for `CLIENT UNBLOCK`.
+    pub wait: Ptr<Wait>,
+}
+
+/// Both parts of a client as they lie in the arena: one allocation, in which the address of the
+/// owner's part is that of the block.
+///
+/// Nobody refers to the block as a whole. The parts take whole cache lines, so that who looks at
+/// one does not take those of the other from its owner's cache.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct ClientBlock {
+    /// For the owner.
+    pub owner: Client,
+    /// For all.
+    pub shared: ClientShared,
+}
+
+const CACHE_LINE: usize = 64;
+const _: () = {
+    assert!(offset_of!(ClientBlock, owner) == 0);
+    assert!(offset_of!(ClientBlock, shared) == size_of::<Client>(), "no part covers the other");
+    assert!(size_of::<Client>().is_multiple_of(CACHE_LINE));
+    assert!(size_of::<ClientShared>().is_multiple_of(CACHE_LINE));
+    assert!(size_of::<ClientBlock>() <= 640, "the next size class costs each client 64 bytes");
+};
+
+impl ClientBlock {
+    /// Layout version of both parts.
+    pub const VERSION: u32 = 1;
+
+    /// Makes a client that has received nothing, with a part for others that is given. Returns
+    /// where the two parts are.
+    ///
+    /// # Safety
+    /// `place` is aligned and large enough for a block, and nobody else's. It stays the client's
+    /// until nobody uses either part any more.
+    pub unsafe fn init(place: Ptr<Self>, shared: ClientShared) -> (Ptr<Client>, Ptr<ClientShared>) {
+        let block = place.as_ptr();
+        // SAFETY: as the caller promises; both fields are inside the block.
+        let (owner_place, shared_place) =
+            unsafe { (&raw mut (*block).owner, &raw mut (*block).shared) };
+        let owner = Client {
+            head: RootHead::of::<Self>(kind::CLIENT, Self::VERSION),
+            input: RawBuffer::EMPTY,
+            output: RawBuffer::EMPTY,
+            input_need: 0,
+            parse: ParseState { arguments: 0, found: 0, offset: 0, spans: RawVec::EMPTY },
+            state: ClientState {
+                shared: Ptr::from_raw(shared_place),
+                deadline_ms: 0,
+                multi: Ptr::NULL,
+                watches: RawVec::EMPTY,
+                subscriptions: Ptr::NULL,
+                wait: Ptr::NULL,
+                soft_limit_since_ms: 0,
+                reserved: [0; 15],
+            },
+        };
+        // SAFETY: as the caller promises, each place is aligned, large enough and nobody else's.
+        unsafe {
+            shared_place.write(shared);
+            owner_place.write(owner);
+        }
+        (Ptr::from_raw(owner_place), Ptr::from_raw(shared_place))
+    }
 }
 
 /// A subscription of a client. Followed by `name_len` bytes of name.
@@ -198,15 +347,15 @@ pub struct ParseState {
 pub struct ClientTable {
     /// [`crate::root::kind::CLIENT_TABLE`]
     pub head: RootHead,
-    /// Held to add or remove a client, to look at another worker's client, and to change those of
-    /// its fields that say so. Taken after shard locks, never before one.
-    pub lock: RawLock,
+    /// Addresses of [`ClientShared`]; zero where a slot is free. A client is added, removed, and
+    /// looked at by others with it locked. Taken after all other locks, but for those of clients.
+    pub slots: Locked<RawVec>,
     /// Clients connected.
     pub count: AtomicU32,
+    /// Zero.
+    pub reserved0: u32,
     /// The id the next client gets. Starts at 1.
     pub next_id: AtomicU64,
-    /// Addresses of [`Client`]; zero where a slot is free.
-    pub slots: RawVec,
     /// Zero.
     pub reserved: [u64; 8],
 }

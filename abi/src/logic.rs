@@ -9,7 +9,7 @@ use abi_stable::package_version_strings;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{RSlice, RStr};
 
-use crate::client::{Client, ClientTable, MultiState, Subscription, Subscriptions};
+use crate::client::{Client, ClientBlock, ClientTable, MultiState, Subscription, Subscriptions};
 use crate::container::{Bucket, ListNode, RawBytes};
 use crate::host::HostRef;
 use crate::job::Job;
@@ -17,6 +17,7 @@ use crate::keyspace::{Keyspace, WatchedKey};
 use crate::lane::Lane;
 use crate::manifest::Manifest;
 use crate::message::Message;
+use crate::ptr::Ptr;
 use crate::shared::{Channel, CommandName, ErrorStat, LatencyEvent, Shared, SlowlogEntry};
 use crate::stats::{CommandSegment, Histogram};
 use crate::status::Status;
@@ -70,17 +71,20 @@ pub struct Logic {
         error: &mut RawBytes,
     ) -> Status,
     /// A connection was accepted; sets what its first command depends on.
-    pub client_open: extern "C" fn(scratch: *mut Scratch, client: &mut Client) -> Status,
+    ///
+    /// Here and below, `client` is the owner's part of a live client of the calling lane, which
+    /// nobody else refers to before the call returns.
+    pub client_open: extern "C" fn(scratch: *mut Scratch, client: Ptr<Client>) -> Status,
     /// A connection ends: gives back all that logic hung on it. See [`close_reason`].
     pub client_close:
-        extern "C" fn(scratch: *mut Scratch, client: &mut Client, reason: u32) -> Status,
+        extern "C" fn(scratch: *mut Scratch, client: Ptr<Client>, reason: u32) -> Status,
     /// Executes all complete commands in the client's input and appends the replies.
-    pub process: extern "C" fn(scratch: *mut Scratch, client: &mut Client) -> Status,
+    pub process: extern "C" fn(scratch: *mut Scratch, client: Ptr<Client>) -> Status,
     /// Hands a message to its client.
     pub deliver:
-        extern "C" fn(scratch: *mut Scratch, client: &mut Client, message: &Message) -> Status,
+        extern "C" fn(scratch: *mut Scratch, client: Ptr<Client>, message: &Message) -> Status,
     /// The client's `deadline_ms` has come.
-    pub deadline: extern "C" fn(scratch: *mut Scratch, client: &mut Client) -> Status,
+    pub deadline: extern "C" fn(scratch: *mut Scratch, client: Ptr<Client>) -> Status,
     /// Called on every worker `hz` times a second.
     pub tick: extern "C" fn(scratch: *mut Scratch, lane: u32) -> Status,
     /// Called on a background thread with a job that logic handed to the host.
@@ -112,7 +116,7 @@ pub struct StoredTypes {
     /// See the type.
     pub clients: *const ClientTable,
     /// See the type.
-    pub client: *const Client,
+    pub client: *const ClientBlock,
     /// See the type.
     pub shared: *const Shared,
     /// See the type.

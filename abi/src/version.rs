@@ -39,6 +39,9 @@ const fn fingerprint() -> u64 {
     let layouts = layouts![
         crate::arena::ArenaHeader,
         crate::client::Client,
+        crate::client::ClientBlock,
+        crate::client::ClientGuarded,
+        crate::client::ClientShared,
         crate::client::ClientState,
         crate::client::ClientTable,
         crate::client::MultiState,

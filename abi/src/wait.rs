@@ -40,6 +40,14 @@ pub mod on_timeout {
     pub const ZERO: u32 = 2;
 }
 
+/// Values of [`Wait::wakes_on`]: what of a key has a waiter looked at again.
+pub mod wakes_on {
+    /// That it holds a value of the awaited type.
+    pub const VALUE: u32 = 0;
+    /// Also that it is gone or holds a value of another type: the command is run to say so.
+    pub const ABSENCE: u32 = 1;
+}
+
 /// What a blocked client waits for.
 ///
 /// Made and freed by the client's worker. Others reach it through a [`Waiter`] that is linked
@@ -65,8 +73,8 @@ pub struct Wait {
     pub on_timeout: u32,
     /// Waiters, one a key.
     pub key_count: u32,
-    /// Zero.
-    pub reserved0: u32,
+    /// See [`wakes_on`].
+    pub wakes_on: u32,
     /// The waiters: one allocation of `key_count` of them.
     pub waiters: Ptr<Waiter>,
     /// The whole command: `u32` number of arguments, then each as `u32` length and bytes. It is

@@ -11,16 +11,18 @@ use abi::host::{HostRef, level};
 use abi::job::Job;
 use abi::logic::Scratch;
 use abi::message::Message;
+use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::std_types::{RSlice, RStr};
 
-use base::error;
-use base::heap::ArenaFull;
-use base::core::Core;
+use crate::exec::thread::ThreadContext;
+use crate::exec::{self, batch, deliver, serving};
+use crate::maintenance::{background as jobs, tick as ticks};
 use crate::release::Release;
-use crate::exec::{batch, deliver};
 use crate::session::{blocking, lifecycle};
 use base::bytes::Bytes;
+use base::error;
+use base::heap::ArenaFull;
 
 static HOST: OnceLock<HostRef> = OnceLock::new();
 static OUTSTANDING: AtomicI64 = AtomicI64::new(0);
@@ -75,7 +77,8 @@ pub extern "C" fn detach() -> Status {
 /// See [`abi::logic::Logic::scratch_new`].
 pub fn scratch_new(lane: u32, release: &'static Release) -> *mut Scratch {
     guard(std::ptr::null_mut(), || match HOST.get() {
-        Some(host) => Box::into_raw(Box::new(Lane::new(lane, *host, release))).cast(),
+        Some(host) => ThreadContext::new(lane, *host, release)
+            .map_or(std::ptr::null_mut(), |thread| Box::into_raw(Box::new(thread)).cast()),
         None => std::ptr::null_mut(),
     })
 }
@@ -84,14 +87,14 @@ pub fn scratch_new(lane: u32, release: &'static Release) -> *mut Scratch {
 pub extern "C" fn scratch_drop(scratch: *mut Scratch) {
     guard((), || {
         // SAFETY: the shell hands back what `scratch_new` made, once, when no lane uses it.
-        drop(unsafe { Box::from_raw(scratch.cast::<Lane>()) });
+        drop(unsafe { Box::from_raw(scratch.cast::<ThreadContext>()) });
     });
 }
 
 /// See [`abi::logic::Logic::init`].
 pub extern "C" fn init(scratch: *mut Scratch) -> Status {
-    with(scratch, |lane| {
-        crate::session::settings::init(lane);
+    with(scratch, |thread| {
+        crate::session::settings::init(&mut thread.core);
         Status::OK
     })
 }
@@ -103,12 +106,12 @@ pub extern "C" fn configure(
     values: RSlice<'_, RStr<'_>>,
     error: &mut RawBytes,
 ) -> Status {
-    with(scratch, |lane| {
+    with(scratch, |thread| {
         let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
-        match crate::session::settings::configure(lane, name.as_str(), &values) {
+        match exec::configure(thread, name.as_str(), &values) {
             Ok(()) => Status::OK,
             Err(text) => {
-                Bytes::new(error, lane.heap).assign(text.as_bytes());
+                Bytes::new(error, thread.core.heap).assign(text.as_bytes());
                 Status::FAILED
             }
         }
@@ -116,32 +119,40 @@ pub extern "C" fn configure(
 }
 
 /// See [`abi::logic::Logic::client_open`].
-pub extern "C" fn client_open(scratch: *mut Scratch, client: &mut Client) -> Status {
-    with(scratch, |lane| {
-        lifecycle::welcome(lane, client);
-        Status::OK
+pub extern "C" fn client_open(scratch: *mut Scratch, client: Ptr<Client>) -> Status {
+    as_owner(client, |client| {
+        with(scratch, |thread| {
+            lifecycle::welcome(&mut thread.core, client);
+            Status::OK
+        })
     })
 }
 
 /// See [`abi::logic::Logic::client_close`].
-pub extern "C" fn client_close(scratch: *mut Scratch, client: &mut Client, _reason: u32) -> Status {
-    with(scratch, |lane| {
-        lifecycle::close(lane, client);
-        Status::OK
+pub extern "C" fn client_close(scratch: *mut Scratch, client: Ptr<Client>, _reason: u32) -> Status {
+    as_owner(client, |client| {
+        with(scratch, |thread| {
+            lifecycle::close(&mut thread.core, client);
+            Status::OK
+        })
     })
 }
 
 /// See [`abi::logic::Logic::process`].
-pub extern "C" fn process(scratch: *mut Scratch, client: &mut Client) -> Status {
+pub extern "C" fn process(scratch: *mut Scratch, client: Ptr<Client>) -> Status {
+    as_owner(client, |client| run_batch(scratch, client))
+}
+
+fn run_batch(scratch: *mut Scratch, client: &mut Client) -> Status {
     let begin = client.input.start;
-    let status = with(scratch, |lane| {
-        batch::process(lane, client);
+    let status = with(scratch, |thread| {
+        batch::process(thread, client);
         Status::OK
     });
     if !status.is_ok() {
         let because = if status == Status::NO_MEMORY { error::ARENA_FULL } else { error::INTERNAL };
-        let recovered = with(scratch, |lane| {
-            batch::recover(lane, client, begin, &because);
+        let recovered = with(scratch, |thread| {
+            batch::recover(thread, client, begin, &because);
             Status::OK
         });
         close_unless_ok(client, recovered);
@@ -157,41 +168,45 @@ fn close_unless_ok(client: &Client, status: Status) {
 }
 
 /// See [`abi::logic::Logic::deliver`].
-pub extern "C" fn deliver(scratch: *mut Scratch, client: &mut Client, message: &Message) -> Status {
-    let status = with(scratch, |lane| {
-        message::deliver(lane, client, message);
-        Status::OK
-    });
-    close_unless_ok(client, status);
-    status
+pub extern "C" fn deliver(scratch: *mut Scratch, client: Ptr<Client>, message: &Message) -> Status {
+    as_owner(client, |client| {
+        let status = with(scratch, |thread| {
+            deliver::deliver(&mut thread.core, client, message);
+            Status::OK
+        });
+        close_unless_ok(client, status);
+        status
+    })
 }
 
 /// See [`abi::logic::Logic::deadline`].
-pub extern "C" fn deadline(scratch: *mut Scratch, client: &mut Client) -> Status {
-    if client.wait.is_null() {
-        // It was put off, and may try again.
-        return process(scratch, client);
-    }
-    let status = with(scratch, |lane| {
-        blocking::time_out(lane, client);
-        Status::OK
-    });
-    close_unless_ok(client, status);
-    status
+pub extern "C" fn deadline(scratch: *mut Scratch, client: Ptr<Client>) -> Status {
+    as_owner(client, |client| {
+        if client.wait.is_null() {
+            // It was put off, and may try again.
+            return run_batch(scratch, client);
+        }
+        let status = with(scratch, |thread| {
+            blocking::time_out(&mut thread.core, client);
+            Status::OK
+        });
+        close_unless_ok(client, status);
+        status
+    })
 }
 
 /// See [`abi::logic::Logic::tick`].
 pub extern "C" fn tick(scratch: *mut Scratch, _lane: u32) -> Status {
-    with(scratch, |lane| {
-        lane.refresh();
-        crate::maintenance::tick::run(lane);
+    with(scratch, |thread| {
+        thread.refresh();
+        ticks::run(&mut thread.core, &mut thread.exec.eviction);
         Status::OK
     })
 }
 
 /// See [`abi::logic::Logic::background`].
 pub extern "C" fn background(scratch: *mut Scratch, job: &Job) -> Status {
-    with(scratch, |lane| crate::maintenance::background::run(lane, job))
+    with(scratch, |thread| jobs::run(&mut thread.core, &mut thread.exec.eviction, job))
 }
 
 /// Writes a text for the shell to read, if there is a host to allocate it.
@@ -201,30 +216,38 @@ pub fn write_text(out: &mut RawBytes, text: &str) {
     }
 }
 
-/// Runs `f` with a lane. After a panic, or when memory has run out, its locks are free again, and who waits for a key that was
-/// made before has been served.
-fn with(scratch: *mut Scratch, f: impl FnOnce(&mut Lane) -> Status) -> Status {
+/// Runs `f` with the owner's part of a client.
+fn as_owner(client: Ptr<Client>, f: impl FnOnce(&mut Client) -> Status) -> Status {
+    // SAFETY: the shell hands over the owner's part of a live client, on the worker that owns it,
+    // whose own reference sleeps until this returns. Other threads find the client through the
+    // table, which leads to its other part only, and `f` is not called from within itself.
+    f(unsafe { &mut *client.as_ptr() })
+}
+
+/// Runs `f` with a thread context. After a panic, or when memory has run out, its locks are free
+/// again, and who waits for a key that was made before has been served.
+fn with(scratch: *mut Scratch, f: impl FnOnce(&mut ThreadContext) -> Status) -> Status {
     // SAFETY: the shell hands over what `scratch_new` made for the calling lane, and no other
     // call uses it at the same time.
-    let lane = unsafe { &mut *scratch.cast::<Lane>() };
-    catch_unwind(AssertUnwindSafe(|| f(lane))).unwrap_or_else(|payload| {
-        clean_up(lane);
+    let thread = unsafe { &mut *scratch.cast::<ThreadContext>() };
+    catch_unwind(AssertUnwindSafe(|| f(thread))).unwrap_or_else(|payload| {
+        clean_up(thread);
         if payload.is::<ArenaFull>() {
             return Status::NO_MEMORY;
         }
-        base::counters::add(&lane.stats.panics, 1);
+        base::counters::add(&thread.core.stats.panics, 1);
         Status::PANICKED
     })
 }
 
-fn clean_up(lane: &mut Lane) {
-    lane.locks.release();
-    lane.running = None;
-    lane.own_pushes.clear();
-    // The keys are there: nobody else would tell those who wait for them.
-    guard((), || blocking::serve_ready(lane));
-    lane.ready.clear();
-    lane.locks.release();
+fn clean_up(thread: &mut ThreadContext) {
+    thread.core.running = None;
+    thread.core.own_pushes.clear();
+    // What was done before is there: nobody else would tell those who watch or wait.
+    guard((), || thread.core.unlock());
+    guard((), || serving::serve_ready(thread));
+    guard((), || thread.core.unlock());
+    thread.core.abandon();
 }
 
 fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {

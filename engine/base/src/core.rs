@@ -1,6 +1,7 @@
 //! What a lane has for all layers. It is dropped with the release; nothing in it may outlive a call
 //! in meaning.
 
+use abi::client_ref::ClientRef;
 use abi::host::HostRef;
 use abi::lock::{Holder, Locker};
 use abi::stats::LaneStats;
@@ -40,6 +41,10 @@ pub struct Core {
     pub notices: Notices,
     /// Whether the command that runs is one that only reads.
     pub reads_only: bool,
+    /// The client whose command runs, if one does.
+    pub running: Option<ClientRef>,
+    /// Pushes that the running command has caused for its own client: they go before its reply.
+    pub own_pushes: Vec<Vec<u8>>,
     /// Shards this lane has locked.
     locks: LockSet,
     /// Acts on notices before a shard is unlocked.
@@ -65,6 +70,8 @@ impl Core {
             settings: Settings::default(),
             notices: Notices::default(),
             reads_only: false,
+            running: None,
+            own_pushes: Vec::new(),
             locks: LockSet::new(roots, FutexLocker::new(id, host)),
             settle,
         }
@@ -75,6 +82,12 @@ impl Core {
     pub fn refresh(&mut self) {
         self.clock = Clock::read(self.host);
         self.settings.refresh(self.roots);
+    }
+
+    /// Gives up what was noticed and all locks: acting on it has failed.
+    pub fn abandon(&mut self) {
+        self.notices = Notices::default();
+        self.locks.release();
     }
 
     /// A setting's number.

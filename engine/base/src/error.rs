@@ -51,6 +51,7 @@ errors! {
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     NO_MULTI = "ERR Command not allowed inside a transaction";
     INTERNAL = "ERR internal error";
+    NEEDS_CLIENT = "ERR This command concerns the client that sends it and cannot be run for another";
     UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
     TIMEOUT_NEGATIVE = "ERR timeout is negative";
     TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range";

@@ -2,7 +2,7 @@
 
 use abi::wait::BlockedKey;
 
-use crate::{Intent, Keys};
+use crate::Keys;
 use base::lock::shard_of;
 use base::notices::Key;
 use store::named::{Name, Named, name_of};
@@ -35,20 +35,15 @@ impl Keys<'_> {
         }
     }
 
-    /// Notes which keys of the database that somebody waits for in a locked shard have come into
-    /// being.
-    pub(crate) fn signal_all_ready(&mut self, shard: usize) {
+    /// Notes that those who wait for any key of the database in a locked shard must look at it: for
+    /// commands that change a whole database.
+    pub(crate) fn signal_all_awaited(&mut self, shard: usize) {
         let (mut names, db) = (Vec::new(), self.db);
         self.awaited(shard as u64).for_each(&mut |queue| {
             if queue.db == db {
                 names.push(name_of(queue).to_vec());
             }
         });
-        for name in names {
-            let value_type = self.entry(&name, Intent::Peek).map(Entry::value_type);
-            if value_type.is_some_and(value::is_awaitable) {
-                self.core.notices.note_ready(Key { db, name });
-            }
-        }
+        names.into_iter().for_each(|name| self.core.notices.note_ready(Key { db, name }));
     }
 }

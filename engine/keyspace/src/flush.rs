@@ -38,6 +38,7 @@ impl Keys<'_> {
 
     fn detach_shard(&mut self, index: usize) -> Tables {
         self.signal_watchers_of_present(index);
+        self.signal_all_awaited(index);
         let heap = self.core.heap;
         let mut part = self.part_at(index);
         part.avg_ttl_ms().store(0, Relaxed);

@@ -122,9 +122,12 @@ impl<'k> Found<'k> {
     fn take_out(&mut self) -> OwnedEntry {
         let (heap, slot, hash) = (self.core.heap, self.slot, self.hash);
         let has_ttl = self.entry().has_ttl();
+        let (db, entry) = (self.db, slot.address());
+        // SAFETY: as in `entry`; it stays in the table for as long as this view is used.
+        Keys::new(self.core, db).signal_awaited(hash, unsafe { Entry::at(entry) }.key());
         let mut part = self.part();
         if has_ttl {
-            part.unlist(hash, slot.address(), heap);
+            part.unlist(hash, entry, heap);
         }
         // SAFETY: the table has not been changed since the slot was found. Afterwards nothing
         // refers to the entry: neither of the two tables, nor a view, as callers end here.

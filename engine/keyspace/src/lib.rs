@@ -10,7 +10,7 @@
 //! - What is noticed (an event, a removal, a key that somebody waits for) is left in the core's
 //!   notices: nothing here calls a client or a command.
 
-mod access;
+pub mod access;
 pub mod ahead;
 mod awaited;
 mod expiry;
@@ -191,6 +191,11 @@ impl<'a> Keys<'a> {
     pub fn modified(&mut self, class: Class, event: &'static str, key: &[u8]) {
         self.signal_modified(key);
         self.notify(class, event, key);
+    }
+
+    /// Counts keys that were looked at otherwise as found.
+    pub fn count_hits(&self, hits: usize) {
+        counters::add(&self.core.stats.hits, hits as u64);
     }
 
     /// Counts changes, for `rdb_changes_since_last_save`.

@@ -3,6 +3,7 @@
 use abi::keyspace::SHARDS;
 
 use crate::{Keys, Part};
+use base::core::Core;
 use base::lock::ALL_SHARDS;
 use store::table::{POSITION_BITS, TableRef, prefetch_line};
 use value::entry::Entry;
@@ -203,26 +204,23 @@ impl Keys<'_> {
     }
 }
 
-impl Part<'_> {
-    /// Visits every key.
-    pub fn for_each(&self, visit: &mut dyn FnMut(Entry<'_>)) {
-        // SAFETY: items of the table are entries, and whoever has the part has the shard locked.
-        self.keys().for_each(&mut |address| visit(unsafe { Entry::at(address) }));
-    }
-
-    /// Visits about `count` keys, of those with a time to live only if `volatile`, that follow one
-    /// another from a random place on: where a key is says nothing of how it is used, and
-    /// neighbours come with one cache miss. `places` is room for their addresses. Tells whether
-    /// there is any.
+impl Keys<'_> {
+    /// Visits about `count` keys of a locked shard, of those with a time to live only if `volatile`,
+    /// that follow one another from a random place on: where a key is says nothing of how it is
+    /// used, and neighbours come with one cache miss. `places` is room for their addresses. Tells
+    /// whether there is any.
     pub fn visit_neighbours(
-        &self,
+        &mut self,
+        shard: usize,
         volatile: bool,
-        random: u64,
         count: usize,
         places: &mut Vec<u64>,
-        visit: &mut dyn FnMut(Entry<'_>),
+        visit: &mut dyn FnMut(&Core, Entry<'_>),
     ) -> bool {
-        let table = if volatile { self.expires() } else { self.keys() };
+        let random = self.core.random.next_u64();
+        let part = self.part_at(shard);
+        let table = if volatile { part.expires() } else { part.keys() };
+        let any = !table.is_empty();
         places.clear();
         let mut next = Some(random);
         for _ in 0..NEIGHBOURHOOD_MAX {
@@ -235,8 +233,17 @@ impl Part<'_> {
         if places.is_empty() {
             places.extend(table.sample(random));
         }
-        // SAFETY: as in `for_each`; the addresses are those of items found just now.
-        places.iter().for_each(|address| visit(unsafe { Entry::at(*address) }));
-        !table.is_empty()
+        // SAFETY: items of the table, found just now; the shard is locked, and nothing is changed
+        // while `self` is borrowed here.
+        places.iter().for_each(|address| visit(self.core, unsafe { Entry::at(*address) }));
+        any
+    }
+}
+
+impl Part<'_> {
+    /// Visits every key.
+    pub fn for_each(&self, visit: &mut dyn FnMut(Entry<'_>)) {
+        // SAFETY: items of the table are entries, and whoever has the part has the shard locked.
+        self.keys().for_each(&mut |address| visit(unsafe { Entry::at(address) }));
     }
 }

@@ -71,7 +71,7 @@ impl Keys<'_> {
             self.signal_watchers_of_swapped(index, a, b);
             self.exchange_parts(index, a, b);
             for db in [a, b] {
-                self.in_db(db, |keys| keys.signal_all_ready(index));
+                self.in_db(db, |keys| keys.signal_all_awaited(index));
             }
         }
     }

@@ -1,15 +1,15 @@
 //! `HELP` of commands that have subcommands: made of their rows.
 
+use crate::exec::context::ClientCtx;
 use base::args::Args;
 use base::error::Done;
-use crate::exec::context::Ctx;
 use base::resp::write::Reply;
 
 /// Lists the subcommands of the command that this is the `HELP` of.
-pub fn subcommands(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+pub fn subcommands(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     let container = cx.spec.name.split('|').next().unwrap_or(cx.spec.name);
-    let Some(at) = cx.keys.lane.index.find(container.as_bytes()) else { return Ok(()) };
-    let rows = cx.keys.lane.index[at].spec.subcommands;
+    let Some(at) = cx.exec.index.find(container.as_bytes()) else { return Ok(()) };
+    let rows = cx.exec.index[at].spec.subcommands;
     let others = rows.iter().filter(|row| row.short_name() != "help");
     write(
         &mut cx.out,

@@ -1,21 +1,16 @@
-//! Commands: the table's rows, how a command is found and run, and a file or folder per family.
+//! Commands: a row and a function each, a file or folder per family.
 
-pub mod args;
 pub mod bitmap;
 pub mod connection;
-pub mod dispatch;
-pub mod error;
 pub mod help;
-pub mod index;
 pub mod keys;
 pub mod list;
 pub mod pubsub;
 pub mod server;
-pub mod spec;
 pub mod string;
 pub mod transaction;
 
-use spec::Spec;
+use crate::exec::spec::Spec;
 
 /// The tables of all commands of the engine, a table a family.
 pub const ALL: &[&[Spec]] = &[

@@ -1,19 +1,19 @@
 //! Transactions, and the wish to see what others do.
 
-use base::args::Args;
-use base::error::{Done, Error};
-use crate::exec::spec::{Group, KeySpec, Run, Spec, category};
+use crate::exec::context::ClientCtx;
 use crate::exec::spec::access::RO;
 use crate::exec::spec::flag::*;
-use crate::exec::context::Ctx;
-use crate::session::{monitor as monitors, watch as watches};
-use crate::exec::transaction as transaction;
+use crate::exec::spec::{Group, KeySpec, RunForClient, Spec, category};
+use crate::exec::transaction;
+use crate::session::{monitor as monitors, multi as queue, watch as watches};
 use abi::client::flag as client_flag;
+use base::args::Args;
+use base::error::{Done, Error};
 
 const COMMON: u32 = NOSCRIPT | LOADING | STALE;
 
-const fn row(name: &'static str, arity: i16, flags: u32, run: Run) -> Spec {
-    Spec::new(name, arity, Group::Transactions, run)
+const fn row(name: &'static str, arity: i16, flags: u32, run: RunForClient) -> Spec {
+    Spec::for_client(name, arity, Group::Transactions, run)
         .flags(COMMON | flags)
         .categories(category::TRANSACTION)
 }
@@ -52,7 +52,7 @@ pub const COMMANDS: &[Spec] = &[
             "key [key ...]",
             "Makes the next transaction depend on keys staying as they are.",
         ),
-    Spec::new("monitor", 1, Group::Server, monitor).flags(COMMON | ADMIN).doc(
+    Spec::for_client("monitor", 1, Group::Server, monitor).flags(COMMON | ADMIN).doc(
         "1.0.0",
         "",
         "",
@@ -60,22 +60,22 @@ pub const COMMANDS: &[Spec] = &[
     ),
 ];
 
-fn multi(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn multi(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     if cx.session.has(client_flag::MULTI) {
         return Err(Error::new("ERR MULTI calls can not be nested"));
     }
-    transaction::begin(cx.keys.lane.heap, cx.session.client());
+    queue::begin(cx.data.keys.core.heap, cx.session.client());
     cx.out.ok();
     Ok(())
 }
 
-fn exec(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn exec(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     if !cx.session.has(client_flag::MULTI) {
         return Err(Error::new("ERR EXEC without MULTI"));
     }
     let outcome = match transaction::refusal(&cx.session) {
         Some(error) => Err(error),
-        None if watches::all_unchanged(&mut cx.keys, cx.session.client()) => {
+        None if watches::all_unchanged(&mut cx.data.keys, cx.session.client()) => {
             transaction::execute(cx);
             Ok(())
         }
@@ -84,41 +84,41 @@ fn exec(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
             Ok(())
         }
     };
-    transaction::end(cx.keys.lane, cx.session.client(), true);
+    queue::end(cx.data.keys.core, cx.session.client(), true);
     outcome
 }
 
-fn discard(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn discard(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     if !cx.session.has(client_flag::MULTI) {
         return Err(Error::new("ERR DISCARD without MULTI"));
     }
-    transaction::end(cx.keys.lane, cx.session.client(), false);
+    queue::end(cx.data.keys.core, cx.session.client(), false);
     cx.out.ok();
     Ok(())
 }
 
-fn watch(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn watch(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if cx.session.has(client_flag::MULTI) {
         return Err(Error::new("ERR WATCH inside MULTI is not allowed"));
     }
     for key in args.from(1) {
-        watches::add(&mut cx.keys, cx.session.client(), key);
+        watches::add(&mut cx.data.keys, cx.session.client(), key);
     }
     cx.out.ok();
     Ok(())
 }
 
-fn unwatch(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn unwatch(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     // In a transaction the watches have done their work, and EXEC forgets them.
     if !cx.session.has(client_flag::MULTI) {
-        watches::clear(cx.keys.lane, cx.session.client(), false);
+        watches::clear(cx.data.keys.core, cx.session.client(), false);
     }
     cx.out.ok();
     Ok(())
 }
 
-fn monitor(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    monitors::add(cx.keys.lane, cx.session.client());
+fn monitor(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    monitors::add(cx.data.keys.core, cx.session.client());
     cx.out.ok();
     Ok(())
 }

@@ -5,18 +5,20 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{Client, flag};
 
-use base::args::Args;
+use crate::exec::call::{UNKNOWN, fail};
 use crate::exec::dispatch;
-use base::error::Error;
 use crate::exec::index::Keys;
-use base::heap::Heap;
-use base::hash::hash;
-use base::core::Core;
-use base::resp::parse::{Limits, Outcome, Progress, Span, self};
+use crate::exec::thread::ThreadContext;
+use crate::exec::transaction;
 use crate::session::{self, blocking};
-use crate::session::stats;
-use store::table::{prefetch_bucket, prefetch_item};
+use base::args::Args;
+use base::counters::add;
+use base::error::Error;
+use base::hash::hash;
+use base::heap::Heap;
+use base::resp::parse::{self, Limits, Outcome, Progress, Span};
 use base::vec::Words;
+use keyspace::ahead::{fetch_bucket, fetch_item};
 
 /// Commands parsed ahead: enough to hide a cache miss behind the parsing of others, few enough
 /// that what was fetched is still there when it is used.
@@ -27,9 +29,6 @@ const OUTPUT_MAX: usize = 1 << 20;
 
 /// Spans kept allocated between batches.
 const SPANS_KEPT: usize = 4096;
-
-/// No command of the release has the name.
-pub const UNKNOWN: u16 = u16::MAX;
 
 /// A parsed command.
 #[derive(Clone, Copy)]
@@ -62,24 +61,24 @@ pub struct Batch {
 }
 
 /// Executes all complete commands in a client's input.
-pub fn process(lane: &mut Lane, client: &mut Client) {
+pub fn process(thread: &mut ThreadContext, client: &mut Client) {
     client.flags.fetch_and(!(flag::MORE_INPUT | flag::POSTPONED), Relaxed);
     while may_process(client) {
-        lane.refresh();
-        let mut batch = std::mem::take(&mut lane.batch);
-        batch.fill(lane, client);
+        thread.refresh();
+        let mut batch = std::mem::take(&mut thread.exec.batch);
+        batch.fill(thread, client);
         let more = !batch.items.is_empty();
         if more {
-            batch.prefetch(lane);
-            batch.execute(lane, client);
+            batch.prefetch(thread);
+            batch.execute(thread, client);
         }
         const LATER: u64 = flag::POSTPONED | flag::MORE_INPUT;
         let finished = !more || client.flags.load(Relaxed) & LATER != 0;
         if may_process(client) {
-            batch.conclude(lane, client);
+            batch.conclude(thread, client);
         }
         batch.clear();
-        lane.batch = batch;
+        thread.exec.batch = batch;
         if finished {
             break;
         }
@@ -88,13 +87,13 @@ pub fn process(lane: &mut Lane, client: &mut Client) {
 
 /// After [`process`] was unwound by a panic or for want of memory: replies to the command that
 /// caused it and undoes what that left half done. `begin` is where the input began.
-pub fn recover(lane: &mut Lane, client: &mut Client, begin: u64, because: &Error) {
-    match lane.reply_mark.take() {
-        Some(mark) => fail_running(lane, client, mark, because),
+pub fn recover(thread: &mut ThreadContext, client: &mut Client, begin: u64, because: &Error) {
+    match thread.exec.reply_mark.take() {
+        Some(mark) => fail_running(thread, client, mark, because),
         // No command ran. The same input would lead to the same end for ever.
         None if client.input.start == begin => {
-            let (mut out, mut session) = session::split(client, lane.heap);
-            dispatch::fail(lane, &mut out, because);
+            let (mut out, mut session) = session::split(client, thread.core.heap);
+            fail(&thread.core, &mut out, because);
             session.close_after_reply();
         }
         // The command has its reply: the panic came while others were served.
@@ -104,15 +103,15 @@ pub fn recover(lane: &mut Lane, client: &mut Client, begin: u64, because: &Error
 }
 
 /// Gives the command that ran, whose reply begins at `mark`, an error for a reply.
-fn fail_running(lane: &mut Lane, client: &mut Client, mark: usize, because: &Error) {
-    if !blocking::give_up(lane, client) {
+fn fail_running(thread: &mut ThreadContext, client: &mut Client, mark: usize, because: &Error) {
+    if !blocking::give_up(&mut thread.core, client) {
         return;
     }
-    session::multi::break_off(lane, client);
-    let (mut out, _) = session::split(client, lane.heap);
+    transaction::break_off(thread, client);
+    let (mut out, _) = session::split(client, thread.core.heap);
     out.truncate(mark);
-    dispatch::fail(lane, &mut out, because);
-    dispatch::keep_quiet(lane, client, Some(mark));
+    fail(&thread.core, &mut out, because);
+    dispatch::keep_quiet(&thread.core, client, Some(mark));
 }
 
 /// Whether the client's next command may run.
@@ -123,11 +122,11 @@ fn may_process(client: &Client) -> bool {
 
 impl Batch {
     /// Parses up to [`AHEAD`] commands.
-    fn fill(&mut self, lane: &Lane, client: &mut Client) {
+    fn fill(&mut self, thread: &ThreadContext, client: &mut Client) {
         let input = unread(client);
         let input = &input[..input.len().min(parse::COMMAND_MAX)];
         let is_stranger = client.flags.load(Relaxed) & flag::AUTHENTICATED == 0;
-        let limits = Limits { bulk_max: lane.settings.bulk_max, is_stranger };
+        let limits = Limits { bulk_max: thread.core.settings.bulk_max, is_stranger };
         // One at a time: behind the right password other limits hold.
         let ahead = if is_stranger { 1 } else { AHEAD };
         let mut progress = recall(client);
@@ -144,15 +143,15 @@ impl Batch {
                 Outcome::Command(end) => {
                     if resumed {
                         first = 0;
-                        take_remembered(client, &mut self.spans, lane.heap);
+                        take_remembered(client, &mut self.spans, thread.core.heap);
                     }
                     self.spans[first..].iter_mut().for_each(|s| s.start += at as u32);
                     at += end;
-                    self.push(lane, input, first, at, false);
+                    self.push(thread, input, first, at, false);
                 }
                 Outcome::Inline(end) => {
                     at += end;
-                    self.push(lane, input, first, at, true);
+                    self.push(thread, input, first, at, true);
                     break;
                 }
                 Outcome::Skip(end) => {
@@ -180,35 +179,42 @@ impl Batch {
         client.input_need = need as u64;
     }
 
-    fn push(&mut self, lane: &Lane, input: &[u8], first: usize, end: usize, inline: bool) {
+    fn push(
+        &mut self,
+        thread: &ThreadContext,
+        input: &[u8],
+        first: usize,
+        end: usize,
+        inline: bool,
+    ) {
         let data = if inline { &self.inline } else { input };
         let args = Args::new(data, &self.spans[first..]);
-        let command = lane.index.find(args.at(0)).unwrap_or(UNKNOWN);
+        let command = thread.exec.index.find(args.at(0)).unwrap_or(UNKNOWN);
         let mut item =
             Item { command, inline, first: first as u32, count: args.len() as u32, end, hash: 0 };
         if command != UNKNOWN
-            && let Keys::One(at) = lane.index[command].keys
+            && let Keys::One(at) = thread.exec.index[command].keys
             && let Some(key) = args.get(at as usize)
         {
-            item.hash = hash(key, lane.roots.seed);
+            item.hash = hash(key, thread.core.roots.seed);
             // Under way while the rest of the batch is parsed.
-            prefetch_bucket(lane.table_hint(0, item.hash), item.hash);
+            fetch_bucket(thread.core.roots, 0, item.hash);
         }
         self.items.push(item);
     }
 
     /// Fetches the entries of the keys that will be needed; their buckets are under way.
-    fn prefetch(&self, lane: &Lane) {
+    fn prefetch(&self, thread: &ThreadContext) {
         if self.items.len() < 2 {
             return;
         }
         for item in self.items.iter().filter(|item| item.hash != 0) {
-            prefetch_item(lane.table_hint(0, item.hash), item.hash);
+            fetch_item(thread.core.roots, 0, item.hash);
         }
     }
 
     /// Executes the items in order, until one blocks the client or ends the connection.
-    fn execute(&mut self, lane: &mut Lane, client: &mut Client) {
+    fn execute(&mut self, thread: &mut ThreadContext, client: &mut Client) {
         let input = unread(client);
         let begin = client.input.start;
         for item in &self.items {
@@ -217,7 +223,7 @@ impl Batch {
             let before = client.input.start;
             // Consumed before it runs, so that a command that panics is not run again.
             client.input.start = begin + item.end as u64;
-            dispatch::execute(lane, client, item, Args::new(data, spans));
+            dispatch::execute(thread, client, item, Args::new(data, spans));
             let flags = client.flags.load(Relaxed);
             if flags & flag::POSTPONED != 0 {
                 client.input.start = before;
@@ -240,18 +246,18 @@ impl Batch {
 
     /// All items have been executed: consumes what holds no command, keeps what was found of an
     /// incomplete one, replies to what is not the protocol.
-    fn conclude(&mut self, lane: &mut Lane, client: &mut Client) {
+    fn conclude(&mut self, thread: &mut ThreadContext, client: &mut Client) {
         if self.items.is_empty() {
             client.input.start += self.skipped as u64;
         }
         if let Some((progress, first)) = self.partial.take() {
-            remember(client, progress, &self.spans[first..], lane.heap);
+            remember(client, progress, &self.spans[first..], thread.core.heap);
         }
         if let Some(text) = self.broken.take() {
-            let (mut out, mut session) = session::split(client, lane.heap);
+            let (mut out, mut session) = session::split(client, thread.core.heap);
             out.error(format!("ERR Protocol error: {text}").as_bytes());
             session.close_after_reply();
-            stats::add(&lane.stats.errors, 1);
+            add(&thread.core.stats.errors, 1);
         }
     }
 

@@ -1,29 +1,58 @@
 //! What a command may see.
 
-use base::clock::Clock;
-use base::args::Args;
-use base::error::{Done, Error, self};
+use core::ops::{Deref, DerefMut};
+
 use crate::exec::spec::Spec;
-use keyspace::Keys;
-use base::event::Class;
-use base::core::Core;
-use base::number::Extended;
-use base::resp::write::Reply;
+use crate::exec::thread::Exec;
 use crate::session::Session;
 use crate::session::blocking::{self, Awaited};
+use base::clock::Clock;
+use base::core::Core;
+use base::error::{self, Done, Error};
+use base::event::Class;
+use base::number::Extended;
+use base::resp::write::Reply;
+use keyspace::Keys;
 
 /// The context of a command: always its first parameter.
+///
+/// It has keys and a reply, but no client: a command that takes it can also be run on behalf of a
+/// client of another lane.
 pub struct Ctx<'a> {
     /// The keys of the selected database.
     pub keys: Keys<'a>,
     /// The reply.
     pub out: Reply<'a>,
-    /// The client that sent the command. There is none while a blocked command is served.
-    pub session: Session<'a>,
     /// The command that runs.
     pub spec: &'static Spec,
     /// How the command came to be run.
     pub mode: Mode<'a>,
+    /// What its client is to wait for.
+    pub(crate) wait: Option<Waiting>,
+}
+
+/// The context of a command that concerns the client that sent it, or how commands are run.
+pub struct ClientCtx<'a> {
+    /// What every command sees.
+    pub data: Ctx<'a>,
+    /// The client that sent the command.
+    pub session: Session<'a>,
+    /// What running commands takes.
+    pub exec: &'a mut Exec,
+}
+
+impl<'a> Deref for ClientCtx<'a> {
+    type Target = Ctx<'a>;
+
+    fn deref(&self) -> &Ctx<'a> {
+        &self.data
+    }
+}
+
+impl DerefMut for ClientCtx<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.data
+    }
 }
 
 /// How a command came to be run.
@@ -33,30 +62,44 @@ pub enum Mode<'a> {
     Direct,
     /// As one of a transaction: it must not block.
     Transaction,
-    /// Its client was blocked by it, and this key has come into being.
+    /// Its client was blocked by it, and this key has changed.
     Serving(&'a [u8]),
     /// As [`Mode::Serving`], and it found that it must go on waiting.
     NotServed,
 }
 
+/// What a client is to wait for.
+pub(crate) struct Waiting {
+    pub keys: Vec<Vec<u8>>,
+    pub awaited: Awaited,
+}
+
+impl<'a> Ctx<'a> {
+    /// The context of a command about to run.
+    #[inline]
+    pub fn new(keys: Keys<'a>, out: Reply<'a>, spec: &'static Spec, mode: Mode<'a>) -> Self {
+        Self { keys, out, spec, mode, wait: None }
+    }
+}
+
 impl Ctx<'_> {
-    /// The lane.
+    /// What every layer may use.
     #[inline]
-    pub fn lane(&mut self) -> &mut Lane {
-        self.keys.lane
+    pub fn core(&mut self) -> &mut Core {
+        self.keys.core
     }
 
-    /// A key has changed: counts it, tells those who watch it, publishes the event.
+    /// A key has been modified: counts it, tells those who watch it, publishes the event.
     #[inline]
-    pub fn changed(&mut self, class: Class, event: &str, key: &[u8]) {
-        self.keys.changed(class, event, key);
+    pub fn modified(&mut self, class: Class, event: &'static str, key: &[u8]) {
+        self.keys.modified(class, event, key);
     }
 
-    /// As [`Ctx::changed`], for a change that counts as several, one an element, or as none.
+    /// As [`Ctx::modified`], for a change that counts as several, one an element, or as none.
     #[inline]
-    pub fn changed_times(&mut self, times: usize, class: Class, event: &str, key: &[u8]) {
+    pub fn modified_times(&mut self, times: usize, class: Class, event: &'static str, key: &[u8]) {
         self.keys.count_changes(times);
-        self.keys.touch_watchers(key);
+        self.keys.signal_watchers(key);
         self.keys.notify(class, event, key);
     }
 
@@ -80,7 +123,7 @@ impl Ctx<'_> {
             // Commands of the same batch may have taken long: the wait begins now, and does not
             // end before its time because a part of a millisecond was dropped.
             ms => {
-                let now_us = Clock::read(self.keys.lane.host).now_us;
+                let now_us = Clock::read(self.keys.core.host).now_us;
                 Ok(Some((now_us + 999).div_euclid(1000).saturating_add(ms)))
             }
         }
@@ -89,9 +132,12 @@ impl Ctx<'_> {
     /// Makes the client wait until one of the keys holds a value of the awaited type, or until
     /// the deadline: then the command is run again, by whoever made the key, with that key in
     /// [`Mode::Serving`]. Where it must not wait, the reply of a timeout is given at once.
-    pub fn block(&mut self, args: Args<'_>, keys: &[&[u8]], awaited: Awaited) -> Done {
+    pub fn block(&mut self, keys: &[&[u8]], awaited: Awaited) -> Done {
         match self.mode {
-            Mode::Direct => blocking::block(self, args, keys, awaited),
+            Mode::Direct => {
+                let keys = keys.iter().map(|key| key.to_vec()).collect();
+                self.wait = Some(Waiting { keys, awaited });
+            }
             Mode::Transaction => blocking::timeout_reply(&mut self.out, awaited.without_waiting),
             Mode::Serving(_) | Mode::NotServed => self.mode = Mode::NotServed,
         }

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use abi::host::HostRef;
-use abi::stats::COMMAND_SLOTS;
+use abi::stats::CommandStat;
 
 use crate::exec::spec::{Begin, Find, KeySpec, Spec, flag};
-use base::roots::Roots;
+use crate::session::stats::{command_slot, counters_of};
+use base::args::Args;
+use base::core::Core;
+use base::error::{self, Error};
 
 /// How a command's keys are found when it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,9 @@ pub struct Command {
     /// Its row.
     pub spec: &'static Spec,
     /// Its slot in the counters.
-    pub slot: u16,
+    pub slot: u32,
+    /// What this lane counts of it.
+    pub stat: &'static CommandStat,
     /// How its keys are found.
     pub keys: Keys,
     /// Where its subcommands are in the index.
@@ -78,7 +82,7 @@ impl Index {
     /// The index of a release's tables; every command gets its slot in the arena's counters.
     ///
     /// A later table's row takes the place of an earlier one's of the same name.
-    pub fn new(tables: &[&'static [Spec]], roots: Roots, host: HostRef) -> Self {
+    pub fn new(core: &Core, tables: &[&'static [Spec]]) -> Self {
         let mut rows: Vec<&'static Spec> = Vec::new();
         for spec in tables.iter().copied().flatten() {
             match rows.iter_mut().find(|row| row.name == spec.name) {
@@ -88,10 +92,10 @@ impl Index {
         }
         let mut index =
             Self { commands: Vec::new(), table: Box::new([NONE; TABLE]), top_level: rows.len() };
-        index.commands.extend(rows.iter().map(|spec| command(spec, roots, host)));
+        index.commands.extend(rows.iter().map(|spec| command(core, spec)));
         for (at, row) in rows.iter().enumerate() {
             let start = index.commands.len() as u16;
-            index.commands.extend(row.subcommands.iter().map(|spec| command(spec, roots, host)));
+            index.commands.extend(row.subcommands.iter().map(|spec| command(core, spec)));
             index.commands[at].subcommands = start..index.commands.len() as u16;
         }
         index.enter_all();
@@ -158,6 +162,33 @@ impl Index {
         }
     }
 
+    /// The command that is meant by the arguments, down to the subcommand. `command` is where the
+    /// first of them leads to.
+    #[inline]
+    pub fn meant(&self, command: u16, args: Args<'_>) -> Result<&Command, Error> {
+        if command == NONE {
+            return Err(error::unknown_command(args.at(0), args.from(1)));
+        }
+        let found = &self[command];
+        if found.spec.subcommands.is_empty() || args.len() < 2 {
+            return Ok(found);
+        }
+        match self.find_subcommand(command, args.at(1)) {
+            Some(sub) => Ok(&self[sub]),
+            None => Err(error::unknown_subcommand(found.spec.name, args.at(1))),
+        }
+    }
+
+    /// The row of a command by its name and, if it has subcommands, that of the subcommand.
+    pub fn find_spec(&self, args: Args<'_>) -> Option<&'static Spec> {
+        let command = self.find(args.at(0))?;
+        let found = self[command].spec;
+        if found.subcommands.is_empty() || args.len() < 2 {
+            return Some(found);
+        }
+        self.find_subcommand(command, args.at(1)).map(|sub| self[sub].spec)
+    }
+
     /// All commands, subcommands left out.
     pub fn top_level(&self) -> &[Command] {
         &self.commands[..self.top_level]
@@ -177,9 +208,16 @@ impl core::ops::Index<u16> for Index {
     }
 }
 
-fn command(spec: &'static Spec, roots: Roots, host: HostRef) -> Command {
-    let name = Cow::Borrowed(spec.name.as_bytes());
-    Command { name, spec, slot: slot(spec.name, roots, host), keys: keys(spec), subcommands: 0..0 }
+fn command(core: &Core, spec: &'static Spec) -> Command {
+    let slot = command_slot(core, spec.name);
+    Command {
+        name: Cow::Borrowed(spec.name.as_bytes()),
+        spec,
+        slot,
+        stat: counters_of(core, core.stats, slot),
+        keys: keys(spec),
+        subcommands: 0..0,
+    }
 }
 
 fn keys(spec: &Spec) -> Keys {
@@ -211,10 +249,4 @@ fn range(spec: &KeySpec) -> Option<Keys> {
         }
         _ => None,
     }
-}
-
-/// The slot of a name in the counters: the one it has, or a new one.
-fn slot(name: &str, roots: Roots, host: HostRef) -> u16 {
-    crate::session::stats::command_slot(name, roots, host)
-        .unwrap_or_else(|| panic!("all {COMMAND_SLOTS} command slots are taken"))
 }

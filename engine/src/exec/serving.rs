@@ -1,55 +1,54 @@
 //! Serving: the lane that has made a key runs the commands of those who wait for it.
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::collections::VecDeque;
 
 use abi::container::RawBuffer;
 use abi::host::HostRef;
 use abi::message::{Message, kind as message_kind};
 use abi::ptr::Ptr;
-use abi::wait::{Wait, Waiter, state};
+use abi::wait::{Wait, Waiter, state, wakes_on};
 
-use super::queue::{first_waiter, unlink};
-use base::args::Args;
-use crate::exec::dispatch;
+use crate::exec::call::{call_served, keys_lock_set, look_up};
 use crate::exec::context::{Ctx, Mode};
-use base::heap::Heap;
-use keyspace::Keys;
-use base::hash::hash;
-use base::lock::{ShardSet, set_of};
-use base::core::Core;
-use base::notices::ReadyKey;
-use base::resp::write::Reply;
+use crate::exec::thread::ThreadContext;
+use crate::session::blocking::queue::{first_waiter, unlink};
 use crate::session::command_blob::Blob;
-use crate::session::Session;
-use crate::exec::deliver;
+use crate::session::message;
+use base::args::Args;
 use base::buffer::Buffer;
+use base::hash::hash;
+use base::heap::Heap;
+use base::lock::{ShardSet, set_of};
+use base::notices::Key;
+use base::resp::write::Reply;
+use keyspace::{Intent, Keys};
+use value::entry::Entry;
 
-/// Serves those who wait for keys that commands of this lane have made, under the locks of the
+/// Serves those who wait for keys that commands of this lane have changed, under the locks of the
 /// last command and such as are needed beyond them.
 #[cold]
-pub fn serve_ready(lane: &mut Lane) {
-    // Serving may make further keys (BLMOVE): they are appended and served in turn.
-    let mut next = 0;
-    while let Some(ReadyKey { db, key }) = lane.ready.get_mut(next) {
-        let (db, key) = (*db, core::mem::take(key));
-        serve_key(lane, db, &key);
-        next += 1;
+pub fn serve_ready(thread: &mut ThreadContext) {
+    // Serving may change further keys (BLMOVE): they are served in turn.
+    let mut ready = VecDeque::from(thread.core.notices.take_ready());
+    while let Some(key) = ready.pop_front() {
+        serve_key(thread, &key);
+        ready.extend(thread.core.notices.take_ready());
     }
-    lane.ready.clear();
 }
 
 /// Serves the waiters of a key, oldest first, as long as the key holds what they wait for.
-fn serve_key(lane: &mut Lane, db: u32, key: &[u8]) {
-    let hash = hash(key, lane.roots.seed);
+fn serve_key(thread: &mut ThreadContext, key: &Key) {
+    let hash = hash(&key.name, thread.core.roots.seed);
     let mut needed = set_of(hash);
     'locked: loop {
-        if !lane.locks.try_extend(needed) {
-            lane.locks.release();
-            lane.locks.acquire(needed);
+        if !thread.core.try_lock_also(needed) {
+            thread.core.unlock();
+            thread.core.lock(needed);
         }
-        let mut candidate = first_waiter(lane, db, hash, key);
-        while let Some((waiter, set)) = servable(lane, db, hash, key, candidate) {
-            if !lane.locks.try_extend(set) {
+        let mut candidate = first_waiter(&mut thread.core, key.db, hash, &key.name);
+        while let Some((waiter, set)) = servable(thread, hash, key, candidate) {
+            if !thread.core.try_lock_also(set) {
                 needed = set;
                 continue 'locked;
             }
@@ -57,31 +56,32 @@ fn serve_key(lane: &mut Lane, db: u32, key: &[u8]) {
             // `serve` does to this waiter alone.
             unsafe {
                 candidate = (*waiter).next.as_ptr();
-                serve(lane, waiter, key);
+                serve(thread, waiter, &key.name);
             }
         }
         return;
     }
 }
 
-/// The first waiter of a key, from one on, that waits for what the key holds now, and the shards
+/// The first waiter of a key, from one on, that is to look at the key as it is now, and the shards
 /// that its command needs. The key's shard is locked.
 fn servable(
-    lane: &mut Lane,
-    db: u32,
+    thread: &mut ThreadContext,
     hash: u64,
-    key: &[u8],
+    key: &Key,
     mut waiter: *mut Waiter,
 ) -> Option<(*mut Waiter, ShardSet)> {
-    let kind = Keys::new(lane, db).peek(key)?.kind();
+    let mut keys = Keys::new(&mut thread.core, key.db);
+    let value_type = keys.entry(&key.name, Intent::Peek).map(Entry::value_type);
     // SAFETY: a waiter of a queue that the shard's lock guards; a linked waiter's wait is not
     // freed before the owner has held that lock.
     while let Some(candidate) = unsafe { waiter.as_ref() } {
         // SAFETY: as above.
         let wait = unsafe { &*candidate.wait.as_ptr() };
-        if wait.value_type == kind as u32
+        let is_there = value_type.is_some_and(|found| found as u32 == wait.value_type);
+        if (is_there || wait.wakes_on == wakes_on::ABSENCE)
             && wait.state.load(Acquire) == state::WAITING
-            && let Some(set) = serving_set(lane, wait, hash)
+            && let Some(set) = serving_set(thread, wait, hash)
         {
             return Some((waiter, set));
         }
@@ -92,14 +92,14 @@ fn servable(
 
 /// The shards that a waiter's command needs when it is served with the key of a hash. None if
 /// this release does not have the command.
-fn serving_set(lane: &Lane, wait: &Wait, hash: u64) -> Option<ShardSet> {
+fn serving_set(thread: &ThreadContext, wait: &Wait, hash: u64) -> Option<ShardSet> {
     let blob = Blob::decode(&wait.command);
-    let call = dispatch::look_up(lane, blob.args()).ok()?;
+    let call = look_up(&thread.exec.index, blob.args()).ok()?;
     // Keys found by a single rule are alternatives: only the one that is ready is used. Another
     // rule finds what else the command touches: where it moves elements to.
     Some(match call.spec.keys {
         [_] => set_of(hash),
-        _ => set_of(hash) | dispatch::keys_lock_set(lane, call, blob.args()),
+        _ => set_of(hash) | keys_lock_set(thread.core.roots.seed, call, blob.args()),
     })
 }
 
@@ -107,21 +107,21 @@ fn serving_set(lane: &Lane, wait: &Wait, hash: u64) -> Option<ShardSet> {
 ///
 /// # Safety
 /// The waiter is linked, and all shards of its command are locked by this lane.
-unsafe fn serve(lane: &mut Lane, waiter: *mut Waiter, key: &[u8]) {
+unsafe fn serve(thread: &mut ThreadContext, waiter: *mut Waiter, key: &[u8]) {
     // SAFETY: as the caller promises; only atomics of the wait change while it is linked.
     let wait = unsafe { &*(*waiter).wait.as_ptr() };
     if wait.state.compare_exchange(state::WAITING, state::SERVING, AcqRel, Acquire).is_err() {
         return;
     }
-    let heap = lane.heap;
-    let debt = Debt { wait, heap, host: lane.host };
+    let heap = thread.core.heap;
+    let debt = Debt { wait, heap, host: thread.core.host };
     let blob = Blob::decode(&wait.command);
     let mut output = RawBuffer::EMPTY;
-    let served = run_again(lane, wait, blob.args(), key, &mut output);
+    let served = run_again(thread, wait, blob.args(), key, &mut output);
     let mut output = Buffer::new(&mut output, heap);
     if served {
         debt.pay(output.as_slice());
-        unlink(lane, waiter);
+        unlink(&mut thread.core, waiter);
     } else {
         debt.put_off();
     }
@@ -130,22 +130,17 @@ unsafe fn serve(lane: &mut Lane, waiter: *mut Waiter, key: &[u8]) {
 
 /// Runs the command of a wait with a key, on behalf of its client. Tells whether it is served.
 fn run_again(
-    lane: &mut Lane,
+    thread: &mut ThreadContext,
     wait: &Wait,
     args: Args<'_>,
     key: &[u8],
     output: &mut RawBuffer,
 ) -> bool {
-    let Ok(call) = dispatch::look_up(lane, args) else { return false };
-    let out = Reply::new(output, lane.heap, wait.resp == 3);
-    let mut cx = Ctx {
-        keys: Keys::new(lane, wait.db),
-        out,
-        session: Session::none(),
-        spec: call.spec,
-        mode: Mode::Serving(key),
-    };
-    dispatch::call(&mut cx, call, args);
+    let Ok(call) = look_up(&thread.exec.index, args) else { return false };
+    let out = Reply::new(output, thread.core.heap, wait.resp == 3);
+    let keys = Keys::new(&mut thread.core, wait.db);
+    let mut cx = Ctx::new(keys, out, call.spec, Mode::Serving(key));
+    call_served(&mut cx, call, args);
     cx.mode != Mode::NotServed
 }
 

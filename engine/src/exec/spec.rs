@@ -1,11 +1,24 @@
 //! A command's row: everything about it but its code.
 
+use crate::exec::context::{ClientCtx, Ctx};
 use base::args::Args;
 use base::error::Done;
-use crate::exec::context::Ctx;
+
+/// The code of a command that works on keys: it sees no client, and so can be run on behalf of one
+/// of another lane.
+pub type Run = fn(&mut Ctx<'_>, Args<'_>) -> Done;
+
+/// The code of a command that concerns the client that sent it, or how commands are run.
+pub type RunForClient = fn(&mut ClientCtx<'_>, Args<'_>) -> Done;
 
 /// A command's code.
-pub type Run = fn(&mut Ctx<'_>, Args<'_>) -> Done;
+#[derive(Clone, Copy)]
+pub enum Code {
+    /// Works on keys.
+    Keys(Run),
+    /// Concerns its client.
+    Client(RunForClient),
+}
 
 /// Bits of [`Spec::flags`]. The first ones are shown by `COMMAND INFO` under the names given.
 pub mod flag {
@@ -223,7 +236,7 @@ pub struct Spec {
     /// Arguments, the name included; negative: at least as many.
     pub arity: i16,
     /// Its code.
-    pub run: Run,
+    pub code: Code,
     /// Bits of [`flag`].
     pub flags: u32,
     /// Bits of [`category`].
@@ -253,10 +266,24 @@ pub struct Spec {
 impl Spec {
     /// A row with what every command has; the rest is added by the methods below.
     pub const fn new(name: &'static str, arity: i16, group: Group, run: Run) -> Self {
+        Self::with_code(name, arity, group, Code::Keys(run))
+    }
+
+    /// As [`Spec::new`], of a command that concerns its client.
+    pub const fn for_client(
+        name: &'static str,
+        arity: i16,
+        group: Group,
+        run: RunForClient,
+    ) -> Self {
+        Self::with_code(name, arity, group, Code::Client(run))
+    }
+
+    const fn with_code(name: &'static str, arity: i16, group: Group, code: Code) -> Self {
         Self {
             name,
             arity,
-            run,
+            code,
             flags: 0,
             categories: 0,
             keys: &[],
@@ -273,7 +300,7 @@ impl Spec {
 
     /// The row with other code, for a release that does a command differently.
     pub const fn run(mut self, run: Run) -> Self {
-        self.run = run;
+        self.code = Code::Keys(run);
         self
     }
 

@@ -7,13 +7,12 @@ use abi::job::Job;
 use abi::shared::Upkeep;
 use abi::status::Status;
 
-use value::entry::Entry;
-use crate::maintenance::expire::upkeep;
-use base::lock::ShardSet;
-use crate::maintenance::{evict, expire};
+use crate::maintenance::evict::{self, Pool};
+use crate::maintenance::expire::{self, upkeep};
 use base::core::Core;
-use store::table::{Table, TableRef};
-use value;
+use base::lock::ShardSet;
+use base::notices::{Garbage, GarbagePlace};
+use keyspace::garbage;
 
 /// Kinds of jobs. Append-only: a job may be run by another release than the one that made it.
 mod job {
@@ -61,10 +60,51 @@ impl Drop for Freed {
     }
 }
 
-/// Has an entry freed that is out of all tables. False: the caller must do it.
-pub fn free_later(core: &Core, entry: Entry<'_>) -> bool {
-    let load = Load { values: 1, bytes: value::estimate(core.heap, entry) as u64 };
-    submit(core, job::FREE_ENTRY, entry.address(), load)
+/// Has garbage freed. Where a background thread cannot take it, it is freed here and now.
+pub fn free_later(core: &Core, garbage: Garbage) {
+    let load = Load { values: garbage.values, bytes: garbage.bytes };
+    let Some((kind, argument)) = argument_of(core, &garbage.place) else {
+        return garbage::free(core.heap, garbage);
+    };
+    if !submit(core, kind, argument, load)
+        && let Some(place) = taken_over(core, kind, argument)
+    {
+        garbage::free(core.heap, Garbage { place, ..garbage });
+    }
+}
+
+/// What a job says of garbage. A table is moved to an allocation of its own, if there is room.
+fn argument_of(core: &Core, place: &GarbagePlace) -> Option<(u32, u64)> {
+    let (kind, table) = match place {
+        GarbagePlace::Entry(address) => return Some((job::FREE_ENTRY, *address)),
+        GarbagePlace::Table(table) => (job::FREE_TABLE, table),
+        GarbagePlace::Index(table) => (job::FREE_INDEX, table),
+    };
+    let address = core.heap.try_alloc(size_of::<RawTable>())?;
+    // SAFETY: a new allocation of the struct's size; the original is not used again, for whoever
+    // has a place that a job tells takes it from there.
+    unsafe { (address as *mut RawTable).copy_from_nonoverlapping(table, 1) };
+    Some((kind, address))
+}
+
+/// The garbage that a job speaks of; it is no longer the job's. None: there is no such kind.
+fn taken_over(core: &Core, kind: u32, argument: u64) -> Option<GarbagePlace> {
+    if kind == job::FREE_ENTRY {
+        return Some(GarbagePlace::Entry(argument));
+    }
+    if kind != job::FREE_TABLE && kind != job::FREE_INDEX {
+        return None;
+    }
+    // SAFETY: `argument_of` made the allocation and gave it away.
+    let table = unsafe {
+        let table = (argument as *mut RawTable).read();
+        core.heap.free(argument, size_of::<RawTable>());
+        table
+    };
+    Some(match kind {
+        job::FREE_TABLE => GarbagePlace::Table(table),
+        _ => GarbagePlace::Index(table),
+    })
 }
 
 /// Has an expire cycle go on for a set of shards. That it may be refused does no harm.
@@ -77,79 +117,17 @@ pub fn make_room_later(core: &Core) {
     submit(core, job::MAKE_ROOM, 0, Load::default());
 }
 
-/// Frees the detached tables of a database's part of a shard, and the entries in them.
-/// `lazily`: in the background if possible.
-pub fn free_tables(core: &mut Core, keys: RawTable, expires: RawTable, lazily: bool) {
-    for (kind, table) in [(job::FREE_INDEX, expires), (job::FREE_TABLE, keys)] {
-        if TableRef::new(&table).is_empty() {
-            continue;
-        }
-        if lazily {
-            free_table_later(core, kind, table);
-        } else {
-            free_table(core, kind, table);
-        }
-    }
-}
-
-fn free_table_later(core: &mut Core, kind: u32, table: RawTable) {
-    let load = if kind == job::FREE_TABLE { load_of(core, &table) } else { Load::default() };
-    let place = core.heap.alloc(size_of::<RawTable>()) as *mut RawTable;
-    // SAFETY: a new allocation of the struct's size.
-    unsafe { place.write(table) };
-    if !submit(core, kind, place as u64, load) {
-        free_table(core, kind, take_table(core, place as u64));
-    }
-}
-
-/// The load of a detached table of entries, from a look at some of them.
-fn load_of(core: &mut Core, table: &RawTable) -> Load {
-    const SAMPLES: u64 = 16;
-    let table = TableRef::new(table);
-    let estimates =
-        (0..SAMPLES).filter_map(|_| table.sample(core.random.next_u64())).map(|address| {
-            // SAFETY: the table was detached with its entries; nobody else refers to them.
-            value::estimate(core.heap, unsafe { Entry::at(address) }) as u64
-        });
-    let values = table.len() as u64;
-    Load { values, bytes: estimates.sum::<u64>() * values / SAMPLES }
-}
-
-/// Takes a table out of the allocation that a job refers to.
-fn take_table(core: &Core, address: u64) -> RawTable {
-    // SAFETY: `free_table_later` made the allocation and gave it away.
-    unsafe {
-        let table = (address as *mut RawTable).read();
-        core.heap.free(address, size_of::<RawTable>());
-        table
-    }
-}
-
 /// Runs a job.
-pub fn run(core: &mut Core, job: &Job) -> Status {
-    let load = Load { values: job.arguments[1], bytes: job.arguments[2] };
-    let _freed = Freed(upkeep(core.roots), load);
+pub fn run(core: &mut Core, pool: &mut Pool, job: &Job) -> Status {
+    let [argument, values, bytes, ..] = job.arguments;
+    let _freed = Freed(upkeep(core.roots), Load { values, bytes });
     match job.kind {
-        job::FREE_ENTRY => {
-            // SAFETY: the job's maker took the entry out of all tables and gave it away.
-            unsafe { value::free_now(core.heap, Entry::at(job.arguments[0])) };
-        }
-        job::FREE_TABLE | job::FREE_INDEX => {
-            free_table(core, job.kind, take_table(core, job.arguments[0]));
-        }
-        job::EXPIRE => expire::job(core, job.arguments[0]),
-        job::MAKE_ROOM => evict::job(core),
-        _ => return Status::REFUSED,
+        job::EXPIRE => expire::job(core, argument),
+        job::MAKE_ROOM => evict::job(core, pool),
+        kind => match taken_over(core, kind, argument) {
+            Some(place) => garbage::free(core.heap, Garbage { place, values, bytes }),
+            None => return Status::REFUSED,
+        },
     }
     Status::OK
-}
-
-fn free_table(core: &Core, kind: u32, mut table: RawTable) {
-    let heap = core.heap;
-    Table::new(&mut table, heap).clear(&mut |entry| {
-        if kind == job::FREE_TABLE {
-            // SAFETY: the table was detached with its entries, and nothing else refers to them.
-            unsafe { value::free_now(heap, Entry::at(entry)) };
-        }
-    });
 }

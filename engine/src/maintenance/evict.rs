@@ -10,23 +10,17 @@ mod pool;
 
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-use abi::client::{Client, flag as client_flag};
-
 pub use pool::Pool;
 
 use crate::maintenance::background;
-use base::clock::ticks;
-use base::error::{Done, self};
-use crate::exec::spec::{Spec, flag};
-use crate::maintenance::expire::{claim_job, is_suspended, upkeep};
-use base::lock::shard_of;
-use base::event::Class;
-use keyspace::{Found, Keys};
-use base::core::Core;
+use crate::maintenance::expire::{claim_job, upkeep};
 use crate::session::latency;
-use crate::exec::transaction;
+use base::clock::ticks;
+use base::core::Core;
+use base::counters::add;
+use base::lock::shard_of;
 use base::settings::{Policy, id};
-use crate::session::stats;
+use keyspace::{Intent, Keys};
 use pool::Candidate;
 
 /// Longest stretch of eviction on a background thread.
@@ -36,7 +30,7 @@ const KEYS_PER_LOOK: u32 = 16;
 
 /// What came of an attempt to make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub enum Outcome {
     /// Memory is within the limit.
     Enough,
     /// It is not, but there is more to remove, or to be freed, soon.
@@ -45,50 +39,26 @@ enum Outcome {
     Nothing,
 }
 
-/// Before a command runs: makes room if memory is short. Fails if there is none to make and the
-/// command may use more. No shard is locked.
-#[inline]
-pub fn make_room(core: &mut Core, client: &Client, spec: &Spec) -> Done {
-    const GROWS: u32 = flag::WRITE | flag::DENYOOM | flag::TRANSACTION;
-    let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
-    if core.room_known_for == core.settings.maxmemory && !spec.has(GROWS) && !in_multi {
-        return Ok(());
-    }
-    let outcome = keep_limit(core, command_us_max);
-    core.room_known_for = match outcome {
-        Outcome::Enough => core.settings.maxmemory,
-        _ => 0,
-    };
-    if outcome == Outcome::Nothing && may_use_more(core, client, spec) {
-        return Err(error::OOM);
-    }
-    Ok(())
+/// Before a command runs: makes room if memory is short. Tells whether there is none to make. No
+/// shard is locked.
+pub fn make_room(core: &mut Core, pool: &mut Pool) -> Outcome {
+    keep_limit(core, pool, command_us_max)
 }
 
 /// Goes on making room though no command asks for it.
-pub fn tick(core: &mut Core) {
+pub fn tick(core: &mut Core, pool: &mut Pool) {
     if core.settings.maxmemory != 0 {
-        keep_limit(core, command_us_max);
+        keep_limit(core, pool, command_us_max);
     }
 }
 
 /// The same on a background thread.
-pub fn job(core: &mut Core) {
+pub fn job(core: &mut Core, pool: &mut Pool) {
     core.refresh();
     upkeep(core.roots).room_job_ms.store(0, Relaxed);
     if core.settings.maxmemory != 0 {
-        keep_limit(core, |_| BACKGROUND_US_MAX);
+        keep_limit(core, pool, |_| BACKGROUND_US_MAX);
     }
-}
-
-/// Whether a command, or what it adds to a transaction, may use memory.
-fn may_use_more(core: &Core, client: &Client, spec: &Spec) -> bool {
-    let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
-    spec.has(flag::DENYOOM)
-        || in_multi && !spec.has(flag::NOT_QUEUED)
-        || in_multi
-            && spec.has(flag::TRANSACTION)
-            && multi::any_queued(core, client, |queued| queued.has(flag::DENYOOM))
 }
 
 /// How long a command may be kept waiting, from `maxmemory-eviction-tenacity`.
@@ -102,10 +72,10 @@ fn command_us_max(core: &Core) -> u64 {
 
 /// Makes room if memory is above the limit, and keeps account of how long it stays there.
 #[inline]
-fn keep_limit(core: &mut Core, us_max: impl Fn(&Core) -> u64) -> Outcome {
+fn keep_limit(core: &mut Core, pool: &mut Pool, us_max: impl Fn(&Core) -> u64) -> Outcome {
     let outcome = match is_within_limit(core) {
         true => Outcome::Enough,
-        false => evict(core, us_max(core)),
+        false => evict(core, pool, us_max(core)),
     };
     let is_counted = upkeep(core.roots).over_maxmemory_since_ns.load(Relaxed) != 0;
     if is_counted == (outcome == Outcome::Enough) {
@@ -129,21 +99,21 @@ fn crossed(core: &Core, above: bool) {
     }
     let then = since.swap(0, AcqRel);
     if then != 0 {
-        stats::add(&core.stats.over_maxmemory_us, now.saturating_sub(then) / 1000);
+        add(&core.stats.over_maxmemory_us, now.saturating_sub(then) / 1000);
     }
 }
 
 /// Removes keys until memory is within the limit or the time is up.
 #[cold]
-fn evict(core: &mut Core, limit_us: u64) -> Outcome {
-    if is_suspended(core) {
+fn evict(core: &mut Core, pool: &mut Pool, limit_us: u64) -> Outcome {
+    if core.is_paused() {
         return Outcome::UnderWay;
     }
     if core.settings.policy == Policy::NoEviction {
         return Outcome::Nothing;
     }
     let begin = ticks(core.host);
-    let outcome = evict_until(core, begin, limit_us);
+    let outcome = evict_until(core, pool, begin, limit_us);
     latency::record(core, "eviction-cycle", elapsed_us(core, begin) / 1000);
     outcome
 }
@@ -152,14 +122,14 @@ fn elapsed_us(core: &Core, begin: u64) -> u64 {
     core.ticks.to_ns(ticks(core.host).wrapping_sub(begin)) / 1000
 }
 
-fn evict_until(core: &mut Core, begin: u64, limit_us: u64) -> Outcome {
+fn evict_until(core: &mut Core, pool: &mut Pool, begin: u64, limit_us: u64) -> Outcome {
     let lazily = core.number(id::LAZYFREE_LAZY_EVICTION) != 0;
     let outcome = loop {
         for _ in 0..KEYS_PER_LOOK {
             if is_memory_coming_back(core) {
                 return Outcome::UnderWay;
             }
-            if !evict_one(core, lazily) {
+            if !evict_one(core, pool, lazily) {
                 return nothing_left(core);
             }
             if is_within_limit(core) {
@@ -191,9 +161,7 @@ fn is_memory_coming_back(core: &Core) -> bool {
 }
 
 /// Removes the key that suits the policy best among those known. Tells whether there was one.
-fn evict_one(core: &mut Core, lazily: bool) -> bool {
-    // Out of the core while it is used, as it looks at keys through the core.
-    let mut pool = std::mem::take(&mut core.eviction);
+fn evict_one(core: &mut Core, pool: &mut Pool, lazily: bool) -> bool {
     pool.prepare(core.settings.policy);
     let mut evicted = false;
     while !evicted && pool.fill(core) {
@@ -203,7 +171,6 @@ fn evict_one(core: &mut Core, lazily: bool) -> bool {
             evicted = evict_candidate(core, &candidate, lazily);
         }
     }
-    core.eviction = pool;
     evicted
 }
 
@@ -211,22 +178,12 @@ fn evict_one(core: &mut Core, lazily: bool) -> bool {
 fn evict_candidate(core: &mut Core, candidate: &Candidate, lazily: bool) -> bool {
     let policy = core.settings.policy;
     let mut keys = Keys::new(core, candidate.db);
-    keys.know_hash(&candidate.key, candidate.hash);
-    keys.with_shard(shard_of(candidate.hash), |keys| match keys.find_even_expired(&candidate.key) {
+    let (key, hash) = (&candidate.key, candidate.hash);
+    keys.with_shard(shard_of(hash), |keys| match keys.lookup_hashed(key, hash, Intent::Past) {
         Some(found) if candidate.is_unchanged(found.entry(), policy) => {
-            keys.evict(found, &candidate.key, lazily);
+            found.evict(lazily);
             true
         }
         _ => false,
     })
-}
-
-impl Keys<'_> {
-    /// Removes what was found to make room.
-    fn evict(&mut self, found: Found, key: &[u8], lazily: bool) {
-        self.discard(found, lazily);
-        stats::add(&self.core.stats.evicted, 1);
-        self.touch_watchers(key);
-        self.notify(Class::EVICTED, "evicted", key);
-    }
 }

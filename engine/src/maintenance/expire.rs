@@ -12,25 +12,20 @@ use abi::keyspace::SHARDS;
 use abi::shared::Upkeep;
 
 use crate::maintenance::background;
+use crate::session::latency;
 use base::clock::{Clock, ticks};
-use value::entry::Entry;
-use base::lock::ShardSet;
-use keyspace::{Keys, Part};
 use base::core::Core;
+use base::counters::add;
+use base::lock::ShardSet;
 use base::roots::Roots;
-use crate::session::{latency, pause};
-use base::settings::id;
-use crate::session::stats;
+use base::settings::{self, id};
+use keyspace::{Keys, Round};
 use store::table::TableRef;
 
 /// Longest cycle on a worker: what a request may have to wait for it.
 const WORKER_US_MAX: u64 = 1_000;
-/// Places of a table looked at for each key that is wanted.
-const POSITIONS_PER_KEY: u64 = 20;
 /// Databases that one round looks at; of more than that, some chosen by chance.
 const DATABASES_PER_ROUND: u32 = 64;
-/// A mean of times to live moves this share of the way to that of the last keys seen.
-const AVERAGE_WEIGHT: u64 = 50;
 /// After this time a job that was handed over and never finished counts as lost.
 const JOB_LOST_MS: u64 = 10_000;
 
@@ -48,9 +43,15 @@ struct Pace {
 }
 
 impl Pace {
+    /// Whether so many keys of a round were stale that it should go on.
+    fn wants_another(self, round: &Round) -> bool {
+        let (seen, stale) = (round.ttls.seen(), round.ttls.stale);
+        !round.whole && (seen == 0 || stale * 100 > seen * self.stale_percent_max)
+    }
+
     fn of(roots: Roots) -> Self {
-        let effort = base::settings::number(roots, id::ACTIVE_EXPIRE_EFFORT).clamp(1, 10) as u64;
-        let hz = base::settings::number(roots, shell_id::HZ).clamp(1, 500) as u64;
+        let effort = settings::number(roots, id::ACTIVE_EXPIRE_EFFORT).clamp(1, 10) as u64;
+        let hz = settings::number(roots, shell_id::HZ).clamp(1, 500) as u64;
         let more = effort - 1;
         let period_us = 1_000_000 / hz;
         Self {
@@ -64,20 +65,11 @@ impl Pace {
 
 /// The state of work on the whole keyspace.
 pub fn upkeep(roots: Roots) -> &'static Upkeep {
-    // SAFETY: the root lives as long as the process; all of the struct is atomics.
-    unsafe { &(*roots.shared()).upkeep }
-}
-
-/// Whether no key may be removed unless a client asks for it.
-pub(super) fn is_suspended(core: &Core) -> bool {
-    pause::is_on(core.roots)
-        && pause::state(core.roots).until_ms.load(Relaxed) as i64 > core.clock.now_ms
+    &roots.shared().upkeep
 }
 
 fn is_off(core: &Core) -> bool {
-    // SAFETY: the root lives as long as the process; the switch is atomic.
-    let off = unsafe { (*core.roots.shared()).active_expire_off.load(Relaxed) };
-    off != 0 || is_suspended(core)
+    core.roots.shared().active_expire_off.load(Relaxed) != 0 || core.is_paused()
 }
 
 /// A cycle on a worker. Each shard gets its round once in a tick's time, whichever worker comes
@@ -119,8 +111,7 @@ fn due(core: &Core, pace: Pace) -> ShardSet {
 }
 
 fn last_round(roots: Roots, index: usize) -> &'static AtomicU64 {
-    // SAFETY: shards live as long as the process; the field is atomic.
-    unsafe { &(*roots.shard(index)).expire_round_ms }
+    &roots.shard(index).expire_round_ms
 }
 
 /// Gives the shards in `pending` rounds, one each, then more to those that need more. Returns
@@ -139,9 +130,9 @@ fn cycle(core: &mut Core, mut pending: ShardSet, pace: Pace, limit_us: u64) -> S
         elapsed_us = core.ticks.to_ns(ticks(core.host).wrapping_sub(begin)) / 1000;
     }
     estimate_stale(core, before);
-    stats::add(&core.stats.expire_us, elapsed_us);
+    add(&core.stats.expire_us, elapsed_us);
     latency::record(core, "expire-cycle", elapsed_us / 1000);
-    stats::add(&core.stats.expire_time_cap, (pending != 0) as u64);
+    add(&core.stats.expire_time_cap, (pending != 0) as u64);
     pending
 }
 
@@ -178,89 +169,13 @@ fn round(core: &mut Core, index: usize, pace: Pace) -> bool {
     let mut again = false;
     for offset in 0..databases.min(DATABASES_PER_ROUND) {
         let db = (first + offset) % databases;
-        if !TableRef::new(core.roots.tables(index, db).1).is_empty() {
+        if !TableRef::new(&core.roots.part(index, db).expires).is_empty() {
             let mut keys = Keys::new(core, db);
-            again |= keys.with_shard(index, |keys| keys.expire_some(index, pace));
+            let round = keys.with_shard(index, |keys| keys.expire_round(index, pace.keys));
+            again |= pace.wants_another(&round);
         }
     }
     again
-}
-
-/// What a round has seen.
-#[derive(Default)]
-struct Seen {
-    /// Addresses of entries whose time has come.
-    expired: Vec<u64>,
-    /// Others, and their times to live together.
-    live: u64,
-    ttl_ms: u64,
-}
-
-impl Seen {
-    fn count(&self) -> u64 {
-        self.expired.len() as u64 + self.live
-    }
-
-    fn look_at(&mut self, address: u64, now_ms: i64) {
-        // SAFETY: callers pass items of a table of entries whose shard is locked.
-        let at = unsafe { Entry::at(address) }.expires_at().unwrap_or(i64::MAX);
-        if at < now_ms {
-            self.expired.push(address);
-        } else {
-            self.live += 1;
-            self.ttl_ms = self.ttl_ms.saturating_add((at - now_ms) as u64);
-        }
-    }
-}
-
-impl Keys<'_> {
-    /// Looks at some keys of a locked shard, from where the last round ended, and removes those
-    /// whose time has come. Tells whether so many had that it should go on.
-    fn expire_some(&mut self, index: usize, pace: Pace) -> bool {
-        let now = self.core.clock.now_ms;
-        let part = self.part_at(index);
-        let (seen, whole) = look_at_some(part, pace.keys, now);
-        stats::add(&self.core.stats.expire_seen, seen.count());
-        stats::add(&self.core.stats.expire_stale, seen.expired.len() as u64);
-        if let Some(mean) = seen.ttl_ms.checked_div(seen.live) {
-            let moved = match part.avg_ttl_ms().load(Relaxed) {
-                0 => mean,
-                old => old - old / AVERAGE_WEIGHT + mean / AVERAGE_WEIGHT,
-            };
-            part.avg_ttl_ms().store(moved, Relaxed);
-        }
-        for address in &seen.expired {
-            self.remove_expired_at(index, *address);
-        }
-        if part.expires().is_empty() {
-            part.avg_ttl_ms().store(0, Relaxed);
-        }
-        let stale = seen.expired.len() as u64 * 100 > seen.count() * pace.stale_percent_max;
-        !whole && (stale || seen.count() == 0)
-    }
-}
-
-/// Looks at about `count` keys with a time to live. Tells also whether those were all.
-fn look_at_some(part: Part<'_>, count: u64, now_ms: i64) -> (Seen, bool) {
-    let table = part.expires();
-    let start = part.expire_cursor().load(Relaxed);
-    let mut seen = Seen::default();
-    let (mut position, mut wrapped, mut whole) = (start, false, false);
-    for _ in 0..count * POSITIONS_PER_KEY {
-        match table.scan(position, &mut |address| seen.look_at(address, now_ms)) {
-            Some(next) => position = next,
-            None => (position, wrapped) = (0, true),
-        }
-        whole = wrapped && position >= start;
-        if whole || seen.count() >= count {
-            break;
-        }
-    }
-    part.expire_cursor().store(position, Relaxed);
-    // The place where it started may have been the middle of a bucket, which then came twice.
-    seen.expired.sort_unstable();
-    seen.expired.dedup();
-    (seen, whole)
 }
 
 #[cfg(test)]

@@ -2,26 +2,27 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::maintenance::{evict, expire};
+use crate::maintenance::evict::{self, Pool};
+use crate::maintenance::expire;
+use crate::session::stats;
 use base::core::Core;
+use base::counters::total;
 
 /// One tick.
-pub fn run(core: &mut Core) {
+pub fn run(core: &mut Core, pool: &mut Pool) {
     let used = core.host.used_bytes()();
-    // SAFETY: the root lives as long as the process; the counter is atomic.
-    unsafe { (*core.roots.shared()).peak_used_bytes.fetch_max(used, Relaxed) };
+    core.roots.shared().peak_used_bytes.fetch_max(used, Relaxed);
     expire::tick(core);
-    evict::tick(core);
+    evict::tick(core, pool);
     if core.id == 0 {
         remember_startup(core, used);
-        crate::session::stats::sample(core);
+        stats::sample(core);
     }
 }
 
 /// What is in use before the first client comes is what the server needs for itself.
 fn remember_startup(core: &Core, used: u64) {
-    if crate::session::stats::total(core.roots, |core| &core.connections) == 0 {
-        // SAFETY: the root lives as long as the process; the counter is atomic.
-        unsafe { (*core.roots.shared()).startup_bytes.store(used, Relaxed) };
+    if total(core.roots, |lane| &lane.connections) == 0 {
+        core.roots.shared().startup_bytes.store(used, Relaxed);
     }
 }

@@ -2,10 +2,10 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientState, flag};
+use abi::client::{ClientBlock, ClientShared, flag};
 
-use base::core::Core;
 use crate::session::clients;
+use base::core::Core;
 
 /// What the clients are, and what they have in their buffers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,19 +25,19 @@ pub struct Summary {
 /// Looks at all clients.
 pub fn summary(core: &Core) -> Summary {
     let mut summary = Summary::default();
-    clients::for_each(core, |client| summary.add(client));
+    clients::for_each(core, |client, _| summary.add(client));
     summary
 }
 
 impl Summary {
-    fn add(&mut self, client: &ClientState) {
+    fn add(&mut self, client: &ClientShared) {
         let input = client.input_bytes.load(Relaxed);
         let output = client.output_bytes.load(Relaxed);
         self.connected += 1;
         self.postponed += (client.flags.load(Relaxed) & flag::POSTPONED != 0) as u64;
         self.input_bytes_max = self.input_bytes_max.max(input);
         self.output_bytes_max = self.output_bytes_max.max(output);
-        self.bytes += size_of::<Client>() as u64 + input + output;
+        self.bytes += size_of::<ClientBlock>() as u64 + input + output;
         self.bytes += client.multi_bytes.load(Relaxed);
     }
 }

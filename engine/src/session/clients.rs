@@ -1,34 +1,31 @@
 //! Connections as other connections see them.
 //!
-//! A client belongs to its worker. What others may look at is either atomic, never changed, or
-//! changed only under the lock of the table of clients, which is held here throughout.
+//! A client belongs to its worker. What others may look at is a part of its own, in which all is
+//! atomic, never changed, or under the lock of the table of clients, which is held here throughout.
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientState, flag};
+use abi::client::{ClientBlock, ClientGuarded, ClientShared, flag};
 use abi::client_ref::ClientRef;
 use abi::message::kind as message_kind;
 use abi::wait::kind as wait_kind;
 
-use base::error::{Done, Error};
-use base::lock::with_lock;
-use base::core::Core;
 use crate::session::blocking::{self, Ending};
-use crate::exec::deliver;
-use base::bytes::{Bytes, self};
+use crate::session::message;
+use base::core::Core;
+use base::error::{Done, Error};
+
+use base::bytes::{self, Bytes};
 use base::vec;
 
-/// Calls `f` with every connection, under the lock of the table.
-pub fn for_each(core: &Core, mut f: impl FnMut(&ClientState)) {
-    let table = core.roots.clients();
-    // SAFETY: the root lives as long as the process; slots change only under its lock, and a
-    // client whose slot is set is not freed before the lock has been held to clear it.
-    unsafe {
-        with_lock(&(*table).lock, core.host, || {
-            for address in vec::slice(&(*table).slots).iter().filter(|slot| **slot != 0) {
-                f(&(*(*address as *const Client)).state);
-            }
-        });
+/// Calls `f` with every connection, under the lock of the table: `f` must not take it again.
+pub fn for_each(core: &Core, mut f: impl FnMut(&ClientShared, &ClientGuarded)) {
+    let slots = core.roots.clients().slots.lock(core.locker());
+    for address in vec::slice(&slots).iter().filter(|slot| **slot != 0) {
+        // SAFETY: a client whose slot is set is not freed before the table has been locked to clear
+        // it. Nobody, its owner included, makes an exclusive reference to this part.
+        let client = unsafe { &*(*address as *const ClientShared) };
+        f(client, &client.guarded.lock(core.locker()));
     }
 }
 
@@ -47,7 +44,7 @@ pub enum Kind {
 
 impl Kind {
     /// The kind of a connection.
-    pub fn of(client: &ClientState) -> Self {
+    pub fn of(client: &ClientShared) -> Self {
         match client.flags.load(Relaxed) & flag::PUBSUB {
             0 => Kind::Normal,
             _ => Kind::PubSub,
@@ -95,22 +92,19 @@ pub fn check_name(name: &[u8]) -> Done {
 }
 
 /// Sets a text of a client of this core; an empty one is none.
-pub fn set_text(core: &Core, client: &mut ClientState, which: Text, value: &[u8]) {
-    let table = core.roots.clients();
-    // SAFETY: the root lives as long as the process; its lock is atomic.
-    with_lock(unsafe { &(*table).lock }, core.host, || {
-        let raw = match which {
-            Text::Name => &mut client.name,
-            Text::LibName => &mut client.lib_name,
-            Text::LibVersion => &mut client.lib_version,
-        };
-        let mut text = Bytes::new(raw, core.heap);
-        if value.is_empty() { text.free() } else { text.assign(value) }
-    });
+pub fn set_text(core: &Core, client: &ClientShared, which: Text, value: &[u8]) {
+    let mut guarded = client.guarded.lock(core.locker());
+    let raw = match which {
+        Text::Name => &mut guarded.name,
+        Text::LibName => &mut guarded.lib_name,
+        Text::LibVersion => &mut guarded.lib_version,
+    };
+    let mut text = Bytes::new(raw, core.heap);
+    if value.is_empty() { text.free() } else { text.assign(value) }
 }
 
 /// Marks a connection to be closed; its worker must be woken: see [`wake`].
-pub fn kill(client: &ClientState) -> ClientRef {
+pub fn kill(client: &ClientShared) -> ClientRef {
     client.flags.fetch_or(flag::KILLED, Relaxed);
     ClientRef::new(client.worker, client.id)
 }
@@ -136,9 +130,9 @@ pub fn unblock(core: &Core, id: u64, with_error: bool) -> bool {
 fn end_wait(core: &Core, id: u64) -> Option<ClientRef> {
     loop {
         let mut found = None;
-        for_each(core, |client| {
+        for_each(core, |client, guarded| {
             // SAFETY: a wait is taken off its client under the lock that is held, and freed after.
-            let wait = unsafe { client.wait.as_ptr().as_ref() };
+            let wait = unsafe { guarded.wait.as_ptr().as_ref() };
             if client.id == id
                 && let Some(wait) = wait.filter(|wait| wait.kind != wait_kind::ADMIN)
             {
@@ -157,19 +151,24 @@ fn end_wait(core: &Core, id: u64) -> Option<ClientRef> {
 /// Unsent output up to this size is told as `obl`, more as `omem`: where Redis keeps it.
 const OUTPUT_BUFFER: u64 = 16 * 1024;
 
+/// A connection of this core in a line, as `CLIENT INFO` shows it.
+pub fn describe_own(core: &Core, client: &ClientShared) -> String {
+    describe(core, client, &client.guarded.lock(core.locker()))
+}
+
 /// A connection in a line, as `CLIENT LIST` shows it.
-pub fn describe(core: &Core, client: &ClientState) -> String {
+pub fn describe(core: &Core, client: &ClientShared, guarded: &ClientGuarded) -> String {
     let now = core.clock.now_ms as u64;
     let text = |raw| String::from_utf8_lossy(bytes::slice(raw)).into_owned();
     let number = |counter: &core::sync::atomic::AtomicU64| counter.load(Relaxed);
     let (output, queued) = (number(&client.output_bytes), number(&client.multi_bytes));
     let (input, free) = (number(&client.input_bytes), number(&client.input_free_bytes));
-    let memory = size_of::<Client>() as u64 + input + free + output + queued;
+    let memory = size_of::<ClientBlock>() as u64 + input + free + output + queued;
     let (short, long) = if output > OUTPUT_BUFFER { (0, output) } else { (output, 0) };
     let lists = (long > 0) as u8;
     let command = match client.last_command.load(Relaxed) {
         0 => "NULL",
-        slot => crate::session::stats::slot_name(slot as usize - 1, core.roots).unwrap_or("NULL"),
+        slot => crate::session::stats::slot_name(core, slot - 1).unwrap_or("NULL"),
     };
     let (sub, psub, ssub) =
         (&client.channel_count, &client.pattern_count, &client.shard_channel_count);
@@ -182,7 +181,7 @@ pub fn describe(core: &Core, client: &ClientState) -> String {
         text(&client.peer),
         text(&client.local),
         client.fd,
-        text(&client.name),
+        text(&guarded.name),
         now.saturating_sub(client.created_ms) / 1000,
         now.saturating_sub(number(&client.active_ms)) / 1000,
         letters(client),
@@ -193,13 +192,13 @@ pub fn describe(core: &Core, client: &ClientState) -> String {
         client.multi_count.load(Relaxed),
         if output > 0 { "rw" } else { "r" },
         client.resp.load(Relaxed),
-        text(&client.lib_name),
-        text(&client.lib_version),
+        text(&guarded.lib_name),
+        text(&guarded.lib_version),
     )
 }
 
 /// The flags of a connection as letters; `N` for none.
-fn letters(client: &ClientState) -> String {
+fn letters(client: &ClientShared) -> String {
     let flags = client.flags.load(Relaxed);
     let text: String = [
         (flag::MONITOR, 'O'),

@@ -3,9 +3,9 @@
 use abi::container::RawBytes;
 
 use base::args::Args;
+use base::bytes::Bytes;
 use base::heap::Heap;
 use base::resp::parse::Span;
-use base::bytes::Bytes;
 
 /// Appends a command to a byte string.
 pub fn append(bytes: &mut Bytes<'_>, args: Args<'_>) {

@@ -1,18 +1,15 @@
 //! The latency monitor: events that took longer than `latency-monitor-threshold`.
 
+use abi::lock::Guard;
 use abi::shared::{LATENCY_SAMPLES, Latency, LatencyEvent};
 
+use base::core::{Core, FutexLocker};
 use base::hash::hash;
-use base::lock::with_lock;
-use base::core::Core;
 use store::table::{Table, TableRef};
 
-/// Runs `f` with the monitor locked.
-fn with<R>(core: &Core, f: impl FnOnce(&mut Latency) -> R) -> R {
-    let shared = core.roots.shared();
-    // SAFETY: the root lives as long as the process; what the lock guards is only touched here,
-    // with it held.
-    unsafe { with_lock(&(*shared).latency.lock, core.host, || f(&mut (*shared).latency)) }
+/// The latency monitor, locked.
+fn locked(core: &Core) -> Guard<'static, Latency, FutexLocker> {
+    core.roots.shared().latency.lock(core.locker())
 }
 
 /// The event at an address.
@@ -39,11 +36,10 @@ pub fn record(core: &Core, name: &str, took_ms: u64) {
     }
     let now_s = (core.host.unix_us()() / 1_000_000) as u32;
     let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
-    with(core, |monitor| {
-        let address = find_or_add(core, monitor, name);
-        // SAFETY: an item of the table, which is locked.
-        add_sample(unsafe { item(address) }, now_s, took_ms);
-    });
+    let mut monitor = locked(core);
+    let address = find_or_add(core, &mut monitor, name);
+    // SAFETY: an item of the table, which is locked.
+    add_sample(unsafe { item(address) }, now_s, took_ms);
 }
 
 fn find(core: &Core, monitor: &Latency, name: &str) -> Option<u64> {
@@ -108,11 +104,9 @@ impl History {
 /// The histories of all events, in alphabetical order.
 pub fn all(core: &Core) -> Vec<History> {
     let mut found = Vec::new();
-    with(core, |monitor| {
-        TableRef::new(&monitor.events).for_each(&mut |address| {
-            // SAFETY: an item of the table, which is locked.
-            found.push(History::of(unsafe { item(address) }));
-        });
+    TableRef::new(&locked(core).events).for_each(&mut |address| {
+        // SAFETY: an item of the table, which is locked.
+        found.push(History::of(unsafe { item(address) }));
     });
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
@@ -120,24 +114,24 @@ pub fn all(core: &Core) -> Vec<History> {
 
 /// The history of one event.
 pub fn one(core: &Core, name: &str) -> Option<History> {
-    with(core, |monitor| {
-        let address = find(core, monitor, name)?;
-        // SAFETY: an item of the table, which is locked.
-        Some(History::of(unsafe { item(address) }))
-    })
+    let monitor = locked(core);
+    let address = find(core, &monitor, name)?;
+    // SAFETY: an item of the table, which is locked.
+    Some(History::of(unsafe { item(address) }))
 }
 
 /// Forgets an event. Tells whether there was one of this name.
 pub fn forget(core: &Core, name: &str) -> bool {
     let hash = hash(name.as_bytes(), core.roots.seed);
-    with(core, |monitor| {
-        let mut events = Table::new(&mut monitor.events, core.heap);
-        // SAFETY: an item of the table, which is locked.
-        let is_it = |address| name_of(unsafe { item(address) }) == name;
-        let Some(slot) = events.find(hash, is_it) else { return false };
+    let mut monitor = locked(core);
+    let mut events = Table::new(&mut monitor.events, core.heap);
+    // SAFETY: an item of the table, which is locked.
+    let is_it = |address| name_of(unsafe { item(address) }) == name;
+    let Some(slot) = events.find(hash, is_it) else { return false };
+    // SAFETY: just found; out of the table, nothing refers to it; allocated with this size.
+    unsafe {
         let address = events.remove(slot, hash);
-        // SAFETY: out of the table, nothing refers to it; allocated with this size.
-        unsafe { core.heap.free(address, size_of::<LatencyEvent>()) };
-        true
-    })
+        core.heap.free(address, size_of::<LatencyEvent>());
+    }
+    true
 }

@@ -2,13 +2,12 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{Client, ClientState, flag};
+use abi::client::{Client, ClientGuarded, ClientState, flag};
 use abi::container::RawBytes;
 
-use base::core::Core;
-use crate::session::{self, blocking, clients, monitor, pubsub, watch};
-use crate::exec::transaction;
+use crate::session::{self, blocking, clients, monitor, multi, pubsub, watch};
 use base::bytes::Bytes;
+use base::core::Core;
 use base::vec::Words;
 
 /// What a client from another machine hears while nothing protects the server from it.
@@ -46,17 +45,19 @@ pub fn open(core: &mut Core, client: &mut ClientState) {
 pub fn close(core: &mut Core, client: &mut Client) {
     abandon_wait(core, client);
     forget_session(core, client);
-    let ClientState { name, lib_name, lib_version, user, .. } = &mut client.state;
+    let mut guarded = client.guarded.lock(core.locker());
+    let ClientGuarded { name, lib_name, lib_version, user, .. } = &mut *guarded;
     for text in [name, lib_name, lib_version, user] {
         Bytes::new(text, core.heap).free();
         *text = RawBytes::EMPTY;
     }
+    drop(guarded);
     Words::new(&mut client.parse.spans, core.heap).free();
 }
 
 /// Ends a client's wait without a reply.
 fn abandon_wait(core: &mut Core, client: &mut Client) {
-    // SAFETY: a blocked client's wait is live until its owner, this core, frees it.
+    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
     let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return };
     // Whoever serves it right now holds the shard's lock, which `finish` takes as well; the reply
     // then finds no client.

@@ -4,9 +4,9 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::host::ProcessInfo;
 
-use keyspace::totals;
-use base::core::Core;
 use crate::session::census;
+use base::core::Core;
+use keyspace::{Keys, totals};
 
 /// Bytes in use, and for what.
 pub struct Usage {
@@ -38,17 +38,14 @@ pub struct DbTables {
 
 impl Usage {
     /// As it is now.
-    pub fn now(core: &Core) -> Self {
+    pub fn now(core: &mut Core) -> Self {
         let process = core.host.process_info()();
         let used = process.used_bytes;
         let shared = core.roots.shared();
-        // SAFETY: the root lives as long as the process; both counters are atomic.
-        let (peak, startup) = unsafe {
-            let peak = (*shared).peak_used_bytes.fetch_max(used, Relaxed).max(used);
-            (peak, (*shared).startup_bytes.load(Relaxed))
-        };
+        let peak = shared.peak_used_bytes.fetch_max(used, Relaxed).max(used);
+        let startup = shared.startup_bytes.load(Relaxed);
         let tables = (0..core.roots.databases())
-            .map(|db| (db, totals::of(core, db)))
+            .map(|db| (db, totals::of(&mut Keys::new(core, db))))
             .filter(|(_, totals)| totals.keys > 0)
             .map(|(db, totals)| DbTables {
                 db,

@@ -1,19 +1,22 @@
-//! What outlives a command for one client, and what passes between clients.
+//! What outlives a command: for one client, between clients, and for the server.
+//!
+//! It knows nothing of how a command runs.
 
-pub mod admin;
-pub mod batch;
 pub mod blocking;
 pub mod census;
 pub mod clients;
 pub mod command_blob;
 pub mod latency;
 pub mod lifecycle;
+pub mod memory;
 pub mod message;
 pub mod monitor;
 pub mod multi;
 pub mod pause;
 pub mod pubsub;
+pub mod settings;
 pub mod slow;
+pub mod stats;
 pub mod watch;
 
 use core::sync::atomic::Ordering::Relaxed;
@@ -30,40 +33,34 @@ use base::resp::write::Reply;
 /// the session, each borrowed from a field of its own; nothing refers to the client as a whole
 /// until both are gone.
 pub struct Session<'a> {
-    state: Option<&'a mut ClientState>,
+    state: &'a mut ClientState,
 }
-
-const NO_CLIENT: &str = "a served command has no session";
 
 /// Splits a client into what a command writes to and what it looks at.
 #[inline]
 pub fn split<'a>(client: &'a mut Client, heap: Heap) -> (Reply<'a>, Session<'a>) {
     let Client { output, state, .. } = client;
     let resp3 = state.resp.load(Relaxed) == 3;
-    (Reply::new(output, heap, resp3), Session { state: Some(state) })
+    (Reply::new(output, heap, resp3), Session { state })
 }
 
 impl Session<'_> {
-    /// No client: a blocked command is being served on another's behalf.
-    pub fn none() -> Self {
-        Self { state: None }
-    }
-
-    /// Whether there is a client.
-    pub fn is_some(&self) -> bool {
-        self.state.is_some()
-    }
-
     /// The client, to change it.
     #[inline]
     pub(crate) fn client(&mut self) -> &mut ClientState {
-        self.state.as_mut().expect(NO_CLIENT)
+        self.state
     }
 
     /// The client, to look at it.
     #[inline]
     pub(crate) fn peek(&self) -> &ClientState {
-        self.state.as_ref().expect(NO_CLIENT)
+        self.state
+    }
+
+    /// The same session, for a part of the time.
+    #[inline]
+    pub fn reborrow(&mut self) -> Session<'_> {
+        Session { state: self.state }
     }
 
     /// The client's id.
@@ -73,7 +70,7 @@ impl Session<'_> {
 
     /// The client's address for other threads.
     pub fn reference(&self) -> ClientRef {
-        ClientRef::new(self.peek().worker, self.peek().id)
+        self.peek().reference()
     }
 
     /// Whether any of these bits of [`abi::client::flag`] is set.

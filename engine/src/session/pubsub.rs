@@ -5,22 +5,20 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{ClientState, Subscription, Subscriptions, flag};
 use abi::client_ref::ClientRef;
 use abi::container::{RawBuffer, RawTable, RawVec};
-use abi::host::HostRef;
+use abi::lock::Guard;
 use abi::message::{kind, push_for};
 use abi::ptr::Ptr;
 use abi::shared::{Channel, PubSub};
 
-use base::heap::or_undo;
-use base::hash::hash;
-use base::lock::with_lock;
-use base::core::Core;
-use base::resp::write::Reply;
-use base::roots::Roots;
-use crate::exec::deliver;
-use crate::session::stats;
+use crate::session::message;
 use base::buffer::Buffer;
+use base::core::{Core, FutexLocker};
+use base::counters::add;
+use base::hash::hash;
+use base::heap::or_undo;
+use base::resp::write::Reply;
+use base::vec::{self, Words};
 use store::named::{Name, Named, name_of};
-use base::vec::{Words, self};
 
 /// What can be subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +32,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn table(self, pubsub: &mut PubSub) -> &mut RawTable {
+    fn table(self, pubsub: &PubSub) -> &RawTable {
         match self {
-            Kind::Channel => &mut pubsub.channels,
-            Kind::Pattern => &mut pubsub.patterns,
-            Kind::Shard => &mut pubsub.shard_channels,
+            Kind::Channel => &pubsub.channels,
+            Kind::Pattern => &pubsub.patterns,
+            Kind::Shard => &pubsub.shard_channels,
         }
     }
 
-    fn own(self, subscriptions: &mut Subscriptions) -> &mut RawTable {
+    fn own(self, subscriptions: &Subscriptions) -> &RawTable {
         match self {
-            Kind::Channel => &mut subscriptions.channels,
-            Kind::Pattern => &mut subscriptions.patterns,
-            Kind::Shard => &mut subscriptions.shard_channels,
+            Kind::Channel => &subscriptions.channels,
+            Kind::Pattern => &subscriptions.patterns,
+            Kind::Shard => &subscriptions.shard_channels,
         }
     }
 
@@ -69,20 +67,15 @@ impl Kind {
     }
 }
 
-/// Runs `f` with the subscriptions locked.
-pub fn with<R>(roots: Roots, host: HostRef, f: impl FnOnce(&mut PubSub) -> R) -> R {
-    let shared = roots.shared();
-    // SAFETY: the root lives as long as the process; what the lock guards is only touched here,
-    // with it held.
-    unsafe {
-        let lock = &(*shared).pubsub.lock;
-        with_lock(lock, host, || f(&mut (*shared).pubsub))
-    }
+/// The subscriptions, locked.
+fn locked(core: &Core) -> Guard<'static, PubSub, FutexLocker> {
+    core.roots.shared().pubsub.lock(core.locker())
 }
 
 /// The channels of a kind that have subscribers.
-fn channels<'a>(core: &Core, kind: Kind, pubsub: &'a mut PubSub) -> Named<'a, Channel> {
-    // SAFETY: who has the subscriptions has them locked; their tables are only used as this.
+fn channels<'a>(core: &Core, kind: Kind, pubsub: &'a PubSub) -> Named<'a, Channel> {
+    // SAFETY: who has the subscriptions has them locked for 'a; their tables are only used as this,
+    // and no two views of one at a time.
     unsafe { Named::new(kind.table(pubsub), core.heap, core.roots.seed) }
 }
 
@@ -92,47 +85,40 @@ fn own<'a>(
     kind: Kind,
     client: &'a mut ClientState,
 ) -> Option<Named<'a, Subscription>> {
-    // SAFETY: null or live, and only the client's own core touches it; its tables are only used as
-    // this.
+    // SAFETY: null or live, and reached through the client alone, which is borrowed exclusively for
+    // 'a; its tables are only used as this.
     unsafe {
-        let own = client.subscriptions.as_ptr().as_mut()?;
+        let own = client.subscriptions.as_ptr().as_ref()?;
         Some(Named::new(kind.own(own), core.heap, core.roots.seed))
     }
 }
 
 /// Publishes a message; returns how many clients it went to.
 pub fn publish(core: &mut Core, channel: &[u8], payload: &[u8]) -> usize {
-    stats::add(&core.stats.published, 1);
-    with(core.roots, core.host, |pubsub| {
-        let mut receivers = send_to(core, pubsub, Kind::Channel, channel, payload);
-        let patterns = channels(core, Kind::Pattern, pubsub);
-        if !patterns.is_empty() {
-            patterns.for_each(&mut |pattern| {
-                let name = name_of(pattern);
-                if base::glob::matches(name, channel, false) {
-                    receivers += send(core, pattern, Kind::Pattern, Some(name), channel, payload);
-                }
-            });
-        }
-        receivers
-    })
+    add(&core.stats.published, 1);
+    let pubsub = locked(core);
+    let mut receivers = send_to(core, &pubsub, Kind::Channel, channel, payload);
+    let patterns = channels(core, Kind::Pattern, &pubsub);
+    if !patterns.is_empty() {
+        patterns.for_each(&mut |pattern| {
+            let name = name_of(pattern);
+            if base::glob::matches(name, channel, false) {
+                receivers += send(core, pattern, Kind::Pattern, Some(name), channel, payload);
+            }
+        });
+    }
+    receivers
 }
 
 /// Publishes a message to a shard channel; returns how many clients it went to.
 pub fn publish_shard(core: &mut Core, channel: &[u8], payload: &[u8]) -> usize {
-    stats::add(&core.stats.published, 1);
-    with(core.roots, core.host, |pubsub| send_to(core, pubsub, Kind::Shard, channel, payload))
+    add(&core.stats.published, 1);
+    send_to(core, &locked(core), Kind::Shard, channel, payload)
 }
 
 /// Posts a message to all subscribers of a channel of a kind, if it has any.
-fn send_to(
-    core: &mut Core,
-    pubsub: &mut PubSub,
-    kind: Kind,
-    channel: &[u8],
-    payload: &[u8],
-) -> usize {
-    let channels = channels(core, kind, pubsub);
+fn send_to(core: &mut Core, pubsub: &PubSub, kind: Kind, channel: &[u8], payload: &[u8]) -> usize {
+    let channels = channels(core, kind, &pubsub);
     match channels.find(Name::new(channel, core.roots.seed)) {
         Some(found) => send(core, found, kind, None, channel, payload),
         None => 0,
@@ -218,19 +204,17 @@ pub fn subscribe(core: &mut Core, client: &mut ClientState, kind: Kind, name: &[
 
 /// Enters a subscriber of a name, for publishers to find.
 fn share(core: &Core, kind: Kind, name: Name<'_>, subscriber: ClientRef) {
-    with(core.roots, core.host, |pubsub| {
-        let fresh = || Channel { subscribers: RawVec::EMPTY, name_len: name.bytes(), reserved: 0 };
-        let mut channels = channels(core, kind, pubsub);
-        or_undo(
-            &mut channels,
-            |channels| {
-                let channel = channels.find_or_add(name, fresh);
-                Words::new(&mut channel.subscribers, core.heap).push(subscriber.0);
-            },
-            |channels| drop_unused(core, channels, name),
-        );
-        count_patterns(core, pubsub);
-    });
+    let pubsub = locked(core);
+    let fresh = || Channel { subscribers: RawVec::EMPTY, name_len: name.bytes(), reserved: 0 };
+    let mut channels = channels(core, kind, &pubsub);
+    or_undo(
+        &mut channels,
+        |channels| {
+            let channel = channels.find_or_add(name, fresh);
+            Words::new(&mut channel.subscribers, core.heap).push(subscriber.0);
+        },
+        |channels| drop_unused(core, channels, name),
+    );
 }
 
 /// Forgets a channel that nobody is subscribed to any more.
@@ -243,11 +227,6 @@ fn drop_unused(core: &Core, channels: &mut Named<'_, Channel>, name: Name<'_>) {
     }
 }
 
-fn count_patterns(core: &Core, pubsub: &mut PubSub) {
-    let count = channels(core, Kind::Pattern, pubsub).len();
-    pubsub.pattern_count.store(count as u32, Relaxed);
-}
-
 /// Ends a subscription. Tells whether there was one.
 pub fn unsubscribe(core: &mut Core, client: &mut ClientState, kind: Kind, name: &[u8]) -> bool {
     let name = Name::new(name, core.roots.seed);
@@ -255,14 +234,13 @@ pub fn unsubscribe(core: &mut Core, client: &mut ClientState, kind: Kind, name: 
     if !own(core, kind, client).is_some_and(|mut own| own.remove_name(name)) {
         return false;
     }
-    with(core.roots, core.host, |pubsub| {
-        let mut channels = channels(core, kind, pubsub);
-        if let Some(channel) = channels.find_mut(name) {
-            Words::new(&mut channel.subscribers, core.heap).remove_word(reference);
-        }
-        drop_unused(core, &mut channels, name);
-        count_patterns(core, pubsub);
-    });
+    let pubsub = locked(core);
+    let mut channels = channels(core, kind, &pubsub);
+    if let Some(channel) = channels.find_mut(name) {
+        Words::new(&mut channel.subscribers, core.heap).remove_word(reference);
+    }
+    drop_unused(core, &mut channels, name);
+    drop(pubsub);
     count_own(client, kind, -1);
     true
 }
@@ -301,26 +279,23 @@ pub fn own_names(core: &Core, client: &mut ClientState, kind: Kind) -> Vec<Vec<u
 
 /// How many names of a kind have subscribers.
 pub fn name_count(core: &Core, kind: Kind) -> usize {
-    with(core.roots, core.host, |pubsub| channels(core, kind, pubsub).len())
+    channels(core, kind, &locked(core)).len()
 }
 
 /// The names that have subscribers, with how many.
 pub fn names(core: &Core, kind: Kind) -> Vec<(Vec<u8>, usize)> {
-    with(core.roots, core.host, |pubsub| {
-        let mut all = Vec::new();
-        channels(core, kind, pubsub).for_each(&mut |channel| {
-            all.push((name_of(channel).to_vec(), channel.subscribers.len as usize));
-        });
-        all
-    })
+    let mut all = Vec::new();
+    channels(core, kind, &locked(core)).for_each(&mut |channel| {
+        all.push((name_of(channel).to_vec(), channel.subscribers.len as usize));
+    });
+    all
 }
 
 /// Subscribers of one channel, pattern or shard channel.
 pub fn subscriber_count(core: &Core, kind: Kind, name: &[u8]) -> usize {
     let name = Name::new(name, core.roots.seed);
-    with(core.roots, core.host, |pubsub| {
-        channels(core, kind, pubsub).find(name).map_or(0, |found| found.subscribers.len as usize)
-    })
+    let pubsub = locked(core);
+    channels(core, kind, &pubsub).find(name).map_or(0, |found| found.subscribers.len as usize)
 }
 
 /// Whether a client has the subscription that a push with this `detail` is for.
@@ -350,4 +325,16 @@ pub fn clear(core: &mut Core, client: &mut ClientState) {
     client.subscriptions = Ptr::NULL;
     // SAFETY: its tables are empty, which own nothing; the client no longer refers to it.
     unsafe { core.heap.free(address, size_of::<Subscriptions>()) };
+}
+
+/// Changes the list of clients in `MONITOR`.
+pub(super) fn change_monitors(core: &Core, change: impl FnOnce(&mut Words<'_>)) {
+    let mut pubsub = locked(core);
+    change(&mut Words::new(&mut pubsub.monitors, core.heap));
+    core.roots.shared().monitor_count.store(pubsub.monitors.len, Relaxed);
+}
+
+/// Calls `f` with the clients in `MONITOR`.
+pub(super) fn with_monitors<R>(core: &Core, f: impl FnOnce(&[u64]) -> R) -> R {
+    f(vec::slice(&locked(core).monitors))
 }

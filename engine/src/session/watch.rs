@@ -9,12 +9,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::ClientState;
 use abi::keyspace::WatchedKey;
 
-use keyspace::Keys;
 use base::lock::{ShardSet, set_of};
-use keyspace::transfer::Presence;
+use keyspace::{Keys, Presence, VANISHING};
+
 use base::core::Core;
-use store::named::{Name, Named, address_of, name_of};
 use base::vec::Words;
+use store::named::{Name, address_of, name_of};
 
 /// Words a watch takes in `Client::watches`: hash, record, its changes with [`WAS_EXPIRED`].
 const WORDS: usize = 3;
@@ -24,25 +24,6 @@ const WAS_EXPIRED: u64 = 1 << 63;
 /// The key was not there when it was watched: if one whose time has come takes its place (by
 /// `SWAPDB`), that is no change.
 const WAS_ABSENT: u64 = 1 << 62;
-
-/// What [`touch_all`] counts for a key that changes: more than for one that vanishes.
-pub const CHANGE: u64 = 2;
-/// What is counted for a key whose time had come and that is now removed.
-pub const VANISHING: u64 = 1;
-
-/// Counts changes to the watched keys of a database in a locked shard, as many as `changes` says
-/// for each: for commands that change a whole database.
-pub fn touch_all(
-    watched: &mut Named<'_, WatchedKey>,
-    db: u32,
-    mut changes: impl FnMut(&[u8]) -> u64,
-) {
-    watched.for_each_mut(&mut |record| {
-        if record.db == db {
-            record.changes += changes(name_of(record));
-        }
-    });
-}
 
 /// Watches a key, whose shard is locked. Watching it twice is watching it once.
 pub fn add(keys: &mut Keys<'_>, client: &mut ClientState, key: &[u8]) {
@@ -101,11 +82,11 @@ pub fn clear(core: &mut Core, client: &mut ClientState, locked: bool) {
     for watch in watches.as_slice().chunks_exact(WORDS) {
         let (hash, address) = (watch[0], watch[1]);
         if !locked {
-            core.locks.acquire(set_of(hash));
+            core.lock(set_of(hash));
         }
         release(core, hash, address);
         if !locked {
-            core.locks.release();
+            core.unlock();
         }
     }
     watches.free();

@@ -6,9 +6,10 @@
 pub mod table;
 
 use std::alloc::{Layout, alloc_zeroed};
+use std::mem::MaybeUninit;
 
 use abi::arena::ArenaHeader;
-use abi::client::{Client, ClientTable, flag};
+use abi::client::{Client, ClientBlock, ClientShared, ClientTable, flag};
 use abi::container::RawBytes;
 use abi::keyspace::{Keyspace, SHARDS, ShardDb};
 use abi::logic::Scratch;
@@ -86,18 +87,17 @@ impl Server {
 
     /// Connects a client; returns its number.
     pub fn connect(&mut self) -> usize {
-        // SAFETY: all zeros is valid for a client.
-        let place = unsafe { zeroed::<Client>() };
+        let shared = ClientShared::new(self.clients.len() as u64 + 1, 0, -1);
+        shared.flags.store(flag::LOCAL, Relaxed);
         // SAFETY: made just now. The address is entered before anybody looks.
-        unsafe {
-            let client = &mut *place;
-            client.id = self.clients.len() as u64 + 1;
-            client.flags.store(flag::LOCAL, Relaxed);
+        let client = unsafe {
+            let (client, shared) = ClientBlock::init(Ptr::from_raw(zeroed()), shared);
             let table = (*self.header).clients.as_ptr();
-            Words::new(&mut (*table).slots, Self::heap()).push(place as u64);
-            assert!(api::client_open(self.scratch, &mut *place).is_ok());
-        }
-        self.clients.push(place);
+            Words::new(&mut (*table).slots, Self::heap()).push(shared.address());
+            client
+        };
+        assert!(api::client_open(self.scratch, client).is_ok());
+        self.clients.push(client.as_ptr());
         self.clients.len() - 1
     }
 
@@ -123,7 +123,7 @@ impl Server {
         let scratch = self.scratch;
         let client = self.client(who);
         loop {
-            api::process(scratch, client);
+            api::process(scratch, Ptr::from_raw(client));
             if client.flags.load(Relaxed) & flag::MORE_INPUT == 0 {
                 return;
             }
@@ -158,7 +158,7 @@ impl Server {
                     let scratch = self.scratch;
                     // SAFETY: the mail holds a reference until it is dropped.
                     let content = unsafe { &*message.as_ptr() };
-                    api::deliver(scratch, self.client(who), content);
+                    api::deliver(scratch, Ptr::from_raw(self.client(who)), content);
                 }
                 table::drop_message(message);
             }
@@ -178,12 +178,12 @@ impl Server {
         }
         // SAFETY: made by `connect`, and out of both tables before it is freed.
         unsafe {
-            assert!(api::client_close(self.scratch, &mut *place, 0).is_ok());
+            assert!(api::client_close(self.scratch, Ptr::from_raw(place), 0).is_ok());
             let table = (*self.header).clients.as_ptr();
             Words::new(&mut (*table).slots, Self::heap()).as_mut_slice()[who] = 0;
             Buffer::new(&mut (*place).input, Self::heap()).free();
             Buffer::new(&mut (*place).output, Self::heap()).free();
-            drop(Box::from_raw(place));
+            drop(Box::from_raw(place.cast::<MaybeUninit<ClientBlock>>()));
         }
     }
 }

@@ -138,6 +138,10 @@ pub fn idle_too_long(client: &Client, timeout_s: u64, now_ms: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::mem::MaybeUninit;
+    use std::ops::{Deref, DerefMut};
+
+    use abi::client::{ClientBlock, ClientShared};
     use abi::container::RawBuffer;
     use abi::ptr::Ptr;
 
@@ -146,8 +150,38 @@ mod tests {
         unsafe { Box::new(std::mem::zeroed()) }
     }
 
-    fn with_output(len: u64) -> Box<Client> {
-        let mut client = zeroed::<Client>();
+    /// A client of a block of its own.
+    struct Owned {
+        client: Ptr<Client>,
+        _block: Box<MaybeUninit<ClientBlock>>,
+    }
+
+    impl Deref for Owned {
+        type Target = Client;
+
+        fn deref(&self) -> &Client {
+            // SAFETY: initialised by `client`, and nobody else's.
+            unsafe { &*self.client.as_ptr() }
+        }
+    }
+
+    impl DerefMut for Owned {
+        fn deref_mut(&mut self) -> &mut Client {
+            // SAFETY: as above.
+            unsafe { &mut *self.client.as_ptr() }
+        }
+    }
+
+    fn client() -> Owned {
+        let mut block = Box::new(MaybeUninit::uninit());
+        let place = Ptr::from_raw(block.as_mut_ptr());
+        // SAFETY: the box is large enough, aligned, and kept beside the client.
+        let (client, _) = unsafe { ClientBlock::init(place, ClientShared::new(1, 0, -1)) };
+        Owned { client, _block: block }
+    }
+
+    fn with_output(len: u64) -> Owned {
+        let mut client = client();
         client.output = RawBuffer { data: Ptr::new(8), start: 0, end: len, capacity: len, lent: 0 };
         client
     }
@@ -192,7 +226,7 @@ mod tests {
 
     #[test]
     fn waiting_clients_are_never_idle() {
-        let client = zeroed::<Client>();
+        let client = client();
         assert!(idle_too_long(&client, 5, 5_001));
         assert!(!idle_too_long(&client, 5, 5_000));
         assert!(!idle_too_long(&client, 0, 5_001));
@@ -213,7 +247,7 @@ mod tests {
     fn a_held_client_reads_up_to_its_limit() {
         let config = zeroed::<ConfigStore>();
         set(&config, id::CLIENT_QUERY_BUFFER_LIMIT, 10);
-        let mut client = zeroed::<Client>();
+        let mut client = client();
         client.input = RawBuffer { data: Ptr::new(8), start: 0, end: 10, capacity: 10, lent: 0 };
         assert!(accepts_input(&config, &client));
         client.flags.store(flag::BLOCKED, Ordering::Relaxed);

@@ -52,13 +52,13 @@ impl Connection {
     /// A connection that takes over `client`.
     ///
     /// # Safety
-    /// `client` is initialised, stays so until [`Connection::release`], and nobody else makes a
-    /// `&mut` of it.
+    /// `client` is the owner's part of a live client, which stays so until
+    /// [`Connection::release`], and nobody else refers to it but logic while it is called with it.
     pub unsafe fn new(client: Ptr<Client>, fd: OwnedFd, table_slot: u32) -> Self {
         Self { client, fd, state: 0, table_slot, armed_ms: 0, mail: None }
     }
 
-    /// The client's state in the arena.
+    /// The owner's part of the client's state in the arena.
     #[inline]
     pub fn client(&mut self) -> &mut Client {
         // SAFETY: promised to `new`; the borrow of `self` keeps it the only one.

@@ -1,20 +1,16 @@
 //! The beginning and the end of a client's state in the arena.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
-use abi::client::{Client, ClientState, ParseState, flag};
-use abi::container::{RawBuffer, RawBytes, RawVec};
+use abi::client::{Client, ClientBlock, ClientShared, flag};
+use abi::container::RawBytes;
 use abi::ptr::Ptr;
-use abi::root::{RootHead, kind};
 
 use super::input::{self, NoMemory};
 use super::table::Table;
 use super::{Connection, output};
 use crate::arena::{alloc, free};
-
-/// Layout version of [`Client`].
-const CLIENT_VERSION: u32 = 1;
 
 /// A connection that was accepted and not yet given to its worker's poll.
 #[derive(Debug)]
@@ -41,28 +37,28 @@ pub fn open(
     worker: u32,
     now_ms: u64,
 ) -> Result<Connection, NoMemory> {
-    let mut client = initial(&accepted, worker, now_ms);
-    client.peer = bytes_of(&accepted.peer)?;
-    client.local = bytes_of(&accepted.local).inspect_err(|_| free_bytes(&client.peer))?;
-    let address = alloc(size_of::<Client>() as u64);
-    let place = Ptr::<Client>::new(address);
+    let mut shared = initial(&accepted, worker, now_ms);
+    shared.peer = bytes_of(&accepted.peer)?;
+    shared.local = bytes_of(&accepted.local).inspect_err(|_| free_bytes(&shared.peer))?;
+    let place = Ptr::<ClientBlock>::new(alloc(size_of::<ClientBlock>() as u64));
     if place.is_null() {
-        free_texts(&client);
+        free_texts(&shared);
         return Err(NoMemory);
     }
-    // SAFETY: the allocation is large enough, aligned to 8, and ours.
-    unsafe { place.as_ptr().write(client) };
-    match table.add(place) {
-        // SAFETY: initialised just now; the worker that gets the connection is its only owner.
-        Ok(slot) => Ok(unsafe { Connection::new(place, accepted.fd, slot) }),
+    // SAFETY: the allocation is large enough, aligned to 8, and ours until `free_client`.
+    let (client, shared) = unsafe { ClientBlock::init(place, shared) };
+    match table.add(shared) {
+        // SAFETY: initialised just now; the worker that gets the connection is its only owner, and
+        // the table leads to the other part.
+        Ok(slot) => Ok(unsafe { Connection::new(client, accepted.fd, slot) }),
         Err(NoMemory) => {
-            free_client(place);
+            free_client(client);
             Err(NoMemory)
         }
     }
 }
 
-fn initial(accepted: &Accepted, worker: u32, now_ms: u64) -> Client {
+fn initial(accepted: &Accepted, worker: u32, now_ms: u64) -> ClientShared {
     let mut flags = 0;
     if accepted.unix {
         flags |= flag::UNIX_SOCKET;
@@ -70,62 +66,11 @@ fn initial(accepted: &Accepted, worker: u32, now_ms: u64) -> Client {
     if accepted.from_here {
         flags |= flag::LOCAL;
     }
-    Client {
-        head: RootHead::of::<Client>(kind::CLIENT, CLIENT_VERSION),
-        input: RawBuffer::EMPTY,
-        output: RawBuffer::EMPTY,
-        input_need: 0,
-        parse: ParseState { arguments: 0, found: 0, offset: 0, spans: RawVec::EMPTY },
-        state: ClientState {
-            id: accepted.id,
-            flags: AtomicU64::new(flags),
-            worker,
-            fd: accepted.fd.as_raw_fd(),
-            created_ms: now_ms,
-            active_ms: AtomicU64::new(now_ms),
-            resp: AtomicU32::new(2),
-            multi_count: AtomicI64::new(-1),
-            ..blank()
-        },
-    }
-}
-
-fn blank() -> ClientState {
-    ClientState {
-        id: 0,
-        flags: AtomicU64::new(0),
-        worker: 0,
-        fd: -1,
-        db: AtomicU32::new(0),
-        resp: AtomicU32::new(2),
-        name: RawBytes::EMPTY,
-        lib_name: RawBytes::EMPTY,
-        lib_version: RawBytes::EMPTY,
-        user: RawBytes::EMPTY,
-        peer: RawBytes::EMPTY,
-        local: RawBytes::EMPTY,
-        created_ms: 0,
-        active_ms: AtomicU64::new(0),
-        deadline_ms: 0,
-        last_command: AtomicU32::new(0),
-        reserved0: 0,
-        multi_count: AtomicI64::new(-1),
-        channel_count: AtomicU32::new(0),
-        pattern_count: AtomicU32::new(0),
-        shard_channel_count: AtomicU32::new(0),
-        watch_count: AtomicU32::new(0),
-        multi_bytes: AtomicU64::new(0),
-        multi: Ptr::NULL,
-        watches: RawVec::EMPTY,
-        subscriptions: Ptr::NULL,
-        wait: Ptr::NULL,
-        bytes_in: AtomicU64::new(0),
-        bytes_out: AtomicU64::new(0),
-        input_bytes: AtomicU64::new(0),
-        input_free_bytes: AtomicU64::new(0),
-        output_bytes: AtomicU64::new(0),
-        soft_limit_since_ms: 0,
-        reserved: [0; 16],
+    ClientShared {
+        flags: AtomicU64::new(flags),
+        created_ms: now_ms,
+        active_ms: AtomicU64::new(now_ms),
+        ..ClientShared::new(accepted.id, worker, accepted.fd.as_raw_fd())
     }
 }
 
@@ -141,11 +86,12 @@ pub fn close(mut connection: Connection) {
 fn free_client(place: Ptr<Client>) {
     // SAFETY: the client is initialised and, out of the table, referred to by nobody else.
     free_texts(unsafe { &*place.as_ptr() });
-    // SAFETY: allocated with this size by `open`; nobody refers to it any more.
-    unsafe { free(place.address(), size_of::<Client>() as u64) };
+    // SAFETY: the owner's part begins the block that `open` allocated with this size; nobody
+    // refers to either part any more.
+    unsafe { free(place.address(), size_of::<ClientBlock>() as u64) };
 }
 
-fn free_texts(client: &Client) {
+fn free_texts(client: &ClientShared) {
     free_bytes(&client.peer);
     free_bytes(&client.local);
 }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use abi::client::{Client, ClientTable};
+use abi::client::{ClientShared, ClientTable};
 use abi::ptr::Ptr;
 
 use super::input::NoMemory;
@@ -55,8 +55,8 @@ impl Table {
         self.root().next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Makes a client findable. Returns its slot.
-    pub fn add(&self, client: Ptr<Client>) -> Result<u32, NoMemory> {
+    /// Makes a client findable by the part that others may look at. Returns its slot.
+    pub fn add(&self, client: Ptr<ClientShared>) -> Result<u32, NoMemory> {
         let _held = lock::hold(&self.root().lock);
         let reused = self.free_slots().pop();
         let slot = match reused {

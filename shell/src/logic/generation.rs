@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+use abi::arena::Ptr;
 use abi::client::Client;
 use abi::job::Job;
 use abi::logic::{LogicRef, Scratch};
@@ -112,27 +113,27 @@ impl Generation {
     /// See [`abi::logic::Logic::process`].
     #[inline]
     pub fn process(&self, lane: u32, client: &mut Client) -> Status {
-        self.counted(self.logic.process()(self.scratch(lane), client))
+        self.counted(self.logic.process()(self.scratch(lane), Ptr::from_raw(client)))
     }
 
     /// See [`abi::logic::Logic::deliver`].
     pub fn deliver(&self, lane: u32, client: &mut Client, message: &Message) -> Status {
-        self.counted(self.logic.deliver()(self.scratch(lane), client, message))
+        self.counted(self.logic.deliver()(self.scratch(lane), Ptr::from_raw(client), message))
     }
 
     /// See [`abi::logic::Logic::deadline`].
     pub fn deadline(&self, lane: u32, client: &mut Client) -> Status {
-        self.counted(self.logic.deadline()(self.scratch(lane), client))
+        self.counted(self.logic.deadline()(self.scratch(lane), Ptr::from_raw(client)))
     }
 
     /// See [`abi::logic::Logic::client_open`].
     pub fn client_open(&self, lane: u32, client: &mut Client) -> Status {
-        self.counted(self.logic.client_open()(self.scratch(lane), client))
+        self.counted(self.logic.client_open()(self.scratch(lane), Ptr::from_raw(client)))
     }
 
     /// See [`abi::logic::Logic::client_close`].
     pub fn client_close(&self, lane: u32, client: &mut Client, reason: u32) -> Status {
-        self.counted(self.logic.client_close()(self.scratch(lane), client, reason))
+        self.counted(self.logic.client_close()(self.scratch(lane), Ptr::from_raw(client), reason))
     }
 
     /// See [`abi::logic::Logic::tick`].

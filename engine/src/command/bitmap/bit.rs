@@ -1,8 +1,8 @@
 //! Single bits: `SETBIT` and `GETBIT`.
 
+use crate::exec::context::Ctx;
 use base::args::{Args, parse_integer};
 use base::error::{Done, Error};
-use crate::exec::context::Ctx;
 use base::event::Class;
 
 const OFFSET: Error = Error::new("ERR bit offset is not an integer or out of range");
@@ -15,7 +15,7 @@ pub fn offset(cx: &Ctx<'_>, text: &[u8], width: Option<u32>) -> Result<u64, Erro
         ([b'#', digits @ ..], Some(width)) => (digits, width as i64),
         (digits, _) => (digits, 1),
     };
-    let bits_max = cx.keys.lane.settings.bulk_max * 8;
+    let bits_max = cx.keys.core.settings.bulk_max * 8;
     parse_integer(digits)
         .and_then(|value| u64::try_from(value.checked_mul(unit)?).ok())
         .filter(|offset| *offset < bits_max)
@@ -32,7 +32,7 @@ pub fn setbit(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let old = *place >> shift & 1;
     *place = *place & !(1 << shift) | bit << shift;
     if grown || old != bit {
-        cx.changed(Class::STRING, "setbit", key);
+        cx.modified(Class::STRING, "setbit", key);
     }
     cx.out.integer(old as i64);
     Ok(())

@@ -1,9 +1,9 @@
 //! `BITFIELD`: integers of any width inside of a string.
 
-use base::args::{Args, parse_integer};
 use crate::command::bitmap::bit::offset;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::{Args, parse_integer};
+use base::error::{self, Done, Error};
 use base::event::Class;
 
 const TYPE: Error = Error::new(
@@ -147,7 +147,7 @@ fn run_all(cx: &mut Ctx<'_>, key: &[u8], steps: &[Step], len_min: usize) -> Done
         }
     }
     if changes > 0 {
-        cx.changed_times(changes, Class::STRING, "setbit", key);
+        cx.modified_times(changes, Class::STRING, "setbit", key);
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `BITOP`: combining strings bit by bit.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use base::event::Class;
 use value::string::Ttl;
 
@@ -68,8 +68,8 @@ fn combine(result: &mut Vec<u8>, bytes: &[u8], operation: Operation) {
 fn store(cx: &mut Ctx<'_>, key: &[u8], result: &[u8]) {
     if !result.is_empty() {
         cx.keys.set_raw(key, result, Ttl::Clear);
-        cx.changed(Class::STRING, "set", key);
+        cx.modified(Class::STRING, "set", key);
     } else if cx.keys.remove(key) {
-        cx.changed(Class::GENERIC, "del", key);
+        cx.modified(Class::GENERIC, "del", key);
     }
 }

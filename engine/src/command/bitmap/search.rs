@@ -2,10 +2,10 @@
 
 use core::ops::Range;
 
-use base::args::{Args, self};
 use crate::command::bitmap::bits;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::{self, Args};
+use base::error::{self, Done, Error};
 
 const BIT: Error = Error::new("ERR The bit argument must be 1 or 0.");
 

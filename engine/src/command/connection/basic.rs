@@ -2,12 +2,12 @@
 
 use abi::client::flag;
 
-use base::args::Args;
-use base::error::{Done, self};
-use crate::exec::context::Ctx;
+use crate::exec::context::ClientCtx;
 use crate::session::lifecycle;
+use base::args::Args;
+use base::error::{self, Done};
 
-pub fn ping(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn ping(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if args.len() > 2 {
         return Err(error::wrong_arity("ping"));
     }
@@ -24,27 +24,27 @@ pub fn ping(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-pub fn echo(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn echo(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     cx.out.bulk(args.at(1));
     Ok(())
 }
 
-pub fn quit(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+pub fn quit(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     cx.out.ok();
     cx.session.close_after_reply();
     Ok(())
 }
 
-pub fn reset(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    lifecycle::reset(cx.keys.lane, cx.session.client());
+pub fn reset(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    lifecycle::reset(cx.data.keys.core, cx.session.client());
     cx.out.resp3 = false;
     cx.out.simple("RESET");
     Ok(())
 }
 
-pub fn select(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn select(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let index = args.integer(1)?;
-    let databases = cx.keys.lane.roots.databases() as i64;
+    let databases = cx.keys.core.roots.databases() as i64;
     if !(0..databases).contains(&index) {
         return Err(error::DB_INDEX);
     }

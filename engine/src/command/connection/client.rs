@@ -1,12 +1,12 @@
 //! `CLIENT`: the connection itself, and the end of others.
 
-use abi::client::{ClientState, flag};
+use abi::client::{ClientShared, flag};
 
-use base::args::Args;
-use base::error::{Done, Error, self};
-use crate::exec::context::Ctx;
+use crate::exec::context::ClientCtx;
 use crate::session::clients::{self, Kind, Text};
+use base::args::Args;
 use base::bytes;
+use base::error::{self, Done, Error};
 
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -45,37 +45,39 @@ const HELP: &[&str] = &[
     "    Print this help.",
 ];
 
-pub fn help(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+pub fn help(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     cx.out.simple_lines(HELP);
     Ok(())
 }
 
-pub fn id(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    cx.out.integer(cx.session.id() as i64);
+pub fn id(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let id = cx.session.id();
+    cx.out.integer(id as i64);
     Ok(())
 }
 
-pub fn getname(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    match bytes::slice(&cx.session.peek().name) {
-        [] => cx.out.null(),
-        name => cx.out.bulk(name),
+pub fn getname(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let guarded = cx.session.peek().guarded.lock(cx.data.keys.core.locker());
+    match bytes::slice(&guarded.name) {
+        [] => cx.data.out.null(),
+        name => cx.data.out.bulk(name),
     }
     Ok(())
 }
 
-pub fn getredir(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+pub fn getredir(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     cx.out.integer(-1);
     Ok(())
 }
 
-pub fn setname(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn setname(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     clients::check_name(args.at(2))?;
-    clients::set_text(cx.keys.lane, cx.session.client(), Text::Name, args.at(2));
+    clients::set_text(cx.data.keys.core, cx.session.client(), Text::Name, args.at(2));
     cx.out.ok();
     Ok(())
 }
 
-pub fn setinfo(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn setinfo(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let (text, name) = if args.is(2, "LIB-NAME") {
         (Text::LibName, "lib-name")
     } else if args.is(2, "LIB-VER") {
@@ -88,13 +90,13 @@ pub fn setinfo(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         let rule = "cannot contain spaces, newlines or special characters.";
         return Err(Error::owned(format!("ERR {name} {rule}")));
     }
-    clients::set_text(cx.keys.lane, cx.session.client(), text, args.at(3));
+    clients::set_text(cx.data.keys.core, cx.session.client(), text, args.at(3));
     cx.out.ok();
     Ok(())
 }
 
 /// `ON` or `OFF` for a bit of the client's flags.
-fn switch(cx: &mut Ctx<'_>, args: Args<'_>, bit: u64) -> Done {
+fn switch(cx: &mut ClientCtx<'_>, args: Args<'_>, bit: u64) -> Done {
     let on = args.is(2, "ON");
     if !on && !args.is(2, "OFF") {
         return Err(error::SYNTAX);
@@ -104,15 +106,15 @@ fn switch(cx: &mut Ctx<'_>, args: Args<'_>, bit: u64) -> Done {
     Ok(())
 }
 
-pub fn no_evict(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn no_evict(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     switch(cx, args, flag::NO_EVICT)
 }
 
-pub fn no_touch(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn no_touch(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     switch(cx, args, flag::NO_TOUCH)
 }
 
-pub fn reply(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn reply(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if args.is(2, "ON") {
         cx.session.clear(flag::REPLY_OFF | flag::REPLY_SKIP);
         cx.out.ok();
@@ -174,7 +176,7 @@ impl<'a> Filter<'a> {
         Ok(())
     }
 
-    fn fits(&self, client: &ClientState) -> bool {
+    fn fits(&self, client: &ClientShared) -> bool {
         self.id.is_none_or(|id| id == client.id)
             && self.kind.is_none_or(|kind| kind == Kind::of(client))
             && self.addr.is_none_or(|addr| addr == bytes::slice(&client.peer))
@@ -182,7 +184,7 @@ impl<'a> Filter<'a> {
     }
 }
 
-pub fn kill(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn kill(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if args.len() == 3 {
         let filter = Filter { addr: Some(args.at(2)), ..Default::default() };
         if kill_all(cx, &filter) == 0 {
@@ -198,11 +200,11 @@ pub fn kill(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 /// Closes the connections that fit; this one only once its reply has been sent.
-fn kill_all(cx: &mut Ctx<'_>, filter: &Filter<'_>) -> usize {
+fn kill_all(cx: &mut ClientCtx<'_>, filter: &Filter<'_>) -> usize {
     let own = cx.session.id();
     let mut others = Vec::new();
     let mut killed = 0;
-    clients::for_each(cx.keys.lane, |client| {
+    clients::for_each(cx.keys.core, |client, _| {
         if !filter.fits(client) || filter.keep_own && client.id == own {
             return;
         }
@@ -214,6 +216,6 @@ fn kill_all(cx: &mut Ctx<'_>, filter: &Filter<'_>) -> usize {
     if killed > others.len() {
         cx.session.close_after_reply();
     }
-    clients::wake(cx.keys.lane, &others);
+    clients::wake(cx.keys.core, &others);
     killed
 }

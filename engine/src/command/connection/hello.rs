@@ -3,11 +3,11 @@
 use abi::client::flag;
 use abi::config::id;
 
-use base::args::Args;
-use base::error::{Done, Error};
-use crate::exec::context::Ctx;
+use crate::exec::context::ClientCtx;
 use crate::session::clients;
 use crate::session::settings;
+use base::args::Args;
+use base::error::{Done, Error};
 
 const WRONG_PASS: Error =
     Error::new("WRONGPASS invalid username-password pair or user is disabled.");
@@ -23,9 +23,9 @@ const HELLO_NO_AUTH: Error = Error::new(
      RESP protocol version at the same time",
 );
 
-pub fn auth(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn auth(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     match args.len() {
-        2 if !cx.keys.lane.settings.password => return Err(NO_PASSWORD),
+        2 if !cx.keys.core.settings.password => return Err(NO_PASSWORD),
         2 => authenticate(cx, b"default", args.at(1))?,
         3 => authenticate(cx, args.at(1), args.at(2))?,
         _ => return Err(base::error::SYNTAX),
@@ -35,11 +35,11 @@ pub fn auth(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 /// Lets a client in as a user, if the password is right. There is one user, `default`.
-fn authenticate(cx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Done {
-    let lane = &mut *cx.keys.lane;
+fn authenticate(cx: &mut ClientCtx<'_>, user: &[u8], password: &[u8]) -> Done {
+    let core = &mut *cx.keys.core;
     let right = user == b"default"
-        && (!lane.settings.password
-            || equal_in_constant_time(&settings::text(lane, id::REQUIREPASS), password));
+        && (!core.settings.password
+            || equal_in_constant_time(&settings::text(core, id::REQUIREPASS), password));
     if !right {
         return Err(WRONG_PASS);
     }
@@ -56,7 +56,7 @@ fn equal_in_constant_time(secret: &[u8], guess: &[u8]) -> bool {
     differences == 0 && secret.len() == guess.len()
 }
 
-pub fn hello(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn hello(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let protocol = match args.get(1) {
         None => None,
         Some(_) => match args.integer_in(1, i64::MIN..=i64::MAX, NOT_A_PROTOCOL)? {
@@ -84,7 +84,7 @@ pub fn hello(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Err(HELLO_NO_AUTH);
     }
     if let Some(name) = name {
-        clients::set_text(cx.keys.lane, cx.session.client(), clients::Text::Name, name);
+        clients::set_text(cx.data.keys.core, cx.session.client(), clients::Text::Name, name);
     }
     if let Some(protocol) = protocol {
         cx.session.set_resp(protocol);
@@ -94,7 +94,7 @@ pub fn hello(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-fn describe(cx: &mut Ctx<'_>) {
+fn describe(cx: &mut ClientCtx<'_>) {
     let id = cx.session.id() as i64;
     let protocol = if cx.out.resp3 { 3 } else { 2 };
     let out = &mut cx.out;

@@ -1,19 +1,19 @@
 //! `CLIENT LIST` and `CLIENT INFO`.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
-use crate::exec::context::Ctx;
+use crate::exec::context::ClientCtx;
 use crate::session::clients::{self, Kind};
+use base::args::Args;
+use base::error::{self, Done, Error};
 
 const NOT_AN_ID: Error = Error::new("ERR Invalid client ID");
 
-pub fn info(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let line = clients::describe(cx.keys.lane, cx.session.peek());
+pub fn info(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let line = clients::describe_own(cx.data.keys.core, cx.session.peek());
     cx.out.verbatim("txt", (line + "\n").as_bytes());
     Ok(())
 }
 
-pub fn list(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn list(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let (mut kind, mut ids) = (None, None);
     if args.len() == 4 && args.is(2, "TYPE") {
         kind = Some(Kind::parse(args.at(3))?);
@@ -25,11 +25,11 @@ pub fn list(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Err(error::SYNTAX);
     }
     let mut lines = Vec::new();
-    let lane = &*cx.keys.lane;
-    clients::for_each(lane, |client| {
+    let core = &*cx.keys.core;
+    clients::for_each(core, |client, guarded| {
         let asked = ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
         if asked && kind.is_none_or(|kind| kind == Kind::of(client)) {
-            lines.push((client.id, clients::describe(lane, client)));
+            lines.push((client.id, clients::describe(core, client, guarded)));
         }
     });
     lines.sort();

@@ -7,9 +7,9 @@ mod list;
 mod pause;
 mod unblock;
 
-use crate::exec::spec::{Group, Spec};
 use crate::exec::spec::category::CONNECTION;
 use crate::exec::spec::flag::*;
+use crate::exec::spec::{Group, Spec};
 
 /// Flags of commands that concern nothing but their connection.
 const OWN: u32 = NOSCRIPT | LOADING | STALE;
@@ -18,8 +18,8 @@ const ENTRY: u32 = OWN | FAST | NO_AUTH | ALLOW_BUSY;
 /// Flags of commands about other connections.
 const OTHERS: u32 = OWN | ADMIN;
 
-const fn row(name: &'static str, arity: i16, run: crate::exec::spec::Run) -> Spec {
-    Spec::new(name, arity, Group::Connection, run).categories(CONNECTION)
+const fn row(name: &'static str, arity: i16, run: crate::exec::spec::RunForClient) -> Spec {
+    Spec::for_client(name, arity, Group::Connection, run).categories(CONNECTION)
 }
 
 /// The commands of this family.
@@ -30,7 +30,7 @@ pub const COMMANDS: &[Spec] = &[
         "[username] password",
         "Proves who the client is.",
     ),
-    Spec::new("client", -2, Group::Connection, client::help).subcommands(CLIENT).doc(
+    Spec::for_client("client", -2, Group::Connection, client::help).subcommands(CLIENT).doc(
         "2.4.0",
         "Depends on the subcommand",
         "",

@@ -1,15 +1,15 @@
 //! `CLIENT PAUSE` and `CLIENT UNPAUSE`.
 
+use crate::exec::context::ClientCtx;
+use crate::session::pause;
 use base::args::Args;
 use base::error::{Done, Error, subcommand_syntax};
-use crate::exec::context::Ctx;
-use crate::session::pause;
 
 const NOT_A_TIMEOUT: Error = Error::new("ERR timeout is not an integer or out of range");
 const NEGATIVE: Error = Error::new("ERR timeout is negative");
 const MODE: Error = Error::new("ERR CLIENT PAUSE mode must be WRITE or ALL");
 
-pub fn pause(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn pause(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let writes_only = match args.len() {
         3 => false,
         4 if args.is(3, "WRITE") => true,
@@ -21,14 +21,14 @@ pub fn pause(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if ms < 0 {
         return Err(NEGATIVE);
     }
-    let until = cx.keys.lane.clock.now_ms.checked_add(ms).ok_or(NOT_A_TIMEOUT)?;
-    pause::begin(cx.keys.lane.roots, until as u64, writes_only);
+    let until = cx.keys.core.clock.now_ms.checked_add(ms).ok_or(NOT_A_TIMEOUT)?;
+    pause::begin(cx.keys.core.roots, until as u64, writes_only);
     cx.out.ok();
     Ok(())
 }
 
-pub fn unpause(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    pause::end(cx.keys.lane);
+pub fn unpause(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    pause::end(cx.keys.core);
     cx.out.ok();
     Ok(())
 }

@@ -1,21 +1,23 @@
 //! Time to live: giving it, taking it away, telling it.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use base::event::Class;
-use crate::session::settings;
+use base::settings::id;
+use keyspace::Intent;
+use value::entry::Entry;
 
 const MS: i64 = 1;
 const SECONDS: i64 = 1000;
 
 pub fn expire(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let now = cx.keys.lane.clock.now_ms;
+    let now = cx.keys.core.clock.now_ms;
     expire_from(cx, args, now, SECONDS)
 }
 
 pub fn pexpire(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let now = cx.keys.lane.clock.now_ms;
+    let now = cx.keys.core.clock.now_ms;
     expire_from(cx, args, now, MS)
 }
 
@@ -36,22 +38,22 @@ fn expire_from(cx: &mut Ctx<'_>, args: Args<'_>, from_ms: i64, unit_ms: i64) -> 
         .checked_mul(unit_ms)
         .and_then(|ms| ms.checked_add(from_ms))
         .ok_or_else(|| error::invalid_expire(cx.spec.name))?;
-    let Some(old) = cx.keys.access(key).map(|entry| entry.expires_at()) else {
+    let Some(old) = cx.keys.entry(key, Intent::Write).map(Entry::expires_at) else {
         cx.out.integer(0);
         return Ok(());
     };
     let allowed = condition.allows(old, at);
-    if allowed && at <= cx.keys.lane.clock.now_ms {
-        let lazily = cx.keys.lane.number(settings::id::LAZYFREE_LAZY_EXPIRE) != 0;
+    if allowed && at <= cx.keys.core.clock.now_ms {
+        let lazily = cx.keys.core.number(id::LAZYFREE_LAZY_EXPIRE) != 0;
         if lazily {
-            cx.keys.remove_lazily(key)
+            cx.keys.unlink(key)
         } else {
             cx.keys.remove(key)
         };
-        cx.changed(Class::GENERIC, "del", key);
+        cx.modified(Class::GENERIC, "del", key);
     } else if allowed {
         cx.keys.expire_at(key, at);
-        cx.changed(Class::GENERIC, "expire", key);
+        cx.modified(Class::GENERIC, "expire", key);
     }
     cx.out.integer(allowed as i64);
     Ok(())
@@ -107,12 +109,12 @@ impl Condition {
 }
 
 pub fn ttl(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let now = cx.keys.lane.clock.now_ms;
+    let now = cx.keys.core.clock.now_ms;
     tell(cx, args, |at| ((at - now).max(0) + 500) / 1000)
 }
 
 pub fn pttl(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let now = cx.keys.lane.clock.now_ms;
+    let now = cx.keys.core.clock.now_ms;
     tell(cx, args, |at| (at - now).max(0))
 }
 
@@ -126,7 +128,7 @@ pub fn pexpiretime(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 /// Replies with what `show` makes of the Unix time in ms at which a key ends.
 fn tell(cx: &mut Ctx<'_>, args: Args<'_>, show: impl Fn(i64) -> i64) -> Done {
-    let reply = match cx.keys.look(args.at(1)).map(|entry| entry.expires_at()) {
+    let reply = match cx.keys.entry(args.at(1), Intent::Inspect).map(Entry::expires_at) {
         None => -2,
         Some(None) => -1,
         Some(Some(at)) => show(at),
@@ -137,9 +139,9 @@ fn tell(cx: &mut Ctx<'_>, args: Args<'_>, show: impl Fn(i64) -> i64) -> Done {
 
 pub fn persist(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
-    let had_one = cx.keys.access(key).is_some() && cx.keys.persist(key);
+    let had_one = cx.keys.contains(key, Intent::Write) && cx.keys.persist(key);
     if had_one {
-        cx.changed(Class::GENERIC, "persist", key);
+        cx.modified(Class::GENERIC, "persist", key);
     }
     cx.out.integer(had_one as i64);
     Ok(())

@@ -1,14 +1,14 @@
 //! Commands that change a whole database.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
-use crate::session::settings;
+use base::args::Args;
+use base::error::{self, Done, Error};
+use base::settings::id;
 
 /// Whether memory is to be given back in the background.
 fn is_lazy(cx: &Ctx<'_>, args: Args<'_>) -> Result<bool, Error> {
     match args.len() {
-        1 => Ok(cx.keys.lane.number(settings::id::LAZYFREE_LAZY_USER_FLUSH) != 0),
+        1 => Ok(cx.keys.core.number(id::LAZYFREE_LAZY_USER_FLUSH) != 0),
         2 if args.is(1, "SYNC") => Ok(false),
         2 if args.is(1, "ASYNC") => Ok(true),
         _ => Err(error::SYNTAX),
@@ -33,7 +33,7 @@ pub fn swapdb(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     const INT: core::ops::RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
     let first = args.integer_in(1, INT, Error::new("ERR invalid first DB index"))?;
     let second = args.integer_in(2, INT, Error::new("ERR invalid second DB index"))?;
-    let databases = 0..cx.keys.lane.roots.databases() as i64;
+    let databases = 0..cx.keys.core.roots.databases() as i64;
     if !databases.contains(&first) || !databases.contains(&second) {
         return Err(error::DB_INDEX);
     }

@@ -9,10 +9,10 @@ mod sort;
 mod transfer;
 mod wait;
 
-use crate::exec::spec::category::{CONNECTION, DANGEROUS, KEYSPACE, LIST, SET, SORTED_SET};
-use crate::exec::spec::{Group, KeySpec, Run, Spec};
 use crate::exec::spec::access::*;
+use crate::exec::spec::category::{CONNECTION, DANGEROUS, KEYSPACE, LIST, SET, SORTED_SET};
 use crate::exec::spec::flag::*;
+use crate::exec::spec::{Group, KeySpec, Run, Spec};
 
 const LOOK: &[KeySpec] = &[KeySpec::at(1, RO)];
 const LOOK_SECOND: &[KeySpec] = &[KeySpec::at(2, RO)];
@@ -233,7 +233,7 @@ pub const COMMANDS: &[Spec] = &[
              [ALPHA]",
             "Returns the elements of a value in order.",
         ),
-    Spec::new("wait", 3, Group::Generic, wait::wait)
+    Spec::for_client("wait", 3, Group::Generic, wait::wait)
         .flags(NOSCRIPT)
         .categories(CONNECTION)
         .tips(&["request_policy:all_shards", "response_policy:agg_min"])

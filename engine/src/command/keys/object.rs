@@ -1,11 +1,12 @@
 //! `OBJECT`: what is known of a key beside its value.
 
+use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::{Done, Error};
-use crate::exec::context::Ctx;
-use keyspace::Keys;
 use base::settings::Policy;
-use value::{self, string};
+use keyspace::{Intent, Keys};
+use value::entry::Entry;
+use value::string;
 
 const HELP: &[&str] = &[
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -40,15 +41,16 @@ pub fn help(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
 }
 
 pub fn encoding(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let name = cx.keys.examine(args.at(2), |_, entry| value::encoding_name(entry));
+    let name = cx.keys.entry(args.at(2), Intent::Examine).map(Entry::encoding_name);
     cx.out.bulk_or_null(name.map(str::as_bytes));
     Ok(())
 }
 
 pub fn refcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let count = cx.keys.examine(args.at(2), |keys, entry| {
+    let shares = shares_integers(&cx.keys);
+    let count = cx.keys.entry(args.at(2), Intent::Examine).map(|entry| {
         let value = string::stored_integer(entry).filter(|value| SHARED_INTEGERS.contains(value));
-        if value.is_some() && shares_integers(keys) { SHARED_COUNT } else { 1 }
+        if value.is_some() && shares { SHARED_COUNT } else { 1 }
     });
     reply(cx, count);
     Ok(())
@@ -63,15 +65,16 @@ fn reply(cx: &mut Ctx<'_>, number: Option<i64>) {
 
 /// Whether integers need no access clock of their own.
 fn shares_integers(keys: &Keys<'_>) -> bool {
-    let settings = &keys.lane.settings;
+    let settings = &keys.core.settings;
     let unclocked = settings.policy.is_random()
         || matches!(settings.policy, Policy::NoEviction | Policy::VolatileTtl);
     settings.maxmemory == 0 || unclocked
 }
 
 pub fn idletime(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let seconds = cx.keys.examine(args.at(2), |keys, entry| keys.idle_ms(entry) as i64 / 1000);
-    if seconds.is_some() && cx.keys.lane.settings.policy.is_lfu() {
+    let found = cx.keys.lookup(args.at(2), Intent::Examine);
+    let seconds = found.map(|found| found.idle_ms() as i64 / 1000);
+    if seconds.is_some() && cx.keys.core.settings.policy.is_lfu() {
         return Err(IS_LFU);
     }
     reply(cx, seconds);
@@ -79,8 +82,9 @@ pub fn idletime(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 pub fn freq(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let frequency = cx.keys.examine(args.at(2), |keys, entry| keys.frequency(entry) as i64);
-    if frequency.is_some() && !cx.keys.lane.settings.policy.is_lfu() {
+    let found = cx.keys.lookup(args.at(2), Intent::Examine);
+    let frequency = found.map(|found| found.frequency() as i64);
+    if frequency.is_some() && !cx.keys.core.settings.policy.is_lfu() {
         return Err(IS_NOT_LFU);
     }
     reply(cx, frequency);

@@ -1,14 +1,15 @@
 //! Whether keys are there, and removing them.
 
+use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::Done;
-use crate::exec::context::Ctx;
 use base::event::Class;
-use crate::session::settings;
+use base::settings::id;
+use keyspace::Intent;
 use value;
 
 pub fn del(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let lazily = cx.keys.lane.number(settings::id::LAZYFREE_LAZY_USER_DEL) != 0;
+    let lazily = cx.keys.core.number(id::LAZYFREE_LAZY_USER_DEL) != 0;
     remove(cx, args, lazily)
 }
 
@@ -19,9 +20,9 @@ pub fn unlink(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn remove(cx: &mut Ctx<'_>, args: Args<'_>, lazily: bool) -> Done {
     let mut removed = 0;
     for key in args.from(1) {
-        let present = if lazily { cx.keys.remove_lazily(key) } else { cx.keys.remove(key) };
+        let present = if lazily { cx.keys.unlink(key) } else { cx.keys.remove(key) };
         if present {
-            cx.changed(Class::GENERIC, "del", key);
+            cx.modified(Class::GENERIC, "del", key);
             removed += 1;
         }
     }
@@ -30,19 +31,22 @@ fn remove(cx: &mut Ctx<'_>, args: Args<'_>, lazily: bool) -> Done {
 }
 
 pub fn exists(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let present = args.from(1).filter(|key| cx.keys.exists(key)).count();
+    let present = args.from(1).filter(|key| cx.keys.contains(key, Intent::Inspect)).count();
     cx.out.count(present);
     Ok(())
 }
 
 pub fn touch(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let present = args.from(1).filter(|key| cx.keys.read(key).is_some()).count();
+    let present = args.from(1).filter(|key| cx.keys.contains(key, Intent::Read)).count();
     cx.out.count(present);
     Ok(())
 }
 
 pub fn kind(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let name = cx.keys.look(args.at(1)).map_or("none", |entry| value::type_name(entry.kind()));
+    let name = cx
+        .keys
+        .entry(args.at(1), Intent::Inspect)
+        .map_or("none", |entry| value::type_name(entry.value_type()));
     cx.out.simple(name);
     Ok(())
 }

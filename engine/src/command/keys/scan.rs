@@ -1,12 +1,11 @@
 //! Commands that look at all keys of a database.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use base::glob;
+use keyspace::Cursor;
 use value::entry::Entry;
-use keyspace::scan::Cursor;
-use value;
 
 const COUNT_DEFAULT: u64 = 10;
 
@@ -68,7 +67,7 @@ impl<'a> Filter<'a> {
         }
         self.kind.is_none_or(|kind| {
             *hits += 1;
-            kind.eq_ignore_ascii_case(value::type_name(entry.kind()).as_bytes())
+            kind.eq_ignore_ascii_case(value::type_name(entry.value_type()).as_bytes())
         })
     }
 }

@@ -3,11 +3,11 @@
 use core::cmp::Ordering;
 use core::ops::Range;
 
-use base::args::{Args, parse_float};
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
-use keyspace::Keys;
+use base::args::{Args, parse_float};
+use base::error::{self, Done, Error};
 use base::event::Class;
+use keyspace::{Intent, Keys};
 
 const NO_SCORE: Error = Error::new("ERR One or more scores can't be converted into double");
 
@@ -160,7 +160,7 @@ fn look_up(keys: &mut Keys<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8
     let (before, after) = (&pattern[..star], &pattern[star + 1..]);
     if let Some(arrow) = field_arrow(after) {
         // A field of a hash, and no key holds a hash. That it was looked for counts all the same.
-        keys.read(&[before, element, &after[..arrow]].concat());
+        keys.contains(&[before, element, &after[..arrow]].concat(), Intent::Read);
         return None;
     }
     let value = keys.string(&[before, element, after].concat()).ok()??;
@@ -198,11 +198,11 @@ fn store(cx: &mut Ctx<'_>, request: &Request<'_>, key: &[u8], rows: &[Row]) {
         .collect();
     if !elements.is_empty() {
         cx.keys.set_list(key, elements.iter().map(|element| &element[..]));
-        cx.keys.touch_watchers(key);
+        cx.keys.signal_watchers(key);
         cx.keys.count_changes(elements.len());
         cx.keys.notify(Class::LIST, "sortstore", key);
     } else if cx.keys.remove(key) {
-        cx.changed(Class::GENERIC, "del", key);
+        cx.modified(Class::GENERIC, "del", key);
     }
     cx.out.count(elements.len());
 }

@@ -1,15 +1,16 @@
 //! Giving a value another key or another database.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use base::event::Class;
+use keyspace::Intent;
 
 const SAME_OBJECT: Error = Error::new("ERR source and destination objects are the same");
 
 pub fn rename(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (from, to) = (args.at(1), args.at(2));
-    if cx.keys.access(from).is_none() {
+    if !cx.keys.contains(from, Intent::Write) {
         return Err(error::NO_SUCH_KEY);
     }
     if from != to {
@@ -21,10 +22,10 @@ pub fn rename(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn renamenx(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (from, to) = (args.at(1), args.at(2));
-    if cx.keys.access(from).is_none() {
+    if !cx.keys.contains(from, Intent::Write) {
         return Err(error::NO_SUCH_KEY);
     }
-    let free = from != to && cx.keys.access(to).is_none();
+    let free = from != to && !cx.keys.contains(to, Intent::Write);
     if free {
         rename_present(cx, from, to);
     }
@@ -34,8 +35,8 @@ pub fn renamenx(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 fn rename_present(cx: &mut Ctx<'_>, from: &[u8], to: &[u8]) {
     cx.keys.rename(from, to);
-    cx.keys.touch_watchers(from);
-    cx.keys.touched(to);
+    cx.keys.signal_watchers(from);
+    cx.keys.signal_modified(to);
     cx.keys.notify(Class::GENERIC, "rename_from", from);
     cx.keys.notify(Class::GENERIC, "rename_to", to);
 }
@@ -46,7 +47,7 @@ fn database(cx: &Ctx<'_>, args: Args<'_>, index: usize) -> Result<u32, Error> {
     if i32::try_from(db).is_err() {
         return Err(error::out_of_int_range());
     }
-    let exists = |db: &u32| *db < cx.keys.lane.roots.databases();
+    let exists = |db: &u32| *db < cx.keys.core.roots.databases();
     u32::try_from(db).ok().filter(exists).ok_or(error::DB_INDEX)
 }
 
@@ -66,11 +67,11 @@ pub fn copy(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if db == cx.keys.db && from == to {
         return Err(SAME_OBJECT);
     }
-    let allowed = cx.keys.read(from).is_some()
-        && (cx.keys.in_db(db, |keys| keys.access(to).is_none()) || replace);
+    let allowed = cx.keys.contains(from, Intent::Read)
+        && (cx.keys.in_db(db, |keys| !keys.contains(to, Intent::Write)) || replace);
     if allowed {
         cx.keys.copy(from, to, db);
-        cx.keys.in_db(db, |keys| keys.changed(Class::GENERIC, "copy_to", to));
+        cx.keys.in_db(db, |keys| keys.modified(Class::GENERIC, "copy_to", to));
     }
     cx.out.integer(allowed as i64);
     Ok(())
@@ -82,10 +83,10 @@ pub fn move_key(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if from == to {
         return Err(SAME_OBJECT);
     }
-    let moved = cx.keys.access(key).is_some() && cx.keys.move_to(key, to);
+    let moved = cx.keys.contains(key, Intent::Write) && cx.keys.move_to(key, to);
     if moved {
-        cx.keys.touch_watchers(key);
-        cx.keys.in_db(to, |keys| keys.touched(key));
+        cx.keys.signal_watchers(key);
+        cx.keys.in_db(to, |keys| keys.signal_modified(key));
         cx.keys.notify(Class::GENERIC, "move_from", key);
         cx.keys.in_db(to, |keys| keys.notify(Class::GENERIC, "move_to", key));
     }

@@ -2,12 +2,12 @@
 
 use abi::keyspace::value_type;
 
-use base::args::Args;
-use base::error::Done;
 use crate::command::list::ends::{popped, reply};
 use crate::command::list::transfer::{end, transfer};
 use crate::exec::context::Ctx;
 use crate::session::blocking::Awaited;
+use base::args::Args;
+use base::error::Done;
 use store::list::End;
 
 pub fn blpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -31,7 +31,7 @@ fn pop(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
         popped(cx, key, end, 1, left);
         return Ok(());
     }
-    cx.block(args, &keys, Awaited::value(value_type::LIST, deadline))
+    cx.block(&keys, Awaited::value(value_type::LIST, deadline))
 }
 
 pub fn blmove(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -49,5 +49,5 @@ fn move_or_wait(cx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Done {
     if transfer(cx, source, args.at(2), from, to)? {
         return Ok(());
     }
-    cx.block(args, &[source], Awaited::value(value_type::LIST, deadline).or_null())
+    cx.block(&[source], Awaited::value(value_type::LIST, deadline).or_null())
 }

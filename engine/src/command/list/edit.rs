@@ -1,9 +1,9 @@
 //! Changes inside of a list.
 
-use base::args::Args;
-use base::error::{Done, self};
 use crate::command::list::range::index_in;
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done};
 use base::event::Class;
 use store::list::End;
 
@@ -12,7 +12,7 @@ pub fn lset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let mut list = cx.keys.list_mut(key)?.ok_or(error::NO_SUCH_KEY)?;
     let index = index_in(args.integer(2)?, list.len()).ok_or(error::INDEX_RANGE)?;
     list.set(index, args.at(3));
-    cx.changed(Class::LIST, "lset", key);
+    cx.modified(Class::LIST, "lset", key);
     cx.out.ok();
     Ok(())
 }
@@ -35,7 +35,7 @@ pub fn linsert(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         return Ok(());
     }
     cx.out.count(list.len());
-    cx.changed(Class::LIST, "linsert", key);
+    cx.modified(Class::LIST, "linsert", key);
     Ok(())
 }
 
@@ -52,7 +52,7 @@ pub fn lrem(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let left = list.len();
     cx.out.count(removed);
     if removed > 0 {
-        cx.changed_times(removed, Class::LIST, "lrem", key);
+        cx.modified_times(removed, Class::LIST, "lrem", key);
         remove_if_empty(cx, key, left);
     }
     Ok(())

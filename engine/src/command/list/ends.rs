@@ -1,9 +1,9 @@
 //! Pushing and popping at the ends.
 
-use base::args::Args;
-use base::error::{Done, self};
 use crate::command::list::edit::remove_if_empty;
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done};
 use base::event::Class;
 use base::resp::write::Reply;
 use store::list::{Element, End};
@@ -20,7 +20,7 @@ fn push(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     let key = args.at(1);
     let len = cx.keys.push_to_list(key, end, args.from(2))?;
     cx.out.count(len);
-    cx.changed_times(args.len() - 2, Class::LIST, push_event(end), key);
+    cx.modified_times(args.len() - 2, Class::LIST, push_event(end), key);
     Ok(())
 }
 
@@ -96,7 +96,7 @@ pub fn take(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Done {
 /// After elements were taken from a list: publishes it, and removes the key if none are left.
 pub fn popped(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize, left: usize) {
     let event = if end == End::Front { "lpop" } else { "rpop" };
-    cx.changed_times(count, Class::LIST, event, key);
+    cx.modified_times(count, Class::LIST, event, key);
     remove_if_empty(cx, key, left);
 }
 

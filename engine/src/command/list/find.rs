@@ -1,8 +1,8 @@
 //! `LPOS`: where elements are.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use store::list::{Element, ListRef};
 
 const RANK_ZERO: Error = Error::new(

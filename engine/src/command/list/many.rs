@@ -2,12 +2,12 @@
 
 use abi::keyspace::value_type;
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::command::list::ends::take;
 use crate::command::list::transfer::end;
 use crate::exec::context::Ctx;
 use crate::session::blocking::Awaited;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use store::list::End;
 
 const NUMKEYS: Error = Error::new("ERR numkeys should be greater than 0");
@@ -35,7 +35,7 @@ pub fn blmpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if take_first(cx, &keys, &request)? {
         return Ok(());
     }
-    cx.block(args, &keys, Awaited::value(value_type::LIST, deadline))
+    cx.block(&keys, Awaited::value(value_type::LIST, deadline))
 }
 
 /// Reads `numkeys key … end [COUNT count]` from argument `at` on.

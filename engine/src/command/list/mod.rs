@@ -8,9 +8,9 @@ mod many;
 mod range;
 mod transfer;
 
-use crate::exec::spec::{Group, KeySpec, Spec};
 use crate::exec::spec::access::*;
 use crate::exec::spec::flag::*;
+use crate::exec::spec::{Group, KeySpec, Spec};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
 const INSERTED: &[KeySpec] = &[KeySpec::at(1, RW | INSERT)];

@@ -1,10 +1,10 @@
 //! Reading and trimming by index.
 
-use base::args::{Args, self};
-use base::error::Done;
 use crate::command::list::edit::remove_if_empty;
 use crate::command::list::ends::reply;
 use crate::exec::context::Ctx;
+use base::args::{self, Args};
+use base::error::Done;
 use base::event::Class;
 
 pub fn llen(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -50,7 +50,7 @@ pub fn ltrim(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     } else {
         list.trim(kept.start, kept.end - 1);
     }
-    cx.changed_times(len - kept.len(), Class::LIST, "ltrim", key);
+    cx.modified_times(len - kept.len(), Class::LIST, "ltrim", key);
     remove_if_empty(cx, key, kept.len());
     Ok(())
 }

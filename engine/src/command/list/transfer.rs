@@ -1,9 +1,9 @@
 //! Moving an element from list to list.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::command::list::ends::{popped, push_event};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use base::event::Class;
 use store::list::End;
 
@@ -57,7 +57,7 @@ pub fn transfer(
     }
     cx.out.bulk(&moved);
     // The move counts as one change.
-    cx.changed_times(0, Class::LIST, push_event(to), destination);
+    cx.modified_times(0, Class::LIST, push_event(to), destination);
     popped(cx, source, from, 1, if source == destination { 1 } else { left });
     Ok(true)
 }

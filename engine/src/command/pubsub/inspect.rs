@@ -1,10 +1,10 @@
 //! `PUBSUB`: which channels there are, and how many listen.
 
+use crate::exec::context::ClientCtx;
+use crate::session::pubsub::{self, Kind};
 use base::args::Args;
 use base::error::{Done, subcommand_syntax};
-use crate::exec::context::Ctx;
 use base::glob;
-use crate::session::pubsub::{self, Kind};
 
 const HELP: &[&str] = &[
     "PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -22,38 +22,38 @@ const HELP: &[&str] = &[
     "    Print this help.",
 ];
 
-pub fn help(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+pub fn help(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     cx.out.simple_lines(HELP);
     Ok(())
 }
 
-pub fn channels(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn channels(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     list(cx, args, Kind::Channel)
 }
 
-pub fn shardchannels(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn shardchannels(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     list(cx, args, Kind::Shard)
 }
 
-pub fn numsub(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn numsub(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     count(cx, args, Kind::Channel)
 }
 
-pub fn shardnumsub(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn shardnumsub(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     count(cx, args, Kind::Shard)
 }
 
-pub fn numpat(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let patterns = pubsub::names(cx.keys.lane, Kind::Pattern).len();
+pub fn numpat(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let patterns = pubsub::names(cx.keys.core, Kind::Pattern).len();
     cx.out.count(patterns);
     Ok(())
 }
 
-fn list(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Done {
+fn list(cx: &mut ClientCtx<'_>, args: Args<'_>, kind: Kind) -> Done {
     if args.len() > 3 {
         return Err(subcommand_syntax("pubsub", args.at(1)));
     }
-    let mut names = pubsub::names(cx.keys.lane, kind);
+    let mut names = pubsub::names(cx.keys.core, kind);
     if let Some(pattern) = args.get(2) {
         names.retain(|(name, _)| glob::matches(pattern, name, false));
     }
@@ -62,11 +62,11 @@ fn list(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Done {
     Ok(())
 }
 
-fn count(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind) -> Done {
+fn count(cx: &mut ClientCtx<'_>, args: Args<'_>, kind: Kind) -> Done {
     // Pairs, but never a map: so Redis replies in both protocols.
     cx.out.array(2 * (args.len() - 2));
     for name in args.from(2) {
-        let subscribers = pubsub::subscriber_count(cx.keys.lane, kind, name);
+        let subscribers = pubsub::subscriber_count(cx.keys.core, kind, name);
         cx.out.bulk(name);
         cx.out.count(subscribers);
     }

@@ -4,9 +4,9 @@ mod inspect;
 mod publish;
 mod subscribe;
 
-use crate::exec::spec::{Group, KeySpec, Run, Spec};
 use crate::exec::spec::access::NOT_KEY;
 use crate::exec::spec::flag::*;
+use crate::exec::spec::{Group, KeySpec, RunForClient, Spec};
 
 const PUBLISHES: u32 = PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE;
 const SUBSCRIBES: u32 = PUBSUB | NOSCRIPT | LOADING | STALE | SUBSCRIBER;
@@ -14,8 +14,8 @@ const INSPECTS: u32 = PUBSUB | LOADING | STALE;
 
 const SHARD_CHANNELS: &[KeySpec] = &[KeySpec::range(1, -1, 1, NOT_KEY)];
 
-const fn row(name: &'static str, arity: i16, flags: u32, run: Run) -> Spec {
-    Spec::new(name, arity, Group::PubSub, run).flags(flags)
+const fn row(name: &'static str, arity: i16, flags: u32, run: RunForClient) -> Spec {
+    Spec::for_client(name, arity, Group::PubSub, run).flags(flags)
 }
 
 /// The commands of this family.

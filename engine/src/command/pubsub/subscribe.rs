@@ -2,61 +2,61 @@
 
 use abi::client::flag;
 
+use crate::exec::context::ClientCtx;
+use crate::session::pubsub::{self, Kind};
 use base::args::Args;
 use base::error::Done;
-use crate::exec::context::Ctx;
-use crate::session::pubsub::{self, Kind};
 
-pub fn subscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn subscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     begin(cx, args, Kind::Channel, "subscribe")
 }
 
-pub fn psubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn psubscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     begin(cx, args, Kind::Pattern, "psubscribe")
 }
 
-pub fn ssubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn ssubscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     begin(cx, args, Kind::Shard, "ssubscribe")
 }
 
-pub fn unsubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn unsubscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     end(cx, args, Kind::Channel, "unsubscribe")
 }
 
-pub fn punsubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn punsubscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     end(cx, args, Kind::Pattern, "punsubscribe")
 }
 
-pub fn sunsubscribe(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn sunsubscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     end(cx, args, Kind::Shard, "sunsubscribe")
 }
 
-fn begin(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
+fn begin(cx: &mut ClientCtx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
     for name in args.from(1) {
-        pubsub::subscribe(cx.keys.lane, cx.session.client(), kind, name);
+        pubsub::subscribe(cx.data.keys.core, cx.session.client(), kind, name);
         confirm(cx, kind, word, Some(name));
     }
     cx.session.set(flag::PUBSUB);
     Ok(())
 }
 
-fn end(cx: &mut Ctx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
+fn end(cx: &mut ClientCtx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
     let named: Vec<Vec<u8>> = if args.len() > 1 {
         args.from(1).map(<[u8]>::to_vec).collect()
     } else {
-        pubsub::own_names(cx.keys.lane, cx.session.client(), kind)
+        pubsub::own_names(cx.data.keys.core, cx.session.client(), kind)
     };
     if named.is_empty() {
         confirm(cx, kind, word, None);
     }
     for name in &named {
-        pubsub::unsubscribe(cx.keys.lane, cx.session.client(), kind, name);
+        pubsub::unsubscribe(cx.data.keys.core, cx.session.client(), kind, name);
         confirm(cx, kind, word, Some(name));
     }
     Ok(())
 }
 
-fn confirm(cx: &mut Ctx<'_>, kind: Kind, word: &str, name: Option<&[u8]>) {
+fn confirm(cx: &mut ClientCtx<'_>, kind: Kind, word: &str, name: Option<&[u8]>) {
     let count = pubsub::count(cx.session.peek(), kind);
     let before = cx.out.len();
     cx.out.push(3);
@@ -67,6 +67,6 @@ fn confirm(cx: &mut Ctx<'_>, kind: Kind, word: &str, name: Option<&[u8]>) {
         // A push also comes to those who want no replies.
         let push = cx.out.since(before).to_vec();
         cx.out.truncate(before);
-        cx.lane().own_pushes.push(push);
+        cx.core().own_pushes.push(push);
     }
 }

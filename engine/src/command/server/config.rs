@@ -4,48 +4,45 @@ use abi::container::RawBytes;
 use abi::status::Status;
 
 use super::{ADMINISTRATION, HELP, container, is_allowed};
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::command::help;
+use crate::exec::context::ClientCtx;
 use crate::exec::spec::{Group, Spec};
-use crate::exec::context::Ctx;
-use base::glob;
-use base::core::Core;
+use crate::session::settings;
 use crate::session::settings::change::{Change, apply};
 use crate::session::settings::spec::{HIDDEN, IMMUTABLE, PROTECTED, SETTINGS, Setting, find};
-use crate::session::settings;
-use base::settings::id;
 use crate::session::stats;
+use base::args::Args;
+use base::core::Core;
+use base::error::{self, Done, Error};
+use base::glob;
+use base::settings::id;
 
 /// `CONFIG`
-pub const CONFIG: Spec = Spec::new("config", -2, Group::Server, container)
+pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container)
     .doc("2.0.0", "Depends on the subcommand", "", "Holds the commands about settings.")
     .subcommands(&[
-        Spec::new("config|get", -3, Group::Server, get).flags(ADMINISTRATION).doc(
+        Spec::for_client("config|get", -3, Group::Server, get).flags(ADMINISTRATION).doc(
             "2.0.0",
             "O(N) where N is the number of settings named",
             "parameter [parameter ...]",
             "Returns the settings whose names match a pattern, with their values.",
         ),
-        Spec::new("config|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
+        Spec::for_client("config|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "5.0.0",
             "O(1)",
             "",
             "Lists the subcommands.",
         ),
-        Spec::new("config|resetstat", 2, Group::Server, reset_stat).flags(ADMINISTRATION).doc(
-            "2.0.0",
-            "O(1)",
-            "",
-            "Sets the counters shown by INFO back to zero.",
-        ),
-        Spec::new("config|rewrite", 2, Group::Server, rewrite).flags(ADMINISTRATION).doc(
+        Spec::for_client("config|resetstat", 2, Group::Server, reset_stat)
+            .flags(ADMINISTRATION)
+            .doc("2.0.0", "O(1)", "", "Sets the counters shown by INFO back to zero."),
+        Spec::for_client("config|rewrite", 2, Group::Server, rewrite).flags(ADMINISTRATION).doc(
             "2.8.0",
             "O(1)",
             "",
             "Writes the settings as they are now to the configuration file.",
         ),
-        Spec::new("config|set", -4, Group::Server, set)
+        Spec::for_client("config|set", -4, Group::Server, set)
             .flags(ADMINISTRATION)
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
             .doc(
@@ -56,7 +53,7 @@ pub const CONFIG: Spec = Spec::new("config", -2, Group::Server, container)
             ),
     ]);
 
-fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn get(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let mut found: Vec<(Vec<u8>, &Setting)> = Vec::new();
     for pattern in args.from(2) {
         matching(pattern, &mut |name, setting| {
@@ -67,7 +64,7 @@ fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     cx.out.map(found.len());
     for (name, setting) in found {
-        let value = settings::get(cx.keys.lane, setting);
+        let value = settings::get(cx.keys.core, setting);
         cx.out.bulk(&name);
         cx.out.bulk(&value);
     }
@@ -91,7 +88,7 @@ fn matching<'a>(pattern: &'a [u8], visit: &mut dyn FnMut(&[u8], &'static Setting
     }
 }
 
-fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn set(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if !args.len().is_multiple_of(2) {
         return Err(error::SYNTAX);
     }
@@ -107,14 +104,18 @@ fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         let value = setting.parse(args.at(index + 1)).map_err(|reason| failed(name, &reason))?;
         changes.push(Change { setting, name: name.to_vec(), value });
     }
-    apply(cx.lane(), &changes)
+    apply(cx.core(), &changes)
         .map_err(|refusal| failed(&changes[refusal.index].name, &refusal.reason))?;
     cx.out.ok();
     Ok(())
 }
 
 /// The setting of a name, if this command may change it.
-fn changeable(cx: &Ctx<'_>, name: &[u8], named_before: bool) -> Result<&'static Setting, Error> {
+fn changeable(
+    cx: &ClientCtx<'_>,
+    name: &[u8],
+    named_before: bool,
+) -> Result<&'static Setting, Error> {
     let Some(setting) = find(name) else {
         let mut text = b"ERR Unknown option or number of arguments for CONFIG SET - '".to_vec();
         text.extend_from_slice(name);
@@ -140,29 +141,29 @@ fn failed(name: &[u8], reason: &str) -> Error {
     Error::owned(text)
 }
 
-fn reset_stat(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    stats::reset(cx.lane());
+fn reset_stat(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    stats::reset(cx.core());
     cx.out.ok();
     Ok(())
 }
 
-fn rewrite(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let lane = &*cx.keys.lane;
-    let lines = lines(lane, |setting| !settings::is_default(lane, setting));
+fn rewrite(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let core = &*cx.keys.core;
+    let lines = lines(core, |setting| !settings::is_default(core, setting));
     write_lines(cx, &lines)
 }
 
 /// `DEBUG CONFIG-REWRITE-FORCE-ALL`
-pub fn rewrite_all(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let lines = lines(cx.keys.lane, |setting| !setting.has(HIDDEN));
+pub fn rewrite_all(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let lines = lines(cx.keys.core, |setting| !setting.has(HIDDEN));
     write_lines(cx, &lines)
 }
 
-fn write_lines(cx: &mut Ctx<'_>, lines: &str) -> Done {
-    let lane = &*cx.keys.lane;
+fn write_lines(cx: &mut ClientCtx<'_>, lines: &str) -> Done {
+    let core = &*cx.keys.core;
     let mut text = RawBytes::EMPTY;
-    let status = lane.host.config_rewrite()(lines.into(), &mut text);
-    let reason = settings::take_text(&mut text, lane.heap);
+    let status = core.host.config_rewrite()(lines.into(), &mut text);
+    let reason = settings::take_text(&mut text, core.heap);
     match status {
         Status::OK => cx.out.ok(),
         Status::NOT_FOUND => {
@@ -174,17 +175,17 @@ fn write_lines(cx: &mut Ctx<'_>, lines: &str) -> Done {
 }
 
 /// The lines of a configuration file for some settings.
-fn lines(lane: &Lane, is_wanted: impl Fn(&Setting) -> bool) -> String {
+fn lines(core: &Core, is_wanted: impl Fn(&Setting) -> bool) -> String {
     let mut lines = String::new();
     for setting in SETTINGS.iter().filter(|setting| is_wanted(setting)) {
         let name = setting.name;
         if name == "client-output-buffer-limit" {
-            for limits in settings::output_limits(lane) {
+            for limits in settings::output_limits(core) {
                 lines.push_str(&format!("{name} {limits}\n"));
             }
             continue;
         }
-        let value = settings::get(lane, setting);
+        let value = settings::get(core, setting);
         let value = match setting.kind.is_list() && !value.is_empty() {
             true => String::from_utf8_lossy(&value).into_owned(),
             false => quoted(&value),

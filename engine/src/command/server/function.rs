@@ -1,26 +1,26 @@
 //! `FUNCTION`: this release has no functions, and says so as a server without any would.
 
 use super::{HELP, container};
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::command::help;
-use crate::exec::spec::{Group, Spec};
+use crate::exec::context::ClientCtx;
 use crate::exec::spec::category::SCRIPTING;
 use crate::exec::spec::flag::*;
-use crate::exec::context::Ctx;
+use crate::exec::spec::{Group, Spec};
+use base::args::Args;
+use base::error::{self, Done, Error};
 
 const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 
 /// `FUNCTION`
-pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container)
+pub const FUNCTION: Spec = Spec::for_client("function", -2, Group::Scripting, container)
     .doc("7.0.0", "Depends on the subcommand", "", "Holds the commands about functions.")
     .subcommands(&[
-        Spec::new("function|delete", 3, Group::Scripting, delete)
+        Spec::for_client("function|delete", 3, Group::Scripting, delete)
             .flags(WRITE | NOSCRIPT)
             .categories(SCRIPTING)
             .tips(EVERYWHERE)
             .doc("7.0.0", "O(1)", "library-name", "Removes a library of functions."),
-        Spec::new("function|flush", -2, Group::Scripting, flush)
+        Spec::for_client("function|flush", -2, Group::Scripting, flush)
             .flags(WRITE | NOSCRIPT)
             .categories(SCRIPTING)
             .tips(EVERYWHERE)
@@ -30,16 +30,16 @@ pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container
                 "[ASYNC | SYNC]",
                 "Removes all functions.",
             ),
-        Spec::new("function|help", 2, Group::Scripting, help::subcommands)
+        Spec::for_client("function|help", 2, Group::Scripting, help::subcommands)
             .flags(HELP)
             .categories(SCRIPTING)
             .doc("7.0.0", "O(1)", "", "Lists the subcommands."),
-        Spec::new("function|kill", 2, Group::Scripting, kill)
+        Spec::for_client("function|kill", 2, Group::Scripting, kill)
             .flags(NOSCRIPT | ALLOW_BUSY)
             .categories(SCRIPTING)
             .tips(&["request_policy:all_shards", "response_policy:one_succeeded"])
             .doc("7.0.0", "O(1)", "", "Stops the function that runs."),
-        Spec::new("function|list", -2, Group::Scripting, list)
+        Spec::for_client("function|list", -2, Group::Scripting, list)
             .flags(NOSCRIPT)
             .categories(SCRIPTING)
             .tips(&["nondeterministic_output_order"])
@@ -49,7 +49,7 @@ pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container
                 "[LIBRARYNAME library-name-pattern] [WITHCODE]",
                 "Describes all functions.",
             ),
-        Spec::new("function|stats", 2, Group::Scripting, stats)
+        Spec::for_client("function|stats", 2, Group::Scripting, stats)
             .flags(NOSCRIPT | ALLOW_BUSY)
             .categories(SCRIPTING)
             .tips(&[
@@ -60,11 +60,11 @@ pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container
             .doc("7.0.0", "O(1)", "", "Tells which function runs, and what engines there are."),
     ]);
 
-fn delete(_cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn delete(_cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     Err(Error::new("ERR Library not found"))
 }
 
-fn flush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn flush(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     match args.len() {
         2 => {}
         3 if args.is(2, "ASYNC") || args.is(2, "SYNC") => {}
@@ -75,11 +75,11 @@ fn flush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-fn kill(_cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn kill(_cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     Err(Error::new("NOTBUSY No scripts in execution right now."))
 }
 
-fn list(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn list(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let mut options = args.options(2);
     while let Some(index) = options.index() {
         if !options.take("WITHCODE") && options.take_with_value("LIBRARYNAME").is_none() {
@@ -92,7 +92,7 @@ fn list(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-fn stats(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn stats(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     cx.out.map(2);
     cx.out.bulk(b"running_script");
     cx.out.null();

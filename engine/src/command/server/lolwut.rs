@@ -1,18 +1,18 @@
 //! `LOLWUT`: a ring of swapped squares, another one each time, and the version.
 
+use crate::exec::context::ClientCtx;
 use base::args::{Args, parse_integer};
-use base::error::{Done, self};
-use crate::exec::context::Ctx;
+use base::error::{self, Done};
 use base::random::Random;
 
 const WIDTH: usize = 64;
 const HEIGHT: usize = 24;
 
-pub fn lolwut(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn lolwut(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if args.len() > 2 && args.is(1, "VERSION") && parse_integer(args.at(2)).is_none() {
         return Err(error::NOT_INTEGER);
     }
-    let mut text = draw(&mut cx.lane().random);
+    let mut text = draw(&mut cx.core().random);
     text.push_str(&format!("\nRedis ver. {}\n", super::REDIS_VERSION));
     cx.out.verbatim("txt", text.as_bytes());
     Ok(())

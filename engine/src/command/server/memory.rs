@@ -1,35 +1,35 @@
 //! `MEMORY`: where memory goes.
 
 use super::{HELP, container};
-use base::args::Args;
-use base::error::{Done, self};
 use crate::command::help;
-use crate::exec::spec::{Group, KeySpec, Spec};
+use crate::exec::context::ClientCtx;
 use crate::exec::spec::access::RO;
 use crate::exec::spec::flag::{LOCKS_ITSELF, READONLY};
-use crate::exec::context::Ctx;
+use crate::exec::spec::{Group, KeySpec, Spec};
 use crate::session::memory::Usage;
+use base::args::Args;
+use base::error::{self, Done};
 use base::resp::write::Reply;
-use value;
+use keyspace::Intent;
 
 const ALL_SHARDS: &[&str] =
     &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
 
 /// `MEMORY`
-pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
+pub const MEMORY: Spec = Spec::for_client("memory", -2, Group::Server, container)
     .doc("4.0.0", "Depends on the subcommand", "", "Holds the commands about memory.")
     .subcommands(&[
-        Spec::new("memory|doctor", 2, Group::Server, doctor)
+        Spec::for_client("memory|doctor", 2, Group::Server, doctor)
             .flags(LOCKS_ITSELF)
             .tips(ALL_SHARDS)
             .doc("4.0.0", "O(1)", "", "Tells people whether memory is used well."),
-        Spec::new("memory|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
+        Spec::for_client("memory|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "4.0.0",
             "O(1)",
             "",
             "Lists the subcommands.",
         ),
-        Spec::new("memory|malloc-stats", 2, Group::Server, allocator)
+        Spec::for_client("memory|malloc-stats", 2, Group::Server, allocator)
             .flags(LOCKS_ITSELF)
             .tips(ALL_SHARDS)
             .doc(
@@ -38,7 +38,7 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
                 "",
                 "Tells what the allocator has.",
             ),
-        Spec::new("memory|purge", 2, Group::Server, purge)
+        Spec::for_client("memory|purge", 2, Group::Server, purge)
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
             .doc(
                 "4.0.0",
@@ -46,11 +46,11 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
                 "",
                 "Does nothing: free memory goes back to the system by itself.",
             ),
-        Spec::new("memory|stats", 2, Group::Server, stats)
+        Spec::for_client("memory|stats", 2, Group::Server, stats)
             .flags(LOCKS_ITSELF)
             .tips(ALL_SHARDS)
             .doc("4.0.0", "O(1)", "", "Tells how much memory is used for what."),
-        Spec::new("memory|usage", -3, Group::Server, usage)
+        Spec::for_client("memory|usage", -3, Group::Server, usage)
             .flags(READONLY)
             .keys(&[KeySpec::at(2, RO)])
             .doc(
@@ -61,7 +61,7 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
             ),
     ]);
 
-fn usage(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn usage(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let mut options = args.options(3);
     while let Some(index) = options.take_with_value("SAMPLES") {
         // All allocations are counted whatever the number; it is only checked.
@@ -70,8 +70,8 @@ fn usage(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         }
     }
     options.finish()?;
-    let heap = cx.keys.lane.heap;
-    let bytes = cx.keys.peek(args.at(2)).map(|entry| value::memory(heap, entry));
+    let heap = cx.keys.core.heap;
+    let bytes = cx.keys.entry(args.at(2), Intent::Peek).map(|entry| entry.memory(heap));
     match bytes {
         Some(bytes) => cx.out.count(bytes),
         None => cx.out.null(),
@@ -79,7 +79,7 @@ fn usage(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-fn purge(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn purge(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     cx.out.ok();
     Ok(())
 }
@@ -107,9 +107,9 @@ impl Fields<'_, '_> {
     }
 }
 
-fn stats(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn stats(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     const FIELDS: usize = 27;
-    let usage = Usage::now(cx.keys.lane);
+    let usage = Usage::now(cx.keys.core);
     cx.out.map(FIELDS + usage.tables.len());
     write_uses(&mut Fields(&mut cx.out), &usage);
     write_ratios(&mut Fields(&mut cx.out), &usage);
@@ -161,8 +161,8 @@ fn write_ratios(out: &mut Fields<'_, '_>, usage: &Usage) {
     out.signed("fragmentation.bytes", rss as i64 - usage.used as i64);
 }
 
-fn doctor(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let usage = Usage::now(cx.keys.lane);
+fn doctor(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let usage = Usage::now(cx.keys.core);
     cx.out.verbatim("txt", advice(&usage).as_bytes());
     Ok(())
 }
@@ -197,8 +197,8 @@ fn advice(usage: &Usage) -> String {
     found.iter().map(|text| format!("- {text}\n")).collect()
 }
 
-fn allocator(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let usage = Usage::now(cx.keys.lane);
+fn allocator(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let usage = Usage::now(cx.keys.core);
     let text = format!(
         "arena\nin use: {} bytes\nbacked by memory: {} bytes\nprocess: {} bytes\n",
         usage.used, usage.process.resident_arena_bytes, usage.process.rss_bytes

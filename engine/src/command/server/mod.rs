@@ -12,11 +12,11 @@ mod shell;
 mod shutdown;
 mod slowlog;
 
+use crate::exec::context::ClientCtx;
+use crate::exec::spec::flag::*;
+use crate::exec::spec::{Group, Spec, category};
 use base::args::Args;
 use base::error::{Done, Error};
-use crate::exec::spec::{Group, Spec, category};
-use crate::exec::spec::flag::*;
-use crate::exec::context::Ctx;
 
 /// The version of Redis whose behaviour this is; clients choose their features by it.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -25,10 +25,10 @@ pub const REDIS_VERSION: &str = "7.0.15";
 pub const COMMANDS: &[Spec] = &[
     introspect::COMMAND,
     config::CONFIG,
-    Spec::new("debug", -2, Group::Server, debug::debug)
+    Spec::for_client("debug", -2, Group::Server, debug::debug)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | LOCKS_ITSELF | SYSTEM)
         .doc("1.0.0", "Depends on the subcommand", "", "Holds the commands for debugging."),
-    Spec::new("info", -1, Group::Server, info::info)
+    Spec::for_client("info", -1, Group::Server, info::info)
         .flags(LOADING | STALE | LOCKS_ITSELF)
         .categories(category::DANGEROUS)
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
@@ -40,7 +40,7 @@ pub const COMMANDS: &[Spec] = &[
         ),
     function::FUNCTION,
     latency::LATENCY,
-    Spec::new("lolwut", -1, Group::Server, lolwut::lolwut).flags(READONLY | FAST).doc(
+    Spec::for_client("lolwut", -1, Group::Server, lolwut::lolwut).flags(READONLY | FAST).doc(
         "5.0.0",
         "",
         "[VERSION version]",
@@ -48,7 +48,7 @@ pub const COMMANDS: &[Spec] = &[
     ),
     memory::MEMORY,
     shell::SHELL,
-    Spec::new("shutdown", -1, Group::Server, shutdown::shutdown)
+    Spec::for_client("shutdown", -1, Group::Server, shutdown::shutdown)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
         .doc(
             "1.0.0",
@@ -57,14 +57,14 @@ pub const COMMANDS: &[Spec] = &[
             "Stops the server.",
         ),
     slowlog::SLOWLOG,
-    Spec::new("time", 1, Group::Server, time)
+    Spec::for_client("time", 1, Group::Server, time)
         .flags(LOADING | STALE | FAST)
         .tips(&["nondeterministic_output"])
         .doc("2.6.0", "O(1)", "", "Tells the time: Unix seconds, and microseconds."),
 ];
 
-fn time(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let now_us = cx.lane().host.unix_us()() as i64;
+fn time(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let now_us = cx.core().host.unix_us()() as i64;
     cx.out.array(2);
     cx.out.bulk_integer(now_us / 1_000_000);
     cx.out.bulk_integer(now_us % 1_000_000);
@@ -77,13 +77,13 @@ const HELP: u32 = LOADING | STALE;
 const ADMINISTRATION: u32 = ADMIN | NOSCRIPT | LOADING | STALE;
 
 /// The code of a command that has subcommands; dispatch never runs it.
-fn container(_cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn container(_cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     Err(Error::new("ERR a subcommand is missing"))
 }
 
 /// Whether a setting of `no`, `yes` and `local` allows something to this client.
-fn is_allowed(cx: &Ctx<'_>, setting: u32) -> bool {
-    match cx.keys.lane.number(setting) {
+fn is_allowed(cx: &ClientCtx<'_>, setting: u32) -> bool {
+    match cx.keys.core.number(setting) {
         0 => false,
         1 => true,
         _ => cx.session.has(abi::client::flag::LOCAL),

@@ -1,13 +1,13 @@
 //! `SHELL`: upgrades for operators who have nothing but a Redis client.
 
 use super::{container, is_allowed};
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::command::help;
-use crate::exec::spec::{Group, Spec};
+use crate::exec::admin;
+use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::*;
-use crate::exec::context::Ctx;
-use crate::session::admin;
+use crate::exec::spec::{Group, Spec};
+use base::args::Args;
+use base::error::{self, Done, Error};
 use base::settings::id;
 
 const FLAGS: u32 = ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI;
@@ -18,59 +18,58 @@ const OFF: Error = Error::new(
 );
 
 /// `SHELL`
-pub const SHELL: Spec =
-    Spec::new("shell", -2, Group::Server, container)
-        .doc("7.0.0", "Depends on the subcommand", "", "Holds the commands about the logic.")
-        .subcommands(&[
-            Spec::new("shell|help", 2, Group::Server, help::subcommands)
-                .flags(LOADING | STALE)
-                .doc("7.0.0", "O(1)", "", "Lists the subcommands."),
-            Spec::new("shell|history", 2, Group::Server, history).flags(FLAGS).doc(
-                "7.0.0",
-                "O(N) where N is the number of upgrades so far",
-                "",
-                "Returns what was loaded, when, and how it ended, as JSON.",
-            ),
-            Spec::new("shell|rollback", 2, Group::Server, rollback).flags(FLAGS).doc(
-                "7.0.0",
-                "O(1)",
-                "",
-                "Puts the logic back that was current before the last upgrade.",
-            ),
-            Spec::new("shell|status", 2, Group::Server, status).flags(FLAGS).doc(
-                "7.0.0",
-                "O(1)",
-                "",
-                "Returns which logic is current and what an upgrade is doing, as JSON.",
-            ),
-            Spec::new("shell|upgrade", -3, Group::Server, upgrade).flags(FLAGS).doc(
-                "7.0.0",
-                "O(1)",
-                "path [--force]",
-                "Makes a library the current logic. With --force also the one that is current now.",
-            ),
-        ]);
+pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
+    .doc("7.0.0", "Depends on the subcommand", "", "Holds the commands about the logic.")
+    .subcommands(&[
+        Spec::for_client("shell|help", 2, Group::Server, help::subcommands)
+            .flags(LOADING | STALE)
+            .doc("7.0.0", "O(1)", "", "Lists the subcommands."),
+        Spec::for_client("shell|history", 2, Group::Server, history).flags(FLAGS).doc(
+            "7.0.0",
+            "O(N) where N is the number of upgrades so far",
+            "",
+            "Returns what was loaded, when, and how it ended, as JSON.",
+        ),
+        Spec::for_client("shell|rollback", 2, Group::Server, rollback).flags(FLAGS).doc(
+            "7.0.0",
+            "O(1)",
+            "",
+            "Puts the logic back that was current before the last upgrade.",
+        ),
+        Spec::for_client("shell|status", 2, Group::Server, status).flags(FLAGS).doc(
+            "7.0.0",
+            "O(1)",
+            "",
+            "Returns which logic is current and what an upgrade is doing, as JSON.",
+        ),
+        Spec::for_client("shell|upgrade", -3, Group::Server, upgrade).flags(FLAGS).doc(
+            "7.0.0",
+            "O(1)",
+            "path [--force]",
+            "Makes a library the current logic. With --force also the one that is current now.",
+        ),
+    ]);
 
-fn allowed(cx: &Ctx<'_>) -> Done {
+fn allowed(cx: &ClientCtx<'_>) -> Done {
     if is_allowed(cx, id::ENABLE_SHELL_COMMAND) { Ok(()) } else { Err(OFF) }
 }
 
-fn history(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn history(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     allowed(cx)?;
     admin::request(cx, "history", "")
 }
 
-fn rollback(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn rollback(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     allowed(cx)?;
     admin::request(cx, "rollback", "")
 }
 
-fn status(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn status(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     allowed(cx)?;
     admin::request(cx, "status", "")
 }
 
-fn upgrade(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn upgrade(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     allowed(cx)?;
     let verb = match args.len() {
         3 => "upgrade",

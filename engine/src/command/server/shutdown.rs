@@ -2,9 +2,9 @@
 
 use abi::host::level;
 
+use crate::exec::context::ClientCtx;
 use base::args::Args;
-use base::error::{Done, Error, self};
-use crate::exec::context::Ctx;
+use base::error::{self, Done, Error};
 
 /// How the server is to stop.
 #[derive(Default)]
@@ -16,13 +16,13 @@ struct Options {
     abort: bool,
 }
 
-pub fn shutdown(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn shutdown(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let options = parse(args)?;
     if options.abort {
         // A stop, once begun, takes no commands that could call it off.
         return Err(Error::new("ERR No shutdown in progress."));
     }
-    let host = cx.keys.lane.host;
+    let host = cx.keys.core.host;
     if options.save && !options.force {
         let reason = "SHUTDOWN SAVE: the logic writes no snapshots; use NOSAVE or FORCE";
         host.log()(level::WARN, reason.into());

@@ -1,23 +1,23 @@
 //! `SLOWLOG`: commands that took long.
 
 use super::{ADMINISTRATION, HELP, container};
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::command::help;
-use crate::exec::spec::{Group, Spec};
+use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::NOSCRIPT;
-use crate::exec::context::Ctx;
+use crate::exec::spec::{Group, Spec};
 use crate::session::slow;
+use base::args::Args;
+use base::error::{self, Done, Error};
 
 const FLAGS: u32 = ADMINISTRATION & !NOSCRIPT;
 const COUNT_DEFAULT: usize = 10;
 const NEGATIVE: Error = Error::new("ERR count should be greater than or equal to -1");
 
 /// `SLOWLOG`
-pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
+pub const SLOWLOG: Spec = Spec::for_client("slowlog", -2, Group::Server, container)
     .doc("2.2.12", "Depends on the subcommand", "", "Holds the commands about slow commands.")
     .subcommands(&[
-        Spec::new("slowlog|get", -2, Group::Server, get)
+        Spec::for_client("slowlog|get", -2, Group::Server, get)
             .flags(FLAGS)
             .tips(&["request_policy:all_nodes", "nondeterministic_output"])
             .doc(
@@ -26,13 +26,13 @@ pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
                 "[count]",
                 "Returns the newest slow commands: 10 if no count is given, all for -1.",
             ),
-        Spec::new("slowlog|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
+        Spec::for_client("slowlog|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "6.2.0",
             "O(1)",
             "",
             "Lists the subcommands.",
         ),
-        Spec::new("slowlog|len", 2, Group::Server, len)
+        Spec::for_client("slowlog|len", 2, Group::Server, len)
             .flags(FLAGS)
             .tips(&[
                 "request_policy:all_nodes",
@@ -40,7 +40,7 @@ pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
                 "nondeterministic_output",
             ])
             .doc("2.2.12", "O(1)", "", "Tells how many slow commands are kept."),
-        Spec::new("slowlog|reset", 2, Group::Server, reset)
+        Spec::for_client("slowlog|reset", 2, Group::Server, reset)
             .flags(FLAGS)
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
             .doc(
@@ -51,7 +51,7 @@ pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
             ),
     ]);
 
-fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn get(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let count = match args.len() {
         2 => COUNT_DEFAULT,
         3 => match args.integer_in(2, -1..=i64::MAX, NEGATIVE)? {
@@ -60,7 +60,7 @@ fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         },
         _ => return Err(error::subcommand_syntax("slowlog", args.at(1))),
     };
-    let reports = slow::newest(cx.keys.lane, count);
+    let reports = slow::newest(cx.keys.core, count);
     cx.out.array(reports.len());
     for report in reports {
         cx.out.array(6);
@@ -75,13 +75,14 @@ fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-fn len(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    cx.out.count(slow::len(cx.keys.lane));
+fn len(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let len = slow::len(cx.keys.core);
+    cx.out.count(len);
     Ok(())
 }
 
-fn reset(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    slow::clear(cx.keys.lane);
+fn reset(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    slow::clear(cx.keys.core);
     cx.out.ok();
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Whole values: `GET`, `SET` and their relatives.
 
-use base::args::Args;
-use base::error::{Done, Error};
 use crate::command::string::options::{Expiry, Options, for_get, for_set};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error};
 use base::event::Class;
-use crate::session::settings;
+use base::settings::id;
+use keyspace::Intent;
 use value::string::Ttl;
 
 pub fn get(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -60,14 +61,14 @@ pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn permits(cx: &mut Ctx<'_>, options: &Options, key: &[u8]) -> bool {
     match (options.only_new, options.only_old) {
         (false, false) => true,
-        (only_new, _) => cx.keys.peek(key).is_some() != only_new,
+        (only_new, _) => cx.keys.contains(key, Intent::Peek) != only_new,
     }
 }
 
 /// Sets a key and publishes it.
 fn store(cx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
     cx.keys.set_string(key, value, ttl);
-    cx.changed(Class::STRING, "set", key);
+    cx.modified(Class::STRING, "set", key);
     if let Ttl::At(_) = ttl {
         cx.keys.notify(Class::GENERIC, "expire", key);
     }
@@ -75,7 +76,7 @@ fn store(cx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
 
 pub fn setnx(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
-    let stored = cx.keys.peek(key).is_none();
+    let stored = !cx.keys.contains(key, Intent::Peek);
     if stored {
         store(cx, key, args.at(2), Ttl::Clear);
     }
@@ -109,7 +110,7 @@ pub fn getset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 pub fn getdel(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
     if reply_value(cx, key)? && cx.keys.remove(key) {
-        cx.changed(Class::GENERIC, "del", key);
+        cx.modified(Class::GENERIC, "del", key);
     }
     Ok(())
 }
@@ -122,22 +123,22 @@ pub fn getex(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let Some(expiry) = options.expiry else {
         if options.persist && cx.keys.persist(key) {
-            cx.changed(Class::GENERIC, "persist", key);
+            cx.modified(Class::GENERIC, "persist", key);
         }
         return Ok(());
     };
     let at = expiry.resolve(cx, args)?;
-    if at <= cx.keys.lane.clock.now_ms {
-        let lazily = cx.keys.lane.number(settings::id::LAZYFREE_LAZY_EXPIRE) != 0;
+    if at <= cx.keys.core.clock.now_ms {
+        let lazily = cx.keys.core.number(id::LAZYFREE_LAZY_EXPIRE) != 0;
         if lazily {
-            cx.keys.remove_lazily(key)
+            cx.keys.unlink(key)
         } else {
             cx.keys.remove(key)
         };
-        cx.changed(Class::GENERIC, "del", key);
+        cx.modified(Class::GENERIC, "del", key);
     } else {
         cx.keys.expire_at(key, at);
-        cx.changed(Class::GENERIC, "expire", key);
+        cx.modified(Class::GENERIC, "expire", key);
     }
     Ok(())
 }

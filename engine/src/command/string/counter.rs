@@ -1,8 +1,8 @@
 //! Numbers kept as strings: `INCR` and its relatives.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use base::event::Class;
 use base::number::Extended;
 use value::string::Ttl;
@@ -30,7 +30,7 @@ pub fn decrby(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 /// Adds to the integer value of a key and replies with the sum.
 fn add(cx: &mut Ctx<'_>, key: &[u8], by: i64) -> Done {
     let sum = cx.keys.add_integer(key, by)?;
-    cx.changed(Class::STRING, "incrby", key);
+    cx.modified(Class::STRING, "incrby", key);
     cx.out.integer(sum);
     Ok(())
 }
@@ -44,7 +44,7 @@ pub fn incrbyfloat(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let by = Extended::parse(args.at(2)).ok_or(error::NOT_FLOAT)?;
     let sum = old.plus(by).ok_or(NOT_A_NUMBER)?.to_string();
     cx.keys.set_text(key, sum.as_bytes(), Ttl::Keep);
-    cx.changed(Class::STRING, "incrbyfloat", key);
+    cx.modified(Class::STRING, "incrbyfloat", key);
     cx.out.bulk(sum.as_bytes());
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `LCS`: the longest common subsequence of two strings.
 
-use base::args::Args;
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use base::resp::write::Reply;
 
 const NOT_STRINGS: Error = Error::new("ERR The specified keys must contain string values");
@@ -25,7 +25,7 @@ struct Options {
 pub fn lcs(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (a, b) = (text(cx, args.at(1))?, text(cx, args.at(2))?);
     let options = options(args)?;
-    let table = Table::new(&a, &b, cx.keys.lane.settings.bulk_max as usize)?;
+    let table = Table::new(&a, &b, cx.keys.core.settings.bulk_max as usize)?;
     if options.len {
         cx.out.count(table.longest());
     } else if options.ranges {

@@ -1,15 +1,16 @@
 //! Several keys at once.
 
-use base::args::Args;
-use base::error::{Done, self};
 use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done};
 use base::event::Class;
+use keyspace::Intent;
 use value::string::Ttl;
 
 pub fn mget(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     cx.out.array(args.len() - 1);
     for (nth, key) in args.from(1).enumerate() {
-        cx.keys.know_nth(nth, key);
+        cx.keys.hint_nth(nth, key);
         // A value of another type is none.
         match cx.keys.string(key) {
             Ok(Some(value)) => cx.out.bulk(value.as_bytes()),
@@ -31,9 +32,9 @@ pub fn mset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 fn set_all(cx: &mut Ctx<'_>, args: Args<'_>) {
     for (nth, index) in (1..args.len()).step_by(2).enumerate() {
         let key = args.at(index);
-        cx.keys.know_nth(nth, key);
+        cx.keys.hint_nth(nth, key);
         cx.keys.set_string(key, args.at(index + 1), Ttl::Clear);
-        cx.changed(Class::STRING, "set", key);
+        cx.modified(Class::STRING, "set", key);
     }
 }
 
@@ -41,7 +42,7 @@ pub fn msetnx(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if args.len().is_multiple_of(2) {
         return Err(error::wrong_arity(cx.spec.name));
     }
-    let none_there = args.from(1).step_by(2).all(|key| cx.keys.peek(key).is_none());
+    let none_there = args.from(1).step_by(2).all(|key| !cx.keys.contains(key, Intent::Peek));
     if none_there {
         set_all(cx, args);
     }

@@ -10,9 +10,9 @@ mod part;
 pub use basic::set;
 pub use lcs::lcs;
 
-use crate::exec::spec::{Group, KeySpec, Run, Spec};
 use crate::exec::spec::access::*;
 use crate::exec::spec::flag::*;
+use crate::exec::spec::{Group, KeySpec, Run, Spec};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
 const CHANGED: &[KeySpec] = &[KeySpec::at(1, RW | ACCESS | UPDATE)];

@@ -1,8 +1,8 @@
 //! The options of `SET` and `GETEX`.
 
-use base::args::{Args, Options as Reader};
-use base::error::{Error, self};
 use crate::exec::context::Ctx;
+use base::args::{Args, Options as Reader};
+use base::error::{self, Error};
 use value::string::Ttl;
 
 /// What a command is asked for beyond the key and the value.
@@ -100,7 +100,7 @@ impl Options {
 impl Expiry {
     /// The Unix time in ms that is meant.
     pub fn resolve(self, cx: &Ctx<'_>, args: Args<'_>) -> Result<i64, Error> {
-        let begin = if self.relative { cx.keys.lane.clock.now_ms } else { 0 };
+        let begin = if self.relative { cx.keys.core.clock.now_ms } else { 0 };
         Some(args.integer(self.index)?)
             .filter(|value| *value > 0)
             .and_then(|value| value.checked_mul(self.unit_ms))

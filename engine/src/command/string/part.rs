@@ -1,15 +1,15 @@
 //! Parts of values: `APPEND`, `GETRANGE`, `SETRANGE`.
 
-use base::args::{Args, self};
-use base::error::{Done, Error, self};
 use crate::exec::context::Ctx;
+use base::args::{self, Args};
+use base::error::{self, Done, Error};
 use base::event::Class;
 
 const OFFSET: Error = Error::new("ERR offset is out of range");
 
 /// An error if a string of this length would be too long.
 fn check_len(cx: &Ctx<'_>, len: Option<usize>) -> Done {
-    let most = cx.keys.lane.settings.bulk_max as usize;
+    let most = cx.keys.core.settings.bulk_max as usize;
     match len {
         Some(len) if len <= most => Ok(()),
         _ => Err(error::TOO_LONG),
@@ -29,7 +29,7 @@ pub fn append(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
             len + tail.len()
         }
     };
-    cx.changed(Class::STRING, "append", key);
+    cx.modified(Class::STRING, "append", key);
     cx.out.count(len);
     Ok(())
 }
@@ -61,7 +61,7 @@ pub fn setrange(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (mut bytes, _) = cx.keys.edit_string(key, end)?;
     bytes.as_mut_slice()[offset..end].copy_from_slice(part);
     let len = bytes.len();
-    cx.changed(Class::STRING, "setrange", key);
+    cx.modified(Class::STRING, "setrange", key);
     cx.out.count(len);
     Ok(())
 }

@@ -2,17 +2,17 @@
 
 use abi::keyspace::SHARDS;
 
-use keyspace::Keys;
-use value::entry::Entry;
 use base::core::Core;
+use base::hash::hash;
 use base::roots::Roots;
 use base::settings::Policy;
-use store::table::{TableRef, prefetch_line};
+use keyspace::Keys;
+use keyspace::access;
+use store::table::TableRef;
+use value::entry::Entry;
 
 /// Candidates kept.
 const CANDIDATES_MAX: usize = 16;
-/// Places of a table looked at in a row, some of which may be empty.
-const NEIGHBOURHOOD_MAX: usize = 8;
 /// Choices of a table before the tables are weighed anew.
 const DRAWS_PER_WEIGHING: u32 = 256;
 /// Tables found empty, though they had keys when they were weighed, before it is given up.
@@ -53,11 +53,13 @@ fn mark(entry: Entry<'_>, policy: Policy) -> Option<u64> {
 }
 
 /// How much a key suits a policy.
-fn score(keys: &Keys<'_>, entry: Entry<'_>, policy: Policy) -> u64 {
+fn score(core: &Core, entry: Entry<'_>, policy: Policy) -> u64 {
     match policy {
         Policy::VolatileTtl => u64::MAX - entry.expires_at().unwrap_or(i64::MAX) as u64,
-        Policy::AllKeysLfu | Policy::VolatileLfu => 255 - keys.frequency(entry).min(255) as u64,
-        Policy::AllKeysLru | Policy::VolatileLru => keys.idle_ms(entry),
+        Policy::AllKeysLfu | Policy::VolatileLfu => {
+            255 - access::frequency(core, entry).min(255) as u64
+        }
+        Policy::AllKeysLru | Policy::VolatileLru => access::idle_ms(core, entry),
         Policy::AllKeysRandom | Policy::VolatileRandom | Policy::NoEviction => 0,
     }
 }
@@ -104,27 +106,31 @@ impl Pool {
 
     /// Looks at keys of a locked shard, chosen by chance. Tells whether it has any.
     fn look_at(&mut self, keys: &mut Keys<'_>, shard: usize, samples: u64) -> bool {
-        let part = keys.part_at(shard);
-        let table = if self.policy.is_volatile() { part.expires() } else { part.keys() };
-        self.drawn.clear();
-        draw_neighbours(table, keys.core.random.next_u64(), samples as usize, &mut self.drawn);
-        for index in 0..self.drawn.len() {
-            // SAFETY: items of the table are entries, and the shard is locked.
-            self.consider(keys, unsafe { Entry::at(self.drawn[index]) });
-        }
-        !table.is_empty()
+        let (volatile, db) = (self.policy.is_volatile(), keys.db);
+        let mut drawn = std::mem::take(&mut self.drawn);
+        let any = keys.visit_neighbours(
+            shard,
+            volatile,
+            samples as usize,
+            &mut drawn,
+            &mut |core, entry| {
+                self.consider(core, db, entry);
+            },
+        );
+        self.drawn = drawn;
+        any
     }
 
     /// Takes a key in among the candidates if it is better than one of them or there is room.
-    fn consider(&mut self, keys: &Keys<'_>, entry: Entry<'_>) {
+    fn consider(&mut self, core: &Core, db: u32, entry: Entry<'_>) {
         let Some(mark) = mark(entry, self.policy) else { return };
-        let score = score(keys, entry, self.policy);
+        let score = score(core, entry, self.policy);
         let full = self.candidates.len() == CANDIDATES_MAX;
         if full && self.candidates[0].score >= score {
             return;
         }
-        let hash = keys.hash(entry.key());
-        if self.candidates.iter().any(|known| known.hash == hash && known.db == keys.db) {
+        let hash = hash(entry.key(), core.roots.seed);
+        if self.candidates.iter().any(|known| known.hash == hash && known.db == db) {
             return;
         }
         if full {
@@ -132,23 +138,7 @@ impl Pool {
         }
         let place = self.candidates.partition_point(|known| known.score <= score);
         let key = entry.key().to_vec();
-        self.candidates.insert(place, Candidate { score, mark, db: keys.db, hash, key });
-    }
-}
-
-/// Collects about `count` items of a table that follow one another from a random place on. Where
-/// a key is says nothing of how it is used, and neighbours come with one cache miss.
-fn draw_neighbours(table: TableRef<'_>, random: u64, count: usize, drawn: &mut Vec<u64>) {
-    let mut next = Some(random);
-    for _ in 0..NEIGHBOURHOOD_MAX {
-        let Some(position) = next.filter(|_| drawn.len() < count) else { break };
-        next = table.scan(position, &mut |address| {
-            prefetch_line(address);
-            drawn.push(address);
-        });
-    }
-    if drawn.is_empty() {
-        drawn.extend(table.sample(random));
+        self.candidates.insert(place, Candidate { score, mark, db, hash, key });
     }
 }
 
@@ -184,8 +174,8 @@ impl Weights {
         self.sums.clear();
         for shard in 0..SHARDS {
             for db in 0..roots.databases() {
-                let (keys, expires) = roots.tables(shard, db);
-                let table = if policy.is_volatile() { expires } else { keys };
+                let part = roots.part(shard, db);
+                let table = if policy.is_volatile() { &part.expires } else { &part.keys };
                 sum += TableRef::new(table).len() as u64;
                 self.sums.push(sum);
             }

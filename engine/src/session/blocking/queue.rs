@@ -3,12 +3,12 @@
 use abi::ptr::Ptr;
 use abi::wait::{BlockedKey, Wait, Waiter};
 
-use keyspace::Keys;
 use base::core::Core;
+use keyspace::Keys;
 use store::named::{Name, address_of};
 
 /// Appends waiter `index` of a wait to a key's queue.
-pub(super) fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &[u8]) {
+pub(crate) fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &[u8]) {
     let (hash, db) = (keys.hash(key), keys.db);
     let name = Name::of_key(key, hash, db);
     let fresh = || BlockedKey {
@@ -41,8 +41,8 @@ pub(super) fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &
     }
 }
 
-/// Takes a waiter out of its queue if it still is in one. Its shard is locked by this core.
-pub(super) fn unlink(core: &mut Core, waiter: *mut Waiter) {
+/// Takes a waiter out of its queue if it still is in one. Its shard is locked by this lane.
+pub(crate) fn unlink(core: &mut Core, waiter: *mut Waiter) {
     // SAFETY: waiters live until their owner frees the wait, which needs the shard's lock; the
     // queue and its neighbours are guarded by the same lock.
     unsafe {
@@ -66,7 +66,7 @@ pub(super) fn unlink(core: &mut Core, waiter: *mut Waiter) {
 }
 
 /// The oldest waiter of a key, or null. The key's shard is locked.
-pub(super) fn first_waiter(core: &mut Core, db: u32, hash: u64, key: &[u8]) -> *mut Waiter {
+pub(crate) fn first_waiter(core: &mut Core, db: u32, hash: u64, key: &[u8]) -> *mut Waiter {
     let mut keys = Keys::new(core, db);
     let queues = keys.awaited(hash);
     let queue = queues.find(Name::of_key(key, hash, db));

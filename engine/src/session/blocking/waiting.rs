@@ -2,57 +2,71 @@
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use abi::client::{Client, ClientState, flag};
+use abi::client::{Client, ClientShared, ClientState, flag};
 use abi::container::RawBytes;
 use abi::ptr::Ptr;
-use abi::wait::{Wait, Waiter, kind, on_timeout, state};
+use abi::wait::{Wait, Waiter, kind, on_timeout, state, wakes_on};
 
 use super::queue::{enqueue, unlink};
 use super::{Awaited, timeout_reply};
+use crate::session::{self, command_blob};
 use base::args::Args;
-use crate::exec::context::Ctx;
+use base::bytes::Bytes;
+use base::core::Core;
 use base::heap::or_undo;
 use base::lock::set_of;
-use base::core::Core;
 use base::resp::write::Reply;
-use crate::session::{self, Session, command_blob};
-use base::bytes::Bytes;
+use keyspace::Keys;
 
-/// Makes the client of a command wait for keys, whose shards are locked. Where memory runs out it
-/// does not wait, and nobody finds it in a queue.
-pub(crate) fn block(cx: &mut Ctx<'_>, args: Args<'_>, keys: &[&[u8]], awaited: Awaited) {
-    let mut distinct = keys.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
-    let wait = new_keyless(cx.keys.core, &cx.session, kind::KEYS, cx.out.resp3);
+/// A command that is to be run again when one of its keys is ready.
+pub(crate) struct Keyed<'a> {
+    /// Database of the keys.
+    pub db: u32,
+    /// The keys, whose shards are locked.
+    pub keys: Vec<&'a [u8]>,
+    /// The whole command.
+    pub args: Args<'a>,
+    /// What is waited for.
+    pub awaited: Awaited,
+    /// Whether the reply is in RESP3.
+    pub resp3: bool,
+}
+
+/// Makes a client wait for keys. Where memory runs out it does not wait, and nobody finds it in a
+/// queue.
+pub(crate) fn block(core: &mut Core, client: &mut ClientState, mut keyed: Keyed<'_>) {
+    keyed.keys.sort_unstable();
+    keyed.keys.dedup();
+    let wait = new_keyless(core, client, kind::KEYS, keyed.resp3);
     or_undo(
-        cx,
-        |cx| wait_for(cx, wait, args, &distinct, awaited),
+        core,
+        |core| wait_for(core, wait, &keyed),
         // SAFETY: a new wait, which the client does not have yet; its shards are held.
-        |cx| unsafe { free(cx.keys.core, wait) },
+        |core| unsafe { free(core, wait) },
     );
-    let client = cx.session.client();
-    client.deadline_ms = awaited.deadline.unwrap_or(0) as u64;
-    begin(cx.keys.core, client, wait);
+    client.deadline_ms = keyed.awaited.deadline.unwrap_or(0) as u64;
+    begin(core, client, wait);
 }
 
 /// Puts a new wait into the queues of keys.
-fn wait_for(cx: &mut Ctx<'_>, wait: Ptr<Wait>, args: Args<'_>, keys: &[&[u8]], awaited: Awaited) {
-    let heap = cx.keys.core.heap;
+fn wait_for(core: &mut Core, wait: Ptr<Wait>, keyed: &Keyed<'_>) {
+    let heap = core.heap;
     // SAFETY: a new wait, of which nobody else knows before its first waiter is in a queue.
     unsafe {
         let raw = &mut *wait.as_ptr();
-        (raw.db, raw.value_type) = (cx.keys.db, awaited.value_type as u32);
+        (raw.db, raw.value_type) = (keyed.db, keyed.awaited.value_type as u32);
         raw.on_timeout = on_timeout::NULL_ARRAY;
-        command_blob::append(&mut Bytes::new(&mut raw.command, heap), args);
-        let bytes = keys.len() * size_of::<Waiter>();
+        raw.wakes_on = keyed.awaited.wakes_on;
+        command_blob::append(&mut Bytes::new(&mut raw.command, heap), keyed.args);
+        let bytes = keyed.keys.len() * size_of::<Waiter>();
         raw.waiters = Ptr::new(heap.alloc(bytes));
         // All zeros: a waiter in no queue.
-        raw.waiters.as_ptr().write_bytes(0, keys.len());
-        raw.key_count = keys.len() as u32;
+        raw.waiters.as_ptr().write_bytes(0, keyed.keys.len());
+        raw.key_count = keyed.keys.len() as u32;
     }
-    for (index, key) in keys.iter().enumerate() {
-        enqueue(&mut cx.keys, wait, index, key);
+    let mut keys = Keys::new(core, keyed.db);
+    for (index, key) in keyed.keys.iter().enumerate() {
+        enqueue(&mut keys, wait, index, key);
     }
 }
 
@@ -60,40 +74,42 @@ fn wait_for(cx: &mut Ctx<'_>, wait: Ptr<Wait>, args: Args<'_>, keys: &[&[u8]], a
 pub(crate) fn begin(core: &Core, client: &mut ClientState, wait: Ptr<Wait>) {
     set_wait(core, client, wait);
     client.flags.fetch_or(flag::BLOCKED, Relaxed);
-    // SAFETY: the root lives as long as the process; the counter is atomic.
-    unsafe { (*core.roots.shared()).blocked_clients.fetch_add(1, Relaxed) };
+    core.roots.shared().blocked_clients.fetch_add(1, Relaxed);
 }
 
-/// Sets what a client waits for, which other threads may look at.
+/// Sets what a client waits for, for its owner and for others.
 fn set_wait(core: &Core, client: &mut ClientState, wait: Ptr<Wait>) {
-    let table = core.roots.clients();
-    // SAFETY: the root lives as long as the process; its lock is atomic.
-    base::lock::with_lock(unsafe { &(*table).lock }, core.host, || client.wait = wait);
+    client.wait = wait;
+    client.guarded.lock(core.locker()).wait = wait;
 }
 
-/// Makes the client of a command wait until a deadline, or until it is unblocked, for nothing.
-pub(crate) fn sleep(cx: &mut Ctx<'_>, deadline: Option<i64>, on_timeout: u32) {
-    let core = &mut *cx.keys.core;
-    let wait = new_keyless(core, &cx.session, kind::SLEEP, cx.out.resp3);
+/// Makes a client wait until a deadline, or until it is unblocked, for nothing.
+pub(crate) fn sleep(
+    core: &Core,
+    client: &mut ClientState,
+    deadline: Option<i64>,
+    on_timeout: u32,
+    resp3: bool,
+) {
+    let wait = new_keyless(core, client, kind::SLEEP, resp3);
     // SAFETY: a new wait, of which nobody else knows.
     unsafe { (*wait.as_ptr()).on_timeout = on_timeout };
-    let client = cx.session.client();
     client.deadline_ms = deadline.unwrap_or(0) as u64;
     begin(core, client, wait);
 }
 
 /// A wait without keys: for the control thread, or for time.
-pub(crate) fn new_keyless(core: &Core, session: &Session<'_>, kind: u32, resp3: bool) -> Ptr<Wait> {
+pub(crate) fn new_keyless(core: &Core, client: &ClientShared, kind: u32, resp3: bool) -> Ptr<Wait> {
     let wait = Wait {
         state: state::WAITING.into(),
         kind,
-        client: session.reference(),
+        client: client.reference(),
         resp: if resp3 { 3 } else { 2 },
         db: 0,
         value_type: 0,
         on_timeout: on_timeout::NULL,
         key_count: 0,
-        reserved0: 0,
+        wakes_on: wakes_on::VALUE,
         waiters: Ptr::NULL,
         command: RawBytes::EMPTY,
         since_ns: core.host.monotonic_ns()(),
@@ -132,7 +148,7 @@ pub fn end(wait: &Wait) -> Ending {
 
 /// Ends a client's wait without a reply. False: somebody has ended it, and the reply is under way.
 pub fn give_up(core: &mut Core, client: &mut Client) -> bool {
-    // SAFETY: a blocked client's wait is live until its owner, this core, frees it.
+    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
     let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return true };
     let ended = end(wait) == Ending::Ended;
     if ended {
@@ -164,17 +180,16 @@ pub(crate) fn leave(core: &mut Core, client: &mut ClientState) {
     set_wait(core, client, Ptr::NULL);
     client.deadline_ms = 0;
     client.flags.fetch_and(!(flag::BLOCKED | flag::REPLY_SKIP), Relaxed);
-    // SAFETY: the root lives as long as the process; the counter is atomic.
-    unsafe { (*core.roots.shared()).blocked_clients.fetch_sub(1, Relaxed) };
-    // SAFETY: a blocked client's wait is live, and only its owner, this core, frees it.
+    core.roots.shared().blocked_clients.fetch_sub(1, Relaxed);
+    // SAFETY: a blocked client's wait is live, and only its owner, this lane, frees it.
     unsafe { free(core, wait) };
 }
 
-/// Frees a wait with its waiters, which are taken out of their queues. Shards that this core does
+/// Frees a wait with its waiters, which are taken out of their queues. Shards that this lane does
 /// not hold already it locks one after the other.
 ///
 /// # Safety
-/// Only this core frees it, and no client refers to it.
+/// Only this lane frees it, and no client refers to it.
 unsafe fn free(core: &mut Core, wait: Ptr<Wait>) {
     // SAFETY: as the caller promises. Once each waiter's shard has been locked and the waiter is
     // out of its queue, nobody can reach the wait.
@@ -183,13 +198,13 @@ unsafe fn free(core: &mut Core, wait: Ptr<Wait>) {
         for index in 0..raw.key_count as usize {
             let waiter = raw.waiters.as_ptr().add(index);
             let needed = set_of((*waiter).hash);
-            let held = core.locks.held() & needed != 0;
+            let held = core.locked() & needed != 0;
             if !held {
-                core.locks.acquire(needed);
+                core.lock(needed);
             }
             unlink(core, waiter);
             if !held {
-                core.locks.release();
+                core.unlock();
             }
         }
         if raw.key_count > 0 {
@@ -201,9 +216,16 @@ unsafe fn free(core: &mut Core, wait: Ptr<Wait>) {
     }
 }
 
+/// What a blocked client is told when nobody serves it in time: one of `abi::wait::on_timeout`.
+pub fn on_timeout_of(client: &Client) -> u32 {
+    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
+    let wait = unsafe { client.wait.as_ptr().as_ref() };
+    wait.map_or(on_timeout::NULL, |wait| wait.on_timeout)
+}
+
 /// Ends a client's wait with the reply of a timeout, unless somebody is serving it right now.
 pub fn time_out(core: &mut Core, client: &mut Client) {
-    // SAFETY: a blocked client's wait is live until its owner, this core, frees it.
+    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
     let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return };
     if end(wait) != Ending::Ended {
         return;

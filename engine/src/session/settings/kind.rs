@@ -110,7 +110,7 @@ impl Kind {
                 found.ok_or_else(|| must_be_one_of(words.iter().map(|word| word.0)))
             }
             Kind::Classes => {
-                let classes = notify::parse_classes(text).ok_or(CLASSES_WRONG)?;
+                let classes = event::parse_classes(text).ok_or(CLASSES_WRONG)?;
                 Ok(Value::Number(classes as i64))
             }
             Kind::Secret => Ok(Value::Text(text.to_vec(), !text.is_empty() as i64)),
@@ -139,7 +139,7 @@ impl Kind {
             Kind::Choice(words) => {
                 words.iter().find(|word| word.1 == number).map_or("", |word| word.0).into()
             }
-            Kind::Classes => notify::format_classes(number as u32),
+            Kind::Classes => event::format_classes(number as u32),
             Kind::Octal => format!("{number:o}"),
             Kind::Shutdown if number == 0 => SHUTDOWN[0].0.into(),
             Kind::Shutdown => {

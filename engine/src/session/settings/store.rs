@@ -4,16 +4,12 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use abi::config::id as shell_id;
 use abi::container::RawBytes;
-use abi::host::HostRef;
 
 use super::kind::{Kind, Value};
-use super::rename;
 use super::spec::{self, SETTINGS, Setting};
-use base::heap::Heap;
-use base::lock::with_lock;
+use base::bytes::{self, Bytes};
 use base::core::Core;
-use base::roots::Roots;
-use base::bytes::{Bytes, self};
+use base::heap::Heap;
 
 /// Settings of older versions of Redis that are read and do nothing.
 const RETIRED: [&str; 3] =
@@ -24,7 +20,7 @@ const WRONG_NUMBER: &str = "wrong number of arguments";
 /// The classes of clients with output limits: name, number in [`Value::Limits`], first slot.
 const CLASSES: [(&str, i64, u32); 3] = [
     ("normal", 0, shell_id::OUTPUT_NORMAL_HARD),
-    ("slave", 1, super::id::OUTPUT_REPLICA_HARD),
+    ("slave", 1, base::settings::id::OUTPUT_REPLICA_HARD),
     ("pubsub", 2, shell_id::OUTPUT_PUBSUB_HARD),
 ];
 
@@ -39,9 +35,6 @@ pub fn init(core: &mut Core) {
 
 /// Applies a setting at start-up. Lines of `save` add up, unless one is empty.
 pub fn configure(core: &mut Core, name: &str, values: &[&str]) -> Result<(), String> {
-    if name.eq_ignore_ascii_case("rename-command") {
-        return rename::add(core, values);
-    }
     if RETIRED.contains(&name) {
         return if values.len() == 1 { Ok(()) } else { Err(WRONG_NUMBER.into()) };
     }
@@ -77,7 +70,7 @@ pub fn get(core: &Core, setting: &Setting) -> Vec<u8> {
             .map(|path| path.into_os_string().into_encoded_bytes())
             .unwrap_or_else(|_| text(core, setting.id)),
         kind if kind.is_text() => text(core, setting.id),
-        kind => kind.format(super::number(core.roots, setting.id)).into_bytes(),
+        kind => kind.format(core.number(setting.id)).into_bytes(),
     }
 }
 
@@ -91,7 +84,7 @@ pub fn is_default(core: &Core, setting: &Setting) -> bool {
 
 /// The output limits of each class, as they are written: `normal 0 0 0`.
 pub fn output_limits(core: &Core) -> Vec<String> {
-    let number = |id| super::number(core.roots, id) as u64;
+    let number = |id| core.number(id) as u64;
     CLASSES
         .iter()
         .map(|(name, _, first)| {
@@ -104,10 +97,12 @@ pub fn output_limits(core: &Core) -> Vec<String> {
 pub fn put(core: &Core, setting: &Setting, value: &Value) {
     let config = core.roots.config();
     match value {
-        Value::Number(number) => config.slots[setting.id as usize].number.store(*number, Relaxed),
+        Value::Number(number) => config.numbers[setting.id as usize].store(*number, Relaxed),
         Value::Text(text, number) => {
-            with_text(core, setting.id, |raw| Bytes::new(raw, core.heap).assign(text));
-            config.slots[setting.id as usize].number.store(*number, Relaxed);
+            let mut texts = config.texts.lock(core.locker());
+            Bytes::new(&mut texts[setting.id as usize], core.heap).assign(text);
+            drop(texts);
+            config.numbers[setting.id as usize].store(*number, Relaxed);
         }
         Value::Limits(classes) => classes.iter().for_each(|limits| put_limits(core, limits)),
     }
@@ -117,29 +112,14 @@ pub fn put(core: &Core, setting: &Setting, value: &Value) {
 fn put_limits(core: &Core, [class, hard, soft, seconds]: &[i64; 4]) {
     let Some((_, _, first)) = CLASSES.iter().find(|(_, number, _)| number == class) else { return };
     for (offset, value) in [hard, soft, seconds].into_iter().enumerate() {
-        core.roots.config().slots[*first as usize + offset].number.store(*value, Relaxed);
+        core.roots.config().numbers[*first as usize + offset].store(*value, Relaxed);
     }
-}
-
-/// Runs `f` with the text of a setting, under its lock.
-fn with_text<R>(core: &Core, id: u32, f: impl FnOnce(&mut RawBytes) -> R) -> R {
-    with_text_of(core.roots, core.host, id, f)
-}
-
-fn with_text_of<R>(roots: Roots, host: HostRef, id: u32, f: impl FnOnce(&mut RawBytes) -> R) -> R {
-    let raw = roots.config_text(id as usize);
-    // SAFETY: texts are only touched with the lock held, and live as long as the process.
-    with_lock(&roots.config().lock, host, || f(unsafe { &mut *raw }))
-}
-
-/// The text of a setting, for who has no core yet.
-pub fn read_text(roots: Roots, host: HostRef, id: u32) -> Vec<u8> {
-    with_text_of(roots, host, id, |raw| bytes::slice(raw).to_vec())
 }
 
 /// The text of a setting.
 pub fn text(core: &Core, id: u32) -> Vec<u8> {
-    with_text(core, id, |raw| bytes::slice(raw).to_vec())
+    let texts = core.roots.config().texts.lock(core.locker());
+    bytes::slice(&texts[id as usize]).to_vec()
 }
 
 /// Frees a text that the shell filled in.

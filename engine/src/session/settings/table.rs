@@ -5,9 +5,9 @@
 
 use abi::config::id::{self as shell, LOGIC_FIRST};
 
-use super::id;
 use super::kind::Kind;
 use super::spec::{HIDDEN, PROTECTED, SECRET, Setting};
+use base::settings::id;
 
 const fn row(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Setting {
     Setting::new(name, id, kind, default)
@@ -30,7 +30,7 @@ const MEMORY_MAX: u64 = i64::MAX as u64;
 /// Who may use what is off by default.
 const GUARDED: Kind = Kind::Words(&["no", "yes", "local"]);
 
-/// The eviction policies, with the numbers of [`super::Policy`].
+/// The eviction policies, with the numbers of [`base::settings::Policy`].
 const POLICY: Kind = Kind::Choice(&[
     ("volatile-lru", 2),
     ("volatile-lfu", 4),

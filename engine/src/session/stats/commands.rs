@@ -5,12 +5,14 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::stats::CommandStat;
 
 use super::histogram::Durations;
-use super::{reset, slot_name};
+use super::names::{self, counted};
+use super::reset;
+use base::core::Core;
 use base::roots::Roots;
 
-/// A command's counters, over all lanes and since the last reset.
+/// The totals of a command over all lanes, since the last reset.
 pub struct CommandTotals {
-    /// Full name.
+    /// The command's name.
     pub name: &'static str,
     /// Times it ran.
     pub calls: u64,
@@ -20,16 +22,16 @@ pub struct CommandTotals {
     pub rejected: u64,
     /// Times it ran and replied with an error.
     pub failed: u64,
-    /// Which slot it has.
-    slot: usize,
+    slot: u32,
 }
 
 impl CommandTotals {
-    fn of(roots: Roots, slot: usize, name: &'static str) -> Self {
+    fn of(roots: Roots, slot: u32, name: &'static str) -> Self {
         let mut totals = Self { name, calls: 0, time_ns: 0, rejected: 0, failed: 0, slot };
-        roots.all_stats().for_each(|core| totals.fold(&core.command[slot], u64::wrapping_add));
-        if let Some(before) = reset::baseline(roots) {
-            totals.fold(&before.command[slot], u64::wrapping_sub);
+        let lanes = roots.lanes().filter_map(|lane| counted(&lane.stats, slot));
+        lanes.for_each(|stat| totals.fold(stat, u64::wrapping_add));
+        if let Some(before) = reset::baseline(roots).and_then(|lane| counted(lane, slot)) {
+            totals.fold(before, u64::wrapping_sub);
         }
         totals
     }
@@ -44,19 +46,20 @@ impl CommandTotals {
     /// How long it took, how often.
     pub fn durations(&self, roots: Roots) -> Durations {
         let mut durations = Durations::default();
-        roots.all_stats().for_each(|core| durations.add(&core.command[self.slot]));
-        if let Some(before) = reset::baseline(roots) {
-            durations.subtract(&before.command[self.slot]);
+        let lanes = roots.lanes().filter_map(|lane| counted(&lane.stats, self.slot));
+        lanes.for_each(|stat| durations.add(stat));
+        if let Some(before) = reset::baseline(roots).and_then(|lane| counted(lane, self.slot)) {
+            durations.subtract(before);
         }
         durations
     }
 }
 
-/// The counters of all commands that have ever been called, in alphabetical order.
-pub fn command_totals(roots: Roots) -> Vec<CommandTotals> {
-    let named = (0..).map_while(|slot| slot_name(slot, roots).map(|name| (slot, name)));
-    let mut all: Vec<_> = named
-        .map(|(slot, name)| CommandTotals::of(roots, slot, name))
+/// The totals of all commands that have been called, refused or failed, by name.
+pub fn command_totals(core: &Core) -> Vec<CommandTotals> {
+    let mut all: Vec<_> = (0..)
+        .zip(names::all(core))
+        .map(|(slot, name)| CommandTotals::of(core.roots, slot, name))
         .filter(|totals| totals.calls | totals.rejected | totals.failed != 0)
         .collect();
     all.sort_by_key(|totals| totals.name);

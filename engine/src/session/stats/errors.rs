@@ -2,16 +2,26 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use abi::container::RawTable;
+use abi::lock::Guard;
 use abi::shared::ErrorStat;
 
+use base::core::{Core, FutexLocker};
 use base::heap::if_room;
-use base::lock::with_lock;
-use base::core::Core;
 use store::named::{Name, Named, name_of};
 
-/// Most different words that are counted: a client can make words up (`DEBUG ERROR`), and must not
-/// fill the memory with them.
+/// Most words that are told apart: a client can make up as many as it likes.
 const WORDS_MAX: usize = 128;
+
+/// The table of errors, locked.
+pub(super) fn locked(core: &Core) -> Guard<'static, RawTable, FutexLocker> {
+    core.roots.shared().errors.lock(core.locker())
+}
+
+fn table<'a>(core: &Core, errors: &'a mut RawTable) -> Named<'a, ErrorStat> {
+    // SAFETY: who has the table exclusively has it locked; it is only used as this.
+    unsafe { Named::new(errors, core.heap, core.roots.seed) }
+}
 
 /// Counts an error reply by its first word, unless there are too many different ones or there is
 /// no memory for another.
@@ -21,40 +31,26 @@ pub fn count_error(core: &Core, text: &[u8]) {
     let name = Name::new(word, core.roots.seed);
     let fresh = || ErrorStat { count: AtomicU64::new(0), name_len: name.bytes(), reserved: 0 };
     if_room(|| {
-        with_table(core, |table| {
-            if table.len() < WORDS_MAX || table.find(name).is_some() {
-                table.find_or_add(name, fresh).count.fetch_add(1, Relaxed);
-            }
-        })
+        let mut errors = locked(core);
+        let mut table = table(core, &mut errors);
+        if table.len() < WORDS_MAX || table.find(name).is_some() {
+            table.find_or_add(name, fresh).count.fetch_add(1, Relaxed);
+        }
     });
 }
 
 /// All of them, with how often each was given, in alphabetical order.
 pub fn errors(core: &Core) -> Vec<(String, u64)> {
-    with_table(core, |table| {
-        let mut all = Vec::new();
-        table.for_each(&mut |stat| {
-            let name = String::from_utf8_lossy(name_of(stat)).into_owned();
-            all.push((name, stat.count.load(Relaxed)));
-        });
-        all.sort();
-        all
-    })
+    let mut all = Vec::new();
+    table(core, &mut locked(core)).for_each(&mut |stat| {
+        let name = String::from_utf8_lossy(name_of(stat)).into_owned();
+        all.push((name, stat.count.load(Relaxed)));
+    });
+    all.sort();
+    all
 }
 
-/// Forgets all of them.
-pub(super) fn forget(core: &Core) {
-    with_table(core, |table| table.clear());
-}
-
-/// Runs `f` with the table of errors, under its lock.
-fn with_table<R>(core: &Core, f: impl FnOnce(&mut Named<'_, ErrorStat>) -> R) -> R {
-    let shared = core.roots.shared();
-    // SAFETY: the root lives as long as the process; the table is only touched here, with its lock
-    // held.
-    unsafe {
-        with_lock(&(*shared).names.lock, core.host, || {
-            f(&mut Named::new(&mut (*shared).errors, core.heap, core.roots.seed))
-        })
-    }
+/// Forgets all of a locked table.
+pub(super) fn forget(core: &Core, errors: &mut RawTable) {
+    table(core, errors).clear();
 }

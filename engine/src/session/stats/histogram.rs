@@ -35,12 +35,12 @@ fn of(stat: &CommandStat) -> Option<&'static Histogram> {
     unsafe { address.as_ref() }
 }
 
-/// Records a duration of a command that the calling core ran, unless that is the first and there is
+/// Records a duration of a command that the calling lane ran, unless that is the first and there is
 /// no memory: the command has run all the same.
 #[inline]
 pub fn record(stat: &CommandStat, ns: u64, heap: Heap) {
     if let Some(histogram) = of(stat).or_else(|| allocate(stat, heap)) {
-        super::add(&histogram.counts[bucket(ns)], 1);
+        base::counters::add(&histogram.counts[bucket(ns)], 1);
     }
 }
 

@@ -4,8 +4,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::shared::{RATE_SAMPLES, Samples};
 
-use super::total;
 use base::core::Core;
+use base::counters::total;
 use base::roots::Roots;
 
 /// Time between samples.
@@ -23,8 +23,7 @@ pub enum Rate {
 }
 
 fn samples(roots: Roots) -> &'static Samples {
-    // SAFETY: the root lives as long as the process; all of the struct is atomics.
-    unsafe { &(*roots.shared()).samples }
+    &roots.shared().samples
 }
 
 /// Takes a sample if it is time. Called by one core only.
@@ -36,9 +35,9 @@ pub fn sample(core: &Core) {
         return;
     }
     let totals = [
-        total(core.roots, |core| &core.commands),
-        total(core.roots, |core| &core.bytes_in),
-        total(core.roots, |core| &core.bytes_out),
+        total(core.roots, |lane| &lane.commands),
+        total(core.roots, |lane| &lane.bytes_in),
+        total(core.roots, |lane| &lane.bytes_out),
     ];
     let at = samples.next.load(Relaxed) as usize % RATE_SAMPLES;
     for (index, now) in totals.into_iter().enumerate() {

@@ -4,39 +4,40 @@ use core::fmt::Write;
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::container::RawTable;
-use abi::keyspace::SHARDS;
+use abi::keyspace::{SHARDS, value_type};
 
+use crate::exec::context::ClientCtx;
 use base::args::Args;
-use base::error::{Done, Error, self};
-use crate::exec::context::Ctx;
-use keyspace::Keys;
-use value::entry::Entry;
+use base::error::{self, Done, Error};
 use base::lock::shard_of;
+use keyspace::Intent;
+use keyspace::Keys;
 use store::list::ListRef;
 use store::table::TableRef;
-use value::{Content, self};
 
-pub fn object(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn object(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let key = args.at(2);
     let hash = cx.keys.hash(key);
-    let limit = cx.keys.lane.settings.list_node_limit;
+    let limit = cx.keys.core.settings.list_node_limit;
     let text = cx.keys.with_shard(shard_of(hash), |keys| describe(keys, key, limit));
     cx.out.simple(&text.ok_or(error::NO_SUCH_KEY)?);
     Ok(())
 }
 
 fn describe(keys: &mut Keys<'_>, key: &[u8], list_limit: i32) -> Option<String> {
-    let entry = keys.find(key)?.entry();
+    let found = keys.lookup(key, Intent::Peek)?;
+    let idle_s = found.idle_ms() / 1000;
+    let entry = found.into_entry();
     let mut text = format!(
         "Value at:{:#x} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         entry.address(),
-        value::encoding_name(entry),
-        serialized_len(entry),
+        entry.encoding_name(),
+        (entry.row().serialized_len)(entry),
         entry.access(),
-        keys.idle_ms(entry) / 1000,
+        idle_s,
     );
-    if let Content::List(list) = value::content(entry) {
-        describe_list(&mut text, list, list_limit);
+    if entry.value_type() == value_type::LIST {
+        describe_list(&mut text, value::list::view(entry), list_limit);
     }
     Some(text)
 }
@@ -54,56 +55,25 @@ fn describe_list(text: &mut String, list: ListRef<'_>, limit: i32) {
     );
 }
 
-/// Bytes a value takes in a snapshot, uncompressed.
-fn serialized_len(entry: Entry<'_>) -> usize {
-    match value::content(entry) {
-        Content::String(string) => string_len(string.as_bytes()),
-        Content::List(list) => {
-            let mut digits = itoa::Buffer::new();
-            let elements = list.iter().map(|element| string_len(element.bytes(&mut digits)));
-            length_len(list.len()) + elements.sum::<usize>()
-        }
-    }
-}
-
-/// Bytes of a string: short integers are kept as such.
-fn string_len(bytes: &[u8]) -> usize {
-    match base::args::parse_integer(bytes) {
-        Some(-0x80..=0x7f) => 2,
-        Some(-0x8000..=0x7fff) => 3,
-        Some(-0x8000_0000..=0x7fff_ffff) => 5,
-        _ => length_len(bytes.len()) + bytes.len(),
-    }
-}
-
-/// Bytes of a length.
-fn length_len(len: usize) -> usize {
-    match len {
-        0..=0x3f => 1,
-        0x40..=0x3fff => 2,
-        0x4000..=0xffff_ffff => 5,
-        _ => 9,
-    }
-}
-
-pub fn listpack(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn listpack(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let key = args.at(2);
     let hash = cx.keys.hash(key);
-    match cx.keys.with_shard(shard_of(hash), |keys| keys.peek(key).is_some()) {
+    match cx.keys.with_shard(shard_of(hash), |keys| keys.contains(key, Intent::Peek)) {
         true => Err(Error::new("ERR Not a listpack encoded object.")),
         false => Err(error::NO_SUCH_KEY),
     }
 }
 
-pub fn tables(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let roots = cx.keys.lane.roots;
+pub fn tables(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    let roots = cx.keys.core.roots;
     let db = args.integer(2)?;
     let databases = roots.databases() as i64;
     if !(0..databases).contains(&db) {
         return Err(Error::new("ERR Out of range database"));
     }
-    let shard_tables = (0..SHARDS).map(|shard| roots.tables(shard, db as u32));
-    let (keys, expires): (Vec<_>, Vec<_>) = shard_tables.unzip();
+    let shard_tables = (0..SHARDS).map(|shard| roots.part(shard, db as u32));
+    let (keys, expires): (Vec<_>, Vec<_>) =
+        shard_tables.map(|part| (&part.keys, &part.expires)).unzip();
     let text = format!("[Dictionary HT]\n{}[Expires HT]\n{}", summary(&keys), summary(&expires));
     cx.out.verbatim("txt", text.as_bytes());
     Ok(())

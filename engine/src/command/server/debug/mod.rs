@@ -6,13 +6,14 @@ mod protocol;
 mod switches;
 
 use super::is_allowed;
-use base::args::{Args, parse_float};
-use base::error::{Done, Error, self};
 use crate::command::help;
-use crate::exec::spec::Run;
-use crate::exec::context::Ctx;
+use crate::exec::context::ClientCtx;
+use crate::exec::spec::RunForClient;
+use base::args::{Args, parse_float};
+use base::error::{self, Done, Error};
 use base::lock::shard_of;
 use base::settings::id;
+use keyspace::Intent;
 use value::string::Ttl;
 
 const OFF: Error = Error::new(
@@ -26,7 +27,7 @@ struct Subcommand {
     name: &'static str,
     /// Arguments, `DEBUG` and the name included: at least, and at most.
     arguments: [usize; 2],
-    run: Run,
+    run: RunForClient,
     syntax: &'static str,
     summary: &'static str,
 }
@@ -34,7 +35,7 @@ struct Subcommand {
 const fn sub(
     name: &'static str,
     arguments: [usize; 2],
-    run: Run,
+    run: RunForClient,
     syntax: &'static str,
     summary: &'static str,
 ) -> Subcommand {
@@ -118,7 +119,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
 ];
 
 /// `DEBUG`
-pub fn debug(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn debug(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if !is_allowed(cx, id::ENABLE_DEBUG_COMMAND) {
         return Err(OFF);
     }
@@ -137,29 +138,29 @@ pub fn debug(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
 }
 
-fn sleep(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn sleep(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let seconds = parse_float(args.at(2)).unwrap_or(0.0).max(0.0);
-    cx.lane().host.sleep_us()((seconds * 1_000_000.0) as u64);
+    cx.core().host.sleep_us()((seconds * 1_000_000.0) as u64);
     cx.out.ok();
     Ok(())
 }
 
-fn panic(_cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn panic(_cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     panic!("asked for by DEBUG {}", args.text(1).to_uppercase());
 }
 
-fn error_reply(_cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn error_reply(_cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     Err(Error::owned(args.at(2)))
 }
 
-fn log(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn log(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let text = format!("DEBUG LOG: {}", args.text(2));
-    cx.lane().host.log()(abi::host::level::WARN, text.as_str().into());
+    cx.core().host.log()(abi::host::level::WARN, text.as_str().into());
     cx.out.ok();
     Ok(())
 }
 
-fn populate(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn populate(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let count = args.integer_in(2, 0..=i64::MAX, error::NOT_POSITIVE)?;
     let prefix = args.get(3).unwrap_or(b"key");
     let size = match args.get(4) {
@@ -179,12 +180,12 @@ fn populate(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 /// Adds a key unless it is there.
-fn add(cx: &mut Ctx<'_>, key: &[u8], value: &[u8]) {
+fn add(cx: &mut ClientCtx<'_>, key: &[u8], value: &[u8]) {
     let hash = cx.keys.hash(key);
     cx.keys.with_shard(shard_of(hash), |keys| {
-        if keys.peek(key).is_none() {
+        if !keys.contains(key, Intent::Peek) {
             keys.set_string(key, value, Ttl::Clear);
-            keys.touched(key);
+            keys.signal_modified(key);
         }
     });
 }

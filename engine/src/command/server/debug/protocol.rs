@@ -1,8 +1,8 @@
 //! `DEBUG PROTOCOL`: a reply of each type, for those who test clients.
 
+use crate::exec::context::ClientCtx;
 use base::args::Args;
 use base::error::{Done, Error};
-use crate::exec::context::Ctx;
 
 const UNKNOWN: Error = Error::new(
     "ERR Wrong protocol type name. Please use one of the following: \
@@ -14,7 +14,7 @@ const NEEDS_RESP3: Error = Error::new("ERR RESP2 is not supported by this comman
 #[allow(clippy::approx_constant, reason = "the number is to be this one and not pi")]
 const DOUBLE: f64 = 3.141;
 
-pub fn reply(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn reply(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let out = &mut cx.out;
     match args.at(2).to_ascii_lowercase().as_slice() {
         b"string" => out.bulk(b"Hello World"),
@@ -53,7 +53,7 @@ pub fn reply(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-fn attribute(cx: &mut Ctx<'_>) {
+fn attribute(cx: &mut ClientCtx<'_>) {
     if cx.out.resp3 {
         cx.out.attribute(1);
         cx.out.bulk(b"key-popularity");

@@ -2,20 +2,20 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::exec::context::ClientCtx;
+use crate::session::settings::kind::parse_memory;
 use base::args::Args;
 use base::error::{Done, Error};
-use crate::exec::context::Ctx;
 use base::glob;
-use crate::session::settings::kind::parse_memory;
 
-pub fn active_expire(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn active_expire(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let off = base::args::parse_integer(args.at(2)).unwrap_or(0) == 0;
-    cx.keys.lane.roots.active_expire_off().store(off as u32, Relaxed);
+    cx.keys.core.roots.shared().active_expire_off.store(off as u32, Relaxed);
     cx.out.ok();
     Ok(())
 }
 
-pub fn packed_threshold(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn packed_threshold(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     const MAX: u64 = 4 << 30;
     match parse_memory(args.at(2)) {
         Some(bytes) if bytes <= MAX => {
@@ -28,18 +28,18 @@ pub fn packed_threshold(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
 }
 
-pub fn change_replication_id(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    cx.keys.lane.roots.replication_id_changes().fetch_add(1, Relaxed);
+pub fn change_replication_id(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    cx.keys.core.roots.shared().replication_id_changes.fetch_add(1, Relaxed);
     cx.out.ok();
     Ok(())
 }
 
 /// Matches random patterns against random texts of few distinct letters, so that they often nearly
 /// match.
-pub fn match_patterns(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+pub fn match_patterns(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     const ROUNDS: u32 = 10_000;
     const LEN_MAX: u64 = 32;
-    let random = &mut cx.lane().random;
+    let random = &mut cx.core().random;
     for _ in 0..ROUNDS {
         let mut word = |alphabet: &[u8]| -> Vec<u8> {
             let len = random.below(LEN_MAX);

@@ -4,44 +4,44 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::Text;
 use crate::maintenance::expire::upkeep;
-use base::core::Core;
 use crate::session::pubsub::{self, Kind};
 use crate::session::settings;
+use crate::session::stats::{self, Rate};
+use base::core::Core;
 use base::settings::id;
-use crate::session::stats::{Rate, self};
 
-pub fn stats(lane: &mut Lane, text: &mut Text) {
-    let roots = lane.roots;
-    text.field("total_connections_received", stats::sum(roots, |lane| &lane.connections));
-    text.field("total_commands_processed", stats::sum(roots, |lane| &lane.commands));
+pub fn stats(core: &mut Core, text: &mut Text) {
+    let roots = core.roots;
+    text.field("total_connections_received", stats::sum(roots, |core| &core.connections));
+    text.field("total_commands_processed", stats::sum(roots, |core| &core.commands));
     text.field("instantaneous_ops_per_sec", stats::rate(roots, Rate::Commands));
-    text.field("total_net_input_bytes", stats::sum(roots, |lane| &lane.bytes_in));
-    text.field("total_net_output_bytes", stats::sum(roots, |lane| &lane.bytes_out));
+    text.field("total_net_input_bytes", stats::sum(roots, |core| &core.bytes_in));
+    text.field("total_net_output_bytes", stats::sum(roots, |core| &core.bytes_out));
     text.field("total_net_repl_input_bytes", 0);
     text.field("total_net_repl_output_bytes", 0);
     text.field("instantaneous_input_kbps", kilobytes(stats::rate(roots, Rate::BytesIn)));
     text.field("instantaneous_output_kbps", kilobytes(stats::rate(roots, Rate::BytesOut)));
     text.field("instantaneous_input_repl_kbps", "0.00");
     text.field("instantaneous_output_repl_kbps", "0.00");
-    text.field("rejected_connections", stats::sum(roots, |lane| &lane.rejected));
+    text.field("rejected_connections", stats::sum(roots, |core| &core.rejected));
     for name in ["sync_full", "sync_partial_ok", "sync_partial_err"] {
         text.field(name, 0);
     }
-    keys(lane, text);
-    subscriptions(lane, text);
+    keys(core, text);
+    subscriptions(core, text);
     for name in NOT_HERE {
         text.field(name, 0);
     }
-    text.field("total_error_replies", stats::sum(roots, |lane| &lane.errors));
+    text.field("total_error_replies", stats::sum(roots, |core| &core.errors));
     text.field("dump_payload_sanitizations", 0);
-    text.field("total_reads_processed", stats::sum(roots, |lane| &lane.reads));
-    text.field("total_writes_processed", stats::sum(roots, |lane| &lane.writes));
+    text.field("total_reads_processed", stats::sum(roots, |core| &core.reads));
+    text.field("total_writes_processed", stats::sum(roots, |core| &core.writes));
     for name in ["io_threaded_reads_processed", "io_threaded_writes_processed"] {
         text.field(name, 0);
     }
-    text.field("total_batches_processed", stats::sum(roots, |lane| &lane.batches));
-    text.field("total_panics", stats::sum(roots, |lane| &lane.panics));
-    let dropped = stats::sum(roots, |lane| &lane.output_limit_closed);
+    text.field("total_batches_processed", stats::sum(roots, |core| &core.batches));
+    text.field("total_panics", stats::sum(roots, |core| &core.panics));
+    let dropped = stats::sum(roots, |core| &core.output_limit_closed);
     text.field("client_output_buffer_limit_disconnections", dropped);
 }
 
@@ -68,43 +68,43 @@ fn kilobytes(bytes: u64) -> String {
 }
 
 /// For how long memory has been above `maxmemory`, if it is now.
-fn over_maxmemory_ms(lane: &Lane) -> u64 {
-    match upkeep(lane.roots).over_maxmemory_since_ns.load(Relaxed) {
+fn over_maxmemory_ms(core: &Core) -> u64 {
+    match upkeep(core.roots).over_maxmemory_since_ns.load(Relaxed) {
         0 => 0,
-        since_ns => lane.host.monotonic_ns()().saturating_sub(since_ns) / 1_000_000,
+        since_ns => core.host.monotonic_ns()().saturating_sub(since_ns) / 1_000_000,
     }
 }
 
-fn keys(lane: &Lane, text: &mut Text) {
-    let roots = lane.roots;
-    text.field("expired_keys", stats::sum(roots, |lane| &lane.expired));
+fn keys(core: &Core, text: &mut Text) {
+    let roots = core.roots;
+    text.field("expired_keys", stats::sum(roots, |core| &core.expired));
     let stale_percent = upkeep(roots).stale_ppm.load(Relaxed) as f64 / 10_000.0;
     text.field("expired_stale_perc", format_args!("{stale_percent:.2}"));
-    text.field("expired_time_cap_reached_count", stats::sum(roots, |lane| &lane.expire_time_cap));
-    let expire_ms = stats::sum(roots, |lane| &lane.expire_us) / 1000;
+    text.field("expired_time_cap_reached_count", stats::sum(roots, |core| &core.expire_time_cap));
+    let expire_ms = stats::sum(roots, |core| &core.expire_us) / 1000;
     text.field("expire_cycle_cpu_milliseconds", expire_ms);
-    text.field("evicted_keys", stats::sum(roots, |lane| &lane.evicted));
+    text.field("evicted_keys", stats::sum(roots, |core| &core.evicted));
     text.field("evicted_clients", 0);
-    let current_ms = over_maxmemory_ms(lane);
-    let over_ms = stats::sum(roots, |lane| &lane.over_maxmemory_us) / 1000;
+    let current_ms = over_maxmemory_ms(core);
+    let over_ms = stats::sum(roots, |core| &core.over_maxmemory_us) / 1000;
     text.field("total_eviction_exceeded_time", over_ms + current_ms);
     text.field("current_eviction_exceeded_time", current_ms);
-    text.field("keyspace_hits", stats::sum(roots, |lane| &lane.hits));
-    text.field("keyspace_misses", stats::sum(roots, |lane| &lane.misses));
+    text.field("keyspace_hits", stats::sum(roots, |core| &core.hits));
+    text.field("keyspace_misses", stats::sum(roots, |core| &core.misses));
 }
 
-fn subscriptions(lane: &Lane, text: &mut Text) {
+fn subscriptions(core: &Core, text: &mut Text) {
     for (name, kind) in [
         ("pubsub_channels", Kind::Channel),
         ("pubsub_patterns", Kind::Pattern),
         ("pubsubshard_channels", Kind::Shard),
     ] {
-        text.field(name, pubsub::name_count(lane, kind));
+        text.field(name, pubsub::name_count(core, kind));
     }
 }
 
-pub fn command_stats(lane: &mut Lane, text: &mut Text) {
-    for command in stats::command_totals(lane.roots) {
+pub fn command_stats(core: &mut Core, text: &mut Text) {
+    for command in stats::command_totals(core) {
         let us = command.time_ns / 1000;
         let each = if command.calls == 0 { 0.0 } else { us as f64 / command.calls as f64 };
         text.field(
@@ -117,17 +117,17 @@ pub fn command_stats(lane: &mut Lane, text: &mut Text) {
     }
 }
 
-pub fn error_stats(lane: &mut Lane, text: &mut Text) {
-    for (name, count) in stats::errors(lane) {
+pub fn error_stats(core: &mut Core, text: &mut Text) {
+    for (name, count) in stats::errors(core) {
         text.field(&format!("errorstat_{name}"), format_args!("count={count}"));
     }
 }
 
-pub fn latency_stats(lane: &mut Lane, text: &mut Text) {
-    let percentiles = settings::text(lane, id::LATENCY_PERCENTILES);
+pub fn latency_stats(core: &mut Core, text: &mut Text) {
+    let percentiles = settings::text(core, id::LATENCY_PERCENTILES);
     let percentiles = String::from_utf8_lossy(&percentiles).into_owned();
-    for command in stats::command_totals(lane.roots) {
-        let durations = command.durations(lane.roots);
+    for command in stats::command_totals(core) {
+        let durations = command.durations(core.roots);
         if durations.count() == 0 {
             continue;
         }

@@ -1,12 +1,12 @@
 //! The section about the databases.
 
 use super::Text;
-use keyspace::totals;
 use base::core::Core;
+use keyspace::{Keys, totals};
 
-pub fn keyspace(lane: &mut Lane, text: &mut Text) {
-    for db in 0..lane.roots.databases() {
-        let totals = totals::of(lane, db);
+pub fn keyspace(core: &mut Core, text: &mut Text) {
+    for db in 0..core.roots.databases() {
+        let totals = totals::of(&mut Keys::new(core, db));
         if totals.keys > 0 {
             text.field(
                 &format!("db{db}"),

@@ -4,8 +4,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::Text;
 use crate::maintenance::expire::upkeep;
-use base::core::Core;
 use crate::session::memory::Usage;
+use base::core::Core;
 use base::settings::Policy;
 
 /// Bytes for people: `1.50K`.
@@ -17,8 +17,8 @@ pub fn human(bytes: u64) -> String {
     }
 }
 
-pub fn memory(lane: &mut Lane, text: &mut Text) {
-    let usage = Usage::now(lane);
+pub fn memory(core: &mut Core, text: &mut Text) {
+    let usage = Usage::now(core);
     let process = usage.process;
     text.bytes("used_memory", usage.used);
     text.bytes("used_memory_rss", process.rss_bytes);
@@ -33,8 +33,8 @@ pub fn memory(lane: &mut Lane, text: &mut Text) {
     text.field("allocator_resident", process.resident_arena_bytes);
     text.bytes("total_system_memory", process.machine_bytes);
     scripts(text);
-    text.bytes("maxmemory", lane.settings.maxmemory);
-    let policy = Policy::ALL.iter().find(|(_, policy)| *policy == lane.settings.policy);
+    text.bytes("maxmemory", core.settings.maxmemory);
+    let policy = Policy::ALL.iter().find(|(_, policy)| *policy == core.settings.policy);
     text.field("maxmemory_policy", policy.map_or("", |(name, _)| name));
     ratios(&usage, text);
     for name in [
@@ -50,7 +50,7 @@ pub fn memory(lane: &mut Lane, text: &mut Text) {
     text.field("mem_aof_buffer", 0);
     text.field("mem_allocator", "arena");
     text.field("active_defrag_running", 0);
-    let upkeep = upkeep(lane.roots);
+    let upkeep = upkeep(core.roots);
     let (pending, freed) = (upkeep.lazy_pending.load(Relaxed), upkeep.lazy_freed.load(Relaxed));
     text.field("lazyfree_pending_objects", pending);
     text.field("lazyfreed_objects", freed);

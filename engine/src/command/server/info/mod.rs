@@ -5,12 +5,13 @@ mod keyspace;
 mod memory;
 mod process;
 
-use std::fmt::{Display, Write};
+use std::fmt::{Display, Write as _};
 
+use crate::exec::context::ClientCtx;
+use crate::release::Release;
 use base::args::Args;
-use base::error::Done;
-use crate::exec::context::Ctx;
 use base::core::Core;
+use base::error::Done;
 
 pub use memory::human;
 
@@ -19,21 +20,29 @@ struct Section {
     name: &'static str,
     /// Shown when nobody asks for particular sections.
     by_default: bool,
-    write: fn(&mut Lane, &mut Text),
+    write: Write,
 }
 
-const fn section(name: &'static str, write: fn(&mut Lane, &mut Text)) -> Section {
-    Section { name, by_default: true, write }
+/// How a section is written.
+enum Write {
+    /// From what every layer sees.
+    Core(fn(&mut Core, &mut Text)),
+    /// From what is known of the release that runs.
+    Release(fn(&mut Core, &Release, &mut Text)),
 }
 
-const fn on_request(name: &'static str, write: fn(&mut Lane, &mut Text)) -> Section {
-    Section { name, by_default: false, write }
+const fn section(name: &'static str, write: fn(&mut Core, &mut Text)) -> Section {
+    Section { name, by_default: true, write: Write::Core(write) }
+}
+
+const fn on_request(name: &'static str, write: fn(&mut Core, &mut Text)) -> Section {
+    Section { name, by_default: false, write: Write::Core(write) }
 }
 
 /// All sections, in the order they are shown.
 const SECTIONS: &[Section] = &[
     section("Server", process::server),
-    section("Logic", process::logic),
+    Section { name: "Logic", by_default: true, write: Write::Release(process::logic) },
     section("Clients", process::clients),
     section("Memory", memory::memory),
     section("Persistence", process::persistence),
@@ -66,14 +75,17 @@ impl Text {
 }
 
 /// `INFO`
-pub fn info(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn info(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let mut text = Text(String::new());
     for section in SECTIONS.iter().filter(|section| is_wanted(section, args)) {
         if !text.0.is_empty() {
             text.0.push_str("\r\n");
         }
         let _ = write!(text.0, "# {}\r\n", section.name);
-        (section.write)(cx.lane(), &mut text);
+        match section.write {
+            Write::Core(write) => write(cx.core(), &mut text),
+            Write::Release(write) => write(cx.data.keys.core, cx.exec.release, &mut text),
+        }
     }
     cx.out.verbatim("txt", text.0.as_bytes());
     Ok(())

@@ -6,17 +6,18 @@ use abi::config::id as shell_id;
 use abi::container::RawBytes;
 
 use super::Text;
-use base::core::Core;
+use crate::release::Release;
 use crate::session::census;
 use crate::session::settings;
+use base::core::Core;
 use base::settings::id;
 use base::sha1;
 
-pub fn server(lane: &mut Lane, text: &mut Text) {
-    let process = lane.host.process_info()();
-    let hz = lane.number(shell_id::HZ);
-    let uptime_s = (lane.clock.now_ms as u64).saturating_sub(lane.roots.started_ms()) / 1000;
-    text.field("redis_version", crate::command::server::REDIS_VERSION);
+pub fn server(core: &mut Core, text: &mut Text) {
+    let process = core.host.process_info()();
+    let hz = core.number(shell_id::HZ);
+    let uptime_s = (core.clock.now_ms as u64).saturating_sub(core.roots.shared().started_ms) / 1000;
+    text.field("redis_version", crate::REDIS_VERSION);
     text.field("redis_git_sha1", "00000000");
     text.field("redis_git_dirty", 0);
     text.field("redis_build_id", 0);
@@ -28,16 +29,16 @@ pub fn server(lane: &mut Lane, text: &mut Text) {
     text.field("multiplexing_api", "epoll");
     text.field("process_id", process.pid);
     text.field("process_supervised", "no");
-    text.field("run_id", lane.roots.run_id());
+    text.field("run_id", core.roots.run_id());
     text.field("tcp_port", process.port);
-    text.field("server_time_usec", lane.host.unix_us()());
+    text.field("server_time_usec", core.host.unix_us()());
     text.field("uptime_in_seconds", uptime_s);
     text.field("uptime_in_days", uptime_s / 86_400);
     text.field("hz", hz);
     text.field("configured_hz", hz);
-    text.field("lru_clock", (lane.clock.now_ms / 1000) & 0xff_ffff);
+    text.field("lru_clock", (core.clock.now_ms / 1000) & 0xff_ffff);
     text.field("executable", executable());
-    text.field("config_file", config_file(lane));
+    text.field("config_file", config_file(core));
     text.field("workers", process.workers);
     text.field("io_threads_active", 0);
 }
@@ -52,17 +53,17 @@ fn executable() -> String {
 }
 
 /// The path of the configuration file; empty without one.
-pub fn config_file(lane: &Lane) -> String {
+pub fn config_file(core: &Core) -> String {
     let mut path = RawBytes::EMPTY;
     // On failure the path stays empty, which is what is told then.
-    let _ = lane.host.config_file()(&mut path);
-    settings::take_text(&mut path, lane.heap)
+    let _ = core.host.config_file()(&mut path);
+    settings::take_text(&mut path, core.heap)
 }
 
-pub fn logic(lane: &mut Lane, text: &mut Text) {
-    let current = lane.host.generation_info()();
-    text.field("logic_name", lane.release.name);
-    text.field("logic_version", lane.release.version);
+pub fn logic(core: &mut Core, release: &Release, text: &mut Text) {
+    let current = core.host.generation_info()();
+    text.field("logic_name", release.name);
+    text.field("logic_version", release.version);
     text.field("logic_generation", current.generation);
     text.field("logic_upgrades", current.upgrades);
     text.field("logic_rollbacks", current.rollbacks);
@@ -70,24 +71,24 @@ pub fn logic(lane: &mut Lane, text: &mut Text) {
     text.field("logic_last_commit_usec", current.last_commit_us);
     text.field("logic_loaded", current.loaded);
     text.field("logic_pinned", current.pinned);
-    for (index, change) in lane.release.changes.iter().enumerate() {
+    for (index, change) in release.changes.iter().enumerate() {
         text.field(&format!("logic_change_{}", index + 1), change);
     }
 }
 
-pub fn clients(lane: &mut Lane, text: &mut Text) {
-    let summary = census::summary(lane);
+pub fn clients(core: &mut Core, text: &mut Text) {
+    let summary = census::summary(core);
     text.field("connected_clients", summary.connected);
     text.field("cluster_connections", 0);
-    text.field("maxclients", lane.number(shell_id::MAXCLIENTS));
+    text.field("maxclients", core.number(shell_id::MAXCLIENTS));
     text.field("client_recent_max_input_buffer", summary.input_bytes_max);
     text.field("client_recent_max_output_buffer", summary.output_bytes_max);
-    let blocked = lane.roots.blocked_clients().load(Relaxed) as u64;
+    let blocked = core.roots.shared().blocked_clients.load(Relaxed) as u64;
     text.field("blocked_clients", blocked + summary.postponed);
     text.field("tracking_clients", 0);
 }
 
-pub fn persistence(lane: &mut Lane, text: &mut Text) {
+pub fn persistence(core: &mut Core, text: &mut Text) {
     for name in ["loading", "async_loading", "current_cow_peak", "current_cow_size"] {
         text.field(name, 0);
     }
@@ -95,10 +96,10 @@ pub fn persistence(lane: &mut Lane, text: &mut Text) {
     text.field("current_fork_perc", "0.00");
     text.field("current_save_keys_processed", 0);
     text.field("current_save_keys_total", 0);
-    let dirty = crate::session::stats::total(lane.roots, |lane| &lane.dirty);
+    let dirty = base::counters::total(core.roots, |lane| &lane.dirty);
     text.field("rdb_changes_since_last_save", dirty);
     text.field("rdb_bgsave_in_progress", 0);
-    text.field("rdb_last_save_time", lane.roots.started_ms() / 1000);
+    text.field("rdb_last_save_time", core.roots.shared().started_ms / 1000);
     text.field("rdb_last_bgsave_status", "ok");
     text.field("rdb_last_bgsave_time_sec", -1);
     text.field("rdb_current_bgsave_time_sec", -1);
@@ -120,31 +121,31 @@ pub fn persistence(lane: &mut Lane, text: &mut Text) {
     text.field("module_fork_last_cow_size", 0);
 }
 
-pub fn replication(lane: &mut Lane, text: &mut Text) {
+pub fn replication(core: &mut Core, text: &mut Text) {
     text.field("role", "master");
     text.field("connected_slaves", 0);
     text.field("master_failover_state", "no-failover");
-    text.field("master_replid", replication_id(lane));
+    text.field("master_replid", replication_id(core));
     text.field("master_replid2", "0".repeat(40));
     text.field("master_repl_offset", 0);
     text.field("second_repl_offset", -1);
     text.field("repl_backlog_active", 0);
-    text.field("repl_backlog_size", lane.number(id::REPL_BACKLOG_SIZE));
+    text.field("repl_backlog_size", core.number(id::REPL_BACKLOG_SIZE));
     text.field("repl_backlog_first_byte_offset", 0);
     text.field("repl_backlog_histlen", 0);
 }
 
 /// The id of this server's data: that of its run until it is asked for another.
-fn replication_id(lane: &Lane) -> String {
-    let run_id = lane.roots.run_id();
-    match lane.roots.replication_id_changes().load(Relaxed) {
+fn replication_id(core: &Core) -> String {
+    let run_id = core.roots.run_id();
+    match core.roots.shared().replication_id_changes.load(Relaxed) {
         0 => run_id,
         changes => sha1::to_hex(&sha1::digest(format!("{run_id}{changes}").as_bytes())),
     }
 }
 
-pub fn cpu(lane: &mut Lane, text: &mut Text) {
-    let process = lane.host.process_info()();
+pub fn cpu(core: &mut Core, text: &mut Text) {
+    let process = core.host.process_info()();
     let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
     text.field("used_cpu_sys", seconds(process.cpu_system_us));
     text.field("used_cpu_user", seconds(process.cpu_user_us));

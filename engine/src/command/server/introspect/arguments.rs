@@ -189,8 +189,8 @@ fn without_repetition<'a>(sequences: &[Vec<Part<'a>>]) -> (Vec<Vec<Part<'a>>>, b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::spec::{Group, KeySpec};
     use crate::exec::spec::access::RW;
+    use crate::exec::spec::{Group, KeySpec};
 
     /// An argument in a line: `name:type`, its token, its flags, its members.
     fn line(argument: &Argument) -> String {
@@ -213,7 +213,7 @@ mod tests {
 
     fn check(name: &'static str, syntax: &'static str, expect: &str) {
         const RULES: &[KeySpec] = &[KeySpec::at(1, RW)];
-        let spec = Spec::new(name, -1, Group::String, |_, _| Ok(())).keys(RULES).doc(
+        let spec = Spec::for_client(name, -1, Group::String, |_, _| Ok(())).keys(RULES).doc(
             "1.0.0",
             "O(1)",
             syntax,

@@ -2,16 +2,16 @@
 
 use super::arguments::{self, Argument};
 use super::rows;
+use crate::exec::context::ClientCtx;
+use crate::exec::spec::{Group, Spec, flag};
 use base::args::Args;
 use base::error::Done;
-use crate::exec::spec::{Group, Spec, flag};
-use crate::exec::context::Ctx;
 use base::resp::write::Reply;
 
-pub fn docs(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn docs(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let rows = match args.len() {
         2 => rows(cx),
-        _ => args.from(2).filter_map(|name| cx.keys.lane.spec(name)).collect(),
+        _ => args.from(2).filter_map(|name| cx.exec.spec(name)).collect(),
     };
     cx.out.map(rows.len());
     rows.into_iter().for_each(|spec| write(&mut cx.out, spec));

@@ -1,11 +1,10 @@
 //! `COMMAND GETKEYS` and `COMMAND GETKEYSANDFLAGS`
 
 use super::row;
-use base::args::Args;
-use crate::exec::dispatch;
-use base::error::{Done, Error};
+use crate::exec::context::ClientCtx;
 use crate::exec::spec::{Spec, access, flag};
-use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{Done, Error};
 
 const UNKNOWN: Error = Error::new("ERR Invalid command specified");
 const NO_KEYS: Error = Error::new("ERR The command has no key arguments");
@@ -13,8 +12,8 @@ const WRONG_COUNT: Error = Error::new("ERR Invalid number of arguments specified
 const WRONG: Error = Error::new("ERR Invalid arguments specified for command");
 
 /// The keys of the command that begins at argument 2: indices, and what is done with each.
-fn keys_of(cx: &Ctx<'_>, args: Args<'_>) -> Result<Vec<(usize, u16)>, Error> {
-    let spec = dispatch::find(cx.keys.lane, args).ok_or(UNKNOWN)?;
+fn keys_of(cx: &ClientCtx<'_>, args: Args<'_>) -> Result<Vec<(usize, u16)>, Error> {
+    let spec = cx.exec.index.find_spec(args).ok_or(UNKNOWN)?;
     if spec.keys.is_empty() {
         return Err(NO_KEYS);
     }
@@ -27,7 +26,7 @@ fn keys_of(cx: &Ctx<'_>, args: Args<'_>) -> Result<Vec<(usize, u16)>, Error> {
     }
 }
 
-pub fn get_keys(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn get_keys(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let args = args.skip(2);
     let keys = keys_of(cx, args)?;
     cx.out.array(keys.len());
@@ -35,9 +34,9 @@ pub fn get_keys(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-pub fn get_keys_and_flags(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn get_keys_and_flags(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let args = args.skip(2);
-    let spec = dispatch::find(cx.keys.lane, args).ok_or(UNKNOWN)?;
+    let spec = cx.exec.index.find_spec(args).ok_or(UNKNOWN)?;
     let keys = keys_of(cx, args)?;
     cx.out.array(keys.len());
     for (index, bits) in keys {

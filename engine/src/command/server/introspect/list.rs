@@ -1,10 +1,10 @@
 //! `COMMAND LIST`
 
 use super::row;
-use base::args::Args;
-use base::error::{Done, Error, self};
+use crate::exec::context::ClientCtx;
 use crate::exec::spec::Spec;
-use crate::exec::context::Ctx;
+use base::args::Args;
+use base::error::{self, Done, Error};
 use base::glob;
 
 /// Which commands are listed.
@@ -29,9 +29,9 @@ impl Filter<'_> {
     }
 }
 
-pub fn list(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+pub fn list(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let filter = filter(args)?;
-    let index = &cx.keys.lane.index;
+    let index = &cx.exec.index;
     let names: Vec<_> = index
         .all()
         .iter()

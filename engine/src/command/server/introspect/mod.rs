@@ -9,17 +9,17 @@ mod notation;
 mod row;
 
 use super::HELP;
+use crate::command::help;
+use crate::exec::context::ClientCtx;
+use crate::exec::spec::category::CONNECTION;
+use crate::exec::spec::{Group, Spec};
 use base::args::Args;
 use base::error::Done;
-use crate::command::help;
-use crate::exec::spec::{Group, Spec};
-use crate::exec::spec::category::CONNECTION;
-use crate::exec::context::Ctx;
 
 const FLAGS: u32 = HELP;
 
 /// `COMMAND`
-pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
+pub const COMMAND: Spec = Spec::for_client("command", -1, Group::Server, all)
     .flags(FLAGS)
     .categories(CONNECTION)
     .tips(&["nondeterministic_output_order"])
@@ -30,11 +30,11 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
         "Returns what is known of all commands.",
     )
     .subcommands(&[
-        Spec::new("command|count", 2, Group::Server, count)
+        Spec::for_client("command|count", 2, Group::Server, count)
             .flags(FLAGS)
             .categories(CONNECTION)
             .doc("2.8.13", "O(1)", "", "Returns the number of commands."),
-        Spec::new("command|docs", -2, Group::Server, docs::docs)
+        Spec::for_client("command|docs", -2, Group::Server, docs::docs)
             .flags(FLAGS)
             .categories(CONNECTION)
             .tips(&["nondeterministic_output_order"])
@@ -44,7 +44,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
                 "[command-name [command-name ...]]",
                 "Returns the documentation of commands, of all if none is named.",
             ),
-        Spec::new("command|getkeys", -4, Group::Server, getkeys::get_keys)
+        Spec::for_client("command|getkeys", -4, Group::Server, getkeys::get_keys)
             .flags(FLAGS)
             .categories(CONNECTION)
             .doc(
@@ -53,7 +53,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
                 "",
                 "Returns the arguments of a whole command that are keys.",
             ),
-        Spec::new("command|getkeysandflags", -4, Group::Server, getkeys::get_keys_and_flags)
+        Spec::for_client("command|getkeysandflags", -4, Group::Server, getkeys::get_keys_and_flags)
             .flags(FLAGS)
             .categories(CONNECTION)
             .doc(
@@ -62,11 +62,11 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
                 "",
                 "Returns the keys of a whole command and what it does with each.",
             ),
-        Spec::new("command|help", 2, Group::Server, help::subcommands)
+        Spec::for_client("command|help", 2, Group::Server, help::subcommands)
             .flags(FLAGS)
             .categories(CONNECTION)
             .doc("5.0.0", "O(1)", "", "Lists the subcommands."),
-        Spec::new("command|info", -2, Group::Server, info)
+        Spec::for_client("command|info", -2, Group::Server, info)
             .flags(FLAGS)
             .categories(CONNECTION)
             .tips(&["nondeterministic_output_order"])
@@ -76,7 +76,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
                 "[command-name [command-name ...]]",
                 "Returns what is known of commands, of all if none is named.",
             ),
-        Spec::new("command|list", -2, Group::Server, list::list)
+        Spec::for_client("command|list", -2, Group::Server, list::list)
             .flags(FLAGS)
             .categories(CONNECTION)
             .tips(&["nondeterministic_output_order"])
@@ -89,30 +89,30 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
     ]);
 
 /// The rows of all commands, without subcommands.
-fn rows(cx: &Ctx<'_>) -> Vec<&'static Spec> {
-    cx.keys.lane.index.top_level().iter().map(|command| command.spec).collect()
+fn rows(cx: &ClientCtx<'_>) -> Vec<&'static Spec> {
+    cx.exec.index.top_level().iter().map(|command| command.spec).collect()
 }
 
-fn all(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
+fn all(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     let rows = rows(cx);
     cx.out.array(rows.len());
     rows.into_iter().for_each(|spec| row::write(&mut cx.out, spec));
     Ok(())
 }
 
-fn count(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let count = cx.keys.lane.index.top_level().len();
+fn count(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let count = cx.exec.index.top_level().len();
     cx.out.count(count);
     Ok(())
 }
 
-fn info(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+fn info(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if args.len() == 2 {
         return all(cx, args);
     }
     cx.out.array(args.len() - 2);
     for name in args.from(2) {
-        match cx.keys.lane.spec(name) {
+        match cx.exec.spec(name) {
             Some(spec) => row::write(&mut cx.out, spec),
             None => cx.out.null(),
         }

@@ -2,10 +2,10 @@
 
 use core::fmt::Write;
 
+use crate::exec::context::ClientCtx;
+use crate::session::latency::{self, History};
 use base::args::Args;
 use base::error::Done;
-use crate::exec::context::Ctx;
-use crate::session::latency::{self, History};
 
 const OFF: &str = "Latency is not monitored. CONFIG SET latency-monitor-threshold <milliseconds> \
                    makes the server remember what takes longer than that.\n";
@@ -35,12 +35,12 @@ const ADVICE: [(&str, &str); 4] = [
     ),
 ];
 
-pub fn doctor(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
-    let events = latency::all(cx.keys.lane);
+pub fn doctor(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let events = latency::all(cx.keys.core);
     let text = match events.is_empty() {
-        true if cx.keys.lane.settings.latency_ms == 0 => OFF.into(),
+        true if cx.keys.core.settings.latency_ms == 0 => OFF.into(),
         true => QUIET.into(),
-        false => report(&events, cx.keys.lane.clock.now_ms),
+        false => report(&events, cx.keys.core.clock.now_ms),
     };
     cx.out.verbatim("txt", text.as_bytes());
     Ok(())

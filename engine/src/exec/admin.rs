@@ -5,24 +5,24 @@ use abi::client::{Client, flag};
 use abi::wait::kind;
 use core::sync::atomic::Ordering::Relaxed;
 
-use base::error::{Done, Error};
-use crate::exec::context::{Ctx, Mode};
-use base::core::Core;
+use crate::exec::context::{ClientCtx, Mode};
 use crate::session::blocking;
+use base::core::Core;
+use base::error::{Done, Error};
 
 /// Asks the control thread; the client waits for the answer.
-pub fn request(cx: &mut Ctx<'_>, verb: &str, argument: &str) -> Done {
+pub fn request(cx: &mut ClientCtx<'_>, verb: &str, argument: &str) -> Done {
     if cx.mode != Mode::Direct {
         return Err(base::error::NO_MULTI);
     }
-    let wait = blocking::new_keyless(cx.keys.core, &cx.session, kind::ADMIN, cx.out.resp3);
+    let core = &mut *cx.data.keys.core;
+    let wait = blocking::new_keyless(core, cx.session.peek(), kind::ADMIN, cx.data.out.resp3);
     let reference = cx.session.reference();
-    let host = cx.keys.core.host;
-    blocking::begin(cx.keys.core, cx.session.client(), wait);
-    if host.admin()(reference, verb.into(), argument.into(), wait.address()).is_ok() {
+    blocking::begin(core, cx.session.client(), wait);
+    if core.host.admin()(reference, verb.into(), argument.into(), wait.address()).is_ok() {
         return Ok(());
     }
-    blocking::leave(cx.keys.core, cx.session.client());
+    blocking::leave(core, cx.session.client());
     Err(Error::new("ERR the control thread does not take commands; is the server stopping?"))
 }
 

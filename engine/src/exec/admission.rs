@@ -1,0 +1,141 @@
+//! Whether a command may run now, as things are with its client and the server.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::client::{Client, ClientState, flag as client_flag};
+
+use crate::exec::call::{Call, look_up};
+use crate::exec::spec::{Spec, flag};
+use crate::exec::thread::{Exec, ThreadContext};
+use crate::maintenance::evict::{self, Outcome};
+use crate::session::{self, multi, pause};
+use base::args::Args;
+use base::clock::Clock;
+use base::core::Core;
+use base::error::{self, Done, Error};
+
+/// What becomes of a command.
+pub enum Admitted {
+    /// Run it now.
+    Run(Call),
+    /// It was queued or put off; the client has been told what it needs to know.
+    Elsewhere,
+}
+
+/// Whether a client's command may run now.
+#[inline]
+pub fn admit(
+    thread: &mut ThreadContext,
+    client: &mut Client,
+    call: Call,
+    args: Args<'_>,
+) -> Result<Admitted, Error> {
+    use client_flag::{AUTHENTICATED, MONITOR, MULTI, PUBSUB};
+    let flags = client.flags.load(Relaxed);
+    if flags & (AUTHENTICATED | MONITOR | MULTI | PUBSUB) != AUTHENTICATED {
+        check_state(client, flags, call.spec)?;
+    }
+    if thread.core.settings.maxmemory != 0 {
+        make_room(thread, client, call.spec)?;
+    }
+    if pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec) {
+        return Ok(Admitted::Elsewhere);
+    }
+    if flags & MULTI != 0 && !call.spec.has(flag::NOT_QUEUED) {
+        multi::queue(thread.core.heap, client, args);
+        session::split(client, thread.core.heap).0.simple("QUEUED");
+        return Ok(Admitted::Elsewhere);
+    }
+    Ok(Admitted::Run(call))
+}
+
+/// Refuses what a client in its state may not run.
+#[cold]
+fn check_state(client: &Client, flags: u64, spec: &Spec) -> Result<(), Error> {
+    if flags & client_flag::AUTHENTICATED == 0 && !spec.has(flag::NO_AUTH) {
+        return Err(error::NO_AUTH);
+    }
+    if flags & client_flag::MULTI != 0 && spec.has(flag::NO_MULTI) {
+        return Err(error::NO_MULTI);
+    }
+    let subscriber = flags & client_flag::PUBSUB != 0 && client.resp.load(Relaxed) == 2;
+    if subscriber && !spec.has(flag::SUBSCRIBER) {
+        return Err(Error::owned(format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
+             are allowed in this context",
+            spec.name
+        )));
+    }
+    let sees_keys = flag::READONLY | flag::WRITE | flag::MAY_REPLICATE;
+    if flags & client_flag::MONITOR != 0 && spec.has(sees_keys) {
+        return Err(Error::new("ERR Replica can't interact with the keyspace"));
+    }
+    Ok(())
+}
+
+/// Makes room if memory is short. Fails if there is none to make and the command may use more.
+#[inline]
+fn make_room(thread: &mut ThreadContext, client: &Client, spec: &Spec) -> Done {
+    const GROWS: u32 = flag::WRITE | flag::DENYOOM | flag::TRANSACTION;
+    let ThreadContext { core, exec } = thread;
+    let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
+    if exec.room_known_for == core.settings.maxmemory && !spec.has(GROWS) && !in_multi {
+        return Ok(());
+    }
+    let outcome = evict::make_room(core, &mut exec.eviction);
+    exec.room_known_for = match outcome {
+        Outcome::Enough => core.settings.maxmemory,
+        _ => 0,
+    };
+    if outcome == Outcome::Nothing && may_use_more(exec, client, spec) {
+        return Err(error::OOM);
+    }
+    Ok(())
+}
+
+/// Whether a command, or what it adds to a transaction, may use memory.
+fn may_use_more(exec: &Exec, client: &Client, spec: &Spec) -> bool {
+    let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
+    spec.has(flag::DENYOOM)
+        || in_multi && !spec.has(flag::NOT_QUEUED)
+        || in_multi && spec.has(flag::TRANSACTION) && any_queued(exec, client, flag::DENYOOM)
+}
+
+/// Whether any queued command has one of these flags.
+fn any_queued(exec: &Exec, client: &ClientState, flags: u32) -> bool {
+    multi::queued(client)
+        .any(|blob| look_up(&exec.index, blob.args()).is_ok_and(|call| call.spec.has(flags)))
+}
+
+/// Puts a command off if the pause concerns it: the client's input stays as it is until then.
+#[cold]
+fn holds_back(thread: &mut ThreadContext, client: &mut ClientState, spec: &Spec) -> bool {
+    let core: &mut Core = &mut thread.core;
+    core.clock = Clock::read(core.host);
+    let pause = pause::state(core.roots);
+    let until = pause.until_ms.load(Relaxed);
+    if until as i64 <= core.clock.now_ms {
+        // Over. Whoever finds it so first says so; a newer pause is left alone.
+        let _ = pause.until_ms.compare_exchange(until, 0, Relaxed, Relaxed);
+        return false;
+    }
+    if !concerns(&thread.exec, client, spec, pause.writes_only.load(Relaxed) != 0) {
+        return false;
+    }
+    client.deadline_ms = until;
+    client.flags.fetch_or(client_flag::POSTPONED, Relaxed);
+    true
+}
+
+/// Whether a pause of a kind concerns a command. One of everything concerns `CLIENT UNPAUSE` too.
+fn concerns(exec: &Exec, client: &ClientState, spec: &Spec, writes_only: bool) -> bool {
+    const CHANGES: u32 = flag::WRITE | flag::MAY_REPLICATE;
+    if !writes_only {
+        return true;
+    }
+    let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
+    if spec.has(flag::TRANSACTION) && in_multi {
+        return any_queued(exec, client, CHANGES);
+    }
+    spec.has(CHANGES)
+}

@@ -1,0 +1,190 @@
+//! Running one command: its code, its counters, and what it leaves to be done.
+
+use abi::client::ClientShared;
+use abi::stats::CommandStat;
+
+use crate::exec::context::{ClientCtx, Ctx, Mode};
+use crate::exec::index::{Index, Keys as KeyRule};
+use crate::exec::spec::{Code, Spec, flag};
+use crate::exec::{monitor, slow};
+use crate::maintenance::notices;
+use crate::session::blocking::{self, Keyed};
+use crate::session::{latency, monitor as monitors, stats};
+use base::args::Args;
+use base::clock::ticks;
+use base::core::Core;
+use base::counters::add;
+use base::error::{self, Done, Error};
+use base::hash::hash;
+use base::heap::if_room;
+use base::lock::{ALL_SHARDS, ShardSet, set_of};
+use base::resp::write::Reply;
+
+/// No command of the release has the name.
+pub const UNKNOWN: u16 = u16::MAX;
+
+/// A command of the index, copied out of it.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Its row.
+    pub spec: &'static Spec,
+    /// Its slot in the counters.
+    pub slot: u32,
+    /// What this lane counts of it.
+    pub stat: &'static CommandStat,
+    /// How its keys are found.
+    pub keys: KeyRule,
+}
+
+/// Finds the command that is meant, down to the subcommand, and checks how many arguments it has.
+#[inline]
+pub fn resolve(index: &Index, command: u16, args: Args<'_>) -> Result<Call, Error> {
+    let found = index.meant(command, args)?;
+    if !found.spec.takes(args.len()) {
+        return Err(error::wrong_arity(found.spec.name));
+    }
+    Ok(Call { spec: found.spec, slot: found.slot, stat: found.stat, keys: found.keys })
+}
+
+/// A command by its name and arguments, as it is in this release.
+pub fn look_up(index: &Index, args: Args<'_>) -> Result<Call, Error> {
+    resolve(index, index.find(args.at(0)).unwrap_or(UNKNOWN), args)
+}
+
+/// The shards of the keys that a command names.
+pub fn keys_lock_set(seed: [u64; 2], call: Call, args: Args<'_>) -> ShardSet {
+    let set = |key: &[u8]| set_of(hash(key, seed));
+    match call.keys {
+        KeyRule::None => 0,
+        KeyRule::One(at) => args.get(at as usize).map_or(0, set),
+        KeyRule::Two(a, b) => set(args.at(a as usize)) | set(args.at(b as usize)),
+        KeyRule::Range { first, last, step } => {
+            let end = args.len() - last as usize;
+            (first as usize..=end).step_by(step as usize).fold(0, |all, i| all | set(args.at(i)))
+        }
+        KeyRule::Rules => match call.spec.key_indices(args) {
+            Some(indices) => indices.into_iter().fold(0, |all, i| all | set(args.at(i))),
+            // The command will say what is wrong with its arguments.
+            None => 0,
+        },
+        KeyRule::All => ALL_SHARDS,
+    }
+}
+
+/// Runs a client's command whose shards are locked; writes its error if it fails; counts it.
+#[inline]
+pub fn call(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) {
+    let host = cx.data.keys.core.host;
+    let (begin, before) = (ticks(host), cx.data.out.len());
+    cx.data.keys.core.reads_only = call.spec.has(flag::READONLY);
+    let outcome = match call.spec.code {
+        Code::Keys(run) => run(&mut cx.data, args),
+        Code::Client(run) => run(cx, args),
+    };
+    let elapsed_ns = account(&mut cx.data, call, before, begin, outcome, true);
+    if cx.data.wait.is_some() {
+        wait(cx, args);
+    }
+    let core = &mut *cx.data.keys.core;
+    if cx.data.mode == Mode::Direct {
+        core.clock.pass(elapsed_ns, host);
+    }
+    if elapsed_ns >= core.settings.noticed_ns {
+        if_room(|| notice(core, cx.session.peek(), call.spec, args, elapsed_ns));
+    }
+    if monitors::is_on(core.roots) {
+        if_room(|| feed_monitors(cx, call.spec, args));
+    }
+}
+
+/// Runs a command on behalf of a client of another lane, under the locks it takes. One that
+/// concerns its client cannot be run so.
+pub fn call_served(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
+    let host = cx.keys.core.host;
+    let (begin, before) = (ticks(host), cx.out.len());
+    cx.keys.core.reads_only = call.spec.has(flag::READONLY);
+    let outcome = match call.spec.code {
+        Code::Keys(run) => run(cx, args),
+        Code::Client(_) => Err(error::NEEDS_CLIENT),
+    };
+    // It was counted when its client began to wait.
+    account(cx, call, before, begin, outcome, false);
+}
+
+/// Counts a command that has run, writes its error if it failed, and acts on what was noticed
+/// below. Returns how long it took.
+#[inline]
+fn account(
+    cx: &mut Ctx<'_>,
+    call: Call,
+    before: usize,
+    begin: u64,
+    outcome: Done,
+    is_first: bool,
+) -> u64 {
+    let core = &mut *cx.keys.core;
+    let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(begin));
+    add(&call.stat.calls, is_first as u64);
+    add(&call.stat.time_ns, elapsed_ns);
+    add(&core.stats.commands, is_first as u64);
+    if let Err(error) = outcome {
+        add(&call.stat.failed, 1);
+        // What it had written of another reply must not reach the client.
+        cx.out.truncate(before);
+        fail(core, &mut cx.out, &error);
+    }
+    if core.settings.latency_tracking {
+        stats::record(call.stat, elapsed_ns, core.heap);
+    }
+    if core.notices.is_any() {
+        notices::settle(core);
+    }
+    elapsed_ns
+}
+
+/// Makes the client of a command wait, as the command has asked for.
+#[cold]
+fn wait(cx: &mut ClientCtx<'_>, args: Args<'_>) {
+    let Some(waiting) = cx.data.wait.take() else { return };
+    let keyed = Keyed {
+        db: cx.data.keys.db,
+        keys: waiting.keys.iter().map(Vec::as_slice).collect(),
+        args,
+        awaited: waiting.awaited,
+        resp3: cx.data.out.resp3,
+    };
+    blocking::block(cx.data.keys.core, cx.session.client(), keyed);
+}
+
+/// Remembers a command that took long: in the slow log, as an event of the latency monitor.
+#[cold]
+fn notice(core: &Core, client: &ClientShared, spec: &Spec, args: Args<'_>, elapsed_ns: u64) {
+    let slow_us = core.settings.slowlog_us;
+    if slow_us >= 0 && elapsed_ns / 1000 >= slow_us as u64 {
+        slow::record(core, client, spec, args, elapsed_ns / 1000);
+    }
+    let event = if spec.has(flag::FAST) { "fast-command" } else { "command" };
+    latency::record(core, event, elapsed_ns / 1_000_000);
+}
+
+/// Shows a command to those who watch all.
+#[cold]
+fn feed_monitors(cx: &mut ClientCtx<'_>, spec: &Spec, args: Args<'_>) {
+    let within = cx.data.mode != Mode::Direct;
+    let client = cx.session.peek();
+    if let Some(line) = monitor::feed(cx.data.keys.core, client, within, spec, args) {
+        cx.data.out.raw(&line);
+    }
+}
+
+/// Writes an error reply and counts it.
+pub fn fail(core: &Core, out: &mut Reply<'_>, error: &Error) {
+    count_error(core, error);
+    out.error(error.text());
+}
+
+/// Counts an error reply.
+pub fn count_error(core: &Core, error: &Error) {
+    add(&core.stats.errors, 1);
+    stats::count_error(core, error.text());
+}

@@ -1,0 +1,22 @@
+//! How commands run: batches, admission, locks, calls, transactions, serving who waits, delivery.
+//!
+//! It knows nothing of what any one command does.
+
+pub mod admin;
+pub mod admission;
+pub mod batch;
+pub mod call;
+pub mod context;
+pub mod deliver;
+pub mod dispatch;
+pub mod index;
+mod monitor;
+mod rename;
+mod secrets;
+pub mod serving;
+mod slow;
+pub mod spec;
+pub mod thread;
+pub mod transaction;
+
+pub use rename::configure;

@@ -1,0 +1,55 @@
+//! What those who watch every command are shown.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::client::{ClientShared, flag as client_flag};
+use base::args::Args;
+use base::bytes;
+use base::core::Core;
+
+use crate::exec::secrets::hides;
+use crate::exec::spec::{Spec, flag};
+use crate::session::monitor;
+
+/// Shows a command that has run for a client to those who watch, unless it has only made its
+/// client wait. Returns the line if the client itself, unless it is `within` a transaction, is to
+/// have it behind its reply.
+#[cold]
+pub fn feed(
+    core: &Core,
+    client: &ClientShared,
+    within: bool,
+    spec: &Spec,
+    args: Args<'_>,
+) -> Option<Vec<u8>> {
+    let waits = client.flags.load(Relaxed) & client_flag::BLOCKED != 0;
+    if spec.has(flag::SKIP_MONITOR | flag::ADMIN) || waits {
+        return None;
+    }
+    let line = line(core, client, spec, args);
+    let own = if within { 0 } else { client.reference().0 };
+    monitor::share(core, &line, own).then_some(line)
+}
+
+/// `+1700000000.123456 [0 127.0.0.1:50000] "set" "key" "value"`
+fn line(core: &Core, client: &ClientShared, spec: &Spec, args: Args<'_>) -> Vec<u8> {
+    let now = core.host.unix_us()();
+    let mut line =
+        format!("+{}.{:06} [{} ", now / 1_000_000, now % 1_000_000, client.db.load(Relaxed))
+            .into_bytes();
+    if client.flags.load(Relaxed) & client_flag::UNIX_SOCKET != 0 {
+        line.extend_from_slice(b"unix:");
+    }
+    line.extend_from_slice(bytes::slice(&client.peer));
+    line.push(b']');
+    for (index, arg) in args.from(0).enumerate() {
+        line.push(b' ');
+        if hides(spec, args, index) {
+            line.extend_from_slice(b"\"(redacted)\"");
+        } else {
+            base::text::quote(arg, &mut line);
+        }
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}

@@ -1,0 +1,7 @@
+//! What goes on beside the commands: eviction, the expire cycle, work for background threads.
+
+pub mod background;
+pub mod evict;
+pub mod expire;
+pub mod notices;
+pub mod tick;
