@@ -7,10 +7,9 @@ use abi::arena::{Ptr, RootHead, kind};
 use abi::client::{Client, ClientState, ParseState, flag};
 use abi::container::{RawBuffer, RawBytes, RawVec};
 
-use super::input::{self, NoMemory};
 use super::table::Table;
-use super::{Connection, output};
-use crate::arena::{alloc, free};
+use super::{Connection, input, output};
+use crate::arena::{NoMemory, alloc, free};
 
 /// Layout version of [`Client`].
 const CLIENT_VERSION: u32 = 1;

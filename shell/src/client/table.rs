@@ -6,8 +6,7 @@ use std::sync::atomic::Ordering;
 use abi::arena::Ptr;
 use abi::client::{Client, ClientTable};
 
-use super::input::NoMemory;
-use crate::arena::{alloc, realloc};
+use crate::arena::{NoMemory, alloc, realloc};
 use crate::lock;
 
 const FIRST_SLOTS: u32 = 64;

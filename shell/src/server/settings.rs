@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use abi::config::{ConfigStore, id};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::hub::Hub;
 use crate::client::limits::number;
 use crate::client::listen::{Endpoints, ListenError};
+use crate::worker::shared::ServerShared;
 use crate::{lock, log};
 
 /// Descriptors for all that is not a client: sockets of listeners, polls, files, libraries.
@@ -96,11 +96,11 @@ fn reserve_descriptors(clients: u64) -> Result<(), u64> {
 
 /// Takes over a setting that was changed while the server runs. The error is for the client that
 /// changed it; the setting is then to be put back.
-pub fn changed(hub: &Hub, id: u32) -> Result<(), String> {
-    let config = hub.config();
+pub fn changed(server: &ServerShared, id: u32) -> Result<(), String> {
+    let config = server.config();
     match id {
         id::PORT | id::BIND | id::UNIXSOCKET | id::UNIXSOCKETPERM | id::TCP_BACKLOG => {
-            hub.door().listen(&endpoints(config)).map_err(|error| cannot_listen(id, &error))
+            server.listeners().listen(&endpoints(config)).map_err(|error| cannot_listen(id, &error))
         }
         id::DIR => go_to_dir(config).map_err(|error| system_text(&error)),
         id::LOGLEVEL => {

@@ -211,4 +211,17 @@ mod tests {
         assert_eq!(ids, [1, 2, 3]);
         assert!(!mailbox.has_mail());
     }
+
+    #[test]
+    fn drops_of_a_message_free_it_with_the_last() {
+        let message = Message {
+            kind: 1,
+            references: std::sync::atomic::AtomicU32::new(2),
+            len2: 0,
+            len3: 0,
+            detail: 0,
+        };
+        drop_message(Ptr::new(&raw const message as u64));
+        assert_eq!(message.references.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
 }
