@@ -13,5 +13,6 @@ pub mod metrics;
 mod random;
 pub mod refusal;
 pub mod server;
+mod sync;
 pub mod upgrade;
 pub mod worker;

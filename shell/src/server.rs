@@ -14,7 +14,7 @@ use abi::container::RawBytes;
 use abi::logic::{LogicRef, Scratch};
 use abi::stats::LANES_MAX;
 use abi_stable::std_types::{RSlice, RStr};
-use mio::Poll;
+use mio::{Poll, Waker};
 
 use crate::arena::roots::Roots;
 use crate::arena::{self, ArenaError, NoMemory};
@@ -145,7 +145,7 @@ fn make_shared(
     let polls = (0..workers).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
     let mailboxes = polls
         .iter()
-        .map(|poll| Mailbox::new(poll.registry(), event::MAIL))
+        .map(|poll| Ok(Mailbox::new(Waker::new(poll.registry(), event::MAIL)?)))
         .collect::<io::Result<_>>()?;
     let registries =
         polls.iter().map(|poll| poll.registry().try_clone()).collect::<io::Result<_>>()?;

@@ -1,10 +1,12 @@
 //! Logic libraries: their bytes, their loading, the generation that serves, their unloading.
 //!
 //! Reading order: [`image`] (the private copy), [`verify`] (the trial in a process of its own),
-//! [`loaded`] (in this process, attached), [`generation`] (what serves).
+//! [`loaded`] (in this process, attached), [`generation`] (what serves), [`grace`]
+//! (when an old one is out of use).
 
 pub mod elf;
 pub mod generation;
+pub mod grace;
 pub mod identity;
 pub mod image;
 mod layout;

@@ -26,6 +26,8 @@ pub mod listeners;
 pub mod load;
 pub mod mail;
 pub mod mailbox;
+#[cfg(test)]
+mod mailbox_tests;
 pub mod scheduler;
 pub mod serve;
 pub mod shared;
