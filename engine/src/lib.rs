@@ -12,5 +12,8 @@ pub mod release;
 pub mod self_test;
 pub mod session;
 
+// For releases, which depend on this crate alone.
+pub use {base, keyspace, store, value};
+
 /// The version of Redis whose behaviour this is, for clients that ask.
 pub const REDIS_VERSION: &str = "7.0.15";

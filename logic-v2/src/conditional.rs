@@ -1,10 +1,10 @@
 //! Changes that depend on the value a key has now.
 
-use engine::command::args::Args;
-use engine::command::error::{self, Done};
+use engine::base::args::Args;
+use engine::base::error::{self, Done};
+use engine::base::event::Class;
 use engine::command::string;
-use engine::context::Ctx;
-use engine::keyspace::notify::Class;
+use engine::exec::context::Ctx;
 
 /// `SET` with the condition `IFEQ comparison-value`; without it, the engine's `SET`.
 pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -35,7 +35,7 @@ pub fn delifeq(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let equal = cx.keys.string(key)?.is_some_and(|value| value.as_bytes() == args.at(2));
     if equal {
         cx.keys.remove(key);
-        cx.changed(Class::GENERIC, "del", key);
+        cx.modified(Class::GENERIC, "del", key);
     }
     cx.out.integer(equal as i64);
     Ok(())

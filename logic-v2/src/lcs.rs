@@ -4,10 +4,10 @@
 //! column of the table is kept as differences, a bit a row, and advanced a word of 64 rows at a
 //! time.
 
-use engine::command::args::Args;
-use engine::command::error::Done;
+use engine::base::args::Args;
+use engine::base::error::Done;
 use engine::command::string;
-use engine::context::Ctx;
+use engine::exec::context::Ctx;
 
 /// Bytes of masks above which the engine's method decides.
 const MASK_BYTES_MAX: usize = 64 << 20;

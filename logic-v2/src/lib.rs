@@ -5,7 +5,7 @@
 mod conditional;
 mod lcs;
 
-use engine::command::spec::{Group, KeySpec, Spec, access::*, flag::*};
+use engine::exec::spec::{Group, KeySpec, Spec, access::*, flag::*};
 use engine::release::Release;
 
 static RELEASE: Release = Release {

@@ -4,7 +4,8 @@
 //! Both are called through function pointers, as logic calls its host.
 
 use rustix::time::{ClockId, clock_gettime};
-use shell::arena::{self, Arena, Options, host};
+use shell::arena::{self, Arena, Options};
+use shell::host::memory;
 use std::alloc::{Layout, alloc as system_alloc, dealloc};
 use std::hint::black_box;
 use std::time::Duration;
@@ -33,7 +34,7 @@ fn main() {
     let arena = arena::create(&Options::default()).expect("an arena");
     arena::bind_thread(0);
     let both = [
-        Allocator { name: "arena", alloc: host::alloc, free: host::free },
+        Allocator { name: "arena", alloc: memory::alloc, free: memory::free },
         Allocator { name: "malloc", alloc: malloc, free: malloc_free },
     ];
     for allocator in both.map(black_box) {

@@ -1,7 +1,8 @@
 //! Settings as an operator writes them: on the command line and in a configuration file.
 //!
 //! Nothing here knows which settings exist; logic says so when they are applied, in the order
-//! given. The few names that the shell itself understands are taken out by [`crate::cli::serve`].
+//! given. A few names are the shell's own, see [`is_shell_setting`]; [`crate::cli::serve`] takes
+//! those out.
 
 pub mod rewrite;
 
@@ -10,6 +11,14 @@ use std::path::{Path, PathBuf};
 
 /// Files that may include one another before it is taken for a loop.
 const INCLUDE_DEPTH_MAX: usize = 16;
+
+const SHELL_SETTINGS: [&str; 7] =
+    ["workers", "logic", "admin", "config", "arena", "log-format", "verify-timeout-ms"];
+
+/// Whether a setting is the shell's own: not for logic, not touched by `CONFIG REWRITE`.
+pub fn is_shell_setting(name: &str) -> bool {
+    SHELL_SETTINGS.contains(&name)
+}
 
 /// A name, in lower case, and its values, still texts.
 #[derive(Clone, Debug, PartialEq, Eq)]

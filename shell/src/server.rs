@@ -1,8 +1,6 @@
 //! Starting the server, and stopping it: makes the state, wires the threads, joins them.
 
 pub mod control;
-pub mod hub;
-pub mod roots;
 pub mod settings;
 
 use std::future::Future;
@@ -16,20 +14,19 @@ use abi::container::RawBytes;
 use abi::logic::{LogicRef, Scratch};
 use abi::stats::LANES_MAX;
 use abi_stable::std_types::{RSlice, RStr};
-use mio::Poll;
+use mio::{Poll, Waker};
 
-use crate::arena::{self, ArenaError};
-use crate::client::input::NoMemory;
+use crate::arena::roots::Roots;
+use crate::arena::{self, ArenaError, NoMemory};
 use crate::client::limits::number;
 use crate::client::listen::ListenError;
 use crate::config::Setting;
 use crate::log;
 use crate::logic::generation::{self, Generation, Online};
-use crate::worker::crew::Crew;
 use crate::worker::mailbox::Mailbox;
-use crate::worker::{Worker, background, event};
-use hub::Hub;
-use roots::Roots;
+use crate::worker::scheduler::Scheduler;
+use crate::worker::shared::{self, ServerShared};
+use crate::worker::{Worker, background, clock, event};
 
 /// Most workers: lanes are also needed for the control thread and the background threads.
 pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 1 - background::THREADS;
@@ -102,7 +99,7 @@ pub trait Outfit {
     fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError>;
 
     /// What the control thread serves until the server stops. The server listens already.
-    fn services(&mut self, hub: &'static Hub) -> impl Future<Output = ()>;
+    fn services(&mut self, server: &'static ServerShared) -> impl Future<Output = ()>;
 }
 
 /// Why the first logic did not load.
@@ -114,17 +111,17 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     let lanes = (workers + 1 + background::THREADS) as usize;
     let arena = arena::create(&options.arena)?;
     arena::bind_thread(workers);
-    let roots = Roots::create(arena, lanes)?;
-    let (hub, polls) = make_hub(workers, roots, options.config_file)?;
+    let roots = Roots::create(arena, lanes, clock::unix_ms())?;
+    let (server, polls) = make_shared(workers, roots, options.config_file)?;
     let first = outfit.load(lanes).map_err(ServeError::Logic)?;
     generation::publish(first);
-    configure(hub, workers, &options.settings)?;
-    hub.create_databases()?;
-    hub.door().listen(&settings::endpoints(hub.config()))?;
-    let threads = Threads::spawn(hub, polls)?;
+    configure(server, workers, &options.settings)?;
+    server.create_databases()?;
+    server.listeners().listen(&settings::endpoints(server.config()))?;
+    let threads = Threads::spawn(server, polls)?;
     // These words, as tools wait for them in the log of a server they start.
-    tracing::info!(workers, port = hub.door().port(), "Ready to accept connections");
-    let ended = control::run(hub, outfit.services(hub), move || threads.join(hub))?;
+    tracing::info!(workers, port = server.listeners().port(), "Ready to accept connections");
+    let ended = control::run(server, outfit.services(server), move || threads.join(server))?;
     tracing::info!("stopped");
     ended
 }
@@ -140,23 +137,23 @@ fn worker_count(asked: u32) -> Result<u32, ServeError> {
     }
 }
 
-fn make_hub(
+fn make_shared(
     workers: u32,
     roots: Roots,
     config_file: Option<PathBuf>,
-) -> Result<(&'static Hub, Vec<Poll>), ServeError> {
+) -> Result<(&'static ServerShared, Vec<Poll>), ServeError> {
     let polls = (0..workers).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
     let mailboxes = polls
         .iter()
-        .map(|poll| Mailbox::new(poll.registry(), event::MAIL))
+        .map(|poll| Ok(Mailbox::new(Waker::new(poll.registry(), event::MAIL)?)))
         .collect::<io::Result<_>>()?;
     let registries =
         polls.iter().map(|poll| poll.registry().try_clone()).collect::<io::Result<_>>()?;
-    Ok((hub::install(Hub::new(mailboxes, roots, registries, config_file)), polls))
+    Ok((shared::install(ServerShared::new(mailboxes, roots, registries, config_file)), polls))
 }
 
 /// Lets logic set up the arena and apply all settings, then acts on those that are the shell's.
-fn configure(hub: &Hub, lane: u32, given: &[Setting]) -> Result<(), ServeError> {
+fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), ServeError> {
     let mut online = Online::enter(lane);
     let generation = online.generation();
     let (logic, scratch) = (generation.logic(), generation.scratch(lane));
@@ -167,9 +164,9 @@ fn configure(hub: &Hub, lane: u32, given: &[Setting]) -> Result<(), ServeError> 
     for setting in given {
         configure_one(logic, scratch, setting)?;
     }
-    log::set_level(number(hub.config(), id::LOGLEVEL));
-    settings::enter_dir(hub.config()).map_err(ServeError::Dir)?;
-    settings::fit_clients(hub.config());
+    log::set_level(number(server.config(), id::LOGLEVEL));
+    settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
+    settings::fit_clients(server.config());
     Ok(())
 }
 
@@ -210,28 +207,30 @@ struct Threads {
 }
 
 impl Threads {
-    fn spawn(hub: &'static Hub, polls: Vec<Poll>) -> Result<Self, ServeError> {
-        let first_background = hub.workers() + 1;
+    fn spawn(server: &'static ServerShared, polls: Vec<Poll>) -> Result<Self, ServeError> {
+        let first_background = server.workers() + 1;
         let mut threads = Self { workers: Vec::new(), background: Vec::new() };
-        let make = |(lane, poll)| Worker::new(lane, hub, poll);
+        let make = |(lane, poll)| Worker::new(lane, server, poll);
         let workers = (0..).zip(polls).map(make).collect::<Result<Vec<_>, _>>()?;
-        let crew = Arc::new(Crew::new(hub, workers)?);
-        for number in 0..hub.workers() {
-            let crew = Arc::clone(&crew);
+        let scheduler = Arc::new(Scheduler::new(server, workers)?);
+        for number in 0..server.workers() {
+            let scheduler = Arc::clone(&scheduler);
             let body = move || {
-                let _failsafe = StopOnExit(hub);
-                crew.work().inspect_err(|error| tracing::error!(number, %error, "a worker failed"))
+                let _failsafe = StopOnExit(server);
+                scheduler
+                    .work()
+                    .inspect_err(|error| tracing::error!(number, %error, "a worker failed"))
             };
             threads.workers.push(named(format!("worker-{number}")).spawn(body)?);
         }
         for index in 0..background::THREADS {
-            let body = move || hub.jobs().run(first_background + index);
+            let body = move || server.jobs().run(first_background + index);
             threads.background.push(named(format!("background-{index}")).spawn(body)?);
         }
         Ok(threads)
     }
 
-    fn join(self, hub: &Hub) -> Result<(), ServeError> {
+    fn join(self, server: &ServerShared) -> Result<(), ServeError> {
         let mut outcome = Ok(());
         for (lane, worker) in (0..).zip(self.workers) {
             if !matches!(worker.join(), Ok(Ok(()))) {
@@ -239,7 +238,7 @@ impl Threads {
             }
         }
         // Only now: clients that were closed may have left work.
-        hub.jobs().close();
+        server.jobs().close();
         for thread in self.background {
             // A background thread that panicked has said so; the server ends anyway.
             let _ = thread.join();
@@ -253,7 +252,7 @@ fn named(name: String) -> thread::Builder {
 }
 
 /// A server must not live on with a worker less.
-struct StopOnExit(&'static Hub);
+struct StopOnExit(&'static ServerShared);
 
 impl Drop for StopOnExit {
     fn drop(&mut self) {

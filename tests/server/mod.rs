@@ -3,7 +3,6 @@
 mod administration;
 mod blocking;
 mod commands;
-mod crew;
 mod eviction;
 mod expiry;
 mod inflight;
@@ -12,3 +11,4 @@ mod oracle;
 mod protocol;
 mod redis_crate;
 mod scan;
+mod scheduler;

@@ -11,11 +11,11 @@ use std::mem::MaybeUninit;
 use abi::arena::ArenaHeader;
 use abi::client::{Client, ClientBlock, ClientShared, ClientTable, flag};
 use abi::container::RawBytes;
-use abi::keyspace::{Keyspace, SHARDS, ShardDb};
+use abi::keyspace::{Keyspace, SHARDS, ShardDb, placement};
+use abi::lane::Lane;
 use abi::logic::Scratch;
 use abi::ptr::Ptr;
 use abi::shared::Shared;
-use abi::stats::LaneStats;
 use abi_stable::std_types::{RSlice, RStr};
 use base::buffer::Buffer;
 use base::heap::Heap;
@@ -56,10 +56,11 @@ impl Server {
             let (keyspace, shared) = (zeroed::<Keyspace>(), zeroed::<Shared>());
             let parts = zeroed::<[ShardDb; DATABASES * SHARDS]>();
             (*keyspace).databases = DATABASES as u32;
+            (*keyspace).placement = placement::SEEDED;
             for (index, shard) in (*keyspace).shards.iter_mut().enumerate() {
                 shard.dbs = Ptr::from_raw(parts.cast::<ShardDb>().add(index * DATABASES));
             }
-            (*shared).lanes[0] = Ptr::from_raw(zeroed::<LaneStats>());
+            (*shared).lanes[0] = Ptr::from_raw(zeroed::<Lane>());
             (*header).keyspace = Ptr::from_raw(keyspace);
             (*header).clients = Ptr::from_raw(zeroed::<ClientTable>());
             (*header).shared = Ptr::from_raw(shared);
@@ -93,7 +94,7 @@ impl Server {
         let client = unsafe {
             let (client, shared) = ClientBlock::init(Ptr::from_raw(zeroed()), shared);
             let table = (*self.header).clients.as_ptr();
-            Words::new(&mut (*table).slots, Self::heap()).push(shared.address());
+            Words::new((*table).slots.get_mut(), Self::heap()).push(shared.address());
             client
         };
         assert!(api::client_open(self.scratch, client).is_ok());
@@ -180,7 +181,7 @@ impl Server {
         unsafe {
             assert!(api::client_close(self.scratch, Ptr::from_raw(place), 0).is_ok());
             let table = (*self.header).clients.as_ptr();
-            Words::new(&mut (*table).slots, Self::heap()).as_mut_slice()[who] = 0;
+            Words::new((*table).slots.get_mut(), Self::heap()).as_mut_slice()[who] = 0;
             Buffer::new(&mut (*place).input, Self::heap()).free();
             Buffer::new(&mut (*place).output, Self::heap()).free();
             drop(Box::from_raw(place.cast::<MaybeUninit<ClientBlock>>()));

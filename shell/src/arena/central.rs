@@ -8,9 +8,10 @@ use abi::lock::RawLock;
 use std::cell::Cell;
 
 use super::classes::{PAGE_BYTES, blocks_per_page, class_bytes};
+use super::futex::ThisThread;
 use super::pages::{Kind, Page, PageList, PageTable};
 use super::runs::Run;
-use super::{futex, large, layout};
+use super::{large, layout};
 
 /// The pages with room of one class.
 #[repr(C, align(64))]
@@ -107,9 +108,9 @@ pub unsafe fn give_fresh(class: usize, address: u64, count: u32) {
 
 impl Central {
     fn locked<R>(&self, work: impl FnOnce() -> R) -> R {
-        self.lock.lock(futex::wait);
+        self.lock.lock(ThisThread);
         let result = work();
-        self.lock.unlock(futex::wake);
+        self.lock.unlock(ThisThread);
         result
     }
 

@@ -1,5 +1,6 @@
 //! Sleeping on and waking through a word. The word may lie in memory shared with other processes.
 
+use abi::lock::{Holder, Locker};
 use rustix::thread::futex::{Flags, wait as futex_wait, wake as futex_wake};
 use std::sync::atomic::AtomicU32;
 
@@ -15,4 +16,24 @@ pub fn wait(word: &AtomicU32, expected: u32) {
 pub fn wake(word: &AtomicU32) {
     // It can only fail for an address that is not mapped.
     let _ = futex_wake(word, Flags::empty(), 1);
+}
+
+/// How threads of the shell take locks that lie in the arena: in the name of the lane they are, if
+/// they are one.
+#[derive(Clone, Copy)]
+pub struct ThisThread;
+
+impl Locker for ThisThread {
+    #[inline]
+    fn holder(self) -> Holder {
+        super::threads::lane().map_or(Holder::SHELL, Holder::lane)
+    }
+
+    fn wait(self, word: &AtomicU32, expected: u32) {
+        wait(word, expected);
+    }
+
+    fn wake(self, word: &AtomicU32) {
+        wake(word);
+    }
 }

@@ -1,9 +1,10 @@
 //! Large blocks: runs of whole pages, and the lock around the runs.
 
 use super::classes::pages_of;
+use super::futex::ThisThread;
 use super::pages::{Kind, PageTable};
 use super::runs::{Run, Runs};
-use super::{futex, layout, scavenger};
+use super::{layout, scavenger};
 use std::sync::atomic::Ordering;
 
 /// The descriptors of all pages of the mapped arena.
@@ -20,9 +21,9 @@ pub unsafe fn table() -> PageTable {
 pub fn with_runs<R>(work: impl FnOnce(&Runs<'_>) -> R) -> R {
     // SAFETY: only called by those who were promised a mapped arena.
     let (state, pages) = unsafe { (layout::state(), table()) };
-    state.runs_lock.lock(futex::wait);
+    state.runs_lock.lock(ThisThread);
     let result = work(&Runs::new(&state.runs, pages));
-    state.runs_lock.unlock(futex::wake);
+    state.runs_lock.unlock(ThisThread);
     result
 }
 

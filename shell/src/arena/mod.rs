@@ -8,7 +8,7 @@
 //! - [`lane`]: a lane's heap, the fast path
 //! - [`large`]: blocks of whole pages
 //! - [`scavenger`]: free memory back to the system
-//! - [`host`]: what logic sees of all this
+//! - [`roots`]: the root structs of what is stored
 //!
 //! Invariant: no address outside the arena and nothing that belongs to a process is stored in it.
 //!
@@ -17,12 +17,12 @@
 pub mod central;
 pub mod classes;
 pub mod futex;
-pub mod host;
 pub mod lane;
 pub mod large;
 pub mod layout;
 pub mod mapping;
 pub mod pages;
+pub mod roots;
 pub mod runs;
 pub mod scavenger;
 mod threads;
@@ -59,6 +59,10 @@ pub struct Options {
     /// The file to hold it; without one it is anonymous memory.
     pub file: Option<PathBuf>,
 }
+
+/// The arena has no memory for what was asked.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoMemory;
 
 /// The arena of this process.
 #[derive(Debug)]

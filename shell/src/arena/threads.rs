@@ -6,12 +6,15 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::futex::ThisThread;
 use super::lane::LaneHeap;
-use super::{futex, is_mapped, layout};
+use super::{is_mapped, layout};
 
 thread_local! {
     /// The heap of the lane this thread is; null for a thread that is none.
     static HEAP: Cell<*const LaneHeap> = const { Cell::new(ptr::null()) };
+    /// The number of that lane, plus one; 0 for a thread that is none.
+    static LANE: Cell<u32> = const { Cell::new(0) };
     /// Gives the lane up when the thread ends.
     static FOR_LIFE: Cell<Option<ForLife>> = const { Cell::new(None) };
 }
@@ -29,6 +32,7 @@ pub struct Binding {
 impl Drop for Binding {
     fn drop(&mut self) {
         HEAP.set(ptr::null());
+        LANE.set(0);
         BOUND[self.lane as usize].store(false, Ordering::Release);
     }
 }
@@ -60,7 +64,14 @@ pub fn enter(lane: u32) -> Binding {
         state.heaps_used.fetch_max(lane + 1, Ordering::AcqRel);
     }
     HEAP.set(heap);
+    LANE.set(lane + 1);
     Binding { lane, not_send: PhantomData }
+}
+
+/// The lane that the calling thread is, if it is one.
+#[inline]
+pub fn lane() -> Option<u32> {
+    LANE.get().checked_sub(1)
 }
 
 /// As [`enter`], until the thread ends.
@@ -170,8 +181,8 @@ fn with_shared_heap<R>(work: impl FnOnce(&LaneHeap) -> R) -> R {
     assert!(is_mapped(), "memory was asked for before there is an arena");
     // SAFETY: an arena is mapped.
     let (state, heap) = unsafe { (layout::state(), layout::heap(layout::SHARED_HEAP)) };
-    state.shared_lock.lock(futex::wait);
+    state.shared_lock.lock(ThisThread);
     let result = work(heap);
-    state.shared_lock.unlock(futex::wake);
+    state.shared_lock.unlock(ThisThread);
     result
 }

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 
 use crate::admin::socket::Socket;
 use crate::admin::{self, Context};
+use crate::host;
 use crate::logic;
 use crate::logic::generation::Generation;
 use crate::logic::verify::parent::Verifier;
-use crate::server::hub::Hub;
 use crate::server::{LoadError, Outfit};
 use crate::upgrade::driver::{Driver, Serving};
 use crate::upgrade::staging::Setup;
 use crate::upgrade::wire;
+use crate::worker::shared::ServerShared;
 
 /// The parts of a real server.
 pub struct Parts {
@@ -31,16 +32,15 @@ impl Parts {
 
 impl Outfit for Parts {
     fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError> {
-        let host = logic::host::table();
-        let generation = logic::start(&self.logic, host, lanes, &self.verifier)?;
+        let generation = logic::start(&self.logic, host::table(), lanes, &self.verifier)?;
         tracing::info!(logic = generation.identity().label(), "loaded");
         self.first = Some((Serving::of(&generation), lanes));
         Ok(generation)
     }
 
-    async fn services(&mut self, _: &'static Hub) {
+    async fn services(&mut self, _: &'static ServerShared) {
         let Some((first, lanes)) = self.first.take() else { return };
-        let host = logic::host::table();
+        let host = host::table();
         let setup = Setup { host, lanes, verifier: self.verifier.clone() };
         let driver = match Driver::start(first, setup) {
             Ok(driver) => driver,

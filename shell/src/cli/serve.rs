@@ -95,14 +95,6 @@ pub enum PlanError {
     Directory(#[from] io::Error),
 }
 
-const SHELL_SETTINGS: [&str; 7] =
-    ["workers", "logic", "admin", "config", "arena", "log-format", "verify-timeout-ms"];
-
-/// Whether a setting is the shell's own: not for logic, not touched by `CONFIG REWRITE`.
-pub fn is_shell_setting(name: &str) -> bool {
-    SHELL_SETTINGS.contains(&name)
-}
-
 /// Runs the verb: serves until the server is stopped.
 pub fn run(args: &Args) -> ExitCode {
     let words = &args.words;
@@ -169,7 +161,7 @@ pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
     }
     settings.extend(given);
     for setting in settings {
-        if is_shell_setting(&setting.name) {
+        if config::is_shell_setting(&setting.name) {
             plan.take(&setting)?;
         } else {
             plan.options.settings.push(setting);

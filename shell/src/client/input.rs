@@ -14,7 +14,7 @@ use abi::ptr::Ptr;
 use rustix::io::Errno;
 
 use super::bump;
-use crate::arena::{alloc, free, realloc};
+use crate::arena::{NoMemory, alloc, free, realloc};
 
 /// Bytes of a worker's input buffer.
 pub const SHARED_BYTES: u64 = 64 * 1024;
@@ -24,10 +24,6 @@ const MOVE_BACK_MAX: u64 = 16 * 1024;
 
 /// Room made for a read into a buffer of the client's own, at least.
 const READ_MIN: u64 = 16 * 1024;
-
-/// There is no arena memory for a buffer.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NoMemory;
 
 /// How a read ended.
 #[derive(Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ struct OutputClass {
 /// A numeric setting; 0 when it is negative.
 #[inline]
 pub fn number(config: &ConfigStore, id: u32) -> u64 {
-    config.slots[id as usize].number.load(Ordering::Relaxed).max(0) as u64
+    config.numbers[id as usize].load(Ordering::Relaxed).max(0) as u64
 }
 
 fn class_of(config: &ConfigStore, client: &Client) -> OutputClass {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn set(config: &ConfigStore, id: u32, value: i64) {
-        config.slots[id as usize].number.store(value, Ordering::Relaxed);
+        config.numbers[id as usize].store(value, Ordering::Relaxed);
     }
 
     #[test]

@@ -7,10 +7,9 @@ use abi::client::{Client, ClientBlock, ClientShared, flag};
 use abi::container::RawBytes;
 use abi::ptr::Ptr;
 
-use super::input::{self, NoMemory};
 use super::table::Table;
-use super::{Connection, output};
-use crate::arena::{alloc, free};
+use super::{Connection, input, output};
+use crate::arena::{NoMemory, alloc, free};
 
 /// A connection that was accepted and not yet given to its worker's poll.
 #[derive(Debug)]

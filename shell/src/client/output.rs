@@ -12,8 +12,8 @@ use abi::ptr::Ptr;
 use rustix::io::Errno;
 
 use super::bump;
-use super::input::{NoMemory, compact, copy, release};
-use crate::arena::{alloc, realloc};
+use super::input::{compact, copy, release};
+use crate::arena::{NoMemory, alloc, realloc};
 
 /// Bytes of a worker's output buffer. Only what replies reach of it ever takes memory.
 pub const SHARED_BYTES: u64 = 256 * 1024;

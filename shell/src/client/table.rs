@@ -4,11 +4,11 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use abi::client::{ClientShared, ClientTable};
+use abi::container::RawVec;
 use abi::ptr::Ptr;
 
-use super::input::NoMemory;
-use crate::arena::{alloc, realloc};
-use crate::lock;
+use crate::arena::futex::ThisThread;
+use crate::arena::{NoMemory, alloc, realloc};
 
 const FIRST_SLOTS: u32 = 64;
 
@@ -55,54 +55,52 @@ impl Table {
         self.root().next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Makes a client findable by the part that others may look at. Returns its slot.
+    /// Makes a client findable, by what others may look at of it. Returns its slot.
     pub fn add(&self, client: Ptr<ClientShared>) -> Result<u32, NoMemory> {
-        let _held = lock::hold(&self.root().lock);
-        let reused = self.free_slots().pop();
-        let slot = match reused {
+        let mut slots = self.root().slots.lock(ThisThread);
+        let slot = match self.free_slots().pop() {
             Some(slot) => slot,
-            None => self.grow_by_one()?,
+            None => grow_by_one(&mut slots)?,
         };
-        self.put(slot, client.address());
+        put(&mut slots, slot, client.address());
         Ok(slot)
     }
 
     /// Makes a client unfindable: after this, nobody else looks at it.
     pub fn remove(&self, slot: u32) {
-        let _held = lock::hold(&self.root().lock);
-        self.put(slot, 0);
+        let mut slots = self.root().slots.lock(ThisThread);
+        put(&mut slots, slot, 0);
         self.free_slots().push(slot);
     }
 
     fn free_slots(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
         self.free.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
 
-    /// The lock must be held and the slot must exist.
-    fn put(&self, slot: u32, address: u64) {
-        // SAFETY: the lock is held, and `slot < len` words are allocated.
-        unsafe { *(*self.root.as_ptr()).slots.data.as_ptr().add(slot as usize) = address };
-    }
+/// Writes a slot, which must exist.
+fn put(slots: &mut RawVec, slot: u32, address: u64) {
+    assert!(slot < slots.len, "slot {slot} of {}", slots.len);
+    // SAFETY: `len` words are allocated, and whoever has the vector exclusively may write them.
+    unsafe { *slots.data.as_ptr().add(slot as usize) = address };
+}
 
-    /// The lock must be held.
-    fn grow_by_one(&self) -> Result<u32, NoMemory> {
-        // SAFETY: the lock is held.
-        let slots = unsafe { &mut (*self.root.as_ptr()).slots };
-        if slots.len == slots.capacity {
-            let capacity = (slots.capacity * 2).max(FIRST_SLOTS);
-            let (old, new) = (u64::from(slots.capacity) * 8, u64::from(capacity) * 8);
-            let data = match old {
-                0 => alloc(new),
-                // SAFETY: the allocation is the vector's own.
-                old => unsafe { realloc(slots.data.address(), old, new) },
-            };
-            if data == 0 {
-                return Err(NoMemory);
-            }
-            slots.data = Ptr::new(data);
-            slots.capacity = capacity;
+/// Adds a slot. Returns its number.
+fn grow_by_one(slots: &mut RawVec) -> Result<u32, NoMemory> {
+    if slots.len == slots.capacity {
+        let capacity = (slots.capacity * 2).max(FIRST_SLOTS);
+        let (old, new) = (u64::from(slots.capacity) * 8, u64::from(capacity) * 8);
+        let data = match old {
+            0 => alloc(new),
+            // SAFETY: the allocation is the vector's own.
+            old => unsafe { realloc(slots.data.address(), old, new) },
+        };
+        if data == 0 {
+            return Err(NoMemory);
         }
-        slots.len += 1;
-        Ok(slots.len - 1)
+        slots.data = Ptr::new(data);
+        slots.capacity = capacity;
     }
+    slots.len += 1;
+    Ok(slots.len - 1)
 }

@@ -1,46 +1,27 @@
-//! Which logic serves, and when an old one is out of use.
+//! Which logic serves, and how it is called.
 //!
 //! Invariant: a generation is unloaded only after every lane (a thread that runs logic) has been
-//! seen offline or on a later generation. Nothing else synchronises a swap: it is one store.
-//!
-//! A lane announces itself before it looks at the current generation, and takes a newer one only
-//! between batches. `seen` is 0 while the lane is offline, 1 while it is online and has not yet
-//! chosen, otherwise the number of the generation it uses plus one. Numbers start at 1 and only
-//! rise, a rollback included.
+//! seen offline or on a later generation. Nothing else synchronises a swap: it is one store. See
+//! [`grace`]. Numbers start at 1 and only rise, a rollback included.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use abi::arena::Ptr;
 use abi::client::Client;
 use abi::job::Job;
 use abi::logic::{LogicRef, Scratch};
 use abi::message::Message;
+use abi::ptr::Ptr;
 use abi::stats::LANES_MAX;
 use abi::status::Status;
 
+use super::grace::{self, Current, Version};
 use super::identity::Identity;
 use super::loaded::{Loaded, Unloaded};
 use crate::refusal::{Code, Refusal};
 
-const OFFLINE: u64 = 0;
-const CHOOSING: u64 = 1;
-
 /// The number of the first generation.
 pub const FIRST: u64 = 1;
-
-/// What a lane shows while it uses the generation with this number.
-const fn seen_as(number: u64) -> u64 {
-    number + 1
-}
-
-#[repr(align(64))]
-struct Lane {
-    seen: AtomicU64,
-}
-
-static CURRENT: AtomicPtr<Generation> = AtomicPtr::new(std::ptr::null_mut());
-static LANES: [Lane; LANES_MAX] = [const { Lane { seen: AtomicU64::new(OFFLINE) } }; LANES_MAX];
 
 /// A loaded logic with the scratch of every lane.
 pub struct Generation {
@@ -169,101 +150,39 @@ impl Drop for Scratches {
     }
 }
 
-/// A generation that no longer serves new batches but may still be in use.
-///
-/// Dropping this without [`Retiring::reclaim`] keeps the generation loaded for ever.
-pub struct Retiring {
-    generation: *mut Generation,
-    successor: u64,
-}
+static CURRENT: Current<Generation, LANES_MAX> = Current::new();
 
-// SAFETY: a generation may be used from any thread; this is its only owner.
-unsafe impl Send for Retiring {}
-
-impl Retiring {
-    /// The generation's number.
-    pub fn number(&self) -> u64 {
-        // SAFETY: the box was published and is taken back by `reclaim` only.
-        unsafe { (*self.generation).number }
-    }
-
-    /// Whether every lane has passed a batch boundary since the swap.
-    pub fn grace_has_passed(&self) -> bool {
-        grace_has_passed(self.successor)
-    }
-
-    /// The generation, once no lane can be using it any more; otherwise gives `self` back.
-    ///
-    /// # Errors
-    /// `self`, while the grace period lasts.
-    pub fn reclaim(self) -> Result<Box<Generation>, Self> {
-        if !self.grace_has_passed() {
-            return Err(self);
-        }
-        // SAFETY: it was published as a box; no lane can reach it since the swap, and none that
-        // reached it before has not moved on.
-        Ok(unsafe { Box::from_raw(self.generation) })
+impl Version for Generation {
+    fn number(&self) -> u64 {
+        self.number
     }
 }
 
-/// Makes `next` serve every batch that begins from now on; returns what served before, if any.
-///
-/// The one store of a swap.
-pub fn publish(next: Box<Generation>) -> Option<Retiring> {
-    let successor = next.number;
-    let generation = CURRENT.swap(Box::into_raw(next), Ordering::SeqCst);
-    (!generation.is_null()).then_some(Retiring { generation, successor })
-}
+/// A lane that may run logic. See [`grace::Online`].
+pub type Online = grace::Online<'static, Generation>;
 
-/// Whether every lane is offline or uses the generation with this number or a later one.
-pub fn grace_has_passed(number: u64) -> bool {
-    LANES.iter().all(|lane| {
-        let seen = lane.seen.load(Ordering::SeqCst);
-        seen == OFFLINE || seen >= seen_as(number)
-    })
-}
-
-/// A lane that may run logic. Offline again when dropped.
-///
-/// Sleep only offline: an online lane that sleeps holds up every retirement.
-pub struct Online {
-    lane: u32,
-    generation: *const Generation,
-}
+/// A generation that was replaced. See [`grace::Retiring`].
+pub type Retiring = grace::Retiring<'static, Generation, LANES_MAX>;
 
 impl Online {
-    /// Brings a lane online with the current generation. One `Online` a lane at a time.
+    /// See [`Current::enter`].
     pub fn enter(lane: u32) -> Self {
-        let seen = &LANES[lane as usize].seen;
-        debug_assert_eq!(seen.load(Ordering::Relaxed), OFFLINE, "lane {lane} entered twice");
-        seen.store(CHOOSING, Ordering::SeqCst);
-        let generation = CURRENT.load(Ordering::SeqCst);
-        assert!(!generation.is_null(), "no logic has been published");
-        // SAFETY: published generations are boxes, and this one cannot be freed: it was current
-        // after `seen` said CHOOSING, which no grace period passes.
-        seen.store(seen_as(unsafe { (*generation).number }), Ordering::Release);
-        Self { lane, generation }
+        CURRENT.enter(lane)
     }
 
     /// The generation for the next batch: the current one. This is the batch boundary.
     #[inline]
     pub fn generation(&mut self) -> &Generation {
-        let current = CURRENT.load(Ordering::Acquire);
-        if !std::ptr::eq(current, self.generation) {
-            self.generation = current;
-            // SAFETY: as in `enter`; `seen` still holds an older number, so nothing published
-            // since can have been freed.
-            let number = unsafe { (*current).number };
-            LANES[self.lane as usize].seen.store(seen_as(number), Ordering::Release);
-        }
-        // SAFETY: `seen` holds this generation's number until the next call or the drop, and the
-        // returned borrow ends before either.
-        unsafe { &*self.generation }
+        self.version()
     }
 }
 
-impl Drop for Online {
-    fn drop(&mut self) {
-        LANES[self.lane as usize].seen.store(OFFLINE, Ordering::Release);
-    }
+/// See [`Current::publish`].
+pub fn publish(next: Box<Generation>) -> Option<Retiring> {
+    CURRENT.publish(next)
+}
+
+/// Whether every lane is offline or uses the generation with this number or a later one.
+pub fn grace_has_passed(number: u64) -> bool {
+    CURRENT.grace_has_passed(number)
 }

@@ -1,19 +1,19 @@
 //! Logic libraries: their bytes, their loading, the generation that serves, their unloading.
 //!
 //! Reading order: [`image`] (the private copy), [`verify`] (the trial in a process of its own),
-//! [`loaded`] (in this process, attached), [`generation`] (what serves), [`host`] (what logic may
-//! ask of the shell).
+//! [`loaded`] (in this process, attached), [`generation`] (what serves), [`grace`]
+//! (when an old one is out of use).
 
 pub mod elf;
 pub mod generation;
-pub mod host;
+pub mod grace;
 pub mod identity;
 pub mod image;
 mod layout;
 pub mod library;
 pub mod loaded;
 pub mod maps;
-mod ticks;
+pub mod ticks;
 pub mod verify;
 
 pub use loaded::Loaded;

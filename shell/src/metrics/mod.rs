@@ -39,7 +39,8 @@ pub fn text(status: &Status, host: HostRef) -> String {
         for (name, help, field) in OF_LANES {
             let lanes = shared.lanes.iter().filter(|lane| !lane.is_null());
             // SAFETY: the roots of the lanes that exist are never unmapped; all fields are atomic.
-            let values = lanes.map(|l| field(unsafe { &*l.as_ptr() }).load(Ordering::Relaxed));
+            let values =
+                lanes.map(|l| field(unsafe { &(*l.as_ptr()).stats }).load(Ordering::Relaxed));
             write(&mut out, name, "counter", help, values.sum::<u64>() as f64);
         }
     }

@@ -5,9 +5,9 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::hub::Hub;
+use crate::worker::shared::ServerShared;
 
-/// Runs `services` until a signal or [`Hub::ask_to_stop`] asks the server to stop, then stops it
+/// Runs `services` until a signal or [`ServerShared::ask_to_stop`] asks the server to stop, then stops it
 /// and returns what `join` does, which waits for its threads. A second signal cuts the waiting
 /// short.
 ///
@@ -16,7 +16,7 @@ use super::hub::Hub;
 /// # Errors
 /// The system refused a runtime or a signal handler.
 pub fn run<T: Send + 'static>(
-    hub: &Hub,
+    server: &ServerShared,
     services: impl Future<Output = ()>,
     join: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
@@ -27,16 +27,16 @@ pub fn run<T: Send + 'static>(
             () = for_ever(services) => {}
             name = signals.next() => {
                 tracing::info!(signal = name, "asked to stop");
-                hub.ask_to_stop(false);
+                server.ask_to_stop(false);
             }
-            () = hub.stop_asked() => tracing::info!("asked to stop"),
+            () = server.stop_asked() => tracing::info!("asked to stop"),
         }
-        hub.stop();
+        server.stop();
         let mut joined = tokio::task::spawn_blocking(join);
         loop {
             tokio::select! {
                 outcome = &mut joined => return Ok(outcome?),
-                _ = signals.next() => hub.ask_to_stop(true),
+                _ = signals.next() => server.ask_to_stop(true),
             }
         }
     })

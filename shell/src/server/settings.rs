@@ -7,22 +7,23 @@ use std::sync::atomic::Ordering;
 use abi::config::{ConfigStore, id};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::hub::Hub;
+use crate::arena::futex::ThisThread;
 use crate::client::limits::number;
 use crate::client::listen::{Endpoints, ListenError};
-use crate::{lock, log};
+use crate::log;
+use crate::worker::shared::ServerShared;
 
 /// Descriptors for all that is not a client: sockets of listeners, polls, files, libraries.
 const DESCRIPTORS_RESERVED: u64 = 64;
 
 /// A setting that is a text. Bytes that are not UTF-8 are replaced.
 pub fn text(config: &ConfigStore, id: u32) -> String {
-    let _held = lock::hold(&config.lock);
-    let text = &config.slots[id as usize].text;
+    let texts = config.texts.lock(ThisThread);
+    let text = &texts[id as usize];
     if text.data.is_null() {
         return String::new();
     }
-    // SAFETY: the lock is held, under which `len` bytes are valid.
+    // SAFETY: `len` bytes are valid, and nobody changes or frees them while the texts are locked.
     let bytes = unsafe { std::slice::from_raw_parts(text.data.as_ptr(), text.len as usize) };
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -71,7 +72,7 @@ pub fn fit_clients(config: &ConfigStore) {
     let wanted = number(config, id::MAXCLIENTS);
     if let Err(most) = reserve_descriptors(wanted) {
         tracing::warn!(wanted, most, "maxclients lowered: the process may not open more files");
-        config.slots[id::MAXCLIENTS as usize].number.store(most as i64, Ordering::Relaxed);
+        config.numbers[id::MAXCLIENTS as usize].store(most as i64, Ordering::Relaxed);
     }
 }
 
@@ -96,11 +97,11 @@ fn reserve_descriptors(clients: u64) -> Result<(), u64> {
 
 /// Takes over a setting that was changed while the server runs. The error is for the client that
 /// changed it; the setting is then to be put back.
-pub fn changed(hub: &Hub, id: u32) -> Result<(), String> {
-    let config = hub.config();
+pub fn changed(server: &ServerShared, id: u32) -> Result<(), String> {
+    let config = server.config();
     match id {
         id::PORT | id::BIND | id::UNIXSOCKET | id::UNIXSOCKETPERM | id::TCP_BACKLOG => {
-            hub.door().listen(&endpoints(config)).map_err(|error| cannot_listen(id, &error))
+            server.listeners().listen(&endpoints(config)).map_err(|error| cannot_listen(id, &error))
         }
         id::DIR => go_to_dir(config).map_err(|error| system_text(&error)),
         id::LOGLEVEL => {

@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 /// Requests of clients that may wait.
 const WAITING_MAX: usize = 256;
 
-static DOOR: OnceLock<mpsc::Sender<WireRequest>> = OnceLock::new();
+static SENDER: OnceLock<mpsc::Sender<WireRequest>> = OnceLock::new();
 
 /// What a client wants.
 enum Verb {
@@ -46,7 +46,7 @@ pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Stat
         _ => return Status::NOT_FOUND,
     };
     let request = WireRequest { client, detail, verb };
-    match DOOR.get().map(|door| door.try_send(request)) {
+    match SENDER.get().map(|sender| sender.try_send(request)) {
         Some(Ok(())) => Status::OK,
         _ => Status::REFUSED,
     }
@@ -54,8 +54,8 @@ pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Stat
 
 /// Answers clients for ever. Once in the life of a process.
 pub async fn run(handle: Handle, board: Board, host: HostRef) {
-    let (door, mut requests) = mpsc::channel(WAITING_MAX);
-    if DOOR.set(door).is_err() {
+    let (sender, mut requests) = mpsc::channel(WAITING_MAX);
+    if SENDER.set(sender).is_err() {
         tracing::error!("SHELL commands are served already");
         return;
     }

@@ -9,7 +9,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::Worker;
-use crate::client::input::NoMemory;
+use crate::arena::NoMemory;
 use crate::client::listen::{self, Accept};
 use crate::client::open::{self, Accepted};
 use crate::client::{bump, limits, output, state};
@@ -24,11 +24,11 @@ const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 impl Worker {
     /// Accepts what waits at one listening socket, side by side with other workers.
     pub(super) fn accept(&mut self, number: usize) {
-        let door = self.hub.door();
+        let listeners = self.server.listeners();
         for _ in 0..ACCEPTS_MAX {
             // Admitted before anybody else accepts: ids rise in the order of accepting, and each
             // choice of a worker knows of those before.
-            let admitted = door.visit(number, |listener| match listener.accept() {
+            let admitted = listeners.visit(number, |listener| match listener.accept() {
                 Accept::One(accepted) => {
                     self.admit(accepted);
                     true
@@ -50,14 +50,14 @@ impl Worker {
     /// Accepts at every listening socket.
     pub(super) fn accept_all(&mut self) {
         self.accept_again = false;
-        for number in self.hub.door().numbers() {
+        for number in self.server.listeners().numbers() {
             self.accept(number);
         }
     }
 
     fn admit(&mut self, mut accepted: Accepted) {
         let max = limits::number(self.config, id::MAXCLIENTS).min(u64::from(u32::MAX)) as u32;
-        if !self.hub.table().enter(max) {
+        if !self.server.table().enter(max) {
             bump(&self.stats.rejected, 1);
             // The peer may be gone already; then it needs no explanation.
             let _ = rustix::io::write(&accepted.fd, TOO_MANY);
@@ -67,18 +67,18 @@ impl Worker {
         if !accepted.unix {
             listen::tune(&accepted.fd, limits::number(self.config, id::TCP_KEEPALIVE));
         }
-        accepted.id = self.hub.table().next_id();
-        self.hub.least_loaded(self.clock.monotonic_ms()).connect(accepted);
+        accepted.id = self.server.table().next_id();
+        self.server.least_loaded(self.clock.monotonic_ms()).connect(accepted);
     }
 
     /// Takes over a connection that was given to this worker.
     pub(super) fn open(&mut self, online: &mut Online, accepted: Accepted) {
-        let opened = open::open(self.hub.table(), accepted, self.lane, self.clock.unix_ms());
+        let opened = open::open(self.server.table(), accepted, self.lane, self.clock.unix_ms());
         let connection = match opened {
             Ok(connection) => connection,
             Err(NoMemory) => {
                 tracing::warn!("connection refused: the arena is full");
-                self.hub.table().leave();
+                self.server.table().leave();
                 self.mailbox.clients().fetch_sub(1, Ordering::Relaxed);
                 return;
             }
@@ -104,10 +104,10 @@ impl Worker {
             self.postponed.retain(|other| *other != slot);
         }
         // First, so that no other thread looks at what logic now gives back.
-        self.hub.table().remove(connection.table_slot);
+        self.server.table().remove(connection.table_slot);
         online.generation().client_close(self.lane, connection.client(), reason);
         open::close(connection);
-        self.hub.table().leave();
+        self.server.table().leave();
         self.mailbox.clients().fetch_sub(1, Ordering::Relaxed);
     }
 }

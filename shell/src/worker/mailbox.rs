@@ -1,16 +1,13 @@
 //! What other threads have for a worker.
 
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use abi::client_ref::ClientRef;
 use abi::message::Message;
 use abi::ptr::Ptr;
-use mio::{Registry, Token, Waker};
 
 use crate::arena;
 use crate::client::open::Accepted;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError, Waker};
 
 /// Everything that came since the last look, in the order it came.
 #[derive(Default)]
@@ -41,19 +38,19 @@ pub struct Mailbox {
 }
 
 /// Rounds of a worker's loop that take longer hold its clients up.
-const ROUND_MS_MAX: u64 = 50;
+pub(super) const ROUND_MS_MAX: u64 = 50;
 
 impl Mailbox {
-    /// A mailbox whose waker makes `registry`'s poll return an event with `token`.
-    pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        Ok(Self {
+    /// A mailbox whose waker makes the worker's poll return.
+    pub fn new(waker: Waker) -> Self {
+        Self {
             mail: Mutex::default(),
             pending: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
-            waker: Waker::new(registry, token)?,
+            waker,
             clients: AtomicU32::new(0),
             working_since_ms: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Clients the worker has or is about to get.
@@ -152,63 +149,5 @@ pub fn drop_message(message: Ptr<Message>) {
     if header.references.fetch_sub(1, Ordering::AcqRel) == 1 {
         // SAFETY: that was the last reference, and messages are allocated with just this size.
         unsafe { arena::free(message.address(), bytes) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mio::{Events, Poll};
-    use std::time::Duration;
-
-    const NOW: Option<Duration> = Some(Duration::ZERO);
-
-    fn woken(poll: &mut Poll) -> bool {
-        let mut events = Events::with_capacity(4);
-        poll.poll(&mut events, NOW).unwrap();
-        !events.is_empty()
-    }
-
-    #[test]
-    fn many_posts_wake_a_sleeper_once() {
-        let mut poll = Poll::new().unwrap();
-        let mailbox = Mailbox::new(poll.registry(), Token(1)).unwrap();
-        mailbox.wake_postponed();
-        assert!(!woken(&mut poll), "a worker that is awake needs no waking");
-        assert!(!mailbox.may_sleep(), "there is mail");
-        mailbox.awake();
-        mailbox.collect(&mut Mail::default());
-        assert!(mailbox.may_sleep());
-        mailbox.nudge();
-        assert!(woken(&mut poll));
-        mailbox.nudge();
-        assert!(!woken(&mut poll), "it has been woken already");
-        assert!(mailbox.has_mail());
-    }
-
-    #[test]
-    fn a_long_round_holds_up_and_a_long_sleep_does_not() {
-        let poll = Poll::new().unwrap();
-        let mailbox = Mailbox::new(poll.registry(), Token(1)).unwrap();
-        assert!(!mailbox.is_held_up(1_000));
-        mailbox.work(1_000);
-        assert!(!mailbox.is_held_up(1_000 + ROUND_MS_MAX));
-        assert!(mailbox.is_held_up(1_001 + ROUND_MS_MAX));
-        mailbox.rest();
-        assert!(!mailbox.is_held_up(9_000));
-    }
-
-    #[test]
-    fn mail_keeps_its_order() {
-        let poll = Poll::new().unwrap();
-        let mailbox = Mailbox::new(poll.registry(), Token(1)).unwrap();
-        for n in 1..=3 {
-            mailbox.post(ClientRef::new(0, n), Ptr::new(8 * n));
-        }
-        let mut mail = Mail::default();
-        mailbox.collect(&mut mail);
-        let ids: Vec<_> = mail.messages.iter().map(|(client, _)| client.id()).collect();
-        assert_eq!(ids, [1, 2, 3]);
-        assert!(!mailbox.has_mail());
     }
 }

@@ -1,4 +1,4 @@
-//! A worker: a poll loop with the clients it was given. [`crew`] says which thread runs it.
+//! A worker: a poll loop with the clients it was given. [`scheduler`] says which thread runs it.
 //!
 //! ```text
 //!            poll ──► events ──► mail ──► queue ──► timers ──► tick ─┐
@@ -6,13 +6,14 @@
 //!              └───────────┴─────────────────────────────────────────┘
 //! ```
 //!
-//! - [`crew`], [`load`]: how threads share the workers
+//! - [`shared`], [`listeners`]: what all threads of the server share
+//! - [`scheduler`], [`load`]: which thread runs which worker
 //! - [`event`]: what a poll reports
 //! - [`serve`]: a client's turn: read, run logic, write
 //! - [`accept`]: new connections, and the end of one
 //! - [`mail`], [`mailbox`]: what other threads have for its clients
 //! - [`timers`], [`tick`]: what is done because time has passed
-//! - [`host`], [`background`]: what logic asks of the threads
+//! - [`background`]: what logic wants done beside its requests
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
 //! [`crate::logic::generation`]) there. Logic is called with no lock of the shell's held.
@@ -20,13 +21,16 @@
 pub mod accept;
 pub mod background;
 pub mod clock;
-pub mod crew;
 pub mod event;
-pub mod host;
+pub mod listeners;
 pub mod load;
 pub mod mail;
 pub mod mailbox;
+#[cfg(test)]
+mod mailbox_tests;
+pub mod scheduler;
 pub mod serve;
+pub mod shared;
 pub mod slab;
 pub mod stop;
 pub mod tick;
@@ -42,14 +46,13 @@ use abi::config::ConfigStore;
 use abi::stats::LaneStats;
 use mio::{Events, Poll};
 
-use crate::arena;
-use crate::client::input::NoMemory;
+use crate::arena::{self, NoMemory};
 use crate::client::{bump, input, output, state};
 use crate::logic::generation::Online;
-use crate::server::hub::Hub;
 use clock::Clock;
 use event::Event;
 use mailbox::{Mail, Mailbox};
+use shared::ServerShared;
 use slab::Slab;
 use tick::Ticker;
 use timers::Timers;
@@ -67,7 +70,7 @@ struct Buffers {
 /// One worker. Run by one thread at a time.
 pub struct Worker {
     lane: u32,
-    hub: &'static Hub,
+    server: &'static ServerShared,
     mailbox: &'static Mailbox,
     config: &'static ConfigStore,
     stats: &'static LaneStats,
@@ -111,7 +114,7 @@ fn poll(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<(
 
 impl Worker {
     /// A worker with index `lane` that polls `poll`.
-    pub fn new(lane: u32, hub: &'static Hub, poll: Poll) -> Result<Self, NoMemory> {
+    pub fn new(lane: u32, server: &'static ServerShared, poll: Poll) -> Result<Self, NoMemory> {
         let buffers = Buffers {
             input: arena::alloc(input::SHARED_BYTES),
             output: arena::alloc(output::SHARED_BYTES),
@@ -122,10 +125,10 @@ impl Worker {
         let clock = Clock::new();
         Ok(Self {
             lane,
-            hub,
-            mailbox: hub.mailbox(lane),
-            config: hub.config(),
-            stats: hub.lane_stats(lane),
+            server,
+            mailbox: server.mailbox(lane),
+            config: server.config(),
+            stats: server.lane_stats(lane),
             poll,
             buffers,
             clients: Slab::default(),

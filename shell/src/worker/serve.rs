@@ -9,7 +9,8 @@ use mio::unix::SourceFd;
 use std::os::fd::AsRawFd;
 
 use super::Worker;
-use crate::client::input::{self, Fill, NoMemory};
+use crate::arena::NoMemory;
+use crate::client::input::{self, Fill};
 use crate::client::limits::{self, OutputVerdict};
 use crate::client::output::{self, Flush};
 use crate::client::{bump, state};

@@ -34,7 +34,7 @@ impl Worker {
     fn may_drain(&mut self, until_us: u64) -> bool {
         let unsent = (0..self.clients.slots())
             .any(|slot| self.clients.try_get(slot).is_some_and(|c| !c.client().output.is_empty()));
-        unsent && !self.hub.stops_now() && self.clock.monotonic_us() < until_us
+        unsent && !self.server.stops_now() && self.clock.monotonic_us() < until_us
     }
 
     fn drain(&mut self, events: &mut Events, until_us: u64) -> io::Result<()> {

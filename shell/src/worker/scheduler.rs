@@ -3,12 +3,12 @@
 //! A worker belongs to no thread in particular: whoever holds its seat runs it. There are as many
 //! threads as workers, and two ways to share the work:
 //!
-//! - *gathered*: one thread, the host, runs all workers, sleeping in a poll of their polls. While
+//! - *gathered*: one thread, the leader, runs all workers, sleeping in a poll of their polls. While
 //!   it has time for them all, that costs less than waking several threads for a few requests
-//!   each. The others stand by, and one of them watches the host.
+//!   each. The others stand by, and one of them watches the leader.
 //! - *spread*: each thread has a seat of its own and sleeps in that worker's poll.
 //!
-//! The host spreads the work when it no longer gets to sleep; its watcher does so when a turn
+//! The leader spreads the work when it no longer gets to sleep; its watcher does so when a turn
 //! takes long, so that a slow command holds up the clients of its own worker alone. Work that
 //! would fit into one thread again is gathered.
 //!
@@ -25,16 +25,16 @@ use mio::{Events, Interest, Poll, Token};
 use super::Worker;
 use super::clock::Clock;
 use super::load::{Hold, Load};
+use super::shared::ServerShared;
 use crate::arena;
-use crate::server::hub::Hub;
 
-/// A host that is at work for this share of its time has too much of it.
+/// A leader that is at work for this share of its time has too much of it.
 const FULL: f64 = 0.9;
 /// Threads that are at work for this share of one thread's time, together, are too many.
 const FITS: f64 = 0.8;
-/// A host that sleeps looks up from time to time.
+/// A leader that sleeps looks up from time to time.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-/// How often the host is looked at while it is at work.
+/// How often the leader is looked at while it is at work.
 const LOOK: Duration = Duration::from_millis(5);
 /// The same while it sleeps.
 const LOOK_SELDOM: Duration = Duration::from_millis(40);
@@ -44,19 +44,19 @@ const LOOKS_MAX: u32 = 3;
 const SEAT_WAIT: Duration = Duration::from_millis(1);
 
 /// The workers and what their threads agree on.
-pub struct Crew {
-    hub: &'static Hub,
+pub struct Scheduler {
+    server: &'static ServerShared,
     seats: Box<[Seat]>,
     gathered: AtomicBool,
     /// Guards changes of `gathered`; `changed` tells those who stand by.
     change: Mutex<Hold>,
     changed: Condvar,
-    /// The poll of all workers' polls. Whoever holds it is the host. The polls are registered while
-    /// they are empty, once: that takes time in proportion to what they poll.
-    hosting: Mutex<Poll>,
+    /// The poll of all workers' polls. Whoever holds it is the leader. The polls are registered
+    /// while they are empty, once: that takes time in proportion to what they poll.
+    leading: Mutex<Poll>,
     /// Held by the watcher.
     watching: Mutex<()>,
-    /// Odd while the host sleeps in its poll.
+    /// Odd while the leader sleeps in its poll.
     round: AtomicU64,
 }
 
@@ -71,12 +71,12 @@ struct Seat {
 
 type Occupied<'a> = MutexGuard<'a, Option<Worker>>;
 
-impl Crew {
-    /// A crew of all workers of a server.
+impl Scheduler {
+    /// A scheduler of all workers of a server.
     ///
     /// # Errors
-    /// The system has no poll for the host.
-    pub fn new(hub: &'static Hub, workers: Vec<Worker>) -> io::Result<Self> {
+    /// The system has no poll for the leader.
+    pub fn new(server: &'static ServerShared, workers: Vec<Worker>) -> io::Result<Self> {
         let polls = Poll::new()?;
         for (number, worker) in workers.iter().enumerate() {
             let source = &mut SourceFd(&worker.poll_fd());
@@ -85,12 +85,12 @@ impl Crew {
         let gathered = AtomicBool::new(workers.len() > 1);
         let seat = |worker| Seat { worker: Mutex::new(Some(worker)), busy_us: AtomicU64::new(0) };
         Ok(Self {
-            hub,
+            server,
             seats: workers.into_iter().map(seat).collect(),
             gathered,
             change: Mutex::default(),
             changed: Condvar::new(),
-            hosting: Mutex::new(polls),
+            leading: Mutex::new(polls),
             watching: Mutex::new(()),
             round: AtomicU64::new(0),
         })
@@ -105,8 +105,8 @@ impl Crew {
         let mut events = super::events();
         loop {
             if self.is_gathered() {
-                match try_lock(&self.hosting) {
-                    Some(mut polls) => self.host(&mut polls, &mut events)?,
+                match try_lock(&self.leading) {
+                    Some(mut polls) => self.lead(&mut polls, &mut events)?,
                     None => self.stand_by(),
                 }
             } else if let Some((lane, mut seat)) = self.free_seat() {
@@ -114,8 +114,8 @@ impl Crew {
                     return Ok(());
                 }
                 drop(seat);
-                // The host may have found the seat taken when it was told of an event.
-                self.hub.mailbox(lane).ring();
+                // The leader may have found the seat taken when it was told of an event.
+                self.server.mailbox(lane).ring();
             } else {
                 std::thread::sleep(SEAT_WAIT);
             }
@@ -143,7 +143,7 @@ impl Crew {
         loop {
             clock.read();
             worker.turn(events);
-            if self.hub.is_stopping() {
+            if self.server.is_stopping() {
                 break;
             }
             self.count(worker.lane(), &mut clock);
@@ -180,19 +180,19 @@ impl Crew {
     fn weigh(&self, clock: &Clock, load: &mut Load) {
         let fits = load.share(clock, self.busy_us()) < FITS;
         let now_ms = clock.monotonic_ms();
-        if self.seats.len() == 1 || !fits || self.hub.is_any_held_up(now_ms) {
+        if self.seats.len() == 1 || !fits || self.server.is_any_held_up(now_ms) {
             return;
         }
         let hold = self.lock_change();
         if hold.is_over(now_ms) {
             self.gathered.store(true, Ordering::Release);
-            self.hub.nudge_workers();
+            self.server.nudge_workers();
         }
     }
 
     /// Runs all workers until the work is spread.
-    fn host(&self, polls: &mut Poll, events: &mut Events) -> io::Result<()> {
-        let outcome = self.host_rounds(polls, events);
+    fn lead(&self, polls: &mut Poll, events: &mut Events) -> io::Result<()> {
+        let outcome = self.lead_rounds(polls, events);
         if outcome.is_err() {
             // Nobody would run the other workers, and the watcher might take this for a sleep.
             self.spread(None);
@@ -200,7 +200,7 @@ impl Crew {
         outcome
     }
 
-    fn host_rounds(&self, polls: &mut Poll, events: &mut Events) -> io::Result<()> {
+    fn lead_rounds(&self, polls: &mut Poll, events: &mut Events) -> io::Result<()> {
         let mut ready = Events::with_capacity(self.seats.len());
         let (mut clock, mut busy_us) = (Clock::new(), 0);
         let mut load = Load::new(&clock, busy_us);
@@ -209,7 +209,7 @@ impl Crew {
             clock.read();
             busy_us += clock.monotonic_us() - began_us;
             let full = load.is_complete(&clock) && load.share(&clock, busy_us) > FULL;
-            if full || self.hub.is_stopping() {
+            if full || self.server.is_stopping() {
                 self.spread(None);
                 return Ok(());
             }
@@ -225,7 +225,7 @@ impl Crew {
         Ok(())
     }
 
-    /// How long the host may sleep. Whoever posts to a worker wakes it from here on.
+    /// How long the leader may sleep. Whoever posts to a worker wakes it from here on.
     fn timeout(&self, clock: &Clock) -> Duration {
         let mut shortest = SLEEP_MAX;
         for seat in &self.seats {
@@ -257,7 +257,7 @@ impl Crew {
         Ok(())
     }
 
-    /// Waits until the work is spread, watching the host if nobody does.
+    /// Waits until the work is spread, watching the leader if nobody does.
     fn stand_by(&self) {
         match try_lock(&self.watching) {
             Some(_watching) => self.watch(),
@@ -295,8 +295,8 @@ impl Crew {
         self.is_gathered()
     }
 
-    /// Gives every thread a worker of its own. `held_up_ms`: the time, if that is because the host
-    /// is held up.
+    /// Gives every thread a worker of its own. `held_up_ms`: the time, if that is because the
+    /// leader is held up.
     fn spread(&self, held_up_ms: Option<u64>) {
         let mut hold = self.lock_change();
         if let Some(now_ms) = held_up_ms {

@@ -3,18 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use abi::client::ClientTable;
-use abi::config::id;
-use abi::keyspace::{Keyspace, SHARDS, ShardDb};
+use abi::keyspace::{Keyspace, SHARDS, ShardDb, placement};
+use abi::lane::Lane;
 use abi::ptr::Ptr;
 use abi::root::{RootHead, kind};
 use abi::shared::Shared;
 use abi::stats::LaneStats;
 
-use crate::arena::{self, Arena, alloc_zeroed};
-use crate::client::input::NoMemory;
-use crate::client::limits;
-use crate::client::table::Table;
-use crate::worker::clock;
+use super::{Arena, NoMemory, alloc_zeroed};
+use crate::random;
 
 /// Layout version of all roots.
 const VERSION: u32 = 1;
@@ -33,14 +30,14 @@ unsafe impl Sync for Roots {}
 
 impl Roots {
     /// Makes the roots, with counters for `lanes` lanes, and enters them in the arena's header.
-    /// Shards have no databases yet, as their number is a setting.
-    pub fn create(arena: &Arena, lanes: usize) -> Result<Self, NoMemory> {
+    /// Shards have no databases yet, as their number is a setting. `now_ms` is Unix time.
+    pub fn create(arena: &Arena, lanes: usize, now_ms: u64) -> Result<Self, NoMemory> {
         let roots = Self {
             keyspace: alloc_zeroed().ok_or(NoMemory)?,
             clients: alloc_zeroed().ok_or(NoMemory)?,
             shared: alloc_zeroed().ok_or(NoMemory)?,
         };
-        roots.fill(lanes)?;
+        roots.fill(lanes, now_ms)?;
         // SAFETY: the header is mapped, and no other thread looks at it yet.
         let header = unsafe { &mut *arena.header() };
         header.keyspace = roots.keyspace;
@@ -49,31 +46,31 @@ impl Roots {
         Ok(roots)
     }
 
-    fn fill(&self, lanes: usize) -> Result<(), NoMemory> {
+    fn fill(&self, lanes: usize, now_ms: u64) -> Result<(), NoMemory> {
         // SAFETY: allocated just now, zeroed, which is valid for them, and nobody else's.
         let (keyspace, clients, shared) = unsafe {
             (&mut *self.keyspace.as_ptr(), &mut *self.clients.as_ptr(), &mut *self.shared.as_ptr())
         };
         keyspace.head = RootHead::of::<Keyspace>(kind::KEYSPACE, VERSION);
+        keyspace.placement = placement::SEEDED;
         clients.head = RootHead::of::<ClientTable>(kind::CLIENT_TABLE, VERSION);
         clients.next_id.store(1, Ordering::Relaxed);
         shared.head = RootHead::of::<Shared>(kind::SHARED, VERSION);
-        shared.started_ms = clock::unix_ms();
+        shared.started_ms = now_ms;
         shared.stats_reset_ms.store(shared.started_ms, Ordering::Relaxed);
         shared.run_id = run_id();
         for lane in &mut shared.lanes[..lanes] {
-            *lane = alloc_zeroed::<LaneStats>().ok_or(NoMemory)?;
+            *lane = alloc_zeroed::<Lane>().ok_or(NoMemory)?;
         }
         Ok(())
     }
 
-    /// Gives every shard its databases, as many as the settings say.
-    pub fn create_databases(&self) -> Result<(), NoMemory> {
-        let databases = limits::number(&self.shared().config, id::DATABASES).max(1);
+    /// Gives every shard its databases.
+    pub fn create_databases(&self, databases: u64) -> Result<(), NoMemory> {
         // SAFETY: no thread but this one looks at the keyspace before the workers run.
         let keyspace = unsafe { &mut *self.keyspace.as_ptr() };
         let bytes = databases * size_of::<ShardDb>() as u64;
-        let all = arena::alloc(bytes * SHARDS as u64);
+        let all = super::alloc(bytes * SHARDS as u64);
         if all == 0 {
             return Err(NoMemory);
         }
@@ -94,22 +91,21 @@ impl Roots {
 
     /// Counters of a lane.
     pub fn lane_stats(&self, lane: u32) -> &'static LaneStats {
-        let stats = self.shared().lanes[lane as usize];
-        assert!(!stats.is_null(), "lane {lane} has no counters");
+        let record = self.shared().lanes[lane as usize];
+        assert!(!record.is_null(), "lane {lane} has no record");
         // SAFETY: allocated for the life of the process; all its fields are atomic.
-        unsafe { &*stats.as_ptr() }
+        unsafe { &(*record.as_ptr()).stats }
     }
 
-    /// The handle on the table of clients.
-    pub(super) fn table(&self) -> Table {
-        // SAFETY: initialised, never freed; the hub makes one handle only.
-        unsafe { Table::new(self.clients) }
+    /// The table of clients: initialised, and never freed.
+    pub fn clients(&self) -> Ptr<ClientTable> {
+        self.clients
     }
 }
 
 /// 40 random hexadecimal digits.
 fn run_id() -> [u8; 40] {
     let mut bytes = [0; 40];
-    arena::host::random(bytes.as_mut_ptr(), bytes.len() as u64);
+    random::fill(&mut bytes);
     bytes.map(|byte| b"0123456789abcdef"[usize::from(byte & 15)])
 }

@@ -5,12 +5,12 @@
 
 use abi::arena::ArenaHeader;
 use abi::ptr::Ptr;
-use rustix::rand::GetRandomFlags;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use super::{classes, futex, layout};
+use crate::arena::{self, classes, futex, layout};
+use crate::random;
 
 /// See [`abi::host::Host::arena`].
 pub extern "C" fn arena() -> Ptr<ArenaHeader> {
@@ -19,19 +19,19 @@ pub extern "C" fn arena() -> Ptr<ArenaHeader> {
 
 /// See [`abi::host::Host::alloc`].
 pub extern "C" fn alloc(size: u64) -> u64 {
-    super::alloc(size)
+    arena::alloc(size)
 }
 
 /// See [`abi::host::Host::free`].
 pub extern "C" fn free(address: u64, size: u64) {
     // SAFETY: the contract of the host table.
-    unsafe { super::free(address, size) }
+    unsafe { arena::free(address, size) }
 }
 
 /// See [`abi::host::Host::realloc`].
 pub extern "C" fn realloc(address: u64, old_size: u64, new_size: u64) -> u64 {
     // SAFETY: the contract of the host table.
-    unsafe { super::realloc(address, old_size, new_size) }
+    unsafe { arena::realloc(address, old_size, new_size) }
 }
 
 /// See [`abi::host::Host::usable`].
@@ -41,7 +41,7 @@ pub extern "C" fn usable(size: u64) -> u64 {
 
 /// See [`abi::host::Host::used_bytes`].
 pub extern "C" fn used_bytes() -> u64 {
-    super::used_bytes()
+    arena::used_bytes()
 }
 
 /// See [`abi::host::Host::unix_us`].
@@ -60,14 +60,7 @@ pub extern "C" fn monotonic_ns() -> u64 {
 #[allow(clippy::not_unsafe_ptr_arg_deref, reason = "the host table's functions are safe to call")]
 pub extern "C" fn random(bytes: *mut u8, len: u64) {
     // SAFETY: the contract of the host table: `len` writable bytes.
-    let mut rest = unsafe { std::slice::from_raw_parts_mut(bytes, len as usize) };
-    while !rest.is_empty() {
-        match rustix::rand::getrandom(&mut *rest, GetRandomFlags::empty()) {
-            Ok(filled) => rest = &mut rest[filled..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => panic!("the system has no random source: {error}"),
-        }
-    }
+    random::fill(unsafe { std::slice::from_raw_parts_mut(bytes, len as usize) });
 }
 
 /// See [`abi::host::Host::lock_wait`].

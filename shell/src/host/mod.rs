@@ -1,4 +1,11 @@
 //! The host table: where every function that logic may call comes from.
+//!
+//! Everything else in the shell lies below this, and nothing but the command line above it: who
+//! needs the table is given it.
+
+pub mod memory;
+mod process;
+mod server;
 
 use abi::client_ref::ClientRef;
 use abi::host::{GenerationInfo, Host, HostRef, level};
@@ -6,11 +13,9 @@ use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
-use super::ticks;
-use crate::arena::host as memory;
+use crate::logic::ticks;
 use crate::upgrade::board::COUNTERS;
 use crate::upgrade::wire;
-use crate::worker::host as server;
 
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     abi_version,
@@ -34,7 +39,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     config_changed: server::config_changed,
     config_rewrite: server::config_rewrite,
     config_file: server::config_file,
-    process_info: server::process_info,
+    process_info: process::process_info,
     generation_info,
     admin,
     shutdown: server::shutdown,

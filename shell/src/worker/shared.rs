@@ -1,0 +1,186 @@
+//! What the threads of a running server share.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use abi::client_ref::ClientRef;
+use abi::config::{ConfigStore, id};
+use abi::message::Message;
+use abi::ptr::Ptr;
+use abi::stats::LaneStats;
+use mio::Registry;
+use tokio::sync::Notify;
+
+use super::background::Jobs;
+use super::listeners::Listeners;
+use super::mailbox::{Mailbox, drop_message};
+use crate::arena::NoMemory;
+use crate::arena::roots::Roots;
+use crate::client::limits::number;
+use crate::client::table::Table;
+
+static SERVER: OnceLock<ServerShared> = OnceLock::new();
+
+/// The server of this process, once it has been started. Logic may call the host before.
+pub fn get() -> Option<&'static ServerShared> {
+    SERVER.get()
+}
+
+/// Makes `server` the one of this process. A process serves once.
+pub fn install(server: ServerShared) -> &'static ServerShared {
+    assert!(SERVER.set(server).is_ok(), "a server was started in this process before");
+    SERVER.get().expect("it was set just now")
+}
+
+const RUNNING: u32 = 0;
+const STOPPING: u32 = 1;
+const STOPPING_NOW: u32 = 2;
+
+/// What the threads share. Lives as long as the process.
+pub struct ServerShared {
+    mailboxes: Box<[Mailbox]>,
+    table: Table,
+    roots: Roots,
+    listeners: Listeners,
+    jobs: Jobs,
+    config_file: Option<PathBuf>,
+    asked_to_stop: AtomicU32,
+    stopping: AtomicU32,
+    stop_asked: Notify,
+}
+
+impl ServerShared {
+    /// What is shared by workers with these mailboxes, whose polls have these registries.
+    pub fn new(
+        mailboxes: Box<[Mailbox]>,
+        roots: Roots,
+        registries: Box<[Registry]>,
+        config_file: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            mailboxes,
+            // SAFETY: the roots have one just made, never freed, and this is the only handle.
+            table: unsafe { Table::new(roots.clients()) },
+            roots,
+            listeners: Listeners::new(registries),
+            jobs: Jobs::default(),
+            config_file,
+            asked_to_stop: AtomicU32::new(RUNNING),
+            stopping: AtomicU32::new(RUNNING),
+            stop_asked: Notify::new(),
+        }
+    }
+
+    /// The mailbox of a worker.
+    pub fn mailbox(&self, worker: u32) -> &Mailbox {
+        &self.mailboxes[worker as usize]
+    }
+
+    /// Workers.
+    pub fn workers(&self) -> u32 {
+        self.mailboxes.len() as u32
+    }
+
+    /// Makes the databases, as many as the settings say.
+    pub fn create_databases(&self) -> Result<(), NoMemory> {
+        self.roots.create_databases(number(self.config(), id::DATABASES).max(1))
+    }
+
+    /// The table of clients.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &'static ConfigStore {
+        &self.roots.shared().config
+    }
+
+    /// Counters of a lane.
+    pub fn lane_stats(&self, lane: u32) -> &'static LaneStats {
+        self.roots.lane_stats(lane)
+    }
+
+    /// The listening sockets.
+    pub fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    /// Work for the background threads.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// The configuration file.
+    pub fn config_file(&self) -> Option<&PathBuf> {
+        self.config_file.as_ref()
+    }
+
+    /// The mailbox of the worker with the fewest clients, with one more counted. One that a long
+    /// command holds up is chosen only if all are.
+    pub fn least_loaded(&self, now_ms: u64) -> &Mailbox {
+        let load = |mailbox: &&Mailbox| {
+            (mailbox.is_held_up(now_ms), mailbox.clients().load(Ordering::Relaxed))
+        };
+        let mailbox = self.mailboxes.iter().min_by_key(load).expect("there is a worker");
+        mailbox.clients().fetch_add(1, Ordering::Relaxed);
+        mailbox
+    }
+
+    /// Queues a message for a client, taking over one of its references.
+    pub fn post(&self, client: ClientRef, message: Ptr<Message>) {
+        match self.mailboxes.get(client.worker() as usize) {
+            Some(mailbox) => mailbox.post(client, message),
+            None => drop_message(message),
+        }
+    }
+
+    /// Has every worker look at its postponed clients.
+    pub fn wake_workers(&self) {
+        self.mailboxes.iter().for_each(Mailbox::wake_postponed);
+    }
+
+    /// Asks the control thread to stop the server; `now`: without waiting for output to drain.
+    pub fn ask_to_stop(&self, now: bool) {
+        let how = if now { STOPPING_NOW } else { STOPPING };
+        self.asked_to_stop.fetch_max(how, Ordering::SeqCst);
+        self.stop_asked.notify_one();
+    }
+
+    /// Completes when somebody has asked for a stop.
+    pub async fn stop_asked(&self) {
+        while self.asked_to_stop.load(Ordering::SeqCst) == RUNNING {
+            self.stop_asked.notified().await;
+        }
+    }
+
+    /// Stops accepting and lets all threads end.
+    pub fn stop(&self) {
+        self.listeners.close();
+        let how = self.asked_to_stop.load(Ordering::SeqCst).max(STOPPING);
+        self.stopping.fetch_max(how, Ordering::SeqCst);
+        self.nudge_workers();
+    }
+
+    /// Has every worker go once around its loop.
+    pub fn nudge_workers(&self) {
+        self.mailboxes.iter().for_each(Mailbox::nudge);
+    }
+
+    /// Whether a long command keeps clients of some worker waiting.
+    pub fn is_any_held_up(&self, now_ms: u64) -> bool {
+        self.mailboxes.iter().any(|mailbox| mailbox.is_held_up(now_ms))
+    }
+
+    /// Whether the threads are to end.
+    #[inline]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed) != RUNNING
+    }
+
+    /// Whether they are to end without waiting.
+    pub fn stops_now(&self) -> bool {
+        self.asked_to_stop.load(Ordering::Relaxed) == STOPPING_NOW
+    }
+}
