@@ -1,6 +1,7 @@
 //! `HELP` of commands that have subcommands: made of their rows.
 
 use crate::command::args::Args;
+use crate::command::argument::{Argument, Usage};
 use crate::command::error::Done;
 use crate::context::Ctx;
 use crate::resp::write::Reply;
@@ -14,13 +15,13 @@ pub fn subcommands(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
     write(
         &mut cx.out,
         container,
-        others.map(|row| (usage(row.short_name(), row.syntax), row.summary)),
+        others.map(|row| (usage(row.short_name(), row.arguments), row.summary)),
     );
     Ok(())
 }
 
-fn usage(name: &str, syntax: &str) -> String {
-    format!("{} {syntax}", name.to_uppercase()).trim_end().to_string()
+fn usage(name: &str, arguments: &'static [Argument]) -> String {
+    format!("{} {}", name.to_uppercase(), Usage(arguments)).trim_end().to_string()
 }
 
 /// Writes usages with what they do, as every `HELP` looks.

@@ -1,6 +1,7 @@
 //! A command's row: everything about it but its code.
 
 use crate::command::args::Args;
+use crate::command::argument::Argument;
 use crate::command::error::Done;
 use crate::context::Ctx;
 
@@ -240,10 +241,8 @@ pub struct Spec {
     pub complexity: &'static str,
     /// What it does, in a sentence.
     pub summary: &'static str,
-    /// Its arguments in the notation of Redis's documentation, keys included, the name left out:
-    /// `key value [NX | XX] [GET] [EX seconds | PX milliseconds]`. One of several that cannot be
-    /// left out is in angle brackets: `<LEFT | RIGHT>`.
-    pub syntax: &'static str,
+    /// Its arguments, keys included, the name left out.
+    pub arguments: &'static [Argument],
     /// What has taken its place, if something has.
     pub replaced: Option<Replaced>,
     /// Its subcommands; the command itself then only tells that one is missing.
@@ -265,7 +264,7 @@ impl Spec {
             since: "1.0.0",
             complexity: "O(1)",
             summary: "",
-            syntax: "",
+            arguments: &[],
             replaced: None,
             subcommands: &[],
         }
@@ -278,8 +277,8 @@ impl Spec {
     }
 
     /// The row with other arguments, for a release that adds some.
-    pub const fn syntax(mut self, syntax: &'static str) -> Self {
-        self.syntax = syntax;
+    pub const fn arguments(mut self, arguments: &'static [Argument]) -> Self {
+        self.arguments = arguments;
         self
     }
 
@@ -318,12 +317,12 @@ impl Spec {
         mut self,
         since: &'static str,
         complexity: &'static str,
-        syntax: &'static str,
+        arguments: &'static [Argument],
         summary: &'static str,
     ) -> Self {
         self.since = since;
         self.complexity = complexity;
-        self.syntax = syntax;
+        self.arguments = arguments;
         self.summary = summary;
         self
     }

@@ -6,6 +6,7 @@ mod field;
 mod operation;
 mod search;
 
+use crate::command::argument::{block, integer, key, one_of, string, token};
 use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
@@ -16,25 +17,54 @@ pub const COMMANDS: &[Spec] = &[
     bitmap("setbit", 4, bit::setbit).flags(WRITE | DENYOOM).keys(CHANGED).doc(
         "2.2.0",
         "O(1)",
-        "key offset value",
+        &[key("key", 0), integer("offset"), integer("value")],
         "Sets or clears a bit of a string and returns what it was.",
     ),
     bitmap("getbit", 3, bit::getbit).flags(READONLY | FAST).keys(READ).doc(
         "2.2.0",
         "O(1)",
-        "key offset",
+        &[key("key", 0), integer("offset")],
         "Returns a bit of a string.",
     ),
     bitmap("bitcount", -2, search::bitcount).flags(READONLY).keys(READ).doc(
         "2.6.0",
         "O(N)",
-        "key [start end [BYTE | BIT]]",
+        &[
+            key("key", 0),
+            block(
+                "index",
+                &[
+                    integer("start"),
+                    integer("end"),
+                    one_of("index_unit", &[token("BYTE"), token("BIT")]).optional(),
+                ],
+            )
+            .optional(),
+        ],
         "Counts the bits of a string, or of a part of it, that are set.",
     ),
     bitmap("bitpos", -3, search::bitpos).flags(READONLY).keys(READ).doc(
         "2.8.7",
         "O(N)",
-        "key bit [start [end [BYTE | BIT]]]",
+        &[
+            key("key", 0),
+            integer("bit"),
+            block(
+                "index",
+                &[
+                    integer("start"),
+                    block(
+                        "end_index",
+                        &[
+                            integer("end"),
+                            one_of("index_unit", &[token("BYTE"), token("BIT")]).optional(),
+                        ],
+                    )
+                    .optional(),
+                ],
+            )
+            .optional(),
+        ],
         "Returns the place of the first bit that is set, or that is clear.",
     ),
     bitmap("bitop", -4, operation::bitop)
@@ -43,7 +73,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "2.6.0",
             "O(N)",
-            "operation destkey key [key ...]",
+            &[string("operation"), key("destkey", 0), key("key", 1).multiple()],
             "Combines strings bit by bit and stores the result.",
         ),
     bitmap("bitfield", -2, field::bitfield)
@@ -52,16 +82,64 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "3.2.0",
             "O(1) for each subcommand specified",
-            "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \
-             INCRBY encoding offset increment> \
-             [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \
-             INCRBY encoding offset increment> ...]]",
+            &[
+                key("key", 0),
+                one_of(
+                    "operation",
+                    &[
+                        block("encoding_offset", &[string("encoding"), integer("offset")])
+                            .token("GET"),
+                        block(
+                            "write",
+                            &[
+                                one_of(
+                                    "wrap_sat_fail",
+                                    &[token("WRAP"), token("SAT"), token("FAIL")],
+                                )
+                                .token("OVERFLOW")
+                                .optional(),
+                                one_of(
+                                    "write_operation",
+                                    &[
+                                        block(
+                                            "encoding_offset_value",
+                                            &[
+                                                string("encoding"),
+                                                integer("offset"),
+                                                integer("value"),
+                                            ],
+                                        )
+                                        .token("SET"),
+                                        block(
+                                            "encoding_offset_increment",
+                                            &[
+                                                string("encoding"),
+                                                integer("offset"),
+                                                integer("increment"),
+                                            ],
+                                        )
+                                        .token("INCRBY"),
+                                    ],
+                                ),
+                            ],
+                        ),
+                    ],
+                )
+                .multiple()
+                .optional(),
+            ],
             "Reads, sets and adds to integers of any width inside of a string.",
         ),
     bitmap("bitfield_ro", -2, field::bitfield_ro).flags(READONLY | FAST).keys(READ).doc(
         "6.0.0",
         "O(1) for each subcommand specified",
-        "key [GET encoding offset [GET encoding offset ...]]",
+        &[
+            key("key", 0),
+            block("encoding_offset", &[string("encoding"), integer("offset")])
+                .token("GET")
+                .multiple_token()
+                .optional(),
+        ],
         "Reads integers of any width inside of a string.",
     ),
 ];

@@ -7,6 +7,7 @@ mod list;
 mod pause;
 mod unblock;
 
+use crate::command::argument::{block, integer, one_of, string, token};
 use crate::command::spec::{Group, Spec, category::CONNECTION, flag::*};
 
 /// Flags of commands that concern nothing but their connection.
@@ -25,47 +26,57 @@ pub const COMMANDS: &[Spec] = &[
     row("auth", -2, hello::auth).flags(ENTRY).doc(
         "1.0.0",
         "O(N) where N is the number of passwords of the user",
-        "[username] password",
+        &[string("username").optional(), string("password")],
         "Proves who the client is.",
     ),
     Spec::new("client", -2, Group::Connection, client::help).subcommands(CLIENT).doc(
         "2.4.0",
         "Depends on the subcommand",
-        "",
+        &[],
         "Holds the commands about connections.",
     ),
     row("echo", 2, basic::echo).flags(LOADING | STALE | FAST).doc(
         "1.0.0",
         "O(1)",
-        "message",
+        &[string("message")],
         "Returns the message.",
     ),
     row("hello", -1, hello::hello).flags(ENTRY).doc(
         "6.0.0",
         "O(1)",
-        "[protover [AUTH username password] [SETNAME clientname]]",
+        &[block(
+            "arguments",
+            &[
+                integer("protover"),
+                block("username_password", &[string("username"), string("password")])
+                    .token("AUTH")
+                    .optional(),
+                string("clientname").token("SETNAME").optional(),
+            ],
+        )
+        .optional()],
         "Tells about the server, after it has changed protocol, user and name as asked.",
     ),
     row("ping", -1, basic::ping)
         .flags(FAST | SUBSCRIBER)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-        .doc("1.0.0", "O(1)", "[message]", "Returns the message, or PONG."),
+        .doc("1.0.0", "O(1)", &[string("message").optional()], "Returns the message, or PONG."),
     row("quit", -1, basic::quit).flags(ENTRY | SUBSCRIBER | NOT_QUEUED).doc(
         "1.0.0",
         "O(1)",
-        "",
+        &[],
         "Closes the connection once all replies have been sent.",
     ),
     row("reset", 1, basic::reset).flags(ENTRY | SUBSCRIBER | NOT_QUEUED).doc(
         "6.2.0",
         "O(1)",
-        "",
+        &[],
         "Puts the connection into the state it was in when it was opened.",
     ),
     row("select", 2, basic::select).flags(LOADING | STALE | FAST).doc(
         "1.0.0",
         "O(1)",
-        "index",
+        &[integer("index")],
         "Selects the database of the connection.",
     ),
 ];
@@ -74,92 +85,132 @@ const CLIENT: &[Spec] = &[
     row("client|getname", 2, client::getname).flags(OWN).doc(
         "2.6.9",
         "O(1)",
-        "",
+        &[],
         "Returns the name of the connection.",
     ),
     row("client|getredir", 2, client::getredir).flags(OWN).doc(
         "6.0.0",
         "O(1)",
-        "",
+        &[],
         "Returns the connection that gets this one's invalidation messages.",
     ),
     row("client|help", 2, client::help).flags(LOADING | STALE).doc(
         "5.0.0",
         "O(1)",
-        "",
+        &[],
         "Explains the subcommands.",
     ),
     row("client|id", 2, client::id).flags(OWN).doc(
         "5.0.0",
         "O(1)",
-        "",
+        &[],
         "Returns the number of the connection.",
     ),
     row("client|info", 2, list::info).flags(OWN).tips(&["nondeterministic_output"]).doc(
         "6.2.0",
         "O(1)",
-        "",
+        &[],
         "Describes the connection in a line.",
     ),
     row("client|kill", -3, client::kill).flags(OTHERS).doc(
         "2.4.0",
         "O(N) where N is the number of connections",
-        "old-format:ip:port | <[ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] \
-         [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>]>",
+        &[one_of(
+            "filter",
+            &[
+                string("ip:port"),
+                block(
+                    "new-format",
+                    &[
+                        integer("client-id").token("ID").optional(),
+                        one_of(
+                            "normal_master_slave_pubsub",
+                            &[
+                                token("NORMAL"),
+                                token("MASTER"),
+                                token("SLAVE"),
+                                token("REPLICA"),
+                                token("PUBSUB"),
+                            ],
+                        )
+                        .token("TYPE")
+                        .optional(),
+                        string("username").token("USER").optional(),
+                        string("ip:port").token("ADDR").optional(),
+                        string("ip:port").token("LADDR").optional(),
+                        one_of("yes_no", &[token("YES"), token("NO")]).token("SKIPME").optional(),
+                    ],
+                ),
+            ],
+        )],
         "Closes connections.",
     ),
     row("client|list", -2, list::list).flags(OTHERS).tips(&["nondeterministic_output"]).doc(
         "2.4.0",
         "O(N) where N is the number of connections",
-        "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+        &[
+            one_of(
+                "normal_master_replica_pubsub",
+                &[token("NORMAL"), token("MASTER"), token("REPLICA"), token("PUBSUB")],
+            )
+            .token("TYPE")
+            .optional(),
+            block("id", &[integer("client-id").multiple()]).token("ID").optional(),
+        ],
         "Describes connections, a line each.",
     ),
     row("client|no-evict", 3, client::no_evict).flags(OTHERS).doc(
         "7.0.0",
         "O(1)",
-        "<ON | OFF>",
+        &[one_of("enabled", &[token("ON"), token("OFF")])],
         "Says whether the connection may be closed to save memory.",
     ),
     row("client|no-touch", 3, client::no_touch).flags(OWN).doc(
         "7.2.0",
         "O(1)",
-        "<ON | OFF>",
+        &[one_of("enabled", &[token("ON"), token("OFF")])],
         "Says whether the connection's reads count as use of the keys.",
     ),
     row("client|pause", -3, pause::pause).flags(OTHERS).doc(
         "2.9.50",
         "O(1)",
-        "timeout [WRITE | ALL]",
+        &[integer("timeout"), one_of("mode", &[token("WRITE"), token("ALL")]).optional()],
         "Puts off the commands of all clients for a time.",
     ),
     row("client|reply", 3, client::reply).flags(OWN).doc(
         "3.2.0",
         "O(1)",
-        "<ON | OFF | SKIP>",
+        &[one_of("on_off_skip", &[token("ON"), token("OFF"), token("SKIP")])],
         "Says whether the connection wants replies.",
     ),
     row("client|setinfo", 4, client::setinfo).flags(OWN).doc(
         "7.2.0",
         "O(1)",
-        "<LIB-NAME libname | LIB-VER libver>",
+        &[one_of(
+            "libname_libver",
+            &[string("libname").token("LIB-NAME"), string("libver").token("LIB-VER")],
+        )],
         "Tells which client library the connection is used by.",
     ),
     row("client|setname", 3, client::setname).flags(OWN).doc(
         "2.6.9",
         "O(1)",
-        "connection-name",
+        &[string("connection-name")],
         "Names the connection.",
     ),
     row("client|unblock", -3, unblock::unblock).flags(OTHERS).doc(
         "5.0.0",
         "O(log N) where N is the number of connections",
-        "client-id [TIMEOUT | ERROR]",
+        &[
+            integer("client-id"),
+            one_of("timeout_error", &[token("TIMEOUT"), token("ERROR")]).optional(),
+        ],
         "Ends the wait of a client that a command has blocked.",
     ),
     row("client|unpause", 2, pause::unpause).flags(OTHERS).doc(
         "6.2.0",
         "O(N) where N is the number of paused connections",
-        "",
+        &[],
         "Ends the pause of all clients.",
     ),
 ];

@@ -9,6 +9,9 @@ mod sort;
 mod transfer;
 mod wait;
 
+use crate::command::argument::{
+    Argument, KEY, block, integer, key, one_of, pattern, string, token, unix_time,
+};
 use crate::command::spec::category::{CONNECTION, DANGEROUS, KEYSPACE, LIST, SET, SORTED_SET};
 use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
 
@@ -27,18 +30,23 @@ const fn generic(name: &'static str, arity: i16, run: Run) -> Spec {
 }
 
 /// `EXPIRE` and its relatives.
-const fn expiring(name: &'static str, since: &'static str, syntax: &'static str, run: Run) -> Spec {
+const fn expiring(
+    name: &'static str,
+    since: &'static str,
+    arguments: &'static [Argument],
+    run: Run,
+) -> Spec {
     generic(name, -3, run).flags(WRITE | FAST).keys(CHANGE).doc(
         since,
         "O(1)",
-        syntax,
+        arguments,
         "Makes a key end at a time, unless a condition forbids it.",
     )
 }
 
 /// `TTL` and its relatives.
 const fn telling(name: &'static str, since: &'static str, summary: &'static str, run: Run) -> Spec {
-    generic(name, 2, run).flags(READONLY | FAST).keys(READ).doc(since, "O(1)", "key", summary)
+    generic(name, 2, run).flags(READONLY | FAST).keys(READ).doc(since, "O(1)", KEY, summary)
 }
 
 /// A subcommand of `OBJECT` about a key.
@@ -47,7 +55,7 @@ const fn about(name: &'static str, since: &'static str, summary: &'static str, r
         .flags(READONLY)
         .keys(LOOK_SECOND)
         .tips(VARYING)
-        .doc(since, "O(1)", "key", summary)
+        .doc(since, "O(1)", KEY, summary)
 }
 
 const OBJECT: &[Spec] = &[
@@ -58,7 +66,7 @@ const OBJECT: &[Spec] = &[
     generic("object|help", 2, object::help).flags(LOADING | STALE).doc(
         "6.2.0",
         "O(1)",
-        "",
+        &[],
         "Lists the subcommands.",
     ),
 ];
@@ -79,7 +87,7 @@ pub const COMMANDS: &[Spec] = &[
         "1.0.0",
         "O(N) where N is the number of keys, and for each key that is not a string the \
              number of its elements",
-        "key [key ...]",
+        &[key("key", 0).multiple()],
         "Removes keys and tells how many there were.",
     ),
     generic("unlink", -2, presence::unlink)
@@ -90,7 +98,7 @@ pub const COMMANDS: &[Spec] = &[
             "4.0.0",
             "O(1) for each key; memory is given back in the background in O(N), N being the \
              allocations of a value",
-            "key [key ...]",
+            &[key("key", 0).multiple()],
             "Removes keys, leaving it to a background thread to free large values.",
         ),
     generic("exists", -2, presence::exists)
@@ -100,7 +108,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys",
-            "key [key ...]",
+            &[key("key", 0).multiple()],
             "Tells how many of the named keys are there; one named twice counts twice.",
         ),
     generic("touch", -2, presence::touch)
@@ -110,13 +118,13 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "3.2.1",
             "O(N) where N is the number of keys",
-            "key [key ...]",
+            &[key("key", 0).multiple()],
             "Counts an access to keys and tells how many of them are there.",
         ),
     generic("type", 2, presence::kind).flags(READONLY | FAST).keys(LOOK).doc(
         "1.0.0",
         "O(1)",
-        "key",
+        KEY,
         "Tells the type of the value of a key.",
     ),
     generic("keys", 2, scan::keys)
@@ -126,7 +134,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys in the database",
-            "pattern",
+            &[pattern("pattern")],
             "Returns every key that matches a pattern.",
         ),
     generic("scan", -2, scan::scan)
@@ -135,18 +143,23 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "2.8.0",
             "O(1) for a call, O(N) for a whole walk over N keys",
-            "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+            &[
+                integer("cursor"),
+                pattern("pattern").token("MATCH").optional(),
+                integer("count").token("COUNT").optional(),
+                string("type").token("TYPE").optional(),
+            ],
             "Walks over the keys of the database, a few in each call.",
         ),
     generic("randomkey", 1, scan::randomkey)
         .flags(READONLY | LOCKS_ITSELF)
         .tips(&["request_policy:all_shards", "nondeterministic_output"])
-        .doc("1.0.0", "O(1)", "", "Returns the name of any key."),
+        .doc("1.0.0", "O(1)", &[], "Returns the name of any key."),
     generic("dbsize", 1, scan::dbsize)
         .flags(READONLY | FAST | LOCKS_ITSELF)
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
         .in_group(Group::Server)
-        .doc("1.0.0", "O(1)", "", "Tells how many keys the database has."),
+        .doc("1.0.0", "O(1)", &[], "Tells how many keys the database has."),
     generic("flushdb", -1, flush::flushdb)
         .flags(WRITE | LOCKS_ITSELF)
         .categories(DANGEROUS)
@@ -155,7 +168,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys in the database",
-            "[ASYNC | SYNC]",
+            &[one_of("async", &[token("ASYNC"), token("SYNC")]).optional()],
             "Removes all keys of the database.",
         ),
     generic("flushall", -1, flush::flushall)
@@ -166,7 +179,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys in all databases",
-            "[ASYNC | SYNC]",
+            &[one_of("async", &[token("ASYNC"), token("SYNC")]).optional()],
             "Removes all keys of all databases.",
         ),
     generic("swapdb", 3, flush::swapdb)
@@ -176,17 +189,27 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "4.0.0",
             "O(N) where N is the number of watched and of awaited keys in both databases",
-            "index1 index2",
+            &[integer("index1"), integer("index2")],
             "Exchanges the keys of two databases.",
         ),
     generic("rename", 3, transfer::rename)
         .flags(WRITE)
         .keys(&[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2, OW | UPDATE)])
-        .doc("1.0.0", "O(1)", "key newkey", "Renames a key, over another if there is one."),
+        .doc(
+            "1.0.0",
+            "O(1)",
+            &[key("key", 0), key("newkey", 1)],
+            "Renames a key, over another if there is one.",
+        ),
     generic("renamenx", 3, transfer::renamenx)
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2, OW | INSERT)])
-        .doc("1.0.0", "O(1)", "key newkey", "Renames a key unless the new name is taken."),
+        .doc(
+            "1.0.0",
+            "O(1)",
+            &[key("key", 0), key("newkey", 1)],
+            "Renames a key unless the new name is taken.",
+        ),
     generic("copy", -3, transfer::copy)
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::at(1, RO | ACCESS), KeySpec::at(2, OW | UPDATE)])
@@ -194,17 +217,22 @@ pub const COMMANDS: &[Spec] = &[
             "6.2.0",
             "O(N) for a value that is no string, N being the number of its elements; O(1) for a \
              string",
-            "source destination [DB destination-db] [REPLACE]",
+            &[
+                key("source", 0),
+                key("destination", 1),
+                integer("destination-db").token("DB").optional(),
+                token("REPLACE").optional(),
+            ],
             "Copies a value to another key.",
         ),
     generic("move", 3, transfer::move_key)
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE)])
-        .doc("1.0.0", "O(1)", "key db", "Moves a key to another database."),
+        .doc("1.0.0", "O(1)", &[key("key", 0), integer("db")], "Moves a key to another database."),
     Spec::new("object", -2, Group::Generic, object::help).subcommands(OBJECT).doc(
         "2.2.3",
         "Depends on the subcommand",
-        "",
+        &[],
         "Tells what is known of a key beside its value.",
     ),
     sorting("sort", sort::sort)
@@ -217,8 +245,17 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             SORTED,
-            "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
-             [ALPHA] [STORE destination]",
+            &[
+                key("key", 0),
+                pattern("pattern").token("BY").key_spec(1).optional(),
+                block("offset_count", &[integer("offset"), integer("count")])
+                    .token("LIMIT")
+                    .optional(),
+                pattern("pattern").token("GET").key_spec(1).multiple_token().optional(),
+                one_of("order", &[token("ASC"), token("DESC")]).optional(),
+                token("ALPHA").named("sorting").optional(),
+                key("destination", 2).token("STORE").optional(),
+            ],
             "Returns or stores the elements of a value in order.",
         ),
     sorting("sort_ro", sort::sort_ro)
@@ -227,8 +264,16 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "7.0.0",
             SORTED,
-            "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
-             [ALPHA]",
+            &[
+                key("key", 0),
+                pattern("pattern").token("BY").key_spec(1).optional(),
+                block("offset_count", &[integer("offset"), integer("count")])
+                    .token("LIMIT")
+                    .optional(),
+                pattern("pattern").token("GET").key_spec(1).multiple_token().optional(),
+                one_of("order", &[token("ASC"), token("DESC")]).optional(),
+                token("ALPHA").named("sorting").optional(),
+            ],
             "Returns the elements of a value in order.",
         ),
     Spec::new("wait", 3, Group::Generic, wait::wait)
@@ -238,16 +283,47 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "3.0.0",
             "O(1)",
-            "numreplicas timeout",
+            &[integer("numreplicas"), integer("timeout")],
             "Waits until replicas have what this connection wrote; there are none.",
         ),
-    expiring("expire", "1.0.0", "key seconds [NX | XX | GT | LT]", expire::expire),
-    expiring("pexpire", "2.6.0", "key milliseconds [NX | XX | GT | LT]", expire::pexpire),
-    expiring("expireat", "1.2.0", "key unix-time-seconds [NX | XX | GT | LT]", expire::expireat),
+    expiring(
+        "expire",
+        "1.0.0",
+        &[
+            key("key", 0),
+            integer("seconds"),
+            one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")]).optional(),
+        ],
+        expire::expire,
+    ),
+    expiring(
+        "pexpire",
+        "2.6.0",
+        &[
+            key("key", 0),
+            integer("milliseconds"),
+            one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")]).optional(),
+        ],
+        expire::pexpire,
+    ),
+    expiring(
+        "expireat",
+        "1.2.0",
+        &[
+            key("key", 0),
+            unix_time("unix-time-seconds"),
+            one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")]).optional(),
+        ],
+        expire::expireat,
+    ),
     expiring(
         "pexpireat",
         "2.6.0",
-        "key unix-time-milliseconds [NX | XX | GT | LT]",
+        &[
+            key("key", 0),
+            unix_time("unix-time-milliseconds"),
+            one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")]).optional(),
+        ],
         expire::pexpireat,
     ),
     telling("ttl", "1.0.0", "Tells how many seconds a key has left.", expire::ttl).tips(VARYING),
@@ -268,7 +344,7 @@ pub const COMMANDS: &[Spec] = &[
     generic("persist", 2, expire::persist).flags(WRITE | FAST).keys(CHANGE).doc(
         "2.2.0",
         "O(1)",
-        "key",
+        KEY,
         "Takes a key's time to live away.",
     ),
 ];

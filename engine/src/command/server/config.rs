@@ -5,6 +5,7 @@ use abi::status::Status;
 
 use super::{ADMINISTRATION, HELP, container, is_allowed};
 use crate::command::args::Args;
+use crate::command::argument::{block, string};
 use crate::command::error::{self, Done, Error};
 use crate::command::help;
 use crate::command::spec::{Group, Spec};
@@ -18,30 +19,30 @@ use crate::stats;
 
 /// `CONFIG`
 pub const CONFIG: Spec = Spec::new("config", -2, Group::Server, container)
-    .doc("2.0.0", "Depends on the subcommand", "", "Holds the commands about settings.")
+    .doc("2.0.0", "Depends on the subcommand", &[], "Holds the commands about settings.")
     .subcommands(&[
         Spec::new("config|get", -3, Group::Server, get).flags(ADMINISTRATION).doc(
             "2.0.0",
             "O(N) where N is the number of settings named",
-            "parameter [parameter ...]",
+            &[block("parameter", &[string("parameter")]).multiple()],
             "Returns the settings whose names match a pattern, with their values.",
         ),
         Spec::new("config|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "5.0.0",
             "O(1)",
-            "",
+            &[],
             "Lists the subcommands.",
         ),
         Spec::new("config|resetstat", 2, Group::Server, reset_stat).flags(ADMINISTRATION).doc(
             "2.0.0",
             "O(1)",
-            "",
+            &[],
             "Sets the counters shown by INFO back to zero.",
         ),
         Spec::new("config|rewrite", 2, Group::Server, rewrite).flags(ADMINISTRATION).doc(
             "2.8.0",
             "O(1)",
-            "",
+            &[],
             "Writes the settings as they are now to the configuration file.",
         ),
         Spec::new("config|set", -4, Group::Server, set)
@@ -50,7 +51,7 @@ pub const CONFIG: Spec = Spec::new("config", -2, Group::Server, container)
             .doc(
                 "2.0.0",
                 "O(N) where N is the number of settings named",
-                "parameter value [parameter value ...]",
+                &[block("parameter_value", &[string("parameter"), string("value")]).multiple()],
                 "Changes one or more settings: all of them, or none if one is refused.",
             ),
     ]);

@@ -2,6 +2,7 @@
 
 use super::{HELP, container};
 use crate::command::args::Args;
+use crate::command::argument::{one_of, string, token};
 use crate::command::error::{self, Done, Error};
 use crate::command::help;
 use crate::command::spec::{Group, Spec, category::SCRIPTING, flag::*};
@@ -11,13 +12,13 @@ const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_
 
 /// `FUNCTION`
 pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container)
-    .doc("7.0.0", "Depends on the subcommand", "", "Holds the commands about functions.")
+    .doc("7.0.0", "Depends on the subcommand", &[], "Holds the commands about functions.")
     .subcommands(&[
         Spec::new("function|delete", 3, Group::Scripting, delete)
             .flags(WRITE | NOSCRIPT)
             .categories(SCRIPTING)
             .tips(EVERYWHERE)
-            .doc("7.0.0", "O(1)", "library-name", "Removes a library of functions."),
+            .doc("7.0.0", "O(1)", &[string("library-name")], "Removes a library of functions."),
         Spec::new("function|flush", -2, Group::Scripting, flush)
             .flags(WRITE | NOSCRIPT)
             .categories(SCRIPTING)
@@ -25,18 +26,18 @@ pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of functions removed",
-                "[ASYNC | SYNC]",
+                &[one_of("async", &[token("ASYNC"), token("SYNC")]).optional()],
                 "Removes all functions.",
             ),
         Spec::new("function|help", 2, Group::Scripting, help::subcommands)
             .flags(HELP)
             .categories(SCRIPTING)
-            .doc("7.0.0", "O(1)", "", "Lists the subcommands."),
+            .doc("7.0.0", "O(1)", &[], "Lists the subcommands."),
         Spec::new("function|kill", 2, Group::Scripting, kill)
             .flags(NOSCRIPT | ALLOW_BUSY)
             .categories(SCRIPTING)
             .tips(&["request_policy:all_shards", "response_policy:one_succeeded"])
-            .doc("7.0.0", "O(1)", "", "Stops the function that runs."),
+            .doc("7.0.0", "O(1)", &[], "Stops the function that runs."),
         Spec::new("function|list", -2, Group::Scripting, list)
             .flags(NOSCRIPT)
             .categories(SCRIPTING)
@@ -44,7 +45,10 @@ pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of functions",
-                "[LIBRARYNAME library-name-pattern] [WITHCODE]",
+                &[
+                    string("library-name-pattern").token("LIBRARYNAME").optional(),
+                    token("WITHCODE").optional(),
+                ],
                 "Describes all functions.",
             ),
         Spec::new("function|stats", 2, Group::Scripting, stats)
@@ -55,7 +59,7 @@ pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container
                 "request_policy:all_shards",
                 "response_policy:special",
             ])
-            .doc("7.0.0", "O(1)", "", "Tells which function runs, and what engines there are."),
+            .doc("7.0.0", "O(1)", &[], "Tells which function runs, and what engines there are."),
     ]);
 
 fn delete(_cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {

@@ -2,6 +2,7 @@
 
 use super::{HELP, container};
 use crate::command::args::Args;
+use crate::command::argument::{integer, key};
 use crate::command::error::{self, Done};
 use crate::command::help;
 use crate::command::spec::{
@@ -19,16 +20,16 @@ const ALL_SHARDS: &[&str] =
 
 /// `MEMORY`
 pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
-    .doc("4.0.0", "Depends on the subcommand", "", "Holds the commands about memory.")
+    .doc("4.0.0", "Depends on the subcommand", &[], "Holds the commands about memory.")
     .subcommands(&[
         Spec::new("memory|doctor", 2, Group::Server, doctor)
             .flags(LOCKS_ITSELF)
             .tips(ALL_SHARDS)
-            .doc("4.0.0", "O(1)", "", "Tells people whether memory is used well."),
+            .doc("4.0.0", "O(1)", &[], "Tells people whether memory is used well."),
         Spec::new("memory|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "4.0.0",
             "O(1)",
-            "",
+            &[],
             "Lists the subcommands.",
         ),
         Spec::new("memory|malloc-stats", 2, Group::Server, allocator)
@@ -37,7 +38,7 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
             .doc(
                 "4.0.0",
                 "O(N) where N is the number of databases",
-                "",
+                &[],
                 "Tells what the allocator has.",
             ),
         Spec::new("memory|purge", 2, Group::Server, purge)
@@ -45,20 +46,20 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
             .doc(
                 "4.0.0",
                 "O(N) where N is the number of databases",
-                "",
+                &[],
                 "Does nothing: free memory goes back to the system by itself.",
             ),
         Spec::new("memory|stats", 2, Group::Server, stats)
             .flags(LOCKS_ITSELF)
             .tips(ALL_SHARDS)
-            .doc("4.0.0", "O(1)", "", "Tells how much memory is used for what."),
+            .doc("4.0.0", "O(1)", &[], "Tells how much memory is used for what."),
         Spec::new("memory|usage", -3, Group::Server, usage)
             .flags(READONLY)
             .keys(&[KeySpec::at(2, RO)])
             .doc(
                 "4.0.0",
                 "O(N) where N is the number of allocations of the value",
-                "key [SAMPLES count]",
+                &[key("key", 0), integer("count").token("SAMPLES").optional()],
                 "Tells how many bytes a key takes with its value.",
             ),
     ]);

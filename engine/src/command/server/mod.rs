@@ -13,6 +13,7 @@ mod shutdown;
 mod slowlog;
 
 use crate::command::args::Args;
+use crate::command::argument::{integer, one_of, string, token};
 use crate::command::error::{Done, Error};
 use crate::command::spec::{Group, Spec, category, flag::*};
 use crate::context::Ctx;
@@ -26,7 +27,7 @@ pub const COMMANDS: &[Spec] = &[
     config::CONFIG,
     Spec::new("debug", -2, Group::Server, debug::debug)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | LOCKS_ITSELF | SYSTEM)
-        .doc("1.0.0", "Depends on the subcommand", "", "Holds the commands for debugging."),
+        .doc("1.0.0", "Depends on the subcommand", &[], "Holds the commands for debugging."),
     Spec::new("info", -1, Group::Server, info::info)
         .flags(LOADING | STALE | LOCKS_ITSELF)
         .categories(category::DANGEROUS)
@@ -34,7 +35,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(1)",
-            "[section [section ...]]",
+            &[string("section").multiple().optional()],
             "Tells what the server does and has done.",
         ),
     function::FUNCTION,
@@ -42,7 +43,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec::new("lolwut", -1, Group::Server, lolwut::lolwut).flags(READONLY | FAST).doc(
         "5.0.0",
         "",
-        "[VERSION version]",
+        &[integer("version").token("VERSION").optional()],
         "Draws something, and tells the version.",
     ),
     memory::MEMORY,
@@ -52,14 +53,19 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(1), or O(N) for N keys that are saved first",
-            "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+            &[
+                one_of("nosave_save", &[token("NOSAVE"), token("SAVE")]).optional(),
+                token("NOW").optional(),
+                token("FORCE").optional(),
+                token("ABORT").optional(),
+            ],
             "Stops the server.",
         ),
     slowlog::SLOWLOG,
     Spec::new("time", 1, Group::Server, time)
         .flags(LOADING | STALE | FAST)
         .tips(&["nondeterministic_output"])
-        .doc("2.6.0", "O(1)", "", "Tells the time: Unix seconds, and microseconds."),
+        .doc("2.6.0", "O(1)", &[], "Tells the time: Unix seconds, and microseconds."),
 ];
 
 fn time(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {

@@ -2,6 +2,7 @@
 
 use super::{ADMINISTRATION, HELP, container};
 use crate::command::args::Args;
+use crate::command::argument::integer;
 use crate::command::error::{self, Done, Error};
 use crate::command::help;
 use crate::command::spec::{Group, Spec, flag::NOSCRIPT};
@@ -14,7 +15,7 @@ const NEGATIVE: Error = Error::new("ERR count should be greater than or equal to
 
 /// `SLOWLOG`
 pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
-    .doc("2.2.12", "Depends on the subcommand", "", "Holds the commands about slow commands.")
+    .doc("2.2.12", "Depends on the subcommand", &[], "Holds the commands about slow commands.")
     .subcommands(&[
         Spec::new("slowlog|get", -2, Group::Server, get)
             .flags(FLAGS)
@@ -22,13 +23,13 @@ pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
             .doc(
                 "2.2.12",
                 "O(N) where N is the number of entries returned",
-                "[count]",
+                &[integer("count").optional()],
                 "Returns the newest slow commands: 10 if no count is given, all for -1.",
             ),
         Spec::new("slowlog|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "6.2.0",
             "O(1)",
-            "",
+            &[],
             "Lists the subcommands.",
         ),
         Spec::new("slowlog|len", 2, Group::Server, len)
@@ -38,14 +39,14 @@ pub const SLOWLOG: Spec = Spec::new("slowlog", -2, Group::Server, container)
                 "response_policy:agg_sum",
                 "nondeterministic_output",
             ])
-            .doc("2.2.12", "O(1)", "", "Tells how many slow commands are kept."),
+            .doc("2.2.12", "O(1)", &[], "Tells how many slow commands are kept."),
         Spec::new("slowlog|reset", 2, Group::Server, reset)
             .flags(FLAGS)
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
             .doc(
                 "2.2.12",
                 "O(N) where N is the number of entries kept",
-                "",
+                &[],
                 "Forgets all slow commands.",
             ),
     ]);

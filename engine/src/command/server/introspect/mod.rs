@@ -4,12 +4,11 @@ mod arguments;
 mod docs;
 mod getkeys;
 mod list;
-mod naming;
-mod notation;
 mod row;
 
 use super::HELP;
 use crate::command::args::Args;
+use crate::command::argument::{one_of, pattern, string};
 use crate::command::error::Done;
 use crate::command::help;
 use crate::command::spec::{Group, Spec, category::CONNECTION};
@@ -25,14 +24,14 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
     .doc(
         "2.8.13",
         "O(N) where N is the number of all commands",
-        "",
+        &[],
         "Returns what is known of all commands.",
     )
     .subcommands(&[
         Spec::new("command|count", 2, Group::Server, count)
             .flags(FLAGS)
             .categories(CONNECTION)
-            .doc("2.8.13", "O(1)", "", "Returns the number of commands."),
+            .doc("2.8.13", "O(1)", &[], "Returns the number of commands."),
         Spec::new("command|docs", -2, Group::Server, docs::docs)
             .flags(FLAGS)
             .categories(CONNECTION)
@@ -40,7 +39,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of commands told of",
-                "[command-name [command-name ...]]",
+                &[string("command-name").multiple().optional()],
                 "Returns the documentation of commands, of all if none is named.",
             ),
         Spec::new("command|getkeys", -4, Group::Server, getkeys::get_keys)
@@ -49,7 +48,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .doc(
                 "2.8.13",
                 "O(N) where N is the number of its arguments",
-                "",
+                &[],
                 "Returns the arguments of a whole command that are keys.",
             ),
         Spec::new("command|getkeysandflags", -4, Group::Server, getkeys::get_keys_and_flags)
@@ -58,13 +57,13 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of its arguments",
-                "",
+                &[],
                 "Returns the keys of a whole command and what it does with each.",
             ),
         Spec::new("command|help", 2, Group::Server, help::subcommands)
             .flags(FLAGS)
             .categories(CONNECTION)
-            .doc("5.0.0", "O(1)", "", "Lists the subcommands."),
+            .doc("5.0.0", "O(1)", &[], "Lists the subcommands."),
         Spec::new("command|info", -2, Group::Server, info)
             .flags(FLAGS)
             .categories(CONNECTION)
@@ -72,7 +71,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .doc(
                 "2.8.13",
                 "O(N) where N is the number of commands told of",
-                "[command-name [command-name ...]]",
+                &[string("command-name").multiple().optional()],
                 "Returns what is known of commands, of all if none is named.",
             ),
         Spec::new("command|list", -2, Group::Server, list::list)
@@ -82,7 +81,16 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of all commands",
-                "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+                &[one_of(
+                    "filterby",
+                    &[
+                        string("module-name").token("MODULE"),
+                        string("category").token("ACLCAT"),
+                        pattern("pattern").token("PATTERN"),
+                    ],
+                )
+                .token("FILTERBY")
+                .optional()],
                 "Returns the names of commands, of all or of those that a filter lets pass.",
             ),
     ]);

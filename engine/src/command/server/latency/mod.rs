@@ -5,6 +5,7 @@ mod report;
 
 use super::{ADMINISTRATION, HELP, container};
 use crate::command::args::Args;
+use crate::command::argument::string;
 use crate::command::error::{Done, Error};
 use crate::command::help;
 use crate::command::spec::{Group, Spec};
@@ -18,20 +19,20 @@ const TIPS: &[&str] =
 /// `LATENCY`
 pub const LATENCY: Spec =
     Spec::new("latency", -2, Group::Server, container)
-        .doc("2.8.13", "Depends on the subcommand", "", "Holds the commands about latency.")
+        .doc("2.8.13", "Depends on the subcommand", &[], "Holds the commands about latency.")
         .subcommands(&[
             Spec::new("latency|doctor", 2, Group::Server, report::doctor)
                 .flags(ADMINISTRATION)
                 .tips(TIPS)
-                .doc("2.8.13", "O(1)", "", "Tells people what the events so far suggest."),
+                .doc("2.8.13", "O(1)", &[], "Tells people what the events so far suggest."),
             Spec::new("latency|graph", 3, Group::Server, graph)
                 .flags(ADMINISTRATION)
                 .tips(TIPS)
-                .doc("2.8.13", "O(1)", "event", "Draws the history of an event."),
+                .doc("2.8.13", "O(1)", &[string("event")], "Draws the history of an event."),
             Spec::new("latency|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
                 "2.8.13",
                 "O(1)",
-                "",
+                &[],
                 "Lists the subcommands.",
             ),
             Spec::new("latency|histogram", -2, Group::Server, histogram)
@@ -40,24 +41,24 @@ pub const LATENCY: Spec =
                 .doc(
                     "7.0.0",
                     "O(N) where N is the number of commands told of",
-                    "[command [command ...]]",
+                    &[string("command").multiple().optional()],
                     "Tells how many calls of commands were no longer than so many microseconds.",
                 ),
             Spec::new("latency|history", 3, Group::Server, history)
                 .flags(ADMINISTRATION)
                 .tips(TIPS)
-                .doc("2.8.13", "O(1)", "event", "Returns when an event took how long."),
+                .doc("2.8.13", "O(1)", &[string("event")], "Returns when an event took how long."),
             Spec::new("latency|latest", 2, Group::Server, latest)
                 .flags(ADMINISTRATION)
                 .tips(TIPS)
-                .doc("2.8.13", "O(1)", "", "Returns the latest sample of each event."),
+                .doc("2.8.13", "O(1)", &[], "Returns the latest sample of each event."),
             Spec::new("latency|reset", -2, Group::Server, reset)
                 .flags(ADMINISTRATION)
                 .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
                 .doc(
                     "2.8.13",
                     "O(1)",
-                    "[event [event ...]]",
+                    &[string("event").multiple().optional()],
                     "Forgets events, all if none is named, and tells how many there were.",
                 ),
         ]);
