@@ -5,7 +5,7 @@
 mod conditional;
 mod lcs;
 
-use engine::command::argument::{integer, key, one_of, string, token, unix_time};
+use engine::command::argument::{key, string};
 use engine::command::spec::{Group, KeySpec, Spec, access::*, flag::*};
 use engine::release::Release;
 
@@ -35,24 +35,7 @@ const COMMANDS: &[&[Spec]] = &{
 };
 
 const CHANGED: &[Spec] = &[
-    engine::command::row("set").run(conditional::set).arguments(&[
-        key("key", 0),
-        string("value"),
-        one_of("condition", &[token("NX"), token("XX"), string("comparison-value").token("IFEQ")])
-            .optional(),
-        token("GET").optional(),
-        one_of(
-            "expiration",
-            &[
-                integer("seconds").token("EX"),
-                integer("milliseconds").token("PX"),
-                unix_time("unix-time-seconds").token("EXAT"),
-                unix_time("unix-time-milliseconds").token("PXAT"),
-                token("KEEPTTL"),
-            ],
-        )
-        .optional(),
-    ]),
+    engine::command::row("set").run(conditional::set).arguments(conditional::SET),
     Spec::new("delifeq", 3, Group::String, conditional::delifeq)
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RM | ACCESS | DELETE)])

@@ -10,6 +10,7 @@ pub mod help;
 pub mod index;
 pub mod keys;
 pub mod list;
+pub mod options;
 pub mod pubsub;
 pub mod server;
 pub mod spec;

@@ -176,9 +176,15 @@ pub struct KeySpec {
     pub find: Find,
     /// Bits of [`access`].
     pub access: u16,
+    /// For `variable_flags`: what is done if none of some words is given.
+    pub otherwise: Option<(&'static [&'static str], u16)>,
 }
 
 impl KeySpec {
+    const fn new(begin: Begin, find: Find, access: u16) -> Self {
+        Self { begin, find, access, otherwise: None }
+    }
+
     /// One key at an argument.
     pub const fn at(index: u16, access: u16) -> Self {
         Self::range(index, 0, 1, access)
@@ -186,24 +192,40 @@ impl KeySpec {
 
     /// Keys from an argument on; `last` relative to it, or from the end when negative.
     pub const fn range(index: u16, last: i16, step: u16, access: u16) -> Self {
-        Self { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, access }
+        Self::new(Begin::Index(index), Find::Range { last, step, limit: 0 }, access)
     }
 
     /// As many keys as argument `index` says, directly behind it.
     pub const fn numbered(index: u16, access: u16) -> Self {
-        Self { begin: Begin::Index(index), find: Find::KeyNum { first: 1, step: 1 }, access }
+        Self::new(Begin::Index(index), Find::KeyNum { first: 1, step: 1 }, access)
     }
 
     /// A key that `COMMAND INFO` does not tell how to find: see [`Begin::Unknown`].
     pub const fn unknown(word: &'static str, access: u16) -> Self {
-        let find = Find::Range { last: 0, step: 1, limit: 0 };
-        Self { begin: Begin::Unknown(word), find, access }
+        Self::new(Begin::Unknown(word), Find::Range { last: 0, step: 1, limit: 0 }, access)
     }
 
     /// One key behind a word that is looked for from argument `from` on.
     pub const fn behind(word: &'static str, from: i16, access: u16) -> Self {
-        let find = Find::Range { last: 0, step: 1, limit: 0 };
-        Self { begin: Begin::Keyword(word, from), find, access }
+        Self::new(Begin::Keyword(word, from), Find::Range { last: 0, step: 1, limit: 0 }, access)
+    }
+
+    /// Says what is done instead if none of some words is given.
+    pub const fn unless(mut self, words: &'static [&'static str], access: u16) -> Self {
+        self.access |= access::VARIABLE;
+        self.otherwise = Some((words, access));
+        self
+    }
+
+    /// What a command does with the keys when its options, from an argument on, are these.
+    fn access_with(&self, args: Args<'_>, options: usize) -> u16 {
+        let given = |words: &[&str]| {
+            words.iter().any(|word| (options..args.len()).any(|index| args.is(index, word)))
+        };
+        match self.otherwise {
+            Some((words, access)) if !given(words) => access,
+            _ => self.access & !access::VARIABLE,
+        }
     }
 }
 
@@ -371,11 +393,13 @@ impl Spec {
 
     /// As [`Spec::key_indices`], with what is done with each key: bits of [`access`].
     pub fn keys_with_access(&self, args: Args<'_>) -> Option<Vec<(usize, u16)>> {
+        let options = 1 + self.arguments.iter().take_while(|a| !a.is_optional).count();
         let mut found = Vec::new();
         for rule in self.keys {
             let mut indices = Vec::new();
             rule.find_in(args, &mut indices)?;
-            found.extend(indices.into_iter().map(|index| (index, rule.access)));
+            let access = rule.access_with(args, options);
+            found.extend(indices.into_iter().map(|index| (index, access)));
         }
         Some(found)
     }

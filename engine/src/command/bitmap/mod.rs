@@ -6,7 +6,7 @@ mod field;
 mod operation;
 mod search;
 
-use crate::command::argument::{block, integer, key, one_of, string, token};
+use crate::command::argument::{integer, key, string};
 use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
@@ -29,42 +29,13 @@ pub const COMMANDS: &[Spec] = &[
     bitmap("bitcount", -2, search::bitcount).flags(READONLY).keys(READ).doc(
         "2.6.0",
         "O(N)",
-        &[
-            key("key", 0),
-            block(
-                "index",
-                &[
-                    integer("start"),
-                    integer("end"),
-                    one_of("index_unit", &[token("BYTE"), token("BIT")]).optional(),
-                ],
-            )
-            .optional(),
-        ],
+        search::BITCOUNT,
         "Counts the bits of a string, or of a part of it, that are set.",
     ),
     bitmap("bitpos", -3, search::bitpos).flags(READONLY).keys(READ).doc(
         "2.8.7",
         "O(N)",
-        &[
-            key("key", 0),
-            integer("bit"),
-            block(
-                "index",
-                &[
-                    integer("start"),
-                    block(
-                        "end_index",
-                        &[
-                            integer("end"),
-                            one_of("index_unit", &[token("BYTE"), token("BIT")]).optional(),
-                        ],
-                    )
-                    .optional(),
-                ],
-            )
-            .optional(),
-        ],
+        search::BITPOS,
         "Returns the place of the first bit that is set, or that is clear.",
     ),
     bitmap("bitop", -4, operation::bitop)
@@ -78,68 +49,17 @@ pub const COMMANDS: &[Spec] = &[
         ),
     bitmap("bitfield", -2, field::bitfield)
         .flags(WRITE | DENYOOM)
-        .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE | VARIABLE)])
+        .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE).unless(&["SET", "INCRBY"], RO | ACCESS)])
         .doc(
             "3.2.0",
             "O(1) for each subcommand specified",
-            &[
-                key("key", 0),
-                one_of(
-                    "operation",
-                    &[
-                        block("encoding_offset", &[string("encoding"), integer("offset")])
-                            .token("GET"),
-                        block(
-                            "write",
-                            &[
-                                one_of(
-                                    "wrap_sat_fail",
-                                    &[token("WRAP"), token("SAT"), token("FAIL")],
-                                )
-                                .token("OVERFLOW")
-                                .optional(),
-                                one_of(
-                                    "write_operation",
-                                    &[
-                                        block(
-                                            "encoding_offset_value",
-                                            &[
-                                                string("encoding"),
-                                                integer("offset"),
-                                                integer("value"),
-                                            ],
-                                        )
-                                        .token("SET"),
-                                        block(
-                                            "encoding_offset_increment",
-                                            &[
-                                                string("encoding"),
-                                                integer("offset"),
-                                                integer("increment"),
-                                            ],
-                                        )
-                                        .token("INCRBY"),
-                                    ],
-                                ),
-                            ],
-                        ),
-                    ],
-                )
-                .multiple()
-                .optional(),
-            ],
+            field::BITFIELD,
             "Reads, sets and adds to integers of any width inside of a string.",
         ),
     bitmap("bitfield_ro", -2, field::bitfield_ro).flags(READONLY | FAST).keys(READ).doc(
         "6.0.0",
         "O(1) for each subcommand specified",
-        &[
-            key("key", 0),
-            block("encoding_offset", &[string("encoding"), integer("offset")])
-                .token("GET")
-                .multiple_token()
-                .optional(),
-        ],
+        field::BITFIELD_RO,
         "Reads integers of any width inside of a string.",
     ),
 ];

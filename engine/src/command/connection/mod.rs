@@ -7,7 +7,7 @@ mod list;
 mod pause;
 mod unblock;
 
-use crate::command::argument::{block, integer, one_of, string, token};
+use crate::command::argument::{integer, string};
 use crate::command::spec::{Group, Spec, category::CONNECTION, flag::*};
 
 /// Flags of commands that concern nothing but their connection.
@@ -26,7 +26,7 @@ pub const COMMANDS: &[Spec] = &[
     row("auth", -2, hello::auth).flags(ENTRY).doc(
         "1.0.0",
         "O(N) where N is the number of passwords of the user",
-        &[string("username").optional(), string("password")],
+        &[string("username").optional().since("6.0.0"), string("password")],
         "Proves who the client is.",
     ),
     Spec::new("client", -2, Group::Connection, client::help).subcommands(CLIENT).doc(
@@ -44,17 +44,7 @@ pub const COMMANDS: &[Spec] = &[
     row("hello", -1, hello::hello).flags(ENTRY).doc(
         "6.0.0",
         "O(1)",
-        &[block(
-            "arguments",
-            &[
-                integer("protover"),
-                block("username_password", &[string("username"), string("password")])
-                    .token("AUTH")
-                    .optional(),
-                string("clientname").token("SETNAME").optional(),
-            ],
-        )
-        .optional()],
+        hello::HELLO,
         "Tells about the server, after it has changed protocol, user and name as asked.",
     ),
     row("ping", -1, basic::ping)
@@ -115,81 +105,43 @@ const CLIENT: &[Spec] = &[
     row("client|kill", -3, client::kill).flags(OTHERS).doc(
         "2.4.0",
         "O(N) where N is the number of connections",
-        &[one_of(
-            "filter",
-            &[
-                string("ip:port"),
-                block(
-                    "new-format",
-                    &[
-                        integer("client-id").token("ID").optional(),
-                        one_of(
-                            "normal_master_slave_pubsub",
-                            &[
-                                token("NORMAL"),
-                                token("MASTER"),
-                                token("SLAVE"),
-                                token("REPLICA"),
-                                token("PUBSUB"),
-                            ],
-                        )
-                        .token("TYPE")
-                        .optional(),
-                        string("username").token("USER").optional(),
-                        string("ip:port").token("ADDR").optional(),
-                        string("ip:port").token("LADDR").optional(),
-                        one_of("yes_no", &[token("YES"), token("NO")]).token("SKIPME").optional(),
-                    ],
-                ),
-            ],
-        )],
+        client::KILL,
         "Closes connections.",
     ),
     row("client|list", -2, list::list).flags(OTHERS).tips(&["nondeterministic_output"]).doc(
         "2.4.0",
         "O(N) where N is the number of connections",
-        &[
-            one_of(
-                "normal_master_replica_pubsub",
-                &[token("NORMAL"), token("MASTER"), token("REPLICA"), token("PUBSUB")],
-            )
-            .token("TYPE")
-            .optional(),
-            block("id", &[integer("client-id").multiple()]).token("ID").optional(),
-        ],
+        list::LIST,
         "Describes connections, a line each.",
     ),
     row("client|no-evict", 3, client::no_evict).flags(OTHERS).doc(
         "7.0.0",
         "O(1)",
-        &[one_of("enabled", &[token("ON"), token("OFF")])],
+        &[client::ENABLED],
         "Says whether the connection may be closed to save memory.",
     ),
     row("client|no-touch", 3, client::no_touch).flags(OWN).doc(
         "7.2.0",
         "O(1)",
-        &[one_of("enabled", &[token("ON"), token("OFF")])],
+        &[client::ENABLED],
         "Says whether the connection's reads count as use of the keys.",
     ),
     row("client|pause", -3, pause::pause).flags(OTHERS).doc(
         "2.9.50",
         "O(1)",
-        &[integer("timeout"), one_of("mode", &[token("WRITE"), token("ALL")]).optional()],
+        pause::PAUSE,
         "Puts off the commands of all clients for a time.",
     ),
     row("client|reply", 3, client::reply).flags(OWN).doc(
         "3.2.0",
         "O(1)",
-        &[one_of("on_off_skip", &[token("ON"), token("OFF"), token("SKIP")])],
+        &[client::REPLY],
         "Says whether the connection wants replies.",
     ),
     row("client|setinfo", 4, client::setinfo).flags(OWN).doc(
         "7.2.0",
         "O(1)",
-        &[one_of(
-            "libname_libver",
-            &[string("libname").token("LIB-NAME"), string("libver").token("LIB-VER")],
-        )],
+        &[client::LIBRARY],
         "Tells which client library the connection is used by.",
     ),
     row("client|setname", 3, client::setname).flags(OWN).doc(
@@ -201,10 +153,7 @@ const CLIENT: &[Spec] = &[
     row("client|unblock", -3, unblock::unblock).flags(OTHERS).doc(
         "5.0.0",
         "O(log N) where N is the number of connections",
-        &[
-            integer("client-id"),
-            one_of("timeout_error", &[token("TIMEOUT"), token("ERROR")]).optional(),
-        ],
+        unblock::UNBLOCK,
         "Ends the wait of a client that a command has blocked.",
     ),
     row("client|unpause", 2, pause::unpause).flags(OTHERS).doc(

@@ -9,9 +9,8 @@ mod sort;
 mod transfer;
 mod wait;
 
-use crate::command::argument::{
-    Argument, KEY, block, integer, key, one_of, pattern, string, token, unix_time,
-};
+use crate::command::argument::{Argument, KEY, integer, key, pattern, unix_time};
+use crate::command::keys::expire::WHEN;
 use crate::command::spec::category::{CONNECTION, DANGEROUS, KEYSPACE, LIST, SET, SORTED_SET};
 use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
 
@@ -143,12 +142,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "2.8.0",
             "O(1) for a call, O(N) for a whole walk over N keys",
-            &[
-                integer("cursor"),
-                pattern("pattern").token("MATCH").optional(),
-                integer("count").token("COUNT").optional(),
-                string("type").token("TYPE").optional(),
-            ],
+            scan::SCAN,
             "Walks over the keys of the database, a few in each call.",
         ),
     generic("randomkey", 1, scan::randomkey)
@@ -168,7 +162,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys in the database",
-            &[one_of("async", &[token("ASYNC"), token("SYNC")]).optional()],
+            flush::FLUSH,
             "Removes all keys of the database.",
         ),
     generic("flushall", -1, flush::flushall)
@@ -179,7 +173,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys in all databases",
-            &[one_of("async", &[token("ASYNC"), token("SYNC")]).optional()],
+            flush::FLUSH,
             "Removes all keys of all databases.",
         ),
     generic("swapdb", 3, flush::swapdb)
@@ -217,12 +211,7 @@ pub const COMMANDS: &[Spec] = &[
             "6.2.0",
             "O(N) for a value that is no string, N being the number of its elements; O(1) for a \
              string",
-            &[
-                key("source", 0),
-                key("destination", 1),
-                integer("destination-db").token("DB").optional(),
-                token("REPLACE").optional(),
-            ],
+            transfer::COPY,
             "Copies a value to another key.",
         ),
     generic("move", 3, transfer::move_key)
@@ -242,40 +231,11 @@ pub const COMMANDS: &[Spec] = &[
             KeySpec::unknown("", RO | ACCESS),
             KeySpec::unknown("STORE", OW | UPDATE),
         ])
-        .doc(
-            "1.0.0",
-            SORTED,
-            &[
-                key("key", 0),
-                pattern("pattern").token("BY").key_spec(1).optional(),
-                block("offset_count", &[integer("offset"), integer("count")])
-                    .token("LIMIT")
-                    .optional(),
-                pattern("pattern").token("GET").key_spec(1).multiple_token().optional(),
-                one_of("order", &[token("ASC"), token("DESC")]).optional(),
-                token("ALPHA").named("sorting").optional(),
-                key("destination", 2).token("STORE").optional(),
-            ],
-            "Returns or stores the elements of a value in order.",
-        ),
+        .doc("1.0.0", SORTED, sort::SORT, "Returns or stores the elements of a value in order."),
     sorting("sort_ro", sort::sort_ro)
         .flags(READONLY)
         .keys(&[KeySpec::at(1, RO | ACCESS), KeySpec::unknown("", RO | ACCESS)])
-        .doc(
-            "7.0.0",
-            SORTED,
-            &[
-                key("key", 0),
-                pattern("pattern").token("BY").key_spec(1).optional(),
-                block("offset_count", &[integer("offset"), integer("count")])
-                    .token("LIMIT")
-                    .optional(),
-                pattern("pattern").token("GET").key_spec(1).multiple_token().optional(),
-                one_of("order", &[token("ASC"), token("DESC")]).optional(),
-                token("ALPHA").named("sorting").optional(),
-            ],
-            "Returns the elements of a value in order.",
-        ),
+        .doc("7.0.0", SORTED, sort::SORT_RO, "Returns the elements of a value in order."),
     Spec::new("wait", 3, Group::Generic, wait::wait)
         .flags(NOSCRIPT)
         .categories(CONNECTION)
@@ -286,44 +246,18 @@ pub const COMMANDS: &[Spec] = &[
             &[integer("numreplicas"), integer("timeout")],
             "Waits until replicas have what this connection wrote; there are none.",
         ),
-    expiring(
-        "expire",
-        "1.0.0",
-        &[
-            key("key", 0),
-            integer("seconds"),
-            one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")]).optional(),
-        ],
-        expire::expire,
-    ),
-    expiring(
-        "pexpire",
-        "2.6.0",
-        &[
-            key("key", 0),
-            integer("milliseconds"),
-            one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")]).optional(),
-        ],
-        expire::pexpire,
-    ),
+    expiring("expire", "1.0.0", &[key("key", 0), integer("seconds"), WHEN], expire::expire),
+    expiring("pexpire", "2.6.0", &[key("key", 0), integer("milliseconds"), WHEN], expire::pexpire),
     expiring(
         "expireat",
         "1.2.0",
-        &[
-            key("key", 0),
-            unix_time("unix-time-seconds"),
-            one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")]).optional(),
-        ],
+        &[key("key", 0), unix_time("unix-time-seconds"), WHEN],
         expire::expireat,
     ),
     expiring(
         "pexpireat",
         "2.6.0",
-        &[
-            key("key", 0),
-            unix_time("unix-time-milliseconds"),
-            one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")]).optional(),
-        ],
+        &[key("key", 0), unix_time("unix-time-milliseconds"), WHEN],
         expire::pexpireat,
     ),
     telling("ttl", "1.0.0", "Tells how many seconds a key has left.", expire::ttl).tips(VARYING),

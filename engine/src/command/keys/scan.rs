@@ -1,7 +1,9 @@
 //! Commands that look at all keys of a database.
 
 use crate::command::args::Args;
+use crate::command::argument::{Argument, integer, pattern, string};
 use crate::command::error::{self, Done, Error};
+use crate::command::options::{Options, Token};
 use crate::context::Ctx;
 use crate::glob;
 use crate::keyspace::entry::Entry;
@@ -9,6 +11,18 @@ use crate::keyspace::scan::Cursor;
 use crate::value;
 
 const COUNT_DEFAULT: u64 = 10;
+
+/// The arguments of `SCAN`.
+pub const SCAN: &[Argument] = &[
+    integer("cursor"),
+    pattern("pattern").token("MATCH").optional(),
+    integer("count").token("COUNT").optional(),
+    string("type").token("TYPE").optional().since("6.0.0"),
+];
+const OPTIONS: &Options = &Options::of(SCAN);
+const MATCH: Token = OPTIONS.token("MATCH");
+const COUNT: Token = OPTIONS.token("COUNT");
+const TYPE: Token = OPTIONS.token("TYPE");
 
 pub fn dbsize(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
     cx.out.count(cx.keys.count());
@@ -45,19 +59,19 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     fn parse(args: Args<'a>) -> Result<Self, Error> {
         let mut found = Self { pattern: None, kind: None, count: COUNT_DEFAULT };
-        let mut options = args.options(2);
-        while !options.is_done() {
-            if let Some(index) = options.take_with_value("COUNT") {
-                let count = args.integer(index)?;
-                found.count = u64::try_from(count).ok().filter(|n| *n > 0).ok_or(error::SYNTAX)?;
-            } else if let Some(index) = options.take_with_value("MATCH") {
-                found.pattern = Some(args.at(index)).filter(|pattern| *pattern != b"*");
-            } else if let Some(index) = options.take_with_value("TYPE") {
-                found.kind = Some(args.at(index));
-            } else {
-                return Err(error::SYNTAX);
+        let mut options = OPTIONS.walk(args, 2);
+        for option in options.by_ref() {
+            match option.token {
+                MATCH => found.pattern = Some(option.value()).filter(|pattern| *pattern != b"*"),
+                COUNT => match option.integer()? {
+                    count @ 1.. => found.count = count as u64,
+                    _ => return Err(error::SYNTAX),
+                },
+                TYPE => found.kind = Some(option.value()),
+                _ => {}
             }
         }
+        options.finish()?;
         Ok(found)
     }
 

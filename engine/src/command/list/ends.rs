@@ -1,6 +1,7 @@
 //! Pushing and popping at the ends.
 
 use crate::command::args::Args;
+use crate::command::argument::{Argument, integer, key};
 use crate::command::error::{self, Done};
 use crate::command::list::edit::remove_if_empty;
 use crate::context::Ctx;
@@ -39,6 +40,9 @@ fn push_if_there(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     }
     push(cx, args, end)
 }
+
+/// The arguments of `LPOP` and `RPOP`.
+pub const POP: &[Argument] = &[key("key", 0), integer("count").optional().since("6.2.0")];
 
 pub fn lpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     pop(cx, args, End::Front)

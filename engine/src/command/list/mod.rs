@@ -8,7 +8,7 @@ mod many;
 mod range;
 mod transfer;
 
-use crate::command::argument::{KEY, double, integer, key, one_of, string, token};
+use crate::command::argument::{KEY, double, integer, key, string};
 use crate::command::spec::{Group, KeySpec, Spec, access::*, flag::*};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
@@ -45,13 +45,13 @@ pub const COMMANDS: &[Spec] = &[
     list("lpop", -2, ends::lpop).flags(WRITE | FAST).keys(TAKEN).doc(
         "1.0.0",
         POPPED,
-        &[key("key", 0), integer("count").optional()],
+        ends::POP,
         "Takes one element, or as many as asked for, from the front of a list.",
     ),
     list("rpop", -2, ends::rpop).flags(WRITE | FAST).keys(TAKEN).doc(
         "1.0.0",
         POPPED,
-        &[key("key", 0), integer("count").optional()],
+        ends::POP,
         "Takes one element, or as many as asked for, from the back of a list.",
     ),
     list("lpushx", -3, ends::lpushx).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
@@ -87,12 +87,7 @@ pub const COMMANDS: &[Spec] = &[
     list("linsert", 5, edit::linsert).flags(WRITE | DENYOOM).keys(INSERTED).doc(
         "2.2.0",
         INSERTION,
-        &[
-            key("key", 0),
-            one_of("where", &[token("BEFORE"), token("AFTER")]),
-            string("pivot"),
-            string("element"),
-        ],
+        edit::LINSERT,
         "Inserts an element before or behind the first one that equals another.",
     ),
     list("lrem", 4, edit::lrem).flags(WRITE).keys(DELETED).doc(
@@ -110,13 +105,7 @@ pub const COMMANDS: &[Spec] = &[
     list("lpos", -3, find::lpos).flags(READONLY).keys(READ).doc(
         "6.0.6",
         SEARCHED,
-        &[
-            key("key", 0),
-            string("element"),
-            integer("rank").token("RANK").optional(),
-            integer("num-matches").token("COUNT").optional(),
-            integer("len").token("MAXLEN").optional(),
-        ],
+        find::LPOS,
         "Returns the indices of elements that equal another.",
     ),
     list("rpoplpush", 3, transfer::rpoplpush)
@@ -146,12 +135,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "7.0.0",
             POPPED_MANY,
-            &[
-                integer("numkeys"),
-                key("key", 0).multiple(),
-                one_of("where", &[token("LEFT"), token("RIGHT")]),
-                integer("count").token("COUNT").optional(),
-            ],
+            many::LMPOP,
             "Takes elements from an end of the first list that has any.",
         ),
     list("blmpop", -5, many::blmpop)
@@ -160,13 +144,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "7.0.0",
             POPPED_MANY,
-            &[
-                double("timeout"),
-                integer("numkeys"),
-                key("key", 0).multiple(),
-                one_of("where", &[token("LEFT"), token("RIGHT")]),
-                integer("count").token("COUNT").optional(),
-            ],
+            many::BLMPOP,
             "Takes elements from an end of the first list that has any; waits if none has.",
         ),
     list("lrange", 4, range::lrange).flags(READONLY).keys(READ).doc(
@@ -193,25 +171,14 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "6.2.0",
             "O(1)",
-            &[
-                key("source", 0),
-                key("destination", 1),
-                one_of("wherefrom", &[token("LEFT"), token("RIGHT")]),
-                one_of("whereto", &[token("LEFT"), token("RIGHT")]),
-                double("timeout"),
-            ],
+            blocking::BLMOVE,
             "Moves an element from an end of one list to an end of another and returns it; waits \
              if there is none.",
         ),
     list("lmove", 5, transfer::lmove).flags(WRITE | DENYOOM).keys(MOVED).doc(
         "6.2.0",
         "O(1)",
-        &[
-            key("source", 0),
-            key("destination", 1),
-            one_of("wherefrom", &[token("LEFT"), token("RIGHT")]),
-            one_of("whereto", &[token("LEFT"), token("RIGHT")]),
-        ],
+        transfer::LMOVE,
         "Moves an element from an end of one list to an end of another and returns it.",
     ),
 ];

@@ -2,13 +2,21 @@
 
 use super::{HELP, container};
 use crate::command::args::Args;
-use crate::command::argument::{one_of, string, token};
+use crate::command::argument::{Argument, one_of, string, token};
 use crate::command::error::{self, Done, Error};
 use crate::command::help;
+use crate::command::options::{Options, Token};
 use crate::command::spec::{Group, Spec, category::SCRIPTING, flag::*};
 use crate::context::Ctx;
 
 const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+
+const FLUSH: Argument = one_of("async", &[token("ASYNC"), token("SYNC")]);
+const LIST: &[Argument] =
+    &[string("library-name-pattern").token("LIBRARYNAME").optional(), token("WITHCODE").optional()];
+const LIST_OPTIONS: &Options = &Options::of(LIST).once();
+const LIBRARYNAME: Token = LIST_OPTIONS.token("LIBRARYNAME");
+const NAME_MISSING: Error = Error::new("ERR library name argument was not given");
 
 /// `FUNCTION`
 pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container)
@@ -26,7 +34,7 @@ pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of functions removed",
-                &[one_of("async", &[token("ASYNC"), token("SYNC")]).optional()],
+                &[FLUSH.optional()],
                 "Removes all functions.",
             ),
         Spec::new("function|help", 2, Group::Scripting, help::subcommands)
@@ -45,10 +53,7 @@ pub const FUNCTION: Spec = Spec::new("function", -2, Group::Scripting, container
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of functions",
-                &[
-                    string("library-name-pattern").token("LIBRARYNAME").optional(),
-                    token("WITHCODE").optional(),
-                ],
+                LIST,
                 "Describes all functions.",
             ),
         Spec::new("function|stats", 2, Group::Scripting, stats)
@@ -69,7 +74,7 @@ fn delete(_cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
 fn flush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     match args.len() {
         2 => {}
-        3 if args.is(2, "ASYNC") || args.is(2, "SYNC") => {}
+        3 if FLUSH.choose(args, 2, [(); 2]).is_some() => {}
         3 => return Err(Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")),
         _ => return Err(error::subcommand_syntax("function", args.at(1))),
     }
@@ -82,16 +87,17 @@ fn kill(_cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
 }
 
 fn list(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let mut options = args.options(2);
-    while let Some(index) = options.index() {
-        if !options.take("WITHCODE") && options.take_with_value("LIBRARYNAME").is_none() {
-            let mut text = b"ERR Unknown argument ".to_vec();
-            text.extend_from_slice(args.at(index));
-            return Err(Error::owned(text));
+    let mut options = LIST_OPTIONS.walk(args, 2);
+    let is_named = options.by_ref().filter(|option| option.token == LIBRARYNAME).count() > 0;
+    match options.rest() {
+        Some(index) if !is_named && args.is(index, "LIBRARYNAME") => Err(NAME_MISSING),
+        Some(index) => Err(error::with_bytes("ERR Unknown argument ", args.at(index))),
+        // There is nothing that could fit.
+        None => {
+            cx.out.array(0);
+            Ok(())
         }
     }
-    cx.out.array(0);
-    Ok(())
 }
 
 fn stats(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {

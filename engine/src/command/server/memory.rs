@@ -2,9 +2,10 @@
 
 use super::{HELP, container};
 use crate::command::args::Args;
-use crate::command::argument::{integer, key};
+use crate::command::argument::{Argument, integer, key};
 use crate::command::error::{self, Done};
 use crate::command::help;
+use crate::command::options::Options;
 use crate::command::spec::{
     Group, KeySpec, Spec,
     access::RO,
@@ -17,6 +18,9 @@ use crate::value;
 
 const ALL_SHARDS: &[&str] =
     &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+
+const USAGE: &[Argument] = &[key("key", 0), integer("count").token("SAMPLES").optional()];
+const USAGE_OPTIONS: &Options = &Options::of(USAGE);
 
 /// `MEMORY`
 pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
@@ -59,16 +63,16 @@ pub const MEMORY: Spec = Spec::new("memory", -2, Group::Server, container)
             .doc(
                 "4.0.0",
                 "O(N) where N is the number of allocations of the value",
-                &[key("key", 0), integer("count").token("SAMPLES").optional()],
+                USAGE,
                 "Tells how many bytes a key takes with its value.",
             ),
     ]);
 
 fn usage(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let mut options = args.options(3);
-    while let Some(index) = options.take_with_value("SAMPLES") {
+    let mut options = USAGE_OPTIONS.walk(args, 3);
+    for option in options.by_ref() {
         // All allocations are counted whatever the number; it is only checked.
-        if args.integer(index)? < 0 {
+        if option.integer()? < 0 {
             return Err(error::SYNTAX);
         }
     }

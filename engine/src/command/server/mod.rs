@@ -13,7 +13,7 @@ mod shutdown;
 mod slowlog;
 
 use crate::command::args::Args;
-use crate::command::argument::{integer, one_of, string, token};
+use crate::command::argument::{integer, string};
 use crate::command::error::{Done, Error};
 use crate::command::spec::{Group, Spec, category, flag::*};
 use crate::context::Ctx;
@@ -53,12 +53,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(1), or O(N) for N keys that are saved first",
-            &[
-                one_of("nosave_save", &[token("NOSAVE"), token("SAVE")]).optional(),
-                token("NOW").optional(),
-                token("FORCE").optional(),
-                token("ABORT").optional(),
-            ],
+            shutdown::SHUTDOWN,
             "Stops the server.",
         ),
     slowlog::SLOWLOG,

@@ -2,7 +2,8 @@
 
 use crate::command::args::Args;
 use crate::command::error::{Done, Error};
-use crate::command::string::options::{Expiry, Options, for_get, for_set};
+use crate::command::options::Given;
+use crate::command::string::options::{self, Expiry};
 use crate::context::Ctx;
 use crate::keyspace::notify::Class;
 use crate::settings;
@@ -39,16 +40,17 @@ pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         cx.out.ok();
         return Ok(());
     }
-    let options = for_set(args)?;
-    let ttl = options.ttl(cx, args)?;
-    if options.get {
+    let given = options::SET_OPTIONS.read(args, 3)?;
+    let ttl = options::ttl(cx, args, &given)?;
+    let get = given.has(options::GET);
+    if get {
         reply_value(cx, key)?;
     }
-    let stored = permits(cx, &options, key);
+    let stored = permits(cx, &given, key);
     if stored {
         store(cx, key, value, ttl);
     }
-    match (options.get, stored) {
+    match (get, stored) {
         (true, _) => {}
         (false, true) => cx.out.ok(),
         (false, false) => cx.out.null(),
@@ -57,8 +59,8 @@ pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 /// Whether `NX` and `XX` let a key be set.
-fn permits(cx: &mut Ctx<'_>, options: &Options, key: &[u8]) -> bool {
-    match (options.only_new, options.only_old) {
+fn permits(cx: &mut Ctx<'_>, given: &Given<'_>, key: &[u8]) -> bool {
+    match (given.has(options::NX), given.has(options::XX)) {
         (false, false) => true,
         (only_new, _) => cx.keys.peek(key).is_some() != only_new,
     }
@@ -116,12 +118,12 @@ pub fn getdel(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn getex(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
-    let options = for_get(args)?;
+    let given = options::GETEX_OPTIONS.read(args, 2)?;
     if !reply_value(cx, key)? {
         return Ok(());
     }
-    let Some(expiry) = options.expiry else {
-        if options.persist && cx.keys.persist(key) {
+    let Some(expiry) = Expiry::of(&given, &options::GETEX_EXPIRIES) else {
+        if given.has(options::PERSIST) && cx.keys.persist(key) {
             cx.changed(Class::GENERIC, "persist", key);
         }
         return Ok(());

@@ -10,9 +10,7 @@ mod part;
 pub use basic::set;
 pub use lcs::lcs;
 
-use crate::command::argument::{
-    KEY, block, double, integer, key, one_of, string, token, unix_time,
-};
+use crate::command::argument::{KEY, block, double, integer, key, string};
 use crate::command::spec::{Group, KeySpec, Run, Spec, access::*, flag::*};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
@@ -35,27 +33,11 @@ pub const COMMANDS: &[Spec] = &[
     ),
     row("set", -3, basic::set)
         .flags(WRITE | DENYOOM)
-        .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE | VARIABLE)])
+        .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE).unless(&["GET"], OW | UPDATE)])
         .doc(
             "1.0.0",
             "O(1)",
-            &[
-                key("key", 0),
-                string("value"),
-                one_of("condition", &[token("NX"), token("XX")]).optional(),
-                token("GET").optional(),
-                one_of(
-                    "expiration",
-                    &[
-                        integer("seconds").token("EX"),
-                        integer("milliseconds").token("PX"),
-                        unix_time("unix-time-seconds").token("EXAT"),
-                        unix_time("unix-time-milliseconds").token("PXAT"),
-                        token("KEEPTTL"),
-                    ],
-                )
-                .optional(),
-            ],
+            options::SET,
             "Sets a key to a string, whatever it held, unless a condition forbids it.",
         ),
     row("setnx", 3, basic::setnx).flags(ADD).keys(&[KeySpec::at(1, OW | INSERT)]).doc(
@@ -93,20 +75,7 @@ pub const COMMANDS: &[Spec] = &[
     row("getex", -2, basic::getex).flags(WRITE | FAST).keys(CHANGED).doc(
         "6.2.0",
         "O(1)",
-        &[
-            key("key", 0),
-            one_of(
-                "expiration",
-                &[
-                    integer("seconds").token("EX"),
-                    integer("milliseconds").token("PX"),
-                    unix_time("unix-time-seconds").token("EXAT"),
-                    unix_time("unix-time-milliseconds").token("PXAT"),
-                    token("PERSIST"),
-                ],
-            )
-            .optional(),
-        ],
+        options::GETEX,
         "Returns the string value of a key and changes its time to live.",
     ),
     row("append", 3, part::append).flags(ADD).keys(&[KeySpec::at(1, RW | INSERT)]).doc(
@@ -209,14 +178,7 @@ pub const COMMANDS: &[Spec] = &[
     row("lcs", -3, lcs::lcs).flags(READONLY).keys(&[KeySpec::range(1, 1, 1, RO | ACCESS)]).doc(
         "7.0.0",
         "O(N*M) where N and M are the lengths of the strings",
-        &[
-            key("key1", 0),
-            key("key2", 0),
-            token("LEN").optional(),
-            token("IDX").optional(),
-            integer("len").token("MINMATCHLEN").optional(),
-            token("WITHMATCHLEN").optional(),
-        ],
+        lcs::ARGUMENTS,
         "Returns the longest sequence of bytes that two strings have in common.",
     ),
 ];

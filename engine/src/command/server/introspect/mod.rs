@@ -8,7 +8,7 @@ mod row;
 
 use super::HELP;
 use crate::command::args::Args;
-use crate::command::argument::{one_of, pattern, string};
+use crate::command::argument::string;
 use crate::command::error::Done;
 use crate::command::help;
 use crate::command::spec::{Group, Spec, category::CONNECTION};
@@ -81,16 +81,7 @@ pub const COMMAND: Spec = Spec::new("command", -1, Group::Server, all)
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of all commands",
-                &[one_of(
-                    "filterby",
-                    &[
-                        string("module-name").token("MODULE"),
-                        string("category").token("ACLCAT"),
-                        pattern("pattern").token("PATTERN"),
-                    ],
-                )
-                .token("FILTERBY")
-                .optional()],
+                list::LIST,
                 "Returns the names of commands, of all or of those that a filter lets pass.",
             ),
     ]);
