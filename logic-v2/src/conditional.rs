@@ -1,24 +1,22 @@
 //! Changes that depend on the value a key has now.
 
 use engine::command::args::Args;
-use engine::command::argument::{self, Argument, one_of, token};
+use engine::command::argument::{self, Argument, token};
 use engine::command::error::Done;
 use engine::command::options::{Options, Token};
 use engine::command::string;
 use engine::context::Ctx;
 use engine::keyspace::notify::Class;
 
-const CONDITION: Argument = one_of(
-    "condition",
-    &[token("NX"), token("XX"), argument::string("comparison-value").token("IFEQ")],
-);
+const CONDITIONS: &[Argument] =
+    &[token("NX"), token("XX"), argument::string("comparison-value").token("IFEQ")];
 
 /// The arguments of the engine's `SET`, with a condition more.
 pub const SET: &[Argument] = &{
-    let [key, value, _, get, expiration] = *engine::command::row("set").arguments else {
+    let [key, value, condition, get, expiration] = *engine::command::row("set").arguments else {
         panic!("the engine's SET takes other arguments")
     };
-    [key, value, CONDITION.optional(), get, expiration]
+    [key, value, condition.members(CONDITIONS), get, expiration]
 };
 // A second IFEQ would be left to the engine, which knows none.
 const OPTIONS: &Options = &Options::of(SET).once();

@@ -149,6 +149,12 @@ impl Argument {
         self
     }
 
+    /// The group with other members, for a release that adds some.
+    pub const fn members(mut self, members: &'static [Argument]) -> Self {
+        self.members = members;
+        self
+    }
+
     /// Called otherwise than the word it is.
     pub const fn named(mut self, name: &'static str) -> Self {
         self.name = name;
