@@ -5,6 +5,7 @@
 mod conditional;
 mod lcs;
 
+use engine::exec::argument::{key, string};
 use engine::exec::spec::{Group, KeySpec, Spec, access::*, flag::*};
 use engine::release::Release;
 
@@ -34,17 +35,14 @@ const COMMANDS: &[&[Spec]] = &{
 };
 
 const CHANGED: &[Spec] = &[
-    engine::command::row("set").run(conditional::set).syntax(
-        "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | \
-         EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
-    ),
+    engine::command::row("set").run(conditional::set).arguments(conditional::SET),
     Spec::new("delifeq", 3, Group::String, conditional::delifeq)
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RM | ACCESS | DELETE)])
         .doc(
             "9.0.0",
             "O(1)",
-            "key value",
+            &[key("key", 0), string("value")],
             "Removes a key if it holds a string equal to the given one.",
         ),
     engine::command::row("lcs").run(lcs::lcs),

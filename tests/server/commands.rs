@@ -39,7 +39,7 @@ impl Value {
         self.list().chunks_exact(2).map(|pair| (pair[0].leaf(), &pair[1])).collect()
     }
 
-    /// Without the members of maps that are sentences for people, or dates.
+    /// Without the members of maps that have these names.
     fn without(&self, names: &[&str]) -> Value {
         let Value::List(list) = self else { return self.clone() };
         let mut kept = Vec::new();
@@ -89,17 +89,12 @@ fn rows_are_those_of_redis() {
 
 /// Documentation by name, subcommands included, as maps.
 fn documents(docs: &Value, into: &mut BTreeMap<String, BTreeMap<String, Value>>) {
-    // Sentences, and when which argument was added.
-    const FOR_PEOPLE: [&str; 5] = ["summary", "complexity", "history", "since", "deprecated_since"];
     for (name, document) in docs.map() {
         let mut fields = BTreeMap::new();
         for (field, value) in document.map() {
             match field {
                 "subcommands" => documents(value, into),
                 "summary" | "complexity" | "history" => {}
-                "arguments" => {
-                    fields.insert(field.to_owned(), value.without(&FOR_PEOPLE));
-                }
                 _ => {
                     fields.insert(field.to_owned(), value.clone());
                 }
@@ -110,9 +105,7 @@ fn documents(docs: &Value, into: &mut BTreeMap<String, BTreeMap<String, Value>>)
 }
 
 #[test]
-fn documentation_has_the_structure_of_redis_s() {
-    // Its filters are described in a way of their own there.
-    const OTHERWISE: [&str; 1] = ["client|kill"];
+fn documentation_is_that_of_redis_but_for_sentences() {
     let (server, peer) = (Server::start(), Peer::start());
     let [ours, theirs] = [server.port, peer.port].map(|port| {
         let mut found = BTreeMap::new();
@@ -120,7 +113,7 @@ fn documentation_has_the_structure_of_redis_s() {
         found
     });
     for (name, document) in &ours {
-        if let Some(expected) = theirs.get(name).filter(|_| !OTHERWISE.contains(&name.as_str())) {
+        if let Some(expected) = theirs.get(name) {
             assert_eq!(document, expected, "{name}");
         }
     }

@@ -92,64 +92,6 @@ impl<'a> Args<'a> {
     pub fn text(&self, index: usize) -> std::borrow::Cow<'a, str> {
         String::from_utf8_lossy(self.at(index))
     }
-
-    /// A reader of optional arguments from `index` on.
-    pub fn options(&self, index: usize) -> Options<'a> {
-        Options { args: *self, next: index }
-    }
-}
-
-/// Reads optional arguments one after the other.
-pub struct Options<'a> {
-    args: Args<'a>,
-    next: usize,
-}
-
-impl<'a> Options<'a> {
-    /// The next argument's index, if there is one.
-    pub fn index(&self) -> Option<usize> {
-        (self.next < self.args.len()).then_some(self.next)
-    }
-
-    /// Whether all have been read.
-    pub fn is_done(&self) -> bool {
-        self.next >= self.args.len()
-    }
-
-    /// Reads the next argument if it is this word.
-    pub fn take(&mut self, word: &str) -> bool {
-        let found = self.args.is(self.next, word);
-        self.next += found as usize;
-        found
-    }
-
-    /// Reads the next two arguments if the first is this word and another follows; returns the
-    /// second one's index.
-    pub fn take_with_value(&mut self, word: &str) -> Option<usize> {
-        if self.next + 1 < self.args.len() && self.args.is(self.next, word) {
-            self.next += 2;
-            Some(self.next - 1)
-        } else {
-            None
-        }
-    }
-
-    /// Reads the next `count` arguments, which the caller has looked at.
-    pub fn skip(&mut self, count: usize) {
-        self.next += count;
-    }
-
-    /// Reads the next argument whatever it is.
-    pub fn value(&mut self) -> Option<&'a [u8]> {
-        let value = self.args.get(self.next)?;
-        self.next += 1;
-        Some(value)
-    }
-
-    /// An error unless all have been read.
-    pub fn finish(self) -> Result<(), Error> {
-        if self.is_done() { Ok(()) } else { Err(error::SYNTAX) }
-    }
 }
 
 /// The integer whose canonical decimal form this is: no sign but `-`, no leading zeros or spaces.

@@ -17,3 +17,12 @@ pub fn quote(bytes: &[u8], out: &mut Vec<u8>) {
     }
     out.push(b'"');
 }
+
+/// Whether two texts are the same; also while a program is compiled.
+pub const fn equal(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}

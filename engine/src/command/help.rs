@@ -1,5 +1,6 @@
 //! `HELP` of commands that have subcommands: made of their rows.
 
+use crate::exec::argument::{Argument, Usage};
 use crate::exec::context::ClientCtx;
 use base::args::Args;
 use base::error::Done;
@@ -14,13 +15,13 @@ pub fn subcommands(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     write(
         &mut cx.out,
         container,
-        others.map(|row| (usage(row.short_name(), row.syntax), row.summary)),
+        others.map(|row| (usage(row.short_name(), row.arguments), row.summary)),
     );
     Ok(())
 }
 
-fn usage(name: &str, syntax: &str) -> String {
-    format!("{} {syntax}", name.to_uppercase()).trim_end().to_string()
+fn usage(name: &str, arguments: &'static [Argument]) -> String {
+    format!("{} {}", name.to_uppercase(), Usage(arguments)).trim_end().to_string()
 }
 
 /// Writes usages with what they do, as every `HELP` looks.

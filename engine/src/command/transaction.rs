@@ -1,5 +1,6 @@
 //! Transactions, and the wish to see what others do.
 
+use crate::exec::argument::key;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::access::RO;
 use crate::exec::spec::flag::*;
@@ -23,25 +24,25 @@ pub const COMMANDS: &[Spec] = &[
     row("discard", 1, FAST | ALLOW_BUSY | NOT_QUEUED, discard).doc(
         "2.0.0",
         "O(N) where N is the number of queued commands",
-        "",
+        &[],
         "Forgets the queued commands and ends the transaction.",
     ),
     row("exec", 1, SKIP_SLOWLOG | NOT_QUEUED | TRANSACTION, exec).doc(
         "1.2.0",
         "The sum of the queued commands'",
-        "",
+        &[],
         "Runs the queued commands as one and ends the transaction.",
     ),
     row("multi", 1, FAST | ALLOW_BUSY | NOT_QUEUED, multi).doc(
         "1.2.0",
         "O(1)",
-        "",
+        &[],
         "Begins a transaction: commands are queued from now on.",
     ),
     row("unwatch", 1, FAST | ALLOW_BUSY, unwatch).doc(
         "2.2.0",
         "O(1)",
-        "",
+        &[],
         "Forgets all watched keys.",
     ),
     row("watch", -2, FAST | ALLOW_BUSY | NOT_QUEUED, watch)
@@ -49,13 +50,13 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "2.2.0",
             "O(1) for each key",
-            "key [key ...]",
+            &[key("key", 0).multiple()],
             "Makes the next transaction depend on keys staying as they are.",
         ),
     Spec::for_client("monitor", 1, Group::Server, monitor).flags(COMMON | ADMIN).doc(
         "1.0.0",
         "",
-        "",
+        &[],
         "Shows every command that any client sends.",
     ),
 ];

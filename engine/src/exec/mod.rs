@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod admission;
+pub mod argument;
 pub mod batch;
 pub mod call;
 pub mod context;
@@ -11,6 +12,7 @@ pub mod deliver;
 pub mod dispatch;
 pub mod index;
 mod monitor;
+pub mod options;
 mod rename;
 mod secrets;
 pub mod serving;

@@ -1,5 +1,6 @@
 //! A command's row: everything about it but its code.
 
+use crate::exec::argument::Argument;
 use crate::exec::context::{ClientCtx, Ctx};
 use base::args::Args;
 use base::error::Done;
@@ -188,9 +189,15 @@ pub struct KeySpec {
     pub find: Find,
     /// Bits of [`access`].
     pub access: u16,
+    /// For `variable_flags`: what is done if none of some words is given.
+    pub otherwise: Option<(&'static [&'static str], u16)>,
 }
 
 impl KeySpec {
+    const fn new(begin: Begin, find: Find, access: u16) -> Self {
+        Self { begin, find, access, otherwise: None }
+    }
+
     /// One key at an argument.
     pub const fn at(index: u16, access: u16) -> Self {
         Self::range(index, 0, 1, access)
@@ -198,24 +205,40 @@ impl KeySpec {
 
     /// Keys from an argument on; `last` relative to it, or from the end when negative.
     pub const fn range(index: u16, last: i16, step: u16, access: u16) -> Self {
-        Self { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, access }
+        Self::new(Begin::Index(index), Find::Range { last, step, limit: 0 }, access)
     }
 
     /// As many keys as argument `index` says, directly behind it.
     pub const fn numbered(index: u16, access: u16) -> Self {
-        Self { begin: Begin::Index(index), find: Find::KeyNum { first: 1, step: 1 }, access }
+        Self::new(Begin::Index(index), Find::KeyNum { first: 1, step: 1 }, access)
     }
 
     /// A key that `COMMAND INFO` does not tell how to find: see [`Begin::Unknown`].
     pub const fn unknown(word: &'static str, access: u16) -> Self {
-        let find = Find::Range { last: 0, step: 1, limit: 0 };
-        Self { begin: Begin::Unknown(word), find, access }
+        Self::new(Begin::Unknown(word), Find::Range { last: 0, step: 1, limit: 0 }, access)
     }
 
     /// One key behind a word that is looked for from argument `from` on.
     pub const fn behind(word: &'static str, from: i16, access: u16) -> Self {
-        let find = Find::Range { last: 0, step: 1, limit: 0 };
-        Self { begin: Begin::Keyword(word, from), find, access }
+        Self::new(Begin::Keyword(word, from), Find::Range { last: 0, step: 1, limit: 0 }, access)
+    }
+
+    /// Says what is done instead if none of some words is given.
+    pub const fn unless(mut self, words: &'static [&'static str], access: u16) -> Self {
+        self.access |= access::VARIABLE;
+        self.otherwise = Some((words, access));
+        self
+    }
+
+    /// What a command does with the keys when its options, from an argument on, are these.
+    fn access_with(&self, args: Args<'_>, options: usize) -> u16 {
+        let given = |words: &[&str]| {
+            words.iter().any(|word| (options..args.len()).any(|index| args.is(index, word)))
+        };
+        match self.otherwise {
+            Some((words, access)) if !given(words) => access,
+            _ => self.access & !access::VARIABLE,
+        }
     }
 }
 
@@ -253,10 +276,8 @@ pub struct Spec {
     pub complexity: &'static str,
     /// What it does, in a sentence.
     pub summary: &'static str,
-    /// Its arguments in the notation of Redis's documentation, keys included, the name left out:
-    /// `key value [NX | XX] [GET] [EX seconds | PX milliseconds]`. One of several that cannot be
-    /// left out is in angle brackets: `<LEFT | RIGHT>`.
-    pub syntax: &'static str,
+    /// Its arguments, keys included, the name left out.
+    pub arguments: &'static [Argument],
     /// What has taken its place, if something has.
     pub replaced: Option<Replaced>,
     /// Its subcommands; the command itself then only tells that one is missing.
@@ -292,7 +313,7 @@ impl Spec {
             since: "1.0.0",
             complexity: "O(1)",
             summary: "",
-            syntax: "",
+            arguments: &[],
             replaced: None,
             subcommands: &[],
         }
@@ -305,8 +326,8 @@ impl Spec {
     }
 
     /// The row with other arguments, for a release that adds some.
-    pub const fn syntax(mut self, syntax: &'static str) -> Self {
-        self.syntax = syntax;
+    pub const fn arguments(mut self, arguments: &'static [Argument]) -> Self {
+        self.arguments = arguments;
         self
     }
 
@@ -345,12 +366,12 @@ impl Spec {
         mut self,
         since: &'static str,
         complexity: &'static str,
-        syntax: &'static str,
+        arguments: &'static [Argument],
         summary: &'static str,
     ) -> Self {
         self.since = since;
         self.complexity = complexity;
-        self.syntax = syntax;
+        self.arguments = arguments;
         self.summary = summary;
         self
     }
@@ -399,11 +420,13 @@ impl Spec {
 
     /// As [`Spec::key_indices`], with what is done with each key: bits of [`access`].
     pub fn keys_with_access(&self, args: Args<'_>) -> Option<Vec<(usize, u16)>> {
+        let options = 1 + self.arguments.iter().take_while(|a| !a.is_optional).count();
         let mut found = Vec::new();
         for rule in self.keys {
             let mut indices = Vec::new();
             rule.find_in(args, &mut indices)?;
-            found.extend(indices.into_iter().map(|index| (index, rule.access)));
+            let access = rule.access_with(args, options);
+            found.extend(indices.into_iter().map(|index| (index, access)));
         }
         Some(found)
     }

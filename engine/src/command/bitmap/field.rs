@@ -1,17 +1,67 @@
 //! `BITFIELD`: integers of any width inside of a string.
 
 use crate::command::bitmap::bit::offset;
+use crate::exec::argument::{Argument, block, integer, key, one_of, string, token};
 use crate::exec::context::Ctx;
+use crate::exec::options::{Options, Token};
 use base::args::{Args, parse_integer};
-use base::error::{self, Done, Error};
+use base::error::{Done, Error};
 use base::event::Class;
 
 const TYPE: Error = Error::new(
     "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 \
      is.",
 );
-const OVERFLOW: Error = Error::new("ERR Invalid OVERFLOW type specified");
+const WRONG_OVERFLOW: Error = Error::new("ERR Invalid OVERFLOW type specified");
 const READ_ONLY: Error = Error::new("ERR BITFIELD_RO only supports the GET subcommand");
+
+const FIELD: Argument = block("encoding_offset", &[string("encoding"), integer("offset")]);
+
+/// The arguments of `BITFIELD`.
+pub const BITFIELD: &[Argument] = &[
+    key("key", 0),
+    one_of(
+        "operation",
+        &[
+            FIELD.token("GET"),
+            block(
+                "write",
+                &[
+                    OVERFLOWS.token("OVERFLOW").optional(),
+                    one_of(
+                        "write_operation",
+                        &[
+                            block(
+                                "encoding_offset_value",
+                                &[string("encoding"), integer("offset"), integer("value")],
+                            )
+                            .token("SET"),
+                            block(
+                                "encoding_offset_increment",
+                                &[string("encoding"), integer("offset"), integer("increment")],
+                            )
+                            .token("INCRBY"),
+                        ],
+                    ),
+                ],
+            ),
+        ],
+    )
+    .multiple()
+    .optional(),
+];
+const OVERFLOWS: Argument = one_of("wrap_sat_fail", &[token("WRAP"), token("SAT"), token("FAIL")]);
+
+/// The arguments of `BITFIELD_RO`.
+pub const BITFIELD_RO: &[Argument] =
+    &[key("key", 0), FIELD.token("GET").multiple_token().optional()];
+
+// They are steps, done in the order given. Redis takes OVERFLOW anywhere, and lets BITFIELD_RO
+// read those of BITFIELD before it refuses them.
+const OPTIONS: &Options = &Options::of(BITFIELD).inclusive();
+const GET: Token = OPTIONS.token("GET");
+const OVERFLOW: Token = OPTIONS.token("OVERFLOW");
+const SET: Token = OPTIONS.token("SET");
 
 /// A field: which bits, and how they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,38 +114,24 @@ fn bytes_written(steps: &[Step]) -> usize {
 fn steps(cx: &Ctx<'_>, args: Args<'_>) -> Result<Vec<Step>, Error> {
     let mut steps = Vec::new();
     let mut overflow = Overflow::Wrap;
-    let mut at = 2;
-    while at < args.len() {
-        let left = args.len() - at - 1;
-        let (action, taken) = if args.is(at, "GET") && left >= 2 {
-            (None, 3)
-        } else if args.is(at, "SET") && left >= 3 {
-            (Some(Action::Set as fn(_, _) -> _), 4)
-        } else if args.is(at, "INCRBY") && left >= 3 {
-            (Some(Action::Add as fn(_, _) -> _), 4)
-        } else if args.is(at, "OVERFLOW") && left >= 1 {
-            overflow = self::overflow(args, at + 1)?;
-            at += 2;
+    let mut options = OPTIONS.walk(args, 2);
+    for option in options.by_ref() {
+        let at = option.index();
+        if option.token == OVERFLOW {
+            let kinds = [Overflow::Wrap, Overflow::Saturate, Overflow::Fail];
+            overflow = OVERFLOWS.choose(args, at, kinds).ok_or(WRONG_OVERFLOW)?;
             continue;
-        } else {
-            return Err(error::SYNTAX);
-        };
-        let field = field(cx, args, at + 1)?;
-        let action = match action {
-            Some(action) => action(args.integer(at + 3)?, overflow),
-            None => Action::Get,
+        }
+        let field = field(cx, args, at)?;
+        let action = match option.token {
+            GET => Action::Get,
+            SET => Action::Set(args.integer(at + 2)?, overflow),
+            _ => Action::Add(args.integer(at + 2)?, overflow),
         };
         steps.push((field, action));
-        at += taken;
     }
+    options.finish()?;
     Ok(steps)
-}
-
-fn overflow(args: Args<'_>, index: usize) -> Result<Overflow, Error> {
-    [("WRAP", Overflow::Wrap), ("SAT", Overflow::Saturate), ("FAIL", Overflow::Fail)]
-        .into_iter()
-        .find_map(|(word, overflow)| args.is(index, word).then_some(overflow))
-        .ok_or(OVERFLOW)
 }
 
 /// Reads a type such as `u8` and an offset.

@@ -6,6 +6,7 @@ mod field;
 mod operation;
 mod search;
 
+use crate::exec::argument::{integer, key, string};
 use crate::exec::spec::access::*;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, KeySpec, Run, Spec};
@@ -18,25 +19,25 @@ pub const COMMANDS: &[Spec] = &[
     bitmap("setbit", 4, bit::setbit).flags(WRITE | DENYOOM).keys(CHANGED).doc(
         "2.2.0",
         "O(1)",
-        "key offset value",
+        &[key("key", 0), integer("offset"), integer("value")],
         "Sets or clears a bit of a string and returns what it was.",
     ),
     bitmap("getbit", 3, bit::getbit).flags(READONLY | FAST).keys(READ).doc(
         "2.2.0",
         "O(1)",
-        "key offset",
+        &[key("key", 0), integer("offset")],
         "Returns a bit of a string.",
     ),
     bitmap("bitcount", -2, search::bitcount).flags(READONLY).keys(READ).doc(
         "2.6.0",
         "O(N)",
-        "key [start end [BYTE | BIT]]",
+        search::BITCOUNT,
         "Counts the bits of a string, or of a part of it, that are set.",
     ),
     bitmap("bitpos", -3, search::bitpos).flags(READONLY).keys(READ).doc(
         "2.8.7",
         "O(N)",
-        "key bit [start [end [BYTE | BIT]]]",
+        search::BITPOS,
         "Returns the place of the first bit that is set, or that is clear.",
     ),
     bitmap("bitop", -4, operation::bitop)
@@ -45,25 +46,22 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "2.6.0",
             "O(N)",
-            "operation destkey key [key ...]",
+            &[string("operation"), key("destkey", 0), key("key", 1).multiple()],
             "Combines strings bit by bit and stores the result.",
         ),
     bitmap("bitfield", -2, field::bitfield)
         .flags(WRITE | DENYOOM)
-        .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE | VARIABLE)])
+        .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE).unless(&["SET", "INCRBY"], RO | ACCESS)])
         .doc(
             "3.2.0",
             "O(1) for each subcommand specified",
-            "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \
-             INCRBY encoding offset increment> \
-             [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \
-             INCRBY encoding offset increment> ...]]",
+            field::BITFIELD,
             "Reads, sets and adds to integers of any width inside of a string.",
         ),
     bitmap("bitfield_ro", -2, field::bitfield_ro).flags(READONLY | FAST).keys(READ).doc(
         "6.0.0",
         "O(1) for each subcommand specified",
-        "key [GET encoding offset [GET encoding offset ...]]",
+        field::BITFIELD_RO,
         "Reads integers of any width inside of a string.",
     ),
 ];

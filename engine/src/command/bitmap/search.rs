@@ -3,11 +3,26 @@
 use core::ops::Range;
 
 use crate::command::bitmap::bits;
+use crate::exec::argument::{Argument, block, integer, key, one_of, token};
 use crate::exec::context::Ctx;
 use base::args::{self, Args};
 use base::error::{self, Done, Error};
 
 const BIT: Error = Error::new("ERR The bit argument must be 1 or 0.");
+
+const UNIT: Argument = one_of("index_unit", &[token("BYTE"), token("BIT")]).since("7.0.0");
+const END: [Argument; 2] = [integer("end"), UNIT.optional()];
+
+/// The arguments of `BITCOUNT`.
+pub const BITCOUNT: &[Argument] =
+    &[key("key", 0), block("index", &[integer("start"), END[0], END[1]]).optional()];
+
+/// The arguments of `BITPOS`.
+pub const BITPOS: &[Argument] = &[
+    key("key", 0),
+    integer("bit"),
+    block("index", &[integer("start"), block("end_index", &END).optional()]).optional(),
+];
 
 pub fn bitcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let Some(value) = cx.keys.string(args.at(1))? else {
@@ -61,12 +76,9 @@ pub fn bitpos(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 /// The bits of the unit that argument `index`, which may be missing, says.
 fn unit(args: Args<'_>, index: usize) -> Result<usize, Error> {
-    if args.get(index).is_none() || args.is(index, "BYTE") {
-        Ok(8)
-    } else if args.is(index, "BIT") {
-        Ok(1)
-    } else {
-        Err(error::SYNTAX)
+    match args.get(index) {
+        None => Ok(8),
+        Some(_) => UNIT.choose(args, index, [8, 1]).ok_or(error::SYNTAX),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use abi::client::{ClientShared, flag};
 
+use crate::exec::argument::{Argument, integer, one_of, string, token};
 use crate::exec::context::ClientCtx;
+use crate::exec::options::{Found, Options, Token};
 use crate::session::clients::{self, Kind, Text};
 use base::args::Args;
 use base::bytes;
@@ -77,12 +79,16 @@ pub fn setname(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
+/// What `CLIENT SETINFO` is told.
+pub const LIBRARY: Argument = one_of(
+    "libname_libver",
+    &[string("libname").token("LIB-NAME"), string("libver").token("LIB-VER")],
+);
+
 pub fn setinfo(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    let (text, name) = if args.is(2, "LIB-NAME") {
-        (Text::LibName, "lib-name")
-    } else if args.is(2, "LIB-VER") {
-        (Text::LibVersion, "lib-ver")
-    } else {
+    const MEANINGS: [(Text, &str); 2] =
+        [(Text::LibName, "lib-name"), (Text::LibVersion, "lib-ver")];
+    let Some((text, name)) = LIBRARY.choose(args, 2, MEANINGS) else {
         let option = args.text(2);
         return Err(Error::owned(format!("ERR Unrecognized option '{option}'")));
     };
@@ -95,12 +101,12 @@ pub fn setinfo(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
+/// `ON` or `OFF`.
+pub const ENABLED: Argument = one_of("enabled", &[token("ON"), token("OFF")]);
+
 /// `ON` or `OFF` for a bit of the client's flags.
 fn switch(cx: &mut ClientCtx<'_>, args: Args<'_>, bit: u64) -> Done {
-    let on = args.is(2, "ON");
-    if !on && !args.is(2, "OFF") {
-        return Err(error::SYNTAX);
-    }
+    let on = ENABLED.choose(args, 2, [true, false]).ok_or(error::SYNTAX)?;
     cx.session.put(bit, on);
     cx.out.ok();
     Ok(())
@@ -114,21 +120,55 @@ pub fn no_touch(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     switch(cx, args, flag::NO_TOUCH)
 }
 
+/// Whether replies are wanted.
+pub const REPLY: Argument = one_of("on_off_skip", &[token("ON"), token("OFF"), token("SKIP")]);
+
 pub fn reply(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    if args.is(2, "ON") {
-        cx.session.clear(flag::REPLY_OFF | flag::REPLY_SKIP);
-        cx.out.ok();
-    } else if args.is(2, "OFF") {
-        cx.session.set(flag::REPLY_OFF);
-    } else if args.is(2, "SKIP") {
-        if !cx.session.has(flag::REPLY_OFF) {
-            cx.session.set(flag::REPLY_SKIP_NEXT);
+    let set = [0, flag::REPLY_OFF, flag::REPLY_SKIP_NEXT];
+    match REPLY.choose(args, 2, set).ok_or(error::SYNTAX)? {
+        0 => {
+            cx.session.clear(flag::REPLY_OFF | flag::REPLY_SKIP);
+            cx.out.ok();
         }
-    } else {
-        return Err(error::SYNTAX);
+        flag::REPLY_SKIP_NEXT if cx.session.has(flag::REPLY_OFF) => {}
+        bit => cx.session.set(bit),
     }
     Ok(())
 }
+
+const FILTERS: &[Argument] = &[
+    integer("client-id").token("ID").optional().since("2.8.12"),
+    one_of(
+        "normal_master_slave_pubsub",
+        &[
+            token("NORMAL"),
+            token("MASTER").since("3.2.0"),
+            token("SLAVE"),
+            token("REPLICA").since("5.0.0"),
+            token("PUBSUB"),
+        ],
+    )
+    .token("TYPE")
+    .optional()
+    .since("2.8.12"),
+    string("username").token("USER").optional(),
+    string("ip:port").token("ADDR").optional(),
+    string("ip:port").token("LADDR").optional().since("6.2.0"),
+    string("yes/no").token("SKIPME").optional(),
+];
+const KILL_OPTIONS: &Options = &Options::of(FILTERS);
+const ID: Token = KILL_OPTIONS.token("ID");
+const TYPE: Token = KILL_OPTIONS.token("TYPE");
+const USER: Token = KILL_OPTIONS.token("USER");
+const ADDR: Token = KILL_OPTIONS.token("ADDR");
+const LADDR: Token = KILL_OPTIONS.token("LADDR");
+const SKIPME: Token = KILL_OPTIONS.token("SKIPME");
+
+/// The arguments of `CLIENT KILL`: an address, or options.
+pub const KILL: &[Argument] = &[one_of(
+    "filter",
+    &[string("ip:port").deprecated_since("2.8.12"), one_of("new-format", FILTERS).multiple()],
+)];
 
 /// What connections `CLIENT KILL` is to close.
 #[derive(Default)]
@@ -143,35 +183,33 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     fn read(args: Args<'a>) -> Result<Self, Error> {
         let mut filter = Filter { keep_own: true, ..Default::default() };
-        if !args.len().is_multiple_of(2) {
-            return Err(error::SYNTAX);
+        let mut options = KILL_OPTIONS.walk(args, 2);
+        for option in options.by_ref() {
+            filter.add(args, option)?;
         }
-        for at in (2..args.len()).step_by(2) {
-            filter.add(args, at)?;
-        }
+        options.finish()?;
         Ok(filter)
     }
 
-    fn add(&mut self, args: Args<'a>, at: usize) -> Result<(), Error> {
+    fn add(&mut self, args: Args<'a>, option: Found<'a>) -> Result<(), Error> {
         const NOT_AN_ID: Error = Error::new("ERR client-id should be greater than 0");
-        let value = args.at(at + 1);
-        if args.is(at, "ID") {
-            self.id = Some(args.integer_in(at + 1, 1..=i64::MAX, NOT_AN_ID)? as u64);
-        } else if args.is(at, "TYPE") {
-            self.kind = Some(Kind::parse(value)?);
-        } else if args.is(at, "ADDR") {
-            self.addr = Some(value);
-        } else if args.is(at, "LADDR") {
-            self.laddr = Some(value);
-        } else if args.is(at, "USER") {
-            if value != b"default" {
-                let user = args.text(at + 1);
+        let value = option.value();
+        match option.token {
+            ID => self.id = Some(option.integer_in(1..=i64::MAX, NOT_AN_ID)? as u64),
+            TYPE => self.kind = Some(Kind::parse(value)?),
+            USER if value != b"default" => {
+                let user = args.text(option.index());
                 return Err(Error::owned(format!("ERR No such user '{user}'")));
             }
-        } else if args.is(at, "SKIPME") && (args.is(at + 1, "YES") || args.is(at + 1, "NO")) {
-            self.keep_own = args.is(at + 1, "YES");
-        } else {
-            return Err(error::SYNTAX);
+            ADDR => self.addr = Some(value),
+            LADDR => self.laddr = Some(value),
+            SKIPME => {
+                self.keep_own = args.is(option.index(), "YES");
+                if !self.keep_own && !args.is(option.index(), "NO") {
+                    return Err(error::SYNTAX);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 use abi::client::flag;
 use abi::config::id;
 
+use crate::exec::argument::{Argument, block, integer, string};
 use crate::exec::context::ClientCtx;
+use crate::exec::options::{Options, Token};
 use crate::session::clients;
 use crate::session::settings;
 use base::args::Args;
@@ -22,6 +24,21 @@ const HELLO_NO_AUTH: Error = Error::new(
      <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
      RESP protocol version at the same time",
 );
+
+/// The arguments of `HELLO`.
+pub const HELLO: &[Argument] = &[block(
+    "arguments",
+    &[
+        integer("protover"),
+        block("username_password", &[string("username"), string("password")])
+            .token("AUTH")
+            .optional(),
+        string("clientname").token("SETNAME").optional(),
+    ],
+)
+.optional()];
+const OPTIONS: &Options = &Options::of(HELLO);
+const AUTH: Token = OPTIONS.token("AUTH");
 
 pub fn auth(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     match args.len() {
@@ -65,20 +82,19 @@ pub fn hello(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         },
     };
     let mut name = None;
-    let mut at = 2;
-    while at < args.len() {
-        let left = args.len() - at - 1;
-        if args.is(at, "AUTH") && left >= 2 {
-            authenticate(cx, args.at(at + 1), args.at(at + 2))?;
-            at += 3;
-        } else if args.is(at, "SETNAME") && left >= 1 {
-            name = Some(args.at(at + 1));
-            clients::check_name(args.at(at + 1))?;
-            at += 2;
-        } else {
-            let text = format!("ERR Syntax error in HELLO option '{}'", args.text(at));
-            return Err(Error::owned(text));
+    let mut options = OPTIONS.walk(args, 2);
+    for option in options.by_ref() {
+        match option.token {
+            AUTH => authenticate(cx, option.value(), args.at(option.index() + 1))?,
+            _ => {
+                clients::check_name(option.value())?;
+                name = Some(option.value());
+            }
         }
+    }
+    if let Some(index) = options.rest() {
+        let text = format!("ERR Syntax error in HELLO option '{}'", args.text(index));
+        return Err(Error::owned(text));
     }
     if !cx.session.has(flag::AUTHENTICATED) {
         return Err(HELLO_NO_AUTH);

@@ -1,5 +1,6 @@
 //! `CLIENT LIST` and `CLIENT INFO`.
 
+use crate::exec::argument::{Argument, block, integer, one_of, token};
 use crate::exec::context::ClientCtx;
 use crate::session::clients::{self, Kind};
 use base::args::Args;
@@ -13,13 +14,26 @@ pub fn info(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     Ok(())
 }
 
+/// The arguments of `CLIENT LIST`.
+pub const LIST: &[Argument] = &[
+    one_of(
+        "normal_master_replica_pubsub",
+        &[token("NORMAL"), token("MASTER"), token("REPLICA"), token("PUBSUB")],
+    )
+    .token("TYPE")
+    .optional()
+    .since("5.0.0"),
+    block("id", &[integer("client-id").multiple()]).token("ID").optional().since("6.2.0"),
+];
+
 pub fn list(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    // Redis tells the options apart by how many arguments there are, and takes only one of them.
     let (mut kind, mut ids) = (None, None);
     if args.len() == 4 && args.is(2, "TYPE") {
         kind = Some(Kind::parse(args.at(3))?);
     } else if args.len() > 3 && args.is(2, "ID") {
         let all: Result<Vec<_>, _> =
-            (3..args.len()).map(|at| args.integer_in(at, 1..=i64::MAX, NOT_AN_ID)).collect();
+            (3..args.len()).map(|at| args.integer_in(at, i64::MIN..=i64::MAX, NOT_AN_ID)).collect();
         ids = Some(all?);
     } else if args.len() != 2 {
         return Err(error::SYNTAX);

@@ -7,6 +7,7 @@ mod list;
 mod pause;
 mod unblock;
 
+use crate::exec::argument::{integer, string};
 use crate::exec::spec::category::CONNECTION;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec};
@@ -27,47 +28,47 @@ pub const COMMANDS: &[Spec] = &[
     row("auth", -2, hello::auth).flags(ENTRY).doc(
         "1.0.0",
         "O(N) where N is the number of passwords of the user",
-        "[username] password",
+        &[string("username").optional().since("6.0.0"), string("password")],
         "Proves who the client is.",
     ),
     Spec::for_client("client", -2, Group::Connection, client::help).subcommands(CLIENT).doc(
         "2.4.0",
         "Depends on the subcommand",
-        "",
+        &[],
         "Holds the commands about connections.",
     ),
     row("echo", 2, basic::echo).flags(LOADING | STALE | FAST).doc(
         "1.0.0",
         "O(1)",
-        "message",
+        &[string("message")],
         "Returns the message.",
     ),
     row("hello", -1, hello::hello).flags(ENTRY).doc(
         "6.0.0",
         "O(1)",
-        "[protover [AUTH username password] [SETNAME clientname]]",
+        hello::HELLO,
         "Tells about the server, after it has changed protocol, user and name as asked.",
     ),
     row("ping", -1, basic::ping)
         .flags(FAST | SUBSCRIBER)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-        .doc("1.0.0", "O(1)", "[message]", "Returns the message, or PONG."),
+        .doc("1.0.0", "O(1)", &[string("message").optional()], "Returns the message, or PONG."),
     row("quit", -1, basic::quit).flags(ENTRY | SUBSCRIBER | NOT_QUEUED).doc(
         "1.0.0",
         "O(1)",
-        "",
+        &[],
         "Closes the connection once all replies have been sent.",
     ),
     row("reset", 1, basic::reset).flags(ENTRY | SUBSCRIBER | NOT_QUEUED).doc(
         "6.2.0",
         "O(1)",
-        "",
+        &[],
         "Puts the connection into the state it was in when it was opened.",
     ),
     row("select", 2, basic::select).flags(LOADING | STALE | FAST).doc(
         "1.0.0",
         "O(1)",
-        "index",
+        &[integer("index")],
         "Selects the database of the connection.",
     ),
 ];
@@ -76,92 +77,91 @@ const CLIENT: &[Spec] = &[
     row("client|getname", 2, client::getname).flags(OWN).doc(
         "2.6.9",
         "O(1)",
-        "",
+        &[],
         "Returns the name of the connection.",
     ),
     row("client|getredir", 2, client::getredir).flags(OWN).doc(
         "6.0.0",
         "O(1)",
-        "",
+        &[],
         "Returns the connection that gets this one's invalidation messages.",
     ),
     row("client|help", 2, client::help).flags(LOADING | STALE).doc(
         "5.0.0",
         "O(1)",
-        "",
+        &[],
         "Explains the subcommands.",
     ),
     row("client|id", 2, client::id).flags(OWN).doc(
         "5.0.0",
         "O(1)",
-        "",
+        &[],
         "Returns the number of the connection.",
     ),
     row("client|info", 2, list::info).flags(OWN).tips(&["nondeterministic_output"]).doc(
         "6.2.0",
         "O(1)",
-        "",
+        &[],
         "Describes the connection in a line.",
     ),
     row("client|kill", -3, client::kill).flags(OTHERS).doc(
         "2.4.0",
         "O(N) where N is the number of connections",
-        "old-format:ip:port | <[ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] \
-         [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>]>",
+        client::KILL,
         "Closes connections.",
     ),
     row("client|list", -2, list::list).flags(OTHERS).tips(&["nondeterministic_output"]).doc(
         "2.4.0",
         "O(N) where N is the number of connections",
-        "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+        list::LIST,
         "Describes connections, a line each.",
     ),
     row("client|no-evict", 3, client::no_evict).flags(OTHERS).doc(
         "7.0.0",
         "O(1)",
-        "<ON | OFF>",
+        &[client::ENABLED],
         "Says whether the connection may be closed to save memory.",
     ),
     row("client|no-touch", 3, client::no_touch).flags(OWN).doc(
         "7.2.0",
         "O(1)",
-        "<ON | OFF>",
+        &[client::ENABLED],
         "Says whether the connection's reads count as use of the keys.",
     ),
     row("client|pause", -3, pause::pause).flags(OTHERS).doc(
         "2.9.50",
         "O(1)",
-        "timeout [WRITE | ALL]",
+        pause::PAUSE,
         "Puts off the commands of all clients for a time.",
     ),
     row("client|reply", 3, client::reply).flags(OWN).doc(
         "3.2.0",
         "O(1)",
-        "<ON | OFF | SKIP>",
+        &[client::REPLY],
         "Says whether the connection wants replies.",
     ),
     row("client|setinfo", 4, client::setinfo).flags(OWN).doc(
         "7.2.0",
         "O(1)",
-        "<LIB-NAME libname | LIB-VER libver>",
+        &[client::LIBRARY],
         "Tells which client library the connection is used by.",
     ),
     row("client|setname", 3, client::setname).flags(OWN).doc(
         "2.6.9",
         "O(1)",
-        "connection-name",
+        &[string("connection-name")],
         "Names the connection.",
     ),
     row("client|unblock", -3, unblock::unblock).flags(OTHERS).doc(
         "5.0.0",
         "O(log N) where N is the number of connections",
-        "client-id [TIMEOUT | ERROR]",
+        unblock::UNBLOCK,
         "Ends the wait of a client that a command has blocked.",
     ),
     row("client|unpause", 2, pause::unpause).flags(OTHERS).doc(
         "6.2.0",
         "O(N) where N is the number of paused connections",
-        "",
+        &[],
         "Ends the pause of all clients.",
     ),
 ];

@@ -1,5 +1,6 @@
 //! `CLIENT PAUSE` and `CLIENT UNPAUSE`.
 
+use crate::exec::argument::{Argument, integer, one_of, token};
 use crate::exec::context::ClientCtx;
 use crate::session::pause;
 use base::args::Args;
@@ -7,14 +8,17 @@ use base::error::{Done, Error, subcommand_syntax};
 
 const NOT_A_TIMEOUT: Error = Error::new("ERR timeout is not an integer or out of range");
 const NEGATIVE: Error = Error::new("ERR timeout is negative");
-const MODE: Error = Error::new("ERR CLIENT PAUSE mode must be WRITE or ALL");
+const WRONG_MODE: Error = Error::new("ERR CLIENT PAUSE mode must be WRITE or ALL");
+
+const MODE: Argument = one_of("mode", &[token("WRITE"), token("ALL")]);
+
+/// The arguments of `CLIENT PAUSE`.
+pub const PAUSE: &[Argument] = &[integer("timeout"), MODE.optional().since("6.2.0")];
 
 pub fn pause(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let writes_only = match args.len() {
         3 => false,
-        4 if args.is(3, "WRITE") => true,
-        4 if args.is(3, "ALL") => false,
-        4 => return Err(MODE),
+        4 => MODE.choose(args, 3, [true, false]).ok_or(WRONG_MODE)?,
         _ => return Err(subcommand_syntax("client", args.at(1))),
     };
     let ms = args.integer_in(2, i64::MIN..=i64::MAX, NOT_A_TIMEOUT)?;

@@ -1,6 +1,8 @@
 //! Time to live: giving it, taking it away, telling it.
 
+use crate::exec::argument::{Argument, one_of, token};
 use crate::exec::context::Ctx;
+use crate::exec::options::{Given, Options, Token};
 use base::args::Args;
 use base::error::{self, Done, Error};
 use base::event::Class;
@@ -32,7 +34,7 @@ pub fn pexpireat(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 /// Makes a key end at a time given in units of so many ms from a Unix time in ms.
 fn expire_from(cx: &mut Ctx<'_>, args: Args<'_>, from_ms: i64, unit_ms: i64) -> Done {
     let key = args.at(1);
-    let condition = Condition::parse(args)?;
+    let condition = Condition::read(args)?;
     let at = args
         .integer(2)?
         .checked_mul(unit_ms)
@@ -60,51 +62,44 @@ fn expire_from(cx: &mut Ctx<'_>, args: Args<'_>, from_ms: i64, unit_ms: i64) -> 
 }
 
 /// When a new time to live is to be taken.
-#[derive(Default)]
-struct Condition {
-    only_without: bool,
-    only_with: bool,
-    only_later: bool,
-    only_earlier: bool,
-}
+pub const WHEN: Argument =
+    one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")])
+        .optional()
+        .since("7.0.0");
 
-impl Condition {
-    fn parse(args: Args<'_>) -> Result<Self, Error> {
-        let mut found = Self::default();
-        for (index, word) in args.from(3).enumerate() {
-            let given = [
-                ("NX", &mut found.only_without),
-                ("XX", &mut found.only_with),
-                ("GT", &mut found.only_later),
-                ("LT", &mut found.only_earlier),
-            ];
-            match given.into_iter().find(|(name, _)| args.is(3 + index, name)) {
-                Some((_, flag)) => *flag = true,
-                None => return Err(error::with_bytes("ERR Unsupported option ", word)),
-            }
-        }
-        found.check()
-    }
+// Whatever is documented, Redis takes XX beside GT or LT, and has words for what cannot be.
+const OPTIONS: &Options = &Options::of(&[WHEN]).inclusive();
+const NX: Token = OPTIONS.token("NX");
+const XX: Token = OPTIONS.token("XX");
+const GT: Token = OPTIONS.token("GT");
+const LT: Token = OPTIONS.token("LT");
 
-    fn check(self) -> Result<Self, Error> {
-        if self.only_without && (self.only_with || self.only_later || self.only_earlier) {
+struct Condition<'a>(Given<'a>);
+
+impl<'a> Condition<'a> {
+    fn read(args: Args<'a>) -> Result<Self, Error> {
+        let given = OPTIONS.read_or(args, 3, |index| {
+            error::with_bytes("ERR Unsupported option ", args.at(index))
+        })?;
+        if given.has(NX) && given.has_any(&[XX, GT, LT]) {
             return Err(Error::new(
                 "ERR NX and XX, GT or LT options at the same time are not compatible",
             ));
         }
-        if self.only_later && self.only_earlier {
+        if given.has(GT) && given.has(LT) {
             return Err(Error::new("ERR GT and LT options at the same time are not compatible"));
         }
-        Ok(self)
+        Ok(Self(given))
     }
 
     /// Whether a key that ends at `old` (or never) may end at `new`.
     fn allows(&self, old: Option<i64>, new: i64) -> bool {
         // Without a time to live a key ends later than any other.
-        !(self.only_without && old.is_some()
-            || self.only_with && old.is_none()
-            || self.only_later && old.is_none_or(|old| new <= old)
-            || self.only_earlier && old.is_some_and(|old| new >= old))
+        let Self(given) = self;
+        !(given.has(NX) && old.is_some()
+            || given.has(XX) && old.is_none()
+            || given.has(GT) && old.is_none_or(|old| new <= old)
+            || given.has(LT) && old.is_some_and(|old| new >= old))
     }
 }
 

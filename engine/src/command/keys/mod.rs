@@ -9,6 +9,8 @@ mod sort;
 mod transfer;
 mod wait;
 
+use crate::command::keys::expire::WHEN;
+use crate::exec::argument::{Argument, KEY, integer, key, pattern, unix_time};
 use crate::exec::spec::access::*;
 use crate::exec::spec::category::{CONNECTION, DANGEROUS, KEYSPACE, LIST, SET, SORTED_SET};
 use crate::exec::spec::flag::*;
@@ -29,18 +31,23 @@ const fn generic(name: &'static str, arity: i16, run: Run) -> Spec {
 }
 
 /// `EXPIRE` and its relatives.
-const fn expiring(name: &'static str, since: &'static str, syntax: &'static str, run: Run) -> Spec {
+const fn expiring(
+    name: &'static str,
+    since: &'static str,
+    arguments: &'static [Argument],
+    run: Run,
+) -> Spec {
     generic(name, -3, run).flags(WRITE | FAST).keys(CHANGE).doc(
         since,
         "O(1)",
-        syntax,
+        arguments,
         "Makes a key end at a time, unless a condition forbids it.",
     )
 }
 
 /// `TTL` and its relatives.
 const fn telling(name: &'static str, since: &'static str, summary: &'static str, run: Run) -> Spec {
-    generic(name, 2, run).flags(READONLY | FAST).keys(READ).doc(since, "O(1)", "key", summary)
+    generic(name, 2, run).flags(READONLY | FAST).keys(READ).doc(since, "O(1)", KEY, summary)
 }
 
 /// A subcommand of `OBJECT` about a key.
@@ -49,7 +56,7 @@ const fn about(name: &'static str, since: &'static str, summary: &'static str, r
         .flags(READONLY)
         .keys(LOOK_SECOND)
         .tips(VARYING)
-        .doc(since, "O(1)", "key", summary)
+        .doc(since, "O(1)", KEY, summary)
 }
 
 const OBJECT: &[Spec] = &[
@@ -60,7 +67,7 @@ const OBJECT: &[Spec] = &[
     generic("object|help", 2, object::help).flags(LOADING | STALE).doc(
         "6.2.0",
         "O(1)",
-        "",
+        &[],
         "Lists the subcommands.",
     ),
 ];
@@ -81,7 +88,7 @@ pub const COMMANDS: &[Spec] = &[
         "1.0.0",
         "O(N) where N is the number of keys, and for each key that is not a string the \
              number of its elements",
-        "key [key ...]",
+        &[key("key", 0).multiple()],
         "Removes keys and tells how many there were.",
     ),
     generic("unlink", -2, presence::unlink)
@@ -92,7 +99,7 @@ pub const COMMANDS: &[Spec] = &[
             "4.0.0",
             "O(1) for each key; memory is given back in the background in O(N), N being the \
              allocations of a value",
-            "key [key ...]",
+            &[key("key", 0).multiple()],
             "Removes keys, leaving it to a background thread to free large values.",
         ),
     generic("exists", -2, presence::exists)
@@ -102,7 +109,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys",
-            "key [key ...]",
+            &[key("key", 0).multiple()],
             "Tells how many of the named keys are there; one named twice counts twice.",
         ),
     generic("touch", -2, presence::touch)
@@ -112,13 +119,13 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "3.2.1",
             "O(N) where N is the number of keys",
-            "key [key ...]",
+            &[key("key", 0).multiple()],
             "Counts an access to keys and tells how many of them are there.",
         ),
     generic("type", 2, presence::kind).flags(READONLY | FAST).keys(LOOK).doc(
         "1.0.0",
         "O(1)",
-        "key",
+        KEY,
         "Tells the type of the value of a key.",
     ),
     generic("keys", 2, scan::keys)
@@ -128,7 +135,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys in the database",
-            "pattern",
+            &[pattern("pattern")],
             "Returns every key that matches a pattern.",
         ),
     generic("scan", -2, scan::scan)
@@ -137,18 +144,18 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "2.8.0",
             "O(1) for a call, O(N) for a whole walk over N keys",
-            "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+            scan::SCAN,
             "Walks over the keys of the database, a few in each call.",
         ),
     generic("randomkey", 1, scan::randomkey)
         .flags(READONLY | LOCKS_ITSELF)
         .tips(&["request_policy:all_shards", "nondeterministic_output"])
-        .doc("1.0.0", "O(1)", "", "Returns the name of any key."),
+        .doc("1.0.0", "O(1)", &[], "Returns the name of any key."),
     generic("dbsize", 1, scan::dbsize)
         .flags(READONLY | FAST | LOCKS_ITSELF)
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
         .in_group(Group::Server)
-        .doc("1.0.0", "O(1)", "", "Tells how many keys the database has."),
+        .doc("1.0.0", "O(1)", &[], "Tells how many keys the database has."),
     generic("flushdb", -1, flush::flushdb)
         .flags(WRITE | LOCKS_ITSELF)
         .categories(DANGEROUS)
@@ -157,7 +164,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys in the database",
-            "[ASYNC | SYNC]",
+            flush::FLUSH,
             "Removes all keys of the database.",
         ),
     generic("flushall", -1, flush::flushall)
@@ -168,7 +175,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(N) where N is the number of keys in all databases",
-            "[ASYNC | SYNC]",
+            flush::FLUSH,
             "Removes all keys of all databases.",
         ),
     generic("swapdb", 3, flush::swapdb)
@@ -178,17 +185,27 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "4.0.0",
             "O(N) where N is the number of watched and of awaited keys in both databases",
-            "index1 index2",
+            &[integer("index1"), integer("index2")],
             "Exchanges the keys of two databases.",
         ),
     generic("rename", 3, transfer::rename)
         .flags(WRITE)
         .keys(&[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2, OW | UPDATE)])
-        .doc("1.0.0", "O(1)", "key newkey", "Renames a key, over another if there is one."),
+        .doc(
+            "1.0.0",
+            "O(1)",
+            &[key("key", 0), key("newkey", 1)],
+            "Renames a key, over another if there is one.",
+        ),
     generic("renamenx", 3, transfer::renamenx)
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2, OW | INSERT)])
-        .doc("1.0.0", "O(1)", "key newkey", "Renames a key unless the new name is taken."),
+        .doc(
+            "1.0.0",
+            "O(1)",
+            &[key("key", 0), key("newkey", 1)],
+            "Renames a key unless the new name is taken.",
+        ),
     generic("copy", -3, transfer::copy)
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::at(1, RO | ACCESS), KeySpec::at(2, OW | UPDATE)])
@@ -196,17 +213,17 @@ pub const COMMANDS: &[Spec] = &[
             "6.2.0",
             "O(N) for a value that is no string, N being the number of its elements; O(1) for a \
              string",
-            "source destination [DB destination-db] [REPLACE]",
+            transfer::COPY,
             "Copies a value to another key.",
         ),
     generic("move", 3, transfer::move_key)
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE)])
-        .doc("1.0.0", "O(1)", "key db", "Moves a key to another database."),
+        .doc("1.0.0", "O(1)", &[key("key", 0), integer("db")], "Moves a key to another database."),
     Spec::new("object", -2, Group::Generic, object::help).subcommands(OBJECT).doc(
         "2.2.3",
         "Depends on the subcommand",
-        "",
+        &[],
         "Tells what is known of a key beside its value.",
     ),
     sorting("sort", sort::sort)
@@ -216,23 +233,11 @@ pub const COMMANDS: &[Spec] = &[
             KeySpec::unknown("", RO | ACCESS),
             KeySpec::unknown("STORE", OW | UPDATE),
         ])
-        .doc(
-            "1.0.0",
-            SORTED,
-            "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
-             [ALPHA] [STORE destination]",
-            "Returns or stores the elements of a value in order.",
-        ),
+        .doc("1.0.0", SORTED, sort::SORT, "Returns or stores the elements of a value in order."),
     sorting("sort_ro", sort::sort_ro)
         .flags(READONLY)
         .keys(&[KeySpec::at(1, RO | ACCESS), KeySpec::unknown("", RO | ACCESS)])
-        .doc(
-            "7.0.0",
-            SORTED,
-            "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
-             [ALPHA]",
-            "Returns the elements of a value in order.",
-        ),
+        .doc("7.0.0", SORTED, sort::SORT_RO, "Returns the elements of a value in order."),
     Spec::for_client("wait", 3, Group::Generic, wait::wait)
         .flags(NOSCRIPT)
         .categories(CONNECTION)
@@ -240,16 +245,21 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "3.0.0",
             "O(1)",
-            "numreplicas timeout",
+            &[integer("numreplicas"), integer("timeout")],
             "Waits until replicas have what this connection wrote; there are none.",
         ),
-    expiring("expire", "1.0.0", "key seconds [NX | XX | GT | LT]", expire::expire),
-    expiring("pexpire", "2.6.0", "key milliseconds [NX | XX | GT | LT]", expire::pexpire),
-    expiring("expireat", "1.2.0", "key unix-time-seconds [NX | XX | GT | LT]", expire::expireat),
+    expiring("expire", "1.0.0", &[key("key", 0), integer("seconds"), WHEN], expire::expire),
+    expiring("pexpire", "2.6.0", &[key("key", 0), integer("milliseconds"), WHEN], expire::pexpire),
+    expiring(
+        "expireat",
+        "1.2.0",
+        &[key("key", 0), unix_time("unix-time-seconds"), WHEN],
+        expire::expireat,
+    ),
     expiring(
         "pexpireat",
         "2.6.0",
-        "key unix-time-milliseconds [NX | XX | GT | LT]",
+        &[key("key", 0), unix_time("unix-time-milliseconds"), WHEN],
         expire::pexpireat,
     ),
     telling("ttl", "1.0.0", "Tells how many seconds a key has left.", expire::ttl).tips(VARYING),
@@ -270,7 +280,7 @@ pub const COMMANDS: &[Spec] = &[
     generic("persist", 2, expire::persist).flags(WRITE | FAST).keys(CHANGE).doc(
         "2.2.0",
         "O(1)",
-        "key",
+        KEY,
         "Takes a key's time to live away.",
     ),
 ];

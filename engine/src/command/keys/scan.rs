@@ -1,6 +1,8 @@
 //! Commands that look at all keys of a database.
 
+use crate::exec::argument::{Argument, integer, pattern, string};
 use crate::exec::context::Ctx;
+use crate::exec::options::{Options, Token};
 use base::args::Args;
 use base::error::{self, Done, Error};
 use base::glob;
@@ -8,6 +10,18 @@ use keyspace::Cursor;
 use value::entry::Entry;
 
 const COUNT_DEFAULT: u64 = 10;
+
+/// The arguments of `SCAN`.
+pub const SCAN: &[Argument] = &[
+    integer("cursor"),
+    pattern("pattern").token("MATCH").optional(),
+    integer("count").token("COUNT").optional(),
+    string("type").token("TYPE").optional().since("6.0.0"),
+];
+const OPTIONS: &Options = &Options::of(SCAN);
+const MATCH: Token = OPTIONS.token("MATCH");
+const COUNT: Token = OPTIONS.token("COUNT");
+const TYPE: Token = OPTIONS.token("TYPE");
 
 pub fn dbsize(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
     cx.out.count(cx.keys.count());
@@ -44,19 +58,19 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     fn parse(args: Args<'a>) -> Result<Self, Error> {
         let mut found = Self { pattern: None, kind: None, count: COUNT_DEFAULT };
-        let mut options = args.options(2);
-        while !options.is_done() {
-            if let Some(index) = options.take_with_value("COUNT") {
-                let count = args.integer(index)?;
-                found.count = u64::try_from(count).ok().filter(|n| *n > 0).ok_or(error::SYNTAX)?;
-            } else if let Some(index) = options.take_with_value("MATCH") {
-                found.pattern = Some(args.at(index)).filter(|pattern| *pattern != b"*");
-            } else if let Some(index) = options.take_with_value("TYPE") {
-                found.kind = Some(args.at(index));
-            } else {
-                return Err(error::SYNTAX);
+        let mut options = OPTIONS.walk(args, 2);
+        for option in options.by_ref() {
+            match option.token {
+                MATCH => found.pattern = Some(option.value()).filter(|pattern| *pattern != b"*"),
+                COUNT => match option.integer()? {
+                    count @ 1.. => found.count = count as u64,
+                    _ => return Err(error::SYNTAX),
+                },
+                TYPE => found.kind = Some(option.value()),
+                _ => {}
             }
         }
+        options.finish()?;
         Ok(found)
     }
 

@@ -3,13 +3,40 @@
 use core::cmp::Ordering;
 use core::ops::Range;
 
+use crate::exec::argument::{Argument, block, integer, key, one_of, pattern, token};
 use crate::exec::context::Ctx;
+use crate::exec::options::{Options, Token};
 use base::args::{Args, parse_float};
-use base::error::{self, Done, Error};
+use base::error::{Done, Error};
 use base::event::Class;
 use keyspace::{Intent, Keys};
 
 const NO_SCORE: Error = Error::new("ERR One or more scores can't be converted into double");
+
+/// The arguments of `SORT`.
+pub const SORT: &[Argument] = &[
+    key("key", 0),
+    pattern("pattern").token("BY").key_spec(1).optional(),
+    block("offset_count", &[integer("offset"), integer("count")]).token("LIMIT").optional(),
+    pattern("pattern").token("GET").key_spec(1).multiple_token().optional(),
+    one_of("order", &[token("ASC"), token("DESC")]).optional(),
+    token("ALPHA").named("sorting").optional(),
+    key("destination", 2).token("STORE").optional(),
+];
+/// The arguments of `SORT_RO`: those of `SORT` without the last.
+pub const SORT_RO: &[Argument] = SORT.split_last().expect("it has some").1;
+
+// Whatever is documented, Redis takes ASC and DESC together; the last of them counts.
+const OPTIONS: &Options = &Options::of(SORT).inclusive();
+// The tokens of SORT's options are those of SORT_RO's too, as far as these go.
+const OPTIONS_RO: &Options = &Options::of(SORT_RO).inclusive();
+const BY: Token = OPTIONS.token("BY");
+const LIMIT: Token = OPTIONS.token("LIMIT");
+const GET: Token = OPTIONS.token("GET");
+const ASC: Token = OPTIONS.token("ASC");
+const DESC: Token = OPTIONS.token("DESC");
+const ALPHA: Token = OPTIONS.token("ALPHA");
+const STORE: Token = OPTIONS.token("STORE");
 
 /// What `SORT` is asked for.
 struct Request<'a> {
@@ -23,7 +50,7 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn parse(args: Args<'a>, may_store: bool) -> Result<Self, Error> {
+    fn parse(args: Args<'a>, options: &'static Options) -> Result<Self, Error> {
         let mut found = Self {
             by: None,
             gets: Vec::new(),
@@ -32,27 +59,22 @@ impl<'a> Request<'a> {
             limit: (0, -1),
             store: None,
         };
-        let mut options = args.options(2);
-        while let Some(index) = options.index() {
-            if options.take("ASC") {
-                found.descending = false;
-            } else if options.take("DESC") {
-                found.descending = true;
-            } else if options.take("ALPHA") {
-                found.alphabetic = true;
-            } else if args.is(index, "LIMIT") && index + 2 < args.len() {
-                found.limit = (args.integer(index + 1)?, args.integer(index + 2)?);
-                options.skip(3);
-            } else if may_store && let Some(index) = options.take_with_value("STORE") {
-                found.store = Some(args.at(index));
-            } else if let Some(index) = options.take_with_value("BY") {
-                found.by = Some(args.at(index));
-            } else if let Some(index) = options.take_with_value("GET") {
-                found.gets.push(args.at(index));
-            } else {
-                return Err(error::SYNTAX);
+        let mut options = options.walk(args, 2);
+        for option in options.by_ref() {
+            match option.token {
+                BY => found.by = Some(option.value()),
+                LIMIT => {
+                    found.limit = (option.integer()?, args.integer(option.index() + 1)?);
+                }
+                GET => found.gets.push(option.value()),
+                ASC => found.descending = false,
+                DESC => found.descending = true,
+                ALPHA => found.alphabetic = true,
+                STORE => found.store = Some(option.value()),
+                _ => {}
             }
         }
+        options.finish()?;
         Ok(found)
     }
 
@@ -88,15 +110,15 @@ struct Row {
 }
 
 pub fn sort(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    run(cx, args, true)
+    run(cx, args, OPTIONS)
 }
 
 pub fn sort_ro(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    run(cx, args, false)
+    run(cx, args, OPTIONS_RO)
 }
 
-fn run(cx: &mut Ctx<'_>, args: Args<'_>, may_store: bool) -> Done {
-    let request = Request::parse(args, may_store)?;
+fn run(cx: &mut Ctx<'_>, args: Args<'_>, options: &'static Options) -> Done {
+    let request = Request::parse(args, options)?;
     let elements = load(&mut cx.keys, args.at(1))?;
     let mut rows = weigh(&mut cx.keys, &request, elements)?;
     if !request.keeps_order() {

@@ -1,6 +1,8 @@
 //! Giving a value another key or another database.
 
+use crate::exec::argument::{Argument, integer, key, token};
 use crate::exec::context::Ctx;
+use crate::exec::options::{Options, Token};
 use base::args::Args;
 use base::error::{self, Done, Error};
 use base::event::Class;
@@ -51,19 +53,27 @@ fn database(cx: &Ctx<'_>, args: Args<'_>, index: usize) -> Result<u32, Error> {
     u32::try_from(db).ok().filter(exists).ok_or(error::DB_INDEX)
 }
 
+/// The arguments of `COPY`.
+pub const COPY: &[Argument] = &[
+    key("source", 0),
+    key("destination", 1),
+    integer("destination-db").token("DB").optional(),
+    token("REPLACE").optional(),
+];
+const OPTIONS: &Options = &Options::of(COPY);
+const DB: Token = OPTIONS.token("DB");
+
 pub fn copy(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (from, to) = (args.at(1), args.at(2));
     let (mut replace, mut db) = (false, cx.keys.db);
-    let mut options = args.options(3);
-    while !options.is_done() {
-        if options.take("REPLACE") {
-            replace = true;
-        } else if let Some(index) = options.take_with_value("DB") {
-            db = database(cx, args, index)?;
-        } else {
-            return Err(error::SYNTAX);
+    let mut options = OPTIONS.walk(args, 3);
+    for option in options.by_ref() {
+        match option.token {
+            DB => db = database(cx, args, option.index())?,
+            _ => replace = true,
         }
     }
+    options.finish()?;
     if db == cx.keys.db && from == to {
         return Err(SAME_OBJECT);
     }

@@ -3,7 +3,8 @@
 use abi::keyspace::value_type;
 
 use crate::command::list::ends::{popped, reply};
-use crate::command::list::transfer::{end, transfer};
+use crate::command::list::transfer::{LMOVE, end, transfer};
+use crate::exec::argument::{Argument, double};
 use crate::exec::context::Ctx;
 use crate::session::blocking::Awaited;
 use base::args::Args;
@@ -33,6 +34,9 @@ fn pop(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     }
     cx.block(&keys, Awaited::value(value_type::LIST, deadline))
 }
+
+/// The arguments of `BLMOVE`: those of `LMOVE` and a timeout.
+pub const BLMOVE: &[Argument] = &[LMOVE[0], LMOVE[1], LMOVE[2], LMOVE[3], double("timeout")];
 
 pub fn blmove(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (from, to) = (end(args, 3)?, end(args, 4)?);

@@ -1,6 +1,7 @@
 //! Changes inside of a list.
 
 use crate::command::list::range::index_in;
+use crate::exec::argument::{Argument, key, one_of, string, token};
 use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::{self, Done};
@@ -17,14 +18,13 @@ pub fn lset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
+const SIDE: Argument = one_of("where", &[token("BEFORE"), token("AFTER")]);
+
+/// The arguments of `LINSERT`.
+pub const LINSERT: &[Argument] = &[key("key", 0), SIDE, string("pivot"), string("element")];
+
 pub fn linsert(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let side = if args.is(2, "BEFORE") {
-        End::Front
-    } else if args.is(2, "AFTER") {
-        End::Back
-    } else {
-        return Err(error::SYNTAX);
-    };
+    let side = SIDE.choose(args, 2, [End::Front, End::Back]).ok_or(error::SYNTAX)?;
     let key = args.at(1);
     let Some(mut list) = cx.keys.list_mut(key)? else {
         cx.out.integer(0);

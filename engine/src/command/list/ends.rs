@@ -1,6 +1,7 @@
 //! Pushing and popping at the ends.
 
 use crate::command::list::edit::remove_if_empty;
+use crate::exec::argument::{Argument, integer, key};
 use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::{self, Done};
@@ -39,6 +40,9 @@ fn push_if_there(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     }
     push(cx, args, end)
 }
+
+/// The arguments of `LPOP` and `RPOP`.
+pub const POP: &[Argument] = &[key("key", 0), integer("count").optional().since("6.2.0")];
 
 pub fn lpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     pop(cx, args, End::Front)

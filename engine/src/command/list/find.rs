@@ -1,8 +1,10 @@
 //! `LPOS`: where elements are.
 
+use crate::exec::argument::{Argument, integer, key, string};
 use crate::exec::context::Ctx;
+use crate::exec::options::{Options, Token};
 use base::args::Args;
-use base::error::{self, Done, Error};
+use base::error::{Done, Error};
 use store::list::{Element, ListRef};
 
 const RANK_ZERO: Error = Error::new(
@@ -11,6 +13,19 @@ const RANK_ZERO: Error = Error::new(
 );
 const COUNT_NEGATIVE: Error = Error::new("ERR COUNT can't be negative");
 const LEN_NEGATIVE: Error = Error::new("ERR MAXLEN can't be negative");
+
+/// The arguments of `LPOS`.
+pub const LPOS: &[Argument] = &[
+    key("key", 0),
+    string("element"),
+    integer("rank").token("RANK").optional(),
+    integer("num-matches").token("COUNT").optional(),
+    integer("len").token("MAXLEN").optional(),
+];
+const OPTIONS: &Options = &Options::of(LPOS);
+const RANK: Token = OPTIONS.token("RANK");
+const COUNT: Token = OPTIONS.token("COUNT");
+const MAXLEN: Token = OPTIONS.token("MAXLEN");
 
 /// Which matches are asked for.
 struct Wanted {
@@ -47,24 +62,20 @@ pub fn lpos(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 fn wanted(args: Args<'_>) -> Result<Wanted, Error> {
     let mut wanted = Wanted { rank: 1, count: None, len_max: 0 };
-    let mut options = args.options(3);
-    let natural = |index, otherwise| {
-        args.integer_in(index, 0..=i64::MAX, otherwise).map(|value| value as usize)
-    };
-    while !options.is_done() {
-        if let Some(index) = options.take_with_value("RANK") {
-            wanted.rank = args.integer(index)?;
-            if wanted.rank == 0 {
-                return Err(RANK_ZERO);
-            }
-        } else if let Some(index) = options.take_with_value("COUNT") {
-            wanted.count = Some(natural(index, COUNT_NEGATIVE)?);
-        } else if let Some(index) = options.take_with_value("MAXLEN") {
-            wanted.len_max = natural(index, LEN_NEGATIVE)?;
-        } else {
-            return Err(error::SYNTAX);
+    let mut options = OPTIONS.walk(args, 3);
+    for option in options.by_ref() {
+        let natural = |otherwise| option.integer_in(0..=i64::MAX, otherwise);
+        match option.token {
+            RANK => wanted.rank = option.integer()?,
+            COUNT => wanted.count = Some(natural(COUNT_NEGATIVE)? as usize),
+            MAXLEN => wanted.len_max = natural(LEN_NEGATIVE)? as usize,
+            _ => {}
+        }
+        if wanted.rank == 0 {
+            return Err(RANK_ZERO);
         }
     }
+    options.finish()?;
     Ok(wanted)
 }
 

@@ -3,8 +3,10 @@
 use abi::keyspace::value_type;
 
 use crate::command::list::ends::take;
-use crate::command::list::transfer::end;
+use crate::command::list::transfer::{WHERE, end};
+use crate::exec::argument::{Argument, double, integer, key};
 use crate::exec::context::Ctx;
+use crate::exec::options::Options;
 use crate::session::blocking::Awaited;
 use base::args::Args;
 use base::error::{self, Done, Error};
@@ -12,6 +14,17 @@ use store::list::End;
 
 const NUMKEYS: Error = Error::new("ERR numkeys should be greater than 0");
 const COUNT: Error = Error::new("ERR count should be greater than 0");
+
+/// The arguments of `LMPOP`.
+pub const LMPOP: &[Argument] = &[
+    integer("numkeys"),
+    key("key", 0).multiple(),
+    WHERE,
+    integer("count").token("COUNT").optional(),
+];
+/// The arguments of `BLMPOP`: those of `LMPOP` behind a timeout.
+pub const BLMPOP: &[Argument] = &[double("timeout"), LMPOP[0], LMPOP[1], LMPOP[2], LMPOP[3]];
+const OPTIONS: &Options = &Options::of(LMPOP).once();
 
 /// What is to be taken, and from which arguments.
 struct Request<'a> {
@@ -47,9 +60,9 @@ fn read(args: Args<'_>, at: usize) -> Result<Request<'_>, Error> {
     }
     let end = end(args, behind)?;
     let mut count = 1;
-    let mut options = args.options(behind + 1);
-    if let Some(index) = options.take_with_value("COUNT") {
-        count = args.integer_in(index, 1..=i64::MAX, COUNT)? as usize;
+    let mut options = OPTIONS.walk(args, behind + 1);
+    for option in options.by_ref() {
+        count = option.integer_in(1..=i64::MAX, COUNT)? as usize;
     }
     options.finish()?;
     let keys = args.from(at + 1).take(numkeys).collect();

@@ -8,6 +8,7 @@ mod many;
 mod range;
 mod transfer;
 
+use crate::exec::argument::{KEY, double, integer, key, string};
 use crate::exec::spec::access::*;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, KeySpec, Spec};
@@ -34,79 +35,79 @@ pub const COMMANDS: &[Spec] = &[
     list("lpush", -3, ends::lpush).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
         "1.0.0",
         PUSHED,
-        "key element [element ...]",
+        &[key("key", 0), string("element").multiple()],
         "Adds elements at the front of a list, one after the other; makes the list if need be.",
     ),
     list("rpush", -3, ends::rpush).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
         "1.0.0",
         PUSHED,
-        "key element [element ...]",
+        &[key("key", 0), string("element").multiple()],
         "Adds elements at the back of a list, one after the other; makes the list if need be.",
     ),
     list("lpop", -2, ends::lpop).flags(WRITE | FAST).keys(TAKEN).doc(
         "1.0.0",
         POPPED,
-        "key [count]",
+        ends::POP,
         "Takes one element, or as many as asked for, from the front of a list.",
     ),
     list("rpop", -2, ends::rpop).flags(WRITE | FAST).keys(TAKEN).doc(
         "1.0.0",
         POPPED,
-        "key [count]",
+        ends::POP,
         "Takes one element, or as many as asked for, from the back of a list.",
     ),
     list("lpushx", -3, ends::lpushx).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
         "2.2.0",
         PUSHED,
-        "key element [element ...]",
+        &[key("key", 0), string("element").multiple()],
         "Adds elements at the front of a list that is there.",
     ),
     list("rpushx", -3, ends::rpushx).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
         "2.2.0",
         PUSHED,
-        "key element [element ...]",
+        &[key("key", 0), string("element").multiple()],
         "Adds elements at the back of a list that is there.",
     ),
     list("llen", 2, range::llen).flags(READONLY | FAST).keys(&[KeySpec::at(1, RO)]).doc(
         "1.0.0",
         "O(1)",
-        "key",
+        KEY,
         "Returns the number of elements of a list.",
     ),
     list("lindex", 3, range::lindex).flags(READONLY).keys(READ).doc(
         "1.0.0",
         INDEXED,
-        "key index",
+        &[key("key", 0), integer("index")],
         "Returns the element of a list at an index.",
     ),
     list("lset", 4, edit::lset).flags(WRITE | DENYOOM).keys(&[KeySpec::at(1, RW | UPDATE)]).doc(
         "1.0.0",
         "O(N) where N is the distance of the index from the nearer end",
-        "key index element",
+        &[key("key", 0), integer("index"), string("element")],
         "Replaces the element of a list at an index.",
     ),
     list("linsert", 5, edit::linsert).flags(WRITE | DENYOOM).keys(INSERTED).doc(
         "2.2.0",
         INSERTION,
-        "key <BEFORE | AFTER> pivot element",
+        edit::LINSERT,
         "Inserts an element before or behind the first one that equals another.",
     ),
     list("lrem", 4, edit::lrem).flags(WRITE).keys(DELETED).doc(
         "1.0.0",
         "O(N) where N is the length of the list",
-        "key count element",
+        &[key("key", 0), integer("count"), string("element")],
         "Removes elements that equal another, counted from either end.",
     ),
     list("ltrim", 4, range::ltrim).flags(WRITE).keys(DELETED).doc(
         "1.0.0",
         "O(N) where N is the number of elements removed",
-        "key start stop",
+        &[key("key", 0), integer("start"), integer("stop")],
         "Keeps the elements between two indices and removes the others.",
     ),
     list("lpos", -3, find::lpos).flags(READONLY).keys(READ).doc(
         "6.0.6",
         SEARCHED,
-        "key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
+        find::LPOS,
         "Returns the indices of elements that equal another.",
     ),
     list("rpoplpush", 3, transfer::rpoplpush)
@@ -116,7 +117,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.2.0",
             "O(1)",
-            "source destination",
+            &[key("source", 0), key("destination", 1)],
             "Moves the last element of a list to the front of another and returns it.",
         ),
     list("brpoplpush", 4, blocking::brpoplpush)
@@ -126,7 +127,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "2.2.0",
             "O(1)",
-            "source destination timeout",
+            &[key("source", 0), key("destination", 1), double("timeout")],
             "Moves the last element of a list to the front of another and returns it; waits if \
              there is none.",
         ),
@@ -136,7 +137,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "7.0.0",
             POPPED_MANY,
-            "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
+            many::LMPOP,
             "Takes elements from an end of the first list that has any.",
         ),
     list("blmpop", -5, many::blmpop)
@@ -145,25 +146,25 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "7.0.0",
             POPPED_MANY,
-            "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
+            many::BLMPOP,
             "Takes elements from an end of the first list that has any; waits if none has.",
         ),
     list("lrange", 4, range::lrange).flags(READONLY).keys(READ).doc(
         "1.0.0",
         RANGED,
-        "key start stop",
+        &[key("key", 0), integer("start"), integer("stop")],
         "Returns the elements of a list between two indices.",
     ),
     list("blpop", -3, blocking::blpop).flags(WRITE | NOSCRIPT | BLOCKING).keys(TAKEN_ALL).doc(
         "2.0.0",
         "O(N) where N is the number of keys",
-        "key [key ...] timeout",
+        &[key("key", 0).multiple(), double("timeout")],
         "Takes the first element of the first list that has one; waits if none has.",
     ),
     list("brpop", -3, blocking::brpop).flags(WRITE | NOSCRIPT | BLOCKING).keys(TAKEN_ALL).doc(
         "2.0.0",
         "O(N) where N is the number of keys",
-        "key [key ...] timeout",
+        &[key("key", 0).multiple(), double("timeout")],
         "Takes the last element of the first list that has one; waits if none has.",
     ),
     list("blmove", 6, blocking::blmove)
@@ -172,14 +173,14 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "6.2.0",
             "O(1)",
-            "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
+            blocking::BLMOVE,
             "Moves an element from an end of one list to an end of another and returns it; waits \
              if there is none.",
         ),
     list("lmove", 5, transfer::lmove).flags(WRITE | DENYOOM).keys(MOVED).doc(
         "6.2.0",
         "O(1)",
-        "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
+        transfer::LMOVE,
         "Moves an element from an end of one list to an end of another and returns it.",
     ),
 ];

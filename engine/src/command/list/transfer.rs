@@ -1,11 +1,19 @@
 //! Moving an element from list to list.
 
 use crate::command::list::ends::{popped, push_event};
+use crate::exec::argument::{Argument, key, one_of, token};
 use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::{self, Done, Error};
 use base::event::Class;
 use store::list::End;
+
+/// An end of a list.
+pub const WHERE: Argument = one_of("where", &[token("LEFT"), token("RIGHT")]);
+
+/// The arguments of `LMOVE`.
+pub const LMOVE: &[Argument] =
+    &[key("source", 0), key("destination", 1), WHERE.named("wherefrom"), WHERE.named("whereto")];
 
 pub fn lmove(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (from, to) = (end(args, 3)?, end(args, 4)?);
@@ -24,13 +32,7 @@ pub fn rpoplpush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 /// Argument `index` as an end.
 pub fn end(args: Args<'_>, index: usize) -> Result<End, Error> {
-    if args.is(index, "LEFT") {
-        Ok(End::Front)
-    } else if args.is(index, "RIGHT") {
-        Ok(End::Back)
-    } else {
-        Err(error::SYNTAX)
-    }
+    WHERE.choose(args, index, [End::Front, End::Back]).ok_or(error::SYNTAX)
 }
 
 /// Moves an element and replies with it. Tells whether there was one.

@@ -4,6 +4,7 @@ mod inspect;
 mod publish;
 mod subscribe;
 
+use crate::exec::argument::{block, pattern, string};
 use crate::exec::spec::access::NOT_KEY;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, KeySpec, RunForClient, Spec};
@@ -23,55 +24,55 @@ pub const COMMANDS: &[Spec] = &[
     row("psubscribe", -2, SUBSCRIBES, subscribe::psubscribe).doc(
         "2.0.0",
         "O(N) where N is the number of patterns",
-        "pattern [pattern ...]",
+        &[block("pattern", &[pattern("pattern")]).multiple()],
         "Subscribes to all channels whose names match patterns.",
     ),
     row("publish", 3, PUBLISHES, publish::publish).doc(
         "2.0.0",
         "O(N+M) where N is the number of subscribers of the channel and M of all patterns",
-        "channel message",
+        &[string("channel"), string("message")],
         "Sends a message to the subscribers of a channel.",
     ),
     row("pubsub", -2, 0, inspect::help).subcommands(INSPECT).doc(
         "2.8.0",
         "Depends on the subcommand",
-        "",
+        &[],
         "Holds the commands about channels.",
     ),
     row("punsubscribe", -1, SUBSCRIBES, subscribe::punsubscribe).doc(
         "2.0.0",
         "O(N) where N is the number of patterns",
-        "[pattern [pattern ...]]",
+        &[pattern("pattern").multiple().optional()],
         "Ends subscriptions to patterns, or to all of them.",
     ),
     row("spublish", 3, PUBLISHES, publish::spublish).keys(&[KeySpec::at(1, NOT_KEY)]).doc(
         "7.0.0",
         "O(N) where N is the number of subscribers of the shard channel",
-        "shardchannel message",
+        &[string("shardchannel"), string("message")],
         "Sends a message to the subscribers of a shard channel.",
     ),
     row("ssubscribe", -2, SUBSCRIBES, subscribe::ssubscribe).keys(SHARD_CHANNELS).doc(
         "7.0.0",
         "O(N) where N is the number of shard channels",
-        "shardchannel [shardchannel ...]",
+        &[string("shardchannel").multiple()],
         "Subscribes to shard channels.",
     ),
     row("subscribe", -2, SUBSCRIBES, subscribe::subscribe).doc(
         "2.0.0",
         "O(N) where N is the number of channels",
-        "channel [channel ...]",
+        &[string("channel").multiple()],
         "Subscribes to channels.",
     ),
     row("sunsubscribe", -1, SUBSCRIBES, subscribe::sunsubscribe).keys(SHARD_CHANNELS).doc(
         "7.0.0",
         "O(N) where N is the number of shard channels",
-        "[shardchannel [shardchannel ...]]",
+        &[string("shardchannel").multiple().optional()],
         "Ends subscriptions to shard channels, or to all of them.",
     ),
     row("unsubscribe", -1, SUBSCRIBES, subscribe::unsubscribe).doc(
         "2.0.0",
         "O(N) where N is the number of channels",
-        "[channel [channel ...]]",
+        &[string("channel").multiple().optional()],
         "Ends subscriptions to channels, or to all of them.",
     ),
 ];
@@ -80,37 +81,37 @@ const INSPECT: &[Spec] = &[
     row("pubsub|channels", -2, INSPECTS, inspect::channels).doc(
         "2.8.0",
         "O(N) where N is the number of channels",
-        "[pattern]",
+        &[pattern("pattern").optional()],
         "Returns the channels that have subscribers.",
     ),
     row("pubsub|help", 2, LOADING | STALE, inspect::help).doc(
         "6.2.0",
         "O(1)",
-        "",
+        &[],
         "Explains the subcommands.",
     ),
     row("pubsub|numpat", 2, INSPECTS, inspect::numpat).doc(
         "2.8.0",
         "O(1)",
-        "",
+        &[],
         "Counts the patterns that have subscribers.",
     ),
     row("pubsub|numsub", -2, INSPECTS, inspect::numsub).doc(
         "2.8.0",
         "O(N) where N is the number of channels asked for",
-        "[channel [channel ...]]",
+        &[string("channel").multiple().optional()],
         "Counts the subscribers of channels.",
     ),
     row("pubsub|shardchannels", -2, INSPECTS, inspect::shardchannels).doc(
         "7.0.0",
         "O(N) where N is the number of shard channels",
-        "[pattern]",
+        &[pattern("pattern").optional()],
         "Returns the shard channels that have subscribers.",
     ),
     row("pubsub|shardnumsub", -2, INSPECTS, inspect::shardnumsub).doc(
         "7.0.0",
         "O(N) where N is the number of shard channels asked for",
-        "[shardchannel [shardchannel ...]]",
+        &[string("shardchannel").multiple().optional()],
         "Counts the subscribers of shard channels.",
     ),
 ];

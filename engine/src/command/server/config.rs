@@ -5,6 +5,7 @@ use abi::status::Status;
 
 use super::{ADMINISTRATION, HELP, container, is_allowed};
 use crate::command::help;
+use crate::exec::argument::{block, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::{Group, Spec};
 use crate::session::settings;
@@ -19,27 +20,27 @@ use base::settings::id;
 
 /// `CONFIG`
 pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container)
-    .doc("2.0.0", "Depends on the subcommand", "", "Holds the commands about settings.")
+    .doc("2.0.0", "Depends on the subcommand", &[], "Holds the commands about settings.")
     .subcommands(&[
         Spec::for_client("config|get", -3, Group::Server, get).flags(ADMINISTRATION).doc(
             "2.0.0",
             "O(N) where N is the number of settings named",
-            "parameter [parameter ...]",
+            &[block("parameter", &[string("parameter")]).multiple()],
             "Returns the settings whose names match a pattern, with their values.",
         ),
         Spec::for_client("config|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "5.0.0",
             "O(1)",
-            "",
+            &[],
             "Lists the subcommands.",
         ),
         Spec::for_client("config|resetstat", 2, Group::Server, reset_stat)
             .flags(ADMINISTRATION)
-            .doc("2.0.0", "O(1)", "", "Sets the counters shown by INFO back to zero."),
+            .doc("2.0.0", "O(1)", &[], "Sets the counters shown by INFO back to zero."),
         Spec::for_client("config|rewrite", 2, Group::Server, rewrite).flags(ADMINISTRATION).doc(
             "2.8.0",
             "O(1)",
-            "",
+            &[],
             "Writes the settings as they are now to the configuration file.",
         ),
         Spec::for_client("config|set", -4, Group::Server, set)
@@ -48,7 +49,7 @@ pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container
             .doc(
                 "2.0.0",
                 "O(N) where N is the number of settings named",
-                "parameter value [parameter value ...]",
+                &[block("parameter_value", &[string("parameter"), string("value")]).multiple()],
                 "Changes one or more settings: all of them, or none if one is refused.",
             ),
     ]);

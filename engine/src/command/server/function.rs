@@ -2,7 +2,9 @@
 
 use super::{HELP, container};
 use crate::command::help;
+use crate::exec::argument::{Argument, one_of, string, token};
 use crate::exec::context::ClientCtx;
+use crate::exec::options::{Options, Token};
 use crate::exec::spec::category::SCRIPTING;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec};
@@ -11,15 +13,22 @@ use base::error::{self, Done, Error};
 
 const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 
+const FLUSH: Argument = one_of("async", &[token("ASYNC"), token("SYNC")]);
+const LIST: &[Argument] =
+    &[string("library-name-pattern").token("LIBRARYNAME").optional(), token("WITHCODE").optional()];
+const LIST_OPTIONS: &Options = &Options::of(LIST).once();
+const LIBRARYNAME: Token = LIST_OPTIONS.token("LIBRARYNAME");
+const NAME_MISSING: Error = Error::new("ERR library name argument was not given");
+
 /// `FUNCTION`
 pub const FUNCTION: Spec = Spec::for_client("function", -2, Group::Scripting, container)
-    .doc("7.0.0", "Depends on the subcommand", "", "Holds the commands about functions.")
+    .doc("7.0.0", "Depends on the subcommand", &[], "Holds the commands about functions.")
     .subcommands(&[
         Spec::for_client("function|delete", 3, Group::Scripting, delete)
             .flags(WRITE | NOSCRIPT)
             .categories(SCRIPTING)
             .tips(EVERYWHERE)
-            .doc("7.0.0", "O(1)", "library-name", "Removes a library of functions."),
+            .doc("7.0.0", "O(1)", &[string("library-name")], "Removes a library of functions."),
         Spec::for_client("function|flush", -2, Group::Scripting, flush)
             .flags(WRITE | NOSCRIPT)
             .categories(SCRIPTING)
@@ -27,18 +36,18 @@ pub const FUNCTION: Spec = Spec::for_client("function", -2, Group::Scripting, co
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of functions removed",
-                "[ASYNC | SYNC]",
+                &[FLUSH.optional()],
                 "Removes all functions.",
             ),
         Spec::for_client("function|help", 2, Group::Scripting, help::subcommands)
             .flags(HELP)
             .categories(SCRIPTING)
-            .doc("7.0.0", "O(1)", "", "Lists the subcommands."),
+            .doc("7.0.0", "O(1)", &[], "Lists the subcommands."),
         Spec::for_client("function|kill", 2, Group::Scripting, kill)
             .flags(NOSCRIPT | ALLOW_BUSY)
             .categories(SCRIPTING)
             .tips(&["request_policy:all_shards", "response_policy:one_succeeded"])
-            .doc("7.0.0", "O(1)", "", "Stops the function that runs."),
+            .doc("7.0.0", "O(1)", &[], "Stops the function that runs."),
         Spec::for_client("function|list", -2, Group::Scripting, list)
             .flags(NOSCRIPT)
             .categories(SCRIPTING)
@@ -46,7 +55,7 @@ pub const FUNCTION: Spec = Spec::for_client("function", -2, Group::Scripting, co
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of functions",
-                "[LIBRARYNAME library-name-pattern] [WITHCODE]",
+                LIST,
                 "Describes all functions.",
             ),
         Spec::for_client("function|stats", 2, Group::Scripting, stats)
@@ -57,7 +66,7 @@ pub const FUNCTION: Spec = Spec::for_client("function", -2, Group::Scripting, co
                 "request_policy:all_shards",
                 "response_policy:special",
             ])
-            .doc("7.0.0", "O(1)", "", "Tells which function runs, and what engines there are."),
+            .doc("7.0.0", "O(1)", &[], "Tells which function runs, and what engines there are."),
     ]);
 
 fn delete(_cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
@@ -67,7 +76,7 @@ fn delete(_cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 fn flush(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     match args.len() {
         2 => {}
-        3 if args.is(2, "ASYNC") || args.is(2, "SYNC") => {}
+        3 if FLUSH.choose(args, 2, [(); 2]).is_some() => {}
         3 => return Err(Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")),
         _ => return Err(error::subcommand_syntax("function", args.at(1))),
     }
@@ -80,16 +89,17 @@ fn kill(_cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 }
 
 fn list(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    let mut options = args.options(2);
-    while let Some(index) = options.index() {
-        if !options.take("WITHCODE") && options.take_with_value("LIBRARYNAME").is_none() {
-            let mut text = b"ERR Unknown argument ".to_vec();
-            text.extend_from_slice(args.at(index));
-            return Err(Error::owned(text));
+    let mut options = LIST_OPTIONS.walk(args, 2);
+    let is_named = options.by_ref().filter(|option| option.token == LIBRARYNAME).count() > 0;
+    match options.rest() {
+        Some(index) if !is_named && args.is(index, "LIBRARYNAME") => Err(NAME_MISSING),
+        Some(index) => Err(error::with_bytes("ERR Unknown argument ", args.at(index))),
+        // There is nothing that could fit.
+        None => {
+            cx.out.array(0);
+            Ok(())
         }
     }
-    cx.out.array(0);
-    Ok(())
 }
 
 fn stats(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {

@@ -9,6 +9,7 @@ const WIDTH: usize = 64;
 const HEIGHT: usize = 24;
 
 pub fn lolwut(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    // Whatever else is there, Redis only looks whether a version is a number.
     if args.len() > 2 && args.is(1, "VERSION") && parse_integer(args.at(2)).is_none() {
         return Err(error::NOT_INTEGER);
     }

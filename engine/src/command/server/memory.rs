@@ -2,7 +2,9 @@
 
 use super::{HELP, container};
 use crate::command::help;
+use crate::exec::argument::{Argument, integer, key};
 use crate::exec::context::ClientCtx;
+use crate::exec::options::Options;
 use crate::exec::spec::access::RO;
 use crate::exec::spec::flag::{LOCKS_ITSELF, READONLY};
 use crate::exec::spec::{Group, KeySpec, Spec};
@@ -15,18 +17,21 @@ use keyspace::Intent;
 const ALL_SHARDS: &[&str] =
     &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
 
+const USAGE: &[Argument] = &[key("key", 0), integer("count").token("SAMPLES").optional()];
+const USAGE_OPTIONS: &Options = &Options::of(USAGE);
+
 /// `MEMORY`
 pub const MEMORY: Spec = Spec::for_client("memory", -2, Group::Server, container)
-    .doc("4.0.0", "Depends on the subcommand", "", "Holds the commands about memory.")
+    .doc("4.0.0", "Depends on the subcommand", &[], "Holds the commands about memory.")
     .subcommands(&[
         Spec::for_client("memory|doctor", 2, Group::Server, doctor)
             .flags(LOCKS_ITSELF)
             .tips(ALL_SHARDS)
-            .doc("4.0.0", "O(1)", "", "Tells people whether memory is used well."),
+            .doc("4.0.0", "O(1)", &[], "Tells people whether memory is used well."),
         Spec::for_client("memory|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "4.0.0",
             "O(1)",
-            "",
+            &[],
             "Lists the subcommands.",
         ),
         Spec::for_client("memory|malloc-stats", 2, Group::Server, allocator)
@@ -35,7 +40,7 @@ pub const MEMORY: Spec = Spec::for_client("memory", -2, Group::Server, container
             .doc(
                 "4.0.0",
                 "O(N) where N is the number of databases",
-                "",
+                &[],
                 "Tells what the allocator has.",
             ),
         Spec::for_client("memory|purge", 2, Group::Server, purge)
@@ -43,29 +48,29 @@ pub const MEMORY: Spec = Spec::for_client("memory", -2, Group::Server, container
             .doc(
                 "4.0.0",
                 "O(N) where N is the number of databases",
-                "",
+                &[],
                 "Does nothing: free memory goes back to the system by itself.",
             ),
         Spec::for_client("memory|stats", 2, Group::Server, stats)
             .flags(LOCKS_ITSELF)
             .tips(ALL_SHARDS)
-            .doc("4.0.0", "O(1)", "", "Tells how much memory is used for what."),
+            .doc("4.0.0", "O(1)", &[], "Tells how much memory is used for what."),
         Spec::for_client("memory|usage", -3, Group::Server, usage)
             .flags(READONLY)
             .keys(&[KeySpec::at(2, RO)])
             .doc(
                 "4.0.0",
                 "O(N) where N is the number of allocations of the value",
-                "key [SAMPLES count]",
+                USAGE,
                 "Tells how many bytes a key takes with its value.",
             ),
     ]);
 
 fn usage(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    let mut options = args.options(3);
-    while let Some(index) = options.take_with_value("SAMPLES") {
+    let mut options = USAGE_OPTIONS.walk(args, 3);
+    for option in options.by_ref() {
         // All allocations are counted whatever the number; it is only checked.
-        if args.integer(index)? < 0 {
+        if option.integer()? < 0 {
             return Err(error::SYNTAX);
         }
     }

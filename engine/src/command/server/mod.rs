@@ -12,6 +12,7 @@ mod shell;
 mod shutdown;
 mod slowlog;
 
+use crate::exec::argument::{integer, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec, category};
@@ -27,7 +28,7 @@ pub const COMMANDS: &[Spec] = &[
     config::CONFIG,
     Spec::for_client("debug", -2, Group::Server, debug::debug)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | LOCKS_ITSELF | SYSTEM)
-        .doc("1.0.0", "Depends on the subcommand", "", "Holds the commands for debugging."),
+        .doc("1.0.0", "Depends on the subcommand", &[], "Holds the commands for debugging."),
     Spec::for_client("info", -1, Group::Server, info::info)
         .flags(LOADING | STALE | LOCKS_ITSELF)
         .categories(category::DANGEROUS)
@@ -35,7 +36,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(1)",
-            "[section [section ...]]",
+            &[string("section").multiple().optional()],
             "Tells what the server does and has done.",
         ),
     function::FUNCTION,
@@ -43,7 +44,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec::for_client("lolwut", -1, Group::Server, lolwut::lolwut).flags(READONLY | FAST).doc(
         "5.0.0",
         "",
-        "[VERSION version]",
+        &[integer("version").token("VERSION").optional()],
         "Draws something, and tells the version.",
     ),
     memory::MEMORY,
@@ -53,14 +54,14 @@ pub const COMMANDS: &[Spec] = &[
         .doc(
             "1.0.0",
             "O(1), or O(N) for N keys that are saved first",
-            "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+            shutdown::SHUTDOWN,
             "Stops the server.",
         ),
     slowlog::SLOWLOG,
     Spec::for_client("time", 1, Group::Server, time)
         .flags(LOADING | STALE | FAST)
         .tips(&["nondeterministic_output"])
-        .doc("2.6.0", "O(1)", "", "Tells the time: Unix seconds, and microseconds."),
+        .doc("2.6.0", "O(1)", &[], "Tells the time: Unix seconds, and microseconds."),
 ];
 
 fn time(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {

@@ -3,6 +3,7 @@
 use super::{container, is_allowed};
 use crate::command::help;
 use crate::exec::admin;
+use crate::exec::argument::string;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec};
@@ -19,33 +20,33 @@ const OFF: Error = Error::new(
 
 /// `SHELL`
 pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
-    .doc("7.0.0", "Depends on the subcommand", "", "Holds the commands about the logic.")
+    .doc("7.0.0", "Depends on the subcommand", &[], "Holds the commands about the logic.")
     .subcommands(&[
         Spec::for_client("shell|help", 2, Group::Server, help::subcommands)
             .flags(LOADING | STALE)
-            .doc("7.0.0", "O(1)", "", "Lists the subcommands."),
+            .doc("7.0.0", "O(1)", &[], "Lists the subcommands."),
         Spec::for_client("shell|history", 2, Group::Server, history).flags(FLAGS).doc(
             "7.0.0",
             "O(N) where N is the number of upgrades so far",
-            "",
+            &[],
             "Returns what was loaded, when, and how it ended, as JSON.",
         ),
         Spec::for_client("shell|rollback", 2, Group::Server, rollback).flags(FLAGS).doc(
             "7.0.0",
             "O(1)",
-            "",
+            &[],
             "Puts the logic back that was current before the last upgrade.",
         ),
         Spec::for_client("shell|status", 2, Group::Server, status).flags(FLAGS).doc(
             "7.0.0",
             "O(1)",
-            "",
+            &[],
             "Returns which logic is current and what an upgrade is doing, as JSON.",
         ),
         Spec::for_client("shell|upgrade", -3, Group::Server, upgrade).flags(FLAGS).doc(
             "7.0.0",
             "O(1)",
-            "path [--force]",
+            &[string("path"), string("--force").optional()],
             "Makes a library the current logic. With --force also the one that is current now.",
         ),
     ]);

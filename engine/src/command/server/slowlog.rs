@@ -2,6 +2,7 @@
 
 use super::{ADMINISTRATION, HELP, container};
 use crate::command::help;
+use crate::exec::argument::integer;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::NOSCRIPT;
 use crate::exec::spec::{Group, Spec};
@@ -15,7 +16,7 @@ const NEGATIVE: Error = Error::new("ERR count should be greater than or equal to
 
 /// `SLOWLOG`
 pub const SLOWLOG: Spec = Spec::for_client("slowlog", -2, Group::Server, container)
-    .doc("2.2.12", "Depends on the subcommand", "", "Holds the commands about slow commands.")
+    .doc("2.2.12", "Depends on the subcommand", &[], "Holds the commands about slow commands.")
     .subcommands(&[
         Spec::for_client("slowlog|get", -2, Group::Server, get)
             .flags(FLAGS)
@@ -23,13 +24,13 @@ pub const SLOWLOG: Spec = Spec::for_client("slowlog", -2, Group::Server, contain
             .doc(
                 "2.2.12",
                 "O(N) where N is the number of entries returned",
-                "[count]",
+                &[integer("count").optional()],
                 "Returns the newest slow commands: 10 if no count is given, all for -1.",
             ),
         Spec::for_client("slowlog|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "6.2.0",
             "O(1)",
-            "",
+            &[],
             "Lists the subcommands.",
         ),
         Spec::for_client("slowlog|len", 2, Group::Server, len)
@@ -39,14 +40,14 @@ pub const SLOWLOG: Spec = Spec::for_client("slowlog", -2, Group::Server, contain
                 "response_policy:agg_sum",
                 "nondeterministic_output",
             ])
-            .doc("2.2.12", "O(1)", "", "Tells how many slow commands are kept."),
+            .doc("2.2.12", "O(1)", &[], "Tells how many slow commands are kept."),
         Spec::for_client("slowlog|reset", 2, Group::Server, reset)
             .flags(FLAGS)
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
             .doc(
                 "2.2.12",
                 "O(N) where N is the number of entries kept",
-                "",
+                &[],
                 "Forgets all slow commands.",
             ),
     ]);

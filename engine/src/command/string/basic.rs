@@ -1,7 +1,8 @@
 //! Whole values: `GET`, `SET` and their relatives.
 
-use crate::command::string::options::{Expiry, Options, for_get, for_set};
+use crate::command::string::options::{self, Expiry};
 use crate::exec::context::Ctx;
+use crate::exec::options::Given;
 use base::args::Args;
 use base::error::{Done, Error};
 use base::event::Class;
@@ -40,16 +41,17 @@ pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         cx.out.ok();
         return Ok(());
     }
-    let options = for_set(args)?;
-    let ttl = options.ttl(cx, args)?;
-    if options.get {
+    let given = options::SET_OPTIONS.read(args, 3)?;
+    let ttl = options::ttl(cx, args, &given)?;
+    let get = given.has(options::GET);
+    if get {
         reply_value(cx, key)?;
     }
-    let stored = permits(cx, &options, key);
+    let stored = permits(cx, &given, key);
     if stored {
         store(cx, key, value, ttl);
     }
-    match (options.get, stored) {
+    match (get, stored) {
         (true, _) => {}
         (false, true) => cx.out.ok(),
         (false, false) => cx.out.null(),
@@ -58,8 +60,8 @@ pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 /// Whether `NX` and `XX` let a key be set.
-fn permits(cx: &mut Ctx<'_>, options: &Options, key: &[u8]) -> bool {
-    match (options.only_new, options.only_old) {
+fn permits(cx: &mut Ctx<'_>, given: &Given<'_>, key: &[u8]) -> bool {
+    match (given.has(options::NX), given.has(options::XX)) {
         (false, false) => true,
         (only_new, _) => cx.keys.contains(key, Intent::Peek) != only_new,
     }
@@ -117,12 +119,12 @@ pub fn getdel(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn getex(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
-    let options = for_get(args)?;
+    let given = options::GETEX_OPTIONS.read(args, 2)?;
     if !reply_value(cx, key)? {
         return Ok(());
     }
-    let Some(expiry) = options.expiry else {
-        if options.persist && cx.keys.persist(key) {
+    let Some(expiry) = Expiry::of(&given, &options::GETEX_EXPIRIES) else {
+        if given.has(options::PERSIST) && cx.keys.persist(key) {
             cx.modified(Class::GENERIC, "persist", key);
         }
         return Ok(());

@@ -1,8 +1,10 @@
 //! `LCS`: the longest common subsequence of two strings.
 
+use crate::exec::argument::{Argument, integer, key, token};
 use crate::exec::context::Ctx;
+use crate::exec::options::{Options, Token};
 use base::args::Args;
-use base::error::{self, Done, Error};
+use base::error::{Done, Error};
 use base::resp::write::Reply;
 
 const NOT_STRINGS: Error = Error::new("ERR The specified keys must contain string values");
@@ -13,9 +15,24 @@ const TABLE_TOO_LARGE: Error =
 const NO_MEMORY: Error =
     Error::new("ERR Insufficient memory, failed allocating transient memory for LCS");
 
+/// The arguments of `LCS`.
+pub const ARGUMENTS: &[Argument] = &[
+    key("key1", 0),
+    key("key2", 0),
+    token("LEN").optional(),
+    token("IDX").optional(),
+    integer("len").token("MINMATCHLEN").optional(),
+    token("WITHMATCHLEN").optional(),
+];
+const OPTIONS: &Options = &Options::of(ARGUMENTS);
+const LEN: Token = OPTIONS.token("LEN");
+const IDX: Token = OPTIONS.token("IDX");
+const MINMATCHLEN: Token = OPTIONS.token("MINMATCHLEN");
+const WITHMATCHLEN: Token = OPTIONS.token("WITHMATCHLEN");
+
 /// What is to be told.
 #[derive(Default)]
-struct Options {
+struct Wanted {
     len: bool,
     ranges: bool,
     match_len_min: i64,
@@ -24,12 +41,12 @@ struct Options {
 
 pub fn lcs(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (a, b) = (text(cx, args.at(1))?, text(cx, args.at(2))?);
-    let options = options(args)?;
+    let wanted = wanted(args)?;
     let table = Table::new(&a, &b, cx.keys.core.settings.bulk_max as usize)?;
-    if options.len {
+    if wanted.len {
         cx.out.count(table.longest());
-    } else if options.ranges {
-        reply_ranges(&mut cx.out, &table, &options);
+    } else if wanted.ranges {
+        reply_ranges(&mut cx.out, &table, &wanted);
     } else {
         let mut common: Vec<u8> = table.matches().map(|(at, _)| a[at]).collect();
         common.reverse();
@@ -46,27 +63,24 @@ fn text(cx: &mut Ctx<'_>, key: &[u8]) -> Result<Vec<u8>, Error> {
     }
 }
 
-fn options(args: Args<'_>) -> Result<Options, Error> {
-    let mut found = Options::default();
-    let mut options = args.options(3);
-    while !options.is_done() {
-        if options.take("IDX") {
-            found.ranges = true;
-        } else if options.take("LEN") {
-            found.len = true;
-        } else if options.take("WITHMATCHLEN") {
-            found.match_len = true;
-        } else if let Some(index) = options.take_with_value("MINMATCHLEN") {
-            found.match_len_min = args.integer(index)?.max(0);
-        } else {
-            return Err(error::SYNTAX);
+fn wanted(args: Args<'_>) -> Result<Wanted, Error> {
+    let mut found = Wanted::default();
+    let mut options = OPTIONS.walk(args, 3);
+    for option in options.by_ref() {
+        match option.token {
+            LEN => found.len = true,
+            IDX => found.ranges = true,
+            MINMATCHLEN => found.match_len_min = option.integer()?.max(0),
+            WITHMATCHLEN => found.match_len = true,
+            _ => {}
         }
     }
+    options.finish()?;
     if found.len && found.ranges { Err(AMBIGUOUS) } else { Ok(found) }
 }
 
 /// Writes the runs of bytes in common, the last one first, and the length of all of them.
-fn reply_ranges(out: &mut Reply<'_>, table: &Table<'_>, options: &Options) {
+fn reply_ranges(out: &mut Reply<'_>, table: &Table<'_>, wanted: &Wanted) {
     out.map(2);
     out.bulk(b"matches");
     let deferred = out.defer_array();
@@ -78,17 +92,17 @@ fn reply_ranges(out: &mut Reply<'_>, table: &Table<'_>, options: &Options) {
             (a, b) = before;
         }
         let len = last_a - a + 1;
-        if (len as i64) < options.match_len_min {
+        if (len as i64) < wanted.match_len_min {
             continue;
         }
         runs += 1;
-        out.array(2 + options.match_len as usize);
+        out.array(2 + wanted.match_len as usize);
         for (first, last) in [(a, last_a), (b, last_b)] {
             out.array(2);
             out.count(first);
             out.count(last);
         }
-        if options.match_len {
+        if wanted.match_len {
             out.count(len);
         }
     }

@@ -1,25 +1,79 @@
-//! The options of `SET` and `GETEX`.
+//! The options of `SET` and `GETEX`: all words are understood before a time to live is looked at.
 
+use crate::exec::argument::{Argument, integer, key, one_of, string, token, unix_time};
 use crate::exec::context::Ctx;
-use base::args::{Args, Options as Reader};
+use crate::exec::options::{Given, Options, Token};
+use base::args::Args;
 use base::error::{self, Error};
 use value::string::Ttl;
 
-/// What a command is asked for beyond the key and the value.
-#[derive(Default)]
-pub struct Options {
-    /// `NX`
-    pub only_new: bool,
-    /// `XX`
-    pub only_old: bool,
-    /// `GET`
-    pub get: bool,
-    /// `KEEPTTL`
-    pub keep_ttl: bool,
-    /// `PERSIST`
-    pub persist: bool,
-    /// `EX` and its relatives.
-    pub expiry: Option<Expiry>,
+/// The arguments of `SET`.
+pub const SET: &[Argument] = &[
+    key("key", 0),
+    string("value"),
+    one_of("condition", &[token("NX"), token("XX")]).optional().since("2.6.12"),
+    token("GET").optional().since("6.2.0"),
+    one_of(
+        "expiration",
+        &[
+            integer("seconds").token("EX").since("2.6.12"),
+            integer("milliseconds").token("PX").since("2.6.12"),
+            unix_time("unix-time-seconds").token("EXAT").since("6.2.0"),
+            unix_time("unix-time-milliseconds").token("PXAT").since("6.2.0"),
+            token("KEEPTTL").since("6.0.0"),
+        ],
+    )
+    .optional(),
+];
+
+/// The options of `SET`.
+pub const SET_OPTIONS: &Options = &Options::of(SET);
+pub const NX: Token = SET_OPTIONS.token("NX");
+pub const XX: Token = SET_OPTIONS.token("XX");
+pub const GET: Token = SET_OPTIONS.token("GET");
+const KEEPTTL: Token = SET_OPTIONS.token("KEEPTTL");
+const SET_EXPIRIES: Expiries = expiries(SET_OPTIONS);
+
+/// The arguments of `GETEX`.
+pub const GETEX: &[Argument] = &[
+    key("key", 0),
+    one_of(
+        "expiration",
+        &[
+            integer("seconds").token("EX"),
+            integer("milliseconds").token("PX"),
+            unix_time("unix-time-seconds").token("EXAT"),
+            unix_time("unix-time-milliseconds").token("PXAT"),
+            token("PERSIST"),
+        ],
+    )
+    .optional(),
+];
+
+/// The options of `GETEX`.
+pub const GETEX_OPTIONS: &Options = &Options::of(GETEX);
+pub const PERSIST: Token = GETEX_OPTIONS.token("PERSIST");
+pub const GETEX_EXPIRIES: Expiries = expiries(GETEX_OPTIONS);
+
+/// The words of a time to live; milliseconds of its unit, whether it counts from now.
+pub type Expiries = [(Token, i64, bool); 4];
+
+const fn expiries(options: &Options) -> Expiries {
+    [
+        (options.token("EX"), 1000, true),
+        (options.token("PX"), 1, true),
+        (options.token("EXAT"), 1000, false),
+        (options.token("PXAT"), 1, false),
+    ]
+}
+
+/// What becomes of a key's time to live when it is `SET`.
+pub fn ttl(cx: &Ctx<'_>, args: Args<'_>, given: &Given<'_>) -> Result<Ttl, Error> {
+    match Expiry::of(given, &SET_EXPIRIES) {
+        Some(expiry) => Ok(Ttl::At(expiry.resolve(cx, args)?)),
+        None if given.has(KEEPTTL) => Ok(Ttl::Keep),
+        None => Ok(Ttl::Clear),
+    }
 }
 
 /// A time to live as it is given: which argument, and what it counts.
@@ -33,71 +87,14 @@ pub struct Expiry {
     pub relative: bool,
 }
 
-/// Word, milliseconds of its unit, whether it counts from now.
-const EXPIRIES: [(&str, i64, bool); 4] =
-    [("EX", 1000, true), ("PX", 1, true), ("EXAT", 1000, false), ("PXAT", 1, false)];
-
-/// The options of `SET`, from argument 3 on.
-pub fn for_set(args: Args<'_>) -> Result<Options, Error> {
-    let mut found = Options::default();
-    let mut options = args.options(3);
-    while !options.is_done() {
-        if !found.only_old && options.take("NX") {
-            found.only_new = true;
-        } else if !found.only_new && options.take("XX") {
-            found.only_old = true;
-        } else if options.take("GET") {
-            found.get = true;
-        } else if found.expiry.is_none() && options.take("KEEPTTL") {
-            found.keep_ttl = true;
-        } else if found.keep_ttl || !found.take_expiry(&mut options) {
-            return Err(error::SYNTAX);
-        }
-    }
-    Ok(found)
-}
-
-/// The options of `GETEX`, from argument 2 on.
-pub fn for_get(args: Args<'_>) -> Result<Options, Error> {
-    let mut found = Options::default();
-    let mut options = args.options(2);
-    while !options.is_done() {
-        if found.expiry.is_none() && options.take("PERSIST") {
-            found.persist = true;
-        } else if found.persist || !found.take_expiry(&mut options) {
-            return Err(error::SYNTAX);
-        }
-    }
-    Ok(found)
-}
-
-impl Options {
-    /// Reads `EX seconds` or one of its relatives. The same one again replaces it; another one
-    /// is not taken.
-    fn take_expiry(&mut self, options: &mut Reader<'_>) -> bool {
-        for (word, unit_ms, relative) in EXPIRIES {
-            let same = |old: Expiry| old.unit_ms == unit_ms && old.relative == relative;
-            if self.expiry.is_none_or(same)
-                && let Some(index) = options.take_with_value(word)
-            {
-                self.expiry = Some(Expiry { index, unit_ms, relative });
-                return true;
-            }
-        }
-        false
-    }
-
-    /// What becomes of the key's time to live.
-    pub fn ttl(&self, cx: &Ctx<'_>, args: Args<'_>) -> Result<Ttl, Error> {
-        match self.expiry {
-            Some(expiry) => Ok(Ttl::At(expiry.resolve(cx, args)?)),
-            None if self.keep_ttl => Ok(Ttl::Keep),
-            None => Ok(Ttl::Clear),
-        }
-    }
-}
-
 impl Expiry {
+    /// The time to live among the options, if there is one.
+    pub fn of(given: &Given<'_>, expiries: &Expiries) -> Option<Self> {
+        expiries.iter().find_map(|&(token, unit_ms, relative)| {
+            given.get(token).map(|found| Self { index: found.index(), unit_ms, relative })
+        })
+    }
+
     /// The Unix time in ms that is meant.
     pub fn resolve(self, cx: &Ctx<'_>, args: Args<'_>) -> Result<i64, Error> {
         let begin = if self.relative { cx.keys.core.clock.now_ms } else { 0 };

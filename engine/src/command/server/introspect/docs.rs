@@ -1,6 +1,6 @@
 //! `COMMAND DOCS`
 
-use super::arguments::{self, Argument};
+use super::arguments;
 use super::rows;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::{Group, Spec, flag};
@@ -27,8 +27,7 @@ fn write(out: &mut Reply<'_>, spec: &'static Spec) {
         fields.push(("complexity", spec.complexity));
     }
     let flags: Vec<&str> = doc_flags(spec).collect();
-    let arguments = arguments::of(spec);
-    let (has_flags, has_arguments) = (!flags.is_empty(), !arguments.is_empty());
+    let (has_flags, has_arguments) = (!flags.is_empty(), !spec.arguments.is_empty());
     let has_subcommands = !spec.subcommands.is_empty();
     let replaced = spec.replaced.iter().count() * 2;
     out.map(
@@ -48,7 +47,7 @@ fn write(out: &mut Reply<'_>, spec: &'static Spec) {
         write_text(out, "replaced_by", replaced.by);
     }
     if has_arguments {
-        write_arguments(out, &arguments);
+        arguments::write(out, spec.arguments);
     }
     if has_subcommands {
         out.bulk(b"subcommands");
@@ -62,50 +61,14 @@ fn doc_flags(spec: &Spec) -> impl Iterator<Item = &'static str> {
     deprecated.chain(spec.has(flag::SYSTEM).then_some("syscmd"))
 }
 
-fn write_text(out: &mut Reply<'_>, name: &str, text: &str) {
+pub fn write_text(out: &mut Reply<'_>, name: &str, text: &str) {
     out.bulk(name.as_bytes());
     out.bulk(text.as_bytes());
 }
 
-fn write_words(out: &mut Reply<'_>, words: &[&str]) {
+pub fn write_words(out: &mut Reply<'_>, words: &[&str]) {
     out.set(words.len());
     words.iter().for_each(|word| out.simple(word));
-}
-
-fn write_arguments(out: &mut Reply<'_>, arguments: &[Argument]) {
-    out.bulk(b"arguments");
-    out.array(arguments.len());
-    arguments.iter().for_each(|argument| write_argument(out, argument));
-}
-
-fn write_argument(out: &mut Reply<'_>, argument: &Argument) {
-    let flags: Vec<&str> = [
-        ("optional", argument.optional),
-        ("multiple", argument.multiple),
-        ("multiple_token", argument.multiple_token),
-    ]
-    .into_iter()
-    .filter_map(|(name, is_set)| is_set.then_some(name))
-    .collect();
-    let (has_flags, has_members) = (!flags.is_empty(), !argument.members.is_empty());
-    let has = [argument.key_rule.is_some(), argument.token.is_some(), has_flags, has_members];
-    out.map(2 + has.iter().filter(|has| **has).count());
-    write_text(out, "name", &argument.name);
-    write_text(out, "type", argument.kind);
-    if let Some(rule) = argument.key_rule {
-        out.bulk(b"key_spec_index");
-        out.count(rule);
-    }
-    if let Some(token) = &argument.token {
-        write_text(out, "token", token);
-    }
-    if has_flags {
-        out.bulk(b"flags");
-        write_words(out, &flags);
-    }
-    if has_members {
-        write_arguments(out, &argument.members);
-    }
 }
 
 fn group_name(group: Group) -> &'static str {

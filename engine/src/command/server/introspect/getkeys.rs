@@ -2,7 +2,7 @@
 
 use super::row;
 use crate::exec::context::ClientCtx;
-use crate::exec::spec::{Spec, access, flag};
+use crate::exec::spec::{access, flag};
 use base::args::Args;
 use base::error::{Done, Error};
 
@@ -14,7 +14,7 @@ const WRONG: Error = Error::new("ERR Invalid arguments specified for command");
 /// The keys of the command that begins at argument 2: indices, and what is done with each.
 fn keys_of(cx: &ClientCtx<'_>, args: Args<'_>) -> Result<Vec<(usize, u16)>, Error> {
     let spec = cx.exec.index.find_spec(args).ok_or(UNKNOWN)?;
-    if spec.keys.is_empty() {
+    if spec.keys.iter().all(|rule| rule.access & access::NOT_KEY != 0) {
         return Err(NO_KEYS);
     }
     if !spec.takes(args.len()) {
@@ -36,27 +36,12 @@ pub fn get_keys(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 
 pub fn get_keys_and_flags(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let args = args.skip(2);
-    let spec = cx.exec.index.find_spec(args).ok_or(UNKNOWN)?;
     let keys = keys_of(cx, args)?;
     cx.out.array(keys.len());
     for (index, bits) in keys {
         cx.out.array(2);
         cx.out.bulk(args.at(index));
-        row::write_access(&mut cx.out, actual_access(spec, bits, args));
+        row::write_access(&mut cx.out, bits);
     }
     Ok(())
-}
-
-/// What is done with a key where that depends on the arguments.
-fn actual_access(spec: &Spec, bits: u16, args: Args<'_>) -> u16 {
-    use access::{ACCESS, OW, RO, RW, UPDATE, VARIABLE};
-    if bits & VARIABLE == 0 {
-        return bits;
-    }
-    let given = |word: &str| (2..args.len()).any(|index| args.is(index, word));
-    match spec.name {
-        "set" if !given("GET") => OW | UPDATE,
-        "bitfield" if !given("SET") && !given("INCRBY") => RO | ACCESS,
-        _ => RW | ACCESS | UPDATE,
-    }
 }

@@ -1,11 +1,24 @@
 //! `COMMAND LIST`
 
 use super::row;
+use crate::exec::argument::{Argument, one_of, pattern, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::Spec;
 use base::args::Args;
 use base::error::{self, Done, Error};
 use base::glob;
+
+const FILTERS: Argument = one_of(
+    "filterby",
+    &[
+        string("module-name").token("MODULE"),
+        string("category").token("ACLCAT"),
+        pattern("pattern").token("PATTERN"),
+    ],
+);
+
+/// The arguments of `COMMAND LIST`.
+pub const LIST: &[Argument] = &[FILTERS.token("FILTERBY").optional()];
 
 /// Which commands are listed.
 enum Filter<'a> {
@@ -47,9 +60,10 @@ pub fn list(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 fn filter(args: Args<'_>) -> Result<Filter<'_>, Error> {
     match args.len() {
         2 => Ok(Filter::All),
-        5 if args.is(2, "FILTERBY") && args.is(3, "MODULE") => Ok(Filter::Module),
-        5 if args.is(2, "FILTERBY") && args.is(3, "ACLCAT") => Ok(Filter::Category(args.at(4))),
-        5 if args.is(2, "FILTERBY") && args.is(3, "PATTERN") => Ok(Filter::Pattern(args.at(4))),
+        5 if args.is(2, "FILTERBY") => {
+            let by = [Filter::Module, Filter::Category(args.at(4)), Filter::Pattern(args.at(4))];
+            FILTERS.choose(args, 3, by).ok_or(error::SYNTAX)
+        }
         _ => Err(error::SYNTAX),
     }
 }

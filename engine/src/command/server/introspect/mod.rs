@@ -4,12 +4,11 @@ mod arguments;
 mod docs;
 mod getkeys;
 mod list;
-mod naming;
-mod notation;
 mod row;
 
 use super::HELP;
 use crate::command::help;
+use crate::exec::argument::string;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::category::CONNECTION;
 use crate::exec::spec::{Group, Spec};
@@ -26,14 +25,14 @@ pub const COMMAND: Spec = Spec::for_client("command", -1, Group::Server, all)
     .doc(
         "2.8.13",
         "O(N) where N is the number of all commands",
-        "",
+        &[],
         "Returns what is known of all commands.",
     )
     .subcommands(&[
         Spec::for_client("command|count", 2, Group::Server, count)
             .flags(FLAGS)
             .categories(CONNECTION)
-            .doc("2.8.13", "O(1)", "", "Returns the number of commands."),
+            .doc("2.8.13", "O(1)", &[], "Returns the number of commands."),
         Spec::for_client("command|docs", -2, Group::Server, docs::docs)
             .flags(FLAGS)
             .categories(CONNECTION)
@@ -41,7 +40,7 @@ pub const COMMAND: Spec = Spec::for_client("command", -1, Group::Server, all)
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of commands told of",
-                "[command-name [command-name ...]]",
+                &[string("command-name").multiple().optional()],
                 "Returns the documentation of commands, of all if none is named.",
             ),
         Spec::for_client("command|getkeys", -4, Group::Server, getkeys::get_keys)
@@ -50,7 +49,7 @@ pub const COMMAND: Spec = Spec::for_client("command", -1, Group::Server, all)
             .doc(
                 "2.8.13",
                 "O(N) where N is the number of its arguments",
-                "",
+                &[],
                 "Returns the arguments of a whole command that are keys.",
             ),
         Spec::for_client("command|getkeysandflags", -4, Group::Server, getkeys::get_keys_and_flags)
@@ -59,13 +58,13 @@ pub const COMMAND: Spec = Spec::for_client("command", -1, Group::Server, all)
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of its arguments",
-                "",
+                &[],
                 "Returns the keys of a whole command and what it does with each.",
             ),
         Spec::for_client("command|help", 2, Group::Server, help::subcommands)
             .flags(FLAGS)
             .categories(CONNECTION)
-            .doc("5.0.0", "O(1)", "", "Lists the subcommands."),
+            .doc("5.0.0", "O(1)", &[], "Lists the subcommands."),
         Spec::for_client("command|info", -2, Group::Server, info)
             .flags(FLAGS)
             .categories(CONNECTION)
@@ -73,7 +72,7 @@ pub const COMMAND: Spec = Spec::for_client("command", -1, Group::Server, all)
             .doc(
                 "2.8.13",
                 "O(N) where N is the number of commands told of",
-                "[command-name [command-name ...]]",
+                &[string("command-name").multiple().optional()],
                 "Returns what is known of commands, of all if none is named.",
             ),
         Spec::for_client("command|list", -2, Group::Server, list::list)
@@ -83,7 +82,7 @@ pub const COMMAND: Spec = Spec::for_client("command", -1, Group::Server, all)
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of all commands",
-                "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+                list::LIST,
                 "Returns the names of commands, of all or of those that a filter lets pass.",
             ),
     ]);

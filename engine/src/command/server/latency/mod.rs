@@ -5,6 +5,7 @@ mod report;
 
 use super::{ADMINISTRATION, HELP, container};
 use crate::command::help;
+use crate::exec::argument::string;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::{Group, Spec};
 use crate::session::latency::{self, History};
@@ -17,20 +18,20 @@ const TIPS: &[&str] =
 
 /// `LATENCY`
 pub const LATENCY: Spec = Spec::for_client("latency", -2, Group::Server, container)
-    .doc("2.8.13", "Depends on the subcommand", "", "Holds the commands about latency.")
+    .doc("2.8.13", "Depends on the subcommand", &[], "Holds the commands about latency.")
     .subcommands(&[
         Spec::for_client("latency|doctor", 2, Group::Server, report::doctor)
             .flags(ADMINISTRATION)
             .tips(TIPS)
-            .doc("2.8.13", "O(1)", "", "Tells people what the events so far suggest."),
+            .doc("2.8.13", "O(1)", &[], "Tells people what the events so far suggest."),
         Spec::for_client("latency|graph", 3, Group::Server, graph)
             .flags(ADMINISTRATION)
             .tips(TIPS)
-            .doc("2.8.13", "O(1)", "event", "Draws the history of an event."),
+            .doc("2.8.13", "O(1)", &[string("event")], "Draws the history of an event."),
         Spec::for_client("latency|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "2.8.13",
             "O(1)",
-            "",
+            &[],
             "Lists the subcommands.",
         ),
         Spec::for_client("latency|histogram", -2, Group::Server, histogram)
@@ -39,24 +40,24 @@ pub const LATENCY: Spec = Spec::for_client("latency", -2, Group::Server, contain
             .doc(
                 "7.0.0",
                 "O(N) where N is the number of commands told of",
-                "[command [command ...]]",
+                &[string("command").multiple().optional()],
                 "Tells how many calls of commands were no longer than so many microseconds.",
             ),
         Spec::for_client("latency|history", 3, Group::Server, history)
             .flags(ADMINISTRATION)
             .tips(TIPS)
-            .doc("2.8.13", "O(1)", "event", "Returns when an event took how long."),
+            .doc("2.8.13", "O(1)", &[string("event")], "Returns when an event took how long."),
         Spec::for_client("latency|latest", 2, Group::Server, latest)
             .flags(ADMINISTRATION)
             .tips(TIPS)
-            .doc("2.8.13", "O(1)", "", "Returns the latest sample of each event."),
+            .doc("2.8.13", "O(1)", &[], "Returns the latest sample of each event."),
         Spec::for_client("latency|reset", -2, Group::Server, reset)
             .flags(ADMINISTRATION)
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
             .doc(
                 "2.8.13",
                 "O(1)",
-                "[event [event ...]]",
+                &[string("event").multiple().optional()],
                 "Forgets events, all if none is named, and tells how many there were.",
             ),
     ]);
