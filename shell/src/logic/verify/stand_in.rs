@@ -10,6 +10,7 @@ use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
 use abi::host::{GenerationInfo, Host, HostRef, ProcessInfo};
 use abi::job::Job;
+use abi::keyspace::{Keyspace, placement};
 use abi::message::Message;
 use abi::ptr::Ptr;
 use abi::shared::Shared;
@@ -62,12 +63,14 @@ extern "C" fn arena() -> Ptr<ArenaHeader> {
     Ptr::new(*HEADER.get_or_init(|| {
         let header = zeroed::<ArenaHeader>();
         let shared = zeroed::<Shared>();
-        // SAFETY: both were made above and nobody else has them; all zero is valid for them.
+        let keyspace = zeroed::<Keyspace>();
+        // SAFETY: all were made above and nobody else has them; all zero is valid for them.
         unsafe {
             (*header).magic = abi::version::ARENA_MAGIC;
             (*header).abi_version = abi::version::ABI_VERSION;
             (*header).layout_fingerprint = abi::version::LAYOUT_FINGERPRINT;
-            (*header).keyspace = Ptr::from_raw(zeroed());
+            (*keyspace).placement = placement::SEEDED;
+            (*header).keyspace = Ptr::from_raw(keyspace);
             (*header).clients = Ptr::from_raw(zeroed());
             (*shared).lanes = std::array::from_fn(|_| Ptr::from_raw(zeroed()));
             (*header).shared = Ptr::from_raw(shared);
