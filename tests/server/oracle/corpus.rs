@@ -88,10 +88,15 @@ impl Corpus {
 
     /// What differs between these replies, one for each line, and the recorded ones.
     pub fn differences(&self, replies: &[Option<String>]) -> Vec<String> {
-        let name = self.path.file_name().expect("a file").to_string_lossy();
         let differs = |(line, got): &(&Line, &Option<String>)| line.reply != **got;
         let pairs = self.lines.iter().zip(replies).filter(differs);
-        pairs.map(|(line, got)| line.difference(&name, got)).collect()
+        pairs.map(|(line, got)| self.place(line) + &line.difference(got)).collect()
+    }
+
+    /// Where a line is, and what it says.
+    pub fn place(&self, line: &Line) -> String {
+        let name = self.path.file_name().expect("a file").to_string_lossy();
+        format!("tests/oracle/{name}:{}: {}", line.number, line.text)
     }
 
     /// Writes the file with these replies, one for each line.
@@ -114,12 +119,10 @@ impl Line {
         all.extend([between, reply]);
     }
 
-    fn difference(&self, file: &str, got: &Option<String>) -> String {
+    fn difference(&self, got: &Option<String>) -> String {
         let expected = self.reply.as_deref().unwrap_or("(nothing is recorded; see ORACLE_RECORD)");
         let got = got.as_deref().unwrap_or("(a line like this has no reply)");
-        let (number, text) = (self.number, &self.text);
-        let (expected, got) = (block(expected), block(got));
-        format!("tests/oracle/{file}:{number}: {text}\n  expected:{expected}\n  got:{got}")
+        format!("\n  expected:{}\n  got:{}", block(expected), block(got))
     }
 }
 
