@@ -7,6 +7,7 @@
 //! - [`central`]: pages of small blocks, shared by the lanes
 //! - [`lane`]: a lane's heap, the fast path
 //! - [`large`]: blocks of whole pages
+//! - [`poison`]: what AddressSanitizer is told, in the sanitised build
 //! - [`scavenger`]: free memory back to the system
 //! - [`host`]: what logic sees of all this
 //!
@@ -23,6 +24,7 @@ pub mod large;
 pub mod layout;
 pub mod mapping;
 pub mod pages;
+mod poison;
 pub mod runs;
 pub mod scavenger;
 mod threads;
