@@ -6,6 +6,7 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 TARGET="${CARGO_TARGET_DIR:-$ROOT/target}"
 VENV="$TARGET/venv"
 NODE_DIR="$TARGET/node"
+CARGO_DENY="$TARGET/tools/bin/cargo-deny"
 export PYTHONPATH="$ROOT/scripts/lib"
 export PYTHONDONTWRITEBYTECODE=1
 export NODE_PATH="$NODE_DIR/node_modules"
@@ -38,6 +39,18 @@ ensure_node_modules() {
     cp "$source/package.json" "$source/package-lock.json" "$NODE_DIR/"
     (cd "$NODE_DIR" && npm ci --no-audit --no-fund --loglevel=error)
     cp "$source/package-lock.json" "$NODE_DIR/.made-from"
+}
+
+# The checker of licences and advisories, at one version. Built without optimisation, which is
+# quick; a check takes two seconds all the same.
+ensure_cargo_deny() {
+    local version=0.20.2
+    if [ "$("$CARGO_DENY" --version 2>/dev/null)" = "cargo-deny $version" ]; then
+        return
+    fi
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug "cargo-deny@$version" \
+        --root "$TARGET/tools" --target-dir "$TARGET/tools/build"
+    rm -rf "$TARGET/tools/build"
 }
 
 # Builds the server and both libraries as users run them.

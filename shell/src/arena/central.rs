@@ -11,7 +11,7 @@ use super::classes::{PAGE_BYTES, blocks_per_page, class_bytes};
 use super::futex::ThisThread;
 use super::pages::{Kind, Page, PageList, PageTable};
 use super::runs::Run;
-use super::{large, layout};
+use super::{large, layout, poison};
 
 /// The pages with room of one class.
 #[repr(C, align(64))]
@@ -54,6 +54,7 @@ pub unsafe fn take(class: usize, max: u32) -> Option<Batch> {
             return Some(batch);
         }
         let number = large::take_run(1, Kind::Small)?;
+        poison::dead(layout::page_address(number), PAGE_BYTES);
         let page = pages.get(number);
         page.class.set(class as u8);
         page.fresh.set(0);
@@ -76,12 +77,12 @@ pub unsafe fn give(class: usize, first: u64, count: u32) {
         let mut block = first;
         for _ in 0..count {
             // SAFETY: the caller's promise; a free block's first word is the next one's address.
-            let next = unsafe { *(block as *const u64) };
+            let next = unsafe { poison::next(block) };
             let number = layout::page_of(block);
             let page = pages.get(number);
             let had_room = has_room(page, class);
             // SAFETY: as above.
-            unsafe { *(block as *mut u64) = page.free.replace(block) };
+            unsafe { poison::link(block, page.free.replace(block)) };
             page.free_count.set(page.free_count.get() + 1);
             central.returned(pages, number, 1, had_room);
             block = next;
@@ -154,7 +155,7 @@ unsafe fn unlink_free(page: &Page, max: u32) -> Batch {
     let mut rest = first;
     for _ in 0..count {
         // SAFETY: `count` blocks are in the list, each holding the next one's address.
-        rest = unsafe { *(rest as *const u64) };
+        rest = unsafe { poison::next(rest) };
     }
     page.free.set(rest);
     page.free_count.set(page.free_count.get() - count);

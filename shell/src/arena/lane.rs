@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::central::{self, Batch};
 use super::classes::{CLASSES, SMALL_MAX, cache_limit, class_bytes, class_of_last, rounded};
-use super::{large, layout};
+use super::{large, layout, poison};
 
 /// What freed blocks are filled with in debug builds.
 const POISON: u8 = 0xdf;
@@ -60,9 +60,10 @@ impl LaneHeap {
         let block = class.free.get();
         if block != 0 {
             // SAFETY: a free block of this lane holds the next one's address.
-            class.free.set(unsafe { *(block as *const u64) });
+            class.free.set(unsafe { poison::next(block) });
             class.room.set(class.room.get() + 1);
             self.count(&self.allocated, u64::from(class.bytes.get()));
+            poison::live(block, u64::from(class.bytes.get()));
             return block;
         }
         // SAFETY: the caller's promise.
@@ -91,8 +92,9 @@ impl LaneHeap {
             // SAFETY: the block is nobody's any more, and has this many bytes.
             unsafe { std::ptr::write_bytes(address as *mut u8, POISON, size as usize) };
         }
+        poison::dead(address, u64::from(class.bytes.get()));
         // SAFETY: the block is nobody's any more, and at least a word long.
-        unsafe { *(address as *mut u64) = class.free.replace(address) };
+        unsafe { poison::link(address, class.free.replace(address)) };
         class.room.set(class.room.get() - 1);
         self.count(&self.freed, u64::from(class.bytes.get()));
     }
@@ -175,6 +177,7 @@ impl LaneHeap {
         class.fresh.set(block + u64::from(class.bytes.get()));
         class.fresh_count.set(class.fresh_count.get() - 1);
         self.count(&self.allocated, u64::from(class.bytes.get()));
+        poison::live(block, u64::from(class.bytes.get()));
         block
     }
 
@@ -242,7 +245,7 @@ impl LaneHeap {
         let mut rest = first;
         for _ in 0..count {
             // SAFETY: at least `count` blocks are in the list.
-            rest = unsafe { *(rest as *const u64) };
+            rest = unsafe { poison::next(rest) };
         }
         class.free.set(rest);
         class.room.set(class.room.get() + count);
@@ -280,10 +283,10 @@ unsafe fn end_list(first: u64, count: u32) {
     let mut last = first;
     for _ in 1..count {
         // SAFETY: the caller owns `count` linked blocks.
-        last = unsafe { *(last as *const u64) };
+        last = unsafe { poison::next(last) };
     }
     // SAFETY: as above.
-    unsafe { *(last as *mut u64) = 0 };
+    unsafe { poison::link(last, 0) };
 }
 
 /// Whether a block of this class can begin at the address. For assertions.

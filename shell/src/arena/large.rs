@@ -1,10 +1,10 @@
 //! Large blocks: runs of whole pages, and the lock around the runs.
 
-use super::classes::pages_of;
+use super::classes::{PAGE_BYTES, pages_of, rounded};
 use super::futex::ThisThread;
 use super::pages::{Kind, PageTable};
 use super::runs::{Run, Runs};
-use super::{layout, scavenger};
+use super::{layout, poison, scavenger};
 use std::sync::atomic::Ordering;
 
 /// The descriptors of all pages of the mapped arena.
@@ -39,7 +39,10 @@ pub fn give_run(run: Run) {
 
 /// Allocates a large block; 0 when the arena is full.
 pub fn alloc(size: u64) -> u64 {
-    pages_of(size).and_then(|pages| take_run(pages, Kind::Large)).map_or(0, layout::page_address)
+    let Some(pages) = pages_of(size) else { return 0 };
+    let Some(start) = take_run(pages, Kind::Large) else { return 0 };
+    mark(Run { start, pages }, size);
+    layout::page_address(start)
 }
 
 /// Frees a large block.
@@ -47,7 +50,9 @@ pub fn alloc(size: u64) -> u64 {
 /// # Safety
 /// `address` came from [`alloc`] with this size.
 pub unsafe fn free(address: u64, size: u64) {
-    give_run(checked_run(address, size));
+    let run = checked_run(address, size);
+    poison::dead(address, u64::from(run.pages) * PAGE_BYTES);
+    give_run(run);
 }
 
 /// Makes a large block longer or shorter without moving it. Returns whether that could be done.
@@ -57,14 +62,22 @@ pub unsafe fn free(address: u64, size: u64) {
 pub unsafe fn resize(address: u64, old_size: u64, new_size: u64) -> bool {
     let run = checked_run(address, old_size);
     let Some(pages) = pages_of(new_size) else { return false };
-    match pages.cmp(&run.pages) {
-        std::cmp::Ordering::Equal => true,
-        std::cmp::Ordering::Greater => with_runs(|runs| runs.extend(run, pages)),
-        std::cmp::Ordering::Less => {
-            freeing(|runs| runs.shrink(run, pages));
-            true
-        }
+    if pages > run.pages && !with_runs(|runs| runs.extend(run, pages)) {
+        return false;
     }
+    mark(Run { pages: pages.max(run.pages), ..run }, new_size);
+    if pages < run.pages {
+        freeing(|runs| runs.shrink(run, pages));
+    }
+    true
+}
+
+/// Marks what a block of `size` bytes takes of its run as somebody's, and the rest as nobody's.
+#[inline(always)]
+fn mark(run: Run, size: u64) {
+    let (address, live) = (layout::page_address(run.start), rounded(size));
+    poison::live(address, live);
+    poison::dead(address + live, u64::from(run.pages) * PAGE_BYTES - live);
 }
 
 /// Runs what makes pages free, and calls the scavenger when that makes many.

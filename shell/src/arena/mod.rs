@@ -7,6 +7,7 @@
 //! - [`central`]: pages of small blocks, shared by the lanes
 //! - [`lane`]: a lane's heap, the fast path
 //! - [`large`]: blocks of whole pages
+//! - [`poison`]: what AddressSanitizer is told, in the sanitised build
 //! - [`scavenger`]: free memory back to the system
 //! - [`roots`]: the root structs of what is stored
 //!
@@ -22,6 +23,7 @@ pub mod large;
 pub mod layout;
 pub mod mapping;
 pub mod pages;
+mod poison;
 pub mod roots;
 pub mod runs;
 pub mod scavenger;

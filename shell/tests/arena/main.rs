@@ -6,6 +6,8 @@ mod files;
 mod lanes;
 mod memory;
 mod process;
+#[cfg(sanitised)]
+mod sanitised;
 
 use shell::arena::{self, Arena, Options};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
