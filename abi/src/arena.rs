@@ -7,6 +7,7 @@ use abi_stable::StableAbi;
 use core::marker::PhantomData;
 
 use crate::client::ClientTable;
+use crate::effects::EffectsStream;
 use crate::keyspace::Keyspace;
 use crate::shared::Shared;
 
@@ -79,7 +80,7 @@ impl<T> core::fmt::Debug for Ptr<T> {
 
 /// What every root struct begins with, so that a reader can refuse what it does not know.
 #[repr(C)]
-#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(StableAbi, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RootHead {
     /// Which struct this is: one of the `kind` constants.
     pub kind: u32,
@@ -101,6 +102,8 @@ pub mod kind {
     pub const CLIENT_TABLE: u32 = 0x4354_424c;
     /// [`crate::shared::Shared`]
     pub const SHARED: u32 = 0x5348_4152;
+    /// [`crate::effects::EffectsStream`]
+    pub const EFFECTS: u32 = 0x4546_4643;
 }
 
 impl RootHead {
@@ -135,8 +138,10 @@ pub struct ArenaHeader {
     pub clients: Ptr<ClientTable>,
     /// Root of everything else.
     pub shared: Ptr<Shared>,
+    /// Root of the effects stream.
+    pub effects: Ptr<EffectsStream>,
     /// Room for more roots. Zero.
-    pub reserved: [u64; 119],
+    pub reserved: [u64; 118],
     /// The allocator's own state. Opaque to logic.
     pub allocator: [u8; ALLOCATOR_STATE_BYTES],
 }

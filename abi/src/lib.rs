@@ -6,7 +6,7 @@
 //! in [`version`].
 //!
 //! Reading order: [`arena`] (where things live), [`container`] (the raw containers),
-//! [`keyspace`], [`client`], [`shared`] (the root structs), [`logic`] and [`host`] (the two
+//! [`keyspace`], [`client`], [`shared`], [`effects`] (the root structs), [`logic`] and [`host`] (the two
 //! function tables), [`manifest`] (who a logic is).
 #![warn(missing_docs)]
 
@@ -14,6 +14,7 @@ pub mod arena;
 pub mod client;
 pub mod config;
 pub mod container;
+pub mod effects;
 pub mod host;
 pub mod keyspace;
 pub mod lock;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use abi::arena::{Ptr, RootHead, kind};
 use abi::client::ClientTable;
 use abi::config::id;
+use abi::effects::EffectsStream;
 use abi::keyspace::{Keyspace, SHARDS, ShardDb};
 use abi::shared::Shared;
 use abi::stats::LaneStats;
@@ -23,6 +24,7 @@ pub struct Roots {
     keyspace: Ptr<Keyspace>,
     clients: Ptr<ClientTable>,
     shared: Ptr<Shared>,
+    effects: Ptr<EffectsStream>,
 }
 
 // SAFETY: what the roots point to is made for access from all threads, as `abi` documents it.
@@ -38,6 +40,7 @@ impl Roots {
             keyspace: alloc_zeroed().ok_or(NoMemory)?,
             clients: alloc_zeroed().ok_or(NoMemory)?,
             shared: alloc_zeroed().ok_or(NoMemory)?,
+            effects: alloc_zeroed().ok_or(NoMemory)?,
         };
         roots.fill(lanes)?;
         // SAFETY: the header is mapped, and no other thread looks at it yet.
@@ -45,14 +48,21 @@ impl Roots {
         header.keyspace = roots.keyspace;
         header.clients = roots.clients;
         header.shared = roots.shared;
+        header.effects = roots.effects;
         Ok(roots)
     }
 
     fn fill(&self, lanes: usize) -> Result<(), NoMemory> {
         // SAFETY: allocated just now, zeroed, which is valid for them, and nobody else's.
-        let (keyspace, clients, shared) = unsafe {
-            (&mut *self.keyspace.as_ptr(), &mut *self.clients.as_ptr(), &mut *self.shared.as_ptr())
+        let (keyspace, clients, shared, effects) = unsafe {
+            (
+                &mut *self.keyspace.as_ptr(),
+                &mut *self.clients.as_ptr(),
+                &mut *self.shared.as_ptr(),
+                &mut *self.effects.as_ptr(),
+            )
         };
+        effects.head = EffectsStream::HEAD;
         keyspace.head = RootHead::of::<Keyspace>(kind::KEYSPACE, VERSION);
         clients.head = RootHead::of::<ClientTable>(kind::CLIENT_TABLE, VERSION);
         clients.next_id.store(1, Ordering::Relaxed);
@@ -89,6 +99,12 @@ impl Roots {
     pub fn shared(&self) -> &'static Shared {
         // SAFETY: initialised, never freed, and changed only as `abi` allows it.
         unsafe { &*self.shared.as_ptr() }
+    }
+
+    /// The effects stream.
+    pub fn effects(&self) -> &'static EffectsStream {
+        // SAFETY: initialised, never freed, and changed only as `abi` allows it.
+        unsafe { &*self.effects.as_ptr() }
     }
 
     /// Counters of a lane.
