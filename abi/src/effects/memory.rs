@@ -3,6 +3,7 @@
 use core::ptr::copy_nonoverlapping;
 
 use super::layout::Extent;
+use super::sync::step;
 use super::{Calls, Ring, SELECT_MAX, Stream};
 
 /// Where an effect goes, or comes from: a range of the ring, which may wrap, or of an extent.
@@ -41,6 +42,7 @@ impl Span {
         let Ring { address, capacity } = self.ring;
         let mut at = self.start;
         for part in [head, body] {
+            step();
             let (first, rest) = part.split_at(part.len().min((capacity - at) as usize));
             // SAFETY: both ranges are within the span, which is the caller's alone: together the
             // parts are as long as it is. What is copied lies elsewhere.
@@ -60,6 +62,7 @@ impl Span {
     pub unsafe fn read(self, to: &mut [u8]) {
         let Ring { address, capacity } = self.ring;
         let first = self.len.min(capacity - self.start) as usize;
+        step();
         let (to_first, to_rest) = to[..self.len as usize].split_at_mut(first);
         // SAFETY: both ranges are within the span, which nobody writes to; `to` is elsewhere.
         unsafe {

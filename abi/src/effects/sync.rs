@@ -12,12 +12,21 @@ pub use self::real::*;
 mod real {
     pub use crate::lock::RawLock as Lock;
     pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+    /// Where another thread may come in between although no atomic is touched.
+    #[inline(always)]
+    pub fn step() {}
 }
 
 #[cfg(test)]
 mod explored {
     pub use shuttle::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub use shuttle::thread::yield_now as pause;
+
+    /// Lets the scheduler change threads, as it does before every use of an atomic.
+    pub fn step() {
+        AtomicU32::new(0).load(Ordering::SeqCst);
+    }
 
     /// As [`crate::lock::RawLock`], which cannot be told of a scheduler.
     #[derive(Default)]
