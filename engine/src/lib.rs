@@ -8,6 +8,7 @@ pub mod background;
 pub mod clock;
 pub mod command;
 pub mod context;
+pub mod effects;
 pub mod glob;
 pub mod heap;
 pub mod keyspace;
