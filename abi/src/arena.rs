@@ -5,6 +5,7 @@
 use abi_stable::StableAbi;
 
 use crate::client::ClientTable;
+use crate::effects::EffectsStream;
 use crate::keyspace::Keyspace;
 use crate::ptr::Ptr;
 use crate::shared::Shared;
@@ -40,8 +41,10 @@ pub struct ArenaHeader {
     pub clients: Ptr<ClientTable>,
     /// Root of everything else.
     pub shared: Ptr<Shared>,
+    /// Root of the effects stream.
+    pub effects: Ptr<EffectsStream>,
     /// Room for more roots. Zero.
-    pub reserved: [u64; 119],
+    pub reserved: [u64; 118],
     /// The allocator's own state. Opaque to logic.
     pub allocator: [u8; ALLOCATOR_STATE_BYTES],
 }

@@ -6,7 +6,7 @@
 //! in [`version`].
 //!
 //! Reading order: [`ptr`] and [`arena`] (where things live), [`container`] (the raw containers),
-//! [`keyspace`], [`client`], [`shared`] (the root structs), [`logic`] and [`host`] (the two
+//! [`keyspace`], [`client`], [`shared`], [`effects`] (the root structs), [`logic`] and [`host`] (the two
 //! function tables), [`manifest`] (who a logic is).
 #![warn(missing_docs)]
 
@@ -15,6 +15,7 @@ pub mod client;
 pub mod client_ref;
 pub mod config;
 pub mod container;
+pub mod effects;
 pub mod host;
 pub mod job;
 pub mod keyspace;

@@ -161,4 +161,8 @@ pub struct StoredTypes {
     pub db: *const crate::keyspace::ShardDb,
     /// See the type.
     pub list: *const crate::container::RawList,
+    /// See the type.
+    pub effects: *const crate::effects::EffectsStream,
+    /// See the type.
+    pub extent: *const crate::effects::Extent,
 }

@@ -4,7 +4,7 @@ use abi_stable::StableAbi;
 
 /// What every root struct begins with, so that a reader can refuse what it does not know.
 #[repr(C)]
-#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(StableAbi, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RootHead {
     /// Which struct this is: one of the `kind` constants.
     pub kind: u32,
@@ -26,6 +26,8 @@ pub mod kind {
     pub const CLIENT_TABLE: u32 = 0x4354_424c;
     /// [`crate::shared::Shared`]
     pub const SHARED: u32 = 0x5348_4152;
+    /// [`crate::effects::EffectsStream`]
+    pub const EFFECTS: u32 = 0x4546_4643;
 }
 
 impl RootHead {

@@ -129,6 +129,13 @@ codes! {
         "only an upgrade since the server's start can be rolled back";
     ShuttingDown "shutting_down" 43 "The server is stopping"
         "start it again, with --logic to choose the library";
+    TooManyReaders "too_many_readers" 50 "The effects stream has as many readers as it can have"
+        "stop one of them; docs/effects.md says who reads";
+    NoSuchPosition "no_such_position" 51
+        "The effects stream has no effect at the position asked for"
+        "begin without a position, or at one that a reader was told a moment ago";
+    CutOff "cut_off" 52 "A reader of the effects stream was too slow and has lost its place"
+        "what it missed is lost to it: begin anew; --hold has writers wait for it instead";
 }
 
 impl Code {

@@ -10,6 +10,7 @@ pub mod bytes;
 pub mod clock;
 pub mod core;
 pub mod counters;
+pub mod effects;
 pub mod error;
 pub mod event;
 pub mod glob;

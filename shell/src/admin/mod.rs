@@ -4,22 +4,25 @@
 //! POST /v1/upgrade   {"path", "force"?, "build_id"?}   the report, or an error
 //! POST /v1/rollback                                    the same
 //! GET  /v1/status    GET /v1/history   GET /metrics
+//! GET  /v1/effects?from=N&follow=true&hold=true&format=text|resp|json
 //! ```
 //!
 //! With `Accept: application/x-ndjson` an upgrade answers with a line for every stage as it
-//! passes, then the report or the error: `{"stage"}`, `{"done"}`, `{"error"}`.
+//! passes, then the report or the error: `{"stage"}`, `{"done"}`, `{"error"}`. Effects are described
+//! in docs/effects.md.
 
 mod lines;
 pub mod socket;
 
 use abi::host::HostRef;
-use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
+use crate::effects::{self, follow};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
 use crate::upgrade::board::{Board, Status};
@@ -57,6 +60,7 @@ fn router(context: Context) -> Router {
         .route("/v1/rollback", post(rollback))
         .route("/v1/status", get(status))
         .route("/v1/history", get(history))
+        .route("/v1/effects", get(follow_effects))
         .route("/metrics", get(show_metrics))
         .with_state(context)
 }
@@ -90,7 +94,10 @@ async fn carry_out(context: &Context, headers: &HeaderMap, ask: Ask) -> Response
 
 fn refused(refusal: &Refusal) -> Response {
     let status = match refusal.code {
-        Code::AlreadyRunning | Code::Busy | Code::NoPrevious => StatusCode::CONFLICT,
+        Code::AlreadyRunning | Code::Busy | Code::NoPrevious | Code::TooManyReaders => {
+            StatusCode::CONFLICT
+        }
+        Code::NoSuchPosition => StatusCode::GONE,
         Code::BadRequest => StatusCode::BAD_REQUEST,
         Code::Io | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -105,6 +112,20 @@ async fn status(State(context): State<Context>) -> Json<Status> {
 
 async fn history(State(context): State<Context>) -> Json<Vec<Record>> {
     Json(context.board.history())
+}
+
+async fn follow_effects(
+    State(context): State<Context>,
+    request: Result<Query<follow::Request>, QueryRejection>,
+) -> Response {
+    let Query(request) = match request {
+        Ok(request) => request,
+        Err(rejection) => return refused(&Refusal::new(Code::BadRequest, rejection.body_text())),
+    };
+    match follow::start(effects::stream(context.host), request) {
+        Ok(pieces) => axum::body::Body::new(pieces).into_response(),
+        Err(error) => refused(&Refusal::from(&error)),
+    }
 }
 
 async fn show_metrics(State(context): State<Context>) -> Response {

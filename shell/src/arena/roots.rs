@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use abi::client::ClientTable;
+use abi::effects::EffectsStream;
 use abi::keyspace::{Keyspace, SHARDS, ShardDb, placement};
 use abi::lane::Lane;
 use abi::ptr::Ptr;
@@ -21,6 +22,7 @@ pub struct Roots {
     keyspace: Ptr<Keyspace>,
     clients: Ptr<ClientTable>,
     shared: Ptr<Shared>,
+    effects: Ptr<EffectsStream>,
 }
 
 // SAFETY: what the roots point to is made for access from all threads, as `abi` documents it.
@@ -36,6 +38,7 @@ impl Roots {
             keyspace: alloc_zeroed().ok_or(NoMemory)?,
             clients: alloc_zeroed().ok_or(NoMemory)?,
             shared: alloc_zeroed().ok_or(NoMemory)?,
+            effects: alloc_zeroed().ok_or(NoMemory)?,
         };
         roots.fill(lanes, now_ms)?;
         // SAFETY: the header is mapped, and no other thread looks at it yet.
@@ -43,14 +46,21 @@ impl Roots {
         header.keyspace = roots.keyspace;
         header.clients = roots.clients;
         header.shared = roots.shared;
+        header.effects = roots.effects;
         Ok(roots)
     }
 
     fn fill(&self, lanes: usize, now_ms: u64) -> Result<(), NoMemory> {
         // SAFETY: allocated just now, zeroed, which is valid for them, and nobody else's.
-        let (keyspace, clients, shared) = unsafe {
-            (&mut *self.keyspace.as_ptr(), &mut *self.clients.as_ptr(), &mut *self.shared.as_ptr())
+        let (keyspace, clients, shared, effects) = unsafe {
+            (
+                &mut *self.keyspace.as_ptr(),
+                &mut *self.clients.as_ptr(),
+                &mut *self.shared.as_ptr(),
+                &mut *self.effects.as_ptr(),
+            )
         };
+        effects.head = EffectsStream::HEAD;
         keyspace.head = RootHead::of::<Keyspace>(kind::KEYSPACE, VERSION);
         keyspace.placement = placement::SEEDED;
         clients.head = RootHead::of::<ClientTable>(kind::CLIENT_TABLE, VERSION);
@@ -87,6 +97,12 @@ impl Roots {
     pub fn shared(&self) -> &'static Shared {
         // SAFETY: initialised, never freed, and changed only as `abi` allows it.
         unsafe { &*self.shared.as_ptr() }
+    }
+
+    /// The effects stream.
+    pub fn effects(&self) -> &'static EffectsStream {
+        // SAFETY: initialised, never freed, and changed only as `abi` allows it.
+        unsafe { &*self.effects.as_ptr() }
     }
 
     /// Counters of a lane.

@@ -1,6 +1,7 @@
 //! The admin API's client.
 
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use http_body_util::{BodyExt, Full};
@@ -67,6 +68,39 @@ impl Client {
             // What is no line is an error that came before the upgrade began.
             if pending.is_empty() { Ok(()) } else { Err(self.refused(&pending)) }
         })
+    }
+
+    /// Asks for a body without end and hands on its bytes, until `take` breaks it off.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; `cut_off` when the server has broken it off, `no_server` when it ended.
+    pub fn bytes(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), Refusal> {
+        let is_whole = block_on(async {
+            let answer = self.send(Method::GET, path, String::new()).await?;
+            let is_value = answer.status().is_success();
+            let mut body = answer.into_body();
+            if !is_value {
+                let text = body.collect().await.map_err(|e| self.broken(&e))?.to_bytes();
+                return Err(self.refused(&text));
+            }
+            while let Some(frame) = body.frame().await {
+                let Ok(frame) = frame else { return Ok(false) };
+                if take(frame.data_ref().map_or(&[][..], |data| data)).is_break() {
+                    break;
+                }
+            }
+            Ok(true)
+        })?;
+        if is_whole {
+            return Ok(());
+        }
+        // Whoever still answers has broken it off on purpose.
+        self.get::<serde_json::Value>("/v1/status")?;
+        Err(Refusal::new(Code::CutOff, "this reader was too slow and has lost its place"))
     }
 
     async fn send(

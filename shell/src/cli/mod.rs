@@ -1,6 +1,7 @@
 //! The command line: parses arguments and calls the library. A file per verb.
 
 mod client;
+mod effects;
 mod outfit;
 mod output;
 pub mod serve;
@@ -45,6 +46,12 @@ enum Verb {
     /// Show what was upgraded, rolled back and refused.
     #[command(after_help = exit_codes())]
     History(show::Args),
+    /// Show what writes do, as they do it.
+    ///
+    /// A line for each effect: its position in the stream, its database, the command. Without
+    /// --follow, what there is from a position on.
+    #[command(after_help = exit_codes())]
+    Effects(effects::Args),
     /// Check a library without a server.
     #[command(after_help = exit_codes())]
     Verify(verify::Args),
@@ -86,6 +93,7 @@ pub fn main() -> ExitCode {
         Verb::Rollback(args) => upgrade::rollback(&args),
         Verb::Status(args) => show::status(&args),
         Verb::History(args) => show::history(&args),
+        Verb::Effects(args) => effects::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::VerifyHere { sha256 } => child::run(sha256),
     }

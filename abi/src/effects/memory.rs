@@ -1,0 +1,143 @@
+//! The ring and the extents as bytes.
+
+use core::ptr::copy_nonoverlapping;
+
+use super::layout::Extent;
+use super::sync::step;
+use super::{Calls, Ring, SELECT_MAX, Stream};
+
+/// Where an effect goes, or comes from: a range of the ring, which may wrap, or of an extent.
+///
+/// Whoever made it has seen to it that the range is its own: a writer by reservation under the
+/// lock, a reader by saying that it reads, which keeps writers out until it has said otherwise.
+pub(super) struct Span {
+    ring: Ring,
+    start: u64,
+    len: u64,
+}
+
+impl Span {
+    /// `len` bytes of the ring, from a place on.
+    pub fn of_ring(ring: Ring, place: u64, len: u64) -> Self {
+        assert!(len <= ring.capacity);
+        Self { ring, start: place & (ring.capacity - 1), len }
+    }
+
+    /// `len` bytes from `address` on.
+    pub fn of_extent(address: u64, len: u64) -> Self {
+        Self { ring: Ring { address, capacity: len }, start: 0, len }
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Fills the span with `head`, then `body`, which are as long as it is.
+    ///
+    /// # Safety
+    /// The span is the caller's alone: reserved, `copying` says so, and not yet published.
+    pub unsafe fn write(self, head: &[u8], body: &[u8]) {
+        assert_eq!((head.len() + body.len()) as u64, self.len);
+        let Ring { address, capacity } = self.ring;
+        let mut at = self.start;
+        for part in [head, body] {
+            step();
+            let (first, rest) = part.split_at(part.len().min((capacity - at) as usize));
+            // SAFETY: both ranges are within the span, which is the caller's alone: together the
+            // parts are as long as it is. What is copied lies elsewhere.
+            unsafe {
+                copy_nonoverlapping(first.as_ptr(), (address + at) as *mut u8, first.len());
+                copy_nonoverlapping(rest.as_ptr(), address as *mut u8, rest.len());
+            }
+            at += part.len() as u64;
+            at -= if at >= capacity { capacity } else { 0 };
+        }
+    }
+
+    /// Copies the span to the beginning of `to`, which has room for it.
+    ///
+    /// # Safety
+    /// Nobody writes to the span meanwhile: it is before the frontier, and its reader keeps it.
+    pub unsafe fn read(self, to: &mut [u8]) {
+        let Ring { address, capacity } = self.ring;
+        let first = self.len.min(capacity - self.start) as usize;
+        step();
+        let (to_first, to_rest) = to[..self.len as usize].split_at_mut(first);
+        // SAFETY: both ranges are within the span, which nobody writes to; `to` is elsewhere.
+        unsafe {
+            let at = (address + self.start) as *const u8;
+            copy_nonoverlapping(at, to_first.as_mut_ptr(), first);
+            copy_nonoverlapping(address as *const u8, to_rest.as_mut_ptr(), to_rest.len());
+        }
+    }
+}
+
+/// An allocation that may become an extent, and is freed if it does not.
+pub(super) struct Spare {
+    address: u64,
+    allocated: u64,
+    calls: Calls,
+}
+
+impl Spare {
+    /// Room for an effect of `bytes` with its `SELECT`. `None`: there is no memory.
+    pub fn new(calls: Calls, bytes: u64) -> Option<Self> {
+        let allocated = size_of::<Extent>() as u64 + SELECT_MAX + bytes;
+        let address = (calls.alloc)(allocated);
+        (address != 0).then_some(Self { address, allocated, calls })
+    }
+
+    /// Makes it the extent of `len` bytes at `position`, behind `last` (0: there is none).
+    /// Returns its address.
+    pub fn into_extent(self, position: u64, len: u64, last: u64) -> u64 {
+        let this = core::mem::ManuallyDrop::new(self);
+        let extent = Extent { position, len, next: 0, allocated: this.allocated };
+        // SAFETY: the allocation is large enough and ours; `last`, if any, is an extent in the
+        // list, which is changed under the lock only, which the caller holds.
+        unsafe {
+            (this.address as *mut Extent).write(extent);
+            if last != 0 {
+                (*(last as *mut Extent)).next = this.address;
+            }
+        }
+        this.address
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        (self.calls.free)(self.address, self.allocated);
+    }
+}
+
+/// The extent at `address`, to be called under the lock with an address from the list.
+pub(super) fn extent(address: u64) -> Extent {
+    // SAFETY: extents in the list are whole, and both list and extents change under the lock only.
+    let Extent { position, len, next, allocated } = unsafe { &*(address as *const Extent) };
+    Extent { position: *position, len: *len, next: *next, allocated: *allocated }
+}
+
+/// Ends the chain that begins with `first` behind `last`, which is in it. Returns `first`. To be
+/// called under the lock with addresses from the list.
+pub(super) fn end_chain(first: u64, last: u64) -> u64 {
+    // SAFETY: as in `extent`; the caller holds the lock, so nobody else looks at the list.
+    unsafe { (*(last as *mut Extent)).next = 0 };
+    first
+}
+
+/// Where an extent's bytes are.
+pub(super) fn bytes_of(extent_address: u64) -> u64 {
+    extent_address + size_of::<Extent>() as u64
+}
+
+impl Stream<'_> {
+    /// Frees a chain of extents that has been taken from the list.
+    pub(super) fn free_extents(&self, mut address: u64) {
+        while address != 0 {
+            let Extent { next, allocated, .. } = extent(address);
+            (self.calls.free)(address, allocated);
+            address = next;
+        }
+    }
+}

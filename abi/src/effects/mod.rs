@@ -1,0 +1,249 @@
+//! The effects stream: what every write did, as one ordered stream of bytes with several readers.
+//!
+//! An effect is a deterministic command as a RESP array of bulk strings. `MULTI` and `EXEC` stand
+//! around the effects of a transaction, `SELECT` before an effect whose database differs from that
+//! of the one before. A position counts the bytes before it, from 0 in a new arena; nothing but
+//! effects is counted. Both shell and logic append and read, so the algorithm is part of the
+//! contract, like that of [`crate::lock`].
+//!
+//! - [`layout`]: what is stored
+//! - [`tail`]: the end of the stream and the room in the ring, under the lock
+//! - [`writer`]: credit, and appending
+//! - [`consumers`]: who reads: joining, reading, advancing, leaving
+//! - [`memory`]: the ring and the extents as bytes; all that is `unsafe` is there
+//!
+//! # Invariants
+//!
+//! Order. A writer appends while it holds the locks of the shards it has changed. So two effects
+//! on one key, and the effects of two transactions that share a key, stand in the order in which
+//! they were executed.
+//!
+//! Publication. Under the lock a writer first says from where it is going to copy
+//! (`LaneEffects::copying`), then moves the end (`position`, release). It copies without the lock,
+//! then clears `copying` (release). A reader loads the end first (acquire), then every lane's
+//! `copying` (acquire): the smallest of them all is the *frontier*. If the end it saw includes a
+//! reservation, it also sees that lane's `copying` from then, and stays before it, or a later
+//! value, and then the bytes have been copied. So everything before the frontier is whole.
+//!
+//! Room. *Place* is the position less all bytes before it that went to extents; the ring holds the
+//! byte of a place at `place % capacity`. `promised` is the place of the end plus the credit of all
+//! lanes. It never exceeds the smallest place of a consumer by more than the capacity. So a lane
+//! that appends within its credit overwrites nothing that is to be read, and need not look.
+//!
+//! Waiting. Credit is asked for before any shard is locked, by an upper bound. Whoever holds a
+//! shard waits for nobody: an effect larger than its credit takes what room is free, else goes to
+//! an extent, an allocation of its own that readers come by in its turn. Extents are bounded
+//! (`spill_max`) by credit too; only an effect that nobody could foresee may go beyond, as it has
+//! happened already.
+//!
+//! Progress. A lane that is not between asking and appending keeps at most its share of credit,
+//! and all shares together are a quarter of the ring; no lane is granted more than half of it. So
+//! once consumers have caught up, any one lane can be granted anything.
+//!
+//! Lifetime. The ring may be freed once the stream is closed, which takes that nobody reads, and
+//! then every lane has been seen not to copy since. An extent is freed once no consumer is before
+//! its end and it is wholly before the frontier.
+
+pub mod consumers;
+pub mod layout;
+mod memory;
+mod sync;
+mod tail;
+pub mod writer;
+
+#[cfg(test)]
+mod interleavings;
+
+use crate::host::HostRef;
+use crate::lock::{Holder, Locker};
+use tail::Tail;
+
+pub use consumers::{Consumer, ConsumerInfo, JoinError, Lost, Policy};
+pub use layout::{ConsumerSlot, EffectsStream, Extent, LaneEffects};
+pub use sync::Ordering;
+pub use writer::{Credit, Dbs, NoRoom, Writer};
+
+/// Most bytes that a `SELECT` takes.
+pub const SELECT_MAX: u64 = 33;
+
+/// The functions that the stream needs, as the host table has them.
+#[derive(Clone, Copy)]
+pub struct Calls {
+    holder: Holder,
+    lock_wait: extern "C" fn(&core::sync::atomic::AtomicU32, u32),
+    lock_wake: extern "C" fn(&core::sync::atomic::AtomicU32),
+    alloc: extern "C" fn(u64) -> u64,
+    free: extern "C" fn(u64, u64),
+}
+
+impl Calls {
+    /// Those of a host.
+    pub fn of(host: HostRef) -> Self {
+        Self {
+            holder: Holder::SHELL,
+            lock_wait: host.lock_wait(),
+            lock_wake: host.lock_wake(),
+            alloc: host.alloc(),
+            free: host.free(),
+        }
+    }
+
+    /// These.
+    ///
+    /// # Safety
+    /// They keep the contracts of [`crate::host::Host`].
+    pub const unsafe fn new(
+        lock_wait: extern "C" fn(&core::sync::atomic::AtomicU32, u32),
+        lock_wake: extern "C" fn(&core::sync::atomic::AtomicU32),
+        alloc: extern "C" fn(u64) -> u64,
+        free: extern "C" fn(u64, u64),
+    ) -> Self {
+        Self { holder: Holder::SHELL, lock_wait, lock_wake, alloc, free }
+    }
+
+    /// These, as a lane uses them.
+    pub const fn by_lane(self, lane: u32) -> Self {
+        Self { holder: Holder::lane(lane), ..self }
+    }
+}
+
+impl Locker for Calls {
+    fn holder(self) -> Holder {
+        self.holder
+    }
+
+    fn wait(self, word: &core::sync::atomic::AtomicU32, expected: u32) {
+        (self.lock_wait)(word, expected);
+    }
+
+    fn wake(self, word: &core::sync::atomic::AtomicU32) {
+        (self.lock_wake)(word);
+    }
+}
+
+/// A stream and what it needs to work.
+#[derive(Clone, Copy)]
+pub struct Stream<'a> {
+    raw: &'a EffectsStream,
+    calls: Calls,
+}
+
+/// The memory of a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ring {
+    /// Where it is.
+    pub address: u64,
+    /// How large it is.
+    pub capacity: u64,
+}
+
+impl<'a> Stream<'a> {
+    /// The stream that is stored in `raw`.
+    pub fn new(raw: &'a EffectsStream, calls: Calls) -> Self {
+        Self { raw, calls }
+    }
+
+    /// Whether somebody reads. All that a write without consumers looks at.
+    ///
+    /// A consumer that joins misses the effects of writes that looked before. To miss none, look
+    /// while the shards are held; who joins then holds each shard once before it reads the data.
+    #[inline(always)]
+    pub fn is_on(&self) -> bool {
+        self.raw.active.load(Ordering::Relaxed) != 0
+    }
+
+    /// Where the next effect begins.
+    pub fn position(&self) -> u64 {
+        self.raw.position.load(Ordering::Acquire)
+    }
+
+    /// Whether there is a ring.
+    pub fn is_open(&self) -> bool {
+        self.raw.ring.load(Ordering::Relaxed) != 0
+    }
+
+    /// How far effects are complete: nothing before this is still being copied.
+    pub fn frontier(&self) -> u64 {
+        // The end first: see "Publication" in the module's documentation.
+        let end = self.position();
+        let lanes = self.raw.lanes_used.load(Ordering::Acquire) as usize;
+        self.raw.lanes[..lanes]
+            .iter()
+            .map(|lane| lane.copying.load(Ordering::Acquire))
+            .filter(|copying| *copying != 0)
+            .fold(end, |frontier, copying| frontier.min(copying - 1))
+    }
+
+    /// Gives the stream its ring. `spill_max` bounds what goes to extents. `false`: it has one.
+    ///
+    /// # Safety
+    /// The ring's memory is readable and writable, nobody else's, and stays so until
+    /// [`Stream::close`] has returned it.
+    pub unsafe fn open(&self, ring: Ring, spill_max: u64) -> bool {
+        assert!(ring.capacity.is_power_of_two() && ring.address != 0);
+        let tail = self.tail();
+        let is_closed = !tail.is_open();
+        if is_closed {
+            tail.open(ring, spill_max);
+        }
+        is_closed
+    }
+
+    /// Takes the ring away, and returns it to be freed. Nothing, if it is closed, or somebody
+    /// reads. `wait` is called while a lane still copies into it: that takes no longer than the
+    /// copying, but the lane's thread may have been put aside.
+    pub fn close(&self, wait: impl Fn()) -> Option<Ring> {
+        let (ring, end) = {
+            let tail = self.tail();
+            (tail.close()?, tail.position())
+        };
+        for lane in &self.raw.lanes[..self.raw.lanes_used.load(Ordering::Acquire) as usize] {
+            let copying = lane.copying.load(Ordering::Acquire);
+            // Another value later means another copy: positions do not come again.
+            while copying != 0 && lane.copying.load(Ordering::Acquire) == copying {
+                wait();
+            }
+        }
+        let passed = self.tail().drop_extents(end);
+        self.free_extents(passed);
+        Some(ring)
+    }
+
+    /// The most bytes of one transaction that a writer can be granted: [`Writer::ask`] for more is
+    /// refused. `u64::MAX` while nobody reads.
+    pub fn largest(&self) -> u64 {
+        let tail = self.tail();
+        if tail.is_open() { tail.largest() } else { u64::MAX }
+    }
+
+    /// Bytes that the stream takes beside its root: the ring and the extents.
+    pub fn bytes(&self) -> u64 {
+        let raw = self.raw;
+        let ring = if self.is_open() { raw.capacity.load(Ordering::Relaxed) } else { 0 };
+        ring + raw.spilled.load(Ordering::Relaxed)
+    }
+
+    /// What has happened so far.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            cut_offs: self.raw.cut_offs.load(Ordering::Relaxed),
+            spills: self.raw.spills.load(Ordering::Relaxed),
+            waits: self.raw.waits.load(Ordering::Relaxed),
+        }
+    }
+
+    fn tail(&self) -> Tail<'a> {
+        Tail::lock(*self)
+    }
+}
+
+/// What has happened in the life of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Consumers that were cut off.
+    pub cut_offs: u64,
+    /// Extents that were made.
+    pub spills: u64,
+    /// Times a writer was told to wait.
+    pub waits: u64,
+}
