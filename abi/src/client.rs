@@ -53,6 +53,8 @@ pub mod flag {
     pub const REPLY_SKIP: u64 = 1 << 16;
     /// The output limit was passed; the client is being dropped.
     pub const OUTPUT_LIMIT: u64 = 1 << 17;
+    /// Applies the effects of another server: nothing expires for it but by its `DEL`.
+    pub const APPLIES_EFFECTS: u64 = 1 << 18;
 }
 
 /// A connection as its owner, the worker it belongs to, has it: two queues, and the rest of what

@@ -50,6 +50,7 @@ pub fn delifeq(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if equal {
         cx.keys.remove(key);
         cx.modified(Class::GENERIC, "del", key);
+        cx.effect(&[b"DEL", key]);
     }
     cx.out.integer(equal as i64);
     Ok(())

@@ -9,6 +9,7 @@ use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::clock::{Clock, Ticks};
+use crate::effects::Effects;
 use crate::event::Class;
 use crate::heap::Heap;
 use crate::lock::{LockSet, ShardSet};
@@ -45,6 +46,11 @@ pub struct Core {
     pub running: Option<ClientRef>,
     /// Pushes that the running command has caused for its own client: they go before its reply.
     pub own_pushes: Vec<Vec<u8>>,
+    /// What the running command did, on its way to the effects stream.
+    pub effects: Effects,
+    /// Whether the client whose command runs applies effects of another server: nothing expires
+    /// for it but by its `DEL`.
+    pub applies_effects: bool,
     /// Shards this lane has locked.
     locks: LockSet,
     /// Acts on notices before a shard is unlocked.
@@ -72,6 +78,10 @@ impl Core {
             reads_only: false,
             running: None,
             own_pushes: Vec::new(),
+            // SAFETY: a lane is one thread at a time, and its contexts of several generations do
+            // not run at the same time.
+            effects: unsafe { Effects::new(host, id) },
+            applies_effects: false,
             locks: LockSet::new(roots, FutexLocker::new(id, host)),
             settle,
         }
@@ -87,6 +97,7 @@ impl Core {
     /// Gives up what was noticed and all locks: acting on it has failed.
     pub fn abandon(&mut self) {
         self.notices = Notices::default();
+        self.effects.clear();
         self.locks.release();
     }
 
@@ -117,6 +128,7 @@ impl Core {
     #[inline]
     pub fn lock(&mut self, set: ShardSet) {
         self.locks.acquire(set);
+        self.effects.begin();
     }
 
     /// Locks also the shards of a set if nobody holds them. See [`LockSet::try_extend`].
@@ -124,12 +136,14 @@ impl Core {
         self.locks.try_extend(set)
     }
 
-    /// Unlocks all shards, once what was noticed in them has been acted on.
+    /// Unlocks all shards, once what was noticed in them has been acted on, and what was done is in
+    /// the effects stream.
     #[inline]
     pub fn unlock(&mut self) {
         if self.notices.is_any() {
             (self.settle)(self);
         }
+        self.effects.flush_apart();
         self.locks.release();
     }
 

@@ -41,6 +41,8 @@ pub struct Effects {
     count: usize,
     dbs: Dbs,
     in_transaction: bool,
+    /// Whether the command that runs has said what it did.
+    is_said: bool,
 }
 
 impl Effects {
@@ -67,6 +69,7 @@ impl Effects {
             count: 0,
             dbs: Dbs::one(0),
             in_transaction: false,
+            is_said: false,
         }
     }
 
@@ -102,13 +105,31 @@ impl Effects {
         self.is_on
     }
 
-    /// Adds an effect in a database: a command with its arguments.
+    /// The command that runs says what it did in a database: a command with its arguments. From
+    /// then on it is not taken for its own effect.
     pub fn command(&mut self, db: u32, parts: &[&[u8]]) {
-        self.verbatim(db, parts.iter().copied());
+        self.is_said = true;
+        self.add(db, parts.iter().copied());
     }
 
     /// As [`Effects::command`], for a command that is its own effect.
     pub fn verbatim<'a>(&mut self, db: u32, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
+        self.is_said = true;
+        self.add(db, parts);
+    }
+
+    /// A key is gone though the command that runs, if one does, was not asked to remove it.
+    pub fn deleted(&mut self, db: u32, key: &[u8]) {
+        self.add(db, [b"DEL".as_slice(), key].into_iter());
+    }
+
+    /// Tells whether the command that ran said what it did, and forgets it.
+    #[inline]
+    pub fn take_is_said(&mut self) -> bool {
+        core::mem::take(&mut self.is_said)
+    }
+
+    fn add<'a>(&mut self, db: u32, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
         if !self.is_on {
             return;
         }
@@ -122,6 +143,12 @@ impl Effects {
         }
         write(&mut self.bytes, parts);
         self.count += 1;
+    }
+
+    /// Whether anybody reads, to be asked before shards are locked.
+    #[inline(always)]
+    pub fn is_wanted(&self) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.stream().is_on())
     }
 
     /// From here on all effects are one transaction: nothing is flushed before its end.
@@ -144,8 +171,15 @@ impl Effects {
 
     /// As [`Effects::flush`], for effects that have nothing to do with each other: keys that were
     /// evicted or have expired.
+    #[inline]
     pub fn flush_apart(&mut self) -> Option<u64> {
-        self.flush_as(false)
+        if self.is_on { self.flush_as(false) } else { None }
+    }
+
+    /// After a panic: no transaction is open any more.
+    pub fn break_off(&mut self) {
+        self.in_transaction = false;
+        self.is_said = false;
     }
 
     fn flush_as(&mut self, is_transaction: bool) -> Option<u64> {

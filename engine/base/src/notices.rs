@@ -53,7 +53,6 @@ pub enum GarbagePlace {
 pub struct Notices {
     any: bool,
     events: Vec<Event>,
-    removed: Vec<Key>,
     garbage: Vec<Garbage>,
     ready: Vec<Key>,
 }
@@ -70,13 +69,6 @@ impl Notices {
     pub fn note_event(&mut self, event: Event) {
         self.any = true;
         self.events.push(event);
-    }
-
-    /// A key was removed though no command asked for it: its time had come, or room was needed.
-    #[cold]
-    pub fn note_removed(&mut self, key: Key) {
-        self.any = true;
-        self.removed.push(key);
     }
 
     /// Something is to be freed on a background thread.
@@ -97,7 +89,6 @@ impl Notices {
         self.any = false;
         Taken {
             events: core::mem::take(&mut self.events),
-            removed: core::mem::take(&mut self.removed),
             garbage: core::mem::take(&mut self.garbage),
         }
     }
@@ -118,8 +109,6 @@ impl Notices {
 pub struct Taken {
     /// To be published, in this order.
     pub events: Vec<Event>,
-    /// Keys that are gone.
-    pub removed: Vec<Key>,
     /// To be freed.
     pub garbage: Vec<Garbage>,
 }

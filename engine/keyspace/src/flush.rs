@@ -19,6 +19,8 @@ impl Keys<'_> {
     pub fn flush_all(&mut self, lazily: bool) {
         let databases = 0..self.core.roots.databases();
         let detached = self.with_all_shards(|keys| {
+            // While all shards are locked: whatever comes after is done after it everywhere.
+            keys.core.effects.command(0, &[b"FLUSHALL"]);
             databases.flat_map(|db| keys.in_db(db, Self::detach_all)).collect()
         });
         self.free_detached(detached, lazily);
@@ -26,7 +28,10 @@ impl Keys<'_> {
 
     /// Removes all keys of the database. `lazily`: a background thread frees them.
     pub fn flush(&mut self, lazily: bool) {
-        let detached = self.with_all_shards(Self::detach_all);
+        let detached = self.with_all_shards(|keys| {
+            keys.core.effects.command(keys.db, &[b"FLUSHDB"]);
+            keys.detach_all()
+        });
         self.free_detached(detached, lazily);
     }
 

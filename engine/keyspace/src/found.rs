@@ -9,7 +9,6 @@ use base::core::Core;
 use base::counters;
 use base::event::Class;
 use base::lock::shard_of;
-use base::notices::Key;
 use base::settings;
 use store::table::Slot;
 use value::entry::{Entry, EntryMut, OwnedEntry, Shape};
@@ -228,6 +227,6 @@ impl<'k> Found<'k> {
         let mut keys = Keys::new(self.core, self.db);
         keys.signal_watchers(&key);
         keys.notify(class, event, &key);
-        keys.core.notices.note_removed(Key { db: self.db, name: key });
+        keys.core.effects.deleted(self.db, &key);
     }
 }

@@ -88,6 +88,7 @@ impl Keys<'_> {
         let mut slot = self.find(key, hash);
         if let Some(there) = slot
             && intent != Intent::Past
+            && !self.core.applies_effects
         {
             // SAFETY: just found, and the table has not been changed since.
             let found = unsafe { self.found(there, hash) };

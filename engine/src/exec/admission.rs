@@ -3,16 +3,22 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{Client, ClientState, flag as client_flag};
+use abi::effects::Credit;
 
 use crate::exec::call::{Call, look_up};
 use crate::exec::spec::{Spec, flag};
 use crate::exec::thread::{Exec, ThreadContext};
+use crate::exec::transaction;
 use crate::maintenance::evict::{self, Outcome};
 use crate::session::{self, multi, pause};
 use base::args::Args;
 use base::clock::Clock;
 use base::core::Core;
+use base::effects;
 use base::error::{self, Done, Error};
+
+/// Time after which a command that found no room for its effects tries again.
+const ROOM_RETRY_MS: i64 = 1;
 
 /// What becomes of a command.
 pub enum Admitted {
@@ -39,6 +45,9 @@ pub fn admit(
         make_room(thread, client, call.spec)?;
     }
     if pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec) {
+        return Ok(Admitted::Elsewhere);
+    }
+    if thread.core.effects.is_wanted() && !has_room_for_effects(thread, client, call.spec, args)? {
         return Ok(Admitted::Elsewhere);
     }
     if flags & MULTI != 0 && !call.spec.has(flag::NOT_QUEUED) {
@@ -105,6 +114,32 @@ fn may_use_more(exec: &Exec, client: &Client, spec: &Spec) -> bool {
 fn any_queued(exec: &Exec, client: &ClientState, flags: u32) -> bool {
     multi::queued(client)
         .any(|blob| look_up(&exec.index, blob.args()).is_ok_and(|call| call.spec.has(flags)))
+}
+
+/// Asks for room for what a command that writes, or `EXEC`, is going to tell. While there is none
+/// the command is put off: its client's input stays as it is until then.
+#[cold]
+fn has_room_for_effects(
+    thread: &mut ThreadContext,
+    client: &mut ClientState,
+    spec: &Spec,
+    args: Args<'_>,
+) -> Result<bool, Error> {
+    let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
+    let bytes = match () {
+        () if in_multi && spec.has(flag::TRANSACTION) => transaction::effects_at_most(client),
+        () if !in_multi && spec.has(flag::WRITE) => effects::at_most(args.from(0)),
+        () => return Ok(true),
+    };
+    match thread.core.effects.ask(bytes) {
+        Credit::Refused => Err(error::TOO_LARGE_TO_TELL),
+        Credit::Wait => {
+            client.deadline_ms = (thread.core.clock.now_ms + ROOM_RETRY_MS) as u64;
+            client.flags.fetch_or(client_flag::POSTPONED, Relaxed);
+            Ok(false)
+        }
+        _ => Ok(true),
+    }
 }
 
 /// Puts a command off if the pause concerns it: the client's input stays as it is until then.

@@ -1,5 +1,7 @@
 //! Running one command: its code, its counters, and what it leaves to be done.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use abi::client::ClientShared;
 use abi::stats::CommandStat;
 
@@ -75,13 +77,12 @@ pub fn keys_lock_set(seed: [u64; 2], call: Call, args: Args<'_>) -> ShardSet {
 #[inline]
 pub fn call(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) {
     let host = cx.data.keys.core.host;
-    let (begin, before) = (ticks(host), cx.data.out.len());
-    cx.data.keys.core.reads_only = call.spec.has(flag::READONLY);
+    let started = Started::now(&mut cx.data, call);
     let outcome = match call.spec.code {
         Code::Keys(run) => run(&mut cx.data, args),
         Code::Client(run) => run(cx, args),
     };
-    let elapsed_ns = account(&mut cx.data, call, before, begin, outcome, true);
+    let elapsed_ns = account(&mut cx.data, call, args, started, outcome, true);
     if cx.data.wait.is_some() {
         wait(cx, args);
     }
@@ -100,15 +101,38 @@ pub fn call(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) {
 /// Runs a command on behalf of a client of another lane, under the locks it takes. One that
 /// concerns its client cannot be run so.
 pub fn call_served(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
-    let host = cx.keys.core.host;
-    let (begin, before) = (ticks(host), cx.out.len());
-    cx.keys.core.reads_only = call.spec.has(flag::READONLY);
+    let started = Started::now(cx, call);
     let outcome = match call.spec.code {
         Code::Keys(run) => run(cx, args),
         Code::Client(_) => Err(error::NEEDS_CLIENT),
     };
     // It was counted when its client began to wait.
-    account(cx, call, before, begin, outcome, false);
+    account(cx, call, args, started, outcome, false);
+}
+
+/// How things were when a command began.
+struct Started {
+    ticks: u64,
+    /// Bytes of output.
+    output: usize,
+    /// Changes that this lane had counted.
+    dirty: u64,
+    /// Database of the keys.
+    db: u32,
+}
+
+impl Started {
+    #[inline]
+    fn now(cx: &mut Ctx<'_>, call: Call) -> Self {
+        let core = &mut *cx.keys.core;
+        core.reads_only = call.spec.has(flag::READONLY);
+        Self {
+            ticks: ticks(core.host),
+            output: cx.out.len(),
+            dirty: core.stats.dirty.load(Relaxed),
+            db: cx.keys.db,
+        }
+    }
 }
 
 /// Counts a command that has run, writes its error if it failed, and acts on what was noticed
@@ -117,20 +141,23 @@ pub fn call_served(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
 fn account(
     cx: &mut Ctx<'_>,
     call: Call,
-    before: usize,
-    begin: u64,
+    args: Args<'_>,
+    started: Started,
     outcome: Done,
     is_first: bool,
 ) -> u64 {
     let core = &mut *cx.keys.core;
-    let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(begin));
+    let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(started.ticks));
     add(&call.stat.calls, is_first as u64);
     add(&call.stat.time_ns, elapsed_ns);
     add(&core.stats.commands, is_first as u64);
+    if core.effects.is_on() {
+        tell_effect(core, call.spec, args, &started);
+    }
     if let Err(error) = outcome {
         add(&call.stat.failed, 1);
         // What it had written of another reply must not reach the client.
-        cx.out.truncate(before);
+        cx.out.truncate(started.output);
         fail(core, &mut cx.out, &error);
     }
     if core.settings.latency_tracking {
@@ -140,6 +167,17 @@ fn account(
         notices::settle(core);
     }
     elapsed_ns
+}
+
+/// Tells what a command did: it is its own effect if it has changed something and said nothing
+/// else.
+#[cold]
+fn tell_effect(core: &mut Core, spec: &Spec, args: Args<'_>, started: &Started) {
+    let has_changed = core.stats.dirty.load(Relaxed) != started.dirty;
+    if !core.effects.take_is_said() && has_changed && spec.has(flag::WRITE) {
+        core.effects.verbatim(started.db, args.from(0));
+        core.effects.take_is_said();
+    }
 }
 
 /// Makes the client of a command wait, as the command has asked for.

@@ -12,6 +12,7 @@ use base::error::{self, Done, Error};
 use base::event::Class;
 use base::number::Extended;
 use base::resp::write::Reply;
+use base::settings::id;
 use keyspace::Keys;
 
 /// The context of a command: always its first parameter.
@@ -101,6 +102,39 @@ impl Ctx<'_> {
         self.keys.count_changes(times);
         self.keys.signal_watchers(key);
         self.keys.notify(class, event, key);
+    }
+
+    /// Whether somebody reads effects: only then need they be made.
+    #[inline(always)]
+    pub fn tells_effects(&self) -> bool {
+        self.keys.core.effects.is_on()
+    }
+
+    /// Says what the command did, where it is not its own effect: a deterministic command with its
+    /// arguments, in Redis's form.
+    pub fn effect(&mut self, parts: &[&[u8]]) {
+        let db = self.keys.db;
+        self.keys.core.effects.command(db, parts);
+    }
+
+    /// Makes a key that is there end at a Unix time in ms: at once, if that has passed.
+    pub fn expire_at(&mut self, key: &[u8], at: i64) {
+        let core = &self.keys.core;
+        if at > core.clock.now_ms || core.applies_effects {
+            self.keys.expire_at(key, at);
+            self.modified(Class::GENERIC, "expire", key);
+            if self.tells_effects() {
+                self.effect(&[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
+            }
+            return;
+        }
+        if core.number(id::LAZYFREE_LAZY_EXPIRE) != 0 {
+            self.keys.unlink(key);
+        } else {
+            self.keys.remove(key);
+        }
+        self.modified(Class::GENERIC, "del", key);
+        self.effect(&[b"DEL", key]);
     }
 
     /// The keys to try, of those the command names: all, or the one it is served with.

@@ -130,7 +130,9 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: Call, item: &Item,
     client.last_command.store(call.slot + 1, Relaxed);
     core.lock(set);
     core.running = Some(client.reference());
-    let records_access = client.flags.load(Relaxed) & client_flag::NO_TOUCH == 0;
+    let flags = client.flags.load(Relaxed);
+    let records_access = flags & client_flag::NO_TOUCH == 0;
+    core.applies_effects = flags & client_flag::APPLIES_EFFECTS != 0;
     let (out, session) = session::split(client, core.heap);
     let mut keys = Keys::new(core, db);
     keys.records_access = records_access;
@@ -142,7 +144,9 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: Call, item: &Item,
     let data = Ctx::new(keys, out, call.spec, Mode::Direct);
     let mut cx = ClientCtx { data, session, exec };
     call::call(&mut cx, call, args);
+    cx.data.keys.core.effects.flush();
     cx.data.keys.core.running = None;
+    cx.data.keys.core.applies_effects = false;
     if !cx.data.keys.core.own_pushes.is_empty() {
         push_before_reply(&mut cx);
     }

@@ -141,6 +141,7 @@ fn run_again(
     let keys = Keys::new(&mut thread.core, wait.db);
     let mut cx = Ctx::new(keys, out, call.spec, Mode::Serving(key));
     call_served(&mut cx, call, args);
+    cx.keys.core.effects.flush();
     cx.mode != Mode::NotServed
 }
 

@@ -11,6 +11,7 @@ use crate::exec::thread::{Exec, ThreadContext};
 use crate::session::multi::{self, Queued};
 use crate::session::{Session, watch};
 use base::core::Core;
+use base::effects;
 use base::error::{EXEC_ABORT, Error};
 use base::lock::{ALL_SHARDS, ShardSet};
 
@@ -34,6 +35,7 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
     let (spec, mode) = (cx.data.spec, cx.data.mode);
     cx.data.mode = Mode::Transaction;
     cx.data.out.array(count);
+    cx.data.keys.core.effects.begin_transaction();
     for blob in queued.commands() {
         // A release that no longer has the command says so in its place.
         match look_up(&cx.exec.index, blob.args()) {
@@ -46,7 +48,14 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
             Err(error) => fail(cx.data.keys.core, &mut cx.data.out, &error),
         }
     }
+    cx.data.keys.core.effects.end_transaction();
     (cx.data.spec, cx.data.mode) = (spec, mode);
+}
+
+/// Bytes that the effects of the queued commands take at most, if they say no more than the
+/// commands do.
+pub fn effects_at_most(client: &ClientState) -> u64 {
+    multi::queued(client).map(|blob| effects::at_most(blob.args().from(0))).sum()
 }
 
 /// After a panic in a command of this client: `EXEC` has ended the transaction all the same, and

@@ -72,7 +72,8 @@ pub fn reset(core: &mut Core, client: &mut ClientState) {
         | flag::REPLY_OFF
         | flag::REPLY_SKIP
         | flag::REPLY_SKIP_NEXT
-        | flag::NO_TOUCH;
+        | flag::NO_TOUCH
+        | flag::APPLIES_EFFECTS;
     client.flags.fetch_and(!flags, Relaxed);
     client.db.store(0, Relaxed);
     clients::set_text(core, client, clients::Text::Name, b"");

@@ -6,7 +6,6 @@ use crate::exec::options::{Given, Options, Token};
 use base::args::Args;
 use base::error::{self, Done, Error};
 use base::event::Class;
-use base::settings::id;
 use keyspace::Intent;
 use value::entry::Entry;
 
@@ -45,17 +44,8 @@ fn expire_from(cx: &mut Ctx<'_>, args: Args<'_>, from_ms: i64, unit_ms: i64) -> 
         return Ok(());
     };
     let allowed = condition.allows(old, at);
-    if allowed && at <= cx.keys.core.clock.now_ms {
-        let lazily = cx.keys.core.number(id::LAZYFREE_LAZY_EXPIRE) != 0;
-        if lazily {
-            cx.keys.unlink(key)
-        } else {
-            cx.keys.remove(key)
-        };
-        cx.modified(Class::GENERIC, "del", key);
-    } else if allowed {
-        cx.keys.expire_at(key, at);
-        cx.modified(Class::GENERIC, "expire", key);
+    if allowed {
+        cx.expire_at(key, at);
     }
     cx.out.integer(allowed as i64);
     Ok(())

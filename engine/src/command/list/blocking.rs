@@ -2,8 +2,8 @@
 
 use abi::keyspace::value_type;
 
-use crate::command::list::ends::{popped, reply};
-use crate::command::list::transfer::{LMOVE, end, transfer};
+use crate::command::list::ends::{pop_name, popped, reply};
+use crate::command::list::transfer::{LMOVE, end, side_name, transfer};
 use crate::exec::argument::{Argument, double};
 use crate::exec::context::Ctx;
 use crate::session::blocking::Awaited;
@@ -30,6 +30,7 @@ fn pop(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
         list.pop(end, |element| reply(&mut cx.out, element));
         let left = list.len();
         popped(cx, key, end, 1, left);
+        cx.effect(&[pop_name(end), key]);
         return Ok(());
     }
     cx.block(&keys, Awaited::value(value_type::LIST, deadline))
@@ -51,6 +52,7 @@ fn move_or_wait(cx: &mut Ctx<'_>, args: Args<'_>, from: End, to: End) -> Done {
     let deadline = cx.deadline(args.at(args.len() - 1))?;
     let source = args.at(1);
     if transfer(cx, source, args.at(2), from, to)? {
+        cx.effect(&[b"LMOVE", source, args.at(2), side_name(from), side_name(to)]);
         return Ok(());
     }
     cx.block(&[source], Awaited::value(value_type::LIST, deadline).or_null())

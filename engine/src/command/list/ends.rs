@@ -4,7 +4,7 @@ use crate::command::list::edit::remove_if_empty;
 use crate::exec::argument::{Argument, integer, key};
 use crate::exec::context::Ctx;
 use base::args::Args;
-use base::error::{self, Done};
+use base::error::{self, Done, Error};
 use base::event::Class;
 use base::resp::write::Reply;
 use store::list::{Element, End};
@@ -79,14 +79,17 @@ fn pop_many(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Done {
     match cx.keys.list_mut(key)? {
         None => cx.out.null_array(),
         Some(_) if count == 0 => cx.out.array(0),
-        Some(_) => take(cx, key, end, count)?,
+        Some(_) => {
+            take(cx, key, end, count)?;
+        }
     }
     Ok(())
 }
 
 /// Takes up to so many elements, at least one, of a list that is there, and replies with them.
-pub fn take(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Done {
-    let Some(mut list) = cx.keys.list_mut(key)? else { return Ok(()) };
+/// Returns how many they were.
+pub fn take(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Result<usize, Error> {
+    let Some(mut list) = cx.keys.list_mut(key)? else { return Ok(0) };
     let count = count.min(list.len());
     cx.out.array(count);
     for _ in 0..count {
@@ -94,7 +97,12 @@ pub fn take(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Done {
     }
     let left = list.len();
     popped(cx, key, end, count, left);
-    Ok(())
+    Ok(count)
+}
+
+/// The command that takes one element from an end.
+pub fn pop_name(end: End) -> &'static [u8] {
+    if end == End::Front { b"LPOP" } else { b"RPOP" }
 }
 
 /// After elements were taken from a list: publishes it, and removes the key if none are left.

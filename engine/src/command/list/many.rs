@@ -2,7 +2,7 @@
 
 use abi::keyspace::value_type;
 
-use crate::command::list::ends::take;
+use crate::command::list::ends::{pop_name, take};
 use crate::command::list::transfer::{WHERE, end};
 use crate::exec::argument::{Argument, double, integer, key};
 use crate::exec::context::Ctx;
@@ -75,7 +75,9 @@ fn take_first(cx: &mut Ctx<'_>, keys: &[&[u8]], request: &Request<'_>) -> Result
         if cx.keys.list_mut(key)?.is_some() {
             cx.out.array(2);
             cx.out.bulk(key);
-            take(cx, key, request.end, request.count)?;
+            let taken = take(cx, key, request.end, request.count)?;
+            let mut digits = itoa::Buffer::new();
+            cx.effect(&[pop_name(request.end), key, digits.format(taken).as_bytes()]);
             return Ok(true);
         }
     }

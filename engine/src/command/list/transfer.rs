@@ -30,6 +30,11 @@ pub fn rpoplpush(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
+/// The word for an end.
+pub fn side_name(end: End) -> &'static [u8] {
+    if end == End::Front { b"LEFT" } else { b"RIGHT" }
+}
+
 /// Argument `index` as an end.
 pub fn end(args: Args<'_>, index: usize) -> Result<End, Error> {
     WHERE.choose(args, index, [End::Front, End::Back]).ok_or(error::SYNTAX)

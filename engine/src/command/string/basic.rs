@@ -6,7 +6,6 @@ use crate::exec::options::Given;
 use base::args::Args;
 use base::error::{Done, Error};
 use base::event::Class;
-use base::settings::id;
 use keyspace::Intent;
 use value::string::Ttl;
 
@@ -74,6 +73,22 @@ fn store(cx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
     if let Ttl::At(_) = ttl {
         cx.keys.notify(Class::GENERIC, "expire", key);
     }
+    if cx.tells_effects() {
+        tell_stored(cx, key, value, ttl);
+    }
+}
+
+/// Says that a key was set: until when it lives is told in full, and no condition is left.
+#[cold]
+fn tell_stored(cx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
+    match ttl {
+        Ttl::Clear => cx.effect(&[b"SET", key, value]),
+        Ttl::Keep => cx.effect(&[b"SET", key, value, b"KEEPTTL"]),
+        Ttl::At(at) => {
+            let mut digits = itoa::Buffer::new();
+            cx.effect(&[b"SET", key, value, b"PXAT", digits.format(at).as_bytes()]);
+        }
+    }
 }
 
 pub fn setnx(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -113,6 +128,7 @@ pub fn getdel(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
     if reply_value(cx, key)? && cx.keys.remove(key) {
         cx.modified(Class::GENERIC, "del", key);
+        cx.effect(&[b"DEL", key]);
     }
     Ok(())
 }
@@ -126,21 +142,11 @@ pub fn getex(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let Some(expiry) = Expiry::of(&given, &options::GETEX_EXPIRIES) else {
         if given.has(options::PERSIST) && cx.keys.persist(key) {
             cx.modified(Class::GENERIC, "persist", key);
+            cx.effect(&[b"PERSIST", key]);
         }
         return Ok(());
     };
     let at = expiry.resolve(cx, args)?;
-    if at <= cx.keys.core.clock.now_ms {
-        let lazily = cx.keys.core.number(id::LAZYFREE_LAZY_EXPIRE) != 0;
-        if lazily {
-            cx.keys.unlink(key)
-        } else {
-            cx.keys.remove(key)
-        };
-        cx.modified(Class::GENERIC, "del", key);
-    } else {
-        cx.keys.expire_at(key, at);
-        cx.modified(Class::GENERIC, "expire", key);
-    }
+    cx.expire_at(key, at);
     Ok(())
 }

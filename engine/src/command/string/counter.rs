@@ -45,6 +45,8 @@ pub fn incrbyfloat(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let sum = old.plus(by).ok_or(NOT_A_NUMBER)?.to_string();
     cx.keys.set_text(key, sum.as_bytes(), Ttl::Keep);
     cx.modified(Class::STRING, "incrbyfloat", key);
+    // Another machine may add differently.
+    cx.effect(&[b"SET", key, sum.as_bytes(), b"KEEPTTL"]);
     cx.out.bulk(sum.as_bytes());
     Ok(())
 }

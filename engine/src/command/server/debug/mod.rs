@@ -45,6 +45,13 @@ const fn sub(
 const ANY: usize = usize::MAX;
 
 const SUBCOMMANDS: &[Subcommand] = &[
+    sub(
+        "APPLY-EFFECTS",
+        [3, 3],
+        switches::apply_effects,
+        "<0|1>",
+        "With 1, this connection applies effects of another server: for it keys end only by DEL.",
+    ),
     sub("ASSERT", [2, 2], panic, "", "Fails an assertion inside the command."),
     sub(
         "CHANGE-REPL-ID",

@@ -2,6 +2,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use abi::client::flag;
+
 use crate::exec::context::ClientCtx;
 use crate::session::settings::kind::parse_memory;
 use base::args::Args;
@@ -11,6 +13,13 @@ use base::glob;
 pub fn active_expire(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let off = base::args::parse_integer(args.at(2)).unwrap_or(0) == 0;
     cx.keys.core.roots.shared().active_expire_off.store(off as u32, Relaxed);
+    cx.out.ok();
+    Ok(())
+}
+
+pub fn apply_effects(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    let on = base::args::parse_integer(args.at(2)).unwrap_or(0) != 0;
+    cx.session.put(flag::APPLIES_EFFECTS, on);
     cx.out.ok();
     Ok(())
 }
