@@ -4,6 +4,7 @@ mod administration;
 mod blocking;
 mod commands;
 mod crew;
+mod effects;
 mod eviction;
 mod expiry;
 mod inflight;
