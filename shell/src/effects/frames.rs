@@ -63,6 +63,9 @@ impl Frames {
     /// The bytes are no effect.
     pub fn pop(&mut self) -> Result<Option<Effect>, NoEffect> {
         loop {
+            // Line feeds between effects mean nothing.
+            let blank = self.rest[self.used..].iter().take_while(|byte| **byte == b'\n');
+            self.used += blank.count();
             let position = self.begin + self.used as u64;
             let bytes = &self.rest[self.used..];
             let Some(Cut { parts, len }) = cut(bytes).map_err(|Malformed| NoEffect { position })?
@@ -167,6 +170,8 @@ mod tests {
         check(b"", Ok(()));
         check(b"*", Ok(()));
         check(b"*1\r\n$3\r\nDE", Ok(()));
+        check(b"\n\n*1\r\n", Ok(()));
+        check(b"\n\nx", Err(7));
         check(b"k\r\n*1\r\n", Err(5));
         check(b"*x\r\n", Err(5));
         check(b"*-1\r\n", Err(5));
