@@ -185,23 +185,35 @@ mod tests {
 
     #[test]
     fn an_extent_that_the_end_did_not_reach_is_none() {
-        once(|fixture| {
-            fixture.open(64);
-            let mut consumer = fixture.join(Policy::Hold);
-            append(&fixture, 0, &"x".repeat(100));
-            let tail = fixture.stream().tail();
-            let spare = Spare::new(fixture.stream().calls, 50).unwrap();
-            let extent = Extent::new(tail.position(), 50, fixture.raw.skew.load(Relaxed));
-            spare.into_extent(extent, fixture.raw.last_extent.load(Relaxed));
-            fixture.raw.skew.fetch_add(50, Relaxed);
-            core::mem::forget(tail);
-            assert_eq!(recover(&fixture), 0);
-            append(&fixture, 1, "small");
-            let expect = [SELECT, &"x".repeat(100), SELECT, "small"].concat();
-            assert_eq!(read(&fixture, &mut consumer), expect);
-            fixture.stream().leave(consumer);
-            fixture.end();
-        });
+        // Behind an extent, and as the first.
+        for before in ["x".repeat(100), "y".repeat(10)] {
+            once(move |fixture| {
+                fixture.open(64);
+                let mut consumer = fixture.join(Policy::Hold);
+                append(&fixture, 0, &before);
+                die_linking(&fixture);
+                assert_eq!(recover(&fixture), 0);
+                let expect = [SELECT, &before].concat();
+                assert_eq!(read(&fixture, &mut consumer), expect);
+                append(&fixture, 1, "small");
+                assert_eq!(read(&fixture, &mut consumer), [SELECT, "small"].concat());
+                fixture.stream().leave(consumer);
+                fixture.end();
+            });
+        }
+    }
+
+    /// A lane puts an extent into the list and dies, with the lock held.
+    fn die_linking(fixture: &Fixture) {
+        let (tail, raw) = (fixture.stream().tail(), &fixture.raw);
+        let (last, skew) = (raw.last_extent.load(Relaxed), raw.skew.load(Relaxed));
+        let spare = Spare::new(fixture.stream().calls, 50).unwrap();
+        let address = spare.into_extent(Extent::new(tail.position(), 50, skew), last);
+        if last == 0 {
+            raw.first_extent.store(address, Relaxed);
+        }
+        raw.skew.store(skew + 50, Relaxed);
+        core::mem::forget(tail);
     }
 
     #[test]
