@@ -225,6 +225,18 @@ fn credit_that_was_not_used_is_given_back() {
 }
 
 #[test]
+fn what_lanes_keep_while_idle_leaves_room_for_anything() {
+    let fixture = Fixture::new(4096);
+    let _consumer = fixture.join(Policy::Hold);
+    for lane in 0..72 {
+        let mut writer = fixture.writer(lane);
+        assert_eq!(writer.ask(20), Credit::Granted, "lane {lane}");
+        writer.settle();
+    }
+    assert_eq!(fixture.writer(0).ask(2048 - SELECT_MAX), Credit::Granted);
+}
+
+#[test]
 fn a_consumer_that_may_be_cut_off_never_holds_writers() {
     let fixture = Fixture::new(512);
     let mut slow = fixture.join(Policy::CutOff);

@@ -3,6 +3,7 @@
 mod administration;
 mod blocking;
 mod commands;
+mod effects;
 mod eviction;
 mod expiry;
 mod inflight;

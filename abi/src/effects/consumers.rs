@@ -43,6 +43,10 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    pub(super) const fn of(slot: usize, id: u64) -> Self {
+        Self { slot, id }
+    }
+
     /// Its number, never used again.
     pub fn id(&self) -> u64 {
         self.id
@@ -198,13 +202,12 @@ impl Tail<'_> {
         // Before this place the ring has been, or may at any time be, written over.
         let kept = raw.promised.load(Relaxed).saturating_sub(self.ring().capacity);
         let begin = raw.opened_at.load(Relaxed).max(raw.dropped_to.load(Relaxed));
-        let skew_of = |position| (end - self.place()) - self.spilled_between(position, end);
         let mut oldest = begin.min(end);
-        while oldest < kept + skew_of(oldest) {
-            oldest = kept + skew_of(oldest);
+        while oldest < kept + self.skew_of(oldest) {
+            oldest = kept + self.skew_of(oldest);
         }
         if (oldest..=end).contains(&position) {
-            Ok(skew_of(position))
+            Ok(self.skew_of(position))
         } else {
             Err(JoinError::Gone { oldest, end })
         }

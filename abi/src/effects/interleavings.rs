@@ -50,38 +50,38 @@ fn check_memory() {
     assert!(freed.iter().flatten().all(|word| *word == FREED), "written to after it was freed");
 }
 
-struct Fixture {
-    raw: EffectsStream,
+pub(super) struct Fixture {
+    pub(super) raw: EffectsStream,
 }
 
 impl Fixture {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { raw: EffectsStream::default() })
     }
 
-    fn stream(&self) -> Stream<'_> {
+    pub(super) fn stream(&self) -> Stream<'_> {
         // SAFETY: they allocate and free; the lock of this build needs no waiting.
         Stream::new(&self.raw, unsafe { Calls::new(never_wait, never_wake, alloc, free) })
     }
 
-    fn writer(&self, lane: u32) -> Writer<'_> {
+    pub(super) fn writer(&self, lane: u32) -> Writer<'_> {
         // SAFETY: each test gives a lane to one task.
         unsafe { self.stream().writer(lane) }
     }
 
-    fn open(&self, capacity: u64) -> Ring {
+    pub(super) fn open(&self, capacity: u64) -> Ring {
         let ring = Ring { address: alloc(capacity), capacity };
         // SAFETY: the memory is freed after the stream was closed, or never.
         assert!(unsafe { self.stream().open(ring, 1024) });
         ring
     }
 
-    fn join(&self, policy: Policy) -> Consumer {
+    pub(super) fn join(&self, policy: Policy) -> Consumer {
         self.stream().join("explorer", policy, None).unwrap()
     }
 
     /// Everybody has left: nothing must be left behind.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         let ring = self.stream().close(pause).unwrap();
         free(ring.address, ring.capacity);
         assert!(!self.stream().is_on());

@@ -138,16 +138,25 @@ pub struct LaneEffects {
 
 /// Bytes of the stream that are not in the ring. Followed by them.
 #[repr(C)]
-#[derive(StableAbi, Debug)]
+#[derive(StableAbi, Clone, Copy, Debug)]
 pub struct Extent {
     /// Where they begin in the stream.
     pub position: u64,
     /// How many they are.
     pub len: u64,
+    /// Bytes of the stream before them that went to extents.
+    pub skew: u64,
     /// Address of the next extent, which begins further on; 0: none.
     pub next: u64,
     /// Bytes of this allocation.
     pub allocated: u64,
+}
+
+impl Extent {
+    /// One that is not yet in the list.
+    pub(super) const fn new(position: u64, len: u64, skew: u64) -> Self {
+        Self { position, len, skew, next: 0, allocated: 0 }
+    }
 }
 
 impl EffectsStream {

@@ -1,6 +1,6 @@
 //! The ring and the extents as bytes.
 
-use core::ptr::copy_nonoverlapping;
+use core::ptr::{copy_nonoverlapping, write_bytes};
 
 use super::layout::Extent;
 use super::sync::step;
@@ -55,6 +55,20 @@ impl Span {
         }
     }
 
+    /// Fills the span with line feeds.
+    ///
+    /// # Safety
+    /// As for [`Span::write`].
+    pub unsafe fn blank(self) {
+        let Ring { address, capacity } = self.ring;
+        let first = self.len.min(capacity - self.start);
+        // SAFETY: both ranges are within the span, which is the caller's alone.
+        unsafe {
+            write_bytes((address + self.start) as *mut u8, b'\n', first as usize);
+            write_bytes(address as *mut u8, b'\n', (self.len - first) as usize);
+        }
+    }
+
     /// Copies the span to the beginning of `to`, which has room for it.
     ///
     /// # Safety
@@ -88,11 +102,10 @@ impl Spare {
         (address != 0).then_some(Self { address, allocated, calls })
     }
 
-    /// Makes it the extent of `len` bytes at `position`, behind `last` (0: there is none).
-    /// Returns its address.
-    pub fn into_extent(self, position: u64, len: u64, last: u64) -> u64 {
+    /// Makes it this extent, behind `last` (0: there is none). Returns its address.
+    pub fn into_extent(self, extent: Extent, last: u64) -> u64 {
         let this = core::mem::ManuallyDrop::new(self);
-        let extent = Extent { position, len, next: 0, allocated: this.allocated };
+        let extent = Extent { allocated: this.allocated, ..extent };
         // SAFETY: the allocation is large enough and ours; `last`, if any, is an extent in the
         // list, which is changed under the lock only, which the caller holds.
         unsafe {
@@ -114,8 +127,7 @@ impl Drop for Spare {
 /// The extent at `address`, to be called under the lock with an address from the list.
 pub(super) fn extent(address: u64) -> Extent {
     // SAFETY: extents in the list are whole, and both list and extents change under the lock only.
-    let Extent { position, len, next, allocated } = unsafe { &*(address as *const Extent) };
-    Extent { position: *position, len: *len, next: *next, allocated: *allocated }
+    unsafe { *(address as *const Extent) }
 }
 
 /// Ends the chain that begins with `first` behind `last`, which is in it. Returns `first`. To be

@@ -1,6 +1,7 @@
 //! The effects stream: what every write did, as one ordered stream of bytes with several readers.
 //!
-//! An effect is a deterministic command as a RESP array of bulk strings. `MULTI` and `EXEC` stand
+//! An effect is a deterministic command as a RESP array of bulk strings. Between effects there may
+//! be line feeds, which mean nothing: what a lane reserved and did not fill before it died. `MULTI` and `EXEC` stand
 //! around the effects of a transaction, `SELECT` before an effect whose database differs from that
 //! of the one before. A position counts the bytes before it, from 0 in a new arena; nothing but
 //! effects is counted. Both shell and logic append and read, so the algorithm is part of the
@@ -10,6 +11,7 @@
 //! - [`tail`]: the end of the stream and the room in the ring, under the lock
 //! - [`writer`]: credit, and appending
 //! - [`consumers`]: who reads: joining, reading, advancing, leaving
+//! - [`recovery`]: what a process that died left undone
 //! - [`memory`]: the ring and the extents as bytes; all that is `unsafe` is there
 //!
 //! # Invariants
@@ -47,6 +49,7 @@
 pub mod consumers;
 pub mod layout;
 mod memory;
+mod recovery;
 mod sync;
 mod tail;
 pub mod writer;

@@ -1,9 +1,9 @@
 //! The end of the stream, under its lock: reservations, room, extents.
 
-use super::layout::{ConsumerSlot, LaneEffects, state};
+use super::layout::{ConsumerSlot, LANES, LaneEffects, state};
 use super::memory::{self, Span, Spare};
 use super::sync::{AtomicU64, Ordering::Relaxed, Ordering::Release};
-use super::{EffectsStream, Policy, Ring, Stream};
+use super::{EffectsStream, Extent, Policy, Ring, Stream};
 
 /// Of a ring, all lanes together may keep one in so many bytes as credit.
 const SHARES: u64 = 4;
@@ -69,7 +69,7 @@ impl<'a> Tail<'a> {
 
     /// What a lane may keep for what comes next.
     pub fn share(&self) -> u64 {
-        self.ring().capacity / (SHARES * super::layout::LANES as u64)
+        share_of(self.ring().capacity)
     }
 
     /// Begins anew with an empty ring.
@@ -215,7 +215,8 @@ impl<'a> Tail<'a> {
     pub fn reserve_extent(&self, lane: usize, total: u64, db: u32, spare: Spare) -> Span {
         let raw = self.raw();
         let last = raw.last_extent.load(Relaxed);
-        let address = spare.into_extent(self.position(), total, last);
+        let skew = raw.skew.load(Relaxed);
+        let address = spare.into_extent(Extent::new(self.position(), total, skew), last);
         if last == 0 {
             raw.first_extent.store(address, Relaxed);
         }
@@ -258,6 +259,12 @@ impl<'a> Tail<'a> {
             address = extent.next;
         }
         Span::of_ring(self.ring(), position - skew, (end - position).min(max))
+    }
+
+    /// Bytes before a position that went to extents. The extents behind it are still there.
+    pub fn skew_of(&self, position: u64) -> u64 {
+        let end = self.position();
+        (end - self.place()) - self.spilled_between(position, end)
     }
 
     /// Bytes between two positions that lie in extents.
@@ -326,6 +333,11 @@ impl ConsumerSlot {
         self.policy.load(Relaxed) == Policy::CutOff as u32
             && self.state.load(Relaxed) != state::CUT_READING
     }
+}
+
+/// What a lane may keep of a ring for what comes next.
+pub(super) const fn share_of(capacity: u64) -> u64 {
+    capacity / (SHARES * LANES as u64)
 }
 
 /// Of a word that one thread at a time changes.

@@ -3,7 +3,7 @@
 use super::layout::{LANES, LaneEffects};
 use super::memory::{Span, Spare};
 use super::sync::Ordering::{Relaxed, Release};
-use super::tail::{Room, Tail};
+use super::tail::{Room, Tail, share_of};
 use super::{SELECT_MAX, Stream};
 
 /// What a writer hears that asks for room.
@@ -113,7 +113,7 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn settle(&mut self) {
         let lane = self.lane();
-        let is_much = lane.credit.load(Relaxed) > self.stream.raw.capacity.load(Relaxed) / 64;
+        let is_much = lane.credit.load(Relaxed) > share_of(self.stream.raw.capacity.load(Relaxed));
         if is_much || lane.spill_credit.load(Relaxed) > 0 {
             let tail = self.stream.tail();
             if tail.is_open() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use abi::effects::{Policy, Stream};
 use hyper::body::{Body, Bytes, Frame};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::frames::{Frames, NoEffect};
@@ -23,7 +23,7 @@ const PIECES_AHEAD: usize = 4;
 const IDLE_PAUSE: Duration = Duration::from_millis(5);
 
 /// How effects are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// A line each: position, database, quoted arguments.
@@ -37,10 +37,9 @@ pub enum Format {
 }
 
 /// What is asked for. Also the query of the admin API.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct Request {
     /// Where to begin; without it at the end of the stream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
     /// Whether to go on when the end is reached.
     #[serde(default)]
@@ -127,7 +126,7 @@ impl Writer {
         self.frames.add(bytes);
         let mut lines = String::new();
         let no_effect = |NoEffect { position }| ReadError::NoEffect(position);
-        while let Some(effect) = self.frames.next().map_err(no_effect)? {
+        while let Some(effect) = self.frames.pop().map_err(no_effect)? {
             lines += &show(&effect);
         }
         Ok(lines.into_bytes())
@@ -166,5 +165,97 @@ impl Body for Pieces {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
         self.0.poll_recv(context).map(|piece| Some(piece?.map(Frame::data)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::effects::{Calls, Credit, Dbs, EffectsStream, Ring};
+    use std::sync::atomic::AtomicU32;
+
+    extern "C" fn no_wait(_: &AtomicU32, _: u32) {}
+    extern "C" fn no_wake(_: &AtomicU32) {}
+    extern "C" fn no_memory(_: u64) -> u64 {
+        0
+    }
+    extern "C" fn nothing_to_free(_: u64, _: u64) {}
+
+    const RING: usize = 64 * 1024;
+    const SET: &str = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n";
+    const SELECT: &str = "*2\r\n$6\r\nSELECT\r\n$1\r\n4\r\n";
+
+    /// A stream that is open already and stays so, for somebody else reads as well.
+    fn stream() -> Stream<'static> {
+        let raw: &EffectsStream = Box::leak(Box::default());
+        let ring = Box::leak(vec![0u64; RING / 8].into_boxed_slice()).as_ptr() as u64;
+        // SAFETY: the ring is never freed, and there are no extents.
+        let stream = unsafe {
+            let stream = Stream::new(raw, Calls::new(no_wait, no_wake, no_memory, nothing_to_free));
+            assert!(stream.open(Ring { address: ring, capacity: RING as u64 }, 1 << 20));
+            stream
+        };
+        stream.join("keeps it open", Policy::CutOff, None).unwrap();
+        stream
+    }
+
+    fn append(stream: Stream<'static>, text: &str) {
+        // SAFETY: one thread writes.
+        let mut writer = unsafe { stream.writer(0) };
+        while let Credit::CutOff(_) = writer.ask(text.len() as u64) {}
+        writer.append(Dbs::one(4), text.as_bytes()).unwrap();
+    }
+
+    async fn next(pieces: &mut Pieces) -> Option<Result<String, ReadError>> {
+        let piece = pieces.0.recv().await?;
+        Some(piece.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()))
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_shown_in_each_format_and_then_it_ends() {
+        let stream = stream();
+        append(stream, SET);
+        append(stream, SET);
+        let check = async |format, from, expect: &str| {
+            let request = Request { from: Some(from), format, ..Request::default() };
+            let mut pieces = start(stream, request).unwrap();
+            assert_eq!(next(&mut pieces).await, Some(Ok(expect.to_owned())));
+            assert_eq!(next(&mut pieces).await, None);
+        };
+        check(Format::Resp, 0, &[SELECT, SET, SET].concat()).await;
+        check(Format::Text, 0, "23 4 \"SET\" \"k\" \"v\"\n50 4 \"SET\" \"k\" \"v\"\n").await;
+        check(Format::Text, 50, "50 ? \"SET\" \"k\" \"v\"\n").await;
+        let json = "{\"position\":50,\"db\":null,\"command\":[\"SET\",\"k\",\"v\"]}\n";
+        check(Format::Json, 50, json).await;
+    }
+
+    #[tokio::test]
+    async fn a_position_that_is_not_there_is_refused_and_one_within_an_effect_told() {
+        let stream = stream();
+        append(stream, SET);
+        let ask = |from| start(stream, Request { from: Some(from), ..Request::default() });
+        let gone = ReadError::Gone { asked: 51, oldest: 0, end: 50 };
+        assert_eq!(ask(51).err(), Some(gone));
+        let mut pieces = ask(25).unwrap();
+        let words = next(&mut pieces).await.unwrap().unwrap();
+        assert!(words.contains("\"no_such_position\"") && words.ends_with("}}\n"), "{words}");
+        assert_eq!(next(&mut pieces).await, Some(Err(ReadError::NoEffect(25))));
+    }
+
+    #[tokio::test]
+    async fn a_follower_goes_on_and_is_told_when_it_was_too_slow() {
+        let stream = stream();
+        let request = Request { follow: true, ..Request::default() };
+        let mut pieces = start(stream, request).unwrap();
+        append(stream, SET);
+        assert_eq!(next(&mut pieces).await, Some(Ok("23 4 \"SET\" \"k\" \"v\"\n".to_owned())));
+        append(stream, SET);
+        assert_eq!(next(&mut pieces).await, Some(Ok("50 4 \"SET\" \"k\" \"v\"\n".to_owned())));
+        // The pump runs on this thread, so it reads nothing meanwhile.
+        (0..=RING / SET.len()).for_each(|_| append(stream, SET));
+        let words = next(&mut pieces).await.unwrap().unwrap();
+        assert!(words.contains("\"cut_off\""), "{words}");
+        assert_eq!(next(&mut pieces).await, Some(Err(ReadError::CutOff(77))));
+        assert_eq!(stream.consumers().len(), 1, "its place is free again");
     }
 }

@@ -61,14 +61,18 @@ impl Frames {
     ///
     /// # Errors
     /// The bytes are no effect.
-    pub fn next(&mut self) -> Result<Option<Effect>, NoEffect> {
+    pub fn pop(&mut self) -> Result<Option<Effect>, NoEffect> {
         loop {
+            // Line feeds between effects mean nothing.
+            let blank = self.rest[self.used..].iter().take_while(|byte| **byte == b'\n');
+            self.used += blank.count();
             let position = self.begin + self.used as u64;
             let bytes = &self.rest[self.used..];
-            let Some((ranges, len)) = cut(bytes).map_err(|Malformed| NoEffect { position })? else {
+            let Some(Cut { parts, len }) = cut(bytes).map_err(|Malformed| NoEffect { position })?
+            else {
                 return Ok(None);
             };
-            let parts = ranges.into_iter().map(|range| bytes[range].to_vec()).collect();
+            let parts = parts.into_iter().map(|range| bytes[range].to_vec()).collect();
             let effect = Effect { position, db: self.db, parts };
             self.used += len;
             match effect.selects() {
@@ -81,9 +85,16 @@ impl Frames {
 
 struct Malformed;
 
-/// Where the strings of the first array in `bytes` are, and how long it is; nothing if it is not
-/// all there.
-fn cut(bytes: &[u8]) -> Result<Option<(Vec<Range<usize>>, usize)>, Malformed> {
+/// An array of strings.
+struct Cut {
+    /// Where the strings are.
+    parts: Vec<Range<usize>>,
+    /// Bytes of the array.
+    len: usize,
+}
+
+/// The first array in `bytes`; nothing if it is not all there.
+fn cut(bytes: &[u8]) -> Result<Option<Cut>, Malformed> {
     let Some((count, mut at)) = length(bytes, 0, b'*')? else { return Ok(None) };
     let mut parts = Vec::new();
     for _ in 0..count {
@@ -98,7 +109,7 @@ fn cut(bytes: &[u8]) -> Result<Option<(Vec<Range<usize>>, usize)>, Malformed> {
         }
         parts.push(begin..end);
     }
-    Ok(Some((parts, at)))
+    Ok(Some(Cut { parts, len: at }))
 }
 
 /// The number in the line at `at`, which begins with `mark`, and where the line ends.
@@ -130,7 +141,7 @@ mod tests {
             let (mut frames, mut seen) = (Frames::at(1000), Vec::new());
             for piece in STREAM.chunks(size) {
                 frames.add(piece);
-                while let Some(effect) = frames.next().unwrap() {
+                while let Some(effect) = frames.pop().unwrap() {
                     seen.push(effect);
                 }
             }
@@ -153,12 +164,14 @@ mod tests {
         let check = |bytes: &[u8], expect: Result<(), u64>| {
             let mut frames = Frames::at(5);
             frames.add(bytes);
-            let outcome = frames.next().map(|effect| assert_eq!(effect, None));
+            let outcome = frames.pop().map(|effect| assert_eq!(effect, None));
             assert_eq!(outcome.map_err(|error| error.position), expect, "{bytes:?}");
         };
         check(b"", Ok(()));
         check(b"*", Ok(()));
         check(b"*1\r\n$3\r\nDE", Ok(()));
+        check(b"\n\n*1\r\n", Ok(()));
+        check(b"\n\nx", Err(7));
         check(b"k\r\n*1\r\n", Err(5));
         check(b"*x\r\n", Err(5));
         check(b"*-1\r\n", Err(5));

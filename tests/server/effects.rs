@@ -1,0 +1,24 @@
+//! The effects stream as operators see it.
+
+use crate::harness::Server;
+use crate::harness::cli::{begin, finish};
+
+#[test]
+fn without_a_position_there_is_nothing_and_ahead_of_it_a_refusal() {
+    let server = Server::echo("");
+    let ended = server.cli(&["effects"]);
+    assert_eq!((ended.exit, ended.stdout.as_str()), (0, ""));
+    let ended = server.cli(&["effects", "--from", "1000", "--json"]);
+    assert_eq!((ended.exit, ended.code().as_str()), (51, "no_such_position"));
+    let ended = server.cli(&["effects", "--format", "resp", "--json"]);
+    assert_eq!(ended.exit, 2, "two formats");
+}
+
+#[test]
+fn a_follower_ends_with_the_server_and_says_so() {
+    let mut server = Server::echo("");
+    let follower = begin(&["effects", "--follow", "--admin", server.admin().to_str().unwrap()]);
+    assert!(server.stop(), "a follower holds nothing up");
+    let ended = finish(follower);
+    assert_eq!((ended.exit, ended.stdout.as_str()), (5, ""), "{}", ended.stderr);
+}
