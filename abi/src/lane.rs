@@ -36,7 +36,7 @@ pub struct Running {
     pub generation: AtomicU64,
     /// When it began, in ticks of the processor's time stamp counter.
     pub since_ticks: AtomicU64,
-    /// Shards it has locked, a bit each.
+    /// Shards it locks, a bit each.
     pub shards: AtomicU64,
     /// Address of a record of how to undo what has been done; 0: there is none.
     pub undo: AtomicU64,

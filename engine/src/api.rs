@@ -241,7 +241,7 @@ fn with(scratch: *mut Scratch, f: impl FnOnce(&mut ThreadContext) -> Status) -> 
 }
 
 fn clean_up(thread: &mut ThreadContext) {
-    thread.core.running = None;
+    thread.core.running.end();
     thread.core.applies_effects = false;
     thread.core.own_pushes.clear();
     thread.core.effects.break_off();

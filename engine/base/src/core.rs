@@ -1,7 +1,6 @@
 //! What a lane has for all layers. It is dropped with the release; nothing in it may outlive a call
 //! in meaning.
 
-use abi::client_ref::ClientRef;
 use abi::host::HostRef;
 use abi::lock::{Holder, Locker};
 use abi::stats::LaneStats;
@@ -16,6 +15,7 @@ use crate::lock::{LockSet, ShardSet};
 use crate::notices::{Event, Key, Notices};
 use crate::random::Random;
 use crate::roots::Roots;
+use crate::running::RunningCommand;
 use crate::settings::{self, Settings};
 
 /// The part of a lane that every layer may use.
@@ -42,8 +42,8 @@ pub struct Core {
     pub notices: Notices,
     /// Whether the command that runs is one that only reads.
     pub reads_only: bool,
-    /// The client whose command runs, if one does.
-    pub running: Option<ClientRef>,
+    /// The command that runs for a client, if one does.
+    pub running: RunningCommand,
     /// Pushes that the running command has caused for its own client: they go before its reply.
     pub own_pushes: Vec<Vec<u8>>,
     /// What the running command did, on its way to the effects stream.
@@ -76,7 +76,7 @@ impl Core {
             settings: Settings::default(),
             notices: Notices::default(),
             reads_only: false,
-            running: None,
+            running: RunningCommand::new(&lane.running),
             own_pushes: Vec::new(),
             // SAFETY: a lane is one thread at a time, and its contexts of several generations do
             // not run at the same time.

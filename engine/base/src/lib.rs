@@ -22,6 +22,7 @@ pub mod number;
 pub mod random;
 pub mod resp;
 pub mod roots;
+pub mod running;
 pub mod settings;
 pub mod sha1;
 pub mod text;

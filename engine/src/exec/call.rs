@@ -126,12 +126,9 @@ impl Started {
     fn now(cx: &mut Ctx<'_>, call: Call) -> Self {
         let core = &mut *cx.keys.core;
         core.reads_only = call.spec.has(flag::READONLY);
-        Self {
-            ticks: ticks(core.host),
-            output: cx.out.len(),
-            dirty: core.stats.dirty.load(Relaxed),
-            db: cx.keys.db,
-        }
+        let ticks = ticks(core.host);
+        core.running.since(ticks);
+        Self { ticks, output: cx.out.len(), dirty: core.stats.dirty.load(Relaxed), db: cx.keys.db }
     }
 }
 

@@ -19,6 +19,7 @@ use base::core::Core;
 use base::counters::add;
 use base::error::{self, Error};
 use base::lock::{ShardSet, set_of};
+use base::running::About;
 use keyspace::Keys;
 use keyspace::ahead::look_ahead;
 
@@ -128,8 +129,20 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: Call, item: &Item,
         _ => lock_set(core, exec, client, call, args),
     };
     client.last_command.store(call.slot + 1, Relaxed);
+    let one_hash = [item.hash];
+    let known_hashes: &[u64] = match call.keys {
+        KeyRule::One(_) if item.hash != 0 => &one_hash,
+        KeyRule::Range { .. } => &hashes,
+        _ => &[],
+    };
+    core.running.begin(&About {
+        client: client.reference(),
+        slot: call.slot,
+        db,
+        shards: set,
+        hashes: known_hashes,
+    });
     core.lock(set);
-    core.running = Some(client.reference());
     let flags = client.flags.load(Relaxed);
     let records_access = flags & client_flag::NO_TOUCH == 0;
     core.applies_effects = flags & client_flag::APPLIES_EFFECTS != 0;
@@ -145,7 +158,7 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: Call, item: &Item,
     let mut cx = ClientCtx { data, session, exec };
     call::call(&mut cx, call, args);
     cx.data.keys.core.effects.flush();
-    cx.data.keys.core.running = None;
+    cx.data.keys.core.running.end();
     cx.data.keys.core.applies_effects = false;
     if !cx.data.keys.core.own_pushes.is_empty() {
         push_before_reply(&mut cx);
