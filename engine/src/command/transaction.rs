@@ -1,7 +1,7 @@
 //! Transactions, and the wish to see what others do.
 
 use crate::exec::argument::key;
-use crate::exec::context::ClientCtx;
+use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::spec::access::RO;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, KeySpec, RunForClient, Spec, category};
@@ -119,6 +119,9 @@ fn unwatch(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 }
 
 fn monitor(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    if cx.mode != Mode::Direct {
+        return Err(Error::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
     monitors::add(cx.data.keys.core, cx.session.client());
     cx.out.ok();
     Ok(())

@@ -64,7 +64,7 @@ fn check_state(client: &Client, flags: u64, spec: &Spec) -> Result<(), Error> {
     if flags & client_flag::AUTHENTICATED == 0 && !spec.has(flag::NO_AUTH) {
         return Err(error::NO_AUTH);
     }
-    if flags & client_flag::MULTI != 0 && spec.has(flag::NO_MULTI) {
+    if flags & client_flag::MULTI != 0 && spec.has(flag::NO_MULTI | flag::REFUSED_IN_MULTI) {
         return Err(error::NO_MULTI);
     }
     let subscriber = flags & client_flag::PUBSUB != 0 && client.resp.load(Relaxed) == 2;

@@ -29,6 +29,9 @@ pub fn execute(thread: &mut ThreadContext, client: &mut Client, item: &Item, arg
     thread.core.settings.refresh(thread.core.roots);
     thread.exec.reply_mark = Some(client.output.len());
     let resolved = resolve(&thread.exec.index, item.command, args);
+    if let Ok(call) = &resolved {
+        client.last_command.store(call.slot + 1, Relaxed);
+    }
     match resolved.and_then(|call| admit(thread, client, call, args)) {
         Ok(Admitted::Run(call)) => run(thread, client, call, item, args),
         Ok(Admitted::Elsewhere) => {}
@@ -80,7 +83,9 @@ fn reject(
     if item.command == UNKNOWN && is_http(args.at(0)) {
         return hang_up(core, client);
     }
-    if let Ok(found) = exec.index.meant(item.command, args) {
+    let found = exec.index.meant(item.command, args).ok();
+    client.last_command.store(found.map_or(0, |found| found.slot + 1), Relaxed);
+    if let Some(found) = found {
         add(&found.stat.rejected, 1);
     }
     if client.flags.load(Relaxed) & client_flag::MULTI == 0 {
@@ -128,7 +133,6 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: Call, item: &Item,
         }
         _ => lock_set(core, exec, client, call, args),
     };
-    client.last_command.store(call.slot + 1, Relaxed);
     let one_hash = [item.hash];
     let known_hashes: &[u64] = match call.keys {
         KeyRule::One(_) if item.hash != 0 => &one_hash,

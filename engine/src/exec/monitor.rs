@@ -11,8 +11,8 @@ use crate::exec::secrets::hides;
 use crate::exec::spec::{Spec, flag};
 use crate::session::monitor;
 
-/// Shows a command that has run for a client to those who watch, unless it has only made its
-/// client wait. Returns the line if the client itself, unless it is `within` a transaction, is to
+/// Shows a command that has run for a client to those who watch: one that has made its client wait
+/// now, and not again when it is served. Returns the line if the client itself, unless it is `within` a transaction, is to
 /// have it behind its reply.
 #[cold]
 pub fn feed(
@@ -22,8 +22,7 @@ pub fn feed(
     spec: &Spec,
     args: Args<'_>,
 ) -> Option<Vec<u8>> {
-    let waits = client.flags.load(Relaxed) & client_flag::BLOCKED != 0;
-    if spec.has(flag::SKIP_MONITOR | flag::ADMIN) || waits {
+    if spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
         return None;
     }
     let line = line(core, client, spec, args);

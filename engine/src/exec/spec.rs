@@ -75,6 +75,9 @@ pub mod flag {
     pub const LOCKS_ITSELF: u32 = 1 << 28;
     /// Runs other commands: locks what they need.
     pub const TRANSACTION: u32 = 1 << 27;
+    /// Not allowed between `MULTI` and `EXEC`, though Redis allows it and does not show that it is
+    /// not. Not shown.
+    pub const REFUSED_IN_MULTI: u32 = 1 << 30;
     /// Documented as being for the server itself and for those who work on it.
     pub const SYSTEM: u32 = 1 << 29;
 }

@@ -205,7 +205,6 @@ fn letters(client: &ClientShared) -> String {
         (flag::PUBSUB, 'P'),
         (flag::MULTI, 'x'),
         (flag::BLOCKED, 'b'),
-        (flag::DIRTY_EXEC, 'd'),
         (flag::CLOSE_AFTER_REPLY, 'c'),
         (flag::KILLED, 'A'),
         (flag::UNIX_SOCKET, 'U'),

@@ -134,7 +134,8 @@ const CLIENT: &[Spec] = &[
         pause::PAUSE,
         "Puts off the commands of all clients for a time.",
     ),
-    row("client|reply", 3, client::reply).flags(OWN).doc(
+    // Within a transaction it would leave the array of EXEC's replies short.
+    row("client|reply", 3, client::reply).flags(OWN | REFUSED_IN_MULTI).doc(
         "3.2.0",
         "O(1)",
         &[client::REPLY],

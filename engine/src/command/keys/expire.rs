@@ -95,7 +95,7 @@ impl<'a> Condition<'a> {
 
 pub fn ttl(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let now = cx.keys.core.clock.now_ms;
-    tell(cx, args, |at| ((at - now).max(0) + 500) / 1000)
+    tell(cx, args, |at| to_seconds((at - now).max(0)))
 }
 
 pub fn pttl(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -104,11 +104,16 @@ pub fn pttl(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 pub fn expiretime(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    tell(cx, args, |at| (at + 500) / 1000)
+    tell(cx, args, to_seconds)
 }
 
 pub fn pexpiretime(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     tell(cx, args, |at| at)
+}
+
+/// Whole seconds, to the nearest.
+fn to_seconds(ms: i64) -> i64 {
+    ms / 1000 + (ms % 1000 >= 500) as i64
 }
 
 /// Replies with what `show` makes of the Unix time in ms at which a key ends.

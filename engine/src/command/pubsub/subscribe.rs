@@ -2,10 +2,10 @@
 
 use abi::client::flag;
 
-use crate::exec::context::ClientCtx;
+use crate::exec::context::{ClientCtx, Mode};
 use crate::session::pubsub::{self, Kind};
 use base::args::Args;
-use base::error::Done;
+use base::error::{Done, Error};
 
 pub fn subscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     begin(cx, args, Kind::Channel, "subscribe")
@@ -16,6 +16,10 @@ pub fn psubscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 }
 
 pub fn ssubscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    if cx.mode != Mode::Direct {
+        // Redis takes the older two in a transaction for the sake of old clients, but not this one.
+        return Err(Error::new("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
     begin(cx, args, Kind::Shard, "ssubscribe")
 }
 
