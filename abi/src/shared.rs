@@ -120,6 +120,9 @@ pub struct PubSub {
     pub shard_channels: RawTable,
     /// Clients in `MONITOR`. Words are [`crate::client_ref::ClientRef`].
     pub monitors: RawVec,
+    /// Subscribers that were killed and whose owner has not taken them out yet: they hear of nothing
+    /// and are not counted. Words are [`crate::client_ref::ClientRef`].
+    pub killed: RawVec,
 }
 
 /// A channel or pattern with its subscribers. Followed by `name_len` bytes of name.

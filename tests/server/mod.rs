@@ -9,6 +9,7 @@ mod expiry;
 mod inflight;
 mod limits;
 mod oracle;
+mod order;
 mod protocol;
 mod redis_crate;
 mod scan;

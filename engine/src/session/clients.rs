@@ -11,11 +11,12 @@ use abi::message::kind as message_kind;
 use abi::wait::kind as wait_kind;
 
 use crate::session::blocking::{self, Ending};
-use crate::session::message;
+use crate::session::{message, pubsub};
 use base::core::Core;
 use base::error::{Done, Error};
 
 use base::bytes::{self, Bytes};
+use base::heap::if_room;
 use base::vec;
 
 /// Calls `f` with every connection, under the lock of the table: `f` must not take it again.
@@ -103,10 +104,33 @@ pub fn set_text(core: &Core, client: &ClientShared, which: Text, value: &[u8]) {
     if value.is_empty() { text.free() } else { text.assign(value) }
 }
 
-/// Marks a connection to be closed; its worker must be woken: see [`wake`].
-pub fn kill(client: &ClientShared) -> ClientRef {
+/// Kills the connections that fit: nobody serves them any more, publishers pass over them, and
+/// their workers close them. Returns which they are.
+pub fn kill_all(core: &Core, mut fits: impl FnMut(&ClientShared) -> bool) -> Vec<ClientRef> {
+    let mut killed = Vec::new();
+    pubsub::change_killed(core, |passed_over| {
+        for_each(core, |client, guarded| {
+            if fits(client) {
+                kill(client, guarded);
+                killed.push(client.reference());
+                if pubsub::has_any(client) {
+                    if_room(|| passed_over.push(client.reference().0));
+                }
+            }
+        });
+    });
+    wake(core, &killed);
+    killed
+}
+
+/// Marks a connection to be closed, and ends its wait.
+fn kill(client: &ClientShared, guarded: &ClientGuarded) {
     client.flags.fetch_or(flag::KILLED, Relaxed);
-    ClientRef::new(client.worker, client.id)
+    // SAFETY: a wait is taken off its client under the lock that is held, and freed after.
+    if let Some(wait) = unsafe { guarded.wait.as_ptr().as_ref() } {
+        // Whoever serves it right now has the locks that decide, and was first.
+        let _ = blocking::end(wait);
+    }
 }
 
 /// Makes the workers of these clients look at them.

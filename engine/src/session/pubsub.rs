@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::{ClientState, Subscription, Subscriptions, flag};
+use abi::client::{ClientShared, ClientState, Subscription, Subscriptions, flag};
 use abi::client_ref::ClientRef;
 use abi::container::{RawBuffer, RawTable, RawVec};
 use abi::lock::Guard;
@@ -99,11 +99,13 @@ pub fn publish(core: &mut Core, channel: &[u8], payload: &[u8]) -> usize {
     let pubsub = locked(core);
     let mut receivers = send_to(core, &pubsub, Kind::Channel, channel, payload);
     let patterns = channels(core, Kind::Pattern, &pubsub);
+    let killed = vec::slice(&pubsub.killed);
     if !patterns.is_empty() {
         patterns.for_each(&mut |pattern| {
             let name = name_of(pattern);
             if base::glob::matches(name, channel, false) {
-                receivers += send(core, pattern, Kind::Pattern, Some(name), channel, payload);
+                receivers +=
+                    send(core, killed, pattern, Kind::Pattern, Some(name), channel, payload);
             }
         });
     }
@@ -120,7 +122,7 @@ pub fn publish_shard(core: &mut Core, channel: &[u8], payload: &[u8]) -> usize {
 fn send_to(core: &mut Core, pubsub: &PubSub, kind: Kind, channel: &[u8], payload: &[u8]) -> usize {
     let channels = channels(core, kind, &pubsub);
     match channels.find(Name::new(channel, core.roots.seed)) {
-        Some(found) => send(core, found, kind, None, channel, payload),
+        Some(found) => send(core, vec::slice(&pubsub.killed), found, kind, None, channel, payload),
         None => 0,
     }
 }
@@ -128,6 +130,7 @@ fn send_to(core: &mut Core, pubsub: &PubSub, kind: Kind, channel: &[u8], payload
 /// Posts a message to all subscribers of one channel or pattern: one copy for all of them.
 fn send(
     core: &mut Core,
+    killed: &[u64],
     channel: &Channel,
     kind: Kind,
     pattern: Option<&[u8]>,
@@ -135,6 +138,13 @@ fn send(
     payload: &[u8],
 ) -> usize {
     let receivers = vec::slice(&channel.subscribers);
+    let living: Vec<u64>;
+    let receivers = if killed.is_empty() {
+        receivers
+    } else {
+        living = receivers.iter().copied().filter(|word| !killed.contains(word)).collect();
+        &living
+    };
     if receivers.is_empty() {
         return 0;
     }
@@ -313,6 +323,13 @@ pub fn is_subscribed(core: &Core, client: &mut ClientState, detail: u64) -> bool
 
 /// Ends all subscriptions of a client and frees what it knows of them.
 pub fn clear(core: &mut Core, client: &mut ClientState) {
+    if client.flags.load(Relaxed) & flag::KILLED != 0 {
+        let reference = client.reference().0;
+        change_killed(core, |killed| {
+            killed.remove_word(reference);
+            killed.shrink();
+        });
+    }
     if client.subscriptions.is_null() {
         return;
     }
@@ -332,6 +349,19 @@ pub(super) fn change_monitors(core: &Core, change: impl FnOnce(&mut Words<'_>)) 
     let mut pubsub = locked(core);
     change(&mut Words::new(&mut pubsub.monitors, core.heap));
     core.roots.shared().monitor_count.store(pubsub.monitors.len, Relaxed);
+}
+
+/// Changes, before the table of clients is locked, the list of subscribers that were killed and are
+/// still entered.
+pub(super) fn change_killed(core: &Core, change: impl FnOnce(&mut Words<'_>)) {
+    let mut pubsub = locked(core);
+    change(&mut Words::new(&mut pubsub.killed, core.heap));
+}
+
+/// Whether a client has subscriptions.
+pub(super) fn has_any(client: &ClientShared) -> bool {
+    let counts = [&client.channel_count, &client.pattern_count, &client.shard_channel_count];
+    counts.iter().any(|count| count.load(Relaxed) != 0)
 }
 
 /// Calls `f` with the clients in `MONITOR`.

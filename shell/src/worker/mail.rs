@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use abi::client::flag;
+use abi::client_ref::ClientRef;
 use abi::message::Message;
 use abi::ptr::Ptr;
 
 use super::Worker;
-use super::mailbox::drop_message;
+use super::mailbox::{Mail, drop_message};
 use crate::client::{bump, output, state};
 use crate::logic::generation::Online;
 
@@ -17,25 +18,57 @@ const NO_MORE: u32 = u32::MAX;
 impl Worker {
     /// Takes all mail and acts on it.
     pub(super) fn collect_mail(&mut self, online: &mut Online) {
-        let mut mail = std::mem::take(&mut self.mail);
-        self.mailbox.collect(&mut mail);
-        for accepted in mail.connections.drain(..) {
+        self.take_messages(online, None);
+        let mut connections = std::mem::take(&mut self.mail.connections);
+        for accepted in connections.drain(..) {
             self.open(online, accepted);
         }
-        if !mail.messages.is_empty() {
-            self.sort_mail(&mail.messages);
-            self.deliver_all(online, &mail.messages);
-            mail.messages.clear();
+        // Emptied, with its room kept for the next time, unless more have come meanwhile.
+        if self.mail.connections.is_empty() {
+            self.mail.connections = connections;
         }
-        if std::mem::take(&mut mail.wake_postponed) {
+        if std::mem::take(&mut self.mail.wake_postponed) {
             self.wake_postponed(online);
         }
-        // Emptied, with its room kept for the next time.
-        self.mail = mail;
+        for slot in std::mem::take(&mut self.mailed) {
+            if let Some(connection) = self.clients.try_get(slot)
+                && connection.is(state::MAILED)
+            {
+                connection.clear(state::MAILED);
+                self.settle_and_serve(online, slot);
+            }
+        }
+    }
+
+    /// Before a client's batch runs: what was posted to it before it sent what it is about to be
+    /// answered comes first. So whoever is told that a message went out can rely on it.
+    #[inline]
+    pub(super) fn deliver_before_batch(&mut self, online: &mut Online, slot: u32) {
+        if self.mailbox.has_mail() {
+            self.take_messages(online, Some(slot));
+        }
+    }
+
+    /// Takes all mail and delivers the messages. What those of the client `about_to_run` come to is
+    /// left to its turn; the others' output is sent, and their turn comes with the next look at the
+    /// mail.
+    fn take_messages(&mut self, online: &mut Online, about_to_run: Option<u32>) {
+        let mut messages = std::mem::take(&mut self.messages);
+        let mut mail = Mail { messages, ..Mail::default() };
+        self.mailbox.collect(&mut mail);
+        self.mail.connections.append(&mut mail.connections);
+        self.mail.wake_postponed |= mail.wake_postponed;
+        messages = mail.messages;
+        if !messages.is_empty() {
+            self.sort_mail(&messages);
+            self.deliver_all(online, &messages, about_to_run);
+            messages.clear();
+        }
+        self.messages = messages;
     }
 
     /// Chains the messages of each client, oldest first; drops those whose client is gone.
-    fn sort_mail(&mut self, messages: &[(abi::client_ref::ClientRef, Ptr<Message>)]) {
+    fn sort_mail(&mut self, messages: &[(ClientRef, Ptr<Message>)]) {
         self.mail_links.clear();
         self.mail_links.resize(messages.len(), NO_MORE);
         for (index, (client, message)) in messages.iter().enumerate() {
@@ -59,14 +92,39 @@ impl Worker {
     fn deliver_all(
         &mut self,
         online: &mut Online,
-        messages: &[(abi::client_ref::ClientRef, Ptr<Message>)],
+        messages: &[(ClientRef, Ptr<Message>)],
+        about_to_run: Option<u32>,
     ) {
+        let mut kept_back = None;
         for (index, (client, _)) in messages.iter().enumerate() {
             let Some(slot) = self.clients.slot_of(client.id()) else { continue };
             let connection = self.clients.get(slot);
             if connection.mail.is_some_and(|(first, _)| first == index as u32) {
                 connection.mail = None;
+                if Some(slot) == about_to_run {
+                    // Last, as its output keeps the worker's buffer.
+                    kept_back = Some((slot, index as u32));
+                    continue;
+                }
                 self.deliver_chain(online, slot, messages, index as u32);
+                self.settle_mailed(online, slot);
+            }
+        }
+        if let Some((slot, first)) = kept_back {
+            self.deliver_chain(online, slot, messages, first);
+        }
+    }
+
+    /// Sends what messages have added to a client's output. Its turn comes later.
+    fn settle_mailed(&mut self, online: &mut Online, slot: u32) {
+        match self.settle(slot) {
+            Some(reason) => self.close(online, slot, reason),
+            None => {
+                let connection = self.clients.get(slot);
+                if !connection.is(state::MAILED) {
+                    connection.set(state::MAILED);
+                    self.mailed.push(slot);
+                }
             }
         }
     }
@@ -75,7 +133,7 @@ impl Worker {
         &mut self,
         online: &mut Online,
         slot: u32,
-        messages: &[(abi::client_ref::ClientRef, Ptr<Message>)],
+        messages: &[(ClientRef, Ptr<Message>)],
         first: u32,
     ) {
         const CLOSING: u64 = flag::KILLED | flag::CLOSE_AFTER_REPLY;
@@ -93,7 +151,6 @@ impl Worker {
             index = self.mail_links[index as usize];
         }
         bump(&self.stats.batches, 1);
-        self.settle_and_serve(online, slot);
     }
 
     /// Lets every postponed client try again.

@@ -42,7 +42,10 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use abi::client::flag;
+use abi::client_ref::ClientRef;
 use abi::config::ConfigStore;
+use abi::message::Message;
+use abi::ptr::Ptr;
 use abi::stats::LaneStats;
 use mio::{Events, Poll};
 
@@ -84,8 +87,13 @@ pub struct Worker {
     queue: VecDeque<u32>,
     /// Clients that were postponed; some may no longer be.
     postponed: Vec<u32>,
+    /// Mail that waits for the end of a client's turn: all but messages.
     mail: Mail,
-    /// For each message of `mail` the next one for the same client.
+    /// Room for messages; empty between two looks at the mail.
+    messages: Vec<(ClientRef, Ptr<Message>)>,
+    /// Clients that were given messages and have not had their turn since.
+    mailed: Vec<u32>,
+    /// For each of `messages` the next one for the same client.
     mail_links: Vec<u32>,
     accept_again: bool,
     /// The last poll may not have reported all there was.
@@ -138,6 +146,8 @@ impl Worker {
             queue: VecDeque::new(),
             postponed: Vec::new(),
             mail: Mail::default(),
+            messages: Vec::new(),
+            mailed: Vec::new(),
             mail_links: Vec::new(),
             accept_again: false,
             more_events: false,
@@ -186,8 +196,14 @@ impl Worker {
         self.is_behind() || self.mailbox.has_mail() || self.until_next_work().is_zero()
     }
 
+    /// Whether mail was looked at in a client's turn and not all of it acted on.
+    fn has_mail_left(&self) -> bool {
+        let Mail { connections, wake_postponed, .. } = &self.mail;
+        *wake_postponed || !connections.is_empty() || !self.mailed.is_empty()
+    }
+
     fn is_behind(&self) -> bool {
-        self.more_events || !self.queue.is_empty() || self.accept_again
+        self.more_events || self.has_mail_left() || !self.queue.is_empty() || self.accept_again
     }
 
     /// Waits for events for so long at most.
@@ -237,7 +253,7 @@ impl Worker {
     }
 
     fn after_events(&mut self, online: &mut Online) {
-        if self.mailbox.has_mail() {
+        if self.mailbox.has_mail() || self.has_mail_left() {
             self.collect_mail(online);
         }
         if self.accept_again {

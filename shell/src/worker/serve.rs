@@ -127,6 +127,7 @@ impl Worker {
     }
 
     fn batch(&mut self, online: &mut Online, slot: u32) -> Next {
+        self.deliver_before_batch(online, slot);
         self.run_logic(online, slot);
         self.settle(slot).map_or(Next::Again, Next::Close)
     }

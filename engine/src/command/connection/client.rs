@@ -240,20 +240,14 @@ pub fn kill(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 /// Closes the connections that fit; this one only once its reply has been sent.
 fn kill_all(cx: &mut ClientCtx<'_>, filter: &Filter<'_>) -> usize {
     let own = cx.session.id();
-    let mut others = Vec::new();
-    let mut killed = 0;
-    clients::for_each(cx.keys.core, |client, _| {
-        if !filter.fits(client) || filter.keep_own && client.id == own {
-            return;
-        }
-        killed += 1;
-        if client.id != own {
-            others.push(clients::kill(client));
-        }
+    let mut own_too = false;
+    let killed = clients::kill_all(cx.keys.core, |client| {
+        let fits = filter.fits(client) && !(filter.keep_own && client.id == own);
+        own_too |= fits && client.id == own;
+        fits && client.id != own
     });
-    if killed > others.len() {
+    if own_too {
         cx.session.close_after_reply();
     }
-    clients::wake(cx.keys.core, &others);
-    killed
+    killed.len() + own_too as usize
 }
