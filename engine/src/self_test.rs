@@ -6,6 +6,8 @@ use abi::container::RawBytes;
 use abi::status::Status;
 
 use crate::release::Release;
+use crate::session::settings::kind;
+use crate::session::settings::spec::SETTINGS;
 use base::resp::parse::{Limits, Outcome, Progress, parse};
 
 /// Checks a release. `error` gets a text that says what is wrong with it.
@@ -44,8 +46,8 @@ fn check_parser() -> Result<(), String> {
 }
 
 fn check_settings() -> Result<(), String> {
-    for setting in crate::session::settings::spec::SETTINGS {
-        if let Err(what) = setting.parse(setting.default.as_bytes()) {
+    for setting in &SETTINGS {
+        if let Err(what) = kind::parse(setting, setting.default.as_bytes()) {
             return Err(format!("the default of '{}' is not valid: {what}", setting.name));
         }
     }

@@ -16,6 +16,7 @@ use crate::notices::{Event, Key, Notices};
 use crate::random::Random;
 use crate::roots::Roots;
 use crate::running::RunningCommand;
+use crate::settings::row::{Numeric, Setting, Text};
 use crate::settings::{self, Settings};
 
 /// The part of a lane that every layer may use.
@@ -101,9 +102,15 @@ impl Core {
         self.locks.release();
     }
 
-    /// A setting's number.
-    pub fn number(&self, id: u32) -> i64 {
-        settings::number(self.roots, id)
+    /// A setting's value.
+    #[inline]
+    pub fn get<T: Numeric>(&self, setting: Setting<T>) -> T {
+        settings::get(self.roots, setting)
+    }
+
+    /// The text of a setting.
+    pub fn text(&self, setting: Setting<Text>) -> Vec<u8> {
+        settings::text(self.roots, self.locker(), setting.id())
     }
 
     /// How this lane takes locks.

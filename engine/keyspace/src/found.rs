@@ -9,7 +9,7 @@ use base::core::Core;
 use base::counters;
 use base::event::Class;
 use base::lock::shard_of;
-use base::settings;
+use base::settings::setting;
 use store::table::Slot;
 use value::entry::{Entry, EntryMut, OwnedEntry, Shape};
 
@@ -201,7 +201,7 @@ impl<'k> Found<'k> {
         if expiry::keeps_expired(self.core) {
             return;
         }
-        let lazily = self.core.number(settings::id::LAZYFREE_LAZY_EXPIRE) != 0;
+        let lazily = self.core.get(setting::LAZYFREE_LAZY_EXPIRE);
         let stats = self.core.stats;
         self.remove_unasked(lazily, Class::EXPIRED, "expired", &stats.expired);
     }

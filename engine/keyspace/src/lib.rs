@@ -39,7 +39,7 @@ use base::counters;
 use base::event::Class;
 use base::hash;
 use base::heap::or_undo;
-use base::settings;
+use base::settings::setting;
 use value::entry::{Entry, OwnedEntry};
 
 /// The keys of one database, as far as their shards are locked.
@@ -155,7 +155,7 @@ impl<'a> Keys<'a> {
         self.signal_ready(hash, entry);
         match replaced {
             Some(old) => {
-                let lazily = self.core.number(settings::id::LAZYFREE_LAZY_SERVER_DEL) != 0;
+                let lazily = self.core.get(setting::LAZYFREE_LAZY_SERVER_DEL);
                 garbage::dispose(self.core, old, lazily);
                 true
             }

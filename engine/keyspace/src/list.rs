@@ -10,7 +10,7 @@ use value::list;
 
 impl Keys<'_> {
     fn list_limit(&self) -> Limit {
-        Limit::from_setting(self.core.settings.list_node_limit as i64)
+        Limit::from_setting(self.core.settings.list_node_limit)
     }
 
     /// The list of a key, to be read.

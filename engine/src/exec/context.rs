@@ -12,7 +12,7 @@ use base::error::{self, Done, Error};
 use base::event::Class;
 use base::number::Extended;
 use base::resp::write::Reply;
-use base::settings::id;
+use base::settings::setting;
 use keyspace::Keys;
 
 /// The context of a command: always its first parameter.
@@ -128,7 +128,7 @@ impl Ctx<'_> {
             }
             return;
         }
-        if core.number(id::LAZYFREE_LAZY_EXPIRE) != 0 {
+        if core.get(setting::LAZYFREE_LAZY_EXPIRE) {
             self.keys.unlink(key);
         } else {
             self.keys.remove(key);

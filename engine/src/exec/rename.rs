@@ -7,14 +7,11 @@ use abi::host::level;
 
 use crate::exec::index::Index;
 use crate::exec::thread::ThreadContext;
-use crate::session::settings::kind::{Kind, Value};
-use crate::session::settings::spec::Setting;
-use crate::session::settings::{self, put, text};
+use crate::session::settings::kind::Value;
+use crate::session::settings::{self, put};
 use base::core::Core;
-use base::settings::id::RENAMED;
-
-/// Where the lines are kept. No setting: it can be neither asked for nor changed by name.
-const LINES: Setting = Setting::new("rename-command", RENAMED, Kind::Text, "");
+use base::settings::number_beside;
+use base::settings::setting::RENAMED;
 
 /// Applies a setting from the command line or the configuration file. Errors: what is wrong with it.
 pub fn configure(thread: &mut ThreadContext, name: &str, values: &[&str]) -> Result<(), String> {
@@ -41,16 +38,16 @@ fn add(core: &mut Core, index: &Index, values: &[&str]) -> Result<(), String> {
         let warning = format!("rename-command: this release has no command '{from}'");
         core.host.log()(level::WARN, warning.as_str().into());
     }
-    let mut lines = text(core, RENAMED);
+    let mut lines = core.text(RENAMED);
     lines.extend_from_slice(format!("{from} {to}\n").as_bytes());
-    let count = core.number(RENAMED) + 1;
-    put(core, &LINES, &Value::Text(lines, count));
+    let count = number_beside(core.roots, RENAMED) + 1;
+    put(core, &RENAMED.row(), &Value::Text(lines, count));
     Ok(())
 }
 
 /// Renames what the lines name in a new index.
 pub fn apply(index: &mut Index, core: &Core) {
-    let lines = text(core, RENAMED);
+    let lines = core.text(RENAMED);
     for line in lines.split(|byte| *byte == b'\n') {
         if let Some(space) = memchr::memchr(b' ', line) {
             index.rename(&line[..space], &line[space + 1..]);

@@ -1,9 +1,10 @@
 //! Arguments that are kept out of what others are shown.
 
 use base::args::Args;
+use base::settings::row::SECRET;
 
 use crate::exec::spec::Spec;
-use crate::session::settings::spec::{SECRET, find};
+use crate::session::settings::spec::find;
 
 /// Whether an argument is a secret.
 pub fn hides(spec: &Spec, args: Args<'_>, index: usize) -> bool {

@@ -19,7 +19,8 @@ use base::clock::ticks;
 use base::core::Core;
 use base::counters::add;
 use base::lock::shard_of;
-use base::settings::{Policy, id};
+use base::settings::row::Policy;
+use base::settings::setting;
 use keyspace::{Intent, Keys};
 use pool::Candidate;
 
@@ -63,8 +64,8 @@ pub fn job(core: &mut Core, pool: &mut Pool) {
 
 /// How long a command may be kept waiting, from `maxmemory-eviction-tenacity`.
 fn command_us_max(core: &Core) -> u64 {
-    match core.number(id::MAXMEMORY_EVICTION_TENACITY) {
-        tenacity @ ..=10 => 50 * tenacity.max(0) as u64,
+    match core.get(setting::MAXMEMORY_EVICTION_TENACITY) {
+        tenacity @ ..=10 => 50 * tenacity,
         tenacity @ ..100 => (500.0 * 1.15f64.powi(tenacity as i32 - 10)) as u64,
         _ => u64::MAX,
     }
@@ -123,7 +124,7 @@ fn elapsed_us(core: &Core, begin: u64) -> u64 {
 }
 
 fn evict_until(core: &mut Core, pool: &mut Pool, begin: u64, limit_us: u64) -> Outcome {
-    let lazily = core.number(id::LAZYFREE_LAZY_EVICTION) != 0;
+    let lazily = core.get(setting::LAZYFREE_LAZY_EVICTION);
     let outcome = loop {
         for _ in 0..KEYS_PER_LOOK {
             if is_memory_coming_back(core) {

@@ -7,7 +7,6 @@
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-use abi::config::id as shell_id;
 use abi::keyspace::SHARDS;
 use abi::shared::Upkeep;
 
@@ -18,7 +17,7 @@ use base::core::Core;
 use base::counters::add;
 use base::lock::ShardSet;
 use base::roots::Roots;
-use base::settings::{self, id};
+use base::settings::{self, setting};
 use keyspace::{Keys, Round};
 use store::table::TableRef;
 
@@ -50,8 +49,8 @@ impl Pace {
     }
 
     fn of(roots: Roots) -> Self {
-        let effort = settings::number(roots, id::ACTIVE_EXPIRE_EFFORT).clamp(1, 10) as u64;
-        let hz = settings::number(roots, shell_id::HZ).clamp(1, 500) as u64;
+        let effort = settings::get(roots, setting::ACTIVE_EXPIRE_EFFORT).clamp(1, 10);
+        let hz = settings::get(roots, setting::HZ).clamp(1, 500);
         let more = effort - 1;
         let period_us = 1_000_000 / hz;
         Self {

@@ -8,6 +8,7 @@ use abi::container::RawBytes;
 use crate::session::{self, blocking, clients, monitor, multi, pubsub, watch};
 use base::bytes::Bytes;
 use base::core::Core;
+use base::settings::setting;
 use base::vec::Words;
 
 /// What a client from another machine hears while nothing protects the server from it.
@@ -22,7 +23,7 @@ const DENIED: &[u8] = b"DENIED Redis is running in protected mode because protec
 pub fn welcome(core: &mut Core, client: &mut Client) {
     open(core, client);
     let is_near = client.flags.load(Relaxed) & (flag::LOCAL | flag::UNIX_SOCKET) != 0;
-    let is_protected = core.number(abi::config::id::PROTECTED_MODE) != 0 && !core.settings.password;
+    let is_protected = core.get(setting::PROTECTED_MODE) && !core.settings.password;
     if is_protected && !is_near {
         base::counters::add(&core.stats.rejected, 1);
         let (mut out, mut session) = session::split(client, core.heap);

@@ -10,7 +10,7 @@ use crate::session::command_blob::Blob;
 use base::bytes::{self, Bytes};
 use base::core::{Core, FutexLocker};
 use base::heap::Heap;
-use base::settings::id;
+use base::settings::setting;
 use base::vec::{self, Words};
 
 /// The slow log, locked.
@@ -21,7 +21,7 @@ fn locked(core: &Core) -> Guard<'static, Slowlog, FutexLocker> {
 /// Remembers a command of a client, already shortened, that took long.
 pub fn add(core: &Core, client: &ClientShared, command: RawBytes, duration_us: u64) {
     let heap = core.heap;
-    let kept_max = core.number(id::SLOWLOG_MAX_LEN).max(0) as usize;
+    let kept_max = core.get(setting::SLOWLOG_MAX_LEN) as usize;
     let name = bytes::from_slice(bytes::slice(&client.guarded.lock(core.locker()).name), heap);
     let mut entry = SlowlogEntry {
         id: 0,

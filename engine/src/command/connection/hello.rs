@@ -1,15 +1,14 @@
 //! Who a client is and which protocol it speaks.
 
 use abi::client::flag;
-use abi::config::id;
 
 use crate::exec::argument::{Argument, block, integer, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::options::{Options, Token};
 use crate::session::clients;
-use crate::session::settings;
 use base::args::Args;
 use base::error::{Done, Error};
+use base::settings::setting;
 
 const WRONG_PASS: Error =
     Error::new("WRONGPASS invalid username-password pair or user is disabled.");
@@ -56,7 +55,7 @@ fn authenticate(cx: &mut ClientCtx<'_>, user: &[u8], password: &[u8]) -> Done {
     let core = &mut *cx.keys.core;
     let right = user == b"default"
         && (!core.settings.password
-            || equal_in_constant_time(&settings::text(core, id::REQUIREPASS), password));
+            || equal_in_constant_time(&core.text(setting::REQUIREPASS), password));
     if !right {
         return Err(WRONG_PASS);
     }

@@ -4,7 +4,7 @@ use crate::exec::argument::{Argument, one_of, token};
 use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::{self, Done, Error};
-use base::settings::id;
+use base::settings::setting;
 
 const ASYNC: Argument =
     one_of("async", &[token("ASYNC").since("4.0.0"), token("SYNC").since("6.2.0")]);
@@ -15,7 +15,7 @@ pub const FLUSH: &[Argument] = &[ASYNC.optional()];
 /// Whether memory is to be given back in the background.
 fn is_lazy(cx: &Ctx<'_>, args: Args<'_>) -> Result<bool, Error> {
     match args.len() {
-        1 => Ok(cx.keys.core.number(id::LAZYFREE_LAZY_USER_FLUSH) != 0),
+        1 => Ok(cx.keys.core.get(setting::LAZYFREE_LAZY_USER_FLUSH)),
         2 => ASYNC.choose(args, 1, [true, false]).ok_or(error::SYNTAX),
         _ => Err(error::SYNTAX),
     }

@@ -3,7 +3,7 @@
 use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::{Done, Error};
-use base::settings::Policy;
+use base::settings::row::Policy;
 use keyspace::{Intent, Keys};
 use value::entry::Entry;
 use value::string;

@@ -4,12 +4,12 @@ use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::Done;
 use base::event::Class;
-use base::settings::id;
+use base::settings::setting;
 use keyspace::Intent;
 use value;
 
 pub fn del(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let lazily = cx.keys.core.number(id::LAZYFREE_LAZY_USER_DEL) != 0;
+    let lazily = cx.keys.core.get(setting::LAZYFREE_LAZY_USER_DEL);
     remove(cx, args, lazily)
 }
 

@@ -10,13 +10,15 @@ use crate::exec::context::ClientCtx;
 use crate::exec::spec::{Group, Spec};
 use crate::session::settings;
 use crate::session::settings::change::{Change, apply};
-use crate::session::settings::spec::{HIDDEN, IMMUTABLE, PROTECTED, SETTINGS, Setting, find};
+use crate::session::settings::kind::parse;
+use crate::session::settings::spec::{SETTINGS, find};
 use crate::session::stats;
 use base::args::Args;
 use base::core::Core;
 use base::error::{self, Done, Error};
 use base::glob;
-use base::settings::id;
+use base::settings::row::{HIDDEN, IMMUTABLE, PROTECTED, Row};
+use base::settings::setting;
 
 /// `CONFIG`
 pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container)
@@ -55,7 +57,7 @@ pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container
     ]);
 
 fn get(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    let mut found: Vec<(Vec<u8>, &Setting)> = Vec::new();
+    let mut found: Vec<(Vec<u8>, &Row)> = Vec::new();
     for pattern in args.from(2) {
         matching(pattern, &mut |name, setting| {
             if !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
@@ -73,7 +75,7 @@ fn get(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 }
 
 /// The names a pattern matches; a full name is told as it was given.
-fn matching<'a>(pattern: &'a [u8], visit: &mut dyn FnMut(&[u8], &'static Setting)) {
+fn matching<'a>(pattern: &'a [u8], visit: &mut dyn FnMut(&[u8], &'static Row)) {
     if !pattern.iter().any(|b| matches!(b, b'[' | b'*' | b'?')) {
         if let Some(setting) = find(pattern) {
             visit(pattern, setting);
@@ -102,7 +104,7 @@ fn set(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let mut changes = Vec::new();
     for (setting, index) in named.into_iter().zip((2..).step_by(2)) {
         let name = args.at(index);
-        let value = setting.parse(args.at(index + 1)).map_err(|reason| failed(name, &reason))?;
+        let value = parse(setting, args.at(index + 1)).map_err(|reason| failed(name, &reason))?;
         changes.push(Change { setting, name: name.to_vec(), value });
     }
     apply(cx.core(), &changes)
@@ -112,18 +114,14 @@ fn set(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 }
 
 /// The setting of a name, if this command may change it.
-fn changeable(
-    cx: &ClientCtx<'_>,
-    name: &[u8],
-    named_before: bool,
-) -> Result<&'static Setting, Error> {
+fn changeable(cx: &ClientCtx<'_>, name: &[u8], named_before: bool) -> Result<&'static Row, Error> {
     let Some(setting) = find(name) else {
         let mut text = b"ERR Unknown option or number of arguments for CONFIG SET - '".to_vec();
         text.extend_from_slice(name);
         text.push(b'\'');
         return Err(Error::owned(text));
     };
-    let protected = setting.has(PROTECTED) && !is_allowed(cx, id::ENABLE_PROTECTED_CONFIGS);
+    let protected = setting.has(PROTECTED) && !is_allowed(cx, setting::ENABLE_PROTECTED_CONFIGS);
     if setting.has(IMMUTABLE) {
         Err(failed(name, "can't set immutable config"))
     } else if protected {
@@ -176,7 +174,7 @@ fn write_lines(cx: &mut ClientCtx<'_>, lines: &str) -> Done {
 }
 
 /// The lines of a configuration file for some settings.
-fn lines(core: &Core, is_wanted: impl Fn(&Setting) -> bool) -> String {
+fn lines(core: &Core, is_wanted: impl Fn(&Row) -> bool) -> String {
     let mut lines = String::new();
     for setting in SETTINGS.iter().filter(|setting| is_wanted(setting)) {
         let name = setting.name;

@@ -18,6 +18,7 @@ use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec, category};
 use base::args::Args;
 use base::error::{Done, Error};
+use base::settings::row::{Permission, Setting};
 
 /// The version of Redis whose behaviour this is; clients choose their features by it.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -83,10 +84,10 @@ fn container(_cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 }
 
 /// Whether a setting of `no`, `yes` and `local` allows something to this client.
-fn is_allowed(cx: &ClientCtx<'_>, setting: u32) -> bool {
-    match cx.keys.core.number(setting) {
-        0 => false,
-        1 => true,
-        _ => cx.session.has(abi::client::flag::LOCAL),
+fn is_allowed(cx: &ClientCtx<'_>, setting: Setting<Permission>) -> bool {
+    match cx.keys.core.get(setting) {
+        Permission::No => false,
+        Permission::Yes => true,
+        Permission::Local => cx.session.has(abi::client::flag::LOCAL),
     }
 }

@@ -9,7 +9,7 @@ use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec};
 use base::args::Args;
 use base::error::{self, Done, Error};
-use base::settings::id;
+use base::settings::setting;
 
 const FLAGS: u32 = ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI;
 
@@ -52,7 +52,7 @@ pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
     ]);
 
 fn allowed(cx: &ClientCtx<'_>) -> Done {
-    if is_allowed(cx, id::ENABLE_SHELL_COMMAND) { Ok(()) } else { Err(OFF) }
+    if is_allowed(cx, setting::ENABLE_SHELL_COMMAND) { Ok(()) } else { Err(OFF) }
 }
 
 fn history(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {

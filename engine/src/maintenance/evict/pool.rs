@@ -5,7 +5,7 @@ use abi::keyspace::SHARDS;
 use base::core::Core;
 use base::hash::hash;
 use base::roots::Roots;
-use base::settings::Policy;
+use base::settings::row::Policy;
 use keyspace::Keys;
 use keyspace::access;
 use store::table::TableRef;

@@ -3,15 +3,15 @@
 use abi::config::id::LOGIC_FIRST;
 use abi::container::RawBytes;
 
-use super::kind::{Kind, Value};
-use super::spec::Setting;
+use super::kind::{Value, parse};
 use super::store::{get, put, take_text, text};
 use base::core::Core;
+use base::settings::row::{Kind, Row};
 
 /// A setting and its new value.
 pub struct Change {
     /// The setting.
-    pub setting: &'static Setting,
+    pub setting: &'static Row,
     /// The name it was called by.
     pub name: Vec<u8>,
     /// The value.
@@ -53,7 +53,7 @@ fn announce_all(core: &Core, changes: &[Change], before: &[Value]) -> Result<(),
     Ok(())
 }
 
-fn announce(core: &Core, setting: &Setting) -> Result<(), String> {
+fn announce(core: &Core, setting: &Row) -> Result<(), String> {
     if setting.id >= LOGIC_FIRST {
         return Ok(());
     }
@@ -64,9 +64,9 @@ fn announce(core: &Core, setting: &Setting) -> Result<(), String> {
 }
 
 /// The value a setting has now.
-fn current(core: &Core, setting: &Setting) -> Value {
+fn current(core: &Core, setting: &Row) -> Value {
     match setting.kind {
-        Kind::Directory => Value::Text(text(core, setting.id), 0),
-        _ => setting.parse(&get(core, setting)).expect("a stored value is valid"),
+        Kind::Directory => Value::Text(text(core, setting), 0),
+        _ => parse(setting, &get(core, setting)).expect("a stored value is valid"),
     }
 }

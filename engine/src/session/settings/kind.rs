@@ -1,55 +1,8 @@
-//! What values settings take: from text to what is stored, and back.
+//! The values of settings: from text to what is stored, and back.
 
-use super::spec::Setting;
 use base::args::{parse_float, parse_integer};
 use base::event;
-
-/// What values a setting takes. The number is what is stored.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// `yes` or `no`.
-    Bool,
-    /// An integer in a range.
-    Integer(i64, i64),
-    /// Bytes, with units, in a range. Stored as the `i64` of the same bits.
-    Memory(u64, u64),
-    /// Bytes with units, or a share such as `5%`, stored as its negative.
-    MemoryOrPercent,
-    /// One of several words, stored as its index.
-    Words(&'static [&'static str]),
-    /// One of several words, each with the number that is stored.
-    Choice(&'static [(&'static str, i64)]),
-    /// Classes of keyspace events.
-    Classes,
-    /// Any text.
-    Text,
-    /// Addresses to listen on.
-    Addresses,
-    /// How to stop: one or more of [`SHUTDOWN`], stored as the sum of their numbers.
-    Shutdown,
-    /// The host and port of a server to copy, which is not possible.
-    Primary,
-    /// A secret: any text; the number tells whether it is set.
-    Secret,
-    /// Octal permissions.
-    Octal,
-    /// `class hard soft seconds` for one or more classes of clients.
-    OutputLimits,
-    /// Pairs of seconds and changes.
-    Save,
-    /// Three scores for the kernel.
-    OomScores,
-    /// Percentiles of latency.
-    Percentiles,
-    /// A text with variables in braces.
-    Template,
-    /// The name of a file without a path.
-    FileName,
-    /// A DNS name.
-    HostName,
-    /// The working directory.
-    Directory,
-}
+use base::settings::row::{Kind, Row};
 
 /// A parsed value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,100 +33,70 @@ const ADDRESSES_MAX: usize = 16;
 
 const CLASSES_WRONG: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 
-impl Setting {
-    /// The value a text means, or what is wrong with it.
-    pub fn parse(&self, text: &[u8]) -> Result<Value, Fault> {
-        match (self.kind.parse(text)?, self.held_to) {
-            (Value::Number(number), Some((min, max))) => Ok(Value::Number(number.clamp(min, max))),
-            (value, _) => Ok(value),
-        }
+/// The value a text means for a setting, or what is wrong with it.
+pub fn parse(setting: &Row, text: &[u8]) -> Result<Value, Fault> {
+    match (parse_kind(setting.kind, text)?, setting.held_to) {
+        (Value::Number(number), Some((min, max))) => Ok(Value::Number(number.clamp(min, max))),
+        (value, _) => Ok(value),
     }
 }
 
-impl Kind {
-    fn parse(self, text: &[u8]) -> Result<Value, Fault> {
-        match self {
-            Kind::Bool => match word_index(&["no", "yes"], text) {
-                Some(number) => Ok(Value::Number(number)),
-                None => Err("argument must be 'yes' or 'no'".into()),
-            },
-            Kind::Integer(min, max) => parse_integer_in(text, min, max),
-            Kind::Memory(min, max) => parse_memory_in(text, min, max),
-            Kind::MemoryOrPercent => parse_memory_or_percent(text),
-            Kind::Words(words) => match word_index(words, text) {
-                Some(number) => Ok(Value::Number(number)),
-                None => Err(must_be_one_of(words.iter().copied())),
-            },
-            Kind::Choice(words) => {
-                let fits = |word: &&(&str, i64)| word.0.as_bytes().eq_ignore_ascii_case(text);
-                let found = words.iter().find(fits).map(|word| Value::Number(word.1));
-                found.ok_or_else(|| must_be_one_of(words.iter().map(|word| word.0)))
-            }
-            Kind::Classes => {
-                let classes = event::parse_classes(text).ok_or(CLASSES_WRONG)?;
-                Ok(Value::Number(classes as i64))
-            }
-            Kind::Secret => Ok(Value::Text(text.to_vec(), !text.is_empty() as i64)),
-            Kind::Octal => parse_octal(text),
-            Kind::OutputLimits => parse_limits(text).map(Value::Limits),
-            Kind::Text | Kind::Directory => Ok(plain(text)),
-            Kind::Addresses => parse_addresses(text),
-            Kind::Shutdown => parse_shutdown(text).map(Value::Number),
-            Kind::Primary => refuse_primary(text),
-            Kind::Save => parse_save(text),
-            Kind::OomScores => parse_scores(text),
-            Kind::Percentiles => parse_percentiles(text),
-            Kind::Template => check(text, is_template(text), TEMPLATE_WRONG),
-            Kind::FileName => check(text, is_file_name(text), "can't be a path, just a filename"),
-            Kind::HostName => check(text, is_host_name(text), HOST_NAME_WRONG),
+fn parse_kind(kind: Kind, text: &[u8]) -> Result<Value, Fault> {
+    match kind {
+        Kind::Bool => match word_index(&["no", "yes"], text) {
+            Some(number) => Ok(Value::Number(number)),
+            None => Err("argument must be 'yes' or 'no'".into()),
+        },
+        Kind::Integer(min, max) => parse_integer_in(text, min, max),
+        Kind::Memory(min, max) => parse_memory_in(text, min, max),
+        Kind::MemoryOrPercent => parse_memory_or_percent(text),
+        Kind::Words(words) => match word_index(words, text) {
+            Some(number) => Ok(Value::Number(number)),
+            None => Err(must_be_one_of(words.iter().copied())),
+        },
+        Kind::Choice(words) => {
+            let fits = |word: &&(&str, i64)| word.0.as_bytes().eq_ignore_ascii_case(text);
+            let found = words.iter().find(fits).map(|word| Value::Number(word.1));
+            found.ok_or_else(|| must_be_one_of(words.iter().map(|word| word.0)))
         }
-    }
-
-    /// The text that stands for a number.
-    pub fn format(self, number: i64) -> String {
-        match self {
-            Kind::Bool => ["no", "yes"][(number != 0) as usize].into(),
-            Kind::Memory(..) => (number as u64).to_string(),
-            Kind::MemoryOrPercent if number < 0 => format!("{}%", number.unsigned_abs()),
-            Kind::Words(words) => words.get(number as usize).copied().unwrap_or_default().into(),
-            Kind::Choice(words) => {
-                words.iter().find(|word| word.1 == number).map_or("", |word| word.0).into()
-            }
-            Kind::Classes => event::format_classes(number as u32),
-            Kind::Octal => format!("{number:o}"),
-            Kind::Shutdown if number == 0 => SHUTDOWN[0].0.into(),
-            Kind::Shutdown => {
-                let set = SHUTDOWN.iter().filter(|word| word.1 & number != 0);
-                set.map(|word| word.0).collect::<Vec<_>>().join(" ")
-            }
-            _ => number.to_string(),
+        Kind::Classes => {
+            let classes = event::parse_classes(text).ok_or(CLASSES_WRONG)?;
+            Ok(Value::Number(classes as i64))
         }
+        Kind::Secret => Ok(Value::Text(text.to_vec(), !text.is_empty() as i64)),
+        Kind::Octal => parse_octal(text),
+        Kind::OutputLimits => parse_limits(text).map(Value::Limits),
+        Kind::Text | Kind::Directory => Ok(plain(text)),
+        Kind::Addresses => parse_addresses(text),
+        Kind::Shutdown => parse_shutdown(text).map(Value::Number),
+        Kind::Primary => refuse_primary(text),
+        Kind::Save => parse_save(text),
+        Kind::OomScores => parse_scores(text),
+        Kind::Percentiles => parse_percentiles(text),
+        Kind::Template => check(text, is_template(text), TEMPLATE_WRONG),
+        Kind::FileName => check(text, is_file_name(text), "can't be a path, just a filename"),
+        Kind::HostName => check(text, is_host_name(text), HOST_NAME_WRONG),
     }
+}
 
-    /// Whether the value is a text and not a number.
-    pub fn is_text(self) -> bool {
-        use Kind::*;
-        matches!(
-            self,
-            Text | Addresses
-                | Primary
-                | Secret
-                | Save
-                | OomScores
-                | Percentiles
-                | Template
-                | FileName
-                | HostName
-        )
-    }
-
-    /// Whether the value is a list of words: they stand in the configuration file without quotes.
-    pub fn is_list(self) -> bool {
-        use Kind::*;
-        matches!(
-            self,
-            Save | OomScores | Percentiles | OutputLimits | Addresses | Shutdown | Primary
-        )
+/// The text that stands for a number.
+pub fn format(kind: Kind, number: i64) -> String {
+    match kind {
+        Kind::Bool => ["no", "yes"][(number != 0) as usize].into(),
+        Kind::Memory(..) => (number as u64).to_string(),
+        Kind::MemoryOrPercent if number < 0 => format!("{}%", number.unsigned_abs()),
+        Kind::Words(words) => words.get(number as usize).copied().unwrap_or_default().into(),
+        Kind::Choice(words) => {
+            words.iter().find(|word| word.1 == number).map_or("", |word| word.0).into()
+        }
+        Kind::Classes => event::format_classes(number as u32),
+        Kind::Octal => format!("{number:o}"),
+        Kind::Shutdown if number == 0 => SHUTDOWN[0].0.into(),
+        Kind::Shutdown => {
+            let set = SHUTDOWN.iter().filter(|word| word.1 & number != 0);
+            set.map(|word| word.0).collect::<Vec<_>>().join(" ")
+        }
+        _ => number.to_string(),
     }
 }
 
@@ -401,8 +324,8 @@ mod tests {
     use super::*;
 
     fn check(kind: Kind, text: &str, expect: Result<&str, &str>) {
-        let found = kind.parse(text.as_bytes()).map(|value| match value {
-            Value::Number(number) => kind.format(number),
+        let found = parse_kind(kind, text.as_bytes()).map(|value| match value {
+            Value::Number(number) => format(kind, number),
             Value::Text(text, _) => String::from_utf8(text).unwrap(),
             Value::Limits(limits) => format!("{limits:?}"),
         });

@@ -1,11 +1,11 @@
 //! Settings: what there are, what values each takes, where they are kept, and how they change.
 //!
-//! The numbers that commands need all the time are read through `base::settings`.
+//! Code reads them through `base::settings`, where those that it reads are declared.
 
 pub mod change;
 pub mod kind;
 pub mod spec;
 mod store;
-mod table;
+mod unread;
 
-pub use store::{configure, get, init, is_default, output_limits, put, take_text, text};
+pub use store::{configure, get, init, is_default, output_limits, put, take_text};

@@ -1,93 +1,62 @@
-//! What is known of a setting besides its value.
+//! All settings, whoever reads them.
 
-use super::kind::Kind;
-pub use super::table::SETTINGS;
+use super::unread::UNREAD;
+use base::settings::row::Row;
+use base::settings::setting::READ;
 
-/// May not be changed while the server runs.
-pub const IMMUTABLE: u8 = 1;
-/// Not shown by a pattern; only by its full name.
-pub const HIDDEN: u8 = 2;
-/// Changed while the server runs only if `enable-protected-configs` allows it.
-pub const PROTECTED: u8 = 4;
-/// Its value is kept out of the slow log and of `MONITOR`.
-pub const SECRET: u8 = 8;
-
-/// A setting.
-pub struct Setting {
-    /// Its name.
-    pub name: &'static str,
-    /// An older name that still works; empty if there is none.
-    pub alias: &'static str,
-    /// Where it is stored.
-    pub id: u32,
-    /// What values it takes.
-    pub kind: Kind,
-    /// Its value until somebody sets it.
-    pub default: &'static str,
-    /// [`IMMUTABLE`], [`HIDDEN`], [`PROTECTED`], [`SECRET`].
-    pub flags: u8,
-    /// A number outside these limits is taken, and moved to the nearer one.
-    pub held_to: Option<(i64, i64)>,
-}
-
-impl Setting {
-    /// A setting; the rest is added by the methods below.
-    pub const fn new(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Self {
-        Self { name, alias: "", id, kind, default, flags: 0, held_to: None }
-    }
-
-    /// Gives it an older name.
-    pub const fn alias(mut self, alias: &'static str) -> Self {
-        self.alias = alias;
-        self
-    }
-
-    /// Sets flags.
-    pub const fn flags(mut self, flags: u8) -> Self {
-        self.flags |= flags;
-        self
-    }
-
-    /// Sets limits that values are moved to.
-    pub const fn held_to(mut self, min: i64, max: i64) -> Self {
-        self.held_to = Some((min, max));
-        self
-    }
-
-    /// Whether a flag is set.
-    pub fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    /// Whether this is its name, in any case.
-    pub fn is_named(&self, name: &[u8]) -> bool {
-        self.name.as_bytes().eq_ignore_ascii_case(name)
-            || !self.alias.is_empty() && self.alias.as_bytes().eq_ignore_ascii_case(name)
-    }
-
-    /// The names it has.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        [self.name, self.alias].into_iter().filter(|name| !name.is_empty())
-    }
-}
+/// All settings, in the order of their names.
+pub static SETTINGS: [Row; READ.len() + UNREAD.len()] = in_order(READ, UNREAD);
 
 /// The setting of a name, in any case.
-pub fn find(name: &[u8]) -> Option<&'static Setting> {
+pub fn find(name: &[u8]) -> Option<&'static Row> {
     SETTINGS.iter().find(|setting| setting.is_named(name))
+}
+
+/// Two lists that each are in order, as one. A name out of its order does not compile.
+const fn in_order<'a, const N: usize>(mut a: &'a [Row], mut b: &'a [Row]) -> [Row; N] {
+    let mut all = [a[0]; N];
+    let mut at = 0;
+    while at < N {
+        let from =
+            if b.is_empty() || !a.is_empty() && is_before(&a[0], &b[0]) { &mut a } else { &mut b };
+        let Some((next, rest)) = from.split_first() else { panic!("there are fewer") };
+        assert!(at == 0 || is_before(&all[at - 1], next), "not in the order of names");
+        all[at] = *next;
+        *from = rest;
+        at += 1;
+    }
+    all
+}
+
+const fn is_before(a: &Row, b: &Row) -> bool {
+    let (mut a, mut b) = (a.name.as_bytes(), b.name.as_bytes());
+    while let ([first_a, rest_a @ ..], [first_b, rest_b @ ..]) = (a, b) {
+        if *first_a != *first_b {
+            return *first_a < *first_b;
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+    a.len() < b.len()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::kind::parse;
+    use super::super::store::CLASSES;
     use super::*;
     use abi::config::CONFIG_SLOTS;
+    use base::settings::row::Kind;
+    use base::settings::setting::RENAMED;
 
     #[test]
     fn no_two_settings_share_a_slot_or_a_name() {
         let mut slots = vec![false; CONFIG_SLOTS];
         let mut names = Vec::new();
-        for setting in SETTINGS {
-            let taken = match setting.kind {
-                Kind::OutputLimits => vec![11, 12, 13, 14, 15, 16, 85, 86, 87],
+        for setting in SETTINGS.iter().chain([&RENAMED.row()]) {
+            let taken: Vec<u32> = match setting.kind {
+                Kind::OutputLimits => {
+                    CLASSES.iter().flat_map(|class| class.2..class.2 + 3).collect()
+                }
                 _ => vec![setting.id],
             };
             for id in taken {
@@ -103,8 +72,8 @@ mod tests {
 
     #[test]
     fn every_default_reads_back_as_itself() {
-        for setting in SETTINGS {
-            let value = setting.parse(setting.default.as_bytes());
+        for setting in &SETTINGS {
+            let value = parse(setting, setting.default.as_bytes());
             assert!(value.is_ok(), "{}: {value:?}", setting.name);
         }
     }

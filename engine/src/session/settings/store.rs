@@ -5,11 +5,13 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 use abi::config::id as shell_id;
 use abi::container::RawBytes;
 
-use super::kind::{Kind, Value};
-use super::spec::{self, SETTINGS, Setting};
+use super::kind::{Value, format, parse};
+use super::spec::{self, SETTINGS};
 use base::bytes::{self, Bytes};
 use base::core::Core;
 use base::heap::Heap;
+use base::settings::row::{Kind, Row};
+use base::settings::setting::OUTPUT_REPLICA_HARD;
 
 /// Settings of older versions of Redis that are read and do nothing.
 const RETIRED: [&str; 3] =
@@ -18,16 +20,16 @@ const RETIRED: [&str; 3] =
 const WRONG_NUMBER: &str = "wrong number of arguments";
 
 /// The classes of clients with output limits: name, number in [`Value::Limits`], first slot.
-const CLASSES: [(&str, i64, u32); 3] = [
+pub const CLASSES: [(&str, i64, u32); 3] = [
     ("normal", 0, shell_id::OUTPUT_NORMAL_HARD),
-    ("slave", 1, base::settings::id::OUTPUT_REPLICA_HARD),
+    ("slave", 1, OUTPUT_REPLICA_HARD),
     ("pubsub", 2, shell_id::OUTPUT_PUBSUB_HARD),
 ];
 
 /// Gives every setting of a new arena its default.
 pub fn init(core: &mut Core) {
-    for setting in SETTINGS {
-        let value = setting.parse(setting.default.as_bytes()).expect("defaults are valid");
+    for setting in &SETTINGS {
+        let value = parse(setting, setting.default.as_bytes()).expect("defaults are valid");
         put(core, setting, &value);
     }
     core.refresh();
@@ -48,7 +50,7 @@ pub fn configure(core: &mut Core, name: &str, values: &[&str]) -> Result<(), Str
     {
         text = [get(core, setting), text].join(&b' ');
     }
-    let value = setting.parse(&text)?;
+    let value = parse(setting, &text)?;
     put(core, setting, &value);
     core.refresh();
     Ok(())
@@ -62,29 +64,29 @@ fn unknown(name: &str) -> String {
 }
 
 /// The value of a setting, as `CONFIG GET` shows it.
-pub fn get(core: &Core, setting: &Setting) -> Vec<u8> {
+pub fn get(core: &Core, setting: &Row) -> Vec<u8> {
     match setting.kind {
         Kind::OutputLimits => output_limits(core).join(" ").into_bytes(),
         // What was set may be relative; the shell has made it the directory of the process.
         Kind::Directory => std::env::current_dir()
             .map(|path| path.into_os_string().into_encoded_bytes())
-            .unwrap_or_else(|_| text(core, setting.id)),
-        kind if kind.is_text() => text(core, setting.id),
-        kind => kind.format(core.number(setting.id)).into_bytes(),
+            .unwrap_or_else(|_| text(core, setting)),
+        kind if kind.is_text() => text(core, setting),
+        kind => format(kind, number(core, setting.id)).into_bytes(),
     }
 }
 
 /// Whether a setting has the value it had at first.
-pub fn is_default(core: &Core, setting: &Setting) -> bool {
+pub fn is_default(core: &Core, setting: &Row) -> bool {
     match setting.kind {
-        Kind::Directory => text(core, setting.id) == setting.default.as_bytes(),
+        Kind::Directory => text(core, setting) == setting.default.as_bytes(),
         _ => get(core, setting) == setting.default.as_bytes(),
     }
 }
 
 /// The output limits of each class, as they are written: `normal 0 0 0`.
 pub fn output_limits(core: &Core) -> Vec<String> {
-    let number = |id| core.number(id) as u64;
+    let number = |id| number(core, id) as u64;
     CLASSES
         .iter()
         .map(|(name, _, first)| {
@@ -94,7 +96,7 @@ pub fn output_limits(core: &Core) -> Vec<String> {
 }
 
 /// Stores a value.
-pub fn put(core: &Core, setting: &Setting, value: &Value) {
+pub fn put(core: &Core, setting: &Row, value: &Value) {
     let config = core.roots.config();
     match value {
         Value::Number(number) => config.numbers[setting.id as usize].store(*number, Relaxed),
@@ -117,9 +119,12 @@ fn put_limits(core: &Core, [class, hard, soft, seconds]: &[i64; 4]) {
 }
 
 /// The text of a setting.
-pub fn text(core: &Core, id: u32) -> Vec<u8> {
-    let texts = core.roots.config().texts.lock(core.locker());
-    bytes::slice(&texts[id as usize]).to_vec()
+pub fn text(core: &Core, setting: &Row) -> Vec<u8> {
+    base::settings::text(core.roots, core.locker(), setting.id)
+}
+
+fn number(core: &Core, id: u32) -> i64 {
+    base::settings::number(core.roots, id)
 }
 
 /// Frees a text that the shell filled in.

@@ -24,7 +24,7 @@ pub fn object(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-fn describe(keys: &mut Keys<'_>, key: &[u8], list_limit: i32) -> Option<String> {
+fn describe(keys: &mut Keys<'_>, key: &[u8], list_limit: i64) -> Option<String> {
     let found = keys.lookup(key, Intent::Peek)?;
     let idle_s = found.idle_ms() / 1000;
     let entry = found.into_entry();
@@ -42,7 +42,7 @@ fn describe(keys: &mut Keys<'_>, key: &[u8], list_limit: i32) -> Option<String> 
     Some(text)
 }
 
-fn describe_list(text: &mut String, list: ListRef<'_>, limit: i32) {
+fn describe_list(text: &mut String, list: ListRef<'_>, limit: i64) {
     let nodes = list.nodes().max(1);
     // Writing to a string does not fail.
     let _ = write!(

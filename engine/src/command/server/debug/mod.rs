@@ -12,7 +12,7 @@ use crate::exec::spec::RunForClient;
 use base::args::{Args, parse_float};
 use base::error::{self, Done, Error};
 use base::lock::shard_of;
-use base::settings::id;
+use base::settings::setting;
 use keyspace::Intent;
 use value::string::Ttl;
 
@@ -127,7 +127,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
 
 /// `DEBUG`
 pub fn debug(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    if !is_allowed(cx, id::ENABLE_DEBUG_COMMAND) {
+    if !is_allowed(cx, setting::ENABLE_DEBUG_COMMAND) {
         return Err(OFF);
     }
     if args.len() == 2 && args.is(1, "HELP") {

@@ -5,10 +5,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::Text;
 use crate::maintenance::expire::upkeep;
 use crate::session::pubsub::{self, Kind};
-use crate::session::settings;
 use crate::session::stats::{self, Rate};
 use base::core::Core;
-use base::settings::id;
+use base::settings::setting;
 
 pub fn stats(core: &mut Core, text: &mut Text) {
     let roots = core.roots;
@@ -124,7 +123,7 @@ pub fn error_stats(core: &mut Core, text: &mut Text) {
 }
 
 pub fn latency_stats(core: &mut Core, text: &mut Text) {
-    let percentiles = settings::text(core, id::LATENCY_PERCENTILES);
+    let percentiles = core.text(setting::LATENCY_PERCENTILES);
     let percentiles = String::from_utf8_lossy(&percentiles).into_owned();
     for command in stats::command_totals(core) {
         let durations = command.durations(core.roots);

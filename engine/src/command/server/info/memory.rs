@@ -6,7 +6,6 @@ use super::Text;
 use crate::maintenance::expire::upkeep;
 use crate::session::memory::Usage;
 use base::core::Core;
-use base::settings::Policy;
 
 /// Bytes for people: `1.50K`.
 pub fn human(bytes: u64) -> String {
@@ -34,8 +33,7 @@ pub fn memory(core: &mut Core, text: &mut Text) {
     text.bytes("total_system_memory", process.machine_bytes);
     scripts(text);
     text.bytes("maxmemory", core.settings.maxmemory);
-    let policy = Policy::ALL.iter().find(|(_, policy)| *policy == core.settings.policy);
-    text.field("maxmemory_policy", policy.map_or("", |(name, _)| name));
+    text.field("maxmemory_policy", core.settings.policy.name());
     ratios(&usage, text);
     for name in [
         "mem_not_counted_for_evict",

@@ -2,7 +2,6 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::config::id as shell_id;
 use abi::container::RawBytes;
 
 use super::Text;
@@ -10,12 +9,12 @@ use crate::release::Release;
 use crate::session::census;
 use crate::session::settings;
 use base::core::Core;
-use base::settings::id;
+use base::settings::setting;
 use base::sha1;
 
 pub fn server(core: &mut Core, text: &mut Text) {
     let process = core.host.process_info()();
-    let hz = core.number(shell_id::HZ);
+    let hz = core.get(setting::HZ);
     let uptime_s = (core.clock.now_ms as u64).saturating_sub(core.roots.shared().started_ms) / 1000;
     text.field("redis_version", crate::REDIS_VERSION);
     text.field("redis_git_sha1", "00000000");
@@ -80,7 +79,7 @@ pub fn clients(core: &mut Core, text: &mut Text) {
     let summary = census::summary(core);
     text.field("connected_clients", summary.connected);
     text.field("cluster_connections", 0);
-    text.field("maxclients", core.number(shell_id::MAXCLIENTS));
+    text.field("maxclients", core.get(setting::MAXCLIENTS));
     text.field("client_recent_max_input_buffer", summary.input_bytes_max);
     text.field("client_recent_max_output_buffer", summary.output_bytes_max);
     let blocked = core.roots.shared().blocked_clients.load(Relaxed) as u64;
@@ -130,7 +129,7 @@ pub fn replication(core: &mut Core, text: &mut Text) {
     text.field("master_repl_offset", 0);
     text.field("second_repl_offset", -1);
     text.field("repl_backlog_active", 0);
-    text.field("repl_backlog_size", core.number(id::REPL_BACKLOG_SIZE));
+    text.field("repl_backlog_size", core.get(setting::REPL_BACKLOG_SIZE));
     text.field("repl_backlog_first_byte_offset", 0);
     text.field("repl_backlog_histlen", 0);
 }

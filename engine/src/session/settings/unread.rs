@@ -1,49 +1,24 @@
-//! The settings: a row each, in the order of their names.
+//! The settings that the engine does not read: a row each, in the order of their names.
 //!
-//! Names, defaults and limits are those of Redis 7.0, so that configuration files and clients
-//! written for it work. What a setting is about may not exist here: then it only keeps its value.
+//! The shell reads some by their ids. The rest is about what does not exist here, and only keeps
+//! its value. Names, defaults and limits are those of Redis 7.0, so that configuration files and
+//! clients written for it work.
 
-use abi::config::id::{self as shell, LOGIC_FIRST};
+use abi::config::id as shell;
 
-use super::kind::Kind;
-use super::spec::{HIDDEN, PROTECTED, SECRET, Setting};
-use base::settings::id;
+use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row, SECRET, Setting};
+use base::settings::setting::{INT_MAX, INT_MIN, MEMORY_MAX, slot};
 
-const fn row(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Setting {
-    Setting::new(name, id, kind, default)
+const fn row(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Row {
+    Row::new(name, id, kind, default)
 }
 
 /// A setting that may not be changed while the server runs.
-const fn fixed(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Setting {
-    Setting::new(name, id, kind, default).flags(super::spec::IMMUTABLE)
+const fn fixed(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Row {
+    row(name, id, kind, default).flags(IMMUTABLE)
 }
 
-/// Where a setting is stored that no code asks for by name. Never given to another setting.
-const fn slot(number: u32) -> u32 {
-    LOGIC_FIRST + number
-}
-
-const INT_MIN: i64 = i32::MIN as i64;
-const INT_MAX: i64 = i32::MAX as i64;
-const MEMORY_MAX: u64 = i64::MAX as u64;
-
-/// Who may use what is off by default.
-const GUARDED: Kind = Kind::Words(&["no", "yes", "local"]);
-
-/// The eviction policies, with the numbers of [`base::settings::Policy`].
-const POLICY: Kind = Kind::Choice(&[
-    ("volatile-lru", 2),
-    ("volatile-lfu", 4),
-    ("volatile-random", 6),
-    ("volatile-ttl", 7),
-    ("allkeys-lru", 1),
-    ("allkeys-lfu", 3),
-    ("allkeys-random", 5),
-    ("noeviction", 0),
-]);
-
-/// All settings.
-pub const SETTINGS: &[Setting] = &[
+pub const UNREAD: &[Row] = &[
     row(
         "acl-pubsub-default",
         slot(32),
@@ -58,7 +33,6 @@ pub const SETTINGS: &[Setting] = &[
     row("active-defrag-max-scan-fields", slot(38), Kind::Integer(1, i64::MAX), "1000"),
     row("active-defrag-threshold-lower", slot(39), Kind::Integer(0, 1000), "10"),
     row("active-defrag-threshold-upper", slot(40), Kind::Integer(0, 1000), "100"),
-    row("active-expire-effort", id::ACTIVE_EXPIRE_EFFORT, Kind::Integer(1, 10), "1"),
     row("activedefrag", slot(41), Kind::Bool, "no"),
     row("activerehashing", slot(42), Kind::Bool, "yes"),
     fixed("always-show-logo", slot(43), Kind::Bool, "no"),
@@ -125,50 +99,18 @@ pub const SETTINGS: &[Setting] = &[
     row("dir", shell::DIR, Kind::Directory, ".").flags(PROTECTED),
     fixed("disable-thp", slot(82), Kind::Bool, "yes"),
     row("dynamic-hz", slot(83), Kind::Bool, "yes"),
-    fixed("enable-debug-command", id::ENABLE_DEBUG_COMMAND, GUARDED, "no"),
-    fixed("enable-module-command", slot(84), GUARDED, "no"),
-    fixed("enable-protected-configs", id::ENABLE_PROTECTED_CONFIGS, GUARDED, "no"),
-    // Redis does not have it: tools that copy all settings from server to server do not see it.
-    fixed("enable-shell-command", id::ENABLE_SHELL_COMMAND, GUARDED, "no").flags(HIDDEN),
+    Setting::permission("enable-module-command", slot(84), "no").row(),
     row("hash-max-listpack-entries", slot(85), Kind::Integer(0, i64::MAX), "512")
         .alias("hash-max-ziplist-entries"),
     row("hash-max-listpack-value", slot(86), Kind::Memory(0, MEMORY_MAX), "64")
         .alias("hash-max-ziplist-value"),
     row("hll-sparse-max-bytes", slot(87), Kind::Memory(0, MEMORY_MAX), "3000"),
-    row("hz", shell::HZ, Kind::Integer(0, INT_MAX), "10").held_to(1, 500),
     row("ignore-warnings", slot(88), Kind::Text, ""),
     fixed("io-threads", slot(89), Kind::Integer(1, 128), "1"),
     fixed("io-threads-do-reads", slot(90), Kind::Bool, "no"),
     row("jemalloc-bg-thread", slot(91), Kind::Bool, "yes"),
     row("key-load-delay", slot(92), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
-    row(
-        "latency-monitor-threshold",
-        id::LATENCY_MONITOR_THRESHOLD,
-        Kind::Integer(0, i64::MAX),
-        "0",
-    ),
-    row("latency-tracking", id::LATENCY_TRACKING, Kind::Bool, "yes"),
-    row(
-        "latency-tracking-info-percentiles",
-        id::LATENCY_PERCENTILES,
-        Kind::Percentiles,
-        "50 99 99.9",
-    ),
-    row("lazyfree-lazy-eviction", id::LAZYFREE_LAZY_EVICTION, Kind::Bool, "no"),
-    row("lazyfree-lazy-expire", id::LAZYFREE_LAZY_EXPIRE, Kind::Bool, "no"),
-    row("lazyfree-lazy-server-del", id::LAZYFREE_LAZY_SERVER_DEL, Kind::Bool, "no"),
-    row("lazyfree-lazy-user-del", id::LAZYFREE_LAZY_USER_DEL, Kind::Bool, "no"),
-    row("lazyfree-lazy-user-flush", id::LAZYFREE_LAZY_USER_FLUSH, Kind::Bool, "no"),
-    row("lfu-decay-time", id::LFU_DECAY_TIME, Kind::Integer(0, INT_MAX), "1"),
-    row("lfu-log-factor", id::LFU_LOG_FACTOR, Kind::Integer(0, INT_MAX), "10"),
     row("list-compress-depth", slot(93), Kind::Integer(0, INT_MAX), "0"),
-    row(
-        "list-max-listpack-size",
-        id::LIST_MAX_LISTPACK_SIZE,
-        Kind::Integer(INT_MIN, INT_MAX),
-        "-2",
-    )
-    .alias("list-max-ziplist-size"),
     row(
         "loading-process-events-interval-bytes",
         slot(94),
@@ -185,23 +127,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row("masterauth", slot(95), Kind::Text, "").flags(SECRET),
     row("masteruser", slot(96), Kind::Text, "").flags(SECRET),
-    row("maxclients", shell::MAXCLIENTS, Kind::Integer(1, u32::MAX as i64), "10000"),
-    row("maxmemory", id::MAXMEMORY, Kind::Memory(0, u64::MAX), "0"),
     row("maxmemory-clients", slot(97), Kind::MemoryOrPercent, "0"),
-    row(
-        "maxmemory-eviction-tenacity",
-        id::MAXMEMORY_EVICTION_TENACITY,
-        Kind::Integer(0, 100),
-        "10",
-    ),
-    row("maxmemory-policy", id::MAXMEMORY_POLICY, POLICY, "noeviction"),
-    row("maxmemory-samples", id::MAXMEMORY_SAMPLES, Kind::Integer(1, INT_MAX), "5"),
     row("min-replicas-max-lag", slot(98), Kind::Integer(0, INT_MAX), "10")
         .alias("min-slaves-max-lag"),
     row("min-replicas-to-write", slot(99), Kind::Integer(0, INT_MAX), "0")
         .alias("min-slaves-to-write"),
     row("no-appendfsync-on-rewrite", slot(100), Kind::Bool, "no"),
-    row("notify-keyspace-events", id::NOTIFY_KEYSPACE_EVENTS, Kind::Classes, ""),
     row("oom-score-adj", slot(101), Kind::Words(&["no", "yes", "relative", "absolute"]), "no"),
     row("oom-score-adj-values", slot(102), Kind::OomScores, "0 200 800"),
     fixed("pidfile", slot(103), Kind::Text, ""),
@@ -213,20 +144,11 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Words(&["ignore", "panic", "panic-on-replicas"]),
         "ignore",
     ),
-    row("protected-mode", shell::PROTECTED_MODE, Kind::Bool, "yes"),
-    row(
-        "proto-max-bulk-len",
-        id::PROTO_MAX_BULK_LEN,
-        Kind::Memory(1 << 20, MEMORY_MAX),
-        "536870912",
-    ),
     row("rdb-del-sync-files", slot(106), Kind::Bool, "no"),
     row("rdb-key-save-delay", slot(107), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
     row("rdb-save-incremental-fsync", slot(108), Kind::Bool, "yes"),
     fixed("rdbchecksum", slot(109), Kind::Bool, "yes"),
     row("rdbcompression", slot(110), Kind::Bool, "yes"),
-    row("repl-backlog-size", id::REPL_BACKLOG_SIZE, Kind::Memory(1, MEMORY_MAX), "1048576")
-        .held_to(16_384, i64::MAX),
     row("repl-backlog-ttl", slot(112), Kind::Integer(0, i64::MAX), "3600"),
     row("repl-disable-tcp-nodelay", slot(113), Kind::Bool, "no"),
     row(
@@ -252,7 +174,6 @@ pub const SETTINGS: &[Setting] = &[
     row("replica-read-only", slot(127), Kind::Bool, "yes").alias("slave-read-only"),
     row("replica-serve-stale-data", slot(128), Kind::Bool, "yes").alias("slave-serve-stale-data"),
     fixed("replicaof", slot(129), Kind::Primary, "").alias("slaveof"),
-    row("requirepass", shell::REQUIREPASS, Kind::Secret, "").flags(SECRET),
     row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
     row("save", slot(131), Kind::Save, ""),
     fixed("server_cpulist", slot(132), Kind::Text, ""),
@@ -261,13 +182,6 @@ pub const SETTINGS: &[Setting] = &[
     row("shutdown-on-sigint", slot(135), Kind::Shutdown, "default"),
     row("shutdown-on-sigterm", slot(136), Kind::Shutdown, "default"),
     row("shutdown-timeout", shell::SHUTDOWN_TIMEOUT, Kind::Integer(0, INT_MAX), "10"),
-    row(
-        "slowlog-log-slower-than",
-        id::SLOWLOG_LOG_SLOWER_THAN,
-        Kind::Integer(-1, i64::MAX),
-        "10000",
-    ),
-    row("slowlog-max-len", id::SLOWLOG_MAX_LEN, Kind::Integer(0, i64::MAX), "128"),
     fixed("socket-mark-id", slot(137), Kind::Integer(0, u32::MAX as i64), "0"),
     row("stop-writes-on-bgsave-error", slot(138), Kind::Bool, "yes"),
     row("stream-node-max-bytes", slot(139), Kind::Memory(0, MEMORY_MAX), "4096"),

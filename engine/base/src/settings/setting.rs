@@ -1,0 +1,106 @@
+//! The settings that the engine reads: a line each, in the order of their names.
+//!
+//! A line is all there is to one: its name and default for users, where it is stored, what values
+//! it takes, and the type as which [`get`](super::get) reads it. Names, defaults and limits are
+//! those of Redis 7.0.
+
+use abi::config::id::{self as shell, LOGIC_FIRST};
+
+use super::row::{HIDDEN, Kind, Permission, Policy, Row, SECRET, Setting, Text};
+use crate::event::Class;
+
+/// Where a setting is stored that only logic knows. A new one takes the next number that neither
+/// this table has nor that of the settings nobody reads; a test tells if one is taken twice.
+pub const fn slot(number: u32) -> u32 {
+    LOGIC_FIRST + number
+}
+
+/// Least and most of what Redis keeps in an `int`.
+pub const INT_MIN: i64 = i32::MIN as i64;
+pub const INT_MAX: i64 = i32::MAX as i64;
+/// Most bytes that a signed number can tell.
+pub const MEMORY_MAX: u64 = i64::MAX as u64;
+
+/// Output limits of replicas: as the hard limit of a class, with soft limit and seconds in the next
+/// two. With the shell's own they are one setting, which the engine does not read.
+pub const OUTPUT_REPLICA_HARD: u32 = slot(21);
+
+/// Commands that have another name, or none, a line each; the number beside it counts the lines.
+/// It is in no list: it can be neither asked for nor changed by name.
+pub const RENAMED: Setting<Text> = Setting::text("rename-command", slot(27), Kind::Text, "");
+
+/// Makes each line a constant, and one list of them all.
+macro_rules! settings {
+    ($(pub const $name:ident: $type:ty = $setting:expr;)*) => {
+        $(pub const $name: $type = $setting;)*
+
+        /// What is said of each.
+        pub const READ: &[Row] = &[$($name.row()),*];
+    };
+}
+
+settings! {
+    pub const ACTIVE_EXPIRE_EFFORT: Setting<u64> =
+        Setting::count("active-expire-effort", slot(13), (1, 10), "1");
+    pub const ENABLE_DEBUG_COMMAND: Setting<Permission> =
+        Setting::permission("enable-debug-command", slot(11), "no");
+    pub const ENABLE_PROTECTED_CONFIGS: Setting<Permission> =
+        Setting::permission("enable-protected-configs", slot(24), "no");
+    // Redis does not have it: tools that copy all settings from server to server do not see it.
+    pub const ENABLE_SHELL_COMMAND: Setting<Permission> =
+        Setting::permission("enable-shell-command", slot(12), "no").flags(HIDDEN);
+    pub const HZ: Setting<u64> =
+        Setting::count("hz", shell::HZ, (0, INT_MAX), "10").held_to(1, 500);
+    pub const LATENCY_MONITOR_THRESHOLD: Setting<u64> =
+        Setting::count("latency-monitor-threshold", slot(10), (0, i64::MAX), "0");
+    pub const LATENCY_TRACKING: Setting<bool> =
+        Setting::yes_no("latency-tracking", slot(20), "yes");
+    pub const LATENCY_PERCENTILES: Setting<Text> = Setting::text(
+        "latency-tracking-info-percentiles",
+        slot(25),
+        Kind::Percentiles,
+        "50 99 99.9",
+    );
+    pub const LAZYFREE_LAZY_EVICTION: Setting<bool> =
+        Setting::yes_no("lazyfree-lazy-eviction", slot(14), "no");
+    pub const LAZYFREE_LAZY_EXPIRE: Setting<bool> =
+        Setting::yes_no("lazyfree-lazy-expire", slot(15), "no");
+    pub const LAZYFREE_LAZY_SERVER_DEL: Setting<bool> =
+        Setting::yes_no("lazyfree-lazy-server-del", slot(16), "no");
+    pub const LAZYFREE_LAZY_USER_DEL: Setting<bool> =
+        Setting::yes_no("lazyfree-lazy-user-del", slot(17), "no");
+    pub const LAZYFREE_LAZY_USER_FLUSH: Setting<bool> =
+        Setting::yes_no("lazyfree-lazy-user-flush", slot(18), "no");
+    pub const LFU_DECAY_TIME: Setting<i64> =
+        Setting::integer("lfu-decay-time", slot(4), (0, INT_MAX), "1");
+    pub const LFU_LOG_FACTOR: Setting<i64> =
+        Setting::integer("lfu-log-factor", slot(3), (0, INT_MAX), "10");
+    pub const LIST_MAX_LISTPACK_SIZE: Setting<i64> =
+        Setting::integer("list-max-listpack-size", slot(8), (INT_MIN, INT_MAX), "-2")
+            .alias("list-max-ziplist-size");
+    pub const MAXCLIENTS: Setting<u64> =
+        Setting::count("maxclients", shell::MAXCLIENTS, (1, u32::MAX as i64), "10000");
+    pub const MAXMEMORY: Setting<u64> =
+        Setting::bytes("maxmemory", slot(0), (0, u64::MAX), "0");
+    pub const MAXMEMORY_EVICTION_TENACITY: Setting<u64> =
+        Setting::count("maxmemory-eviction-tenacity", slot(19), (0, 100), "10");
+    pub const MAXMEMORY_POLICY: Setting<Policy> =
+        Setting::policy("maxmemory-policy", slot(1), "noeviction");
+    pub const MAXMEMORY_SAMPLES: Setting<u64> =
+        Setting::count("maxmemory-samples", slot(2), (1, INT_MAX), "5");
+    pub const NOTIFY_KEYSPACE_EVENTS: Setting<Class> =
+        Setting::classes("notify-keyspace-events", slot(5), "");
+    pub const PROTECTED_MODE: Setting<bool> =
+        Setting::yes_no("protected-mode", shell::PROTECTED_MODE, "yes");
+    pub const PROTO_MAX_BULK_LEN: Setting<u64> =
+        Setting::bytes("proto-max-bulk-len", slot(9), (1 << 20, MEMORY_MAX), "536870912");
+    pub const REPL_BACKLOG_SIZE: Setting<u64> =
+        Setting::bytes("repl-backlog-size", slot(26), (1, MEMORY_MAX), "1048576")
+            .held_to(16_384, i64::MAX);
+    pub const REQUIREPASS: Setting<Text> =
+        Setting::text("requirepass", shell::REQUIREPASS, Kind::Secret, "").flags(SECRET);
+    pub const SLOWLOG_LOG_SLOWER_THAN: Setting<i64> =
+        Setting::integer("slowlog-log-slower-than", slot(6), (-1, i64::MAX), "10000");
+    pub const SLOWLOG_MAX_LEN: Setting<u64> =
+        Setting::count("slowlog-max-len", slot(7), (0, i64::MAX), "128");
+}
