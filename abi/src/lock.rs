@@ -7,95 +7,40 @@
 //! The word names who holds the lock, so that whoever starts anew on the same arena knows which
 //! lane died with it.
 
+#[cfg(test)]
+mod interleavings;
+mod protocol;
+
+pub use protocol::{Holder, Locker};
+
 use abi_stable::StableAbi;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::AtomicU32;
 
-/// Who holds a lock: a lane, or a thread of the shell that has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder(u32);
-
-impl Holder {
-    /// A thread of the shell that runs no logic.
-    pub const SHELL: Self = Self(CONTENDED - 1);
-
-    /// A lane.
-    pub const fn lane(number: u32) -> Self {
-        Self(number + 1)
-    }
-
-    /// The lane's number; none for a thread that has none.
-    pub const fn lane_number(self) -> Option<u32> {
-        if self.0 == Self::SHELL.0 { None } else { Some(self.0 - 1) }
-    }
-}
-
-/// How a thread takes locks: under which name, how it sleeps, how it wakes others.
-pub trait Locker: Copy {
-    /// Who it is.
-    fn holder(self) -> Holder;
-    /// Sleeps while the word is `expected`, as `FUTEX_WAIT` does; may return early.
-    fn wait(self, word: &AtomicU32, expected: u32);
-    /// Wakes one sleeper, as `FUTEX_WAKE` does.
-    fn wake(self, word: &AtomicU32);
-}
-
-/// A futex mutex: 0 free; else its holder, with [`CONTENDED`] if somebody may be waiting.
+/// A futex mutex, as [`protocol`] has it.
 #[repr(transparent)]
 #[derive(StableAbi, Debug, Default)]
 pub struct RawLock {
     word: AtomicU32,
 }
 
-const FREE: u32 = 0;
-const CONTENDED: u32 = 1 << 31;
-const SPINS: u32 = 64;
-
 impl RawLock {
     /// A free lock.
     pub const fn new() -> Self {
-        Self { word: AtomicU32::new(FREE) }
+        Self { word: AtomicU32::new(protocol::FREE) }
     }
 
     /// Takes the lock if it is free. Returns whether it did.
     #[inline(always)]
     pub fn try_lock(&self, holder: Holder) -> bool {
-        self.replace(FREE, holder.0)
+        protocol::try_lock(&self.word, holder)
     }
 
     /// Takes the lock.
     #[inline(always)]
     pub fn lock(&self, by: impl Locker) {
-        if !self.try_lock(by.holder()) {
-            self.lock_contended(by);
-        }
-    }
-
-    #[cold]
-    fn lock_contended(&self, by: impl Locker) {
-        for _ in 0..SPINS {
-            if self.word.load(Ordering::Relaxed) == FREE && self.try_lock(by.holder()) {
-                return;
-            }
-            core::hint::spin_loop();
-        }
-        loop {
-            let word = self.word.load(Ordering::Relaxed);
-            if word == FREE {
-                // Others may still sleep, and whoever has slept cannot know: the mark stays.
-                if self.replace(FREE, by.holder().0 | CONTENDED) {
-                    return;
-                }
-            } else if word & CONTENDED != 0 || self.replace(word, word | CONTENDED) {
-                by.wait(&self.word, word | CONTENDED);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn replace(&self, old: u32, new: u32) -> bool {
-        self.word.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        protocol::lock(&self.word, by);
     }
 
     /// Gives the lock back.
@@ -103,17 +48,12 @@ impl RawLock {
     /// The caller must hold the lock; giving back what another holds breaks what it guards.
     #[inline(always)]
     pub fn unlock(&self, by: impl Locker) {
-        if self.word.swap(FREE, Ordering::Release) & CONTENDED != 0 {
-            by.wake(&self.word);
-        }
+        protocol::unlock(&self.word, by);
     }
 
     /// Who holds the lock right now, if somebody does.
     pub fn holder(&self) -> Option<Holder> {
-        match self.word.load(Ordering::Relaxed) & !CONTENDED {
-            FREE => None,
-            holder => Some(Holder(holder)),
-        }
+        protocol::holder(&self.word)
     }
 
     /// Whether somebody holds the lock right now. For assertions.

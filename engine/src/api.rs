@@ -200,13 +200,27 @@ pub extern "C" fn tick(scratch: *mut Scratch, _lane: u32) -> Status {
     with(scratch, |thread| {
         thread.refresh();
         ticks::run(&mut thread.core, &mut thread.exec.eviction);
+        serve_waiters(thread);
         Status::OK
     })
 }
 
 /// See [`abi::logic::Logic::background`].
 pub extern "C" fn background(scratch: *mut Scratch, job: &Job) -> Status {
-    with(scratch, |thread| jobs::run(&mut thread.core, &mut thread.exec.eviction, job))
+    with(scratch, |thread| {
+        let status = jobs::run(&mut thread.core, &mut thread.exec.eviction, job);
+        serve_waiters(thread);
+        status
+    })
+}
+
+/// Serves those who wait for keys that upkeep has removed.
+fn serve_waiters(thread: &mut ThreadContext) {
+    if thread.core.notices.is_any_ready() {
+        thread.refresh();
+        serving::serve_ready(thread);
+        thread.core.unlock();
+    }
 }
 
 /// Writes a text for the shell to read, if there is a host to allocate it.

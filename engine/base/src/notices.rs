@@ -81,7 +81,10 @@ impl Notices {
     /// A key that somebody waits for has changed so that who waits must look.
     #[cold]
     pub fn note_ready(&mut self, key: Key) {
-        self.ready.push(key);
+        // One that goes and comes again need not be looked at twice.
+        if self.ready.last() != Some(&key) {
+            self.ready.push(key);
+        }
     }
 
     /// Takes what is to be acted on before shards are unlocked.

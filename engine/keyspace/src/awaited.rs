@@ -6,7 +6,6 @@ use crate::Keys;
 use base::lock::shard_of;
 use base::notices::Key;
 use store::named::{Name, Named, name_of};
-use value::entry::Entry;
 
 impl Keys<'_> {
     /// The queues of those who wait for keys, in the shard of a hash, which is locked.
@@ -16,14 +15,6 @@ impl Keys<'_> {
         let shard = self.shard_at(shard_of(hash));
         // SAFETY: as in `watched`.
         unsafe { Named::new(&shard.blocked, heap, seed) }
-    }
-
-    /// Notes that a key holds a value that somebody may wait for, if somebody does.
-    #[inline]
-    pub(crate) fn signal_ready(&mut self, hash: u64, entry: Entry<'_>) {
-        if value::is_awaitable(entry.value_type()) {
-            self.signal_awaited(hash, entry.key());
-        }
     }
 
     /// Notes that those who wait for a key must look at it, if somebody does.

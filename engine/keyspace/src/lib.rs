@@ -152,7 +152,12 @@ impl<'a> Keys<'a> {
         // SAFETY: it was just entered in the tables of a shard that this lane holds locked, and
         // nothing changes it or takes it out before this returns.
         let entry = unsafe { Entry::at(address) };
-        self.signal_ready(hash, entry);
+        // Who waits for what is replaced may have to know that it is gone.
+        let types =
+            [Some(entry.value_type()), replaced.as_ref().map(|old| old.view().value_type())];
+        if types.into_iter().flatten().any(value::is_awaitable) {
+            self.signal_awaited(hash, entry.key());
+        }
         match replaced {
             Some(old) => {
                 let lazily = self.core.get(setting::LAZYFREE_LAZY_SERVER_DEL);

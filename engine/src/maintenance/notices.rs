@@ -4,13 +4,15 @@ use crate::maintenance::background;
 use crate::session::pubsub;
 use base::core::Core;
 use base::event::Class;
+use base::heap::if_room;
 use base::notices::Event;
 
 /// Publishes events and hands over what is to be freed.
 #[cold]
 pub fn settle(core: &mut Core) {
     let noticed = core.notices.take();
-    noticed.events.into_iter().for_each(|event| publish(core, &event));
+    // What has happened has happened, whether or not there is memory to tell of it.
+    noticed.events.into_iter().for_each(|event| if_room(|| publish(core, &event)));
     noticed.garbage.into_iter().for_each(|garbage| background::free_later(core, garbage));
 }
 

@@ -47,8 +47,13 @@ unsafe fn zeroed<T>() -> *mut T {
 }
 
 impl Server {
-    /// A server without keys and clients.
+    /// A server without keys and clients, with all commands of the engine.
     pub fn new() -> Self {
+        Self::with(&RELEASE)
+    }
+
+    /// A server without keys and clients, with the commands of a release.
+    pub fn with(release: &'static Release) -> Self {
         table::allow_allocations(u64::MAX);
         // SAFETY: all zeros is valid for every root struct, and nobody else has these yet.
         let (header, parts) = unsafe {
@@ -69,7 +74,7 @@ impl Server {
         table::set_arena(header);
         // Refused from the second server of the process on, which has the same table.
         let _ = api::attach(table::table());
-        let scratch = api::scratch_new(0, &RELEASE);
+        let scratch = api::scratch_new(0, release);
         assert!(api::init(scratch).is_ok());
         Self { scratch, clients: Vec::new(), header, parts }
     }
@@ -145,6 +150,11 @@ impl Server {
         self.write(who, command);
         self.run(who);
         self.read(who)
+    }
+
+    /// Does what is done from time to time.
+    pub fn tick(&mut self) {
+        assert!(api::tick(self.scratch, 0).is_ok());
     }
 
     /// Delivers all mail, as the worker does between batches.

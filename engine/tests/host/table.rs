@@ -77,6 +77,11 @@ pub fn allocations_left() -> u64 {
     ALLOCATIONS_LEFT.get()
 }
 
+/// Has time pass, in milliseconds.
+pub fn pass_ms(ms: u64) {
+    NANOSECONDS.set(NANOSECONDS.get() + ms * 1_000_000);
+}
+
 /// All mail posted since the last look, in the order it was posted.
 pub fn take_mail() -> Vec<(ClientRef, Ptr<Message>)> {
     MAIL.take()
