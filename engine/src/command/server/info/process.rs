@@ -6,7 +6,7 @@ use abi::config::id as shell_id;
 use abi::container::RawBytes;
 
 use super::Text;
-use crate::release::Release;
+use crate::exec::release::{REDIS_VERSION, Release};
 use crate::session::census;
 use crate::session::settings;
 use base::core::Core;
@@ -17,7 +17,7 @@ pub fn server(core: &mut Core, text: &mut Text) {
     let process = core.host.process_info()();
     let hz = core.number(shell_id::HZ);
     let uptime_s = (core.clock.now_ms as u64).saturating_sub(core.roots.shared().started_ms) / 1000;
-    text.field("redis_version", crate::REDIS_VERSION);
+    text.field("redis_version", REDIS_VERSION);
     text.field("redis_git_sha1", "00000000");
     text.field("redis_git_dirty", 0);
     text.field("redis_build_id", 0);
