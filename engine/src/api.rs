@@ -15,10 +15,10 @@ use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::std_types::{RSlice, RStr};
 
+use crate::exec::release::Release;
 use crate::exec::thread::ThreadContext;
 use crate::exec::{self, batch, deliver, serving};
 use crate::maintenance::{background as jobs, tick as ticks};
-use crate::release::Release;
 use crate::session::{blocking, lifecycle};
 use base::bytes::Bytes;
 use base::error;
@@ -223,8 +223,20 @@ fn serve_waiters(thread: &mut ThreadContext) {
     }
 }
 
+/// Checks a release. `error` gets a text that says what is wrong with it.
+pub fn self_test(release: &'static Release, error: &mut RawBytes) -> Status {
+    match catch_unwind(|| crate::self_test::check(release)) {
+        Ok(Ok(())) => Status::OK,
+        Ok(Err(text)) => {
+            write_text(error, &text);
+            Status::FAILED
+        }
+        Err(_) => Status::PANICKED,
+    }
+}
+
 /// Writes a text for the shell to read, if there is a host to allocate it.
-pub fn write_text(out: &mut RawBytes, text: &str) {
+fn write_text(out: &mut RawBytes, text: &str) {
     if let Some(host) = HOST.get() {
         Bytes::new(out, base::heap::Heap::of(*host)).assign(text.as_bytes());
     }
@@ -288,7 +300,7 @@ macro_rules! export_logic {
         }
 
         extern "C" fn self_test(error: &mut ::abi::container::RawBytes) -> ::abi::status::Status {
-            $crate::self_test::run(&$release, error)
+            $crate::api::self_test(&$release, error)
         }
 
         extern "C" fn layouts(_types: &::abi::logic::StoredTypes) {}

@@ -8,12 +8,9 @@ pub mod command;
 pub mod exec;
 pub mod maintenance;
 pub mod manifest;
-pub mod release;
 pub mod self_test;
 pub mod session;
 
 // For releases, which depend on this crate alone.
+pub use exec::release;
 pub use {base, keyspace, store, value};
-
-/// The version of Redis whose behaviour this is, for clients that ask.
-pub const REDIS_VERSION: &str = "7.0.15";

@@ -7,7 +7,7 @@ use abi::schema::LEVEL_1;
 use abi::version::{ABI_VERSION, LAYOUT_FINGERPRINT};
 use abi_stable::std_types::{RSlice, RStr};
 
-use crate::release::Release;
+use crate::exec::release::Release;
 
 /// Texts of the manifest, in the form it wants them.
 struct Lists {

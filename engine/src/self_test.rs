@@ -1,28 +1,13 @@
 //! What a release checks of itself before it may serve, without touching the arena.
+#![forbid(unsafe_code)]
 
-use std::panic::catch_unwind;
-
-use abi::container::RawBytes;
-use abi::status::Status;
-
-use crate::release::Release;
+use crate::exec::release::Release;
 use crate::session::settings::kind;
 use crate::session::settings::spec::SETTINGS;
 use base::resp::parse::{Limits, Outcome, Progress, parse};
 
-/// Checks a release. `error` gets a text that says what is wrong with it.
-pub fn run(release: &'static Release, error: &mut RawBytes) -> Status {
-    match catch_unwind(|| check(release)) {
-        Ok(Ok(())) => Status::OK,
-        Ok(Err(text)) => {
-            crate::api::write_text(error, &text);
-            Status::FAILED
-        }
-        Err(_) => Status::PANICKED,
-    }
-}
-
-fn check(release: &Release) -> Result<(), String> {
+/// Checks a release. The error says what is wrong with it.
+pub fn check(release: &Release) -> Result<(), String> {
     for spec in release.commands.iter().copied().flatten() {
         if spec.name.len() > 32 || spec.name.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(format!("the command name '{}' is not lower case or too long", spec.name));

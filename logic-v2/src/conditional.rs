@@ -1,4 +1,5 @@
 //! Changes that depend on the value a key has now.
+#![forbid(unsafe_code)]
 
 use engine::base::args::Args;
 use engine::base::error::Done;

@@ -3,6 +3,7 @@
 //! The bit-parallel method of Hyyrö ("Bit-parallel LCS-length computation revisited", 2004): a
 //! column of the table is kept as differences, a bit a row, and advanced a word of 64 rows at a
 //! time.
+#![forbid(unsafe_code)]
 
 use engine::base::args::Args;
 use engine::base::error::Done;

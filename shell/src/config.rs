@@ -3,6 +3,7 @@
 //! Nothing here knows which settings exist; logic says so when they are applied, in the order
 //! given. A few names are the shell's own, see [`is_shell_setting`]; [`crate::cli::serve`] takes
 //! those out.
+#![forbid(unsafe_code)]
 
 pub mod rewrite;
 

@@ -1,5 +1,6 @@
 //! Why an administrative request was refused: one closed list for the command line, the admin
 //! API and the wire.
+#![forbid(unsafe_code)]
 
 use serde::{Deserialize, Serialize};
 

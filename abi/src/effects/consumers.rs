@@ -1,19 +1,9 @@
 //! The reader's side: joining, reading, advancing, leaving.
 
-use super::layout::{ConsumerSlot, NAME_MAX, state};
+use super::layout::{ConsumerSlot, NAME_MAX, Policy, state};
 use super::sync::Ordering::Relaxed;
 use super::tail::Tail;
 use super::{EffectsStream, Stream};
-
-/// What happens when a consumer is as far behind as the ring is large.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Policy {
-    /// Writers wait for it, before they lock anything.
-    Hold = 0,
-    /// It loses its place, and writers go on.
-    CutOff = 1,
-}
 
 /// Why a consumer could not join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,6 +82,16 @@ pub struct EffectsStream {
     pub(super) lanes: [LaneEffects; LANES],
 }
 
+/// What happens when a consumer is as far behind as the ring is large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Policy {
+    /// Writers wait for it, before they lock anything.
+    Hold = 0,
+    /// It loses its place, and writers go on.
+    CutOff = 1,
+}
+
 /// A place in the table of consumers. Under [`EffectsStream`]'s lock.
 #[repr(C, align(64))]
 #[derive(StableAbi, Default)]
@@ -95,7 +105,7 @@ pub struct ConsumerSlot {
     pub(super) skew: AtomicU64,
     /// A value of [`state`].
     pub(super) state: AtomicU32,
-    /// A [`super::Policy`].
+    /// A [`Policy`].
     pub(super) policy: AtomicU32,
     /// UTF-8, padded with zeros.
     pub(super) name: [AtomicU64; NAME_MAX / 8],

@@ -8,6 +8,7 @@
 //! contract, like that of [`crate::lock`].
 //!
 //! - [`layout`]: what is stored
+//! - [`Stream`]: its root and the functions it needs
 //! - [`tail`]: the end of the stream and the room in the ring, under the lock
 //! - [`writer`]: credit, and appending
 //! - [`consumers`]: who reads: joining, reading, advancing, leaving
@@ -50,6 +51,7 @@ pub mod consumers;
 pub mod layout;
 mod memory;
 mod recovery;
+mod stream;
 mod sync;
 mod tail;
 pub mod writer;
@@ -57,114 +59,15 @@ pub mod writer;
 #[cfg(test)]
 mod interleavings;
 
-use crate::host::HostRef;
-use crate::lock::{Holder, Locker};
 use tail::Tail;
 
-pub use consumers::{Consumer, ConsumerInfo, JoinError, Lost, Policy};
-pub use layout::{ConsumerSlot, EffectsStream, Extent, LaneEffects};
+pub use consumers::{Consumer, ConsumerInfo, JoinError, Lost};
+pub use layout::{ConsumerSlot, EffectsStream, Extent, LaneEffects, Policy};
+pub use stream::{Calls, Ring, SELECT_MAX, Stream};
 pub use sync::Ordering;
 pub use writer::{Credit, Dbs, NoRoom, Writer};
 
-/// Most bytes that a `SELECT` takes.
-pub const SELECT_MAX: u64 = 33;
-
-/// The functions that the stream needs, as the host table has them.
-#[derive(Clone, Copy)]
-pub struct Calls {
-    holder: Holder,
-    lock_wait: extern "C" fn(&core::sync::atomic::AtomicU32, u32),
-    lock_wake: extern "C" fn(&core::sync::atomic::AtomicU32),
-    alloc: extern "C" fn(u64) -> u64,
-    free: extern "C" fn(u64, u64),
-}
-
-impl Calls {
-    /// Those of a host.
-    pub fn of(host: HostRef) -> Self {
-        Self {
-            holder: Holder::SHELL,
-            lock_wait: host.lock_wait(),
-            lock_wake: host.lock_wake(),
-            alloc: host.alloc(),
-            free: host.free(),
-        }
-    }
-
-    /// These.
-    ///
-    /// # Safety
-    /// They keep the contracts of [`crate::host::Host`].
-    pub const unsafe fn new(
-        lock_wait: extern "C" fn(&core::sync::atomic::AtomicU32, u32),
-        lock_wake: extern "C" fn(&core::sync::atomic::AtomicU32),
-        alloc: extern "C" fn(u64) -> u64,
-        free: extern "C" fn(u64, u64),
-    ) -> Self {
-        Self { holder: Holder::SHELL, lock_wait, lock_wake, alloc, free }
-    }
-
-    /// These, as a lane uses them.
-    pub const fn by_lane(self, lane: u32) -> Self {
-        Self { holder: Holder::lane(lane), ..self }
-    }
-}
-
-impl Locker for Calls {
-    fn holder(self) -> Holder {
-        self.holder
-    }
-
-    fn wait(self, word: &core::sync::atomic::AtomicU32, expected: u32) {
-        (self.lock_wait)(word, expected);
-    }
-
-    fn wake(self, word: &core::sync::atomic::AtomicU32) {
-        (self.lock_wake)(word);
-    }
-}
-
-/// A stream and what it needs to work.
-#[derive(Clone, Copy)]
-pub struct Stream<'a> {
-    raw: &'a EffectsStream,
-    calls: Calls,
-}
-
-/// The memory of a ring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ring {
-    /// Where it is.
-    pub address: u64,
-    /// How large it is.
-    pub capacity: u64,
-}
-
 impl<'a> Stream<'a> {
-    /// The stream that is stored in `raw`.
-    pub fn new(raw: &'a EffectsStream, calls: Calls) -> Self {
-        Self { raw, calls }
-    }
-
-    /// Whether somebody reads. All that a write without consumers looks at.
-    ///
-    /// A consumer that joins misses the effects of writes that looked before. To miss none, look
-    /// while the shards are held; who joins then holds each shard once before it reads the data.
-    #[inline(always)]
-    pub fn is_on(&self) -> bool {
-        self.raw.active.load(Ordering::Relaxed) != 0
-    }
-
-    /// Where the next effect begins.
-    pub fn position(&self) -> u64 {
-        self.raw.position.load(Ordering::Acquire)
-    }
-
-    /// Whether there is a ring.
-    pub fn is_open(&self) -> bool {
-        self.raw.ring.load(Ordering::Relaxed) != 0
-    }
-
     /// How far effects are complete: nothing before this is still being copied.
     pub fn frontier(&self) -> u64 {
         // The end first: see "Publication" in the module's documentation.

@@ -1,4 +1,5 @@
 //! A command's arguments and how they are read. Argument 0 is the command's name.
+#![forbid(unsafe_code)]
 
 use crate::error::{self, Error};
 use crate::resp::parse::Span;

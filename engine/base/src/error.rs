@@ -1,4 +1,5 @@
 //! Error replies. Texts that more than one command gives are here and nowhere else.
+#![forbid(unsafe_code)]
 
 use std::borrow::Cow;
 

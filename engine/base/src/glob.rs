@@ -1,4 +1,5 @@
 //! Glob patterns as Redis matches them: `*`, `?`, `[a-z]`, `[^a]`, `\` to escape.
+#![forbid(unsafe_code)]
 
 /// Whether a text matches a pattern. `fold`: letters match in any case.
 ///

@@ -3,6 +3,7 @@
 //! Nothing calls upwards: a layer that finds something of interest to others writes it down here.
 //! Invariant: no shard is unlocked while a notice about it stands, but for keys that are ready,
 //! whose waiters may be served later.
+#![forbid(unsafe_code)]
 
 /// A key of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]

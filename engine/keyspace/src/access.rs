@@ -2,6 +2,7 @@
 //!
 //! LRU: the low 24 bits of Unix seconds. LFU: minutes (16 bits) above a logarithmic counter (8
 //! bits), as in Redis: the counter rises by chance, ever more rarely, and falls with time.
+#![forbid(unsafe_code)]
 
 use base::core::Core;
 use value::entry::Entry;

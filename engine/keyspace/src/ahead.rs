@@ -1,5 +1,6 @@
 //! Several keys of one command: their shards, their hashes, and their memory on its way to the
 //! cache, all in one pass before the command runs.
+#![forbid(unsafe_code)]
 
 use base::args::Args;
 use base::core::Core;

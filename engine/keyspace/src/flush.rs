@@ -1,4 +1,5 @@
 //! Removing all keys of a database.
+#![forbid(unsafe_code)]
 
 use core::sync::atomic::Ordering::Relaxed;
 

@@ -1,4 +1,5 @@
 //! Lists by their keys.
+#![forbid(unsafe_code)]
 
 use abi::keyspace::value_type;
 

@@ -1,4 +1,5 @@
 //! Strings by their keys.
+#![forbid(unsafe_code)]
 
 use abi::container::RawBytes;
 use abi::keyspace::value_type;

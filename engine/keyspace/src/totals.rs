@@ -1,4 +1,5 @@
 //! How many keys there are.
+#![forbid(unsafe_code)]
 
 use core::sync::atomic::Ordering::Relaxed;
 

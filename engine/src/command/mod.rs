@@ -1,4 +1,5 @@
 //! Commands: a row and a function each, a file or folder per family.
+#![forbid(unsafe_code)]
 
 pub mod bitmap;
 pub mod connection;

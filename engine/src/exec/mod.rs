@@ -1,6 +1,7 @@
 //! How commands run: batches, admission, locks, calls, transactions, serving who waits, delivery.
 //!
 //! It knows nothing of what any one command does.
+#![deny(unsafe_code)]
 
 pub mod admin;
 pub mod admission;
@@ -13,6 +14,7 @@ pub mod dispatch;
 pub mod index;
 mod monitor;
 pub mod options;
+pub mod release;
 mod rename;
 mod secrets;
 pub mod serving;

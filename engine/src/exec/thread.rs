@@ -7,11 +7,11 @@ use abi::host::HostRef;
 
 use crate::exec::batch::Batch;
 use crate::exec::index::Index;
+use crate::exec::release::Release;
 use crate::exec::rename;
 use crate::exec::spec::Spec;
 use crate::maintenance::evict::Pool;
 use crate::maintenance::notices;
-use crate::release::Release;
 use base::core::Core;
 
 /// A thread context: the scratch behind `abi::logic::Scratch`.

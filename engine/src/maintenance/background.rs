@@ -1,4 +1,5 @@
 //! Work for background threads: what would take too long for a command to wait for.
+#![allow(unsafe_code, reason = "a job names what it frees by its address")]
 
 use core::sync::atomic::Ordering::Relaxed;
 

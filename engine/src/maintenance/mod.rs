@@ -1,4 +1,5 @@
 //! What goes on beside the commands: eviction, the expire cycle, work for background threads.
+#![deny(unsafe_code)]
 
 pub mod background;
 pub mod evict;

@@ -1,4 +1,5 @@
 //! Elements of lists as bytes: the encoding that `abi::container::packed` lays down.
+#![forbid(unsafe_code)]
 
 use abi::container::packed::{INT16, INT32, INT64, STR6_MAX, STR16, STR32};
 

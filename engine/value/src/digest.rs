@@ -1,4 +1,5 @@
 //! Signatures of values, the same that Redis gives for the same data.
+#![forbid(unsafe_code)]
 
 use crate::entry::Entry;
 use base::sha1;

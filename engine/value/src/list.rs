@@ -1,4 +1,5 @@
 //! Lists: packed nodes, linked.
+#![forbid(unsafe_code)]
 
 use abi::container::RawList;
 use abi::schema::{LEVEL_1, encoding as id};

@@ -1,4 +1,5 @@
 //! How long things are in a dump.
+#![forbid(unsafe_code)]
 
 use base::args::parse_integer;
 

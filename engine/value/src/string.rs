@@ -1,4 +1,5 @@
 //! Strings: integers, short strings in the entry itself, long ones in an allocation of their own.
+#![forbid(unsafe_code)]
 
 use abi::container::RawBytes;
 use abi::schema::{LEVEL_1, encoding as id};

@@ -10,6 +10,7 @@
 //! With `Accept: application/x-ndjson` an upgrade answers with a line for every stage as it
 //! passes, then the report or the error: `{"stage"}`, `{"done"}`, `{"error"}`. Effects are described
 //! in docs/effects.md.
+#![forbid(unsafe_code)]
 
 mod lines;
 pub mod socket;

@@ -9,7 +9,7 @@
 //! - [`large`]: blocks of whole pages
 //! - [`poison`]: what AddressSanitizer is told, in the sanitised build
 //! - [`scavenger`]: free memory back to the system
-//! - [`roots`]: the root structs of what is stored
+//! - [`roots`]: the root structs of what is stored; [`look`]: for those who only look at them
 //!
 //! Invariant: no address outside the arena and nothing that belongs to a process is stored in it.
 //!
@@ -21,6 +21,7 @@ pub mod futex;
 pub mod lane;
 pub mod large;
 pub mod layout;
+pub mod look;
 pub mod mapping;
 pub mod pages;
 mod poison;

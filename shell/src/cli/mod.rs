@@ -1,4 +1,5 @@
 //! The command line: parses arguments and calls the library. A file per verb.
+#![forbid(unsafe_code)]
 
 mod client;
 mod effects;

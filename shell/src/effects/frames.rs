@@ -1,4 +1,5 @@
 //! The bytes of the stream, which may come in any pieces, as whole effects.
+#![forbid(unsafe_code)]
 
 use std::ops::Range;
 

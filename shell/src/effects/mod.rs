@@ -11,10 +11,10 @@ pub mod shown;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use abi::effects::{Calls, Consumer, EffectsStream, JoinError, Lost, Policy, Ring, Stream};
+use abi::effects::{Calls, Consumer, JoinError, Lost, Policy, Ring, Stream};
 use abi::host::HostRef;
 
-use crate::arena;
+use crate::arena::{self, look};
 
 /// Bytes of the ring. A power of two.
 const RING_BYTES: u64 = 16 << 20;
@@ -59,10 +59,7 @@ pub enum ReadError {
 
 /// The stream of this process's arena.
 pub fn stream(host: HostRef) -> Stream<'static> {
-    let header = host.arena()().as_ptr();
-    // SAFETY: the header is complete once there is a server, and its roots are never freed.
-    let raw: &'static EffectsStream = unsafe { &*(*header).effects.as_ptr() };
-    Stream::new(raw, Calls::of(host))
+    Stream::new(look::effects(host), Calls::of(host))
 }
 
 /// A consumer. Dropping it gives its place back, and the ring with the last.

@@ -1,4 +1,5 @@
 //! Effects as lines of text, or of JSON.
+#![forbid(unsafe_code)]
 
 use serde::Serialize;
 use std::fmt::Write;

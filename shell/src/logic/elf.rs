@@ -1,6 +1,7 @@
 //! What can be told about a library from its bytes alone. Follows the ELF-64 object file format.
 //!
 //! Every offset is checked before it is used, so any bytes may be given.
+#![forbid(unsafe_code)]
 
 use crate::refusal::{Code, Refusal};
 

@@ -1,4 +1,5 @@
 //! What is known of a library once it has been asked, kept after it is gone.
+#![forbid(unsafe_code)]
 
 use abi::manifest::Manifest;
 use abi::schema::LEVEL_1;

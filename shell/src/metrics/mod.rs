@@ -1,12 +1,13 @@
 //! Counters and gauges in Prometheus's text format.
+#![forbid(unsafe_code)]
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::host::HostRef;
-use abi::shared::Shared;
 use abi::stats::LaneStats;
 
+use crate::arena::look;
 use crate::upgrade::board::Status;
 
 /// Media type of [`text`].
@@ -35,21 +36,11 @@ pub fn text(status: &Status, host: HostRef) -> String {
     let mut out = String::with_capacity(8 * 1024);
     write_generations(&mut out, status);
     write_process(&mut out, status, host);
-    if let Some(shared) = shared(host) {
-        for (name, help, field) in OF_LANES {
-            let lanes = shared.lanes.iter().filter(|lane| !lane.is_null());
-            // SAFETY: the roots of the lanes that exist are never unmapped; all fields are atomic.
-            let values =
-                lanes.map(|l| field(unsafe { &(*l.as_ptr()).stats }).load(Ordering::Relaxed));
-            write(&mut out, name, "counter", help, values.sum::<u64>() as f64);
-        }
+    for (name, help, field) in OF_LANES {
+        let values = look::lanes(host).map(|lane| field(lane).load(Ordering::Relaxed));
+        write(&mut out, name, "counter", help, values.sum::<u64>() as f64);
     }
     out
-}
-
-fn shared(host: HostRef) -> Option<&'static Shared> {
-    // SAFETY: header and roots are never unmapped, and made before there is anybody to ask.
-    unsafe { host.arena()().as_ptr().as_ref()?.shared.as_ptr().as_ref() }
 }
 
 fn write_generations(out: &mut String, status: &Status) {

@@ -12,6 +12,7 @@
 //!
 //! Invariant: everything before the commit and after the grace period happens on the staging
 //! thread, at lower priority; workers take no part in either.
+#![forbid(unsafe_code)]
 
 pub mod board;
 pub mod carried;

@@ -1,12 +1,10 @@
 //! `SHELL` commands: what clients ask through logic, answered by message.
 
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU32;
 
 use abi::client_ref::ClientRef;
 use abi::host::HostRef;
-use abi::message::{Message, kind};
-use abi::ptr::Ptr;
+use abi::message::kind;
 use abi::status::Status;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -14,6 +12,7 @@ use tokio::sync::mpsc;
 use super::board::Board;
 use super::{Ask, Handle, UpgradeRequest, carried};
 use crate::refusal::Refusal;
+use crate::worker::post::post_text;
 
 /// Requests of clients that may wait.
 const WAITING_MAX: usize = 256;
@@ -92,24 +91,8 @@ fn error(refusal: &Refusal) -> String {
 
 /// Posts a text as [`kind::ADMIN_REPLY`].
 fn post(host: HostRef, client: ClientRef, detail: u64, text: &str) {
-    let address = host.alloc()((size_of::<Message>() + text.len()) as u64);
-    if address == 0 {
+    if !post_text(host, client, kind::ADMIN_REPLY, detail, text) {
         // The client is left waiting; its deadline or disconnect ends that.
         tracing::error!("no memory in the arena for the answer to a SHELL command");
-        return;
     }
-    let message = address as *mut Message;
-    let head = Message {
-        kind: kind::ADMIN_REPLY,
-        references: AtomicU32::new(1),
-        len2: text.len() as u32,
-        len3: 0,
-        detail,
-    };
-    // SAFETY: the allocation has room for the header and the text, and is nobody else's yet.
-    unsafe {
-        message.write(head);
-        message.add(1).cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), text.len());
-    }
-    host.post()(client, Ptr::from_raw(message));
 }

@@ -11,7 +11,7 @@
 //! - [`event`]: what a poll reports
 //! - [`serve`]: a client's turn: read, run logic, write
 //! - [`accept`]: new connections, and the end of one
-//! - [`mail`], [`mailbox`]: what other threads have for its clients
+//! - [`mail`], [`mailbox`], [`post`]: what other threads have for its clients
 //! - [`timers`], [`tick`]: what is done because time has passed
 //! - [`background`]: what logic wants done beside its requests
 //!
@@ -28,6 +28,7 @@ pub mod mail;
 pub mod mailbox;
 #[cfg(test)]
 mod mailbox_tests;
+pub mod post;
 pub mod scheduler;
 pub mod serve;
 pub mod shared;

@@ -1,4 +1,5 @@
 //! Numbers as C has them: what Redis computes with `long double`.
+#![forbid(unsafe_code)]
 
 mod big;
 mod extended;

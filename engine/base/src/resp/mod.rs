@@ -1,4 +1,5 @@
 //! The protocol: requests in, replies out. RESP2 and RESP3 behind one writer.
+#![forbid(unsafe_code)]
 
 pub mod inline;
 pub mod parse;

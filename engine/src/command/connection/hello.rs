@@ -5,6 +5,7 @@ use abi::client::flag;
 use crate::exec::argument::{Argument, block, integer, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::options::{Options, Token};
+use crate::exec::release::REDIS_VERSION;
 use crate::session::clients;
 use base::args::Args;
 use base::error::{Done, Error};
@@ -114,7 +115,7 @@ fn describe(cx: &mut ClientCtx<'_>) {
     let protocol = if cx.out.resp3 { 3 } else { 2 };
     let out = &mut cx.out;
     out.map(7);
-    for (field, value) in [("server", "redis"), ("version", crate::REDIS_VERSION)] {
+    for (field, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
         out.bulk(field.as_bytes());
         out.bulk(value.as_bytes());
     }

@@ -3,7 +3,7 @@
 use abi::container::RawBytes;
 use abi::status::Status;
 
-use super::{ADMINISTRATION, HELP, container, is_allowed};
+use super::container::{ADMINISTRATION, HELP, container, is_allowed};
 use crate::command::help;
 use crate::exec::argument::{block, string};
 use crate::exec::context::ClientCtx;

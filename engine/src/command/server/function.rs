@@ -1,6 +1,6 @@
 //! `FUNCTION`: this release has no functions, and says so as a server without any would.
 
-use super::{HELP, container};
+use super::container::{HELP, container};
 use crate::command::help;
 use crate::exec::argument::{Argument, one_of, string, token};
 use crate::exec::context::ClientCtx;

@@ -1,6 +1,6 @@
 //! `MEMORY`: where memory goes.
 
-use super::{HELP, container};
+use super::container::{HELP, container};
 use crate::command::help;
 use crate::exec::argument::{Argument, integer, key};
 use crate::exec::context::ClientCtx;

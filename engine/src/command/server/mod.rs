@@ -1,6 +1,7 @@
 //! The server itself: what it tells of itself, its settings, and how it is looked after.
 
 mod config;
+mod container;
 mod debug;
 mod function;
 mod info;
@@ -17,11 +18,7 @@ use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec, category};
 use base::args::Args;
-use base::error::{Done, Error};
-use base::settings::row::{Permission, Setting};
-
-/// The version of Redis whose behaviour this is; clients choose their features by it.
-pub const REDIS_VERSION: &str = "7.0.15";
+use base::error::Done;
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
@@ -71,23 +68,4 @@ fn time(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     cx.out.bulk_integer(now_us / 1_000_000);
     cx.out.bulk_integer(now_us % 1_000_000);
     Ok(())
-}
-
-/// Flags of `HELP` of most containers.
-const HELP: u32 = LOADING | STALE;
-/// Flags of subcommands for administrators.
-const ADMINISTRATION: u32 = ADMIN | NOSCRIPT | LOADING | STALE;
-
-/// The code of a command that has subcommands; dispatch never runs it.
-fn container(_cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    Err(Error::new("ERR a subcommand is missing"))
-}
-
-/// Whether a setting of `no`, `yes` and `local` allows something to this client.
-fn is_allowed(cx: &ClientCtx<'_>, setting: Setting<Permission>) -> bool {
-    match cx.keys.core.get(setting) {
-        Permission::No => false,
-        Permission::Yes => true,
-        Permission::Local => cx.session.has(abi::client::flag::LOCAL),
-    }
 }

@@ -1,6 +1,6 @@
 //! `SHELL`: upgrades for operators who have nothing but a Redis client.
 
-use super::{container, is_allowed};
+use super::container::{container, is_allowed};
 use crate::command::help;
 use crate::exec::admin;
 use crate::exec::argument::string;

@@ -1,6 +1,6 @@
 //! `SLOWLOG`: commands that took long.
 
-use super::{ADMINISTRATION, HELP, container};
+use super::container::{ADMINISTRATION, HELP, container};
 use crate::command::help;
 use crate::exec::argument::integer;
 use crate::exec::context::ClientCtx;

@@ -1,4 +1,5 @@
 //! Changes anywhere but at the ends.
+#![forbid(unsafe_code)]
 
 use super::node::{HEADER_BYTES, Node};
 use super::{Element, End, List, NODE_BYTES_MIN, is_loose, packed};

@@ -1,4 +1,5 @@
 //! Visiting items: in order of hashes, all of them, or one at random.
+#![forbid(unsafe_code)]
 
 use abi::container::{BUCKET_SLOTS, Bucket};
 

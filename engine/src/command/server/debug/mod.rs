@@ -5,7 +5,7 @@ mod inspect;
 mod protocol;
 mod switches;
 
-use super::is_allowed;
+use super::container::is_allowed;
 use crate::command::help;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::RunForClient;

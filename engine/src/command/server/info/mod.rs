@@ -8,7 +8,7 @@ mod process;
 use std::fmt::{Display, Write as _};
 
 use crate::exec::context::ClientCtx;
-use crate::release::Release;
+use crate::exec::release::Release;
 use base::args::Args;
 use base::core::Core;
 use base::error::Done;

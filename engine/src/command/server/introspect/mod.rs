@@ -6,7 +6,7 @@ mod getkeys;
 mod list;
 mod row;
 
-use super::HELP;
+use super::container::HELP;
 use crate::command::help;
 use crate::exec::argument::string;
 use crate::exec::context::ClientCtx;

@@ -3,7 +3,7 @@
 mod graph;
 mod report;
 
-use super::{ADMINISTRATION, HELP, container};
+use super::container::{ADMINISTRATION, HELP, container};
 use crate::command::help;
 use crate::exec::argument::string;
 use crate::exec::context::ClientCtx;

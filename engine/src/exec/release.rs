@@ -2,6 +2,9 @@
 
 use crate::exec::spec::Spec;
 
+/// The version of Redis whose behaviour this is; clients choose their features by it.
+pub const REDIS_VERSION: &str = "7.0.15";
+
 /// A release of the logic. A `cdylib` has one as a static and exports it with
 /// [`crate::export_logic`].
 pub struct Release {

@@ -1,0 +1,56 @@
+//! The roots of this process's arena, for those who only look: all that is handed out here is
+//! atomic, or fixed before there is anybody to ask.
+
+use abi::arena::ArenaHeader;
+use abi::client::ClientTable;
+use abi::effects::EffectsStream;
+use abi::host::HostRef;
+use abi::keyspace::ShardDb;
+use abi::ptr::Ptr;
+use abi::stats::LaneStats;
+
+/// The table of clients.
+pub fn clients(host: HostRef) -> &'static ClientTable {
+    // SAFETY: a root.
+    unsafe { root(header(host).clients) }
+}
+
+/// The effects stream.
+pub fn effects(host: HostRef) -> &'static EffectsStream {
+    // SAFETY: a root.
+    unsafe { root(header(host).effects) }
+}
+
+/// The databases of all shards.
+pub fn databases(host: HostRef) -> impl Iterator<Item = &'static ShardDb> {
+    // SAFETY: a root.
+    let keyspace = unsafe { root(header(host).keyspace) };
+    let databases = keyspace.databases as usize;
+    let shards = keyspace.shards.iter().filter(|shard| !shard.dbs.is_null());
+    // SAFETY: every shard has one struct a database, made before the workers ran and never freed.
+    shards.flat_map(move |s| unsafe { std::slice::from_raw_parts(s.dbs.as_ptr(), databases) })
+}
+
+/// The counters of all lanes.
+pub fn lanes(host: HostRef) -> impl Iterator<Item = &'static LaneStats> {
+    // SAFETY: a root.
+    let shared = unsafe { root(header(host).shared) };
+    let lanes = shared.lanes.iter().filter(|lane| !lane.is_null());
+    // SAFETY: a lane's record is made and kept like a root.
+    lanes.map(|lane| unsafe { &root(*lane).stats })
+}
+
+fn header(host: HostRef) -> &'static ArenaHeader {
+    // SAFETY: what roots hang from is mapped as long as they are.
+    unsafe { root(host.arena()()) }
+}
+
+/// What a root's pointer leads to.
+///
+/// # Safety
+/// It is a root of the arena of a server that runs: complete before the first worker, never freed
+/// or unmapped, and nobody refers to it exclusively since.
+unsafe fn root<T>(pointer: Ptr<T>) -> &'static T {
+    // SAFETY: as the caller promises.
+    unsafe { &*pointer.as_ptr() }
+}
