@@ -1,9 +1,9 @@
 //! The server's own log: text or JSON, to stderr or a file.
 
-use std::fs::OpenOptions;
-use std::io;
-use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,14 +22,59 @@ pub enum Format {
 
 static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
 
+static FILE: OnceLock<LogFile> = OnceLock::new();
+
+/// A file that is appended to, and where it is.
+struct LogFile {
+    path: PathBuf,
+    open: Mutex<File>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        // A change of the working directory must not lead elsewhere.
+        let path = std::path::absolute(path)?;
+        Ok(Self { open: Mutex::new(open(&path)?), path })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, File> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for &LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lock().flush()
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// Opens the log's file anew, for whoever has renamed it. Returns whether there is one.
+///
+/// # Errors
+/// The file cannot be opened; what was open is written to as before.
+pub fn reopen() -> io::Result<bool> {
+    let Some(file) = FILE.get() else { return Ok(false) };
+    *file.lock() = open(&file.path)?;
+    Ok(true)
+}
+
 /// Starts logging, to a file if one is given. To be called once; later calls change nothing.
 pub fn start(format: Format, file: Option<&Path>) -> io::Result<()> {
     let (filter, handle) = reload::Layer::new(LevelFilter::INFO);
     let layer: Box<dyn Layer<_> + Send + Sync> = match file {
         None => lines(format, io::stderr, io::IsTerminal::is_terminal(&io::stderr())),
         Some(path) => {
-            let file = OpenOptions::new().append(true).create(true).open(path)?;
-            lines(format, Mutex::new(file), false)
+            let opened = LogFile::open(path)?;
+            let file = FILE.get_or_init(|| opened);
+            lines(format, move || file, false)
         }
     };
     if tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().is_ok() {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::harness::{Connection, Server, eventually};
 
 fn text(connection: &mut Connection, line: &str) -> String {
@@ -266,4 +268,17 @@ fn shutdown_stops_the_server() {
     c.send(&["SHUTDOWN", "NOSAVE"]);
     assert!(c.try_read().is_none(), "the connection ends without a reply");
     assert!(server.wait().0.success(), "it ended well");
+}
+
+#[test]
+fn a_log_file_that_was_renamed_is_made_anew_at_a_hangup() {
+    let server = Server::start();
+    let (log, old) = (server.dir().join("log"), server.dir().join("log.1"));
+    std::fs::rename(&log, &old).expect("renamed");
+    server.signal(Signal::ALARM);
+    server.signal(Signal::HUP);
+    let written = |path| std::fs::read_to_string(path).unwrap_or_default();
+    eventually("the log is opened anew", || written(&log).contains("log file opened anew"));
+    assert!(!written(&old).contains("log file opened anew"));
+    assert_eq!(text(&mut server.connect(), "PING"), "+PONG\r\n");
 }

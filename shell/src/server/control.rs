@@ -5,6 +5,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::log;
 use crate::worker::shared::ServerShared;
 
 /// Runs `services` until a signal or [`ServerShared::ask_to_stop`] asks the server to stop, then stops it
@@ -23,6 +24,7 @@ pub fn run<T: Send + 'static>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
+        tokio::spawn(reopen_log(signal(SignalKind::hangup())?));
         tokio::select! {
             () = for_ever(services) => {}
             name = signals.next() => {
@@ -47,9 +49,25 @@ async fn for_ever(services: impl Future<Output = ()>) {
     std::future::pending().await
 }
 
+/// Opens the log's file anew at each signal, as `logrotate` expects.
+async fn reopen_log(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        match log::reopen() {
+            Ok(true) => tracing::info!(signal = "SIGHUP", "log file opened anew"),
+            Ok(false) => tracing::info!(signal = "SIGHUP", "no log file to open anew"),
+            Err(error) => tracing::warn!(
+                %error,
+                "cannot open the log file anew: check logfile; what was open is written to"
+            ),
+        }
+    }
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Means nothing here, and must not end the process either.
+    _alarm: Signal,
 }
 
 impl Signals {
@@ -57,6 +75,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _alarm: signal(SignalKind::alarm())?,
         })
     }
 
