@@ -92,6 +92,9 @@ pub struct Logic {
     /// Checks itself without touching the arena. Run in a child process before a swap. On failure
     /// `error` gets a text.
     pub self_test: extern "C" fn(error: &mut RawBytes) -> Status,
+    /// Panics, and keeps the panic in: returns [`Status::PANICKED`]. Run in a child process before
+    /// a swap, where a library that was built to end the process at a panic ends that one.
+    pub catch_panic: extern "C" fn() -> Status,
     /// Bytes that logic's own allocator has outstanding. After all scratches are dropped and
     /// `detach` has run, whatever is left is a leak: nobody can free it once the library is gone.
     pub outstanding_bytes: extern "C" fn() -> i64,

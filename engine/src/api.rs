@@ -235,6 +235,11 @@ pub fn self_test(release: &'static Release, error: &mut RawBytes) -> Status {
     }
 }
 
+/// See [`abi::logic::Logic::catch_panic`].
+pub extern "C" fn catch_panic() -> Status {
+    guard(Status::PANICKED, || panic!("this panic is a test of how panics are caught"))
+}
+
 /// Writes a text for the shell to read, if there is a host to allocate it.
 fn write_text(out: &mut RawBytes, text: &str) {
     if let Some(host) = HOST.get() {
@@ -324,6 +329,7 @@ macro_rules! export_logic {
                 tick: $crate::api::tick,
                 background: $crate::api::background,
                 self_test,
+                catch_panic: $crate::api::catch_panic,
                 outstanding_bytes: $crate::api::outstanding_bytes,
                 layouts,
             });

@@ -122,6 +122,12 @@ codes! {
         "the library is at fault; the message says in which step";
     LoadTimeout "load_timeout" 34 "The library was not verified in time"
         "the library is at fault, unless the machine is overloaded; `serve --verify-timeout-ms` gives it more";
+    FileChanged "file_changed" 35 "The file was written to while it was copied"
+        "wait until whatever writes it has ended; put new files in place by renaming them";
+    VerifyKilled "verify_killed" 36 "The verifying process was killed from outside"
+        "when memory runs out the kernel kills it first: its log says so; else try again";
+    PanicsEndProcess "panics_end_process" 37 "A panic in the library ends its process"
+        "build it with panic = \"unwind\", cargo's default, and catch panics in every entry point";
     AlreadyRunning "already_running" 40 "These very bytes are serving already"
         "nothing to do; --force loads them again as a new generation";
     Busy "busy" 41 "Another upgrade is under way, or old generations are still in use"

@@ -3,16 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use abi::version::ABI_VERSION;
 use shell::refusal::{Code, Refusal};
 
 use crate::libraries::{build_fixtures, root, target};
 use crate::trial::verify;
 
 /// A change of the contract: a file of `abi/src`, what stands there once, what is to.
-type Change = (&'static str, &'static str, &'static str);
+type Change<'a> = (&'a str, &'a str, &'a str);
 
 /// Builds a fixture that is fine but for the contract it was built against.
-fn build(name: &str, changes: &[Change]) -> PathBuf {
+fn build(name: &str, changes: &[Change<'_>]) -> PathBuf {
     let (from, to) = (root(), target().join("tmp").join(name));
     let _ = fs::remove_dir_all(&to);
     copy(&from.join("abi"), &to.join("abi"));
@@ -65,7 +66,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[track_caller]
-fn check(name: &str, changes: &[Change], code: Code, words: &[&str]) {
+fn check(name: &str, changes: &[Change<'_>], code: Code, words: &[&str]) {
     let path = build(name, changes);
     let refusal: Refusal = verify(&path).expect_err("it must be refused");
     assert_eq!(refusal.code, code, "{refusal}");
@@ -79,16 +80,24 @@ fn an_unchanged_copy_is_accepted() {
     verify(&build("unchanged", &[])).unwrap();
 }
 
+/// The line that says the version of the contract, with so much more.
+fn version_line(more: u32) -> String {
+    format!("ABI_VERSION: u32 = {};", ABI_VERSION + more)
+}
+
 #[test]
 fn another_abi_version() {
-    let change = ("version.rs", "ABI_VERSION: u32 = 1;", "ABI_VERSION: u32 = 2;");
-    let words = ["ABI version 2", "this server's is 1"];
-    check("newer_abi", &[change], Code::AbiVersionMismatch, &words);
+    let (ours, theirs) = (version_line(0), version_line(1));
+    let change = ("version.rs", ours.as_str(), theirs.as_str());
+    let next = format!("ABI version {}", ABI_VERSION + 1);
+    let own = format!("this server's is {ABI_VERSION}");
+    check("newer_abi", &[change], Code::AbiVersionMismatch, &[&next, &own]);
 }
 
 #[test]
 fn another_abi_version_with_a_longer_manifest() {
-    let version = ("version.rs", "ABI_VERSION: u32 = 1;", "ABI_VERSION: u32 = 3;");
+    let (ours, theirs) = (version_line(0), version_line(2));
+    let version = ("version.rs", ours.as_str(), theirs.as_str());
     let longer = (
         "manifest.rs",
         "    /// Oldest schema level it reads.",
@@ -99,7 +108,8 @@ fn another_abi_version_with_a_longer_manifest() {
         "        schema_reads_min:",
         "        more: [7; 64],\n        schema_reads_min:",
     );
-    check("longer_manifest", &[version, longer, fixture], Code::AbiVersionMismatch, &["version 3"]);
+    let next = format!("version {}", ABI_VERSION + 2);
+    check("longer_manifest", &[version, longer, fixture], Code::AbiVersionMismatch, &[&next]);
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn libraries_that_misbehave() {
         ("panics_in_self_test", "load_panicked"),
         ("crashes_in_self_test", "load_aborted"),
         ("hangs_in_self_test", "load_timeout"),
+        ("lets_panics_out", "panics_end_process"),
     ];
     for (fixture_name, code) in cases {
         check(&server, library(fixture_name).to_str().unwrap(), code);

@@ -5,7 +5,8 @@
 
 use crate::refusal::{Code, Refusal};
 
-const HEADER_BYTES: usize = 64;
+/// Bytes of the ELF header.
+pub const HEADER_BYTES: usize = 64;
 const SEGMENT_BYTES: usize = 56;
 const CLASS_64: u8 = 2;
 const LITTLE_ENDIAN: u8 = 1;
@@ -79,7 +80,11 @@ pub fn build_id(mut notes: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-fn check_header(bytes: &[u8]) -> Result<(), Refusal> {
+/// Checks what the header says: that this is a shared library for this machine.
+///
+/// # Errors
+/// `empty`, `not_elf`, `truncated_elf`, `wrong_machine`, `not_a_library`.
+pub fn check_header(bytes: &[u8]) -> Result<(), Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::new(Code::Empty, "the file is empty"));
     }

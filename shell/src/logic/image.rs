@@ -3,10 +3,10 @@
 //! Invariant: an image's bytes never change. Whatever happens to the file afterwards, even
 //! overwriting it in place, cannot reach a mapped library.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -18,7 +18,7 @@ use super::elf;
 use crate::refusal::{Code, Refusal};
 
 /// Largest library accepted, in bytes.
-pub const IMAGE_BYTES_MAX: u64 = 1 << 30;
+pub const IMAGE_BYTES_MAX: u64 = 256 << 20;
 
 const COPY_BYTES: usize = 256 * 1024;
 /// Two buffers of this size stay in the processor's cache.
@@ -39,11 +39,11 @@ impl Image {
     /// Copies, seals, hashes and checks the library at `path`.
     ///
     /// # Errors
-    /// `not_found`, `is_directory`, `not_a_file`, `permission_denied`, `too_large`, `io`, and
-    /// those of [`elf::check`].
+    /// `not_found`, `is_directory`, `not_a_file`, `permission_denied`, `too_large`,
+    /// `file_changed`, `io`, and those of [`elf::check`].
     pub fn read(path: &Path) -> Result<Self, Refusal> {
         let source = open(path)?;
-        let memory = sealed_copy(source).map_err(|e| at(path, e))?;
+        let memory = faithful_copy(&source).map_err(|e| at(path, e))?;
         Self::of(memory, path, |bytes| hex(&Sha256::digest(bytes))).map_err(|e| at(path, e))
     }
 
@@ -77,7 +77,7 @@ impl Image {
     pub fn duplicate(&self) -> Result<Self, Refusal> {
         let again = File::open(format!("/proc/self/fd/{}", self.memory.as_raw_fd()));
         Ok(Self {
-            memory: again.map_err(io_error).and_then(sealed_copy)?,
+            memory: again.map_err(io_error).and_then(|memory| sealed_copy(&memory))?,
             bytes: self.bytes,
             sha256: self.sha256.clone(),
             build_id: self.build_id.clone(),
@@ -207,7 +207,39 @@ fn seals_of_an_image() -> SealFlags {
     SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
 }
 
-fn sealed_copy(source: File) -> Result<File, Refusal> {
+/// Copies a file that nobody writes to meanwhile. What is no library by its first bytes, or too
+/// large, is not copied at all.
+fn faithful_copy(source: &File) -> Result<File, Refusal> {
+    let before = source.metadata().map_err(io_error)?;
+    elf::check_header(&start_of(source)?)?;
+    if before.len() > IMAGE_BYTES_MAX {
+        return Err(too_large());
+    }
+    let memory = sealed_copy(source)?;
+    let after = source.metadata().map_err(io_error)?;
+    let stamp = |file: &Metadata| {
+        (file.len(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec())
+    };
+    if stamp(&before) != stamp(&after) {
+        let message = "the file was written to while it was copied";
+        return Err(Refusal::new(Code::FileChanged, message));
+    }
+    Ok(memory)
+}
+
+/// The bytes of a file's ELF header, or fewer if it is shorter.
+fn start_of(source: &File) -> Result<Vec<u8>, Refusal> {
+    let mut start = vec![0; elf::HEADER_BYTES];
+    let read = source.read_at(&mut start, 0).map_err(io_error)?;
+    start.truncate(read);
+    Ok(start)
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(Code::TooLarge, format!("the file is larger than {IMAGE_BYTES_MAX} bytes"))
+}
+
+fn sealed_copy(source: &File) -> Result<File, Refusal> {
     let name = format!("logic-{}", next_serial());
     let mut memory = new_memfd(&name).map_err(|e| io_error(e.into()))?;
     copy(source.take(IMAGE_BYTES_MAX + 1), &mut memory)?;
@@ -237,8 +269,7 @@ fn copy(mut source: impl Read, memory: &mut File) -> Result<(), Refusal> {
         };
         total += read as u64;
         if total > IMAGE_BYTES_MAX {
-            let message = format!("the file is larger than {IMAGE_BYTES_MAX} bytes");
-            return Err(Refusal::new(Code::TooLarge, message));
+            return Err(too_large());
         }
         memory.write_all(&buffer[..read]).map_err(io_error)?;
     }
@@ -276,8 +307,46 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_a_library_is_not_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let sized = |name: &str, start: &[u8], bytes: u64| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, start).unwrap();
+            File::options().write(true).open(&path).unwrap().set_len(bytes).unwrap();
+            path
+        };
+        let header = &std::fs::read("/proc/self/exe").unwrap()[..elf::HEADER_BYTES];
+        assert_eq!(code(&sized("zeros", b"", 1 << 40)), Code::NotElf);
+        assert_eq!(code(&sized("huge", header, IMAGE_BYTES_MAX + 1)), Code::TooLarge);
+        assert_eq!(code(&sized("cut", header, elf::HEADER_BYTES as u64)), Code::TruncatedElf);
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("library");
+        std::fs::copy("/proc/self/exe", &path).unwrap();
+        assert!(faithful_copy(&File::open(&path).unwrap()).is_ok());
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let file = File::options().write(true).open(&path).unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    file.write_all_at(b"another byte", 1 << 16).unwrap();
+                }
+            });
+            // The times of a file advance with the kernel's tick: one copy may lie within one.
+            let refused = (0..1000)
+                .find_map(|_| faithful_copy(&File::open(&path).unwrap()).err())
+                .map(|refusal| refusal.code);
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(refused, Some(Code::FileChanged));
+        });
+    }
+
+    #[test]
     fn a_copy_does_not_follow_its_file_and_cannot_be_written() {
-        let mut memory = sealed_copy(File::open("/proc/self/exe").unwrap()).unwrap();
+        let mut memory = sealed_copy(&File::open("/proc/self/exe").unwrap()).unwrap();
         assert!(memory.write_all(b"x").is_err());
         assert!(memory.set_len(1).is_err());
         assert!(memory.set_len(1 << 40).is_err());
@@ -285,7 +354,7 @@ mod tests {
 
     #[test]
     fn unique_paths_differ_for_one_descriptor_and_all_lead_to_it() {
-        let memory = sealed_copy(File::open("/proc/self/exe").unwrap()).unwrap();
+        let memory = sealed_copy(&File::open("/proc/self/exe").unwrap()).unwrap();
         let image = Image::inherited(memory, String::new()).unwrap();
         let mut seen = std::collections::HashSet::new();
         for _ in 0..200 {
@@ -304,7 +373,7 @@ mod tests {
         std::fs::copy("/proc/self/exe", &path).unwrap();
         std::fs::copy("/proc/self/exe", &other).unwrap();
         let image =
-            Image::of(sealed_copy(File::open(&path).unwrap()).unwrap(), &path, |_| String::new())
+            Image::of(sealed_copy(&File::open(&path).unwrap()).unwrap(), &path, |_| String::new())
                 .unwrap();
         assert!(image.is_copy_of(&path).unwrap());
         assert!(!image.is_copy_of(&other).unwrap(), "status would name the wrong file");

@@ -82,6 +82,8 @@ fn limit() -> rustix::io::Result<()> {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         rustix::process::setrlimit(resource, limit)
     };
+    // When memory runs out this process is to go, not the server. Without /proc it cannot be told.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     set(Resource::Core, 0)?;
     // A sanitiser's notes take terabytes of address space, nearly all of it untouched.
@@ -113,7 +115,8 @@ fn check_contract(library: &Library) -> Result<(LogicRef, Manifest), Refusal> {
     layouts.map(|()| (logic, manifest))
 }
 
-/// Attaches the library, runs its test, makes and drops a scratch, and detaches it. Returns the
+/// Attaches the library, runs its test, has it panic, makes and drops a scratch, and detaches it.
+/// Returns the
 /// bytes it has leaked.
 fn exercise(logic: LogicRef, reporter: &mut Reporter) -> Result<i64, Refusal> {
     reporter.step(Step::Attach);
@@ -122,6 +125,11 @@ fn exercise(logic: LogicRef, reporter: &mut Reporter) -> Result<i64, Refusal> {
     let mut error = RawBytes::EMPTY;
     let status = logic.self_test()(&mut error);
     ok(Step::SelfTest, Code::SelfTestFailed, status, &text_of(&error))?;
+    reporter.step(Step::CatchPanic);
+    if logic.catch_panic()() != Status::PANICKED {
+        let message = "the library did not report a panic that it was to catch";
+        return Err(Refusal::new(Code::PanicsEndProcess, message));
+    }
     reporter.step(Step::Scratch);
     let scratch = logic.scratch_new()(0);
     if scratch.is_null() {

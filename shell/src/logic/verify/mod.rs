@@ -28,6 +28,8 @@ pub enum Step {
     Attach,
     /// Running its own test.
     SelfTest,
+    /// Having it panic and catch that.
+    CatchPanic,
     /// Making and dropping a lane's scratch.
     Scratch,
     /// Detaching and closing it.
@@ -44,6 +46,7 @@ impl Step {
             Self::Manifest => "manifest",
             Self::Attach => "attach",
             Self::SelfTest => "self_test",
+            Self::CatchPanic => "catch_panic",
             Self::Scratch => "scratch",
             Self::Close => "close",
         }

@@ -141,6 +141,7 @@ impl Trial {
                 Report::Passed(_) => {}
             }
         }
+        let panicked = step == Step::CatchPanic;
         let step = step.name();
         if !in_time {
             let message =
@@ -148,6 +149,10 @@ impl Trial {
             return Err(Refusal::new(Code::LoadTimeout, message));
         }
         let (code, how) = match status.map(|s| (s.signal(), s.code())) {
+            Ok((Some(signal), _)) if signal == Signal::KILL.as_raw() => {
+                (Code::VerifyKilled, "killed from outside".to_owned())
+            }
+            Ok((Some(_), _)) if panicked => (Code::PanicsEndProcess, "it panicked".to_owned()),
             Ok((Some(signal), _)) => by_signal(signal),
             Ok((None, code)) => (Code::LoadExited, format!("exit status {}", code.unwrap_or(-1))),
             Err(error) => (Code::Io, error.to_string()),
@@ -221,7 +226,6 @@ fn by_signal(signal: i32) -> (Code, String) {
         s if s == Signal::BUS.as_raw() => "bus error",
         s if s == Signal::ILL.as_raw() => "illegal instruction",
         s if s == Signal::FPE.as_raw() => "arithmetic exception",
-        s if s == Signal::KILL.as_raw() => "killed from outside",
         s => return (Code::LoadCrashed, format!("signal {s}")),
     };
     (Code::LoadCrashed, name.to_owned())
