@@ -5,18 +5,14 @@
 //! deadlock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32 as Plain, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32 as Plain, Ordering, Ordering::SeqCst};
 
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler};
 use shuttle::sync::atomic::AtomicU32;
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::{Config, Runner, thread};
 
-#[path = "protocol.rs"]
-#[expect(clippy::duplicate_mod, reason = "the same code, over atomics that can be explored")]
-mod protocol;
-
-use protocol::{Holder, Locker};
+use super::protocol::{self, Holder, Locker, Word};
 
 /// Schedules explored at random, and as many again with few but well-chosen switches.
 const RANDOM: usize = 10_000;
@@ -44,7 +40,21 @@ struct Thread<'a> {
     number: u32,
 }
 
-impl Locker for Thread<'_> {
+impl Word for AtomicU32 {
+    fn load(&self, order: Ordering) -> u32 {
+        self.load(order)
+    }
+
+    fn swap(&self, new: u32, order: Ordering) -> u32 {
+        self.swap(new, order)
+    }
+
+    fn replace(&self, old: u32, new: u32) -> bool {
+        self.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Locker<AtomicU32> for Thread<'_> {
     fn holder(self) -> Holder {
         self.lane().map_or(Holder::SHELL, Holder::lane)
     }

@@ -1,10 +1,9 @@
 //! How a lock's word is changed.
 //!
-//! The atomic is that of whoever has this file as a module: the processor's, and in unit tests also
-//! one that lets a scheduler change threads at each of its uses.
+//! The atomic is the processor's, and in unit tests also one that lets a scheduler change threads at
+//! each of its uses.
 
-use super::AtomicU32;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Who holds a lock: a lane, or a thread of the shell that has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +24,41 @@ impl Holder {
     }
 }
 
+/// What a lock's word needs of an atomic.
+pub trait Word {
+    /// As that of [`AtomicU32`].
+    fn load(&self, order: Ordering) -> u32;
+    /// As that of [`AtomicU32`].
+    fn swap(&self, new: u32, order: Ordering) -> u32;
+    /// Whether it was `old` and is now `new`: acquires if so.
+    fn replace(&self, old: u32, new: u32) -> bool;
+}
+
+impl Word for AtomicU32 {
+    #[inline(always)]
+    fn load(&self, order: Ordering) -> u32 {
+        self.load(order)
+    }
+
+    #[inline(always)]
+    fn swap(&self, new: u32, order: Ordering) -> u32 {
+        self.swap(new, order)
+    }
+
+    #[inline(always)]
+    fn replace(&self, old: u32, new: u32) -> bool {
+        self.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+}
+
 /// How a thread takes locks: under which name, how it sleeps, how it wakes others.
-pub trait Locker: Copy {
+pub trait Locker<W: Word = AtomicU32>: Copy {
     /// Who it is.
     fn holder(self) -> Holder;
     /// Sleeps while the word is `expected`, as `FUTEX_WAIT` does; may return early.
-    fn wait(self, word: &AtomicU32, expected: u32);
+    fn wait(self, word: &W, expected: u32);
     /// Wakes one sleeper, as `FUTEX_WAKE` does.
-    fn wake(self, word: &AtomicU32);
+    fn wake(self, word: &W);
 }
 
 /// The word of a lock that nobody holds; else it is its holder, with [`CONTENDED`] if somebody may
@@ -43,20 +69,20 @@ const SPINS: u32 = if cfg!(test) { 1 } else { 64 };
 
 /// Takes the lock if it is free. Returns whether it did.
 #[inline(always)]
-pub fn try_lock(word: &AtomicU32, holder: Holder) -> bool {
-    replace(word, FREE, holder.0)
+pub fn try_lock(word: &impl Word, holder: Holder) -> bool {
+    word.replace(FREE, holder.0)
 }
 
 /// Takes the lock.
 #[inline(always)]
-pub fn lock(word: &AtomicU32, by: impl Locker) {
+pub fn lock<W: Word>(word: &W, by: impl Locker<W>) {
     if !try_lock(word, by.holder()) {
         lock_contended(word, by);
     }
 }
 
 #[cold]
-fn lock_contended(word: &AtomicU32, by: impl Locker) {
+fn lock_contended<W: Word>(word: &W, by: impl Locker<W>) {
     for _ in 0..SPINS {
         if word.load(Ordering::Relaxed) == FREE && try_lock(word, by.holder()) {
             return;
@@ -67,30 +93,25 @@ fn lock_contended(word: &AtomicU32, by: impl Locker) {
         let seen = word.load(Ordering::Relaxed);
         if seen == FREE {
             // Others may still sleep, and whoever has slept cannot know: the mark stays.
-            if replace(word, FREE, by.holder().0 | CONTENDED) {
+            if word.replace(FREE, by.holder().0 | CONTENDED) {
                 return;
             }
-        } else if seen & CONTENDED != 0 || replace(word, seen, seen | CONTENDED) {
+        } else if seen & CONTENDED != 0 || word.replace(seen, seen | CONTENDED) {
             by.wait(word, seen | CONTENDED);
         }
     }
 }
 
-#[inline(always)]
-fn replace(word: &AtomicU32, old: u32, new: u32) -> bool {
-    word.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
-}
-
 /// Gives the lock back, which the caller holds.
 #[inline(always)]
-pub fn unlock(word: &AtomicU32, by: impl Locker) {
+pub fn unlock<W: Word>(word: &W, by: impl Locker<W>) {
     if word.swap(FREE, Ordering::Release) & CONTENDED != 0 {
         by.wake(word);
     }
 }
 
 /// Who holds the lock right now, if somebody does.
-pub fn holder(word: &AtomicU32) -> Option<Holder> {
+pub fn holder(word: &impl Word) -> Option<Holder> {
     match word.load(Ordering::Relaxed) & !CONTENDED {
         FREE => None,
         holder => Some(Holder(holder)),

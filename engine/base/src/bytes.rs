@@ -255,12 +255,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 8 } else { 256 },
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
         #[test]
         fn agrees_with_a_model(steps in prop::collection::vec(step(), 1..40)) {
             let held = outstanding();

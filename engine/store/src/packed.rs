@@ -279,12 +279,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 16 } else { 512 },
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
         #[test]
         fn any_bytes_read_back(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             check(&bytes);

@@ -95,7 +95,6 @@ fn assert_disjoint(live: &mut [Block]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn blocks_are_disjoint_keep_their_bytes_and_are_counted(
         lists in prop::collection::vec(prop::collection::vec(step(), 0..400), THREADS)

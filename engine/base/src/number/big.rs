@@ -183,12 +183,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 16 } else { 512 },
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
         #[test]
         fn agrees_with_machine_integers(a: u64, b: u64, c: u128, shift in 0u32..64) {
             prop_assert_eq!(big(a as u128).multiply(&big(b as u128)), big(a as u128 * b as u128));

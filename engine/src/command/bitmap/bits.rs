@@ -72,12 +72,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 16 } else { 1024 },
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
         #[test]
         fn agrees_with_looking_at_every_bit(
             bytes in prop::collection::vec(prop_oneof![3 => Just(0u8), 3 => Just(255), 1 => any::<u8>()], 1..60),

@@ -251,12 +251,6 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 16 } else { 512 },
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
         #[test]
         fn a_field_reads_back_and_touches_no_other_bit(
             bytes in prop::collection::vec(any::<u8>(), 40),

@@ -181,8 +181,8 @@ impl List<'_> {
     }
 
     /// After a change inside a node: frees it if it is empty, joins it with a neighbour if both
-    /// are small, halves it if it is loose. With `from`, only the neighbour on that side is
-    /// touched.
+    /// are small, makes it smaller if it is loose or larger than it may be. With `from`, only the
+    /// neighbour on that side is touched.
     fn tidy(&mut self, node: Node, from: Option<End>) {
         if node.count() > 0 {
             let prev = node.prev().filter(|_| from != Some(End::Back));
@@ -194,9 +194,14 @@ impl List<'_> {
                 return self.join(node, next);
             }
         }
-        if is_loose(node) {
+        if is_loose(node) || self.is_outgrown(node) {
             self.tighten(node);
         }
+    }
+
+    /// Whether a node is larger than it may be, and what it holds no longer needs it.
+    fn is_outgrown(&self, node: Node) -> bool {
+        node.bytes() > self.limit.bytes && self.limit.allows(node.used(), 1)
     }
 
     /// Whether two neighbours together fill at most half a node.

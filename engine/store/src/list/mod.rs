@@ -339,14 +339,17 @@ impl<'a> List<'a> {
         new
     }
 
-    /// After elements have been removed: frees a node without any, halves one that is loose.
+    /// After elements have been removed or have become shorter: frees a node without any, halves
+    /// another, and brings it within the limit if its elements fit there.
     #[cold]
     #[inline(never)]
     fn tighten(&mut self, node: Node) {
         if node.count() == 0 {
             return self.unlink(node);
         }
-        let bytes = (HEADER_BYTES + node.capacity() / 2).max(NODE_BYTES_MIN);
+        let needed = HEADER_BYTES + node.used();
+        let half = HEADER_BYTES + node.capacity() / 2;
+        let bytes = half.min(self.limit.bytes).max(needed).max(NODE_BYTES_MIN);
         let only = self.raw.nodes == 1;
         let first = self.end(End::Front) == Some(node);
         self.resize(node, bytes, |free| match (only, first) {

@@ -212,12 +212,6 @@ fn run(steps: Vec<Step>, setting: i64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { 200 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
     #[test]
     fn agrees_with_a_model(
         steps in prop::collection::vec(step(), 1..if cfg!(miri) { 10 } else { 60 }),
@@ -291,4 +285,20 @@ fn removals_join_what_is_left() {
     let (nodes, bytes) = (list.view().nodes(), list.view().bytes());
     assert!(nodes <= 1 + ELEMENTS / 500 && bytes < 20 * ELEMENTS, "{nodes} nodes, {bytes} bytes");
     list.free();
+}
+
+#[test]
+fn a_node_that_held_a_large_element_takes_no_more_than_others_once_it_is_short() {
+    for (large, short) in [(8000, 1), (5000, 2000)] {
+        let mut pair = Pair {
+            raw: list_of(1, &vec![b'x'; large]),
+            model: VecDeque::new(),
+            limit: Limit::from_setting(-1),
+        };
+        pair.model.push_back(vec![b'x'; large]);
+        pair.apply(Step::Set(0, vec![b'y'; short]));
+        pair.apply(Step::Push(End::Back, b"next".to_vec()));
+        pair.check_nodes();
+        pair.list().free();
+    }
 }

@@ -243,12 +243,6 @@ fn run(hashing: Hashing, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { 40 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
     #[test]
     fn agrees_with_a_model(hashing in hashing(), steps in steps()) {
         run(hashing, &steps);
