@@ -7,6 +7,7 @@ use core::sync::atomic::AtomicU32;
 use crate::arena::ArenaHeader;
 use crate::client_ref::ClientRef;
 use crate::container::RawBytes;
+use crate::effects::Calls;
 use crate::job::Job;
 use crate::message::Message;
 use crate::ptr::Ptr;
@@ -149,4 +150,11 @@ pub struct Host {
     /// Asks the server to stop as on SIGTERM.
     #[sabi(last_prefix_field)]
     pub shutdown: extern "C" fn(now: u32),
+}
+
+impl From<HostRef> for Calls {
+    fn from(host: HostRef) -> Self {
+        // SAFETY: the contracts are those of this very table.
+        unsafe { Calls::new(host.lock_wait(), host.lock_wake(), host.alloc(), host.free()) }
+    }
 }

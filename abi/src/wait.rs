@@ -53,7 +53,8 @@ pub mod wakes_on {
 /// Made and freed by the client's worker. Others reach it through a [`Waiter`] that is linked
 /// into a [`BlockedKey`], under that key's shard lock; the owner takes the shard lock of each of
 /// its waiters once before it frees the wait. `CLIENT UNBLOCK` reaches it through the client,
-/// under [`crate::client::ClientTable::lock`], which the owner holds to take it off the client.
+/// under the lock of [`crate::client::ClientShared::guarded`], which the owner holds to take it off
+/// the client.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Wait {

@@ -12,5 +12,4 @@ pub mod self_test;
 pub mod session;
 
 // For releases, which depend on this crate alone.
-pub use exec::release;
 pub use {base, keyspace, store, value};

@@ -1,6 +1,6 @@
 //! Release 1: the engine as it is.
 
-use engine::release::Release;
+use engine::exec::release::Release;
 
 static RELEASE: Release = Release {
     name: "logic-v1",

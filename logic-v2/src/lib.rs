@@ -6,8 +6,8 @@ mod conditional;
 mod lcs;
 
 use engine::exec::argument::{key, string};
+use engine::exec::release::Release;
 use engine::exec::spec::{Group, KeySpec, Spec, access::*, flag::*};
-use engine::release::Release;
 
 static RELEASE: Release = Release {
     name: "logic-v2",

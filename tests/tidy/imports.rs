@@ -305,11 +305,10 @@ fn descend(
     if modules.contains_key(&child) {
         return descend(modules, child, &path[1..], depth);
     }
+    // What it only hands on from elsewhere, or from a crate of others, is not its own.
     if let Some(whole) = module.names.get(next) {
         let whole = [whole, &path[1..]].concat();
-        if let Some(target) = resolve(modules, &at, &whole, depth + 1) {
-            return Some(target);
-        }
+        return resolve(modules, &at, &whole, depth + 1);
     }
     Some(at)
 }
@@ -368,6 +367,7 @@ mod tests {
         check("use low::Thing;", "", &["a.rs > low/src/inner.rs"]);
         check("use low::again::id; fn f() { id::A; }", "", &["a.rs > low/src/inner.rs"]);
         check("use low::core; fn f() { core::g(); }", "", &["a.rs > low/src/core.rs"]);
+        check("use super::b::Atomic;", "use std::sync::Atomic;", &[]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! which files) is a table at the head of its file. Each is tried on small trees made up for it.
 
 mod circles;
+mod documents;
 
 mod imports;
 mod layers;
@@ -45,4 +46,9 @@ fn nothing_is_left_lying_about() {
 #[test]
 fn unsafe_code_stands_where_it_may() {
     hold(safety::faults);
+}
+
+#[test]
+fn documents_name_what_exists() {
+    hold(documents::faults);
 }

@@ -24,7 +24,21 @@ pub fn tokens(source: &str) -> Vec<Token<'_>> {
     found
 }
 
-/// The same without what is compiled for tests alone.
+/// A source without its comments.
+pub fn without_comments(source: &str) -> String {
+    let mut rest = source;
+    let mut found = String::with_capacity(source.len());
+    while !rest.is_empty() {
+        let (text, after) = rest.split_at(len_of_next(rest));
+        if !text.starts_with("//") && !text.starts_with("/*") {
+            found.push_str(text);
+        }
+        rest = after;
+    }
+    found
+}
+
+/// The tokens without what is compiled for tests alone.
 pub fn shipped(source: &str) -> Vec<Token<'_>> {
     let all = tokens(source);
     let mut found = Vec::with_capacity(all.len());

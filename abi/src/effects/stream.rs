@@ -2,13 +2,12 @@
 
 use super::layout::EffectsStream;
 use super::sync::Ordering;
-use crate::host::HostRef;
 use crate::lock::{Holder, Locker};
 
 /// Most bytes that a `SELECT` takes.
 pub const SELECT_MAX: u64 = 33;
 
-/// The functions that the stream needs, as the host table has them.
+/// The functions that the stream needs, as the host table has them: made from one.
 #[derive(Clone, Copy)]
 pub struct Calls {
     holder: Holder,
@@ -19,17 +18,6 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Those of a host.
-    pub fn of(host: HostRef) -> Self {
-        Self {
-            holder: Holder::SHELL,
-            lock_wait: host.lock_wait(),
-            lock_wake: host.lock_wake(),
-            alloc: host.alloc(),
-            free: host.free(),
-        }
-    }
-
     /// These.
     ///
     /// # Safety

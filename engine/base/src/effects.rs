@@ -56,7 +56,7 @@ impl Effects {
         // there is one, is never freed.
         let raw = unsafe { (*header).effects.as_ptr().as_ref() };
         // SAFETY: the caller's promise.
-        let writer = raw.map(|raw| unsafe { Stream::new(raw, Calls::of(host)).writer(lane) });
+        let writer = raw.map(|raw| unsafe { Stream::new(raw, Calls::from(host)).writer(lane) });
         Self { host: Some(host), ..Self::with(writer) }
     }
 

@@ -65,7 +65,7 @@ fn multi(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     if cx.session.has(client_flag::MULTI) {
         return Err(Error::new("ERR MULTI calls can not be nested"));
     }
-    queue::begin(cx.data.keys.core.heap, cx.session.client());
+    queue::begin(cx.data.keys.core.heap, cx.session.state_mut());
     cx.out.ok();
     Ok(())
 }
@@ -76,7 +76,7 @@ fn exec(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     }
     let outcome = match transaction::refusal(&cx.session) {
         Some(error) => Err(error),
-        None if watches::all_unchanged(&mut cx.data.keys, cx.session.client()) => {
+        None if watches::all_unchanged(&mut cx.data.keys, cx.session.state_mut()) => {
             transaction::execute(cx);
             Ok(())
         }
@@ -85,7 +85,7 @@ fn exec(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
             Ok(())
         }
     };
-    queue::end(cx.data.keys.core, cx.session.client(), true);
+    queue::end(cx.data.keys.core, cx.session.state_mut(), true);
     outcome
 }
 
@@ -93,7 +93,7 @@ fn discard(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     if !cx.session.has(client_flag::MULTI) {
         return Err(Error::new("ERR DISCARD without MULTI"));
     }
-    queue::end(cx.data.keys.core, cx.session.client(), false);
+    queue::end(cx.data.keys.core, cx.session.state_mut(), false);
     cx.out.ok();
     Ok(())
 }
@@ -103,7 +103,7 @@ fn watch(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         return Err(Error::new("ERR WATCH inside MULTI is not allowed"));
     }
     for key in args.from(1) {
-        watches::add(&mut cx.data.keys, cx.session.client(), key);
+        watches::add(&mut cx.data.keys, cx.session.state_mut(), key);
     }
     cx.out.ok();
     Ok(())
@@ -112,7 +112,7 @@ fn watch(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 fn unwatch(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     // In a transaction the watches have done their work, and EXEC forgets them.
     if !cx.session.has(client_flag::MULTI) {
-        watches::clear(cx.data.keys.core, cx.session.client(), false);
+        watches::clear(cx.data.keys.core, cx.session.state_mut(), false);
     }
     cx.out.ok();
     Ok(())
@@ -122,7 +122,7 @@ fn monitor(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     if cx.mode != Mode::Direct {
         return Err(Error::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
     }
-    monitors::add(cx.data.keys.core, cx.session.client());
+    monitors::add(cx.data.keys.core, cx.session.state_mut());
     cx.out.ok();
     Ok(())
 }

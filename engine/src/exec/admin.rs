@@ -16,13 +16,13 @@ pub fn request(cx: &mut ClientCtx<'_>, verb: &str, argument: &str) -> Done {
         return Err(base::error::NO_MULTI);
     }
     let core = &mut *cx.data.keys.core;
-    let wait = blocking::new_keyless(core, cx.session.peek(), kind::ADMIN, cx.data.out.resp3);
+    let wait = blocking::new_keyless(core, cx.session.state(), kind::ADMIN, cx.data.out.resp3);
     let reference = cx.session.reference();
-    blocking::begin(core, cx.session.client(), wait);
+    blocking::begin(core, cx.session.state_mut(), wait);
     if core.host.admin()(reference, verb.into(), argument.into(), wait.address()).is_ok() {
         return Ok(());
     }
-    blocking::leave(core, cx.session.client());
+    blocking::leave(core, cx.session.state_mut());
     Err(Error::new("ERR the control thread does not take commands; is the server stopping?"))
 }
 

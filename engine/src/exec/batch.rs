@@ -8,7 +8,7 @@ use abi::client::{Client, flag};
 
 use crate::exec::call::{UNKNOWN, fail};
 use crate::exec::dispatch;
-use crate::exec::index::Keys;
+use crate::exec::index::KeyRule;
 use crate::exec::thread::ThreadContext;
 use crate::exec::transaction;
 use crate::session::{self, blocking};
@@ -194,7 +194,7 @@ impl Batch {
         let mut item =
             Item { command, inline, first: first as u32, count: args.len() as u32, end, hash: 0 };
         if command != UNKNOWN
-            && let Keys::One(at) = thread.exec.index[command].keys
+            && let KeyRule::One(at) = thread.exec.index[command].keys
             && let Some(key) = args.get(at as usize)
         {
             item.hash = hash(key, thread.core.roots.seed);

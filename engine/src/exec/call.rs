@@ -6,7 +6,7 @@ use abi::client::ClientShared;
 use abi::stats::CommandStat;
 
 use crate::exec::context::{ClientCtx, Ctx, Mode};
-use crate::exec::index::{Index, Keys as KeyRule};
+use crate::exec::index::{Index, KeyRule};
 use crate::exec::spec::{Code, Spec, flag};
 use crate::exec::{monitor, slow};
 use crate::maintenance::notices;
@@ -91,7 +91,7 @@ pub fn call(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) {
         core.clock.pass(elapsed_ns, host);
     }
     if elapsed_ns >= core.settings.noticed_ns {
-        if_room(|| notice(core, cx.session.peek(), call.spec, args, elapsed_ns));
+        if_room(|| notice(core, cx.session.state(), call.spec, args, elapsed_ns));
     }
     if monitors::is_on(core.roots) {
         if_room(|| feed_monitors(cx, call.spec, args));
@@ -188,7 +188,7 @@ fn wait(cx: &mut ClientCtx<'_>, args: Args<'_>) {
         awaited: waiting.awaited,
         resp3: cx.data.out.resp3,
     };
-    blocking::block(cx.data.keys.core, cx.session.client(), keyed);
+    blocking::block(cx.data.keys.core, cx.session.state_mut(), keyed);
 }
 
 /// Remembers a command that took long: in the slow log, as an event of the latency monitor.
@@ -206,7 +206,7 @@ fn notice(core: &Core, client: &ClientShared, spec: &Spec, args: Args<'_>, elaps
 #[cold]
 fn feed_monitors(cx: &mut ClientCtx<'_>, spec: &Spec, args: Args<'_>) {
     let within = cx.data.mode != Mode::Direct;
-    let client = cx.session.peek();
+    let client = cx.session.state();
     if let Some(line) = monitor::feed(cx.data.keys.core, client, within, spec, args) {
         cx.data.out.raw(&line);
     }

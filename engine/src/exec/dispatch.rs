@@ -9,7 +9,7 @@ use crate::exec::admission::{Admitted, admit};
 use crate::exec::batch::Item;
 use crate::exec::call::{self, Call, UNKNOWN, fail, keys_lock_set, resolve};
 use crate::exec::context::{ClientCtx, Ctx, Mode};
-use crate::exec::index::Keys as KeyRule;
+use crate::exec::index::KeyRule;
 use crate::exec::spec::flag;
 use crate::exec::thread::{Exec, ThreadContext};
 use crate::exec::{serving, transaction};

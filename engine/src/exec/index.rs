@@ -12,7 +12,7 @@ use base::error::{self, Error};
 
 /// How a command's keys are found when it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keys {
+pub enum KeyRule {
     /// It has none.
     None,
     /// One, at this argument: nearly all commands.
@@ -45,7 +45,7 @@ pub struct Command {
     /// What this lane counts of it.
     pub stat: &'static CommandStat,
     /// How its keys are found.
-    pub keys: Keys,
+    pub keys: KeyRule,
     /// Where its subcommands are in the index.
     subcommands: core::ops::Range<u16>,
 }
@@ -220,15 +220,15 @@ fn command(core: &Core, spec: &'static Spec) -> Command {
     }
 }
 
-fn keys(spec: &Spec) -> Keys {
+fn keys(spec: &Spec) -> KeyRule {
     if spec.has(flag::ALL_KEYS) {
-        return Keys::All;
+        return KeyRule::All;
     }
     match spec.keys {
-        [] => Keys::None,
-        [one] => single(one).map(Keys::One).or_else(|| range(one)).unwrap_or(Keys::Rules),
-        [a, b] => single(a).zip(single(b)).map_or(Keys::Rules, |(a, b)| Keys::Two(a, b)),
-        _ => Keys::Rules,
+        [] => KeyRule::None,
+        [one] => single(one).map(KeyRule::One).or_else(|| range(one)).unwrap_or(KeyRule::Rules),
+        [a, b] => single(a).zip(single(b)).map_or(KeyRule::Rules, |(a, b)| KeyRule::Two(a, b)),
+        _ => KeyRule::Rules,
     }
 }
 
@@ -241,11 +241,11 @@ fn single(spec: &KeySpec) -> Option<u8> {
 }
 
 /// The arguments that a rule finds, if they reach from one place to so many before the end.
-fn range(spec: &KeySpec) -> Option<Keys> {
+fn range(spec: &KeySpec) -> Option<KeyRule> {
     match (spec.begin, spec.find) {
         (Begin::Index(first), Find::Range { last: last @ ..0, step, limit: 0 }) => {
             let (first, last) = (first as u8, last.unsigned_abs() as u8);
-            Some(Keys::Range { first, last, step: step as u8 })
+            Some(KeyRule::Range { first, last, step: step as u8 })
         }
         _ => None,
     }

@@ -16,7 +16,7 @@ mod monitor;
 pub mod options;
 pub mod release;
 mod rename;
-mod secrets;
+pub mod secrets;
 pub mod serving;
 mod slow;
 pub mod spec;

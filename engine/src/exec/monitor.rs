@@ -7,7 +7,6 @@ use base::args::Args;
 use base::bytes;
 use base::core::Core;
 
-use crate::exec::secrets::hides;
 use crate::exec::spec::{Spec, flag};
 use crate::session::monitor;
 
@@ -43,7 +42,7 @@ fn line(core: &Core, client: &ClientShared, spec: &Spec, args: Args<'_>) -> Vec<
     line.push(b']');
     for (index, arg) in args.from(0).enumerate() {
         line.push(b' ');
-        if hides(spec, args, index) {
+        if spec.secrets.hide(args, index) {
             line.extend_from_slice(b"\"(redacted)\"");
         } else {
             base::text::quote(arg, &mut line);

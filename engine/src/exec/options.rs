@@ -192,9 +192,9 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Iterator for Walk<'a> {
-    type Item = Found<'a>;
+    type Item = GivenOption<'a>;
 
-    fn next(&mut self) -> Option<Found<'a>> {
+    fn next(&mut self) -> Option<GivenOption<'a>> {
         let word = self.args.get(self.next)?;
         let follow = self.args.len() - self.next - 1;
         let at = self.options.entries[..self.options.len].iter().position(|entry| {
@@ -202,7 +202,7 @@ impl<'a> Iterator for Walk<'a> {
                 && entry.values as usize <= follow
                 && entry.excludes & self.seen == 0
         })?;
-        let found = Found { token: Token(at as u8), args: self.args, word: self.next };
+        let found = GivenOption { token: Token(at as u8), args: self.args, word: self.next };
         self.seen |= 1 << at;
         self.next += 1 + self.options.entries[at].values as usize;
         Some(found)
@@ -223,7 +223,7 @@ impl Walk<'_> {
 
 /// An option that was given.
 #[derive(Clone, Copy)]
-pub struct Found<'a> {
+pub struct GivenOption<'a> {
     /// Which one.
     pub token: Token,
     args: Args<'a>,
@@ -231,7 +231,7 @@ pub struct Found<'a> {
     word: usize,
 }
 
-impl<'a> Found<'a> {
+impl<'a> GivenOption<'a> {
     /// The argument that is its first value.
     pub fn index(&self) -> usize {
         self.word + 1
@@ -272,9 +272,9 @@ impl<'a> Given<'a> {
     }
 
     /// An option, if it was given.
-    pub fn get(&self, token: Token) -> Option<Found<'a>> {
+    pub fn get(&self, token: Token) -> Option<GivenOption<'a>> {
         let word = self.words[token.0 as usize] as usize;
-        (word != 0).then_some(Found { token, args: self.args, word })
+        (word != 0).then_some(GivenOption { token, args: self.args, word })
     }
 }
 

@@ -6,7 +6,6 @@ use base::args::Args;
 use base::core::Core;
 use base::heap::Heap;
 
-use crate::exec::secrets::hides;
 use crate::exec::spec::{Spec, flag};
 use crate::session::{command_blob, slow};
 
@@ -28,7 +27,7 @@ fn shortened(heap: Heap, args: Args<'_>, spec: &Spec) -> RawBytes {
     let kept = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
     let mut parts: Vec<Vec<u8>> = (0..kept)
         .map(|index| match args.at(index) {
-            _ if hides(spec, args, index) => b"(redacted)".to_vec(),
+            _ if spec.secrets.hide(args, index) => b"(redacted)".to_vec(),
             long if long.len() > ARGUMENT_MAX => {
                 let mut cut = long[..ARGUMENT_MAX].to_vec();
                 cut.extend(format!("... ({} more bytes)", long.len() - ARGUMENT_MAX).bytes());

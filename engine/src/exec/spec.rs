@@ -2,6 +2,7 @@
 
 use crate::exec::argument::Argument;
 use crate::exec::context::{ClientCtx, Ctx};
+use crate::exec::secrets::Secrets;
 use base::args::Args;
 use base::error::Done;
 
@@ -281,6 +282,8 @@ pub struct Spec {
     pub summary: &'static str,
     /// Its arguments, keys included, the name left out.
     pub arguments: &'static [Argument],
+    /// Which of its arguments others are not shown.
+    pub secrets: Secrets,
     /// What has taken its place, if something has.
     pub replaced: Option<Replaced>,
     /// Its subcommands; the command itself then only tells that one is missing.
@@ -317,6 +320,7 @@ impl Spec {
             complexity: "O(1)",
             summary: "",
             arguments: &[],
+            secrets: Secrets::None,
             replaced: None,
             subcommands: &[],
         }
@@ -331,6 +335,12 @@ impl Spec {
     /// The row with other arguments, for a release that adds some.
     pub const fn arguments(mut self, arguments: &'static [Argument]) -> Self {
         self.arguments = arguments;
+        self
+    }
+
+    /// Keeps arguments out of what others are shown.
+    pub const fn secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
         self
     }
 

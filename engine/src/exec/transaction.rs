@@ -30,8 +30,8 @@ pub fn lock_set(core: &Core, exec: &Exec, client: &mut ClientState) -> ShardSet 
 
 /// Runs the queued commands, whose shards are locked, and writes the array of their replies.
 pub fn execute(cx: &mut ClientCtx<'_>) {
-    let count = cx.session.peek().multi_count.load(Relaxed).max(0) as usize;
-    let queued = Queued::take(cx.data.keys.core.heap, cx.session.client());
+    let count = cx.session.state().multi_count.load(Relaxed).max(0) as usize;
+    let queued = Queued::take(cx.data.keys.core.heap, cx.session.state_mut());
     let (spec, mode) = (cx.data.spec, cx.data.mode);
     cx.data.mode = Mode::Transaction;
     cx.data.out.array(count);
@@ -43,7 +43,7 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
                 cx.data.spec = call.spec;
                 call::call(cx, call, blob.args());
                 cx.data.keys.db = cx.session.db();
-                cx.data.out.resp3 = cx.session.peek().resp.load(Relaxed) == 3;
+                cx.data.out.resp3 = cx.session.state().resp.load(Relaxed) == 3;
             }
             Err(error) => fail(cx.data.keys.core, &mut cx.data.out, &error),
         }

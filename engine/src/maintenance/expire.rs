@@ -135,7 +135,7 @@ fn cycle(core: &mut Core, mut pending: ShardSet, pace: Pace, limit_us: u64) -> S
     pending
 }
 
-/// Keys that this core's cycles have looked at, and those of them whose time had come.
+/// Keys that this lane's cycles have looked at, and those of them whose time had come.
 fn looked_at(core: &Core) -> (u64, u64) {
     (core.stats.expire_seen.load(Relaxed), core.stats.expire_stale.load(Relaxed))
 }

@@ -92,7 +92,7 @@ pub fn check_name(name: &[u8]) -> Done {
     if is_plain(name) { Ok(()) } else { Err(RULE) }
 }
 
-/// Sets a text of a client of this core; an empty one is none.
+/// Sets a text of a client of this lane; an empty one is none.
 pub fn set_text(core: &Core, client: &ClientShared, which: Text, value: &[u8]) {
     let mut guarded = client.guarded.lock(core.locker());
     let raw = match which {
@@ -175,7 +175,7 @@ fn end_wait(core: &Core, id: u64) -> Option<ClientRef> {
 /// Unsent output up to this size is told as `obl`, more as `omem`: where Redis keeps it.
 const OUTPUT_BUFFER: u64 = 16 * 1024;
 
-/// A connection of this core in a line, as `CLIENT INFO` shows it.
+/// A connection of this lane in a line, as `CLIENT INFO` shows it.
 pub fn describe_own(core: &Core, client: &ClientShared) -> String {
     describe(core, client, &client.guarded.lock(core.locker()))
 }

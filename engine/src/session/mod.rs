@@ -47,13 +47,13 @@ pub fn split<'a>(client: &'a mut Client, heap: Heap) -> (Reply<'a>, Session<'a>)
 impl Session<'_> {
     /// The client, to change it.
     #[inline]
-    pub(crate) fn client(&mut self) -> &mut ClientState {
+    pub(crate) fn state_mut(&mut self) -> &mut ClientState {
         self.state
     }
 
     /// The client, to look at it.
     #[inline]
-    pub(crate) fn peek(&self) -> &ClientState {
+    pub(crate) fn state(&self) -> &ClientState {
         self.state
     }
 
@@ -65,28 +65,28 @@ impl Session<'_> {
 
     /// The client's id.
     pub fn id(&self) -> u64 {
-        self.peek().id
+        self.state().id
     }
 
     /// The client's address for other threads.
     pub fn reference(&self) -> ClientRef {
-        self.peek().reference()
+        self.state().reference()
     }
 
     /// Whether any of these bits of [`abi::client::flag`] is set.
     #[inline]
     pub fn has(&self, flags: u64) -> bool {
-        self.peek().flags.load(Relaxed) & flags != 0
+        self.state().flags.load(Relaxed) & flags != 0
     }
 
     /// Sets bits of [`abi::client::flag`].
     pub fn set(&mut self, flags: u64) {
-        self.peek().flags.fetch_or(flags, Relaxed);
+        self.state().flags.fetch_or(flags, Relaxed);
     }
 
     /// Clears bits of [`abi::client::flag`].
     pub fn clear(&mut self, flags: u64) {
-        self.peek().flags.fetch_and(!flags, Relaxed);
+        self.state().flags.fetch_and(!flags, Relaxed);
     }
 
     /// Sets or clears bits of [`abi::client::flag`].
@@ -101,16 +101,16 @@ impl Session<'_> {
 
     /// The selected database.
     pub fn db(&self) -> u32 {
-        self.peek().db.load(Relaxed)
+        self.state().db.load(Relaxed)
     }
 
     /// Selects a database, which must exist, from the next command on.
     pub fn select(&mut self, db: u32) {
-        self.peek().db.store(db, Relaxed);
+        self.state().db.store(db, Relaxed);
     }
 
     /// Protocol of replies from the next command on, 2 or 3.
     pub fn set_resp(&mut self, resp: u32) {
-        self.peek().resp.store(resp, Relaxed);
+        self.state().resp.store(resp, Relaxed);
     }
 }

@@ -95,7 +95,7 @@ pub fn clear(core: &mut Core, client: &mut ClientState, locked: bool) {
 
 /// Gives back one watch of a record, and the record with the last.
 fn release(core: &mut Core, hash: u64, address: u64) {
-    // SAFETY: the record has at least this watch, and its shard is locked by this core; with the
+    // SAFETY: the record has at least this watch, and its shard is locked by this lane; with the
     // last watch nobody refers to it any more.
     unsafe {
         let record = &mut *(address as *mut WatchedKey);

@@ -20,7 +20,7 @@ use abi_stable::std_types::{RSlice, RStr};
 use base::buffer::Buffer;
 use base::heap::Heap;
 use base::vec::Words;
-use engine::release::Release;
+use engine::exec::release::Release;
 use engine::{api, command};
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -59,7 +59,7 @@ pub enum ReadError {
 
 /// The stream of this process's arena.
 pub fn stream(host: HostRef) -> Stream<'static> {
-    Stream::new(look::effects(host), Calls::of(host))
+    Stream::new(look::effects(host), Calls::from(host))
 }
 
 /// A consumer. Dropping it gives its place back, and the ring with the last.

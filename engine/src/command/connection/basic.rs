@@ -36,7 +36,7 @@ pub fn quit(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 }
 
 pub fn reset(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    lifecycle::reset(cx.data.keys.core, cx.session.client());
+    lifecycle::reset(cx.data.keys.core, cx.session.state_mut());
     cx.out.resp3 = false;
     cx.out.simple("RESET");
     Ok(())

@@ -4,7 +4,7 @@ use abi::client::{ClientShared, flag};
 
 use crate::exec::argument::{Argument, integer, one_of, string, token};
 use crate::exec::context::ClientCtx;
-use crate::exec::options::{Found, Options, Token};
+use crate::exec::options::{GivenOption, Options, Token};
 use crate::session::clients::{self, Kind, Text};
 use base::args::Args;
 use base::bytes;
@@ -59,7 +59,7 @@ pub fn id(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 }
 
 pub fn getname(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    let guarded = cx.session.peek().guarded.lock(cx.data.keys.core.locker());
+    let guarded = cx.session.state().guarded.lock(cx.data.keys.core.locker());
     match bytes::slice(&guarded.name) {
         [] => cx.data.out.null(),
         name => cx.data.out.bulk(name),
@@ -74,7 +74,7 @@ pub fn getredir(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 
 pub fn setname(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     clients::check_name(args.at(2))?;
-    clients::set_text(cx.data.keys.core, cx.session.client(), Text::Name, args.at(2));
+    clients::set_text(cx.data.keys.core, cx.session.state_mut(), Text::Name, args.at(2));
     cx.out.ok();
     Ok(())
 }
@@ -96,7 +96,7 @@ pub fn setinfo(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         let rule = "cannot contain spaces, newlines or special characters.";
         return Err(Error::owned(format!("ERR {name} {rule}")));
     }
-    clients::set_text(cx.data.keys.core, cx.session.client(), text, args.at(3));
+    clients::set_text(cx.data.keys.core, cx.session.state_mut(), text, args.at(3));
     cx.out.ok();
     Ok(())
 }
@@ -191,7 +191,7 @@ impl<'a> Filter<'a> {
         Ok(filter)
     }
 
-    fn add(&mut self, args: Args<'a>, option: Found<'a>) -> Result<(), Error> {
+    fn add(&mut self, args: Args<'a>, option: GivenOption<'a>) -> Result<(), Error> {
         const NOT_AN_ID: Error = Error::new("ERR client-id should be greater than 0");
         let value = option.value();
         match option.token {

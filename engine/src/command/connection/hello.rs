@@ -6,6 +6,7 @@ use crate::exec::argument::{Argument, block, integer, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::options::{Options, Token};
 use crate::exec::release::REDIS_VERSION;
+use crate::exec::secrets::Secrets;
 use crate::session::clients;
 use base::args::Args;
 use base::error::{Done, Error};
@@ -39,6 +40,9 @@ pub const HELLO: &[Argument] = &[block(
 .optional()];
 const OPTIONS: &Options = &Options::of(HELLO);
 const AUTH: Token = OPTIONS.token("AUTH");
+
+/// The user and the password.
+pub const SECRETS: Secrets = Secrets::Behind { word: "AUTH", from: 2, count: 2 };
 
 pub fn auth(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     match args.len() {
@@ -100,7 +104,7 @@ pub fn hello(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         return Err(HELLO_NO_AUTH);
     }
     if let Some(name) = name {
-        clients::set_text(cx.data.keys.core, cx.session.client(), clients::Text::Name, name);
+        clients::set_text(cx.data.keys.core, cx.session.state_mut(), clients::Text::Name, name);
     }
     if let Some(protocol) = protocol {
         cx.session.set_resp(protocol);

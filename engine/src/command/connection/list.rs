@@ -9,7 +9,7 @@ use base::error::{self, Done, Error};
 const NOT_AN_ID: Error = Error::new("ERR Invalid client ID");
 
 pub fn info(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    let line = clients::describe_own(cx.data.keys.core, cx.session.peek());
+    let line = clients::describe_own(cx.data.keys.core, cx.session.state());
     cx.out.verbatim("txt", (line + "\n").as_bytes());
     Ok(())
 }

@@ -8,6 +8,7 @@ mod pause;
 mod unblock;
 
 use crate::exec::argument::{integer, string};
+use crate::exec::secrets::Secrets;
 use crate::exec::spec::category::CONNECTION;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec};
@@ -25,7 +26,7 @@ const fn row(name: &'static str, arity: i16, run: crate::exec::spec::RunForClien
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
-    row("auth", -2, hello::auth).flags(ENTRY).doc(
+    row("auth", -2, hello::auth).flags(ENTRY).secrets(Secrets::From(1)).doc(
         "1.0.0",
         "O(N) where N is the number of passwords of the user",
         &[string("username").optional().since("6.0.0"), string("password")],
@@ -43,7 +44,7 @@ pub const COMMANDS: &[Spec] = &[
         &[string("message")],
         "Returns the message.",
     ),
-    row("hello", -1, hello::hello).flags(ENTRY).doc(
+    row("hello", -1, hello::hello).flags(ENTRY).secrets(hello::SECRETS).doc(
         "6.0.0",
         "O(1)",
         hello::HELLO,

@@ -20,7 +20,7 @@ pub fn wait(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     } else {
         let (end, resp3) = ((timeout_ms > 0).then_some(end), cx.out.resp3);
         let core = &mut *cx.data.keys.core;
-        blocking::sleep(core, cx.session.client(), end, on_timeout::ZERO, resp3);
+        blocking::sleep(core, cx.session.state_mut(), end, on_timeout::ZERO, resp3);
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ pub fn sunsubscribe(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 
 fn begin(cx: &mut ClientCtx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
     for name in args.from(1) {
-        pubsub::subscribe(cx.data.keys.core, cx.session.client(), kind, name);
+        pubsub::subscribe(cx.data.keys.core, cx.session.state_mut(), kind, name);
         confirm(cx, kind, word, Some(name));
     }
     cx.session.set(flag::PUBSUB);
@@ -48,20 +48,20 @@ fn end(cx: &mut ClientCtx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done {
     let named: Vec<Vec<u8>> = if args.len() > 1 {
         args.from(1).map(<[u8]>::to_vec).collect()
     } else {
-        pubsub::own_names(cx.data.keys.core, cx.session.client(), kind)
+        pubsub::own_names(cx.data.keys.core, cx.session.state_mut(), kind)
     };
     if named.is_empty() {
         confirm(cx, kind, word, None);
     }
     for name in &named {
-        pubsub::unsubscribe(cx.data.keys.core, cx.session.client(), kind, name);
+        pubsub::unsubscribe(cx.data.keys.core, cx.session.state_mut(), kind, name);
         confirm(cx, kind, word, Some(name));
     }
     Ok(())
 }
 
 fn confirm(cx: &mut ClientCtx<'_>, kind: Kind, word: &str, name: Option<&[u8]>) {
-    let count = pubsub::count(cx.session.peek(), kind);
+    let count = pubsub::count(cx.session.state(), kind);
     let before = cx.out.len();
     cx.out.push(3);
     cx.out.bulk(word.as_bytes());

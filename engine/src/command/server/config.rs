@@ -7,6 +7,7 @@ use super::container::{ADMINISTRATION, HELP, container, is_allowed};
 use crate::command::help;
 use crate::exec::argument::{block, string};
 use crate::exec::context::ClientCtx;
+use crate::exec::secrets::Secrets;
 use crate::exec::spec::{Group, Spec};
 use crate::session::settings;
 use crate::session::settings::change::{Change, apply};
@@ -47,6 +48,7 @@ pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container
         ),
         Spec::for_client("config|set", -4, Group::Server, set)
             .flags(ADMINISTRATION)
+            .secrets(Secrets::OfSettings(2))
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
             .doc(
                 "2.0.0",
