@@ -6,7 +6,7 @@ use abi::container::RawTable;
 use abi::keyspace::SHARDS;
 
 use crate::{Keys, garbage};
-use store::table::TableRef;
+use store::table;
 
 /// A database's tables of one shard, taken out of it.
 struct Tables {
@@ -53,7 +53,7 @@ impl Keys<'_> {
     /// Frees what was taken out: not earlier than others may go on, for it can take long.
     fn free_detached(&mut self, detached: Vec<Tables>, lazily: bool) {
         for Tables { keys, expires } in detached {
-            self.count_changes(TableRef::new(&keys).len());
+            self.count_changes(table::len(&keys));
             garbage::dispose_tables(self.core, keys, expires, lazily);
         }
     }

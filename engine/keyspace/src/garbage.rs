@@ -5,7 +5,7 @@ use abi::container::RawTable;
 use base::core::Core;
 use base::heap::Heap;
 use base::notices::{Garbage, GarbagePlace};
-use store::table::{Table, TableRef};
+use store::table::{self, Table, TableRef};
 use value::entry::{Entry, OwnedEntry};
 
 /// Allocations above which a value is left to a background thread to free.
@@ -41,13 +41,14 @@ pub fn dispose_tables(core: &mut Core, keys: RawTable, expires: RawTable, lazily
 fn is_empty(garbage: &Garbage) -> bool {
     match &garbage.place {
         GarbagePlace::Entry(_) => false,
-        GarbagePlace::Table(table) | GarbagePlace::Index(table) => TableRef::new(table).is_empty(),
+        GarbagePlace::Table(table) | GarbagePlace::Index(table) => table::len(table) == 0,
     }
 }
 
 /// A detached table of entries, with a guess at what it gives back from a look at some of them.
 fn weighed(core: &mut Core, table: RawTable) -> Garbage {
-    let view = TableRef::new(&table);
+    // SAFETY: the table was detached, and is not changed before it is put away.
+    let view = unsafe { TableRef::new(&table) };
     let samples = (0..SAMPLES).filter_map(|_| view.sample(core.random.next_u64()));
     let sampled: u64 = samples
         .map(|address| {
