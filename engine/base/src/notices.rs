@@ -30,12 +30,31 @@ pub struct Event {
 
 /// What is out of all tables and takes long to free.
 pub struct Garbage {
-    /// Where it is.
-    pub place: GarbagePlace,
+    place: GarbagePlace,
     /// Values it is made of.
     pub values: u64,
     /// Bytes it gives back, roughly.
     pub bytes: u64,
+}
+
+impl Garbage {
+    /// What is at a place, of so many values and bytes.
+    ///
+    /// # Safety
+    /// It is whole, and from now on nothing but this refers to it.
+    pub unsafe fn new(place: GarbagePlace, values: u64, bytes: u64) -> Self {
+        Self { place, values, bytes }
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &GarbagePlace {
+        &self.place
+    }
+
+    /// Where it is, for whoever frees it.
+    pub fn into_place(self) -> GarbagePlace {
+        self.place
+    }
 }
 
 /// Where garbage is.

@@ -54,7 +54,9 @@ impl Keys<'_> {
     fn free_detached(&mut self, detached: Vec<Tables>, lazily: bool) {
         for Tables { keys, expires } in detached {
             self.count_changes(table::len(&keys));
-            garbage::dispose_tables(self.core, keys, expires, lazily);
+            // SAFETY: `detach_shard` took them out together; views of entries borrow the core, which
+            // this has exclusively.
+            unsafe { garbage::dispose_tables(self.core, keys, expires, lazily) };
         }
     }
 }
