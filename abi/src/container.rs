@@ -1,5 +1,9 @@
 //! Raw layouts of the containers that live in the arena. The algorithms over them are views in
 //! the engine; a layout here never changes meaning.
+//!
+//! Invariant: what a container's fields say is true whenever it can be looked at: the views rest on
+//! it and cannot check it. So nobody sets them but the views, and who makes one of zeros. None can
+//! be copied, as its memory is its own: a slice of it is borrowed from it.
 
 use abi_stable::StableAbi;
 use core::sync::atomic::{AtomicU32, AtomicU64};

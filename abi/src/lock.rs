@@ -45,9 +45,10 @@ impl RawLock {
 
     /// Gives the lock back.
     ///
-    /// The caller must hold the lock; giving back what another holds breaks what it guards.
+    /// # Safety
+    /// The caller holds the lock, and no longer uses what it guards; or whoever held it is no more.
     #[inline(always)]
-    pub fn unlock(&self, by: impl Locker) {
+    pub unsafe fn unlock(&self, by: impl Locker) {
         protocol::unlock(&self.word, by);
     }
 
@@ -73,9 +74,9 @@ pub struct Locked<T> {
 }
 
 // SAFETY: the value is reached through a guard only, of which there is one at a time; a guard may
-// be made on any thread, so the value must be fit to be sent to one. What lies in the arena is:
+// be made on any thread, so the value must be fit to be sent to one. What can lie in the arena is:
 // it refers to nothing of a thread's own.
-unsafe impl<T> Sync for Locked<T> {}
+unsafe impl<T: StableAbi> Sync for Locked<T> {}
 
 impl<T> Locked<T> {
     /// A free lock around a value.
@@ -135,6 +136,7 @@ impl<T, L: Locker> DerefMut for Guard<'_, T, L> {
 impl<T, L: Locker> Drop for Guard<'_, T, L> {
     #[inline]
     fn drop(&mut self) {
-        self.locked.lock.unlock(self.by);
+        // SAFETY: a guard exists while the lock is held, and its last use is over.
+        unsafe { self.locked.lock.unlock(self.by) };
     }
 }

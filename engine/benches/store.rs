@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::hint::black_box;
 use store::list::{End, Limit, List};
-use store::table::{Table, TableRef, prefetch_bucket, prefetch_item};
+use store::table::{self, Table, TableRef, prefetch_bucket, prefetch_item};
 
 /// A heap for one thread: size classes of 16 bytes with a free list each, never given back.
 mod memory {
@@ -199,12 +199,17 @@ impl Tables {
         &self.0[hash as usize % SHARDS]
     }
 
+    fn view(&self, hash: u64) -> TableRef<'_> {
+        // SAFETY: it is borrowed, and changed only by who has it exclusively.
+        unsafe { TableRef::new(self.at(hash)) }
+    }
+
     fn table(&mut self, hash: u64) -> Table<'_> {
         Table::new(&mut self.0[hash as usize % SHARDS], HEAP)
     }
 
     fn find(&self, key: u64, hash: u64) -> Option<u64> {
-        let found = TableRef::new(self.at(hash)).find(hash, |address| key_of(address) == key);
+        let found = self.view(hash).find(hash, |address| key_of(address) == key);
         found.map(|slot| slot.address())
     }
 
@@ -235,7 +240,7 @@ fn tables(keys: u64) {
         tables.clear();
         (0..keys).for_each(|key| tables.insert(key));
     });
-    let bytes: usize = (0..SHARDS as u64).map(|hash| tables.table(hash).bytes()).sum();
+    let bytes: usize = (0..SHARDS as u64).map(|hash| table::bytes(tables.at(hash))).sum();
     println!("{:<44} {:>8.2} bytes", "table structure per key", bytes as f64 / keys as f64);
     lookups(&tables, &random(keys));
     steady("table remove and insert", &random(keys), |part| {
@@ -277,7 +282,7 @@ fn lookups(tables: &Tables, keys: &[u64]) {
     steady("table sample", keys, |part| {
         for &key in part {
             let hash = mix(key);
-            black_box(TableRef::new(tables.at(hash)).sample(hash));
+            black_box(tables.view(hash).sample(hash));
         }
     });
 }

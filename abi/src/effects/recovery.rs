@@ -16,8 +16,8 @@ impl Stream<'_> {
     /// # Safety
     /// Nobody uses the stream: all threads that did have ended.
     pub unsafe fn recover(&self) -> u64 {
-        // Whoever held it has died; for a lock that is free this changes nothing.
-        self.raw.lock.unlock(self.calls);
+        // SAFETY: whoever held it has died; for a lock that is free this changes nothing.
+        unsafe { self.raw.lock.unlock(self.calls) };
         let (blanked, dropped) = {
             let tail = self.tail();
             let dropped = tail.drop_unreached();

@@ -40,7 +40,7 @@ mod explored {
             }
         }
 
-        pub fn unlock(&self, _by: impl Locker) {
+        pub unsafe fn unlock(&self, _by: impl Locker) {
             self.0.store(0, Ordering::Release);
         }
     }

@@ -315,7 +315,8 @@ impl<'a> Tail<'a> {
 
 impl Drop for Tail<'_> {
     fn drop(&mut self) {
-        self.raw().lock.unlock(self.stream.calls);
+        // SAFETY: this exists while the lock is held, and its last use is over.
+        unsafe { self.raw().lock.unlock(self.stream.calls) };
     }
 }
 

@@ -177,6 +177,40 @@ impl<'a> Buffer<'a> {
     }
 }
 
+/// A buffer for what is made and used up in one go. Dropped, it is freed.
+pub struct OwnedBuffer {
+    raw: RawBuffer,
+    heap: Heap,
+}
+
+impl OwnedBuffer {
+    /// An empty one.
+    pub const fn new(heap: Heap) -> Self {
+        Self { raw: RawBuffer::EMPTY, heap }
+    }
+
+    /// What to make a view of, with the same heap.
+    pub const fn raw(&mut self) -> &mut RawBuffer {
+        &mut self.raw
+    }
+
+    /// Gives it up to whoever keeps it.
+    pub fn into_raw(mut self) -> RawBuffer {
+        core::mem::replace(&mut self.raw, RawBuffer::EMPTY)
+    }
+
+    /// The buffer, to change it.
+    pub const fn view(&mut self) -> Buffer<'_> {
+        Buffer::new(&mut self.raw, self.heap)
+    }
+}
+
+impl Drop for OwnedBuffer {
+    fn drop(&mut self) {
+        self.view().free();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,6 +32,35 @@ pub fn from_slice(bytes: &[u8], heap: Heap) -> RawBytes {
     raw
 }
 
+/// A string that nothing else refers to. Dropped, it is freed.
+pub struct OwnedBytes {
+    raw: RawBytes,
+    heap: Heap,
+}
+
+impl OwnedBytes {
+    /// An empty one.
+    pub const fn new(heap: Heap) -> Self {
+        Self { raw: RawBytes::EMPTY, heap }
+    }
+
+    /// The string, to change it.
+    pub const fn view(&mut self) -> Bytes<'_> {
+        Bytes::new(&mut self.raw, self.heap)
+    }
+
+    /// Gives it up to whoever keeps it.
+    pub fn into_raw(mut self) -> RawBytes {
+        core::mem::replace(&mut self.raw, RawBytes::EMPTY)
+    }
+}
+
+impl Drop for OwnedBytes {
+    fn drop(&mut self) {
+        self.view().free();
+    }
+}
+
 /// A string to change.
 pub struct Bytes<'a> {
     raw: &'a mut RawBytes,

@@ -13,6 +13,7 @@ pub mod counters;
 pub mod effects;
 pub mod error;
 pub mod event;
+pub mod garbage;
 pub mod glob;
 pub mod hash;
 pub mod heap;

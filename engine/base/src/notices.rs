@@ -5,6 +5,8 @@
 //! whose waiters may be served later.
 #![forbid(unsafe_code)]
 
+use crate::garbage::Garbage;
+
 /// A key of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -27,26 +29,6 @@ pub struct Event {
     pub name: &'static str,
     /// To which key.
     pub key: Key,
-}
-
-/// What is out of all tables and takes long to free.
-pub struct Garbage {
-    /// Where it is.
-    pub place: GarbagePlace,
-    /// Values it is made of.
-    pub values: u64,
-    /// Bytes it gives back, roughly.
-    pub bytes: u64,
-}
-
-/// Where garbage is.
-pub enum GarbagePlace {
-    /// An entry with its value, at an address.
-    Entry(u64),
-    /// A table of entries, detached with them.
-    Table(abi::container::RawTable),
-    /// A table without its items.
-    Index(abi::container::RawTable),
 }
 
 /// What has been noticed and not acted on.

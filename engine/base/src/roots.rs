@@ -27,14 +27,14 @@ impl Roots {
     pub fn of(host: HostRef) -> Self {
         let header: *mut ArenaHeader = host.arena()().as_ptr();
         // SAFETY: the host's arena has a complete header before it loads any logic, and is never
-        // unmapped. Nobody makes an exclusive reference to a root after that.
+        // unmapped. These fields do not change after that; of the others, the allocator's among
+        // them, no reference is made. Nobody makes an exclusive reference to a root any more.
         unsafe {
-            let header = &*header;
             Self {
-                keyspace: &*header.keyspace.as_ptr(),
-                clients: &*header.clients.as_ptr(),
-                shared: &*header.shared.as_ptr(),
-                seed: header.hash_seed,
+                keyspace: &*(*header).keyspace.as_ptr(),
+                clients: &*(*header).clients.as_ptr(),
+                shared: &*(*header).shared.as_ptr(),
+                seed: (*header).hash_seed,
             }
         }
     }

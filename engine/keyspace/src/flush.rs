@@ -3,17 +3,10 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::container::RawTable;
 use abi::keyspace::SHARDS;
 
-use crate::{Keys, garbage};
-use store::table::TableRef;
-
-/// A database's tables of one shard, taken out of it.
-struct Tables {
-    keys: RawTable,
-    expires: RawTable,
-}
+use crate::Keys;
+use crate::garbage::{self, DetachedTables};
 
 impl Keys<'_> {
     /// Removes all keys of all databases.
@@ -37,25 +30,25 @@ impl Keys<'_> {
     }
 
     /// Takes all keys out of the database, whose shards are locked.
-    fn detach_all(&mut self) -> Vec<Tables> {
+    fn detach_all(&mut self) -> Vec<DetachedTables> {
         let indices = (0..SHARDS).filter(|index| self.shard_len(*index) > 0);
         indices.collect::<Vec<_>>().into_iter().map(|index| self.detach_shard(index)).collect()
     }
 
-    fn detach_shard(&mut self, index: usize) -> Tables {
+    fn detach_shard(&mut self, index: usize) -> DetachedTables {
         self.signal_watchers_of_present(index);
         self.signal_all_awaited(index);
         let heap = self.core.heap;
         let mut part = self.part_at(index);
         part.avg_ttl_ms().store(0, Relaxed);
-        Tables { keys: part.keys_mut(heap).take(), expires: part.expires_mut(heap).take() }
+        DetachedTables::out_of(&mut part, heap)
     }
 
     /// Frees what was taken out: not earlier than others may go on, for it can take long.
-    fn free_detached(&mut self, detached: Vec<Tables>, lazily: bool) {
-        for Tables { keys, expires } in detached {
-            self.count_changes(TableRef::new(&keys).len());
-            garbage::dispose_tables(self.core, keys, expires, lazily);
+    fn free_detached(&mut self, detached: Vec<DetachedTables>, lazily: bool) {
+        for tables in detached {
+            self.count_changes(tables.len());
+            garbage::dispose_tables(self.core, tables, lazily);
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use abi::container::RawTable;
 
+use crate::part::Part;
 use base::core::Core;
+use base::garbage::{Garbage, GarbagePlace};
 use base::heap::Heap;
-use base::notices::{Garbage, GarbagePlace};
-use store::table::{Table, TableRef};
+use store::table::{self, Table, TableRef};
 use value::entry::{Entry, OwnedEntry};
 
 /// Allocations above which a value is left to a background thread to free.
@@ -21,14 +22,36 @@ pub fn dispose(core: &mut Core, entry: OwnedEntry, lazily: bool) {
     }
     let bytes = entry.view().estimated_memory(core.heap) as u64;
     let place = GarbagePlace::Entry(entry.into_address());
-    core.notices.note_garbage(Garbage { place, values: 1, bytes });
+    // SAFETY: the entry was this function's alone.
+    core.notices.note_garbage(unsafe { Garbage::new(place, 1, bytes) });
 }
 
-/// Frees detached tables of a database's part of a shard, and the entries in them; if `lazily`,
-/// both are left to be freed on a background thread.
-pub fn dispose_tables(core: &mut Core, keys: RawTable, expires: RawTable, lazily: bool) {
+/// The tables of a database's part of a shard, taken out of it whole.
+pub struct DetachedTables {
+    keys: RawTable,
+    expires: RawTable,
+}
+
+impl DetachedTables {
+    /// Takes them out of a part.
+    pub fn out_of(part: &mut Part<'_>, heap: Heap) -> Self {
+        Self { keys: part.keys_mut(heap).take(), expires: part.expires_mut(heap).take() }
+    }
+
+    /// Keys in them.
+    pub fn len(&self) -> usize {
+        table::len(&self.keys)
+    }
+}
+
+/// Frees detached tables and the entries in them; if `lazily`, they are left to be freed on a
+/// background thread.
+pub fn dispose_tables(core: &mut Core, tables: DetachedTables, lazily: bool) {
+    let DetachedTables { keys, expires } = tables;
+    // SAFETY: they were taken out together; views of their entries would borrow the core, which this
+    // has exclusively.
     let garbage =
-        [Garbage { place: GarbagePlace::Index(expires), values: 0, bytes: 0 }, weighed(core, keys)];
+        unsafe { [Garbage::new(GarbagePlace::Index(expires), 0, 0), weighed(core, keys)] };
     for garbage in garbage {
         if lazily && !is_empty(&garbage) {
             core.notices.note_garbage(garbage);
@@ -39,15 +62,19 @@ pub fn dispose_tables(core: &mut Core, keys: RawTable, expires: RawTable, lazily
 }
 
 fn is_empty(garbage: &Garbage) -> bool {
-    match &garbage.place {
+    match garbage.place() {
         GarbagePlace::Entry(_) => false,
-        GarbagePlace::Table(table) | GarbagePlace::Index(table) => TableRef::new(table).is_empty(),
+        GarbagePlace::Table(table) | GarbagePlace::Index(table) => table::len(table) == 0,
     }
 }
 
 /// A detached table of entries, with a guess at what it gives back from a look at some of them.
-fn weighed(core: &mut Core, table: RawTable) -> Garbage {
-    let view = TableRef::new(&table);
+///
+/// # Safety
+/// Nothing refers to the table or to its entries.
+unsafe fn weighed(core: &mut Core, table: RawTable) -> Garbage {
+    // SAFETY: the table was detached, and is not changed before it is put away.
+    let view = unsafe { TableRef::new(&table) };
     let samples = (0..SAMPLES).filter_map(|_| view.sample(core.random.next_u64()));
     let sampled: u64 = samples
         .map(|address| {
@@ -56,13 +83,14 @@ fn weighed(core: &mut Core, table: RawTable) -> Garbage {
         })
         .sum();
     let values = view.len() as u64;
-    Garbage { bytes: sampled * values / SAMPLES, values, place: GarbagePlace::Table(table) }
+    // SAFETY: as the caller promises.
+    unsafe { Garbage::new(GarbagePlace::Table(table), values, sampled * values / SAMPLES) }
 }
 
 /// Frees garbage here and now.
 pub fn free(heap: Heap, garbage: Garbage) {
-    match garbage.place {
-        // SAFETY: whoever noted it gave it away: nothing refers to it.
+    match garbage.into_place() {
+        // SAFETY: nothing else refers to it, as was promised to `Garbage::new`.
         GarbagePlace::Entry(address) => drop(unsafe { OwnedEntry::from_address(address, heap) }),
         GarbagePlace::Index(mut table) => Table::new(&mut table, heap).clear(&mut |_| ()),
         GarbagePlace::Table(mut table) => {

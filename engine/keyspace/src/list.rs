@@ -5,6 +5,7 @@ use abi::keyspace::value_type;
 
 use crate::{Intent, Keys, access};
 use base::error::Error;
+use base::heap::or_undo;
 use store::list::{End, Limit, List, ListRef};
 use value::entry::OwnedEntry;
 use value::list;
@@ -29,15 +30,23 @@ impl Keys<'_> {
     }
 
     /// Adds elements, of which there is at least one, at an end of a key's list, one after the
-    /// other; makes the list if there is none. Returns its length.
+    /// other; makes the list if there is none. Returns its length. Where memory runs out nothing
+    /// has changed.
     pub fn push_to_list<'e>(
         &mut self,
         key: &[u8],
         end: End,
-        elements: impl Iterator<Item = &'e [u8]>,
+        mut elements: impl Iterator<Item = &'e [u8]>,
     ) -> Result<usize, Error> {
         if let Some(mut list) = self.list_mut(key)? {
-            elements.for_each(|element| list.push(end, element));
+            // One alone is added whole or not at all.
+            elements.by_ref().take(1).for_each(|element| list.push(end, element));
+            let len = list.len();
+            or_undo(
+                &mut list,
+                |list| elements.for_each(|element| list.push(end, element)),
+                |list| list.drop(end, list.len() + 1 - len),
+            );
             return Ok(list.len());
         }
         let entry = self.new_list(key, end, elements);

@@ -31,13 +31,15 @@ impl<'k> Part<'k> {
     /// All keys, to look something up.
     #[inline(always)]
     pub fn keys(&self) -> TableRef<'_> {
-        TableRef::new(&self.0.keys)
+        // SAFETY: whoever made this part has the shard locked; `&self` keeps `keys_mut` away.
+        unsafe { TableRef::new(&self.0.keys) }
     }
 
     /// The keys with a time to live, to look something up.
     #[inline(always)]
     pub fn expires(&self) -> TableRef<'_> {
-        TableRef::new(&self.0.expires)
+        // SAFETY: as in `keys`.
+        unsafe { TableRef::new(&self.0.expires) }
     }
 
     /// All keys, to change them.

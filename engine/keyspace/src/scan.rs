@@ -5,7 +5,7 @@ use abi::keyspace::SHARDS;
 use crate::{Keys, Part};
 use base::core::Core;
 use base::lock::ALL_SHARDS;
-use store::table::{POSITION_BITS, TableRef, prefetch_line};
+use store::table::{self, POSITION_BITS, prefetch_line};
 use value::entry::Entry;
 
 /// Positions a walk may look at for each key it is asked for: a sparse table makes it stop early
@@ -93,7 +93,7 @@ impl Keys<'_> {
 
     /// Keys in a shard. It need not be locked.
     pub(crate) fn shard_len(&self, index: usize) -> usize {
-        TableRef::new(&self.core.roots.part(index, self.db).keys).len()
+        table::len(&self.core.roots.part(index, self.db).keys)
     }
 
     /// Keys in the database, those included whose time has come and that nobody has removed yet.

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::keyspace::{SHARDS, ShardDb};
 
 use crate::Keys;
-use store::table::TableRef;
+use store::table;
 
 /// What a database holds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,13 +25,12 @@ pub struct Totals {
 
 impl Totals {
     fn of_part(part: &ShardDb) -> Self {
-        let (keys, expires) = (TableRef::new(&part.keys), TableRef::new(&part.expires));
         Self {
-            keys: keys.len() as u64,
-            expires: expires.len() as u64,
+            keys: table::len(&part.keys) as u64,
+            expires: table::len(&part.expires) as u64,
             avg_ttl_ms: part.avg_ttl_ms.load(Relaxed),
-            keys_bytes: keys.bytes() as u64,
-            expires_bytes: expires.bytes() as u64,
+            keys_bytes: table::bytes(&part.keys) as u64,
+            expires_bytes: table::bytes(&part.expires) as u64,
         }
     }
 

@@ -124,7 +124,8 @@ fn may_process(client: &Client) -> bool {
 impl Batch {
     /// Parses up to [`AHEAD`] commands.
     fn fill(&mut self, thread: &ThreadContext, client: &mut Client) {
-        let input = unread(client);
+        // SAFETY: only the shell moves, frees or writes input, and it sleeps until `process` returns.
+        let input = unsafe { unread(client) };
         let input = &input[..input.len().min(parse::COMMAND_MAX)];
         let is_stranger = client.flags.load(Relaxed) & flag::AUTHENTICATED == 0;
         let limits = Limits { bulk_max: thread.core.settings.bulk_max, is_stranger };
@@ -216,7 +217,8 @@ impl Batch {
 
     /// Executes the items in order, until one blocks the client or ends the connection.
     fn execute(&mut self, thread: &mut ThreadContext, client: &mut Client) {
-        let input = unread(client);
+        // SAFETY: as in `fill`; what commands do with the client leaves its input alone.
+        let input = unsafe { unread(client) };
         let begin = client.input.start;
         for item in &self.items {
             let data = if item.inline { &self.inline[..] } else { input };
@@ -273,14 +275,17 @@ impl Batch {
     }
 }
 
-/// The input not yet consumed. It stays in place for the whole batch: only the shell moves it.
-fn unread<'a>(client: &Client) -> &'a [u8] {
+/// The input not yet consumed, for longer than the client is borrowed.
+///
+/// # Safety
+/// While the slice is used, nobody moves, frees or writes to these bytes of the client's input. The
+/// offsets in the buffer may change.
+unsafe fn unread<'a>(client: &Client) -> &'a [u8] {
     let input = &client.input;
     if input.is_empty() {
         return &[];
     }
-    // SAFETY: `start..end` of the buffer has been received, and nothing changes or frees it
-    // before `process` returns.
+    // SAFETY: `start..end` of the buffer has been received; it stays, as the caller promises.
     unsafe {
         core::slice::from_raw_parts(input.data.as_ptr().add(input.start as usize), input.len())
     }

@@ -17,7 +17,6 @@ use crate::session::blocking::queue::{first_waiter, unlink};
 use crate::session::command_blob::Blob;
 use crate::session::message;
 use base::args::Args;
-use base::buffer::Buffer;
 use base::hash::hash;
 use base::heap::Heap;
 use base::lock::{ShardSet, set_of};
@@ -48,13 +47,15 @@ fn serve_key(thread: &mut ThreadContext, key: &Key) {
             thread.core.lock(needed);
         }
         let mut candidate = first_waiter(&mut thread.core, key.db, hash, &key.name);
-        while let Some((waiter, set)) = servable(thread, hash, key, candidate) {
+        // SAFETY: a waiter of the key's queue, or null, and the key's shard has been locked since
+        // it was read there.
+        while let Some((waiter, set)) = unsafe { servable(thread, hash, key, candidate) } {
             if !thread.core.try_lock_also(set) {
                 needed = set;
                 continue 'locked;
             }
-            // SAFETY: a linked waiter; its queue changes only under this lock, and by what
-            // `serve` does to this waiter alone.
+            // SAFETY: a linked waiter, and its shards are locked by now; its queue changes only
+            // under this lock, and by what `serve` does to this waiter alone.
             unsafe {
                 candidate = (*waiter).next.as_ptr();
                 serve(thread, waiter, &key.name);
@@ -65,8 +66,11 @@ fn serve_key(thread: &mut ThreadContext, key: &Key) {
 }
 
 /// The first waiter of a key, from one on, that is to look at the key as it is now, and the shards
-/// that its command needs. The key's shard is locked.
-fn servable(
+/// that its command needs.
+///
+/// # Safety
+/// This lane has the key's shard locked, and the waiter is in the key's queue, or null.
+unsafe fn servable(
     thread: &mut ThreadContext,
     hash: u64,
     key: &Key,
@@ -74,10 +78,11 @@ fn servable(
 ) -> Option<(*mut Waiter, ShardSet)> {
     let mut keys = Keys::new(&mut thread.core, key.db);
     let value_type = keys.entry(&key.name, Intent::Peek).map(Entry::value_type);
-    // SAFETY: a waiter of a queue that the shard's lock guards; a linked waiter's wait is not
-    // freed before the owner has held that lock.
+    // SAFETY: as the caller promises: queues change under the lock of their shard only, and so do
+    // their waiters.
     while let Some(candidate) = unsafe { waiter.as_ref() } {
-        // SAFETY: as above.
+        // SAFETY: the wait of a linked waiter lives until its owner has held the shard's lock, and
+        // is referred to exclusively by nobody before that.
         let wait = unsafe { &*candidate.wait.as_ptr() };
         let is_there = value_type.is_some_and(|found| found as u32 == wait.value_type);
         if (is_there || wait.wakes_on == wakes_on::ABSENCE)
@@ -109,7 +114,9 @@ fn serving_set(thread: &ThreadContext, wait: &Wait, hash: u64) -> Option<ShardSe
 /// # Safety
 /// The waiter is linked, and all shards of its command are locked by this lane.
 unsafe fn serve(thread: &mut ThreadContext, waiter: *mut Waiter, key: &[u8]) {
-    // SAFETY: as the caller promises; only atomics of the wait change while it is linked.
+    // SAFETY: as the caller promises; while it is linked, nobody frees the wait or refers to it
+    // exclusively, and only its atomics change. It is linked until `unlink` below, and its owner
+    // cannot go on before this lane unlocks the shard.
     let wait = unsafe { &*(*waiter).wait.as_ptr() };
     if wait.state.compare_exchange(state::WAITING, state::SERVING, AcqRel, Acquire).is_err() {
         return;
@@ -117,16 +124,16 @@ unsafe fn serve(thread: &mut ThreadContext, waiter: *mut Waiter, key: &[u8]) {
     let heap = thread.core.heap;
     let debt = Debt { wait, heap, host: thread.core.host };
     let blob = Blob::decode(&wait.command);
-    let mut output = RawBuffer::EMPTY;
-    let served = run_again(thread, wait, blob.args(), key, &mut output);
-    let mut output = Buffer::new(&mut output, heap);
+    let mut reply = message::Draft::new(heap);
+    let served = run_again(thread, wait, blob.args(), key, reply.text());
     if served {
-        debt.pay(output.as_slice());
-        unlink(&mut thread.core, waiter);
+        debt.pay(reply);
+        // SAFETY: it is still linked, this lane has its shard locked, and no reference to a waiter
+        // or queue is in use here.
+        unsafe { unlink(&mut thread.core, waiter) };
     } else {
         debt.put_off();
     }
-    output.free();
 }
 
 /// Runs the command of a wait with a key, on behalf of its client. Tells whether it is served.
@@ -155,10 +162,9 @@ struct Debt<'a> {
 }
 
 impl Debt<'_> {
-    fn pay(self, reply: &[u8]) {
+    fn pay(self, reply: message::Draft) {
         let detail = (&raw const *self.wait) as u64;
-        let message = message::allocate(self.heap, message_kind::SERVE, reply, &[], detail, 1);
-        self.serve(message);
+        self.serve(reply.finish(message_kind::SERVE, detail));
         core::mem::forget(self);
     }
 

@@ -1,8 +1,8 @@
 //! Which commands the slow log remembers, and what of them.
 
 use abi::client::ClientShared;
-use abi::container::RawBytes;
 use base::args::Args;
+use base::bytes::OwnedBytes;
 use base::core::Core;
 use base::heap::Heap;
 
@@ -23,7 +23,7 @@ pub fn record(core: &Core, client: &ClientShared, spec: &Spec, args: Args<'_>, d
 }
 
 /// The command with long arguments cut and with what lies beyond the first many left out.
-fn shortened(heap: Heap, args: Args<'_>, spec: &Spec) -> RawBytes {
+fn shortened(heap: Heap, args: Args<'_>, spec: &Spec) -> OwnedBytes {
     let kept = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
     let mut parts: Vec<Vec<u8>> = (0..kept)
         .map(|index| match args.at(index) {

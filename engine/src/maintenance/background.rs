@@ -11,8 +11,8 @@ use abi::status::Status;
 use crate::maintenance::evict::{self, Pool};
 use crate::maintenance::expire::{self, upkeep};
 use base::core::Core;
+use base::garbage::{Garbage, GarbagePlace};
 use base::lock::ShardSet;
-use base::notices::{Garbage, GarbagePlace};
 use keyspace::garbage;
 
 /// Kinds of jobs. Append-only: a job may be run by another release than the one that made it.
@@ -64,13 +64,13 @@ impl Drop for Freed {
 /// Has garbage freed. Where a background thread cannot take it, it is freed here and now.
 pub fn free_later(core: &Core, garbage: Garbage) {
     let load = Load { values: garbage.values, bytes: garbage.bytes };
-    let Some((kind, argument)) = argument_of(core, &garbage.place) else {
+    let Some((kind, argument)) = argument_of(core, garbage.place()) else {
         return garbage::free(core.heap, garbage);
     };
-    if !submit(core, kind, argument, load)
-        && let Some(place) = taken_over(core, kind, argument)
-    {
-        garbage::free(core.heap, Garbage { place, ..garbage });
+    if !submit(core, kind, argument, load) {
+        // SAFETY: the job was refused, so what it speaks of is taken over here and nowhere else.
+        let refused = unsafe { taken_over(core, kind, argument, load) };
+        refused.into_iter().for_each(|garbage| garbage::free(core.heap, garbage));
     }
 }
 
@@ -89,23 +89,25 @@ fn argument_of(core: &Core, place: &GarbagePlace) -> Option<(u32, u64)> {
 }
 
 /// The garbage that a job speaks of; it is no longer the job's. None: there is no such kind.
-fn taken_over(core: &Core, kind: u32, argument: u64) -> Option<GarbagePlace> {
-    if kind == job::FREE_ENTRY {
-        return Some(GarbagePlace::Entry(argument));
-    }
-    if kind != job::FREE_TABLE && kind != job::FREE_INDEX {
-        return None;
-    }
-    // SAFETY: `argument_of` made the allocation and gave it away.
-    let table = unsafe {
+///
+/// # Safety
+/// [`argument_of`] gave kind and argument for garbage, which nobody has taken over.
+unsafe fn taken_over(core: &Core, kind: u32, argument: u64, load: Load) -> Option<Garbage> {
+    // SAFETY: only called for kinds that have one: `argument_of` made the allocation and gave it
+    // away.
+    let table = || unsafe {
         let table = (argument as *mut RawTable).read();
         core.heap.free(argument, size_of::<RawTable>());
         table
     };
-    Some(match kind {
-        job::FREE_TABLE => GarbagePlace::Table(table),
-        _ => GarbagePlace::Index(table),
-    })
+    let place = match kind {
+        job::FREE_ENTRY => GarbagePlace::Entry(argument),
+        job::FREE_TABLE => GarbagePlace::Table(table()),
+        job::FREE_INDEX => GarbagePlace::Index(table()),
+        _ => return None,
+    };
+    // SAFETY: it was garbage before, and is nobody else's, as the caller promises.
+    Some(unsafe { Garbage::new(place, load.values, load.bytes) })
 }
 
 /// Has an expire cycle go on for a set of shards. That it may be refused does no harm.
@@ -121,12 +123,14 @@ pub fn make_room_later(core: &Core) {
 /// Runs a job.
 pub fn run(core: &mut Core, pool: &mut Pool, job: &Job) -> Status {
     let [argument, values, bytes, ..] = job.arguments;
-    let _freed = Freed(upkeep(core.roots), Load { values, bytes });
+    let load = Load { values, bytes };
+    let _freed = Freed(upkeep(core.roots), load);
     match job.kind {
         job::EXPIRE => expire::job(core, argument),
         job::MAKE_ROOM => evict::job(core, pool),
-        kind => match taken_over(core, kind, argument) {
-            Some(place) => garbage::free(core.heap, Garbage { place, values, bytes }),
+        // SAFETY: jobs of other kinds are made of garbage, and the shell runs each once.
+        kind => match unsafe { taken_over(core, kind, argument, load) } {
+            Some(garbage) => garbage::free(core.heap, garbage),
             None => return Status::REFUSED,
         },
     }

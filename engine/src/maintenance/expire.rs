@@ -19,7 +19,7 @@ use base::lock::ShardSet;
 use base::roots::Roots;
 use base::settings::{self, setting};
 use keyspace::{Keys, Round};
-use store::table::TableRef;
+use store::table;
 
 /// Longest cycle on a worker: what a request may have to wait for it.
 const WORKER_US_MAX: u64 = 1_000;
@@ -168,7 +168,7 @@ fn round(core: &mut Core, index: usize, pace: Pace) -> bool {
     let mut again = false;
     for offset in 0..databases.min(DATABASES_PER_ROUND) {
         let db = (first + offset) % databases;
-        if !TableRef::new(&core.roots.part(index, db).expires).is_empty() {
+        if table::len(&core.roots.part(index, db).expires) > 0 {
             let mut keys = Keys::new(core, db);
             let round = keys.with_shard(index, |keys| keys.expire_round(index, pace.keys));
             again |= pace.wants_another(&round);

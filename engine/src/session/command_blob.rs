@@ -3,7 +3,7 @@
 use abi::container::RawBytes;
 
 use base::args::Args;
-use base::bytes::Bytes;
+use base::bytes::{self, Bytes, OwnedBytes};
 use base::heap::Heap;
 use base::resp::parse::Span;
 
@@ -28,10 +28,10 @@ pub fn encode(heap: Heap, args: Args<'_>) -> RawBytes {
 }
 
 /// Arguments as a byte string of their own.
-pub fn encode_parts(heap: Heap, parts: &[Vec<u8>]) -> RawBytes {
-    let mut raw = RawBytes::EMPTY;
-    append_parts(&mut Bytes::new(&mut raw, heap), parts.iter().map(|part| &part[..]));
-    raw
+pub fn encode_parts(heap: Heap, parts: &[Vec<u8>]) -> OwnedBytes {
+    let mut encoded = OwnedBytes::new(heap);
+    append_parts(&mut encoded.view(), parts.iter().map(|part| &part[..]));
+    encoded
 }
 
 /// A command read back.
@@ -58,11 +58,7 @@ impl<'a> Blob<'a> {
 
     /// The only command of a byte string.
     pub fn decode(raw: &'a RawBytes) -> Self {
-        // SAFETY: a byte string's data is `len` bytes; it outlives the borrow of its owner.
-        let data = unsafe {
-            core::slice::from_raw_parts(raw.data.as_ptr().cast_const(), raw.len as usize)
-        };
-        Self::read(data)
+        Self::read(bytes::slice(raw))
     }
 
     /// Its arguments.

@@ -5,6 +5,7 @@ use abi::shared::{LATENCY_SAMPLES, Latency, LatencyEvent};
 
 use base::core::{Core, FutexLocker};
 use base::hash::hash;
+use base::heap::or_undo;
 use store::table::{Table, TableRef};
 
 /// The latency monitor, locked.
@@ -12,14 +13,20 @@ fn locked(core: &Core) -> Guard<'static, Latency, FutexLocker> {
     core.roots.shared().latency.lock(core.locker())
 }
 
-/// The event at an address.
+/// The events, to look at them.
+fn table(monitor: &Latency) -> TableRef<'_> {
+    // SAFETY: who has the monitor has it locked; while it is borrowed nobody changes it.
+    unsafe { TableRef::new(&monitor.events) }
+}
+
+/// An event.
 ///
 /// # Safety
-/// The address is that of an item of the table, the monitor is locked, and no other reference to
-/// the item is used.
-unsafe fn item<'a>(address: u64) -> &'a mut LatencyEvent {
-    // SAFETY: as the caller promises.
-    unsafe { &mut *(address as *mut LatencyEvent) }
+/// The address is that of an item of the monitor's table.
+unsafe fn event(_monitor: &Latency, address: u64) -> &LatencyEvent {
+    // SAFETY: as the caller promises; the monitor owns its events, and while it is borrowed nobody
+    // changes or frees them.
+    unsafe { &*(address as *const LatencyEvent) }
 }
 
 fn name_of(event: &LatencyEvent) -> &str {
@@ -37,34 +44,43 @@ pub fn record(core: &Core, name: &str, took_ms: u64) {
     let now_s = (core.host.unix_us()() / 1_000_000) as u32;
     let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
     let mut monitor = locked(core);
-    let address = find_or_add(core, &mut monitor, name);
-    // SAFETY: an item of the table, which is locked.
-    add_sample(unsafe { item(address) }, now_s, took_ms);
+    add_sample(find_or_add(core, &mut monitor, name), now_s, took_ms);
 }
 
 fn find(core: &Core, monitor: &Latency, name: &str) -> Option<u64> {
     let hash = hash(name.as_bytes(), core.roots.seed);
-    // SAFETY: an item of the table, which the caller has locked.
-    let is_it = |address| name_of(unsafe { item(address) }) == name;
-    TableRef::new(&monitor.events).find(hash, is_it).map(|slot| slot.address())
+    // SAFETY: an item of the table.
+    let is_it = |address| name_of(unsafe { event(monitor, address) }) == name;
+    table(monitor).find(hash, is_it).map(|slot| slot.address())
 }
 
-fn find_or_add(core: &Core, monitor: &mut Latency, name: &str) -> u64 {
-    if let Some(address) = find(core, monitor, name) {
-        return address;
-    }
+/// The event of a name. Where memory runs out nothing has changed.
+fn find_or_add<'a>(core: &Core, monitor: &'a mut Latency, name: &str) -> &'a mut LatencyEvent {
+    let address = find(core, monitor, name).unwrap_or_else(|| add(core, monitor, name));
+    // SAFETY: an item of the table; the monitor owns its events and is borrowed exclusively.
+    unsafe { &mut *(address as *mut LatencyEvent) }
+}
+
+fn add(core: &Core, monitor: &mut Latency, name: &str) -> u64 {
     let place = core.heap.alloc(size_of::<LatencyEvent>()) as *mut LatencyEvent;
     let mut event =
         LatencyEvent { name: [0; 32], max_ms: 0, next: 0, samples: [[0; 2]; LATENCY_SAMPLES] };
     event.name[..name.len()].copy_from_slice(name.as_bytes());
     // SAFETY: a new allocation of the struct's size.
     unsafe { place.write(event) };
-    let seed = core.roots.seed;
-    // SAFETY: items of the table, which the caller has locked.
-    let hash_of = move |address| hash(name_of(unsafe { item(address) }).as_bytes(), seed);
-    let mut events = Table::new(&mut monitor.events, core.heap);
-    events.insert(hash(name.as_bytes(), seed), place as u64, hash_of);
-    place as u64
+    let (seed, address) = (core.roots.seed, place as u64);
+    let hash_of = |item: u64| {
+        // SAFETY: an item of the table, and no other reference to it is in use while the table is
+        // changed.
+        hash(name_of(unsafe { &*(item as *const LatencyEvent) }).as_bytes(), seed)
+    };
+    or_undo(
+        &mut Table::new(&mut monitor.events, core.heap),
+        |events| events.insert(hash(name.as_bytes(), seed), address, hash_of),
+        // SAFETY: allocated above; the table did not take it.
+        |_| unsafe { core.heap.free(address, size_of::<LatencyEvent>()) },
+    );
+    address
 }
 
 /// Adds a sample; of those of one second the longest is kept.
@@ -104,9 +120,10 @@ impl History {
 /// The histories of all events, in alphabetical order.
 pub fn all(core: &Core) -> Vec<History> {
     let mut found = Vec::new();
-    TableRef::new(&locked(core).events).for_each(&mut |address| {
-        // SAFETY: an item of the table, which is locked.
-        found.push(History::of(unsafe { item(address) }));
+    let monitor = locked(core);
+    table(&monitor).for_each(&mut |address| {
+        // SAFETY: an item of the table.
+        found.push(History::of(unsafe { event(&monitor, address) }));
     });
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
@@ -116,18 +133,17 @@ pub fn all(core: &Core) -> Vec<History> {
 pub fn one(core: &Core, name: &str) -> Option<History> {
     let monitor = locked(core);
     let address = find(core, &monitor, name)?;
-    // SAFETY: an item of the table, which is locked.
-    Some(History::of(unsafe { item(address) }))
+    // SAFETY: an item of the table.
+    Some(History::of(unsafe { event(&monitor, address) }))
 }
 
 /// Forgets an event. Tells whether there was one of this name.
 pub fn forget(core: &Core, name: &str) -> bool {
     let hash = hash(name.as_bytes(), core.roots.seed);
     let mut monitor = locked(core);
+    let Some(address) = find(core, &monitor, name) else { return false };
     let mut events = Table::new(&mut monitor.events, core.heap);
-    // SAFETY: an item of the table, which is locked.
-    let is_it = |address| name_of(unsafe { item(address) }) == name;
-    let Some(slot) = events.find(hash, is_it) else { return false };
+    let Some(slot) = events.find_address(hash, address) else { return false };
     // SAFETY: just found; out of the table, nothing refers to it; allocated with this size.
     unsafe {
         let address = events.remove(slot, hash);

@@ -58,8 +58,7 @@ pub fn close(core: &mut Core, client: &mut Client) {
 
 /// Ends a client's wait without a reply.
 fn abandon_wait(core: &mut Core, client: &mut Client) {
-    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
-    let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return };
+    let Some(wait) = blocking::wait_of(client) else { return };
     // Whoever serves it right now holds the shard's lock, which `finish` takes as well; the reply
     // then finds no client.
     let _ = blocking::end(wait);

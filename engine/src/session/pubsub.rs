@@ -4,14 +4,14 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{ClientShared, ClientState, Subscription, Subscriptions, flag};
 use abi::client_ref::ClientRef;
-use abi::container::{RawBuffer, RawTable, RawVec};
+use abi::container::{RawTable, RawVec};
 use abi::lock::Guard;
 use abi::message::{kind, push_for};
 use abi::ptr::Ptr;
 use abi::shared::{Channel, PubSub};
 
 use crate::session::message;
-use base::buffer::Buffer;
+use base::buffer::OwnedBuffer;
 use base::core::{Core, FutexLocker};
 use base::counters::add;
 use base::hash::hash;
@@ -163,8 +163,8 @@ fn send(
 /// The client whose command causes it gets it before that command's reply.
 fn post_push(core: &mut Core, receivers: &[u64], parts: &[&[u8]], detail: u64) {
     let (heap, host) = (core.heap, core.host);
-    let mut output = RawBuffer::EMPTY;
-    let mut out = Reply::new(&mut output, heap, true);
+    let mut output = OwnedBuffer::new(heap);
+    let mut out = Reply::new(output.raw(), heap, true);
     out.push(parts.len());
     parts.iter().for_each(|part| out.bulk(part));
     // The two protocols differ in the first byte alone.
@@ -182,7 +182,6 @@ fn post_push(core: &mut Core, receivers: &[u64], parts: &[&[u8]], detail: u64) {
             host.post()(ClientRef(*receiver), posted);
         }
     }
-    Buffer::new(&mut output, heap).free();
 }
 
 /// Subscribes a client. Tells whether it was not subscribed already. Where memory runs out it is

@@ -7,7 +7,7 @@ use abi::ptr::Ptr;
 use abi::shared::{Slowlog, SlowlogEntry};
 
 use crate::session::command_blob::Blob;
-use base::bytes::{self, Bytes};
+use base::bytes::{self, Bytes, OwnedBytes};
 use base::core::{Core, FutexLocker};
 use base::heap::Heap;
 use base::settings::setting;
@@ -19,29 +19,42 @@ fn locked(core: &Core) -> Guard<'static, Slowlog, FutexLocker> {
 }
 
 /// Remembers a command of a client, already shortened, that took long.
-pub fn add(core: &Core, client: &ClientShared, command: RawBytes, duration_us: u64) {
+///
+/// Where memory runs out it is not remembered.
+pub fn add(core: &Core, client: &ClientShared, command: OwnedBytes, duration_us: u64) {
     let heap = core.heap;
     let kept_max = core.get(setting::SLOWLOG_MAX_LEN) as usize;
-    let name = bytes::from_slice(bytes::slice(&client.guarded.lock(core.locker()).name), heap);
-    let mut entry = SlowlogEntry {
-        id: 0,
+    let name = copy(heap, &client.guarded.lock(core.locker()).name);
+    let peer = copy(heap, &client.peer);
+    let mut log = locked(core);
+    let id = log.next_id;
+    let mut entries = Words::new(&mut log.entries, heap);
+    entries.reserve(1);
+    let place = heap.alloc(size_of::<SlowlogEntry>()) as *mut SlowlogEntry;
+    // Nothing fails from here on.
+    let entry = SlowlogEntry {
+        id,
         time_s: (core.clock.now_ms / 1000) as u64,
         duration_us,
-        command,
-        peer: bytes::from_slice(bytes::slice(&client.peer), heap),
-        name,
+        command: command.into_raw(),
+        peer: peer.into_raw(),
+        name: name.into_raw(),
     };
-    let place = heap.alloc(size_of::<SlowlogEntry>()) as *mut SlowlogEntry;
-    let mut log = locked(core);
-    entry.id = log.next_id;
     // SAFETY: a new allocation of the struct's size.
     unsafe { place.write(entry) };
-    log.next_id += 1;
-    let mut entries = Words::new(&mut log.entries, heap);
     entries.push(Ptr::from_raw(place).address());
     while entries.len() > kept_max {
-        free(heap, entries.remove(0));
+        let oldest = entries.remove(0);
+        // SAFETY: an entry of the log, which is locked, and just taken out of it.
+        unsafe { free(heap, oldest) };
     }
+    log.next_id += 1;
+}
+
+fn copy(heap: Heap, text: &RawBytes) -> OwnedBytes {
+    let mut copy = OwnedBytes::new(heap);
+    copy.view().append_exact(bytes::slice(text));
+    copy
 }
 
 /// An entry of the log, copied out of it.
@@ -91,13 +104,18 @@ pub fn clear(core: &Core) {
     let mut log = locked(core);
     let mut entries = Words::new(&mut log.entries, core.heap);
     while let Some(address) = entries.pop() {
-        free(core.heap, address);
+        // SAFETY: as in `add`.
+        unsafe { free(core.heap, address) };
     }
+    entries.free();
 }
 
-/// Frees an entry of the log by its address.
-fn free(heap: Heap, address: u64) {
-    // SAFETY: the caller has taken the entry out of the log, which owned it.
+/// Frees an entry.
+///
+/// # Safety
+/// One lives at the address that the log owned, and nothing refers to it any more.
+unsafe fn free(heap: Heap, address: u64) {
+    // SAFETY: as the caller promises.
     unsafe {
         let entry = &mut *(address as *mut SlowlogEntry);
         for part in [&mut entry.command, &mut entry.peer, &mut entry.name] {

@@ -62,13 +62,14 @@ pub fn all_unchanged(keys: &mut Keys<'_>, client: &mut ClientState) -> bool {
     let heap = keys.core.heap;
     let watches = Words::new(&mut client.watches, heap).as_slice().to_vec();
     watches.chunks_exact(WORDS).all(|watch| {
-        // SAFETY: the record lives while it has watchers, and its shard is locked.
-        let record = unsafe { &*(watch[1] as *const WatchedKey) };
+        let table = keys.watched(watch[0]);
+        let record = table.find_address(watch[0], watch[1]).expect("it has a watcher");
         let allowed = if watch[2] & WAS_EXPIRED != 0 { VANISHING } else { 0 };
         if record.changes - (watch[2] & !(WAS_EXPIRED | WAS_ABSENT)) > allowed {
             return false;
         }
-        let presence = keys.in_db(record.db, |keys| keys.presence(name_of(record)));
+        let (db, name) = (record.db, name_of(record).to_vec());
+        let presence = keys.in_db(db, |keys| keys.presence(&name));
         presence != Presence::Expired || watch[2] & (WAS_EXPIRED | WAS_ABSENT) != 0
     })
 }
@@ -93,16 +94,13 @@ pub fn clear(core: &mut Core, client: &mut ClientState, locked: bool) {
     client.watch_count.store(0, Relaxed);
 }
 
-/// Gives back one watch of a record, and the record with the last.
+/// Gives back one watch of a record, whose shard is locked, and the record with the last.
 fn release(core: &mut Core, hash: u64, address: u64) {
-    // SAFETY: the record has at least this watch, and its shard is locked by this lane; with the
-    // last watch nobody refers to it any more.
-    unsafe {
-        let record = &mut *(address as *mut WatchedKey);
-        record.watchers -= 1;
-        if record.watchers == 0 {
-            let db = record.db;
-            Keys::new(core, db).watched(hash).remove(hash, address);
-        }
+    let mut keys = Keys::new(core, 0);
+    let mut table = keys.watched(hash);
+    let record = table.find_address_mut(hash, address).expect("it has a watcher");
+    record.watchers -= 1;
+    if record.watchers == 0 {
+        table.remove(hash, address);
     }
 }

@@ -9,7 +9,7 @@ use abi::keyspace::WatchedKey;
 use abi::shared::{Channel, ErrorStat};
 use abi::wait::BlockedKey;
 
-use super::table::{Table, TableRef};
+use super::table::{self, Table, TableRef};
 use base::hash::hash;
 use base::heap::{Heap, or_undo};
 
@@ -118,7 +118,7 @@ impl<'a, R: Record> Named<'a, R> {
 
     /// Records.
     pub fn len(&self) -> usize {
-        TableRef::new(self.raw).len()
+        table::len(self.raw)
     }
 
     /// Whether there are none.
@@ -142,8 +142,30 @@ impl<'a, R: Record> Named<'a, R> {
     pub fn find_by(&self, hash: u64, fits: impl Fn(&R) -> bool) -> Option<&R> {
         // SAFETY: as in `find`.
         let record = |address: u64| unsafe { &*(address as *const R) };
-        let slot = TableRef::new(self.raw).find(hash, |address| fits(record(address)))?;
+        let slot = self.view().find(hash, |address| fits(record(address)))?;
         Some(record(slot.address()))
+    }
+
+    /// The record at an address, if it is one of this table and has this hash.
+    pub fn find_address(&self, hash: u64, address: u64) -> Option<&R> {
+        // SAFETY: as in `find`.
+        self.view()
+            .find_address(hash, address)
+            .map(|slot| unsafe { &*(slot.address() as *const R) })
+    }
+
+    /// As [`Named::find_address`], to change the record.
+    pub fn find_address_mut(&mut self, hash: u64, address: u64) -> Option<&mut R> {
+        let slot = self.view().find_address(hash, address)?;
+        // SAFETY: as in `find_mut`.
+        Some(unsafe { &mut *(slot.address() as *mut R) })
+    }
+
+    /// The table, to look at it.
+    fn view(&self) -> TableRef<'_> {
+        // SAFETY: whoever made this view holds what guards the table and changes it through nothing
+        // else; `&self` keeps this one from changing it.
+        unsafe { TableRef::new(self.raw) }
     }
 
     /// The table, to change it.
@@ -191,16 +213,14 @@ impl<'a, R: Record> Named<'a, R> {
         address
     }
 
-    /// Takes a record out and frees it. It owns nothing any more.
-    ///
-    /// # Safety
-    /// The address is that of a record of this table with this hash, and no reference to it is used
-    /// again.
-    pub unsafe fn remove(&mut self, hash: u64, address: u64) {
+    /// Takes the record at an address out and frees it, if it is one of this table and has this
+    /// hash. It owns nothing any more.
+    pub fn remove(&mut self, hash: u64, address: u64) {
         let heap = self.heap;
         let mut table = self.table();
         if let Some(slot) = table.find_address(hash, address) {
-            // SAFETY: just found; out of the table, the record belongs to nobody else.
+            // SAFETY: just found. Nobody refers to the record: `&mut self` keeps references that
+            // were had from this view away, and others are not used, as was promised to `new`.
             unsafe {
                 table.remove(slot, hash);
                 free::<R>(heap, address);
@@ -212,8 +232,7 @@ impl<'a, R: Record> Named<'a, R> {
     pub fn remove_name(&mut self, name: Name<'_>) -> bool {
         let place = self.place(name);
         if let Some(address) = place {
-            // SAFETY: just found; `&mut self` keeps references away.
-            unsafe { self.remove(name.hash, address) };
+            self.remove(name.hash, address);
         }
         place.is_some()
     }
@@ -228,12 +247,12 @@ impl<'a, R: Record> Named<'a, R> {
     /// Calls `visit` with each record.
     pub fn for_each(&self, visit: &mut dyn FnMut(&R)) {
         // SAFETY: as in `find`.
-        TableRef::new(self.raw).for_each(&mut |address| visit(unsafe { &*(address as *const R) }));
+        self.view().for_each(&mut |address| visit(unsafe { &*(address as *const R) }));
     }
 
     /// Calls `visit` with each record, to change it.
     pub fn for_each_mut(&mut self, visit: &mut dyn FnMut(&mut R)) {
-        TableRef::new(self.raw).for_each(&mut |address| {
+        self.view().for_each(&mut |address| {
             // SAFETY: as in `find_mut`; a table has each of its items once.
             visit(unsafe { &mut *(address as *mut R) });
         });

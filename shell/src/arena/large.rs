@@ -23,7 +23,8 @@ pub fn with_runs<R>(work: impl FnOnce(&Runs<'_>) -> R) -> R {
     let (state, pages) = unsafe { (layout::state(), table()) };
     state.runs_lock.lock(ThisThread);
     let result = work(&Runs::new(&state.runs, pages));
-    state.runs_lock.unlock(ThisThread);
+    // SAFETY: locked above, and the work under it is done.
+    unsafe { state.runs_lock.unlock(ThisThread) };
     result
 }
 

@@ -183,6 +183,7 @@ fn with_shared_heap<R>(work: impl FnOnce(&LaneHeap) -> R) -> R {
     let (state, heap) = unsafe { (layout::state(), layout::heap(layout::SHARED_HEAP)) };
     state.shared_lock.lock(ThisThread);
     let result = work(heap);
-    state.shared_lock.unlock(ThisThread);
+    // SAFETY: locked above, and the work under it is done.
+    unsafe { state.shared_lock.unlock(ThisThread) };
     result
 }

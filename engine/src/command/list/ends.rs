@@ -92,9 +92,9 @@ pub fn take(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Result<usiz
     let Some(mut list) = cx.keys.list_mut(key)? else { return Ok(0) };
     let count = count.min(list.len());
     cx.out.array(count);
-    for _ in 0..count {
-        list.pop(end, |element| reply(&mut cx.out, element));
-    }
+    // Nothing is taken before the reply is complete: there may be no memory for it.
+    list.view().visit_from(end, count, |element| reply(&mut cx.out, element));
+    list.drop(end, count);
     let left = list.len();
     popped(cx, key, end, count, left);
     Ok(count)

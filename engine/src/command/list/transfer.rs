@@ -54,15 +54,17 @@ pub fn transfer(
     // Its type is checked before anything is taken.
     cx.keys.list_mut(destination)?;
     let mut moved = Vec::new();
-    let Some(mut list) = cx.keys.list_mut(source)? else { return Ok(false) };
-    list.pop(from, |element| moved.extend_from_slice(element.bytes(&mut itoa::Buffer::new())));
-    let left = list.len();
-    if source == destination {
-        list.push(to, &moved[..]);
-    } else {
-        cx.keys.push_to_list(destination, to, [&moved[..]].into_iter())?;
-    }
+    let Some(list) = cx.keys.list_mut(source)? else { return Ok(false) };
+    list.view().visit_from(from, 1, |element| {
+        moved.extend_from_slice(element.bytes(&mut itoa::Buffer::new()));
+    });
     cx.out.bulk(&moved);
+    // Taken last: there may be no memory for the others. In one list that finds the same element
+    // at the end, if it was put there.
+    cx.keys.push_to_list(destination, to, [&moved[..]].into_iter())?;
+    let Some(mut list) = cx.keys.list_mut(source)? else { return Ok(false) };
+    list.drop(from, 1);
+    let left = list.len();
     // The move counts as one change.
     cx.modified_times(0, Class::LIST, push_event(to), destination);
     popped(cx, source, from, 1, if source == destination { 1 } else { left });

@@ -8,7 +8,7 @@ use base::roots::Roots;
 use base::settings::row::Policy;
 use keyspace::Keys;
 use keyspace::access;
-use store::table::TableRef;
+use store::table;
 use value::entry::Entry;
 
 /// Candidates kept.
@@ -176,7 +176,7 @@ impl Weights {
             for db in 0..roots.databases() {
                 let part = roots.part(shard, db);
                 let table = if policy.is_volatile() { &part.expires } else { &part.keys };
-                sum += TableRef::new(table).len() as u64;
+                sum += table::len(table) as u64;
                 self.sums.push(sum);
             }
         }

@@ -7,8 +7,12 @@ use base::core::Core;
 use keyspace::Keys;
 use store::named::{Name, address_of};
 
-/// Appends waiter `index` of a wait to a key's queue.
-pub(crate) fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &[u8]) {
+/// Appends waiter `index` of a wait to a key's queue. Where memory runs out it is in none.
+///
+/// # Safety
+/// The wait lives and has more than `index` waiters, of which this one is in no queue. Nobody has an
+/// exclusive reference to them, and whoever frees them takes them out of their queues first.
+pub(crate) unsafe fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &[u8]) {
     let (hash, db) = (keys.hash(key), keys.db);
     let name = Name::of_key(key, hash, db);
     let fresh = || BlockedKey {
@@ -21,8 +25,9 @@ pub(crate) fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &
     };
     let mut queues = keys.awaited(hash);
     let queue = queues.find_or_add(name, fresh);
-    // SAFETY: the waiter is within the wait's own allocation; the queue, whose shard is locked,
-    // points to live waiters.
+    // SAFETY: the waiter lives, as the caller promises, and is nobody's to look at before it is in
+    // the queue. The queue points to live waiters, which are changed under the lock of its shard
+    // only, that `awaited` has found to be held.
     unsafe {
         let waiter = (*wait.as_ptr()).waiters.as_ptr().add(index);
         waiter.write(Waiter {
@@ -41,12 +46,19 @@ pub(crate) fn enqueue(keys: &mut Keys<'_>, wait: Ptr<Wait>, index: usize, key: &
     }
 }
 
-/// Takes a waiter out of its queue if it still is in one. Its shard is locked by this lane.
-pub(crate) fn unlink(core: &mut Core, waiter: *mut Waiter) {
-    // SAFETY: waiters live until their owner frees the wait, which needs the shard's lock; the
-    // queue and its neighbours are guarded by the same lock.
+/// Takes a waiter out of its queue if it still is in one.
+///
+/// # Safety
+/// The waiter lives, this lane has the shard of its hash locked, and nobody uses a reference to a
+/// waiter or queue of that shard.
+pub(crate) unsafe fn unlink(core: &mut Core, waiter: *mut Waiter) {
+    // SAFETY: as the caller promises. Its neighbours live, as they are in the queue, and all of
+    // them are changed under the lock of the shard only, that `awaited` has found to be held.
     unsafe {
-        let Some(queue) = (*waiter).key.as_ptr().as_mut() else { return };
+        let (hash, address) = ((*waiter).hash, (*waiter).key.address());
+        let mut keys = Keys::new(core, 0);
+        let mut queues = keys.awaited(hash);
+        let Some(queue) = queues.find_address_mut(hash, address) else { return };
         let (prev, next) = ((*waiter).prev, (*waiter).next);
         match prev.as_ptr().as_mut() {
             Some(prev) => prev.next = next,
@@ -57,10 +69,9 @@ pub(crate) fn unlink(core: &mut Core, waiter: *mut Waiter) {
             None => queue.tail = prev,
         }
         queue.count -= 1;
-        let (address, hash, db) = ((*waiter).key.address(), (*waiter).hash, queue.db);
         (*waiter).key = Ptr::NULL;
         if queue.count == 0 {
-            Keys::new(core, db).awaited(hash).remove(hash, address);
+            queues.remove(hash, address);
         }
     }
 }

@@ -40,8 +40,9 @@ pub(crate) fn block(core: &mut Core, client: &mut ClientState, mut keyed: Keyed<
     let wait = new_keyless(core, client, kind::KEYS, keyed.resp3);
     or_undo(
         core,
-        |core| wait_for(core, wait, &keyed),
-        // SAFETY: a new wait, which the client does not have yet; its shards are held.
+        // SAFETY: a new wait, of which nobody else knows.
+        |core| unsafe { wait_for(core, wait, &keyed) },
+        // SAFETY: the client does not have it yet; this lane holds its shards.
         |core| unsafe { free(core, wait) },
     );
     client.deadline_ms = keyed.awaited.deadline.unwrap_or(0) as u64;
@@ -49,9 +50,13 @@ pub(crate) fn block(core: &mut Core, client: &mut ClientState, mut keyed: Keyed<
 }
 
 /// Puts a new wait into the queues of keys.
-fn wait_for(core: &mut Core, wait: Ptr<Wait>, keyed: &Keyed<'_>) {
+///
+/// # Safety
+/// The wait lives, and nobody else knows of it.
+unsafe fn wait_for(core: &mut Core, wait: Ptr<Wait>, keyed: &Keyed<'_>) {
     let heap = core.heap;
-    // SAFETY: a new wait, of which nobody else knows before its first waiter is in a queue.
+    // SAFETY: nobody else knows of it before its first waiter is in a queue, and the reference ends
+    // here.
     unsafe {
         let raw = &mut *wait.as_ptr();
         (raw.db, raw.value_type) = (keyed.db, keyed.awaited.value_type as u32);
@@ -66,7 +71,9 @@ fn wait_for(core: &mut Core, wait: Ptr<Wait>, keyed: &Keyed<'_>) {
     }
     let mut keys = Keys::new(core, keyed.db);
     for (index, key) in keyed.keys.iter().enumerate() {
-        enqueue(&mut keys, wait, index, key);
+        // SAFETY: it has a waiter for each key, in no queue so far; from now on nobody refers to it
+        // exclusively before `free` has taken all of them out.
+        unsafe { enqueue(&mut keys, wait, index, key) };
     }
 }
 
@@ -146,10 +153,16 @@ pub fn end(wait: &Wait) -> Ending {
     }
 }
 
+/// What a client waits for.
+pub(crate) fn wait_of(client: &ClientState) -> Option<&Wait> {
+    // SAFETY: a blocked client's wait lives until its owner frees it, who needs the client
+    // exclusively for that. Until then nobody refers to it exclusively.
+    unsafe { client.wait.as_ptr().as_ref() }
+}
+
 /// Ends a client's wait without a reply. False: somebody has ended it, and the reply is under way.
 pub fn give_up(core: &mut Core, client: &mut Client) -> bool {
-    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
-    let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return true };
+    let Some(wait) = wait_of(client) else { return true };
     let ended = end(wait) == Ending::Ended;
     if ended {
         finish(core, client);
@@ -191,12 +204,14 @@ pub(crate) fn leave(core: &mut Core, client: &mut ClientState) {
 /// # Safety
 /// Only this lane frees it, and no client refers to it.
 unsafe fn free(core: &mut Core, wait: Ptr<Wait>) {
-    // SAFETY: as the caller promises. Once each waiter's shard has been locked and the waiter is
-    // out of its queue, nobody can reach the wait.
+    // SAFETY: as the caller promises. While waiters are in their queues whoever has a shard locked
+    // may look at the wait: so no reference is made to it before all of them are out, from when on
+    // nobody can reach it. Each is taken out under the lock of its shard.
     unsafe {
-        let raw = &mut *wait.as_ptr();
-        for index in 0..raw.key_count as usize {
-            let waiter = raw.waiters.as_ptr().add(index);
+        let raw = wait.as_ptr();
+        let (waiters, count) = ((*raw).waiters, (*raw).key_count as usize);
+        for index in 0..count {
+            let waiter = waiters.as_ptr().add(index);
             let needed = set_of((*waiter).hash);
             let held = core.locked() & needed != 0;
             if !held {
@@ -207,26 +222,22 @@ unsafe fn free(core: &mut Core, wait: Ptr<Wait>) {
                 core.unlock();
             }
         }
-        if raw.key_count > 0 {
-            let bytes = raw.key_count as usize * size_of::<Waiter>();
-            core.heap.free(raw.waiters.address(), bytes);
+        if count > 0 {
+            core.heap.free(waiters.address(), count * size_of::<Waiter>());
         }
-        Bytes::new(&mut raw.command, core.heap).free();
+        Bytes::new(&mut (*raw).command, core.heap).free();
         core.heap.free(wait.address(), size_of::<Wait>());
     }
 }
 
 /// What a blocked client is told when nobody serves it in time: one of `abi::wait::on_timeout`.
 pub fn on_timeout_of(client: &Client) -> u32 {
-    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
-    let wait = unsafe { client.wait.as_ptr().as_ref() };
-    wait.map_or(on_timeout::NULL, |wait| wait.on_timeout)
+    wait_of(client).map_or(on_timeout::NULL, |wait| wait.on_timeout)
 }
 
 /// Ends a client's wait with the reply of a timeout, unless somebody is serving it right now.
 pub fn time_out(core: &mut Core, client: &mut Client) {
-    // SAFETY: a blocked client's wait is live until its owner, this lane, frees it.
-    let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else { return };
+    let Some(wait) = wait_of(client) else { return };
     if end(wait) != Ending::Ended {
         return;
     }

@@ -1,8 +1,8 @@
 //! Changes anywhere but at the ends.
 #![forbid(unsafe_code)]
 
-use super::node::{HEADER_BYTES, Node};
-use super::{Element, End, List, NODE_BYTES_MIN, is_loose, packed};
+use super::node::{HEADER_BYTES, Node, NodeId, NodeMut};
+use super::{Element, End, List, NODE_BYTES_MIN, is_loose, neighbours, packed};
 
 impl List<'_> {
     /// Replaces the element with this index. Returns whether there was one.
@@ -10,13 +10,13 @@ impl List<'_> {
         let Some((node, offset)) = self.view().place(index) else { return false };
         let element = element.into();
         let (old, len) = (packed::first(node.after(offset)).1, element.encoded_len());
-        let used = node.used() - old + len;
+        let (id, used) = (node.id(), node.used() - old + len);
         if self.limit.allows(used, node.count()) || node.count() == 1 {
-            let (node, offset) = self.with_capacity(node, offset, used);
-            node.overwrite(offset, old, element);
-            self.tidy(node, None);
+            let (id, offset) = self.with_capacity(id, offset, used);
+            self.node_mut(id).overwrite(offset, old, element);
+            self.tidy(id, None);
         } else {
-            self.insert_at(node, offset, element);
+            self.insert_at(id, offset, element);
             self.remove_index(index + 1);
         }
         true
@@ -32,7 +32,8 @@ impl List<'_> {
             return false;
         }
         let Some((node, offset)) = self.view().place(index) else { return false };
-        self.insert_at(node, offset, element.into());
+        let id = node.id();
+        self.insert_at(id, offset, element.into());
         true
     }
 
@@ -45,11 +46,12 @@ impl List<'_> {
         element: impl Into<Element<'e>>,
     ) -> bool {
         let pivot = pivot.into();
-        let mut next = self.end(End::Front);
+        let mut next = self.end(End::Front).map(|id| self.node(id));
         while let Some(node) = next {
             if let Some((offset, len)) = find(node, node.start(), pivot) {
                 let offset = if side == End::Front { offset } else { offset + len };
-                self.insert_at(node, offset, element.into());
+                let id = node.id();
+                self.insert_at(id, offset, element.into());
                 return true;
             }
             next = node.next();
@@ -60,9 +62,10 @@ impl List<'_> {
     /// Removes the element with this index. Returns whether there was one.
     pub fn remove_index(&mut self, index: usize) -> bool {
         let Some((node, offset)) = self.view().place(index) else { return false };
-        node.remove(offset, packed::first(node.after(offset)).1);
+        let (id, len) = (node.id(), packed::first(node.after(offset)).1);
+        self.node_mut(id).remove(offset, len);
         self.raw.len -= 1;
-        self.tidy(node, None);
+        self.tidy(id, None);
         true
     }
 
@@ -72,16 +75,17 @@ impl List<'_> {
         let element = element.into();
         let mut removed = 0;
         let mut next = self.end(from);
-        while let Some(node) = next.filter(|_| removed < most) {
+        while let Some(id) = next.filter(|_| removed < most) {
             let here = match from {
-                End::Front => remove_forward(node, most - removed, element),
-                End::Back => remove_backward(node, most - removed, element),
+                End::Front => remove_forward(self.node_mut(id), most - removed, element),
+                End::Back => remove_backward(self.node_mut(id), most - removed, element),
             };
-            next = if from == End::Front { node.next() } else { node.prev() };
+            let (before, after) = neighbours(self.node(id));
+            next = if from == End::Front { after } else { before };
             if here > 0 {
                 removed += here;
                 self.raw.len -= here as u64;
-                self.tidy(node, Some(from));
+                self.tidy(id, Some(from));
             }
         }
         removed
@@ -91,18 +95,25 @@ impl List<'_> {
     pub fn drop(&mut self, end: End, count: usize) {
         let mut left = count.min(self.len());
         self.raw.len -= left as u64;
-        while let Some(node) = self.end(end).filter(|_| left > 0) {
+        while let Some(id) = self.end(end).filter(|_| left > 0) {
+            let node = self.node(id);
             if node.count() <= left {
                 left -= node.count();
-                self.unlink(node);
+                self.unlink(id);
                 continue;
             }
             match end {
-                End::Front => node.drop_front(node.offset(left) - node.start(), left),
-                End::Back => node.drop_back(node.end() - node.offset(node.count() - left), left),
+                End::Front => {
+                    let len = node.offset(left) - node.start();
+                    self.node_mut(id).drop_front(len, left);
+                }
+                End::Back => {
+                    let len = node.end() - node.offset(node.count() - left);
+                    self.node_mut(id).drop_back(len, left);
+                }
             }
             left = 0;
-            self.tidy(node, None);
+            self.tidy(id, None);
         }
     }
 
@@ -117,106 +128,118 @@ impl List<'_> {
     }
 
     /// Inserts an element before the one at `offset` of a node, or at its end.
-    fn insert_at(&mut self, node: Node, offset: usize, element: Element<'_>) {
+    fn insert_at(&mut self, id: NodeId, offset: usize, element: Element<'_>) {
         let len = element.encoded_len();
-        let (target, offset) = self.target(node, offset, len);
-        let (target, offset) = self.with_capacity(target, offset, target.used() + len);
-        target.insert(offset, element);
+        let (id, offset) = self.target(id, offset, len);
+        let used = self.node(id).used() + len;
+        let (id, offset) = self.with_capacity(id, offset, used);
+        self.node_mut(id).insert(offset, element);
         self.raw.len += 1;
     }
 
-    /// Where an element of `len` bytes can go that belongs at `offset` of `node`: there, or at the
-    /// end of a neighbour, or in a node of its own, for which `node` may have to be split.
-    fn target(&mut self, node: Node, offset: usize, len: usize) -> (Node, usize) {
+    /// Where an element of `len` bytes can go that belongs at `offset` of a node: there, or at the
+    /// end of a neighbour, or in a node of its own, for which the node may have to be split.
+    fn target(&mut self, id: NodeId, offset: usize, len: usize) -> (NodeId, usize) {
+        let node = self.node(id);
         if self.may_take(node, len) {
-            return (node, offset);
+            return (id, offset);
         }
+        let (before, after) = neighbours(node);
         let (left, right) = if offset == node.start() {
-            (node.prev(), Some(node))
+            (before, Some(id))
         } else if offset == node.end() {
-            (Some(node), node.next())
+            (Some(id), after)
         } else {
-            let (left, right) = self.split(node, offset);
+            let (left, right) = self.split(id, offset);
             (Some(left), Some(right))
         };
-        if let Some(left) = left.filter(|&left| self.may_take(left, len)) {
-            return (left, left.end());
+        let may_take = |id: &NodeId| self.may_take(self.node(*id), len);
+        if let Some(left) = left.filter(may_take) {
+            return (left, self.node(left).end());
         }
-        if let Some(right) = right.filter(|&right| self.may_take(right, len)) {
-            return (right, right.start());
+        if let Some(right) = right.filter(may_take) {
+            return (right, self.node(right).start());
         }
-        let fresh = Node::alloc(&self.heap, (HEADER_BYTES + len).max(NODE_BYTES_MIN), |_| 0);
-        self.link(left, fresh, right);
-        (fresh, 0)
+        let bytes = (HEADER_BYTES + len).max(NODE_BYTES_MIN);
+        let fresh = NodeMut::alloc(&self.heap, bytes, |_| 0);
+        (self.link(left, fresh, right), 0)
     }
 
-    fn may_take(&self, node: Node, len: usize) -> bool {
+    fn may_take(&self, node: Node<'_>, len: usize) -> bool {
         self.limit.allows(node.used() + len, node.count() + 1)
     }
 
     /// Makes a node large enough for `used` bytes of elements, and tells where it and the offset
     /// are then.
-    fn with_capacity(&mut self, node: Node, offset: usize, used: usize) -> (Node, usize) {
+    fn with_capacity(&mut self, id: NodeId, offset: usize, used: usize) -> (NodeId, usize) {
+        let node = self.node(id);
         if used <= node.capacity() {
-            return (node, offset);
+            return (id, offset);
         }
-        let start = node.start();
-        let grown = self.grow(node, used - node.used(), |free| free / 2);
-        (grown, offset - start + grown.start())
+        let (start, more) = (node.start(), used - node.used());
+        let grown = self.grow(id, more, |free| free / 2);
+        (grown, offset - start + self.node(grown).start())
     }
 
     /// Splits a node before the element at `offset`, which is neither the first nor the end.
-    fn split(&mut self, node: Node, offset: usize) -> (Node, Node) {
+    fn split(&mut self, id: NodeId, offset: usize) -> (NodeId, NodeId) {
+        let node = self.node(id);
         let moved = node.after(offset);
-        let right = Node::alloc(&self.heap, HEADER_BYTES + moved.len(), |_| 0);
-        let count = Elements(moved).count();
+        let (count, len) = (Elements(moved).count(), moved.len());
+        let mut right = NodeMut::alloc(&self.heap, HEADER_BYTES + len, |_| 0);
         right.extend(moved, count);
-        node.drop_back(moved.len(), count);
-        self.link(Some(node), right, node.next());
+        let after = neighbours(node).1;
+        self.node_mut(id).drop_back(len, count);
+        let right = self.link(Some(id), right, after);
+        let node = self.node(id);
         if !is_loose(node) {
-            return (node, right);
+            return (id, right);
         }
         let bytes = (HEADER_BYTES + node.used()).max(NODE_BYTES_MIN);
-        (self.resize(node, bytes, |_| 0), right)
+        (self.resize(id, bytes, |_| 0).unwrap_or(id), right)
     }
 
     /// After a change inside a node: frees it if it is empty, joins it with a neighbour if both
     /// are small, makes it smaller if it is loose or larger than it may be. With `from`, only the
-    /// neighbour on that side is touched.
-    fn tidy(&mut self, node: Node, from: Option<End>) {
+    /// neighbour on that side is touched. What takes memory is left out if there is none.
+    fn tidy(&mut self, id: NodeId, from: Option<End>) {
+        let node = self.node(id);
         if node.count() > 0 {
             let prev = node.prev().filter(|_| from != Some(End::Back));
             if let Some(prev) = prev.filter(|&prev| self.should_join(prev, node)) {
-                return self.join(prev, node);
+                let prev = prev.id();
+                return self.join(prev, id);
             }
             let next = node.next().filter(|_| from != Some(End::Front));
             if let Some(next) = next.filter(|&next| self.should_join(node, next)) {
-                return self.join(node, next);
+                let next = next.id();
+                return self.join(id, next);
             }
         }
         if is_loose(node) || self.is_outgrown(node) {
-            self.tighten(node);
+            self.tighten(id);
         }
     }
 
     /// Whether a node is larger than it may be, and what it holds no longer needs it.
-    fn is_outgrown(&self, node: Node) -> bool {
+    fn is_outgrown(&self, node: Node<'_>) -> bool {
         node.bytes() > self.limit.bytes && self.limit.allows(node.used(), 1)
     }
 
     /// Whether two neighbours together fill at most half a node.
-    fn should_join(&self, left: Node, right: Node) -> bool {
+    fn should_join(&self, left: Node<'_>, right: Node<'_>) -> bool {
         let used = 2 * (left.used() + right.used());
         self.limit.allows(used, 2 * (left.count() + right.count()))
     }
 
     /// Makes one node of two neighbours.
-    fn join(&mut self, left: Node, right: Node) {
-        let bytes = (HEADER_BYTES + left.used() + right.used()).max(NODE_BYTES_MIN);
-        let joined = Node::alloc(&self.heap, bytes, |_| 0);
-        joined.extend(left.elements(), left.count());
-        joined.extend(right.elements(), right.count());
-        let (prev, next) = (left.prev(), right.next());
+    fn join(&mut self, left: NodeId, right: NodeId) {
+        let (first, second) = (self.node(left), self.node(right));
+        let bytes = (HEADER_BYTES + first.used() + second.used()).max(NODE_BYTES_MIN);
+        let Some(mut joined) = NodeMut::try_alloc(&self.heap, bytes, |_| 0) else { return };
+        joined.extend(first.elements(), first.count());
+        joined.extend(second.elements(), second.count());
+        let (prev, next) = (neighbours(first).0, neighbours(second).1);
         self.unlink(left);
         self.unlink(right);
         self.link(prev, joined, next);
@@ -240,7 +263,7 @@ impl Iterator for Elements<'_> {
 }
 
 /// Offset and length of the first element at or behind `offset` that equals `wanted`.
-fn find(node: Node, mut offset: usize, wanted: Element<'_>) -> Option<(usize, usize)> {
+fn find(node: Node<'_>, mut offset: usize, wanted: Element<'_>) -> Option<(usize, usize)> {
     while offset < node.end() {
         let (element, len) = packed::first(node.after(offset));
         if element == wanted {
@@ -251,23 +274,25 @@ fn find(node: Node, mut offset: usize, wanted: Element<'_>) -> Option<(usize, us
     None
 }
 
-fn remove_forward(node: Node, most: usize, wanted: Element<'_>) -> usize {
+fn remove_forward(mut node: NodeMut<'_>, most: usize, wanted: Element<'_>) -> usize {
     let mut removed = 0;
-    let mut offset = node.start();
-    while let Some((found, len)) = find(node, offset, wanted).filter(|_| removed < most) {
+    let mut offset = node.view().start();
+    while removed < most
+        && let Some((found, len)) = find(node.view(), offset, wanted)
+    {
         offset = node.remove(found, len);
         removed += 1;
     }
     removed
 }
 
-fn remove_backward(node: Node, most: usize, wanted: Element<'_>) -> usize {
+fn remove_backward(mut node: NodeMut<'_>, most: usize, wanted: Element<'_>) -> usize {
     let mut removed = 0;
-    let mut offset = node.end();
-    while offset > node.start() && removed < most {
-        let len = packed::last_len(node.before(offset));
+    let mut offset = node.view().end();
+    while offset > node.view().start() && removed < most {
+        let len = packed::last_len(node.view().before(offset));
         offset -= len;
-        if packed::first(node.after(offset)).0 == wanted {
+        if packed::first(node.view().after(offset)).0 == wanted {
             offset = node.remove(offset, len);
             removed += 1;
         }

@@ -8,13 +8,13 @@ pub struct Forward<'a> {
     /// What is left of the node.
     rest: &'a [u8],
     /// The node after it.
-    next: Option<Node>,
+    next: Option<Node<'a>>,
 }
 
-impl Forward<'_> {
+impl<'a> Forward<'a> {
     pub(super) const END: Self = Self { rest: &[], next: None };
 
-    pub(super) fn from(node: Node, offset: usize) -> Self {
+    pub(super) fn from(node: Node<'a>, offset: usize) -> Self {
         Self { rest: node.after(offset), next: node.next() }
     }
 }
@@ -40,14 +40,14 @@ pub struct Backward<'a> {
     /// What is left of the node.
     rest: &'a [u8],
     /// The node before it.
-    prev: Option<Node>,
+    prev: Option<Node<'a>>,
 }
 
-impl Backward<'_> {
+impl<'a> Backward<'a> {
     pub(super) const END: Self = Self { rest: &[], prev: None };
 
     /// From the element at `offset` on.
-    pub(super) fn from(node: Node, offset: usize) -> Self {
+    pub(super) fn from(node: Node<'a>, offset: usize) -> Self {
         let len = packed::first(node.after(offset)).1;
         Self { rest: node.before(offset + len), prev: node.prev() }
     }

@@ -13,11 +13,12 @@ mod tests;
 pub use super::packed::Element;
 pub use iter::{Backward, Forward};
 
-use abi::container::RawList;
+use abi::container::{ListNode, RawList};
+use abi::ptr::Ptr;
 
 use super::packed;
-use base::heap::Heap;
-use node::{HEADER_BYTES, Node};
+use base::heap::{Heap, give_up, or_undo};
+use node::{HEADER_BYTES, Node, NodeId, NodeMut};
 
 /// Bytes of the smallest node, header included.
 const NODE_BYTES_MIN: usize = 64;
@@ -96,7 +97,7 @@ impl<'a> ListRef<'a> {
     /// Bytes of all nodes.
     pub fn bytes(&self) -> usize {
         let mut bytes = 0;
-        let mut node = Node::at(self.raw.head);
+        let mut node = self.node(self.raw.head);
         while let Some(this) = node {
             bytes += this.bytes();
             node = this.next();
@@ -107,7 +108,7 @@ impl<'a> ListRef<'a> {
     /// Bytes of all nodes, from those of the first few.
     pub fn estimated_bytes(&self) -> usize {
         const NODES_MAX: usize = 16;
-        let first = core::iter::successors(Node::at(self.raw.head), |node| node.next());
+        let first = core::iter::successors(self.node(self.raw.head), |node| node.next());
         let (count, bytes) =
             first.take(NODES_MAX).fold((0, 0), |(n, bytes), node| (n + 1, bytes + node.bytes()));
         bytes * self.nodes() / count.max(1)
@@ -133,37 +134,51 @@ impl<'a> ListRef<'a> {
         self.place(index).map_or(Backward::END, |(node, offset)| Backward::from(node, offset))
     }
 
+    /// Calls `visit` with the first `count` elements, counted from an end, as far as there are.
+    pub fn visit_from(&self, end: End, count: usize, visit: impl FnMut(Element<'a>)) {
+        match end {
+            End::Front => self.iter().take(count).for_each(visit),
+            End::Back => {
+                self.iter_back_from(self.len().wrapping_sub(1)).take(count).for_each(visit);
+            }
+        }
+    }
+
     /// A list of its own with the same elements.
     pub fn duplicate(&self, heap: Heap) -> RawList {
         let mut copy = RawList::EMPTY;
-        let mut list = List::new(&mut copy, heap, Limit::from_setting(-1));
-        let mut next = Node::at(self.raw.head);
-        while let Some(node) = next {
-            let bytes = (HEADER_BYTES + node.used()).max(NODE_BYTES_MIN);
-            let fresh = Node::alloc(&heap, bytes, |_| 0);
-            fresh.extend(node.elements(), node.count());
-            list.link(list.end(End::Back), fresh, None);
-            next = node.next();
-        }
+        or_undo(
+            &mut List::new(&mut copy, heap, Limit::from_setting(-1)),
+            |list| list.add_nodes_of(*self),
+            List::free,
+        );
         copy.len = self.raw.len;
         copy
     }
 
+    /// The node that a link of the list names, if any.
+    #[inline(always)]
+    fn node(&self, link: Ptr<ListNode>) -> Option<Node<'a>> {
+        // SAFETY: the links of a list lead to its nodes, which live and are not changed while it is
+        // borrowed: both take a `List`, which has it exclusively.
+        NodeId::of(link).map(|id| unsafe { Node::at(id) })
+    }
+
     /// The node and the offset in it of an element; found from the nearer end.
-    fn place(&self, index: usize) -> Option<(Node, usize)> {
+    fn place(&self, index: usize) -> Option<(Node<'a>, usize)> {
         let len = self.len();
         if index >= len {
             return None;
         }
         let (node, index) = if index <= len / 2 {
-            let (mut node, mut index) = (Node::at(self.raw.head)?, index);
+            let (mut node, mut index) = (self.node(self.raw.head)?, index);
             while index >= node.count() {
                 index -= node.count();
                 node = node.next()?;
             }
             (node, index)
         } else {
-            let (mut node, mut first) = (Node::at(self.raw.tail)?, len);
+            let (mut node, mut first) = (self.node(self.raw.tail)?, len);
             first -= node.count();
             while index < first {
                 node = node.prev()?;
@@ -215,10 +230,11 @@ impl<'a> List<'a> {
     pub fn push<'e>(&mut self, end: End, element: impl Into<Element<'e>>) {
         let element = element.into();
         let len = element.encoded_len();
-        let node = match self.end(end) {
-            Some(node) if self.has_room(node, end, len) => node,
+        let id = match self.end(end) {
+            Some(id) if self.has_room(id, end, len) => id,
             _ => self.make_room(end, len),
         };
+        let mut node = self.node_mut(id);
         match end {
             End::Front => node.push_front(element, len),
             End::Back => node.push_back(element, len),
@@ -229,22 +245,25 @@ impl<'a> List<'a> {
     /// Takes an element from an end, after `visit` has seen it. Returns whether there was one.
     #[inline]
     pub fn pop(&mut self, end: End, visit: impl FnOnce(Element<'_>)) -> bool {
-        let Some(node) = self.end(end) else { return false };
+        let Some(id) = self.end(end) else { return false };
+        let mut node = self.node_mut(id);
         match end {
             End::Front => {
-                let (element, len) = packed::first(node.elements());
+                let (element, len) = packed::first(node.view().elements());
                 visit(element);
                 node.drop_front(len, 1);
             }
             End::Back => {
-                let len = packed::last_len(node.elements());
-                visit(packed::first(node.after(node.end() - len)).0);
+                let view = node.view();
+                let len = packed::last_len(view.elements());
+                visit(packed::first(view.after(view.end() - len)).0);
                 node.drop_back(len, 1);
             }
         }
+        let is_loose = is_loose(node.view());
         self.raw.len -= 1;
-        if is_loose(node) {
-            self.tighten(node);
+        if is_loose {
+            self.tighten(id);
         }
         true
     }
@@ -252,25 +271,44 @@ impl<'a> List<'a> {
     /// Frees all nodes, leaving an empty list.
     pub fn free(&mut self) {
         let old = core::mem::replace(self.raw, RawList::EMPTY);
-        let mut node = Node::at(old.head);
-        while let Some(this) = node {
-            node = this.next();
+        let mut next = NodeId::of(old.head);
+        while let Some(id) = next {
+            next = self.node(id).next().map(Node::id);
             // SAFETY: the list owned the node and no longer refers to it.
-            unsafe { this.free(&self.heap) };
+            unsafe { id.free(&self.heap) };
         }
+    }
+
+    /// A node of this list, to look at it and others.
+    ///
+    /// Who has a [`NodeId`] in these files has it from this list, and forgets it with its node.
+    #[inline(always)]
+    fn node(&self, id: NodeId) -> Node<'_> {
+        // SAFETY: a node of this list lives, as do those it is linked with; `&self` keeps them from
+        // being changed or freed.
+        unsafe { Node::at(id) }
+    }
+
+    /// A node of this list, to change it. See [`List::node`].
+    #[inline(always)]
+    fn node_mut(&mut self, id: NodeId) -> NodeMut<'_> {
+        // SAFETY: a node of this list lives, and `&mut self`, which has the list exclusively, keeps
+        // other views of its nodes away.
+        unsafe { NodeMut::at(id) }
     }
 
     /// The node at an end.
     #[inline(always)]
-    fn end(&self, end: End) -> Option<Node> {
-        Node::at(match end {
+    fn end(&self, end: End) -> Option<NodeId> {
+        NodeId::of(match end {
             End::Front => self.raw.head,
             End::Back => self.raw.tail,
         })
     }
 
     #[inline(always)]
-    fn has_room(&self, node: Node, end: End, len: usize) -> bool {
+    fn has_room(&self, id: NodeId, end: End, len: usize) -> bool {
+        let node = self.node(id);
         let room = match end {
             End::Front => node.start(),
             End::Back => node.capacity() - node.end(),
@@ -281,119 +319,153 @@ impl<'a> List<'a> {
     /// Makes the node at an end have room for `len` more bytes there, or adds one.
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, end: End, len: usize) -> Node {
-        let Some(node) = self.end(end) else { return self.add_node(end, len) };
+    fn make_room(&mut self, end: End, len: usize) -> NodeId {
+        let Some(id) = self.end(end) else { return self.add_node(end, len) };
+        let node = self.node(id);
         let used = node.used() + len;
         if !self.limit.allows(used, node.count() + 1) {
             return self.add_node(end, len);
         }
         if used > node.capacity() / 2 {
-            return self.grow(node, len, |free| if end == End::Front { free } else { 0 });
+            return self.grow(id, len, |free| if end == End::Front { free } else { 0 });
         }
         // Half of the node is free, but at the other end. A single node may be used from both.
         let free = node.capacity() - node.used();
-        node.slide(match (end, self.raw.nodes) {
+        let start = match (end, self.raw.nodes) {
             (_, 1) => free / 2,
             (End::Front, _) => free,
             (End::Back, _) => 0,
-        });
-        if self.has_room(node, end, len) { node } else { self.grow(node, len, |free| free / 2) }
+        };
+        self.node_mut(id).slide(start);
+        if self.has_room(id, end, len) { id } else { self.grow(id, len, |free| free / 2) }
     }
 
     /// Adds a node at an end, with room for `len` bytes there.
-    fn add_node(&mut self, end: End, len: usize) -> Node {
+    fn add_node(&mut self, end: End, len: usize) -> NodeId {
         let neighbour = self.end(end);
         let least =
             if neighbour.is_none() { NODE_BYTES_MIN } else { self.limit.bytes / START_SHARE };
         let bytes = (HEADER_BYTES + len).max(least);
         match end {
             End::Front => {
-                let node = Node::alloc(&self.heap, bytes, |capacity| capacity);
-                self.link(None, node, neighbour);
-                node
+                let node = NodeMut::alloc(&self.heap, bytes, |capacity| capacity);
+                self.link(None, node, neighbour)
             }
             End::Back => {
-                let node = Node::alloc(&self.heap, bytes, |_| 0);
-                self.link(neighbour, node, None);
-                node
+                let node = NodeMut::alloc(&self.heap, bytes, |_| 0);
+                self.link(neighbour, node, None)
             }
+        }
+    }
+
+    /// Adds copies of the nodes of another list at the back, as small as they can be.
+    fn add_nodes_of(&mut self, other: ListRef<'_>) {
+        let mut next = other.node(other.raw.head);
+        while let Some(node) = next {
+            let bytes = (HEADER_BYTES + node.used()).max(NODE_BYTES_MIN);
+            let mut fresh = NodeMut::alloc(&self.heap, bytes, |_| 0);
+            fresh.extend(node.elements(), node.count());
+            self.link(self.end(End::Back), fresh, None);
+            next = node.next();
         }
     }
 
     /// Doubles a node within the limit, or makes it large enough for `len` more bytes. `front`
     /// says how many of the bytes that are then free come before the elements.
-    fn grow(&mut self, node: Node, len: usize, front: impl FnOnce(usize) -> usize) -> Node {
+    fn grow(&mut self, id: NodeId, len: usize, front: impl FnOnce(usize) -> usize) -> NodeId {
+        let node = self.node(id);
         let needed = HEADER_BYTES + node.used() + len;
         let bytes = needed.max((2 * node.bytes()).min(self.limit.bytes));
-        self.resize(node, bytes, front)
+        self.resize(id, bytes, front).unwrap_or_else(|| give_up())
     }
 
-    /// Moves a node's elements to a node of `bytes` bytes, as for [`List::grow`].
-    fn resize(&mut self, old: Node, bytes: usize, front: impl FnOnce(usize) -> usize) -> Node {
-        let used = old.used();
-        let new = Node::alloc(&self.heap, bytes, |capacity| front(capacity - used));
-        new.extend(old.elements(), old.count());
-        let (prev, next) = (old.prev(), old.next());
+    /// Moves a node's elements to a node of `bytes` bytes, as for [`List::grow`], if there is
+    /// memory for one.
+    fn resize(
+        &mut self,
+        old: NodeId,
+        bytes: usize,
+        front: impl FnOnce(usize) -> usize,
+    ) -> Option<NodeId> {
+        let node = self.node(old);
+        let used = node.used();
+        let mut new = NodeMut::try_alloc(&self.heap, bytes, |capacity| front(capacity - used))?;
+        new.extend(node.elements(), node.count());
+        let (prev, next) = neighbours(node);
         self.unlink(old);
-        self.link(prev, new, next);
-        new
+        Some(self.link(prev, new, next))
     }
 
     /// After elements have been removed or have become shorter: frees a node without any, halves
-    /// another, and brings it within the limit if its elements fit there.
+    /// another, and brings it within the limit if its elements fit there. Done if there is memory
+    /// for that.
     #[cold]
     #[inline(never)]
-    fn tighten(&mut self, node: Node) {
+    fn tighten(&mut self, id: NodeId) {
+        let node = self.node(id);
         if node.count() == 0 {
-            return self.unlink(node);
+            return self.unlink(id);
         }
         let needed = HEADER_BYTES + node.used();
         let half = HEADER_BYTES + node.capacity() / 2;
         let bytes = half.min(self.limit.bytes).max(needed).max(NODE_BYTES_MIN);
         let only = self.raw.nodes == 1;
-        let first = self.end(End::Front) == Some(node);
-        self.resize(node, bytes, |free| match (only, first) {
+        let first = self.end(End::Front) == Some(id);
+        self.resize(id, bytes, |free| match (only, first) {
             (true, _) => free / 2,
             (false, true) => free,
             (false, false) => 0,
         });
     }
 
-    /// Puts a node between two that are neighbours, or at an end.
-    fn link(&mut self, prev: Option<Node>, node: Node, next: Option<Node>) {
+    /// Puts a node that is in no list between two that are neighbours, or at an end.
+    fn link(
+        &mut self,
+        prev: Option<NodeId>,
+        mut node: NodeMut<'static>,
+        next: Option<NodeId>,
+    ) -> NodeId {
         node.set_prev(prev);
         node.set_next(next);
-        self.set_next(prev, Some(node));
-        self.set_prev(next, Some(node));
+        let id = node.id();
+        self.set_next(prev, Some(id));
+        self.set_prev(next, Some(id));
         self.raw.nodes += 1;
+        id
     }
 
     /// Takes a node out and frees it. The caller accounts for its elements.
-    fn unlink(&mut self, node: Node) {
-        self.set_next(node.prev(), node.next());
-        self.set_prev(node.next(), node.prev());
+    fn unlink(&mut self, id: NodeId) {
+        let (prev, next) = neighbours(self.node(id));
+        self.set_next(prev, next);
+        self.set_prev(next, prev);
         self.raw.nodes -= 1;
         // SAFETY: neither its neighbours nor the list refer to it any more.
-        unsafe { node.free(&self.heap) };
+        unsafe { id.free(&self.heap) };
     }
 
-    fn set_next(&mut self, node: Option<Node>, next: Option<Node>) {
+    fn set_next(&mut self, node: Option<NodeId>, next: Option<NodeId>) {
         match node {
-            Some(node) => node.set_next(next),
-            None => self.raw.head = Node::link(next),
+            Some(node) => self.node_mut(node).set_next(next),
+            None => self.raw.head = NodeId::link(next),
         }
     }
 
-    fn set_prev(&mut self, node: Option<Node>, prev: Option<Node>) {
+    fn set_prev(&mut self, node: Option<NodeId>, prev: Option<NodeId>) {
         match node {
-            Some(node) => node.set_prev(prev),
-            None => self.raw.tail = Node::link(prev),
+            Some(node) => self.node_mut(node).set_prev(prev),
+            None => self.raw.tail = NodeId::link(prev),
         }
     }
 }
 
+/// The nodes before and after one.
+fn neighbours(node: Node<'_>) -> (Option<NodeId>, Option<NodeId>) {
+    (node.prev().map(Node::id), node.next().map(Node::id))
+}
+
 /// Whether a node holds so little that it should be made smaller or freed.
 #[inline(always)]
-fn is_loose(node: Node) -> bool {
+fn is_loose(node: Node<'_>) -> bool {
     node.used() * 4 < node.capacity() && node.bytes() > NODE_BYTES_MIN || node.count() == 0
 }

@@ -183,16 +183,17 @@ impl Pair {
     /// Nodes are linked both ways, none is empty, and none is larger than it may be.
     fn check_nodes(&self) {
         let (mut prev, mut nodes) = (None, 0);
-        let mut next = Node::at(self.raw.head);
+        let view = ListRef::new(&self.raw);
+        let mut next = view.node(self.raw.head);
         while let Some(node) = next {
-            assert_eq!(node.prev(), prev);
+            assert_eq!(node.prev().map(Node::id), prev);
             let limited = self.limit.allows(node.used(), node.count());
             assert!(node.count() == 1 || node.count() > 0 && limited);
             assert!(node.count() == 1 || node.bytes() <= self.limit.bytes);
-            (prev, next) = (Some(node), node.next());
+            (prev, next) = (Some(node.id()), node.next());
             nodes += 1;
         }
-        assert_eq!((Node::at(self.raw.tail), self.raw.nodes), (prev, nodes));
+        assert_eq!((NodeId::of(self.raw.tail), self.raw.nodes), (prev, nodes));
     }
 }
 

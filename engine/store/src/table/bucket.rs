@@ -144,8 +144,12 @@ pub fn put_behind(head: &Bucket, word: u64, heap: &Heap) {
 
 /// Takes the item out of `place`, a slot of the chain, and keeps the chain dense. Returns whether
 /// an overflow bucket was freed.
+///
+/// # Safety
+/// The caller holds the lock of the table, and no other slot or bucket behind `head` that was found
+/// before is used after this.
 #[inline]
-pub fn unlink(head: &Bucket, place: &AtomicU64, heap: &Heap) -> bool {
+pub unsafe fn unlink(head: &Bucket, place: &AtomicU64, heap: &Heap) -> bool {
     let (parent, last) = tail(head);
     let Some(parent) = parent else {
         place.store(0, Relaxed);
@@ -160,14 +164,18 @@ pub fn unlink(head: &Bucket, place: &AtomicU64, heap: &Heap) -> bool {
         return false;
     }
     parent.slots[LAST].store(last.slots[0].load(Relaxed), Relaxed);
-    // SAFETY: the chain owned the bucket, and the link to it has just been overwritten.
-    unsafe { heap.free(address_of(last), BUCKET_BYTES) };
+    let freed = address_of(last);
+    // SAFETY: the chain owned the bucket, and the link to it has just been overwritten; nobody uses
+    // what was found in it, this included.
+    unsafe { heap.free(freed, BUCKET_BYTES) };
     true
 }
 
-/// Frees the overflow buckets behind `head`, whose slots must not be needed any more, and tells how
-/// many they were.
-pub fn free_overflows(head: &Bucket, heap: &Heap) -> u32 {
+/// Frees the overflow buckets behind `head` and tells how many they were.
+///
+/// # Safety
+/// The caller gives the whole chain up: no slot of it is used again.
+pub unsafe fn free_overflows(head: &Bucket, heap: &Heap) -> u32 {
     let mut freed = 0;
     let mut following = next(head);
     while let Some(bucket) = following {

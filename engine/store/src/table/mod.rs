@@ -54,6 +54,29 @@ impl Slot {
     }
 }
 
+/// Items in a table. Needs no lock.
+#[inline(always)]
+pub fn len(raw: &RawTable) -> usize {
+    raw.count.load(Relaxed) as usize
+}
+
+/// Bytes of a table's own structure, as asked from the heap; the items are not counted. Needs no
+/// lock: it may be out by what happens meanwhile.
+pub fn bytes(raw: &RawTable) -> usize {
+    let overflows = raw.overflows.load(Relaxed) as usize * BUCKET_BYTES;
+    // SAFETY: neither a bucket nor a word is asked of it.
+    overflows
+        + match unsafe { Root::decode(raw.root.load(Relaxed)) } {
+            Root::Empty => 0,
+            Root::Single(segment) => BUCKET_BYTES << segment.bits,
+            Root::Directory(directory) => {
+                let segments = raw.segments.load(Relaxed) as usize;
+                Directory::bytes(directory.bits)
+                    + segments * (BUCKET_BYTES << segment::SEGMENT_BITS)
+            }
+        }
+}
+
 /// A table to look things up in. The caller holds the lock that guards it.
 #[derive(Clone, Copy)]
 pub struct TableRef<'a> {
@@ -61,37 +84,26 @@ pub struct TableRef<'a> {
 }
 
 impl<'a> TableRef<'a> {
-    /// A view of `raw`, which has only ever been changed through [`Table`].
+    /// A view of `raw`.
+    ///
+    /// # Safety
+    /// `raw` has only ever been changed through [`Table`]. Nobody changes it while this is used:
+    /// the caller holds the lock that guards it, or has it to itself, and does not either.
     #[inline(always)]
-    pub const fn new(raw: &'a RawTable) -> Self {
+    pub const unsafe fn new(raw: &'a RawTable) -> Self {
         Self { raw }
     }
 
     /// Items.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.raw.count.load(Relaxed) as usize
+        len(self.raw)
     }
 
     /// Whether there are no items.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Bytes of the table's own structure, as asked from the heap; the items are not counted.
-    pub fn bytes(&self) -> usize {
-        let overflows = self.raw.overflows.load(Relaxed) as usize * BUCKET_BYTES;
-        overflows
-            + match self.root() {
-                Root::Empty => 0,
-                Root::Single(segment) => BUCKET_BYTES << segment.bits,
-                Root::Directory(directory) => {
-                    let segments = self.raw.segments.load(Relaxed) as usize;
-                    Directory::bytes(directory.bits)
-                        + segments * (BUCKET_BYTES << segment::SEGMENT_BITS)
-                }
-            }
     }
 
     /// Finds the item with this hash for which `is_item` holds. It is asked about items whose tag
@@ -120,8 +132,10 @@ impl<'a> TableRef<'a> {
     }
 
     #[inline(always)]
-    fn root(&self) -> Root {
-        Root::decode(self.raw.root.load(Relaxed))
+    fn root(&self) -> Root<'a> {
+        // SAFETY: nobody else changes the table, as was promised to `new`; what it owns is freed by
+        // `Table` alone, which then uses nothing that it decoded before.
+        unsafe { Root::decode(self.raw.root.load(Relaxed)) }
     }
 
     /// The first bucket of the chain that `hash` belongs to.
@@ -156,7 +170,8 @@ impl<'a> Table<'a> {
     /// the same heap.
     #[inline(always)]
     pub const fn new(raw: &'a mut RawTable, heap: Heap) -> Self {
-        Self { view: TableRef::new(raw), heap }
+        // SAFETY: it is borrowed exclusively, and this is what changes it.
+        unsafe { Self::shared(raw, heap) }
     }
 
     /// As [`Table::new`], of a table that others look at without the lock: for their sake there is
@@ -167,7 +182,8 @@ impl<'a> Table<'a> {
     /// it and nothing found through one.
     #[inline(always)]
     pub const unsafe fn shared(raw: &'a RawTable, heap: Heap) -> Self {
-        Self { view: TableRef::new(raw), heap }
+        // SAFETY: as the caller promises; this alone changes it, and then uses no view made before.
+        Self { view: unsafe { TableRef::new(raw) }, heap }
     }
 
     /// Adds an item, which must not be there. `address` is a multiple of 8, below 2^48 and not
@@ -204,8 +220,9 @@ impl<'a> Table<'a> {
     #[inline]
     pub unsafe fn remove(&mut self, slot: Slot, hash: u64) -> u64 {
         if let Some(head) = self.bucket(hash) {
-            // SAFETY: as the caller promises; `unlink` is done with the slot before it frees.
-            if bucket::unlink(head, unsafe { slot.cell() }, &self.heap) {
+            // SAFETY: as the caller promises, and `&mut self` keeps what was found otherwise from
+            // being used: `head` is no overflow bucket.
+            if unsafe { bucket::unlink(head, slot.cell(), &self.heap) } {
                 self.raw.overflows.store(self.raw.overflows.load(Relaxed) - 1, Relaxed);
             }
             self.raw.count.store(self.len() as u64 - 1, Relaxed);

@@ -51,13 +51,14 @@ pub fn prefetch_item(raw: &RawTable, hash: u64) {
 /// Where the bucket of `hash` should be, if that lies in `window`.
 #[inline]
 pub(super) fn locate(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u64> {
-    let segment = match Root::decode(raw.root.load(Relaxed)) {
+    // SAFETY: nothing but addresses is asked of it.
+    let segment = match unsafe { Root::decode(raw.root.load(Relaxed)) } {
         Root::Empty => return None,
         Root::Single(segment) => segment,
         Root::Directory(directory) => {
             let address = directory.address + 8 * prefix(hash, directory.bits) as u64;
-            // SAFETY: aligned and in the window.
-            Segment::decode(unsafe { word(readable(address, 8, window)?) })
+            // SAFETY: aligned and in the window; of what it names only the address is asked.
+            unsafe { Segment::decode(word(readable(address, 8, window)?)) }
         }
     };
     // A word that is no longer a directory's can have any depth.

@@ -53,7 +53,7 @@ impl Table<'_> {
     }
 
     /// Doubles the only segment, or makes a directory of it, if it is dense.
-    fn grow_single(&mut self, segment: Segment, hash_of: &dyn Fn(u64) -> u64) {
+    fn grow_single(&mut self, segment: Segment<'_>, hash_of: &dyn Fn(u64) -> u64) {
         if !is_dense(self.len(), segment.buckets() * BUCKET_SLOTS) {
             return;
         }
@@ -64,14 +64,14 @@ impl Table<'_> {
             return self.split(directory, 0, hash_of);
         }
         let old = Items::of(segment);
-        let larger = Segment::alloc(&self.heap, 0, segment.bits + 1);
-        let added = old.move_to(hash_of, &self.heap, |_| larger);
-        self.set_root(Root::Single(larger));
+        let larger = Fresh::alloc(self.heap, 0, segment.bits + 1);
+        let added = old.move_to(hash_of, &self.heap, |_| larger.segment);
+        self.set_root(Root::Single(larger.keep()));
         self.discard(segment, added);
     }
 
     /// Splits the segment that `hash` belongs to, if it is dense and not oversized.
-    fn split(&mut self, directory: Directory, hash: u64, hash_of: &dyn Fn(u64) -> u64) {
+    fn split(&mut self, directory: Directory<'_>, hash: u64, hash_of: &dyn Fn(u64) -> u64) {
         let segment = directory.segment_of(hash);
         let items = segment.count(MOVED_MAX);
         if !is_dense(items, SEGMENT_BUCKETS * BUCKET_SLOTS) || items > MOVED_MAX {
@@ -83,22 +83,24 @@ impl Table<'_> {
         }
         let old = Items::of(segment);
         let depth = segment.depth + 1;
-        let halves = [0, 1].map(|_| Segment::alloc(&self.heap, depth, SEGMENT_BITS));
+        let left = Fresh::alloc(self.heap, depth, SEGMENT_BITS);
+        let right = Fresh::alloc(self.heap, depth, SEGMENT_BITS);
         let bit = 1 << (64 - depth);
-        let added = old.move_to(hash_of, &self.heap, |hash| halves[usize::from(hash & bit != 0)]);
+        let half_of = |hash| if hash & bit == 0 { left.segment } else { right.segment };
+        let added = old.move_to(hash_of, &self.heap, half_of);
         let directory = if deep { self.double(directory) } else { directory };
-        directory.set(hash & !bit, halves[0]);
-        directory.set(hash | bit, halves[1]);
+        directory.set(hash & !bit, left.keep());
+        directory.set(hash | bit, right.keep());
         self.raw.segments.store(self.raw.segments.load(Relaxed) + 1, Relaxed);
         self.discard(segment, added);
     }
 
-    fn may_double(&self, directory: Directory) -> bool {
+    fn may_double(&self, directory: Directory<'_>) -> bool {
         directory.bits < DIRECTORY_BITS_MAX && self.len() >= ITEMS_PER_WORD_MIN * directory.words()
     }
 
     /// Replaces the directory by one with each word twice.
-    fn double(&mut self, old: Directory) -> Directory {
+    fn double(&mut self, old: Directory<'_>) -> Directory<'static> {
         let new = Directory::alloc(&self.heap, old.bits + 1);
         for i in 0..new.words() {
             new.word(i).store(old.word(i / 2).load(Relaxed), Relaxed);
@@ -111,7 +113,7 @@ impl Table<'_> {
 
     /// Frees a segment whose items have been moved, `added` being the overflow buckets they have
     /// now.
-    fn discard(&mut self, segment: Segment, added: u32) {
+    fn discard(&mut self, segment: Segment<'_>, added: u32) {
         // SAFETY: the table owned it; neither root nor directory refers to it any more.
         let freed = unsafe { segment.free(&self.heap) };
         let total = self.raw.overflows.load(Relaxed) + added - freed;
@@ -146,7 +148,7 @@ impl Table<'_> {
     }
 
     /// Halves the only segment if it is thin and no overflow bucket would be needed.
-    fn shrink_single(&mut self, segment: Segment) {
+    fn shrink_single(&mut self, segment: Segment<'_>) {
         if segment.bits == 0 || !is_thin(self.len(), segment.buckets() * BUCKET_SLOTS) {
             return;
         }
@@ -161,7 +163,7 @@ impl Table<'_> {
     }
 
     /// Merges the segment of `hash`, or one beside it, with its buddy. Returns whether it did.
-    fn merge(&mut self, directory: Directory, hash: u64) -> bool {
+    fn merge(&mut self, directory: Directory<'_>, hash: u64) -> bool {
         let Some((hash, left, right)) = buddies(directory, hash) else { return false };
         let Some(merged) = Segment::try_alloc(&self.heap, left.depth - 1, SEGMENT_BITS) else {
             return false;
@@ -181,7 +183,7 @@ impl Table<'_> {
     }
 
     /// Halves the directory while no segment needs its last bit, down to a single segment.
-    fn halve(&mut self, mut directory: Directory) {
+    fn halve(&mut self, mut directory: Directory<'_>) {
         let segments = self.raw.segments.load(Relaxed);
         let period = (segments / HALVE_CHECKS).next_power_of_two();
         while segments as usize * 2 <= directory.words()
@@ -210,7 +212,8 @@ impl Table<'_> {
     /// Frees all structure, leaving an empty table.
     pub(super) fn release(&mut self) {
         let owned = self.take();
-        match Root::decode(owned.root.load(Relaxed)) {
+        // SAFETY: what was the table's and is nobody else's now.
+        match unsafe { Root::decode(owned.root.load(Relaxed)) } {
             Root::Empty => {}
             Root::Single(segment) => {
                 // SAFETY: the table owned it and has just been emptied.
@@ -227,7 +230,7 @@ impl Table<'_> {
         }
     }
 
-    fn set_root(&mut self, root: Root) {
+    fn set_root(&mut self, root: Root<'_>) {
         self.raw.root.store(root.encode(), Relaxed);
     }
 }
@@ -235,7 +238,7 @@ impl Table<'_> {
 /// The segment of `hash` and its buddy, which differs from it in the last bit of its prefix, in
 /// order, and a hash that leads to one of them. If the buddy has been split further, two of its
 /// parts instead, so that a merge is always found unless there is only one segment.
-fn buddies(directory: Directory, mut hash: u64) -> Option<(u64, Segment, Segment)> {
+fn buddies<'a>(directory: Directory<'a>, mut hash: u64) -> Option<(u64, Segment<'a>, Segment<'a>)> {
     loop {
         let segment = directory.segment_of(hash);
         if segment.depth == 0 {
@@ -252,9 +255,34 @@ fn buddies(directory: Directory, mut hash: u64) -> Option<(u64, Segment, Segment
     }
 }
 
+/// A segment that the table does not own yet. Dropped, as where memory runs out, it is freed; its
+/// items stay where they are as well.
+struct Fresh {
+    segment: Segment<'static>,
+    heap: Heap,
+}
+
+impl Fresh {
+    fn alloc(heap: Heap, depth: u32, bits: u32) -> Self {
+        Self { segment: Segment::alloc(&heap, depth, bits), heap }
+    }
+
+    /// The segment, for the table to own.
+    fn keep(self) -> Segment<'static> {
+        core::mem::ManuallyDrop::new(self).segment
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // SAFETY: allocated by this; no table refers to it.
+        unsafe { self.segment.free(&self.heap) };
+    }
+}
+
 /// Copies the items of `from` to the buckets of `to` that `index` says. Returns false, having
 /// copied some of them, if a bucket has no room.
-fn pour(from: Segment, to: Segment, index: impl Fn(usize) -> usize) -> bool {
+fn pour(from: Segment<'_>, to: Segment<'_>, index: impl Fn(usize) -> usize) -> bool {
     let mut fits = true;
     for i in 0..from.buckets() {
         let target = to.bucket(index(i));
@@ -274,7 +302,7 @@ struct Items {
 
 impl Items {
     /// Collects the items of a segment, at most [`MOVED_MAX`], and prefetches them.
-    fn of(segment: Segment) -> Self {
+    fn of(segment: Segment<'_>) -> Self {
         let mut items = Self { words: [0; MOVED_MAX], len: 0 };
         for i in 0..segment.buckets() {
             bucket::for_each(segment.bucket(i), |word| {
@@ -287,11 +315,11 @@ impl Items {
     }
 
     /// Stores each item where `target` says its hash belongs. Returns the overflow buckets it took.
-    fn move_to(
+    fn move_to<'a>(
         &self,
         hash_of: &dyn Fn(u64) -> u64,
         heap: &Heap,
-        target: impl Fn(u64) -> Segment,
+        target: impl Fn(u64) -> Segment<'a>,
     ) -> u32 {
         let mut overflows = 0;
         for &word in &self.words[..self.len] {

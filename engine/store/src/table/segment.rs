@@ -1,11 +1,12 @@
 //! Where an item belongs: root word, directory and segments.
 
 use abi::container::{Bucket, SEGMENT_BUCKETS};
+use core::marker::PhantomData;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::bucket::{self, BUCKET_BYTES};
-use base::heap::Heap;
+use base::heap::{Heap, give_up};
 
 /// log2 of the buckets of a full segment.
 pub const SEGMENT_BITS: u32 = SEGMENT_BUCKETS.trailing_zeros();
@@ -22,28 +23,33 @@ pub const fn prefix(hash: u64, bits: u32) -> usize {
     (hash >> 1 >> (63 - bits)) as usize
 }
 
-/// What a table owns, decoded from its root word.
+/// What a table owns, decoded from its root word: to be used for `'a`, while nobody frees it.
 #[derive(Clone, Copy)]
-pub enum Root {
+pub enum Root<'a> {
     /// Nothing.
     Empty,
     /// One segment, for all hashes.
-    Single(Segment),
+    Single(Segment<'a>),
     /// Segments of full size.
-    Directory(Directory),
+    Directory(Directory<'a>),
 }
 
-impl Root {
+impl Root<'_> {
     /// Decodes a root word.
+    ///
+    /// # Safety
+    /// Whenever a bucket or a word is asked of what this gives, the word is that of a table whose
+    /// segments and directory are there for as long as the answer is used. Addresses may be asked
+    /// of any word.
     #[inline(always)]
-    pub const fn decode(word: u64) -> Self {
+    pub const unsafe fn decode(word: u64) -> Self {
         let (address, bits) = (word & !LOW, (word & BITS) as u32);
         if word == 0 {
             Self::Empty
         } else if word & DIRECTORY == 0 {
-            Self::Single(Segment { address, depth: 0, bits })
+            Self::Single(Segment { address, depth: 0, bits, borrowed: PhantomData })
         } else {
-            Self::Directory(Directory { address, bits })
+            Self::Directory(Directory { address, bits, borrowed: PhantomData })
         }
     }
 
@@ -59,28 +65,18 @@ impl Root {
 
 /// Consecutive buckets for all hashes with one prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Segment {
+pub struct Segment<'a> {
     /// Address of the first bucket.
     pub address: u64,
     /// Leading bits that all hashes in it share.
     pub depth: u32,
     /// log2 of its buckets.
     pub bits: u32,
+    borrowed: PhantomData<&'a Bucket>,
 }
 
-impl Segment {
-    /// The segment that a directory's word names.
-    #[inline(always)]
-    pub const fn decode(word: u64) -> Self {
-        Self { address: word & !LOW, depth: (word & LOW) as u32, bits: SEGMENT_BITS }
-    }
-
-    /// The directory's word for this.
-    pub const fn encode(self) -> u64 {
-        self.address | self.depth as u64
-    }
-
-    /// Allocates a segment of empty buckets.
+impl Segment<'static> {
+    /// Allocates a segment of empty buckets: it is its maker's until it frees it or a table has it.
     pub fn alloc(heap: &Heap, depth: u32, bits: u32) -> Self {
         Self::at(heap.alloc(BUCKET_BYTES << bits), depth, bits)
     }
@@ -93,16 +89,35 @@ impl Segment {
     fn at(address: u64, depth: u32, bits: u32) -> Self {
         // SAFETY: the caller has just allocated the bytes; zero is an empty bucket.
         unsafe { (address as *mut u8).write_bytes(0, BUCKET_BYTES << bits) };
-        Self { address, depth, bits }
+        Self { address, depth, bits, borrowed: PhantomData }
+    }
+}
+
+impl<'a> Segment<'a> {
+    /// The segment that a directory's word names.
+    ///
+    /// # Safety
+    /// As for [`Root::decode`], of a directory's word.
+    #[inline(always)]
+    pub const unsafe fn decode(word: u64) -> Self {
+        let (address, depth) = (word & !LOW, (word & LOW) as u32);
+        Self { address, depth, bits: SEGMENT_BITS, borrowed: PhantomData }
+    }
+
+    /// The directory's word for this.
+    pub const fn encode(self) -> u64 {
+        self.address | self.depth as u64
     }
 
     /// Frees the segment and its overflow buckets, and tells how many those were.
     ///
     /// # Safety
-    /// The caller owns it and nothing refers to it any more.
+    /// The caller owns it and nothing refers to it any more, copies of this included.
     pub unsafe fn free(self, heap: &Heap) -> u32 {
-        let overflows =
-            (0..self.buckets()).map(|i| bucket::free_overflows(self.bucket(i), heap)).sum();
+        let overflows = (0..self.buckets())
+            // SAFETY: the buckets are the caller's, who gives them up.
+            .map(|i| unsafe { bucket::free_overflows(self.bucket(i), heap) })
+            .sum();
         // SAFETY: allocated with this size by `alloc`; the caller gives it up.
         unsafe { heap.free(self.address, BUCKET_BYTES << self.bits) };
         overflows
@@ -126,11 +141,10 @@ impl Segment {
 
     /// The bucket at `index`, which is below [`Segment::buckets`].
     #[inline(always)]
-    pub fn bucket<'a>(self, index: usize) -> &'a Bucket {
+    pub fn bucket(self, index: usize) -> &'a Bucket {
         debug_assert!(index < self.buckets());
-        // SAFETY: a segment's address comes from a root or directory word, or from `alloc`, and
-        // has that many buckets. They live while the table's lock is held and it is not changed;
-        // the views never hand the reference out.
+        // SAFETY: it has that many buckets, which are there as was promised to `decode`, or as its
+        // maker has them. They are all atomics.
         unsafe { bucket::at(self.address + (index * BUCKET_BYTES) as u64) }
     }
 
@@ -150,28 +164,31 @@ impl Segment {
 
 /// The words that lead to the segments.
 #[derive(Clone, Copy)]
-pub struct Directory {
+pub struct Directory<'a> {
     /// Address of the first word.
     pub address: u64,
     /// log2 of the number of words.
     pub bits: u32,
+    borrowed: PhantomData<&'a AtomicU64>,
 }
 
-impl Directory {
-    /// Allocates a directory whose words are undefined.
+impl Directory<'static> {
+    /// Allocates a directory, whose maker sets each word before it reads any.
     pub fn alloc(heap: &Heap, bits: u32) -> Self {
-        Self { address: heap.alloc(Self::bytes(bits)), bits }
+        Self::try_alloc(heap, bits).unwrap_or_else(|| give_up())
     }
 
     /// As [`Directory::alloc`], or nothing if there is no memory.
     pub fn try_alloc(heap: &Heap, bits: u32) -> Option<Self> {
-        Some(Self { address: heap.try_alloc(Self::bytes(bits))?, bits })
+        Some(Self { address: heap.try_alloc(Self::bytes(bits))?, bits, borrowed: PhantomData })
     }
+}
 
+impl<'a> Directory<'a> {
     /// Frees the words, not what they refer to.
     ///
     /// # Safety
-    /// The caller owns it and nothing refers to it any more.
+    /// The caller owns it and nothing refers to it any more, copies of this included.
     pub unsafe fn free(self, heap: &Heap) {
         // SAFETY: allocated with this size by `alloc`; the caller gives it up.
         unsafe { heap.free(self.address, Self::bytes(self.bits)) };
@@ -189,26 +206,27 @@ impl Directory {
 
     /// The word at `index`, which is below [`Directory::words`].
     #[inline(always)]
-    pub fn word<'a>(self, index: usize) -> &'a AtomicU64 {
+    pub fn word(self, index: usize) -> &'a AtomicU64 {
         debug_assert!(index < self.words());
-        // SAFETY: as for `Segment::bucket`.
+        // SAFETY: it has that many words, which are there as for `Segment::bucket`.
         unsafe { &*((self.address as *const AtomicU64).add(index)) }
     }
 
     /// The segment of all hashes that begin as the word's index does.
     #[inline(always)]
-    pub fn segment(self, index: usize) -> Segment {
-        Segment::decode(self.word(index).load(Relaxed))
+    pub fn segment(self, index: usize) -> Segment<'a> {
+        // SAFETY: a directory's word; what was promised of the directory holds for its segments.
+        unsafe { Segment::decode(self.word(index).load(Relaxed)) }
     }
 
     /// The segment that `hash` belongs to.
     #[inline(always)]
-    pub fn segment_of(self, hash: u64) -> Segment {
+    pub fn segment_of(self, hash: u64) -> Segment<'a> {
         self.segment(prefix(hash, self.bits))
     }
 
     /// Makes every word that `hash` at the segment's depth can lead to name `segment`.
-    pub fn set(self, hash: u64, segment: Segment) {
+    pub fn set(self, hash: u64, segment: Segment<'_>) {
         let span = 1 << (self.bits - segment.depth);
         let first = prefix(hash, self.bits) & !(span - 1);
         for i in first..first + span {
@@ -217,7 +235,7 @@ impl Directory {
     }
 
     /// Each segment once, in order of hashes.
-    pub fn segments(self) -> impl Iterator<Item = Segment> {
+    pub fn segments(self) -> impl Iterator<Item = Segment<'a>> {
         let mut index = 0;
         core::iter::from_fn(move || {
             let segment = (index < self.words()).then(|| self.segment(index))?;

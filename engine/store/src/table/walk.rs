@@ -13,7 +13,7 @@ const DRAWS_MAX: usize = 24;
 /// Longest part of a chain that takes part in a draw, in items.
 const CHAIN_MAX: usize = 64;
 
-impl TableRef<'_> {
+impl<'a> TableRef<'a> {
     /// Visits the items of the bucket at `position` and returns the next position, if any.
     ///
     /// A position is a prefix of hashes, aligned to the top of the word; 0 is the first. Walking
@@ -28,7 +28,7 @@ impl TableRef<'_> {
 
     /// Visits every item.
     pub fn for_each(&self, visit: &mut dyn FnMut(u64)) {
-        let mut all = |segment: Segment| {
+        let mut all = |segment: Segment<'_>| {
             for i in 0..segment.buckets() {
                 visit_chain(segment.bucket(i), visit);
             }
@@ -67,7 +67,7 @@ impl TableRef<'_> {
     }
 
     #[inline]
-    fn segment(&self, hash: u64) -> Option<Segment> {
+    fn segment(&self, hash: u64) -> Option<Segment<'a>> {
         match self.root() {
             Root::Empty => None,
             Root::Single(segment) => Some(segment),

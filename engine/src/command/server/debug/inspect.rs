@@ -13,7 +13,7 @@ use base::lock::shard_of;
 use keyspace::Intent;
 use keyspace::Keys;
 use store::list::ListRef;
-use store::table::TableRef;
+use store::table;
 
 pub fn object(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let key = args.at(2);
@@ -90,6 +90,6 @@ fn summary(tables: &[&RawTable]) -> String {
         sum(&|table| table.count.load(Relaxed)),
         sum(&|table| table.segments.load(Relaxed) as u64),
         sum(&|table| table.overflows.load(Relaxed) as u64),
-        sum(&|table| TableRef::new(table).bytes() as u64),
+        sum(&|table| table::bytes(table) as u64),
     )
 }

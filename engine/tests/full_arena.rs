@@ -1,0 +1,257 @@
+//! A full arena: a command for which there is no memory has changed nothing, leaks nothing, and
+//! succeeds once there is memory.
+//!
+//! Each command is run with memory running out at its first allocation, at its second, and so on.
+
+mod host;
+
+use std::fmt::Write;
+
+use host::{Server, table};
+
+const OOM: &str = "-OOM command not carried out: the arena is full\r\n";
+
+/// What is known of a server's keys: how many, their values and times to live, and whether the
+/// tables agree about who has one.
+fn state(server: &mut Server, who: usize) -> String {
+    let mut state = String::new();
+    for db in ["0", "1"] {
+        server.say(who, &format!("select {db}"));
+        let keys = server.say(who, "keys *");
+        let names: Vec<&str> = keys.split("\r\n").filter(is_name).collect();
+        let count = |reply: String| reply[1..].trim_end().parse::<usize>().unwrap();
+        assert_eq!(count(server.say(who, "dbsize")), names.len(), "{keys}");
+        let with_ttl = names
+            .iter()
+            .filter(|name| !server.say(who, &format!("pexpiretime {name}")).starts_with(":-"));
+        let with_ttl = with_ttl.count();
+        let told = format!("db{db}:keys={},expires={with_ttl},", names.len());
+        let info = server.say(who, "info keyspace");
+        assert!(names.is_empty() || info.contains(&told), "{told} {info}");
+    }
+    server.say(who, "select 0");
+    write!(state, "{}{}", server.say(who, "dbsize"), server.say(who, "debug digest")).unwrap();
+    state
+}
+
+fn is_name(line: &&str) -> bool {
+    line.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
+/// A server without what stays for good, and two clients.
+fn server(before: &[&str]) -> (Server, i64) {
+    let mut server = Server::new();
+    server.configure("latency-tracking", "no");
+    server.configure("slowlog-log-slower-than", "-1");
+    server.configure("enable-debug-command", "yes");
+    let first = server.connect();
+    server.say(first, "config resetstat");
+    server.disconnect(first);
+    let held = table::outstanding();
+    for _ in 0..2 {
+        let client = server.connect();
+        // Gives the client's output room, as a worker does.
+        server.say(client, "ping");
+    }
+    for command in before {
+        let reply = server.say(1, command);
+        assert!(!reply.starts_with('-'), "{command}: {reply}");
+    }
+    (server, held)
+}
+
+/// Runs the command as client 1, of which client 2 is to see all or nothing.
+fn check(before: &[&str], command: &str) {
+    check_until_it_succeeds(before, command, true);
+}
+
+/// As [`check`], of a command that changes one key after the other: some may have been.
+fn check_each(before: &[&str], command: &str) {
+    check_until_it_succeeds(before, command, false);
+}
+
+fn check_until_it_succeeds(before: &[&str], command: &str, is_whole: bool) {
+    let (mut control, _) = server(before);
+    let (expected, after) = (control.say(1, command), state(&mut control, 2));
+    assert!(!expected.starts_with('-'), "{command}: {expected}");
+    control.say(2, "flushall");
+    drop(control);
+    for allocations in 0.. {
+        let (mut server, held) = server(before);
+        let unchanged = state(&mut server, 2);
+        server.write(1, command);
+        table::allow_allocations(allocations);
+        server.run(1);
+        let left = table::allocations_left();
+        table::allow_allocations(u64::MAX);
+        let context = format!("{before:?} {command}, {allocations} allocations");
+        let mut reply = server.read(1);
+        if reply == OOM {
+            let is_unchanged = state(&mut server, 2) == unchanged;
+            assert!(is_unchanged || !is_whole, "{context}: something has changed");
+            reply = server.say(1, command);
+        }
+        assert_eq!(reply, expected, "{context}");
+        assert_eq!(state(&mut server, 2), after, "{context}");
+        server.deliver();
+        server.disconnect(1);
+        server.configure("latency-monitor-threshold", "0");
+        server.configure("slowlog-log-slower-than", "-1");
+        for command in ["flushall", "latency reset", "slowlog reset", "config resetstat"] {
+            server.say(2, command);
+        }
+        server.disconnect(2);
+        let leaked = table::outstanding() - held;
+        assert!(leaked <= 0, "{context} leaks {leaked} bytes");
+        if left > 0 {
+            return;
+        }
+    }
+}
+
+const LONG: &str = "set long \
+    aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// Commands that make a list of many elements.
+fn filled(key: &str) -> String {
+    let elements: Vec<String> = (0..400).map(|number| format!("element:{number}")).collect();
+    format!("rpush {key} {}", elements.join(" "))
+}
+
+#[test]
+fn strings() {
+    let many = "mset a 1 b 2 c 3 d four e five";
+    check(&[], "set a 1");
+    check(&["set a 1"], "set a text");
+    check(&["set a 1 px 100000"], "set a text keepttl");
+    check(&["set a 1"], "set a 2 px 100000");
+    check(&["set a 1 px 100000"], "set a 2");
+    check(&["rpush a 1 2"], "set a 2 px 100000");
+    check(&[], "setex a 100 x");
+    check(&["set a 1"], "getset a text");
+    check(&["set a 1"], "append a text");
+    check(&[], "append a text");
+    check(&["set a 1 px 100000"], "setrange a 300 x");
+    check(&[], "setrange a 300 x");
+    check(&[LONG], "setrange long 300 x");
+    check(&["set a 1"], "incr a");
+    check(&["set a text"], "setbit a 4000 1");
+    check(&["set a 9.5"], "incrbyfloat a 1");
+    check(&[LONG], "getdel long");
+    check(&[LONG], "getex long px 100000");
+    check(&[LONG, "pexpire long 100000"], "getex long persist");
+    check_each(&[], many);
+    check_each(&["set c x", "rpush e 1"], many);
+    check(&[], "msetnx a 1 b 2 c 3");
+    check(&["set a text", "set b more"], "bitop and c a b");
+    check(&["set a text", "rpush c x"], "bitop not c a");
+}
+
+#[test]
+fn lists() {
+    let many = filled("l");
+    check(&[], "rpush l a b c");
+    check(&["rpush l a"], &many);
+    check(&["rpush l a"], &many.replace("rpush", "lpush"));
+    check(&["rpush l a"], "rpushx l b c d e f g h i j k l m n o p q r s t u v w x y z");
+    check(&[&many], "lpop l");
+    check(&[&many], "lpop l 399");
+    check(&[&many], "rpop l 350");
+    check(&[&many], "ltrim l 100 110");
+    check(&[&many], "ltrim l 500 600");
+    check(&[&many], "lrem l 0 element:200");
+    check(
+        &[&many],
+        "lset l 200 something-much-longer-than-it-was-before-and-still-longer-than-that",
+    );
+    check(&[&many], "linsert l before element:200 x");
+    check(&[&many], "linsert l after element:399 x");
+    check(&[&many], "lmove l other left right");
+    check(&[&many], "lmove l l left right");
+    check(&["rpush l a"], "lmove l other left left");
+    check(&["rpush l a", "rpush m b"], "rpoplpush l m");
+    check(&[&many], "lmpop 2 none l left count 300");
+    check(&["config set list-max-listpack-size 4", &many], "linsert l before element:201 x");
+    check(&["config set list-max-listpack-size 4", &many], "lrem l -1 element:201");
+    check(&["config set list-max-listpack-size 4", &many], "lpop l 250");
+    check(&["rpush l 3 1 2"], "sort l store other");
+    check(&["rpush l 3 1 2", "set other x px 100000"], "sort l store other");
+}
+
+#[test]
+fn keys() {
+    let many = filled("l");
+    for source in ["set a 1", "set a 1 px 100000", "rpush a 1 2 3"] {
+        check(&[source], "rename a b");
+        check(&[source, "set b x"], "rename a b");
+        check(&[source, "set b x px 100000"], "rename a b");
+        check(&[source], "copy a b");
+        check(&[source, "rpush b x y"], "copy a b replace");
+        check(&[source], "copy a b db 1");
+        check(&[source], "move a 1");
+        check(&[source], "pexpire a 200000");
+        check(&[source], "persist a");
+        check(&[source], "del a");
+        check(&[source], "swapdb 0 1");
+    }
+    check(&[&many], "copy l m");
+    check(&[&many, "set a 1"], "unlink l a");
+    check(&[&many, "set a 1"], "flushall");
+    check(&[&many, "set a 1"], "flushdb async");
+}
+
+#[test]
+fn tables_that_grow() {
+    for count in [6, 7, 8, 12, 13, 14, 26, 55, 56, 110] {
+        // Keys of one shard, by their tag.
+        let commands: Vec<String> =
+            (0..count).map(|number| format!("set key:{number} x px 100000")).collect();
+        let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+        check(&commands, "set another y px 100000");
+    }
+}
+
+#[test]
+fn sessions() {
+    check(&["set a 1"], "watch a b c d e");
+    check(&["multi"], "set a 1");
+    check(&["multi", "set a 1", "rpush l a b c", "set c 2 px 100000"], "discard");
+    check(&[], "client setname a-name-that-is-as-long-as-it-is");
+    check(&["client setname before"], "client setname a-name-that-is-as-long-as-it-is");
+    check(&["config set latency-monitor-threshold 1"], "debug sleep 0.01");
+    check(&["config set slowlog-log-slower-than 0"], "get a");
+    check(&["config set notify-keyspace-events KEA", "hello 3", "psubscribe *"], "ping");
+}
+
+#[test]
+fn an_element_is_never_lost_between_pusher_and_waiter() {
+    for waiting in ["blpop l 0", "brpop k l 0", "blmpop 0 1 l right", "blmove l m left right 0"] {
+        for allocations in 0.. {
+            let (mut server, held) = server(&[]);
+            let waiter = server.connect();
+            assert_eq!(server.say(waiter, waiting), "");
+            server.write(1, "rpush l element");
+            table::allow_allocations(allocations);
+            server.run(1);
+            let left = table::allocations_left();
+            table::allow_allocations(u64::MAX);
+            let pushed = server.read(1) == ":1\r\n";
+            server.deliver();
+            let served = server.read(waiter).contains("element\r\n");
+            let still_there = server.say(2, "llen l") == ":1\r\n";
+            let context = format!("{waiting}, {allocations} allocations");
+            assert_eq!(pushed, served || still_there, "{context}: lost or doubled");
+            assert!(!(served && still_there), "{context}: doubled");
+            assert_eq!(server.client(waiter).wait.is_null(), served, "{context}");
+            server.disconnect(waiter);
+            server.disconnect(1);
+            server.say(2, "flushall");
+            server.say(2, "config resetstat");
+            server.disconnect(2);
+            assert!(table::outstanding() <= held, "{context} leaks");
+            if left > 0 {
+                break;
+            }
+        }
+    }
+}
