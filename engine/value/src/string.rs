@@ -3,11 +3,11 @@
 use abi::container::RawBytes;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::Encoding;
+use crate::encoding::{Encoding, free_body};
 use crate::entry::{Entry, EntryMut, OwnedEntry, Shape};
 use crate::serialized;
 use base::args::parse_integer;
-use base::bytes::{self, Bytes};
+use base::bytes;
 use base::heap::Heap;
 
 /// Longest value kept in the entry: beyond it a copy of the key costs less than a move of both.
@@ -68,7 +68,7 @@ pub const INT: Encoding = Encoding {
     bytes: |_, _| 0,
     estimated_bytes: |_| 0,
     allocations: |_| 0,
-    copy: |heap, entry, key| {
+    copy: |heap, _, entry, key| {
         OwnedEntry::with_body(heap, &entry.shape_for(key), key, *entry.body::<i64>())
     },
     free: |_, _| {},
@@ -84,7 +84,7 @@ pub const EMBEDDED: Encoding = Encoding {
         const EMBSTR_MAX: usize = 44;
         if entry.is_raw() || entry.embedded().len() > EMBSTR_MAX { "raw" } else { "embstr" }
     },
-    copy: |heap, entry, key| {
+    copy: |heap, _, entry, key| {
         OwnedEntry::embedded(heap, &entry.shape_for(key), key, entry.embedded())
     },
     ..INT
@@ -97,11 +97,11 @@ pub const HEAP: Encoding = Encoding {
     bytes: |heap, entry| heap.usable(entry.body::<RawBytes>().capacity as usize),
     estimated_bytes: |entry| entry.body::<RawBytes>().capacity as usize,
     allocations: |_| 1,
-    copy: |heap, entry, key| {
+    copy: |heap, _, entry, key| {
         let raw = bytes::from_slice(view(entry).as_bytes(), heap);
         OwnedEntry::with_body(heap, &entry.shape_for(key), key, raw)
     },
-    free: |heap, entry| Bytes::new(entry.body_mut(), heap).free(),
+    free: free_body::<RawBytes>,
     ..INT
 };
 
@@ -131,11 +131,6 @@ pub fn stored_integer(entry: Entry<'_>) -> Option<i64> {
 /// The integer a string is, if it is one in canonical form.
 pub fn integer_of(entry: Entry<'_>) -> Option<i64> {
     stored_integer(entry).or_else(|| parse_integer(view(entry).as_bytes()))
-}
-
-/// The bytes of a string in an allocation of its own, to change them.
-pub fn bytes_mut<'a>(entry: &'a mut EntryMut<'_>, heap: Heap) -> Bytes<'a> {
-    Bytes::new(entry.body_mut(), heap)
 }
 
 /// What a string's entry is to have beside its value.

@@ -28,7 +28,20 @@ impl OwnedEntry {
         Self { place, heap }
     }
 
-    /// An entry whose value is its body, with what that owns.
+    /// An entry without a time to live whose value is its body, with what that owns.
+    pub fn new<T: Body>(heap: Heap, key: &[u8], access: u32, body: T) -> Self {
+        let shape = Shape {
+            encoding: T::ENCODING,
+            raw: false,
+            expires_at: None,
+            access,
+            key_len: key.len(),
+            value_len: 0,
+        };
+        Self::with_body(heap, &shape, key, body)
+    }
+
+    /// As [`OwnedEntry::new`], of this shape.
     #[inline]
     pub fn with_body<T: Body>(heap: Heap, shape: &Shape, key: &[u8], body: T) -> Self {
         debug_assert_eq!((shape.encoding, shape.value_len), (T::ENCODING, 0));
