@@ -4,7 +4,7 @@ use abi::container::RawList;
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::encoding::{Encoding, free_body};
-use crate::entry::{Entry, OwnedEntry};
+use crate::entry::{Entry, OwnedBody, OwnedEntry};
 use crate::serialized;
 use base::heap::Heap;
 use store::list::{End, Limit, List, ListRef};
@@ -18,8 +18,10 @@ pub const NODES: Encoding = Encoding {
     estimated_bytes: |entry| view(entry).estimated_bytes(),
     allocations: |entry| view(entry).nodes(),
     copy: |heap, _, entry, key| {
-        let raw = view(entry).duplicate(heap);
-        OwnedEntry::with_body(heap, &entry.shape_for(key), key, raw)
+        let mut raw = OwnedBody::new(heap, RawList::EMPTY);
+        // Nodes are taken over as they are: any limit will do.
+        view(entry).copy_to(&mut List::new(&mut raw, heap, Limit::from_setting(-2)));
+        OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
     free: free_body::<RawList>,
     digest: |entry, digest| digest.mix_elements(entry),
@@ -41,8 +43,7 @@ pub fn view(entry: Entry<'_>) -> ListRef<'_> {
     ListRef::new(entry.body())
 }
 
-/// A new entry that holds a list of elements. It is filled before it can be found: should memory
-/// run out, no empty list is left behind.
+/// A new entry that holds a list of elements. It is filled before it can be found.
 pub fn make<'e>(
     heap: Heap,
     limit: Limit,
@@ -51,8 +52,8 @@ pub fn make<'e>(
     end: End,
     elements: impl Iterator<Item = &'e [u8]>,
 ) -> OwnedEntry {
-    let mut raw = RawList::EMPTY;
+    let mut raw = OwnedBody::new(heap, RawList::EMPTY);
     let mut list = List::new(&mut raw, heap, limit);
     elements.for_each(|element| list.push(end, element));
-    OwnedEntry::new(heap, key, access, raw)
+    OwnedEntry::new(key, access, raw)
 }

@@ -4,7 +4,7 @@ use abi::container::RawBytes;
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::encoding::{Encoding, free_body};
-use crate::entry::{Entry, EntryMut, OwnedEntry, Shape};
+use crate::entry::{Entry, EntryMut, OwnedBody, OwnedEntry, Shape};
 use crate::serialized;
 use base::args::parse_integer;
 use base::bytes;
@@ -69,7 +69,8 @@ pub const INT: Encoding = Encoding {
     estimated_bytes: |_| 0,
     allocations: |_| 0,
     copy: |heap, _, entry, key| {
-        OwnedEntry::with_body(heap, &entry.shape_for(key), key, *entry.body::<i64>())
+        let body = OwnedBody::new(heap, *entry.body::<i64>());
+        OwnedEntry::with_body(&entry.shape_for(key), key, body)
     },
     free: |_, _| {},
     digest: |entry, digest| digest.mix_elements(entry),
@@ -99,7 +100,7 @@ pub const HEAP: Encoding = Encoding {
     allocations: |_| 1,
     copy: |heap, _, entry, key| {
         let raw = bytes::from_slice(view(entry).as_bytes(), heap);
-        OwnedEntry::with_body(heap, &entry.shape_for(key), key, raw)
+        OwnedEntry::with_body(&entry.shape_for(key), key, OwnedBody::new(heap, raw))
     },
     free: free_body::<RawBytes>,
     ..INT
@@ -161,7 +162,8 @@ impl Making<'_> {
     pub fn string(&self, heap: Heap, value: &[u8]) -> OwnedEntry {
         match as_integer(value) {
             Some(integer) => {
-                OwnedEntry::with_body(heap, &self.shape(id::STRING_INT), self.key, integer)
+                let body = OwnedBody::new(heap, integer);
+                OwnedEntry::with_body(&self.shape(id::STRING_INT), self.key, body)
             }
             None => self.text(heap, value, false),
         }
@@ -180,7 +182,8 @@ impl Making<'_> {
 
     /// An entry that holds a string in an allocation of its own.
     pub fn long(&self, heap: Heap, value: RawBytes) -> OwnedEntry {
-        OwnedEntry::with_body(heap, &self.shape(id::STRING_HEAP), self.key, value)
+        let body = OwnedBody::new(heap, value);
+        OwnedEntry::with_body(&self.shape(id::STRING_HEAP), self.key, body)
     }
 }
 

@@ -133,20 +133,17 @@ impl<'a> ListRef<'a> {
         self.place(index).map_or(Backward::END, |(node, offset)| Backward::from(node, offset))
     }
 
-    /// A list of its own with the same elements.
-    pub fn duplicate(&self, heap: Heap) -> RawList {
-        let mut copy = RawList::EMPTY;
-        let mut list = List::new(&mut copy, heap, Limit::from_setting(-1));
+    /// Adds its elements at the back of another list, in nodes like its own.
+    pub fn copy_to(&self, list: &mut List<'_>) {
         let mut next = Node::at(self.raw.head);
         while let Some(node) = next {
             let bytes = (HEADER_BYTES + node.used()).max(NODE_BYTES_MIN);
-            let fresh = Node::alloc(&heap, bytes, |_| 0);
+            let fresh = Node::alloc(&list.heap, bytes, |_| 0);
             fresh.extend(node.elements(), node.count());
             list.link(list.end(End::Back), fresh, None);
+            list.raw.len += node.count() as u64;
             next = node.next();
         }
-        copy.len = self.raw.len;
-        copy
     }
 
     /// The node and the offset in it of an element; found from the nearer end.

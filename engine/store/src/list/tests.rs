@@ -204,7 +204,8 @@ fn run(steps: Vec<Step>, setting: i64) {
         pair.apply(step);
         pair.check(held);
     }
-    let mut copy = ListRef::new(&pair.raw).duplicate(heap());
+    let mut copy = RawList::EMPTY;
+    ListRef::new(&pair.raw).copy_to(&mut List::new(&mut copy, heap(), limit));
     pair.list().free();
     assert!(ListRef::new(&copy).iter().map(text).eq(pair.model.iter().cloned()));
     List::new(&mut copy, heap(), limit).free();

@@ -10,7 +10,7 @@ mod layout;
 mod owned;
 
 pub use layout::Shape;
-pub use owned::OwnedEntry;
+pub use owned::{OwnedBody, OwnedEntry};
 
 use core::marker::PhantomData;
 
