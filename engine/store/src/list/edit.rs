@@ -13,6 +13,7 @@ impl List<'_> {
         if self.limit.allows(used, node.count()) || node.count() == 1 {
             let (node, offset) = self.with_capacity(node, offset, used);
             node.overwrite(offset, old, element);
+            let node = self.fitted(node);
             self.tidy(node, None);
         } else {
             self.insert_at(node, offset, element);
@@ -162,6 +163,15 @@ impl List<'_> {
         let start = node.start();
         let grown = self.grow(node, used - node.used(), |free| free / 2);
         (grown, offset - start + grown.start())
+    }
+
+    /// A node that was made for a single element larger than nodes are, made to fit what it holds:
+    /// nothing is to be pushed into the room that is left.
+    fn fitted(&mut self, node: Node) -> Node {
+        if node.bytes() <= self.limit.bytes {
+            return node;
+        }
+        self.resize(node, (HEADER_BYTES + node.used()).max(NODE_BYTES_MIN), |_| 0)
     }
 
     /// Splits a node before the element at `offset`, which is neither the first nor the end.

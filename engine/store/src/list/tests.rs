@@ -228,6 +228,19 @@ proptest! {
     }
 }
 
+#[test]
+fn the_room_of_a_large_element_goes_with_it() {
+    let large = |len: usize| vec![b'x'; len];
+    for smaller in [3900, 8500] {
+        let steps = vec![
+            Step::Push(End::Back, large(9000)),
+            Step::Set(0, large(smaller)),
+            Step::Push(End::Back, b"y".to_vec()),
+        ];
+        run(steps, -2);
+    }
+}
+
 fn list_of(count: usize, element: &[u8]) -> RawList {
     let mut raw = RawList::EMPTY;
     let mut list = List::new(&mut raw, heap(), Limit::from_setting(-2));
