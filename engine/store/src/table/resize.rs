@@ -7,7 +7,7 @@ use super::Table;
 use super::bucket::{self, ADDRESS};
 use super::prefetch::prefetch_line;
 use super::segment::{DIRECTORY_BITS_MAX, Directory, Root, SEGMENT_BITS, Segment};
-use base::heap::Heap;
+use base::heap::{Heap, or_undo};
 
 /// Most items that one operation moves. A segment with more, which only colliding hashes can
 /// bring about, is left to its chains.
@@ -65,7 +65,7 @@ impl Table<'_> {
         }
         let old = Items::of(segment);
         let larger = Segment::alloc(&self.heap, 0, segment.bits + 1);
-        let added = old.move_to(hash_of, &self.heap, |_| larger);
+        let added = old.move_to(&[larger], hash_of, &self.heap, |_| larger);
         self.set_root(Root::Single(larger));
         self.discard(segment, added);
     }
@@ -81,16 +81,31 @@ impl Table<'_> {
         if deep && !self.may_double(directory) {
             return;
         }
+        let directory = if deep { self.double(directory) } else { directory };
         let old = Items::of(segment);
         let depth = segment.depth + 1;
-        let halves = [0, 1].map(|_| Segment::alloc(&self.heap, depth, SEGMENT_BITS));
+        let halves = self.alloc_two(depth);
         let bit = 1 << (64 - depth);
-        let added = old.move_to(hash_of, &self.heap, |hash| halves[usize::from(hash & bit != 0)]);
-        let directory = if deep { self.double(directory) } else { directory };
+        let half = |hash| halves[usize::from(hash & bit != 0)];
+        let added = old.move_to(&halves, hash_of, &self.heap, half);
         directory.set(hash & !bit, halves[0]);
         directory.set(hash | bit, halves[1]);
         self.raw.segments.store(self.raw.segments.load(Relaxed) + 1, Relaxed);
         self.discard(segment, added);
+    }
+
+    /// Two new segments of this depth, or none where memory runs out.
+    fn alloc_two(&self, depth: u32) -> [Segment; 2] {
+        let mut first = Segment::alloc(&self.heap, depth, SEGMENT_BITS);
+        let second = or_undo(
+            &mut first,
+            |_| Segment::alloc(&self.heap, depth, SEGMENT_BITS),
+            |first| {
+                // SAFETY: allocated above; nothing refers to it.
+                unsafe { first.free(&self.heap) };
+            },
+        );
+        [first, second]
     }
 
     fn may_double(&self, directory: Directory) -> bool {
@@ -286,24 +301,34 @@ impl Items {
         items
     }
 
-    /// Stores each item where `target` says its hash belongs. Returns the overflow buckets it took.
+    /// Stores each item in the one of some new segments that `target` says its hash belongs to.
+    /// Returns the overflow buckets it took. Where memory runs out the segments are freed.
     fn move_to(
         &self,
+        fresh: &[Segment],
         hash_of: &dyn Fn(u64) -> u64,
         heap: &Heap,
         target: impl Fn(u64) -> Segment,
     ) -> u32 {
-        let mut overflows = 0;
-        for &word in &self.words[..self.len] {
-            let hash = hash_of(word & ADDRESS);
-            debug_assert_eq!(bucket::tag(hash), word & !ADDRESS);
-            let segment = target(hash);
-            let head = segment.bucket(segment.index(hash));
-            if !bucket::put(head, word) {
-                bucket::put_behind(head, word, heap);
-                overflows += 1;
+        let store = |overflows: &mut u32| {
+            for &word in &self.words[..self.len] {
+                let hash = hash_of(word & ADDRESS);
+                debug_assert_eq!(bucket::tag(hash), word & !ADDRESS);
+                let segment = target(hash);
+                let head = segment.bucket(segment.index(hash));
+                if !bucket::put(head, word) {
+                    bucket::put_behind(head, word, heap);
+                    *overflows += 1;
+                }
             }
-        }
+        };
+        let mut overflows = 0;
+        or_undo(&mut overflows, store, |_| {
+            for segment in fresh {
+                // SAFETY: the caller has just allocated them; no table refers to them yet.
+                unsafe { segment.free(heap) };
+            }
+        });
         overflows
     }
 }
