@@ -175,6 +175,18 @@ fn a_client_that_cannot_watch_has_no_watch() {
 }
 
 #[test]
+fn a_value_of_many_parts_is_made_as_a_whole_or_not_at_all() {
+    const NODES: &str = "config set list-max-listpack-size 1";
+    const PUSH: &str = "rpush list a b c";
+    check_without_memory(&[NODES], PUSH, |server, _, other, failed| {
+        assert_eq!(server.say(other, "llen list"), if failed { ":0\r\n" } else { ":3\r\n" });
+    });
+    check_without_memory(&[NODES, PUSH], "copy list copied", |server, _, other, failed| {
+        assert_eq!(server.say(other, "llen copied"), if failed { ":0\r\n" } else { ":3\r\n" });
+    });
+}
+
+#[test]
 fn a_command_that_has_run_does_not_fail_for_its_statistics() {
     let mut server = Server::new();
     server.configure("slowlog-log-slower-than", "0");

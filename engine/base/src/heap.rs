@@ -117,12 +117,13 @@ pub fn if_room(f: impl FnOnce()) {
 /// A heap for unit tests: the system's allocator, counting what is outstanding.
 #[cfg(any(test, feature = "testing"))]
 pub mod testing {
-    use super::Heap;
+    use super::{ArenaFull, AssertUnwindSafe, Heap, catch_unwind, resume_unwind};
     use std::alloc::{Layout, alloc, dealloc};
     use std::cell::Cell;
 
     thread_local! {
         static OUTSTANDING: Cell<i64> = const { Cell::new(0) };
+        static ALLOWED: Cell<u64> = const { Cell::new(u64::MAX) };
     }
 
     fn layout(size: u64) -> Layout {
@@ -132,6 +133,8 @@ pub mod testing {
 
     extern "C" fn test_alloc(size: u64) -> u64 {
         assert!(size > 0);
+        let Some(left) = ALLOWED.get().checked_sub(1) else { return 0 };
+        ALLOWED.set(left);
         OUTSTANDING.set(OUTSTANDING.get() + size as i64);
         // SAFETY: the layout has a non-zero size.
         unsafe { alloc(layout(size)) as u64 }
@@ -145,6 +148,9 @@ pub mod testing {
 
     extern "C" fn test_realloc(address: u64, old: u64, new: u64) -> u64 {
         let moved = test_alloc(new);
+        if moved == 0 {
+            return 0;
+        }
         let kept = old.min(new) as usize;
         // SAFETY: both allocations are live, distinct and at least `kept` bytes.
         unsafe { core::ptr::copy_nonoverlapping(address as *const u8, moved as *mut u8, kept) };
@@ -159,6 +165,18 @@ pub mod testing {
     /// A heap on the system's allocator.
     pub fn heap() -> Heap {
         Heap { alloc: test_alloc, free: test_free, realloc: test_realloc, usable: test_usable }
+    }
+
+    /// Runs `f` with memory for so many allocations on this thread. Tells whether it was enough.
+    pub fn with_allocations(count: u64, f: impl FnOnce()) -> bool {
+        ALLOWED.set(count);
+        let outcome = catch_unwind(AssertUnwindSafe(f));
+        ALLOWED.set(u64::MAX);
+        match outcome {
+            Ok(()) => true,
+            Err(payload) if payload.is::<ArenaFull>() => false,
+            Err(payload) => resume_unwind(payload),
+        }
     }
 
     /// Bytes this thread has allocated and not freed.

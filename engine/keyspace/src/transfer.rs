@@ -35,9 +35,10 @@ impl Keys<'_> {
 
     /// Makes a copy of a key that is there under another name or in another database.
     pub fn copy(&mut self, from: &[u8], to: &[u8], db: u32) {
-        let (heap, access) = (self.core.heap, access::initial(self.core));
+        let (heap, seed) = (self.core.heap, self.core.roots.seed);
+        let access = access::initial(self.core);
         let Some(entry) = self.entry(from, Intent::Peek) else { return };
-        let mut copy = entry.duplicate(heap, to);
+        let mut copy = entry.duplicate(heap, seed, to);
         copy.view_mut().set_access(access);
         self.in_db(db, |keys| {
             let hash = keys.hash(to);

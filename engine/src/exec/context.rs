@@ -104,6 +104,14 @@ impl Ctx<'_> {
         self.keys.notify(class, event, key);
     }
 
+    /// Removes a key whose value has so many elements left, if they are none, and publishes it. Not
+    /// an effect of its own: whoever replays the command removes the key too.
+    pub fn remove_if_empty(&mut self, key: &[u8], left: usize) {
+        if left == 0 && self.keys.remove(key) {
+            self.keys.notify(Class::GENERIC, "del", key);
+        }
+    }
+
     /// Whether somebody reads effects: only then need they be made.
     #[inline(always)]
     pub fn tells_effects(&self) -> bool {

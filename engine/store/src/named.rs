@@ -97,6 +97,92 @@ pub fn address_of<R: Record>(record: &R) -> u64 {
     &raw const *record as u64
 }
 
+/// A raw struct that is a table of records of one type.
+///
+/// # Safety
+/// [`RecordTable::table`] gives the same table always, and its items are records of that type: it
+/// is all zeros or has only ever been changed through [`Named`] views of them with the same heap
+/// and seed.
+pub unsafe trait RecordTable {
+    /// What its items are.
+    type Record: Record;
+
+    /// The table.
+    fn table(&self) -> &RawTable;
+}
+
+/// A table of records to look things up in.
+pub struct NamedRef<'a, R> {
+    raw: &'a RawTable,
+    records: PhantomData<&'a R>,
+}
+
+impl<R> Clone for NamedRef<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for NamedRef<'_, R> {}
+
+impl<'a, R: Record> NamedRef<'a, R> {
+    /// The records of a table that nobody changes for `'a`.
+    pub fn of(raw: &'a impl RecordTable<Record = R>) -> Self {
+        Self { raw: raw.table(), records: PhantomData }
+    }
+
+    /// Records.
+    pub fn len(self) -> usize {
+        table::len(self.raw)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The record of a name.
+    pub fn find(self, name: Name<'_>) -> Option<&'a R> {
+        let is_it = |record: &R| record.db() == name.db && name_of(record) == name.bytes;
+        self.find_by(name.hash, is_it)
+    }
+
+    /// The first record whose hash is `hash` as far as a table looks at it, and that fits.
+    pub fn find_by(self, hash: u64, fits: impl Fn(&R) -> bool) -> Option<&'a R> {
+        // SAFETY: the address is that of a record of the table, which is not changed for 'a: it is
+        // borrowed, or whoever made the view promised it.
+        let record = |address: u64| unsafe { &*(address as *const R) };
+        let slot = self.table().find(hash, |address| fits(record(address)))?;
+        Some(record(slot.address()))
+    }
+
+    /// The record at an address, if it is one of this table and has this hash.
+    pub fn find_address(self, hash: u64, address: u64) -> Option<&'a R> {
+        let slot = self.table().find_address(hash, address)?;
+        // SAFETY: as in `find_by`.
+        Some(unsafe { &*(slot.address() as *const R) })
+    }
+
+    /// The table, to look at it.
+    fn table(self) -> TableRef<'a> {
+        // SAFETY: the table is not changed for 'a: it is borrowed, or whoever made the view promised
+        // it.
+        unsafe { TableRef::new(self.raw) }
+    }
+
+    /// Calls `visit` with each record.
+    pub fn for_each(self, visit: &mut dyn FnMut(&'a R)) {
+        // SAFETY: as in `find_by`.
+        self.table().for_each(&mut |address| visit(unsafe { &*(address as *const R) }));
+    }
+
+    /// A record chosen by `random`, 64 random bits; none if there are none.
+    pub fn sample(self, random: u64) -> Option<&'a R> {
+        // SAFETY: as in `find_by`.
+        self.table().sample(random).map(|address| unsafe { &*(address as *const R) })
+    }
+}
+
 /// A table of records.
 pub struct Named<'a, R> {
     raw: &'a RawTable,
@@ -106,7 +192,13 @@ pub struct Named<'a, R> {
 }
 
 impl<'a, R: Record> Named<'a, R> {
-    /// A view of `raw`. Names are hashed with `seed`.
+    /// The records of a table that nobody else uses for `'a`, to change them. `heap` and `seed` are
+    /// those that it has been changed with before.
+    pub fn of(raw: &'a mut impl RecordTable<Record = R>, heap: Heap, seed: [u64; 2]) -> Self {
+        Self { raw: raw.table(), heap, seed, records: PhantomData }
+    }
+
+    /// A view of `raw`, which others may look at meanwhile. Names are hashed with `seed`.
     ///
     /// # Safety
     /// `raw` is all zeros or has only ever been changed through such views with the same heap, seed
@@ -116,9 +208,14 @@ impl<'a, R: Record> Named<'a, R> {
         Self { raw, heap, seed, records: PhantomData }
     }
 
+    /// To look things up.
+    pub fn view(&self) -> NamedRef<'_, R> {
+        NamedRef { raw: self.raw, records: PhantomData }
+    }
+
     /// Records.
     pub fn len(&self) -> usize {
-        table::len(self.raw)
+        self.view().len()
     }
 
     /// Whether there are none.
@@ -128,8 +225,7 @@ impl<'a, R: Record> Named<'a, R> {
 
     /// The record of a name.
     pub fn find(&self, name: Name<'_>) -> Option<&R> {
-        // SAFETY: the address is that of a record of the table; `&self` keeps changes away.
-        self.place(name).map(|address| unsafe { &*(address as *const R) })
+        self.view().find(name)
     }
 
     /// The record of a name, to change it.
@@ -140,32 +236,19 @@ impl<'a, R: Record> Named<'a, R> {
 
     /// The first record whose hash is `hash` as far as a table looks at it, and that fits.
     pub fn find_by(&self, hash: u64, fits: impl Fn(&R) -> bool) -> Option<&R> {
-        // SAFETY: as in `find`.
-        let record = |address: u64| unsafe { &*(address as *const R) };
-        let slot = self.view().find(hash, |address| fits(record(address)))?;
-        Some(record(slot.address()))
+        self.view().find_by(hash, fits)
     }
 
     /// The record at an address, if it is one of this table and has this hash.
     pub fn find_address(&self, hash: u64, address: u64) -> Option<&R> {
-        // SAFETY: as in `find`.
-        self.view()
-            .find_address(hash, address)
-            .map(|slot| unsafe { &*(slot.address() as *const R) })
+        self.view().find_address(hash, address)
     }
 
     /// As [`Named::find_address`], to change the record.
     pub fn find_address_mut(&mut self, hash: u64, address: u64) -> Option<&mut R> {
-        let slot = self.view().find_address(hash, address)?;
+        let address = self.find_address(hash, address).map(address_of)?;
         // SAFETY: as in `find_mut`.
-        Some(unsafe { &mut *(slot.address() as *mut R) })
-    }
-
-    /// The table, to look at it.
-    fn view(&self) -> TableRef<'_> {
-        // SAFETY: whoever made this view holds what guards the table and changes it through nothing
-        // else; `&self` keeps this one from changing it.
-        unsafe { TableRef::new(self.raw) }
+        Some(unsafe { &mut *(address as *mut R) })
     }
 
     /// The table, to change it.
@@ -176,8 +259,7 @@ impl<'a, R: Record> Named<'a, R> {
     }
 
     fn place(&self, name: Name<'_>) -> Option<u64> {
-        let is_it = |record: &R| record.db() == name.db && name_of(record) == name.bytes;
-        self.find_by(name.hash, is_it).map(address_of)
+        self.find(name).map(address_of)
     }
 
     /// The record of a name; made by `fresh` if there is none. Where memory runs out nothing has
@@ -246,17 +328,21 @@ impl<'a, R: Record> Named<'a, R> {
 
     /// Calls `visit` with each record.
     pub fn for_each(&self, visit: &mut dyn FnMut(&R)) {
-        // SAFETY: as in `find`.
-        self.view().for_each(&mut |address| visit(unsafe { &*(address as *const R) }));
+        self.view().for_each(&mut |record| visit(record));
     }
 
     /// Calls `visit` with each record, to change it.
     pub fn for_each_mut(&mut self, visit: &mut dyn FnMut(&mut R)) {
-        self.view().for_each(&mut |address| {
+        self.view().table().for_each(&mut |address| {
             // SAFETY: as in `find_mut`; a table has each of its items once.
             visit(unsafe { &mut *(address as *mut R) });
         });
     }
+}
+
+/// Bytes of a record with its name, as asked from the heap.
+pub fn record_bytes<R: Record>(record: &R) -> usize {
+    size_of::<R>() + record.name_len()
 }
 
 /// Frees a record.
@@ -266,7 +352,6 @@ impl<'a, R: Record> Named<'a, R> {
 unsafe fn free<R: Record>(heap: Heap, address: u64) {
     // SAFETY: as the caller promises; it was allocated with this size.
     unsafe {
-        let size = size_of::<R>() + (*(address as *const R)).name_len();
-        heap.free(address, size);
+        heap.free(address, record_bytes(&*(address as *const R)));
     }
 }

@@ -4,8 +4,8 @@
 use abi::container::RawList;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::Encoding;
-use crate::entry::{Entry, EntryMut, OwnedEntry, Shape};
+use crate::encoding::{Encoding, free_body};
+use crate::entry::{Entry, OwnedBody, OwnedEntry};
 use crate::serialized;
 use base::heap::Heap;
 use store::list::{End, Limit, List, ListRef};
@@ -18,12 +18,13 @@ pub const NODES: Encoding = Encoding {
     bytes: |_, entry| view(entry).bytes(),
     estimated_bytes: |entry| view(entry).estimated_bytes(),
     allocations: |entry| view(entry).nodes(),
-    copy: |heap, entry, key| {
-        let raw = view(entry).duplicate(heap);
-        OwnedEntry::with_body(heap, &entry.shape_for(key), key, raw)
+    copy: |heap, _, entry, key| {
+        let mut raw = OwnedBody::new(heap, RawList::EMPTY);
+        // Nodes are taken over as they are: any limit will do.
+        view(entry).copy_to(&mut List::new(&mut raw, heap, Limit::from_setting(-2)));
+        OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
-    // No node is filled any more: any limit will do.
-    free: |heap, entry| view_mut(entry, heap, Limit::from_setting(-2)).free(),
+    free: free_body::<RawList>,
     digest: |entry, digest| digest.mix_elements(entry),
     visit: |entry, visit| {
         let mut digits = itoa::Buffer::new();
@@ -43,14 +44,7 @@ pub fn view(entry: Entry<'_>) -> ListRef<'_> {
     ListRef::new(entry.body())
 }
 
-/// The list an entry holds, to change it.
-#[inline]
-pub fn view_mut<'a>(entry: &'a mut EntryMut<'_>, heap: Heap, limit: Limit) -> List<'a> {
-    List::new(entry.body_mut(), heap, limit)
-}
-
-/// A new entry that holds a list of elements. It is filled before it can be found: should memory
-/// run out, no empty list is left behind.
+/// A new entry that holds a list of elements. It is filled before it can be found.
 pub fn make<'e>(
     heap: Heap,
     limit: Limit,
@@ -59,16 +53,8 @@ pub fn make<'e>(
     end: End,
     elements: impl Iterator<Item = &'e [u8]>,
 ) -> OwnedEntry {
-    let mut raw = RawList::EMPTY;
+    let mut raw = OwnedBody::new(heap, RawList::EMPTY);
     let mut list = List::new(&mut raw, heap, limit);
     elements.for_each(|element| list.push(end, element));
-    let shape = Shape {
-        encoding: id::LIST_NODES,
-        raw: false,
-        expires_at: None,
-        access,
-        key_len: key.len(),
-        value_len: 0,
-    };
-    OwnedEntry::with_body(heap, &shape, key, raw)
+    OwnedEntry::new(key, access, raw)
 }

@@ -4,11 +4,11 @@
 use abi::container::RawBytes;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::Encoding;
-use crate::entry::{Entry, EntryMut, OwnedEntry, Shape};
+use crate::encoding::{Encoding, free_body};
+use crate::entry::{Entry, EntryMut, OwnedBody, OwnedEntry, Shape};
 use crate::serialized;
 use base::args::parse_integer;
-use base::bytes::{self, Bytes};
+use base::bytes;
 use base::heap::Heap;
 
 /// Longest value kept in the entry: beyond it a copy of the key costs less than a move of both.
@@ -69,8 +69,9 @@ pub const INT: Encoding = Encoding {
     bytes: |_, _| 0,
     estimated_bytes: |_| 0,
     allocations: |_| 0,
-    copy: |heap, entry, key| {
-        OwnedEntry::with_body(heap, &entry.shape_for(key), key, *entry.body::<i64>())
+    copy: |heap, _, entry, key| {
+        let body = OwnedBody::new(heap, *entry.body::<i64>());
+        OwnedEntry::with_body(&entry.shape_for(key), key, body)
     },
     free: |_, _| {},
     digest: |entry, digest| digest.mix_elements(entry),
@@ -85,7 +86,7 @@ pub const EMBEDDED: Encoding = Encoding {
         const EMBSTR_MAX: usize = 44;
         if entry.is_raw() || entry.embedded().len() > EMBSTR_MAX { "raw" } else { "embstr" }
     },
-    copy: |heap, entry, key| {
+    copy: |heap, _, entry, key| {
         OwnedEntry::embedded(heap, &entry.shape_for(key), key, entry.embedded())
     },
     ..INT
@@ -98,11 +99,11 @@ pub const HEAP: Encoding = Encoding {
     bytes: |heap, entry| heap.usable(entry.body::<RawBytes>().capacity as usize),
     estimated_bytes: |entry| entry.body::<RawBytes>().capacity as usize,
     allocations: |_| 1,
-    copy: |heap, entry, key| {
+    copy: |heap, _, entry, key| {
         let raw = bytes::from_slice(view(entry).as_bytes(), heap);
-        OwnedEntry::with_body(heap, &entry.shape_for(key), key, raw)
+        OwnedEntry::with_body(&entry.shape_for(key), key, OwnedBody::new(heap, raw))
     },
-    free: |heap, entry| Bytes::new(entry.body_mut(), heap).free(),
+    free: free_body::<RawBytes>,
     ..INT
 };
 
@@ -134,11 +135,6 @@ pub fn integer_of(entry: Entry<'_>) -> Option<i64> {
     stored_integer(entry).or_else(|| parse_integer(view(entry).as_bytes()))
 }
 
-/// The bytes of a string in an allocation of its own, to change them.
-pub fn bytes_mut<'a>(entry: &'a mut EntryMut<'_>, heap: Heap) -> Bytes<'a> {
-    Bytes::new(entry.body_mut(), heap)
-}
-
 /// What a string's entry is to have beside its value.
 #[derive(Clone, Copy)]
 pub struct Making<'k> {
@@ -167,7 +163,8 @@ impl Making<'_> {
     pub fn string(&self, heap: Heap, value: &[u8]) -> OwnedEntry {
         match as_integer(value) {
             Some(integer) => {
-                OwnedEntry::with_body(heap, &self.shape(id::STRING_INT), self.key, integer)
+                let body = OwnedBody::new(heap, integer);
+                OwnedEntry::with_body(&self.shape(id::STRING_INT), self.key, body)
             }
             None => self.text(heap, value, false),
         }
@@ -186,7 +183,8 @@ impl Making<'_> {
 
     /// An entry that holds a string in an allocation of its own.
     pub fn long(&self, heap: Heap, value: RawBytes) -> OwnedEntry {
-        OwnedEntry::with_body(heap, &self.shape(id::STRING_HEAP), self.key, value)
+        let body = OwnedBody::new(heap, value);
+        OwnedEntry::with_body(&self.shape(id::STRING_HEAP), self.key, body)
     }
 }
 

@@ -3,11 +3,13 @@
 use core::cmp::Ordering;
 use core::ops::Range;
 
+use abi::keyspace::value_type;
+
 use crate::exec::argument::{Argument, block, integer, key, one_of, pattern, token};
 use crate::exec::context::Ctx;
 use crate::exec::options::{Options, Token};
 use base::args::{Args, parse_float};
-use base::error::{Done, Error};
+use base::error::{self, Done, Error};
 use base::event::Class;
 use keyspace::{Intent, Keys};
 
@@ -136,9 +138,14 @@ fn run(cx: &mut Ctx<'_>, args: Args<'_>, options: &'static Options) -> Done {
 
 /// The elements of the value to sort.
 fn load(keys: &mut Keys<'_>, key: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-    let Some(list) = keys.list(key)? else { return Ok(Vec::new()) };
-    let mut digits = itoa::Buffer::new();
-    Ok(list.iter().map(|element| element.bytes(&mut digits).to_vec()).collect())
+    let Some(entry) = keys.entry(key, Intent::Read) else { return Ok(Vec::new()) };
+    if !matches!(entry.value_type(), value_type::LIST | value_type::SET | value_type::ZSET) {
+        return Err(error::WRONG_TYPE);
+    }
+    let mut elements = Vec::new();
+    // What follows the first part, a score, is not sorted by.
+    (entry.row().visit)(entry, &mut |parts| elements.push(parts[0].to_vec()));
+    Ok(elements)
 }
 
 /// Looks up what the elements are sorted by.

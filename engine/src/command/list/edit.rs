@@ -53,14 +53,7 @@ pub fn lrem(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     cx.out.count(removed);
     if removed > 0 {
         cx.modified_times(removed, Class::LIST, "lrem", key);
-        remove_if_empty(cx, key, left);
+        cx.remove_if_empty(key, left);
     }
     Ok(())
-}
-
-/// Removes a key whose list has so many elements left, if they are none, and publishes it.
-pub fn remove_if_empty(cx: &mut Ctx<'_>, key: &[u8], left: usize) {
-    if left == 0 && cx.keys.remove(key) {
-        cx.keys.notify(Class::GENERIC, "del", key);
-    }
 }

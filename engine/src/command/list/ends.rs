@@ -1,6 +1,5 @@
 //! Pushing and popping at the ends.
 
-use crate::command::list::edit::remove_if_empty;
 use crate::exec::argument::{Argument, integer, key};
 use crate::exec::context::Ctx;
 use base::args::Args;
@@ -109,7 +108,7 @@ pub fn pop_name(end: End) -> &'static [u8] {
 pub fn popped(cx: &mut Ctx<'_>, key: &[u8], end: End, count: usize, left: usize) {
     let event = if end == End::Front { "lpop" } else { "rpop" };
     cx.modified_times(count, Class::LIST, event, key);
-    remove_if_empty(cx, key, left);
+    cx.remove_if_empty(key, left);
 }
 
 /// The event of a push at an end.

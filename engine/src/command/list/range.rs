@@ -1,6 +1,5 @@
 //! Reading and trimming by index.
 
-use crate::command::list::edit::remove_if_empty;
 use crate::command::list::ends::reply;
 use crate::exec::context::Ctx;
 use base::args::{self, Args};
@@ -51,7 +50,7 @@ pub fn ltrim(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         list.trim(kept.start, kept.end - 1);
     }
     cx.modified_times(len - kept.len(), Class::LIST, "ltrim", key);
-    remove_if_empty(cx, key, kept.len());
+    cx.remove_if_empty(key, kept.len());
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use abi::container::{ListNode, RawList};
 use abi::ptr::Ptr;
 
 use super::packed;
-use base::heap::{Heap, give_up, or_undo};
+use base::heap::{Heap, give_up};
 use node::{HEADER_BYTES, Node, NodeId, NodeMut};
 
 /// Bytes of the smallest node, header included.
@@ -144,16 +144,17 @@ impl<'a> ListRef<'a> {
         }
     }
 
-    /// A list of its own with the same elements.
-    pub fn duplicate(&self, heap: Heap) -> RawList {
-        let mut copy = RawList::EMPTY;
-        or_undo(
-            &mut List::new(&mut copy, heap, Limit::from_setting(-1)),
-            |list| list.add_nodes_of(*self),
-            List::free,
-        );
-        copy.len = self.raw.len;
-        copy
+    /// Adds its elements at the back of another list, in nodes as small as they can be.
+    pub fn copy_to(&self, list: &mut List<'_>) {
+        let mut next = self.node(self.raw.head);
+        while let Some(node) = next {
+            let bytes = (HEADER_BYTES + node.used()).max(NODE_BYTES_MIN);
+            let mut fresh = NodeMut::alloc(&list.heap, bytes, |_| 0);
+            fresh.extend(node.elements(), node.count());
+            list.link(list.end(End::Back), fresh, None);
+            list.raw.len += node.count() as u64;
+            next = node.next();
+        }
     }
 
     /// The node that a link of the list names, if any.
@@ -355,18 +356,6 @@ impl<'a> List<'a> {
                 let node = NodeMut::alloc(&self.heap, bytes, |_| 0);
                 self.link(neighbour, node, None)
             }
-        }
-    }
-
-    /// Adds copies of the nodes of another list at the back, as small as they can be.
-    fn add_nodes_of(&mut self, other: ListRef<'_>) {
-        let mut next = other.node(other.raw.head);
-        while let Some(node) = next {
-            let bytes = (HEADER_BYTES + node.used()).max(NODE_BYTES_MIN);
-            let mut fresh = NodeMut::alloc(&self.heap, bytes, |_| 0);
-            fresh.extend(node.elements(), node.count());
-            self.link(self.end(End::Back), fresh, None);
-            next = node.next();
         }
     }
 

@@ -205,7 +205,8 @@ fn run(steps: Vec<Step>, setting: i64) {
         pair.apply(step);
         pair.check(held);
     }
-    let mut copy = ListRef::new(&pair.raw).duplicate(heap());
+    let mut copy = RawList::EMPTY;
+    ListRef::new(&pair.raw).copy_to(&mut List::new(&mut copy, heap(), limit));
     pair.list().free();
     assert!(ListRef::new(&copy).iter().map(text).eq(pair.model.iter().cloned()));
     List::new(&mut copy, heap(), limit).free();
@@ -219,6 +220,19 @@ proptest! {
         setting in prop_oneof![4 => Just(-2i64), 2 => Just(-1), 1 => Just(0), 1 => Just(3), 1 => Just(128)],
     ) {
         run(steps, setting);
+    }
+}
+
+#[test]
+fn the_room_of_a_large_element_goes_with_it() {
+    let large = |len: usize| vec![b'x'; len];
+    for smaller in [3900, 8500] {
+        let steps = vec![
+            Step::Push(End::Back, large(9000)),
+            Step::Set(0, large(smaller)),
+            Step::Push(End::Back, b"y".to_vec()),
+        ];
+        run(steps, -2);
     }
 }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::resize::MOVED_MAX;
 use super::*;
-use base::heap::testing::{heap, outstanding};
+use base::heap::testing::{heap, outstanding, with_allocations};
 
 /// Items are boxes of their hash and a number, so that addresses are real and hashes can collide.
 #[repr(C, align(8))]
@@ -270,6 +270,34 @@ fn grows_within_memory_and_shrinks_to_nothing() {
     }
     assert_eq!(bytes(&pair.raw), 0);
     assert_eq!(outstanding(), held);
+}
+
+#[test]
+fn a_table_that_cannot_grow_is_as_it_was() {
+    for hashing in [Hashing::Good, Hashing::SamePlace, Hashing::FewHashes] {
+        let held = outstanding();
+        let mut raw = RawTable::new();
+        for id in 0..if cfg!(miri) { 60 } else { 1500 } {
+            let address = item(hashing.of(id), id);
+            let insert = |raw: &mut RawTable| {
+                Table::new(raw, heap()).insert(hashing.of(id), address, |item| read(item).0);
+            };
+            let mut allowed = 0;
+            while !with_allocations(allowed, || insert(&mut raw)) {
+                assert_eq!(len(&raw) as u64, id);
+                assert_eq!(outstanding() - held, bytes(&raw) as i64, "{hashing:?} {id}");
+                allowed += 1;
+            }
+        }
+        let mut found = Vec::new();
+        Table::new(&mut raw, heap()).clear(&mut |address| {
+            found.push(read(address).1);
+            free(address);
+        });
+        found.sort_unstable();
+        assert!(found.iter().copied().eq(0..found.len() as u64) && !found.is_empty());
+        assert_eq!(outstanding(), held);
+    }
 }
 
 #[test]

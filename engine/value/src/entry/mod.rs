@@ -10,14 +10,14 @@ mod layout;
 mod owned;
 
 pub use layout::Shape;
-pub use owned::OwnedEntry;
+pub use owned::{OwnedBody, OwnedEntry};
 
 use core::marker::PhantomData;
 
 use abi::keyspace::entry::{FLAG_RAW, FLAG_TTL};
 use abi::schema::encoding as id;
 
-use crate::encoding::{self, Body, Encoding};
+use crate::encoding::{self, Body, Encoding, Seed};
 use base::heap::Heap;
 use layout::Place;
 
@@ -156,8 +156,8 @@ impl<'a> Entry<'a> {
     }
 
     /// A copy of it and its value under another key, with the same time to live.
-    pub fn duplicate(self, heap: Heap, key: &[u8]) -> OwnedEntry {
-        (self.row().copy)(heap, self, key)
+    pub fn duplicate(self, heap: Heap, seed: Seed, key: &[u8]) -> OwnedEntry {
+        (self.row().copy)(heap, seed, self, key)
     }
 
     /// What a copy under a key needs to be made.

@@ -1,6 +1,7 @@
 //! Entries that are in no table.
 
 use core::mem::ManuallyDrop;
+use core::ops::{Deref, DerefMut};
 
 use abi::schema::encoding as id;
 
@@ -28,15 +29,27 @@ impl OwnedEntry {
         Self { place, heap }
     }
 
-    /// An entry whose value is its body, with what that owns.
+    /// An entry without a time to live whose value is its body, with what that owns.
+    pub fn new<T: Body>(key: &[u8], access: u32, body: OwnedBody<T>) -> Self {
+        let shape = Shape {
+            encoding: T::ENCODING,
+            raw: false,
+            expires_at: None,
+            access,
+            key_len: key.len(),
+            value_len: 0,
+        };
+        Self::with_body(&shape, key, body)
+    }
+
+    /// As [`OwnedEntry::new`], of this shape.
     #[inline]
-    pub fn with_body<T: Body>(heap: Heap, shape: &Shape, key: &[u8], body: T) -> Self {
+    pub fn with_body<T: Body>(shape: &Shape, key: &[u8], mut body: OwnedBody<T>) -> Self {
         debug_assert_eq!((shape.encoding, shape.value_len), (T::ENCODING, 0));
-        // What the body owns is freed should there be no memory for the entry.
-        let mut body = Unplaced { body: ManuallyDrop::new(body), heap };
+        let heap = body.heap;
         let place = allocate(heap, shape, key);
         // SAFETY: the body's room is inside the new allocation, 8-byte aligned; what was in
-        // `Unplaced` is taken out once, as it is forgotten.
+        // `OwnedBody` is taken out once, as it is forgotten.
         unsafe { place.body::<T>().write(ManuallyDrop::take(&mut body.body)) };
         core::mem::forget(body);
         Self { place, heap }
@@ -91,13 +104,37 @@ impl Drop for OwnedEntry {
     }
 }
 
-/// A body on its way to an entry.
-struct Unplaced<T: Body> {
+/// A body on its way to an entry, where it is filled. Dropped, it is freed with what it owns: so
+/// nothing is left behind if memory runs out halfway.
+#[must_use = "a body that is put nowhere is freed"]
+pub struct OwnedBody<T: Body> {
     body: ManuallyDrop<T>,
     heap: Heap,
 }
 
-impl<T: Body> Drop for Unplaced<T> {
+impl<T: Body> OwnedBody<T> {
+    /// A body that owns nothing but what came from this heap.
+    #[inline]
+    pub fn new(heap: Heap, body: T) -> Self {
+        Self { body: ManuallyDrop::new(body), heap }
+    }
+}
+
+impl<T: Body> Deref for OwnedBody<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.body
+    }
+}
+
+impl<T: Body> DerefMut for OwnedBody<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.body
+    }
+}
+
+impl<T: Body> Drop for OwnedBody<T> {
     fn drop(&mut self) {
         self.body.free(self.heap);
     }
