@@ -7,6 +7,8 @@ use abi::client::ClientTable;
 use abi::host::HostRef;
 use abi::keyspace::Keyspace;
 
+use super::board::Effects;
+
 /// What is in the arena.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Carried {
@@ -14,9 +16,11 @@ pub struct Carried {
     pub clients: u64,
     /// Keys of all databases.
     pub keys: u64,
+    /// The effects stream.
+    pub effects: Effects,
 }
 
-/// Counts connections and keys. Takes no lock, so the counts are of slightly different moments
+/// Counts connections and keys. Takes no lock of theirs, so the counts are of slightly different moments
 /// while clients write.
 pub fn count(host: HostRef) -> Carried {
     let header: *const ArenaHeader = host.arena()().as_ptr();
@@ -28,7 +32,16 @@ pub fn count(host: HostRef) -> Carried {
     };
     let clients =
         clients.map_or(0, |table: &ClientTable| table.count.load(Ordering::Relaxed).into());
-    Carried { clients, keys: keyspace.map_or(0, keys) }
+    Carried { clients, keys: keyspace.map_or(0, keys), effects: effects(host) }
+}
+
+fn effects(host: HostRef) -> Effects {
+    let stream = crate::effects::stream(host);
+    Effects {
+        position: stream.position(),
+        readers: stream.consumers().len() as u64,
+        bytes: stream.bytes(),
+    }
 }
 
 fn keys(keyspace: &Keyspace) -> u64 {
