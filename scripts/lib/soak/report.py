@@ -32,6 +32,7 @@ class Findings:
     reconnected: list[str] = field(default_factory=list)
     keys_changed: int = 0
     wrong_sums: list[str] = field(default_factory=list)
+    replayed: list[str] | None = None
     server_died: str = ""
 
 
@@ -48,7 +49,7 @@ def shortcomings(found: Findings) -> list[str]:
         short.append(f"connections replaced unseen: {', '.join(found.reconnected[:5])}")
     if found.keys_changed:
         short.append(f"{count(found.keys_changed)} untouched keys changed")
-    short += found.wrong_sums
+    short += found.wrong_sums + (found.replayed or [])
     return short + _upgrade_shortcomings(found) + _leaks(found)
 
 
@@ -104,6 +105,7 @@ def as_json(found: Findings, short: list[str]) -> dict[str, Any]:
         "disconnects": counts[DISCONNECTED],
         "reconnected": found.reconnected,
         "untouched_keys_changed": found.keys_changed,
+        "replayed": None if found.replayed is None else not found.replayed,
         "upgrades": _upgrades_json(found.upgrades),
         "latency_us": {
             "clients": {kind: h.summary() for kind, h in found.outcome.clients.items()},
@@ -148,6 +150,8 @@ def show(found: Findings, short: list[str]) -> None:
         ("doubled messages", count(counts[DOUBLED])),
         ("disconnects", count(counts[DISCONNECTED] + len(found.reconnected))),
         ("untouched keys changed", count(found.keys_changed)),
+        *([("differences after a replay", count(len(found.replayed)))]
+          if found.replayed is not None else []),
     ]))
     _show_latencies(found)
     _show_server(found)
