@@ -4,10 +4,13 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::replay::{Recorder, assert_replayed};
+use crate::harness::connection::encode;
 use crate::harness::{Connection, Server};
 
 const CLIENTS: u64 = 8;
 const SWAPS: usize = 4;
+/// Pushes in a pipeline: enough of them that workers run at the same time.
+const PUSHES: usize = 100;
 /// Keys that all clients share.
 const SHARED: u64 = 12;
 
@@ -51,6 +54,13 @@ fn shared(chance: &mut Chance) -> String {
     }
 }
 
+/// Pushes to a list that keeps the order in which all clients have pushed.
+fn push(client: &mut Connection, number: u64, round: u64) {
+    let push = |nth| encode(&["RPUSH", "order", &format!("{number}:{round}:{nth}")]);
+    client.send_raw(&(0..PUSHES).flat_map(push).collect::<Vec<_>>());
+    (0..PUSHES).for_each(|_| assert!(client.read().number() > 0));
+}
+
 /// Runs commands until it is told to stop; what belongs to this client alone is checked.
 fn work(mut client: Connection, number: u64, stop: &AtomicBool) -> u64 {
     let mut chance = Chance(number + 1);
@@ -59,6 +69,7 @@ fn work(mut client: Connection, number: u64, stop: &AtomicBool) -> u64 {
     while !stop.load(Relaxed) {
         rounds += 1;
         assert_eq!(client.ask(&format!("INCR {count}")).number() as u64, 2 * rounds - 1);
+        push(&mut client, number, rounds);
         for _ in 0..chance.below(4) {
             client.ask(&shared(&mut chance));
         }
