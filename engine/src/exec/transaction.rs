@@ -54,10 +54,10 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
 }
 
 /// Bytes that the effects of the queued commands take at most, if they say no more than the
-/// commands do. None, if all of them only read.
+/// commands do. None, if none of them writes.
 pub fn effects_at_most(exec: &Exec, client: &ClientState) -> u64 {
     let writes = |blob: &Blob<'_>| {
-        look_up(&exec.index, blob.args()).is_ok_and(|call| !call.spec.has(spec::flag::READONLY))
+        look_up(&exec.index, blob.args()).is_ok_and(|call| call.spec.has(spec::flag::WRITE))
     };
     let at_most = |blob: Blob<'_>| effects::at_most(blob.args().from(0));
     multi::queued(client).filter(writes).map(at_most).sum()
