@@ -274,8 +274,9 @@ fn with(scratch: *mut Scratch, f: impl FnOnce(&mut ThreadContext) -> Status) -> 
 fn clean_up(thread: &mut ThreadContext) {
     thread.core.running.end();
     thread.core.applies_effects = false;
+    thread.core.has_no_room = false;
     thread.core.own_pushes.clear();
-    thread.core.effects.break_off();
+    guard((), || thread.core.effects.break_off());
     // What was done before is there: nobody else would tell those who watch or wait.
     guard((), || thread.core.unlock());
     guard((), || serving::serve_ready(thread));

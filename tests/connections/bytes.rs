@@ -64,8 +64,9 @@ fn a_large_value_arrives_whole_wherever_it_is_cut() {
 fn what_a_slow_reader_leaves_is_kept_for_it_in_order() {
     let server = Server::echo("");
     let mut slow = server.lines_to_worker(0);
-    slow.send("big 30000000\nafter\nbig 3\n");
+    // While the worker is busy, the other one would take every connection.
     let mut other = server.lines_to_worker(0);
+    slow.send("big 30000000\nafter\nbig 3\n");
     assert_eq!(other.ask("still here"), "still here");
     let mut reply = vec![0; 30_000_001];
     slow.reader.read_exact(&mut reply).unwrap();

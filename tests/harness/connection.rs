@@ -145,7 +145,7 @@ pub fn encode(words: &[impl AsRef<[u8]>]) -> Vec<u8> {
 }
 
 /// Where the reply at `at` ends, if all of it is there.
-fn reply_end(bytes: &[u8], at: usize) -> Option<usize> {
+pub fn reply_end(bytes: &[u8], at: usize) -> Option<usize> {
     let line = bytes.get(at..)?.windows(2).position(|w| w == b"\r\n")?;
     let header = std::str::from_utf8(&bytes[at + 1..at + line]).unwrap_or_default();
     let after = at + line + 2;

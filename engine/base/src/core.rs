@@ -52,6 +52,9 @@ pub struct Core {
     /// Whether the client whose command runs applies effects of another server: nothing expires
     /// for it but by its `DEL`.
     pub applies_effects: bool,
+    /// Whether there is no room to tell that a key is gone: a command that only reads then leaves
+    /// those whose time has come where they are.
+    pub has_no_room: bool,
     /// Shards this lane has locked.
     locks: LockSet,
     /// Acts on notices before a shard is unlocked.
@@ -83,6 +86,7 @@ impl Core {
             // not run at the same time.
             effects: unsafe { Effects::new(host, id) },
             applies_effects: false,
+            has_no_room: false,
             locks: LockSet::new(roots, FutexLocker::new(id, host)),
             settle,
         }
@@ -152,6 +156,12 @@ impl Core {
         }
         self.effects.flush_apart();
         self.locks.release();
+    }
+
+    /// The Unix time in ms by which keys have expired: none has for who applies effects.
+    #[inline]
+    pub fn expiry_now_ms(&self) -> i64 {
+        if self.applies_effects { i64::MIN } else { self.clock.now_ms }
     }
 
     /// Whether clients are paused, so that no key may be removed unless a client asks for it.

@@ -83,6 +83,23 @@ impl Effects {
         }
     }
 
+    /// As [`Effects::ask`]; whether there is room now.
+    #[inline]
+    pub fn has_room(&mut self, bytes: u64) -> bool {
+        self.ask(bytes) == Credit::Granted
+    }
+
+    /// The stream, if the host has one.
+    pub fn stream(&self) -> Option<Stream<'static>> {
+        self.writer.as_ref().map(Writer::stream)
+    }
+
+    /// Bytes that the stream takes: no key that is removed gives them back.
+    #[inline]
+    pub fn stream_bytes(&self) -> u64 {
+        self.stream().map_or(0, |stream| stream.bytes())
+    }
+
     fn ask_writer(writer: &mut Writer<'static>, host: Option<HostRef>, bytes: u64) -> Credit {
         loop {
             match writer.ask(bytes) {
@@ -108,13 +125,13 @@ impl Effects {
     /// The command that runs says what it did in a database: a command with its arguments. From
     /// then on it is not taken for its own effect.
     pub fn command(&mut self, db: u32, parts: &[&[u8]]) {
-        self.is_said = true;
-        self.add(db, parts.iter().copied());
+        self.verbatim(db, parts.iter().copied());
     }
 
     /// As [`Effects::command`], for a command that is its own effect.
     pub fn verbatim<'a>(&mut self, db: u32, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
-        self.is_said = true;
+        // What nobody hears is not said: the next command must not be taken to have spoken.
+        self.is_said = self.is_on;
         self.add(db, parts);
     }
 
@@ -176,10 +193,13 @@ impl Effects {
         if self.is_on { self.flush_as(false) } else { None }
     }
 
-    /// After a panic: no transaction is open any more.
+    /// After a panic, with the shards still held: no transaction is open any more, and what was
+    /// done in one is still told as one.
     pub fn break_off(&mut self) {
-        self.in_transaction = false;
         self.is_said = false;
+        if self.in_transaction {
+            self.end_transaction();
+        }
     }
 
     fn flush_as(&mut self, is_transaction: bool) -> Option<u64> {
@@ -320,6 +340,26 @@ mod tests {
         effects.command(7, &[b"DEL", b"a"]);
         effects.flush();
         assert_eq!(read(stream, &mut consumer), "DEL a");
+    }
+
+    #[test]
+    fn a_transaction_that_breaks_off_is_told_as_one() {
+        let (stream, mut consumer, mut effects) = fixture();
+        effects.begin_transaction();
+        effects.command(0, &[b"SET", b"a", b"1"]);
+        effects.command(0, &[b"SET", b"b", b"2"]);
+        effects.break_off();
+        assert_eq!(read(stream, &mut consumer), "SELECT 0|MULTI|SET a 1|SET b 2|EXEC");
+        assert!(!effects.take_is_said());
+    }
+
+    #[test]
+    fn what_nobody_hears_is_not_said() {
+        let (stream, consumer, mut effects) = fixture();
+        stream.leave(consumer);
+        effects.begin();
+        effects.command(0, &[b"DEL", b"k"]);
+        assert!(!effects.take_is_said());
     }
 
     #[test]

@@ -14,7 +14,7 @@ impl Keys<'_> {
         let databases = 0..self.core.roots.databases();
         let detached = self.with_all_shards(|keys| {
             // While all shards are locked: whatever comes after is done after it everywhere.
-            keys.core.effects.command(0, &[b"FLUSHALL"]);
+            keys.core.effects.command(keys.db, &[b"FLUSHALL"]);
             databases.flat_map(|db| keys.in_db(db, Self::detach_all)).collect()
         });
         self.free_detached(detached, lazily);

@@ -84,11 +84,10 @@ impl Keys<'_> {
     /// As [`Keys::lookup`], of a key whose hash is known.
     #[inline(always)]
     pub fn lookup_hashed(&mut self, key: &[u8], hash: u64, intent: Intent) -> Option<Found<'_>> {
-        let now = self.core.clock.now_ms;
+        let now = self.core.expiry_now_ms();
         let mut slot = self.find(key, hash);
         if let Some(there) = slot
             && intent != Intent::Past
-            && !self.core.applies_effects
         {
             // SAFETY: just found, and the table has not been changed since.
             let found = unsafe { self.found(there, hash) };

@@ -126,7 +126,7 @@ impl Keys<'_> {
     }
 
     fn random_key_of(&mut self, index: usize) -> Option<Vec<u8>> {
-        let (random, now) = (self.core.random.next_u64(), self.core.clock.now_ms);
+        let (random, now) = (self.core.random.next_u64(), self.core.expiry_now_ms());
         let address = self.part_at(index).keys().sample(random)?;
         // SAFETY: an item of the table of entries, and the shard is locked.
         let found = unsafe { self.found_at(index, address) }?;
@@ -141,7 +141,7 @@ impl Keys<'_> {
 
     /// Visits every key of the database whose time has not come, locking a shard at a time.
     pub fn for_each(&mut self, visit: &mut dyn FnMut(Entry<'_>)) {
-        let now = self.core.clock.now_ms;
+        let now = self.core.expiry_now_ms();
         for index in 0..SHARDS {
             self.with_shard(index, |keys| {
                 keys.part_at(index).for_each(&mut |entry| {
@@ -177,7 +177,7 @@ impl Keys<'_> {
         budget: &mut Budget,
         visit: &mut dyn FnMut(Entry<'_>),
     ) -> Cursor {
-        let now = self.core.clock.now_ms;
+        let now = self.core.expiry_now_ms();
         let mut expired = Vec::new();
         while !budget.is_spent() {
             let part = self.part_at(cursor.shard);

@@ -96,7 +96,7 @@ impl Keys<'_> {
 
     /// What is where a key leads; nothing is removed.
     pub fn presence(&mut self, key: &[u8]) -> Presence {
-        let now = self.core.clock.now_ms;
+        let now = self.core.expiry_now_ms();
         match self.entry(key, Intent::Past) {
             Some(entry) if entry.is_expired(now) => Presence::Expired,
             Some(_) => Presence::Live,

@@ -117,7 +117,8 @@ fn any_queued(exec: &Exec, client: &ClientState, flags: u32) -> bool {
 }
 
 /// Asks for room for what a command that writes, or `EXEC`, is going to tell. While there is none
-/// the command is put off: its client's input stays as it is until then.
+/// the command is put off: its client's input stays as it is until then. What only reads goes on,
+/// and leaves keys whose time has come where they are.
 #[cold]
 fn has_room_for_effects(
     thread: &mut ThreadContext,
@@ -127,10 +128,16 @@ fn has_room_for_effects(
 ) -> Result<bool, Error> {
     let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
     let bytes = match () {
-        () if in_multi && spec.has(flag::TRANSACTION) => transaction::effects_at_most(client),
+        () if in_multi && spec.has(flag::TRANSACTION) => {
+            transaction::effects_at_most(&thread.exec, client)
+        }
         () if !in_multi && spec.has(flag::WRITE) => effects::at_most(args.from(0)),
-        () => return Ok(true),
+        () => 0,
     };
+    if bytes == 0 {
+        thread.core.has_no_room = !thread.core.effects.has_room(effects::at_most(args.from(0)));
+        return Ok(true);
+    }
     match thread.core.effects.ask(bytes) {
         Credit::Refused => Err(error::TOO_LARGE_TO_TELL),
         Credit::Wait => {

@@ -8,7 +8,7 @@ use abi::stats::CommandStat;
 use crate::exec::context::{ClientCtx, Ctx, Mode};
 use crate::exec::index::{Index, KeyRule};
 use crate::exec::spec::{Code, Spec, flag};
-use crate::exec::{monitor, slow};
+use crate::exec::{aftermath, monitor, slow};
 use crate::maintenance::notices;
 use crate::session::blocking::{self, Keyed};
 use crate::session::{latency, monitor as monitors, stats};
@@ -78,9 +78,11 @@ pub fn keys_lock_set(seed: [u64; 2], call: Call, args: Args<'_>) -> ShardSet {
 pub fn call(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) {
     let host = cx.data.keys.core.host;
     let started = Started::now(&mut cx.data, call);
-    let outcome = match call.spec.code {
-        Code::Keys(run) => run(&mut cx.data, args),
-        Code::Client(run) => run(cx, args),
+    let outcome = if is_to_be_told(&cx.data, call) {
+        let of = (cx.data.keys.db, call, args);
+        aftermath::told(cx, |cx| cx.data.core(), of, |cx| run(cx, call, args))
+    } else {
+        run(cx, call, args)
     };
     let elapsed_ns = account(&mut cx.data, call, args, started, outcome, true);
     if cx.data.wait.is_some() {
@@ -98,11 +100,28 @@ pub fn call(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) {
     }
 }
 
+#[inline(always)]
+fn run(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) -> Done {
+    match call.spec.code {
+        Code::Keys(run) => run(&mut cx.data, args),
+        Code::Client(run) => run(cx, args),
+    }
+}
+
+/// Whether what a command does must be told even if it is broken off.
+#[inline(always)]
+fn is_to_be_told(cx: &Ctx<'_>, call: Call) -> bool {
+    cx.tells_effects() && call.spec.has(flag::WRITE)
+}
+
 /// Runs a command on behalf of a client of another lane, under the locks it takes. One that
 /// concerns its client cannot be run so.
 pub fn call_served(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
     let started = Started::now(cx, call);
     let outcome = match call.spec.code {
+        Code::Keys(run) if is_to_be_told(cx, call) => {
+            aftermath::told(cx, Ctx::core, (cx.keys.db, call, args), |cx| run(cx, args))
+        }
         Code::Keys(run) => run(cx, args),
         Code::Client(_) => Err(error::NEEDS_CLIENT),
     };
@@ -172,7 +191,12 @@ fn account(
 fn tell_effect(core: &mut Core, spec: &Spec, args: Args<'_>, started: &Started) {
     let has_changed = core.stats.dirty.load(Relaxed) != started.dirty;
     if !core.effects.take_is_said() && has_changed && spec.has(flag::WRITE) {
-        core.effects.verbatim(started.db, args.from(0));
+        // By the name that it has everywhere, if this server calls it otherwise.
+        let name = Some(args.at(0)).filter(|name| name.eq_ignore_ascii_case(spec.name.as_bytes()));
+        let name = name.unwrap_or(spec.name.as_bytes());
+        let parts = args.from(0).enumerate();
+        let parts = parts.map(|(index, part)| if index == 0 { name } else { part });
+        core.effects.verbatim(started.db, parts);
         core.effects.take_is_said();
     }
 }

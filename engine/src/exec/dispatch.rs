@@ -164,6 +164,7 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: Call, item: &Item,
     cx.data.keys.core.effects.flush();
     cx.data.keys.core.running.end();
     cx.data.keys.core.applies_effects = false;
+    cx.data.keys.core.has_no_room = false;
     if !cx.data.keys.core.own_pushes.is_empty() {
         push_before_reply(&mut cx);
     }

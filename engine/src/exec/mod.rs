@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod admission;
+mod aftermath;
 pub mod argument;
 pub mod batch;
 pub mod call;

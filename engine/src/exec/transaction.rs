@@ -8,6 +8,7 @@ use crate::exec::call::{self, fail, keys_lock_set, look_up};
 use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::spec;
 use crate::exec::thread::{Exec, ThreadContext};
+use crate::session::command_blob::Blob;
 use crate::session::multi::{self, Queued};
 use crate::session::{Session, watch};
 use base::core::Core;
@@ -53,9 +54,13 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
 }
 
 /// Bytes that the effects of the queued commands take at most, if they say no more than the
-/// commands do.
-pub fn effects_at_most(client: &ClientState) -> u64 {
-    multi::queued(client).map(|blob| effects::at_most(blob.args().from(0))).sum()
+/// commands do. None, if none of them writes.
+pub fn effects_at_most(exec: &Exec, client: &ClientState) -> u64 {
+    let writes = |blob: &Blob<'_>| {
+        look_up(&exec.index, blob.args()).is_ok_and(|call| call.spec.has(spec::flag::WRITE))
+    };
+    let at_most = |blob: Blob<'_>| effects::at_most(blob.args().from(0));
+    multi::queued(client).filter(writes).map(at_most).sum()
 }
 
 /// After a panic in a command of this client: `EXEC` has ended the transaction all the same, and

@@ -29,6 +29,9 @@ const BACKGROUND_US_MAX: u64 = 10_000;
 /// Keys removed between two looks at the time.
 const KEYS_PER_LOOK: u32 = 16;
 
+/// Bytes that the effect of an evicted key takes, if its name is no longer than most.
+const EFFECT_BYTES: u64 = 128;
+
 /// What came of an attempt to make room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -87,7 +90,13 @@ fn keep_limit(core: &mut Core, pool: &mut Pool, us_max: impl Fn(&Core) -> u64) -
 
 #[inline]
 fn is_within_limit(core: &Core) -> bool {
-    core.host.used_bytes()() <= core.settings.maxmemory
+    counted_bytes(core) <= core.settings.maxmemory
+}
+
+/// Bytes in use that count: the effects stream does not, for it would have all keys evicted that
+/// are to be told of.
+fn counted_bytes(core: &Core) -> u64 {
+    core.host.used_bytes()().saturating_sub(core.effects.stream_bytes())
 }
 
 /// Begins, or ends, the count of the time during which memory is above the limit.
@@ -130,6 +139,10 @@ fn evict_until(core: &mut Core, pool: &mut Pool, begin: u64, limit_us: u64) -> O
             if is_memory_coming_back(core) {
                 return Outcome::UnderWay;
             }
+            // Who holds writers back holds this back too.
+            if !core.effects.has_room(EFFECT_BYTES) {
+                return Outcome::UnderWay;
+            }
             if !evict_one(core, pool, lazily) {
                 return nothing_left(core);
             }
@@ -158,7 +171,7 @@ fn nothing_left(core: &Core) -> Outcome {
 /// must not be made for it twice.
 fn is_memory_coming_back(core: &Core) -> bool {
     let coming = upkeep(core.roots).lazy_bytes.load(Relaxed);
-    coming != 0 && core.host.used_bytes()().saturating_sub(coming) <= core.settings.maxmemory
+    coming != 0 && counted_bytes(core).saturating_sub(coming) <= core.settings.maxmemory
 }
 
 /// Removes the key that suits the policy best among those known. Tells whether there was one.

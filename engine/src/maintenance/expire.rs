@@ -25,6 +25,8 @@ use store::table;
 const WORKER_US_MAX: u64 = 1_000;
 /// Databases that one round looks at; of more than that, some chosen by chance.
 const DATABASES_PER_ROUND: u32 = 64;
+/// Bytes that the effect of an expired key takes, if its name is no longer than most.
+const EFFECT_BYTES: u64 = 128;
 /// After this time a job that was handed over and never finished counts as lost.
 const JOB_LOST_MS: u64 = 10_000;
 
@@ -156,8 +158,12 @@ fn next_in(set: ShardSet, index: usize) -> usize {
     (from + set.rotate_right(from as u32).trailing_zeros() as usize) % SHARDS
 }
 
-/// A round in a shard. Tells whether it should have another.
+/// A round in a shard, unless there is no room to tell what it does. Tells whether it should have
+/// another.
 fn round(core: &mut Core, index: usize, pace: Pace) -> bool {
+    if !core.effects.has_room(pace.keys * EFFECT_BYTES) {
+        return false;
+    }
     core.clock = Clock::read(core.host);
     last_round(core.roots, index).store(core.clock.now_ms as u64, Relaxed);
     let databases = core.roots.databases();

@@ -20,6 +20,8 @@ pub struct Usage {
     pub startup: u64,
     /// Of connections: what is there for each, and unsent or unread data.
     pub clients: u64,
+    /// Of the effects stream: its ring and what lies beside it.
+    pub effects: u64,
     /// Of the tables of each database that has keys.
     pub tables: Vec<DbTables>,
 }
@@ -54,13 +56,15 @@ impl Usage {
                 expires_bytes: totals.expires_bytes,
             })
             .collect();
-        Self { process, used, peak, startup, clients: census::summary(core).bytes, tables }
+        let effects = core.effects.stream_bytes();
+        let clients = census::summary(core).bytes;
+        Self { process, used, peak, startup, clients, effects, tables }
     }
 
     /// All that is not a key or a value.
     pub fn overhead(&self) -> u64 {
         let bytes = |table: &DbTables| table.keys_bytes + table.expires_bytes;
-        self.startup + self.clients + self.tables.iter().map(bytes).sum::<u64>()
+        self.startup + self.clients + self.effects + self.tables.iter().map(bytes).sum::<u64>()
     }
 
     /// Keys and values.

@@ -11,6 +11,7 @@ use std::mem::MaybeUninit;
 use abi::arena::ArenaHeader;
 use abi::client::{Client, ClientBlock, ClientShared, ClientTable, flag};
 use abi::container::RawBytes;
+use abi::effects::{Calls, Stream};
 use abi::keyspace::{Keyspace, SHARDS, ShardDb, placement};
 use abi::lane::Lane;
 use abi::logic::Scratch;
@@ -69,6 +70,7 @@ impl Server {
             (*header).keyspace = Ptr::from_raw(keyspace);
             (*header).clients = Ptr::from_raw(zeroed::<ClientTable>());
             (*header).shared = Ptr::from_raw(shared);
+            (*header).effects = Ptr::from_raw(Box::into_raw(Box::default()));
             (header, parts)
         };
         table::set_arena(header);
@@ -83,10 +85,21 @@ impl Server {
         Heap::of(table::table())
     }
 
+    /// The effects stream. Nobody reads it yet.
+    pub fn effects(&self) -> Stream<'static> {
+        // SAFETY: made by `new`, and each test is done with it before the server goes. One thread.
+        unsafe { Stream::new(&*(*self.header).effects.as_ptr(), Calls::from(table::table())) }
+    }
+
     /// Sets a setting as the command line does.
     pub fn configure(&mut self, name: &str, value: &str) {
+        self.configure_words(name, &[value]);
+    }
+
+    /// As [`Server::configure`], for one of several words.
+    pub fn configure_words(&mut self, name: &str, values: &[&str]) {
         let mut error = RawBytes::EMPTY;
-        let values = [RStr::from(value)];
+        let values: Vec<RStr<'_>> = values.iter().map(|value| RStr::from(*value)).collect();
         let values = RSlice::from_slice(&values);
         assert!(api::configure(self.scratch, name.into(), values, &mut error).is_ok());
     }
@@ -209,6 +222,7 @@ impl Drop for Server {
         // SAFETY: made by `new`; the engine has forgotten them with the scratch.
         unsafe {
             let header = Box::from_raw(self.header);
+            drop(Box::from_raw(header.effects.as_ptr()));
             drop(Box::from_raw(header.keyspace.as_ptr()));
             drop(Box::from_raw(header.clients.as_ptr()));
             let shared = Box::from_raw(header.shared.as_ptr());

@@ -60,7 +60,11 @@ class Connection:
         """Sends all commands at once; their replies, errors among them as values."""
         encoded = [encode(*command) for command in commands]
         self.sock.sendall(b"".join(encoded))
-        return [self._read() for _ in encoded]
+        return [self.value() for _ in encoded]
+
+    def value(self) -> Any:
+        """The next reply, an error as a value."""
+        return self._read()
 
     def reply(self) -> Any:
         """The next reply; raises `ReplyError` if it is an error."""

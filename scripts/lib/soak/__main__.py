@@ -1,5 +1,6 @@
 """Runs the soak: server, clients, upgrades, and the report."""
 
+import contextlib
 import json
 import sys
 import time
@@ -18,6 +19,7 @@ from soak import keys, options, report, watch
 from soak.load import Load
 from soak.options import Options
 from soak.progress import Progress
+from soak.replay import Replay
 from soak.report import Findings
 
 _LEAD_S = 1.0
@@ -41,6 +43,16 @@ def make_alternator(opts: Options, server: Server, schedule: Schedule) -> Altern
 
 
 def run(opts: Options, server: Server) -> Findings:
+    with contextlib.ExitStack() as stack:
+        wanted = opts.replay and isinstance(server, ShellServer)
+        replay = stack.enter_context(Replay(server)) if wanted else None
+        found = run_load(opts, server)
+        if replay and server.alive():
+            found.replayed = replay.shortcomings()
+    return found
+
+
+def run_load(opts: Options, server: Server) -> Findings:
     keys.preload(server.port, opts.keys)
     start = watch.first_sample(server.pid)
     with Load(opts, server.port) as load:

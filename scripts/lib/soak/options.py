@@ -35,6 +35,7 @@ class Options:
     probe_rate: float
     seed: int
     node: bool
+    replay: bool
     work: tuple[str, ...]
     upgrade: bool
     via: str
@@ -59,13 +60,20 @@ def parse(arguments: list[str]) -> Options:
     given = vars(parser.parse_args(arguments))
     if given.pop("quick"):
         _make_quick(given)
+        given["replay"] |= _is_own(given)
     if not given["upgrade"]:
         given["upgrades"] = 0
+    if given["replay"] and not _is_own(given):
+        parser.error("--replay needs the server that the soak starts itself")
     if unknown := set(given["work"]) - set(KINDS):
         parser.error(f"no such work: {', '.join(sorted(unknown))}")
     if given["port"] and not given["pid"]:
         parser.error("--port needs --pid, the process whose memory and descriptors are watched")
     return Options(**given)
+
+
+def _is_own(given: dict) -> bool:
+    return not given["server_cmd"] and not given["port"]
 
 
 def _make_quick(given: dict) -> None:
@@ -87,7 +95,9 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     add("--work", default=",".join(KINDS), type=lambda text: tuple(text.split(",")),
         help="only these kinds of work: " + ", ".join(KINDS))
     add("--no-node", dest="node", action="store_false", help="no ioredis clients")
-    add("--quick", action="store_true", help="20 s with at most 80 clients")
+    add("--replay", action="store_true",
+        help="keep all effects in a file, apply them to an empty server at the end, and compare")
+    add("--quick", action="store_true", help="20 s with at most 80 clients, and --replay")
     add("--report", type=Path, help="write a JSON report here")
 
 

@@ -35,7 +35,8 @@ impl Client {
         block_on(async {
             let answer = self.send(Method::GET, path, String::new()).await?;
             let is_value = answer.status().is_success();
-            let body = answer.into_body().collect().await.map_err(|e| self.broken(&e))?.to_bytes();
+            let body = answer.into_body().collect().await;
+            let body = body.map_err(|e| self.unanswered(&e))?.to_bytes();
             if !is_value {
                 return Err(self.refused(&body));
             }
@@ -111,7 +112,7 @@ impl Client {
     ) -> Result<Response<Incoming>, Refusal> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|e| self.unreachable(&e))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|e| self.broken(&e))?;
+        let (mut sender, connection) = handshake.map_err(|e| self.unanswered(&e))?;
         tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -121,7 +122,16 @@ impl Client {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::<Bytes>::from(body))
             .map_err(|e| self.broken(&e))?;
-        sender.send_request(request).await.map_err(|e| self.broken(&e))
+        sender.send_request(request).await.map_err(|e| self.unanswered(&e))
+    }
+
+    /// No answer has come. A server that stops takes connections that it no longer answers.
+    fn unanswered(&self, error: &hyper::Error) -> Refusal {
+        if error.is_parse() {
+            return self.broken(error);
+        }
+        let text = format!("the server at {} has gone: {error}", self.socket.display());
+        Refusal::new(Code::NoServer, text)
     }
 
     fn refused(&self, body: &[u8]) -> Refusal {

@@ -98,8 +98,7 @@ async fn pump(
             }
             Err(error) => {
                 // If the asker has gone, nobody needs to know.
-                let _ = sender.send(Ok(writer.last_words(&error).into())).await;
-                let _ = sender.send(Err(error)).await;
+                let _ = sender.send(writer.last_words(error).map(Bytes::from)).await;
                 return;
             }
         }
@@ -132,11 +131,14 @@ impl Writer {
         Ok(lines.into_bytes())
     }
 
-    /// What is left of a text that is cut short: a line of JSON, as a refusal is.
-    fn last_words(&self, error: &ReadError) -> Vec<u8> {
+    /// The end of what is cut short. A text has words for it, a line of JSON as a refusal is, and
+    /// then ends: what is broken off loses what was still on its way, which those would be.
+    fn last_words(&self, error: ReadError) -> Result<Vec<u8>, ReadError> {
         match self.format {
-            Format::Resp => Vec::new(),
-            Format::Text | Format::Json => format!("{}\n", Refusal::from(error).to_json()).into(),
+            Format::Resp => Err(error),
+            Format::Text | Format::Json => {
+                Ok(format!("{}\n", Refusal::from(&error).to_json()).into())
+            }
         }
     }
 }
@@ -153,7 +155,8 @@ impl From<&ReadError> for Refusal {
     }
 }
 
-/// The body. It ends when nothing more is to come, and breaks off when the reader is cut off.
+/// The body. It ends when nothing more is to come. Where the reader is cut off, a text ends with a
+/// line that says so, and bytes break off.
 pub struct Pieces(mpsc::Receiver<Result<Bytes, ReadError>>);
 
 impl Body for Pieces {
@@ -239,7 +242,7 @@ mod tests {
         let mut pieces = ask(25).unwrap();
         let words = next(&mut pieces).await.unwrap().unwrap();
         assert!(words.contains("\"no_such_position\"") && words.ends_with("}}\n"), "{words}");
-        assert_eq!(next(&mut pieces).await, Some(Err(ReadError::NoEffect(25))));
+        assert_eq!(next(&mut pieces).await, None);
     }
 
     #[tokio::test]
@@ -247,6 +250,8 @@ mod tests {
         let stream = stream();
         let request = Request { follow: true, ..Request::default() };
         let mut pieces = start(stream, request).unwrap();
+        let raw = Request { format: Format::Resp, ..request };
+        let mut bytes = start(stream, raw).unwrap();
         append(stream, SET);
         assert_eq!(next(&mut pieces).await, Some(Ok("23 4 \"SET\" \"k\" \"v\"\n".to_owned())));
         append(stream, SET);
@@ -255,7 +260,11 @@ mod tests {
         (0..=RING / SET.len()).for_each(|_| append(stream, SET));
         let words = next(&mut pieces).await.unwrap().unwrap();
         assert!(words.contains("\"cut_off\""), "{words}");
-        assert_eq!(next(&mut pieces).await, Some(Err(ReadError::CutOff(77))));
+        assert_eq!(next(&mut pieces).await, None);
+        for expect in [[SELECT, SET].concat(), SET.to_owned()] {
+            assert_eq!(next(&mut bytes).await, Some(Ok(expect)));
+        }
+        assert_eq!(next(&mut bytes).await, Some(Err(ReadError::CutOff(77))));
         assert_eq!(stream.consumers().len(), 1, "its place is free again");
     }
 }

@@ -72,6 +72,18 @@ fn write_process(out: &mut String, status: &Status, host: HostRef) {
     write(out, "clients", "gauge", "Connections.", status.clients as f64);
     write(out, "keys", "gauge", "Keys of all databases.", status.keys as f64);
     write(out, "used_bytes", "gauge", "Bytes in use in the arena.", process.used_bytes as f64);
+    let effects = status.effects;
+    let help = "Position of the effects stream's end.";
+    write(out, "effects_position_bytes_total", "counter", help, effects.position as f64);
+    write(
+        out,
+        "effects_readers",
+        "gauge",
+        "Readers of the effects stream.",
+        effects.readers as f64,
+    );
+    let help = "Memory of the effects stream.";
+    write(out, "effects_stream_bytes", "gauge", help, effects.bytes as f64);
     write(out, "resident_bytes", "gauge", "Memory of the process.", process.rss_bytes as f64);
     write(out, "cpu_seconds_total", "counter", "CPU time of the process.", cpu_s);
 }

@@ -134,6 +134,19 @@ pub struct Status {
     pub clients: u64,
     /// Keys of all databases.
     pub keys: u64,
+    /// The effects stream.
+    pub effects: Effects,
+}
+
+/// The effects stream, as it is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effects {
+    /// Where it ends.
+    pub position: u64,
+    /// Who reads it.
+    pub readers: u64,
+    /// Bytes it takes.
+    pub bytes: u64,
 }
 
 impl Board {
@@ -166,6 +179,7 @@ impl Board {
             last_commit_us: read(&COUNTERS.last_commit_ns) as f64 / 1000.0,
             clients: carried.clients,
             keys: carried.keys,
+            effects: carried.effects,
         }
     }
 

@@ -23,9 +23,9 @@
 //!
 //! With `ORACLE=lists` only the files are run that have `lists` in their names.
 
-mod corpus;
+pub mod corpus;
 mod notation;
-mod run;
+pub mod run;
 
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ fn recorded_replies_are_those_of_redis() {
 }
 
 /// The files to run, by name.
-fn files() -> Vec<PathBuf> {
+pub fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/oracle");
     let only = std::env::var("ORACLE").unwrap_or_default();
     let is_wanted = |path: &PathBuf| path.to_string_lossy().contains(&only);

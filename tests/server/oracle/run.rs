@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use super::corpus::{Corpus, Step};
+use super::corpus::{Corpus, Line, Step};
 use super::notation::View;
 use crate::harness::Connection;
 use crate::harness::connection::encode;
@@ -32,9 +32,21 @@ struct Silence;
 /// # Panics
 /// At the first line that gets no reply: what follows would mean nothing.
 pub fn replies(corpus: &Corpus, port: u16) -> Vec<Option<String>> {
+    replies_with(corpus, port, |_| ())
+}
+
+/// As [`replies`]; `before` is called with the index of each line before that runs.
+pub fn replies_with(
+    corpus: &Corpus,
+    port: u16,
+    mut before: impl FnMut(usize),
+) -> Vec<Option<String>> {
     let mut connections = Connections { port, open: BTreeMap::new() };
-    let reply = |line| perform(&mut connections, line).ok();
-    let replies: Vec<_> = corpus.lines.iter().map(|line| &line.step).map_while(reply).collect();
+    let reply = |(index, line): (usize, &Line)| {
+        before(index);
+        perform(&mut connections, &line.step).ok()
+    };
+    let replies: Vec<_> = corpus.lines.iter().enumerate().map_while(reply).collect();
     if let Some(line) = corpus.lines.get(replies.len()) {
         panic!("{}: no reply", corpus.place(line));
     }

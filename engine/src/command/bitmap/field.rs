@@ -184,6 +184,10 @@ fn run_all(cx: &mut Ctx<'_>, key: &[u8], steps: &[Step], len_min: usize) -> Done
     }
     if changes > 0 {
         cx.modified_times(changes, Class::STRING, "setbit", key);
+    } else if grown {
+        // Redis counts no change and leaves its replicas without the zeros.
+        let last = len_min - 1;
+        cx.effect(&[b"SETRANGE", key, itoa::Buffer::new().format(last).as_bytes(), b"\0"]);
     }
     Ok(())
 }

@@ -9,7 +9,10 @@ use super::container::is_allowed;
 use crate::command::help;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::RunForClient;
+use abi::effects::Credit;
 use base::args::{Args, parse_float};
+use base::core::Core;
+use base::effects;
 use base::error::{self, Done, Error};
 use base::lock::shard_of;
 use base::settings::setting;
@@ -43,6 +46,8 @@ const fn sub(
 }
 
 const ANY: usize = usize::MAX;
+/// Pause before another look whether there is room for an effect.
+const ROOM_RETRY_US: u64 = 500;
 
 const SUBCOMMANDS: &[Subcommand] = &[
     sub(
@@ -188,11 +193,21 @@ fn populate(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 
 /// Adds a key unless it is there.
 fn add(cx: &mut ClientCtx<'_>, key: &[u8], value: &[u8]) {
-    let hash = cx.keys.hash(key);
+    let (hash, db) = (cx.keys.hash(key), cx.keys.db);
+    let effect: [&[u8]; 3] = [b"SET", key, value];
+    wait_for_room(cx.core(), effects::at_most(effect));
     cx.keys.with_shard(shard_of(hash), |keys| {
         if !keys.contains(key, Intent::Peek) {
             keys.set_string(key, value, Ttl::Clear);
             keys.signal_modified(key);
+            keys.core.effects.command(db, &effect);
         }
     });
+}
+
+/// Waits until there is room to tell something, unless that would be with shards held.
+fn wait_for_room(core: &mut Core, bytes: u64) {
+    while core.locked() == 0 && core.effects.ask(bytes) == Credit::Wait {
+        core.host.sleep_us()(ROOM_RETRY_US);
+    }
 }

@@ -42,6 +42,18 @@ pub fn stats(core: &mut Core, text: &mut Text) {
     text.field("total_panics", stats::sum(roots, |core| &core.panics));
     let dropped = stats::sum(roots, |core| &core.output_limit_closed);
     text.field("client_output_buffer_limit_disconnections", dropped);
+    effects(core, text);
+}
+
+/// The effects stream (docs/effects.md).
+fn effects(core: &Core, text: &mut Text) {
+    let Some(stream) = core.effects.stream() else { return };
+    let counts = stream.counts();
+    text.field("effects_position", stream.position());
+    text.field("effects_readers", stream.consumers().len());
+    text.field("effects_readers_cut_off", counts.cut_offs);
+    text.field("effects_spills", counts.spills);
+    text.field("effects_waits", counts.waits);
 }
 
 /// Counters of what this server does not do.

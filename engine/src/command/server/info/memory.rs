@@ -35,12 +35,9 @@ pub fn memory(core: &mut Core, text: &mut Text) {
     text.bytes("maxmemory", core.settings.maxmemory);
     text.field("maxmemory_policy", core.settings.policy.name());
     ratios(&usage, text);
-    for name in [
-        "mem_not_counted_for_evict",
-        "mem_replication_backlog",
-        "mem_total_replication_buffers",
-        "mem_clients_slaves",
-    ] {
+    text.field("mem_not_counted_for_evict", usage.effects);
+    text.field("mem_effects_stream", usage.effects);
+    for name in ["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"] {
         text.field(name, 0);
     }
     text.field("mem_clients_normal", usage.clients);

@@ -1,7 +1,13 @@
 //! The effects stream as operators see it.
 
-use crate::harness::Server;
+mod corpus;
+mod form;
+mod load;
+mod replay;
+mod slow;
+
 use crate::harness::cli::{begin, finish};
+use crate::harness::{Server, eventually};
 
 #[test]
 fn without_a_position_there_is_nothing_and_ahead_of_it_a_refusal() {
@@ -18,6 +24,7 @@ fn without_a_position_there_is_nothing_and_ahead_of_it_a_refusal() {
 fn a_follower_ends_with_the_server_and_says_so() {
     let mut server = Server::echo("");
     let follower = begin(&["effects", "--follow", "--admin", server.admin().to_str().unwrap()]);
+    eventually("it reads", || server.status()["effects"]["readers"] == 1);
     assert!(server.stop(), "a follower holds nothing up");
     let ended = finish(follower);
     assert_eq!((ended.exit, ended.stdout.as_str()), (5, ""), "{}", ended.stderr);
