@@ -215,7 +215,10 @@ impl List<'_> {
                 return self.join(id, next);
             }
         }
-        if is_loose(node) {
+        // One that was made for a large element, which it no longer has, is not to be shared.
+        let is_oversized =
+            node.bytes() > self.limit.bytes && HEADER_BYTES + node.used() <= self.limit.bytes;
+        if is_loose(node) || is_oversized {
             self.tighten(id);
         }
     }

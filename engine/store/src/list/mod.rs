@@ -396,8 +396,8 @@ impl<'a> List<'a> {
         Some(self.link(prev, new, next))
     }
 
-    /// After elements have been removed: frees a node without any, halves one that is loose, if
-    /// there is memory for that.
+    /// After elements have been removed: frees a node without any, halves one that is loose or
+    /// brings it within the limit, if there is memory for that.
     #[cold]
     #[inline(never)]
     fn tighten(&mut self, id: NodeId) {
@@ -405,7 +405,8 @@ impl<'a> List<'a> {
         if node.count() == 0 {
             return self.unlink(id);
         }
-        let bytes = (HEADER_BYTES + node.capacity() / 2).max(NODE_BYTES_MIN);
+        let bytes = (HEADER_BYTES + node.capacity() / 2).min(self.limit.bytes);
+        let bytes = bytes.max(HEADER_BYTES + node.used()).max(NODE_BYTES_MIN);
         let only = self.raw.nodes == 1;
         let first = self.end(End::Front) == Some(id);
         self.resize(id, bytes, |free| match (only, first) {

@@ -293,3 +293,13 @@ fn removals_join_what_is_left() {
     assert!(nodes <= 1 + ELEMENTS / 500 && bytes < 20 * ELEMENTS, "{nodes} nodes, {bytes} bytes");
     list.free();
 }
+
+#[test]
+fn a_node_made_for_a_large_element_is_not_shared_by_small_ones() {
+    for len in [1, 1000, 3000] {
+        let large = Step::Fill(End::Front, vec![b'l'; 8125], 7);
+        let small = Step::Set(3, vec![b's'; len]);
+        let beside = |at| Step::Insert(at, vec![b'b'; 19]);
+        run(vec![large, small, beside(3), beside(4), beside(5)], -1);
+    }
+}
