@@ -29,9 +29,10 @@ fn longest_in(bucket: usize) -> u64 {
     ((HISTOGRAM_STEPS + step + 1) as u64 * (1 << (octave - 1))) - 1
 }
 
-fn of(stat: &CommandStat) -> Option<&'static Histogram> {
+fn of(stat: &CommandStat) -> Option<&Histogram> {
     let address = stat.histogram.load(Acquire) as *const Histogram;
-    // SAFETY: null, or set once to a histogram that is never freed; its counts are atomic.
+    // SAFETY: null, or set once to a histogram that stays as long as the counters that it belongs to;
+    // its counts are atomic.
     unsafe { address.as_ref() }
 }
 
@@ -45,7 +46,7 @@ pub fn record(stat: &CommandStat, ns: u64, heap: Heap) {
 }
 
 #[cold]
-pub(super) fn allocate(stat: &CommandStat, heap: Heap) -> Option<&'static Histogram> {
+pub(super) fn allocate(stat: &CommandStat, heap: Heap) -> Option<&Histogram> {
     let place = heap.try_alloc(size_of::<Histogram>())? as *mut Histogram;
     // SAFETY: a new allocation of the struct's size, for which zeros are valid.
     unsafe { place.write_bytes(0, 1) };

@@ -65,15 +65,15 @@ pub fn all(core: &Core) -> Vec<&'static str> {
     vec::slice(&names.slots).iter().map(|address| unsafe { name_at(*address) }).collect()
 }
 
-/// The segment that an address, which was set once, leads to.
-fn segment(address: &AtomicU64) -> Option<&'static CommandSegment> {
-    // SAFETY: a segment is complete before its address is set, is never freed, and is all atomics
-    // but for what is reserved.
+/// The segment that an address of a lane's counters, which was set once, leads to.
+fn segment(address: &AtomicU64) -> Option<&CommandSegment> {
+    // SAFETY: a segment is complete before its address is set, stays as long as the counters that it
+    // belongs to, and is all atomics but for what is reserved.
     unsafe { (address.load(Acquire) as *const CommandSegment).as_ref() }
 }
 
 /// What a lane has counted of the command in a slot, if it ever has.
-pub fn counted(lane: &LaneStats, slot: u32) -> Option<&'static CommandStat> {
+pub fn counted(lane: &LaneStats, slot: u32) -> Option<&CommandStat> {
     let mut segment_of = segment(&lane.segments)?;
     for _ in 0..slot as usize / SEGMENT_COMMANDS {
         segment_of = segment(&segment_of.next)?;
@@ -83,7 +83,7 @@ pub fn counted(lane: &LaneStats, slot: u32) -> Option<&'static CommandStat> {
 
 /// The counters of the command in a slot among those of a lane, made on first use. Only one thread
 /// may ask for a lane's at a time.
-pub fn counters_of(core: &Core, lane: &LaneStats, slot: u32) -> &'static CommandStat {
+pub fn counters_of<'a>(core: &Core, lane: &'a LaneStats, slot: u32) -> &'a CommandStat {
     let mut segment_of = find_or_add(core, &lane.segments);
     for _ in 0..slot as usize / SEGMENT_COMMANDS {
         segment_of = find_or_add(core, &segment_of.next);
@@ -91,7 +91,7 @@ pub fn counters_of(core: &Core, lane: &LaneStats, slot: u32) -> &'static Command
     &segment_of.stats[slot as usize % SEGMENT_COMMANDS]
 }
 
-fn find_or_add(core: &Core, address: &AtomicU64) -> &'static CommandSegment {
+fn find_or_add<'a>(core: &Core, address: &'a AtomicU64) -> &'a CommandSegment {
     if let Some(there) = segment(address) {
         return there;
     }
