@@ -18,7 +18,7 @@ const LINES: Setting = Setting::new("rename-command", RENAMED, Kind::Text, "");
 
 /// Applies a setting from the command line or the configuration file. Errors: what is wrong with it.
 pub fn configure(thread: &mut ThreadContext, name: &str, values: &[&str]) -> Result<(), String> {
-    let ThreadContext { core, exec } = thread;
+    let ThreadContext { core, exec, .. } = thread;
     if name.eq_ignore_ascii_case("rename-command") {
         add(core, &exec.index, values)?;
     } else {
