@@ -2,8 +2,6 @@
 
 use core::sync::atomic::AtomicU64;
 
-use abi::keyspace::ShardDb;
-
 use crate::{Keys, Part, entry_hash, expiry, garbage};
 use base::core::Core;
 use base::counters;
@@ -16,7 +14,6 @@ use value::entry::{Entry, EntryMut, OwnedEntry, Shape};
 /// A key that is there. While it lives, nothing else on this lane touches keys.
 pub struct Found<'k> {
     core: &'k mut Core,
-    part: &'static ShardDb,
     db: u32,
     slot: Slot,
     hash: u64,
@@ -29,8 +26,7 @@ impl Keys<'_> {
     /// The slot was found there, and the table has not been changed since.
     #[inline(always)]
     pub(crate) unsafe fn found(&mut self, slot: Slot, hash: u64) -> Found<'_> {
-        let part = self.core.roots.part(shard_of(hash), self.db);
-        Found { db: self.db, core: self.core, part, slot, hash }
+        Found { db: self.db, core: self.core, slot, hash }
     }
 }
 
@@ -94,9 +90,10 @@ impl<'k> Found<'k> {
     }
 
     fn part(&mut self) -> Part<'_> {
+        let part = self.core.roots.part(shard_of(self.hash), self.db);
         // SAFETY: the shard is locked for as long as this lives, and this has the core exclusively,
         // through which alone other views could be made; `&mut self` ends those of the entry.
-        unsafe { Part::of(self.part) }
+        unsafe { Part::of(part) }
     }
 
     /// Puts another entry of the same key in its place. The old one is the caller's, and the new one

@@ -92,7 +92,8 @@ impl<'a> Keys<'a> {
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
         let hint = self.hint;
-        if (key.as_ptr() as usize, key.len()) == (hint.address, hint.len) && !key.is_empty() {
+        // No key is at the address of the hint there is by default.
+        if key.as_ptr() as usize == hint.address && key.len() == hint.len {
             hint.hash
         } else {
             hash::hash(key, self.core.roots.seed)
@@ -186,6 +187,7 @@ impl<'a> Keys<'a> {
     /// A key has been modified: counts it, and tells those who watch it.
     ///
     /// Every command that modifies a key calls this, or [`Keys::modified`] which also notifies.
+    #[inline]
     pub fn signal_modified(&mut self, key: &[u8]) {
         self.count_changes(1);
         self.signal_watchers(key);

@@ -88,13 +88,12 @@ impl Keys<'_> {
         let mut slot = self.find(key, hash);
         if let Some(there) = slot
             && intent != Intent::Past
+            // SAFETY: items of the table are entries, and the shard is locked.
+            && unsafe { Entry::at(there.address()) }.is_expired(now)
         {
             // SAFETY: just found, and the table has not been changed since.
-            let found = unsafe { self.found(there, hash) };
-            if found.entry().is_expired(now) {
-                found.expire();
-                slot = None;
-            }
+            unsafe { self.found(there, hash) }.expire();
+            slot = None;
         }
         if intent.counts() {
             let stats = self.core.stats;

@@ -26,11 +26,17 @@ impl Keys<'_> {
     /// Tells those who watch a key that it has changed.
     #[inline]
     pub fn signal_watchers(&mut self, key: &[u8]) {
-        let (hash, db) = (self.hash(key), self.db);
-        let mut watched = self.watched(hash);
-        if !watched.is_empty()
-            && let Some(record) = watched.find_mut(Name::of_key(key, hash, db))
-        {
+        let hash = self.hash(key);
+        if !self.watched(hash).is_empty() {
+            self.count_change(key, hash);
+        }
+    }
+
+    /// Counts a change to a key, if it is watched.
+    #[cold]
+    fn count_change(&mut self, key: &[u8], hash: u64) {
+        let db = self.db;
+        if let Some(record) = self.watched(hash).find_mut(Name::of_key(key, hash, db)) {
             record.changes += 1;
         }
     }

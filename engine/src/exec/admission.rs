@@ -21,19 +21,20 @@ use base::error::{self, Done, Error};
 const ROOM_RETRY_MS: i64 = 1;
 
 /// What becomes of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// Run it now.
-    Run(Call),
+    /// It is to be run now.
+    Run,
     /// It was queued or put off; the client has been told what it needs to know.
     Elsewhere,
 }
 
 /// Whether a client's command may run now.
-#[inline]
+#[inline(always)]
 pub fn admit(
     thread: &mut ThreadContext,
     client: &mut Client,
-    call: Call,
+    call: &Call,
     args: Args<'_>,
 ) -> Result<Admitted, Error> {
     use client_flag::{AUTHENTICATED, MONITOR, MULTI, PUBSUB};
@@ -55,7 +56,7 @@ pub fn admit(
         session::split(client, thread.core.heap).0.simple("QUEUED");
         return Ok(Admitted::Elsewhere);
     }
-    Ok(Admitted::Run(call))
+    Ok(Admitted::Run)
 }
 
 /// Refuses what a client in its state may not run.
@@ -86,7 +87,7 @@ fn check_state(client: &Client, flags: u64, spec: &Spec) -> Result<(), Error> {
 #[inline]
 fn make_room(thread: &mut ThreadContext, client: &Client, spec: &Spec) -> Done {
     const GROWS: u32 = flag::WRITE | flag::DENYOOM | flag::TRANSACTION;
-    let ThreadContext { core, exec } = thread;
+    let ThreadContext { core, exec, .. } = thread;
     let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
     if exec.room_known_for == core.settings.maxmemory && !spec.has(GROWS) && !in_multi {
         return Ok(());

@@ -19,13 +19,13 @@ const ELEMENTS: usize = 64;
 pub fn told<T, R>(
     state: &mut T,
     core: fn(&mut T) -> &mut Core,
-    (db, call, args): (u32, Call, Args<'_>),
+    (db, call, args): (u32, &Call, Args<'_>),
     run: impl FnOnce(&mut T) -> R,
 ) -> R {
     or_undo(state, run, |state| tell(core(state), db, call, args))
 }
 
-fn tell(core: &mut Core, db: u32, call: Call, args: Args<'_>) {
+fn tell(core: &mut Core, db: u32, call: &Call, args: Args<'_>) {
     let indices = call.spec.key_indices(args).unwrap_or_default();
     for key in indices.into_iter().map(|index| args.at(index)) {
         for db in databases(core, db, call) {
@@ -35,7 +35,7 @@ fn tell(core: &mut Core, db: u32, call: Call, args: Args<'_>) {
 }
 
 /// The databases in which a command may have changed its keys.
-fn databases(core: &Core, db: u32, call: Call) -> core::ops::Range<u32> {
+fn databases(core: &Core, db: u32, call: &Call) -> core::ops::Range<u32> {
     match call.spec.name {
         "copy" | "move" => 0..core.roots.databases(),
         _ => db..db + 1,

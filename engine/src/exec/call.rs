@@ -39,7 +39,7 @@ pub struct Call {
 }
 
 /// Finds the command that is meant, down to the subcommand, and checks how many arguments it has.
-#[inline]
+#[inline(always)]
 pub fn resolve(index: &Index, command: u16, args: Args<'_>) -> Result<Call, Error> {
     let found = index.meant(command, args)?;
     if !found.spec.takes(args.len()) {
@@ -54,7 +54,7 @@ pub fn look_up(index: &Index, args: Args<'_>) -> Result<Call, Error> {
 }
 
 /// The shards of the keys that a command names.
-pub fn keys_lock_set(seed: [u64; 2], call: Call, args: Args<'_>) -> ShardSet {
+pub fn keys_lock_set(seed: [u64; 2], call: &Call, args: Args<'_>) -> ShardSet {
     let set = |key: &[u8]| set_of(hash(key, seed));
     match call.keys {
         KeyRule::None => 0,
@@ -74,8 +74,8 @@ pub fn keys_lock_set(seed: [u64; 2], call: Call, args: Args<'_>) -> ShardSet {
 }
 
 /// Runs a client's command whose shards are locked; writes its error if it fails; counts it.
-#[inline]
-pub fn call(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) {
+#[inline(always)]
+pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     let host = cx.data.keys.core.host;
     let started = Started::now(&mut cx.data, call);
     let outcome = if is_to_be_told(&cx.data, call) {
@@ -101,7 +101,7 @@ pub fn call(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) {
 }
 
 #[inline(always)]
-fn run(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) -> Done {
+fn run(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) -> Done {
     match call.spec.code {
         Code::Keys(run) => run(&mut cx.data, args),
         Code::Client(run) => run(cx, args),
@@ -110,13 +110,13 @@ fn run(cx: &mut ClientCtx<'_>, call: Call, args: Args<'_>) -> Done {
 
 /// Whether what a command does must be told even if it is broken off.
 #[inline(always)]
-fn is_to_be_told(cx: &Ctx<'_>, call: Call) -> bool {
+fn is_to_be_told(cx: &Ctx<'_>, call: &Call) -> bool {
     cx.tells_effects() && call.spec.has(flag::WRITE)
 }
 
 /// Runs a command on behalf of a client of another lane, under the locks it takes. One that
 /// concerns its client cannot be run so.
-pub fn call_served(cx: &mut Ctx<'_>, call: Call, args: Args<'_>) {
+pub fn call_served(cx: &mut Ctx<'_>, call: &Call, args: Args<'_>) {
     let started = Started::now(cx, call);
     let outcome = match call.spec.code {
         Code::Keys(run) if is_to_be_told(cx, call) => {
@@ -136,27 +136,25 @@ struct Started {
     output: usize,
     /// Changes that this lane had counted.
     dirty: u64,
-    /// Database of the keys.
-    db: u32,
 }
 
 impl Started {
-    #[inline]
-    fn now(cx: &mut Ctx<'_>, call: Call) -> Self {
+    #[inline(always)]
+    fn now(cx: &mut Ctx<'_>, call: &Call) -> Self {
         let core = &mut *cx.keys.core;
         core.reads_only = call.spec.has(flag::READONLY);
         let ticks = ticks(core.host);
         core.running.since(ticks);
-        Self { ticks, output: cx.out.len(), dirty: core.stats.dirty.load(Relaxed), db: cx.keys.db }
+        Self { ticks, output: cx.out.len(), dirty: core.stats.dirty.load(Relaxed) }
     }
 }
 
 /// Counts a command that has run, writes its error if it failed, and acts on what was noticed
 /// below. Returns how long it took.
-#[inline]
+#[inline(always)]
 fn account(
     cx: &mut Ctx<'_>,
-    call: Call,
+    call: &Call,
     args: Args<'_>,
     started: Started,
     outcome: Done,
@@ -168,7 +166,7 @@ fn account(
     add(&call.stat.time_ns, elapsed_ns);
     add(&core.stats.commands, is_first as u64);
     if core.effects.is_on() {
-        tell_effect(core, call.spec, args, &started);
+        tell_effect(core, cx.keys.db, call.spec, args, started.dirty);
     }
     if let Err(error) = outcome {
         add(&call.stat.failed, 1);
@@ -188,15 +186,15 @@ fn account(
 /// Tells what a command did: it is its own effect if it has changed something and said nothing
 /// else.
 #[cold]
-fn tell_effect(core: &mut Core, spec: &Spec, args: Args<'_>, started: &Started) {
-    let has_changed = core.stats.dirty.load(Relaxed) != started.dirty;
+fn tell_effect(core: &mut Core, db: u32, spec: &Spec, args: Args<'_>, dirty: u64) {
+    let has_changed = core.stats.dirty.load(Relaxed) != dirty;
     if !core.effects.take_is_said() && has_changed && spec.has(flag::WRITE) {
         // By the name that it has everywhere, if this server calls it otherwise.
         let name = Some(args.at(0)).filter(|name| name.eq_ignore_ascii_case(spec.name.as_bytes()));
         let name = name.unwrap_or(spec.name.as_bytes());
         let parts = args.from(0).enumerate();
         let parts = parts.map(|(index, part)| if index == 0 { name } else { part });
-        core.effects.verbatim(started.db, parts);
+        core.effects.verbatim(db, parts);
         core.effects.take_is_said();
     }
 }

@@ -28,14 +28,15 @@ use keyspace::ahead::look_ahead;
 pub fn execute(thread: &mut ThreadContext, client: &mut Client, item: &Item, args: Args<'_>) {
     thread.core.settings.refresh(thread.core.roots);
     thread.exec.reply_mark = Some(client.output.len());
-    let resolved = resolve(&thread.exec.index, item.command, args);
-    if let Ok(call) = &resolved {
+    let outcome = resolve(&thread.exec.index, item.command, args).and_then(|call| {
         client.last_command.store(call.slot + 1, Relaxed);
-    }
-    match resolved.and_then(|call| admit(thread, client, call, args)) {
-        Ok(Admitted::Run(call)) => run(thread, client, call, item, args),
-        Ok(Admitted::Elsewhere) => {}
-        Err(error) => reject(thread, client, item, args, &error),
+        if admit(thread, client, &call, args)? == Admitted::Run {
+            run(thread, client, &call, item, args);
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        reject(thread, client, item, args, &error);
     }
     const QUIET: u64 =
         client_flag::REPLY_OFF | client_flag::REPLY_SKIP | client_flag::REPLY_SKIP_NEXT;
@@ -79,7 +80,7 @@ fn reject(
     args: Args<'_>,
     error: &Error,
 ) {
-    let ThreadContext { core, exec } = thread;
+    let ThreadContext { core, exec, .. } = thread;
     if item.command == UNKNOWN && is_http(args.at(0)) {
         return hang_up(core, client);
     }
@@ -120,16 +121,15 @@ fn hang_up(core: &Core, client: &Client) {
 }
 
 /// Runs a command with its shards locked. They stay so.
-#[inline]
-fn run(thread: &mut ThreadContext, client: &mut Client, call: Call, item: &Item, args: Args<'_>) {
-    let ThreadContext { core, exec } = thread;
-    let mut hashes = std::mem::take(&mut exec.hashes);
+#[inline(always)]
+fn run(thread: &mut ThreadContext, client: &mut Client, call: &Call, item: &Item, args: Args<'_>) {
+    let ThreadContext { core, exec, hashes } = thread;
     let db = client.db.load(Relaxed);
     let set = match call.keys {
         KeyRule::One(_) if item.hash != 0 => set_of(item.hash),
         KeyRule::Range { first, last, step } => {
             let keys = (first as usize..=args.len() - last as usize).step_by(step as usize);
-            look_ahead(core, &mut hashes, db, args, keys)
+            look_ahead(core, hashes, db, args, keys)
         }
         _ => lock_set(core, exec, client, call, args),
     };
@@ -154,7 +154,7 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: Call, item: &Item,
     let mut keys = Keys::new(core, db);
     keys.records_access = records_access;
     match call.keys {
-        KeyRule::Range { .. } => keys.set_ahead(&hashes),
+        KeyRule::Range { .. } => keys.set_ahead(hashes),
         KeyRule::One(at) if item.hash != 0 => keys.hint(args.at(at as usize), item.hash),
         _ => {}
     }
@@ -168,7 +168,6 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: Call, item: &Item,
     if !cx.data.keys.core.own_pushes.is_empty() {
         push_before_reply(&mut cx);
     }
-    thread.exec.hashes = hashes;
 }
 
 /// Puts what the command has pushed to its own client before its reply.
@@ -184,7 +183,13 @@ fn push_before_reply(cx: &mut ClientCtx<'_>) {
 }
 
 /// The shards a command needs.
-fn lock_set(core: &Core, exec: &Exec, client: &mut Client, call: Call, args: Args<'_>) -> ShardSet {
+fn lock_set(
+    core: &Core,
+    exec: &Exec,
+    client: &mut Client,
+    call: &Call,
+    args: Args<'_>,
+) -> ShardSet {
     if call.spec.has(flag::TRANSACTION) {
         return transaction::lock_set(core, exec, client);
     }

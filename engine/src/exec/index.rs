@@ -164,7 +164,7 @@ impl Index {
 
     /// The command that is meant by the arguments, down to the subcommand. `command` is where the
     /// first of them leads to.
-    #[inline]
+    #[inline(always)]
     pub fn meant(&self, command: u16, args: Args<'_>) -> Result<&Command, Error> {
         if command == NONE {
             return Err(error::unknown_command(args.at(0), args.from(1)));
@@ -173,6 +173,12 @@ impl Index {
         if found.spec.subcommands.is_empty() || args.len() < 2 {
             return Ok(found);
         }
+        self.meant_below(command, args)
+    }
+
+    /// The subcommand that is meant by the arguments, of a command that has some.
+    fn meant_below(&self, command: u16, args: Args<'_>) -> Result<&Command, Error> {
+        let found = &self[command];
         match self.find_subcommand(command, args.at(1)) {
             Some(sub) => Ok(&self[sub]),
             None => Err(error::unknown_subcommand(found.spec.name, args.at(1))),

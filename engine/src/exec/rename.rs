@@ -15,7 +15,7 @@ use base::settings::setting::RENAMED;
 
 /// Applies a setting from the command line or the configuration file. Errors: what is wrong with it.
 pub fn configure(thread: &mut ThreadContext, name: &str, values: &[&str]) -> Result<(), String> {
-    let ThreadContext { core, exec } = thread;
+    let ThreadContext { core, exec, .. } = thread;
     if name.eq_ignore_ascii_case("rename-command") {
         add(core, &exec.index, values)?;
     } else {

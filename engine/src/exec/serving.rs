@@ -105,7 +105,7 @@ fn serving_set(thread: &ThreadContext, wait: &Wait, hash: u64) -> Option<ShardSe
     // rule finds what else the command touches: where it moves elements to.
     Some(match call.spec.keys {
         [_] => set_of(hash),
-        _ => set_of(hash) | keys_lock_set(thread.core.roots.seed, call, blob.args()),
+        _ => set_of(hash) | keys_lock_set(thread.core.roots.seed, &call, blob.args()),
     })
 }
 
@@ -148,7 +148,7 @@ fn run_again(
     let out = Reply::new(output, thread.core.heap, wait.resp == 3);
     let keys = Keys::new(&mut thread.core, wait.db);
     let mut cx = Ctx::new(keys, out, call.spec, Mode::Serving(key));
-    call_served(&mut cx, call, args);
+    call_served(&mut cx, &call, args);
     cx.keys.core.effects.flush();
     cx.mode != Mode::NotServed
 }

@@ -20,6 +20,8 @@ pub struct ThreadContext {
     pub core: Core,
     /// What running commands takes.
     pub exec: Exec,
+    /// Room for the hashes of the keys of a command that names several in a row.
+    pub hashes: Vec<u64>,
 }
 
 /// What running commands takes.
@@ -35,8 +37,6 @@ pub struct Exec {
     pub room_known_for: u64,
     /// Keys that may be removed when memory is short.
     pub eviction: Pool,
-    /// Room for the hashes of the keys of a command that names several in a row.
-    pub hashes: Vec<u64>,
     /// Where in the output the reply of the command that runs begins; none between commands.
     pub reply_mark: Option<usize>,
     /// Commands parsed and not yet executed.
@@ -57,11 +57,10 @@ impl ThreadContext {
             release,
             room_known_for: 0,
             eviction: Pool::default(),
-            hashes: Vec::new(),
             reply_mark: None,
             batch: Batch::default(),
         };
-        let mut thread = Self { core, exec };
+        let mut thread = Self { core, exec, hashes: Vec::new() };
         thread.refresh();
         Some(thread)
     }

@@ -24,7 +24,7 @@ pub fn lock_set(core: &Core, exec: &Exec, client: &mut ClientState) -> ShardSet 
     let watched = watch::lock_set(core, client);
     multi::queued(client).fold(watched, |set, blob| match look_up(&exec.index, blob.args()) {
         Ok(call) if call.spec.has(spec::flag::LOCKS_ITSELF) => ALL_SHARDS,
-        Ok(call) => set | keys_lock_set(core.roots.seed, call, blob.args()),
+        Ok(call) => set | keys_lock_set(core.roots.seed, &call, blob.args()),
         Err(_) => set,
     })
 }
@@ -42,7 +42,7 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
         match look_up(&cx.exec.index, blob.args()) {
             Ok(call) => {
                 cx.data.spec = call.spec;
-                call::call(cx, call, blob.args());
+                call::call(cx, &call, blob.args());
                 cx.data.keys.db = cx.session.db();
                 cx.data.out.resp3 = cx.session.state().resp.load(Relaxed) == 3;
             }

@@ -204,6 +204,7 @@ impl<'a, R: Record> Named<'a, R> {
     /// `raw` is all zeros or has only ever been changed through such views with the same heap, seed
     /// and type of record. Whoever makes the view holds what guards the table, and uses no other
     /// view of it, nor anything found through one, while this is used.
+    #[inline(always)]
     pub unsafe fn new(raw: &'a RawTable, heap: Heap, seed: [u64; 2]) -> Self {
         Self { raw, heap, seed, records: PhantomData }
     }
@@ -214,11 +215,13 @@ impl<'a, R: Record> Named<'a, R> {
     }
 
     /// Records.
+    #[inline(always)]
     pub fn len(&self) -> usize {
         self.view().len()
     }
 
     /// Whether there are none.
+    #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

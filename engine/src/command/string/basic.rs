@@ -67,6 +67,7 @@ fn permits(cx: &mut Ctx<'_>, given: &Given<'_>, key: &[u8]) -> bool {
 }
 
 /// Sets a key and publishes it.
+#[inline]
 fn store(cx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
     cx.keys.set_string(key, value, ttl);
     cx.modified(Class::STRING, "set", key);
