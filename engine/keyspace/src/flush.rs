@@ -47,7 +47,7 @@ impl Keys<'_> {
     /// Frees what was taken out: not earlier than others may go on, for it can take long.
     fn free_detached(&mut self, detached: Vec<DetachedTables>, lazily: bool) {
         for tables in detached {
-            self.count_changes(tables.len());
+            self.count_changes(tables.count());
             garbage::dispose_tables(self.core, tables, lazily);
         }
     }

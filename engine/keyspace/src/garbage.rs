@@ -39,7 +39,7 @@ impl DetachedTables {
     }
 
     /// Keys in them.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         table::len(&self.keys)
     }
 }

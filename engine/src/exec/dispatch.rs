@@ -136,7 +136,7 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: &Call, item: &Item
     let one_hash = [item.hash];
     let known_hashes: &[u64] = match call.keys {
         KeyRule::One(_) if item.hash != 0 => &one_hash,
-        KeyRule::Range { .. } => &hashes,
+        KeyRule::Range { .. } => hashes,
         _ => &[],
     };
     core.running.begin(&About {
