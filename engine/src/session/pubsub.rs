@@ -118,7 +118,7 @@ pub fn publish_shard(core: &mut Core, channel: &[u8], payload: &[u8]) -> usize {
 
 /// Posts a message to all subscribers of a channel of a kind, if it has any.
 fn send_to(core: &mut Core, pubsub: &PubSub, kind: Kind, channel: &[u8], payload: &[u8]) -> usize {
-    let channels = channels(core, kind, &pubsub);
+    let channels = channels(core, kind, pubsub);
     match channels.find(Name::new(channel, core.roots.seed)) {
         Some(found) => send(core, found, kind, None, channel, payload),
         None => 0,

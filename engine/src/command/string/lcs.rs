@@ -40,7 +40,9 @@ struct Wanted {
 }
 
 pub fn lcs(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let (a, b) = (text(cx, args.at(1))?, text(cx, args.at(2))?);
+    // Both are looked at, and a miss is told, before either may be of the wrong type: as in Redis.
+    let (a, b) = (text(cx, args.at(1)), text(cx, args.at(2)));
+    let (a, b) = (a?, b?);
     let wanted = wanted(args)?;
     let table = Table::new(&a, &b, cx.keys.core.settings.bulk_max as usize)?;
     if wanted.len {
