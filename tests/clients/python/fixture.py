@@ -1,5 +1,6 @@
 """A server for each test class, and its upgrade."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -97,10 +98,12 @@ class Lines:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self.more:
-                self.seen.append(line.rstrip("\n"))
-                self.more.notify_all()
+        # Whoever ends the process closes what it is read from.
+        with contextlib.suppress(ValueError):
+            for line in self.process.stdout:
+                with self.more:
+                    self.seen.append(line.rstrip("\n"))
+                    self.more.notify_all()
         with self.more:
             self.ended = True
             self.more.notify_all()
