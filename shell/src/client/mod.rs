@@ -46,7 +46,7 @@ pub struct Connection {
     pub table_slot: u32,
     /// When the worker's timer for it goes off, Unix ms; 0: no timer.
     pub armed_ms: u64,
-    /// First and last of its messages in the mail being delivered.
+    /// First and last of its messages that wait to be delivered.
     pub mail: Option<(u32, u32)>,
 }
 

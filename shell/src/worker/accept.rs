@@ -100,6 +100,9 @@ impl Worker {
     pub(super) fn close(&mut self, online: &mut Online, slot: u32, reason: u32) {
         let Some(mut connection) = self.clients.remove(slot) else { return };
         self.timers.disarm(slot, &mut connection.armed_ms);
+        if let Some((first, _)) = connection.mail {
+            self.drop_chain(first);
+        }
         if connection.is(state::POSTPONED) {
             self.postponed.retain(|other| *other != slot);
         }

@@ -8,17 +8,26 @@ use abi::message::Message;
 use abi::ptr::Ptr;
 
 use super::Worker;
-use super::mailbox::{Mail, drop_message};
+use super::mailbox::drop_message;
 use crate::client::{bump, output, state};
 use crate::logic::generation::Online;
 
 /// Ends a chain of messages.
 const NO_MORE: u32 = u32::MAX;
 
+/// A message that was taken out of the mailbox and not delivered yet.
+pub(super) struct Posted {
+    client: ClientRef,
+    message: Ptr<Message>,
+    /// The next one to the same client.
+    next: u32,
+}
+
 impl Worker {
     /// Takes all mail and acts on it.
     pub(super) fn collect_mail(&mut self, online: &mut Online) {
-        self.take_messages(online, None);
+        self.take_mail();
+        self.deliver_all(online);
         let mut connections = std::mem::take(&mut self.mail.connections);
         for accepted in connections.drain(..) {
             self.open(online, accepted);
@@ -42,76 +51,69 @@ impl Worker {
 
     /// Before a client's batch runs: what was posted to it before it sent what it is about to be
     /// answered comes first. So whoever is told that a message went out can rely on it.
+    ///
+    /// What was posted to others waits for the next look at the mail, which writes to each of them
+    /// once, however much there is.
     #[inline]
     pub(super) fn deliver_before_batch(&mut self, online: &mut Online, slot: u32) {
         if self.mailbox.has_mail() {
-            self.take_messages(online, Some(slot));
+            self.take_mail();
+        }
+        if !self.messages.is_empty()
+            && let Some((first, _)) = self.clients.get(slot).mail.take()
+        {
+            self.deliver_chain(online, slot, first);
         }
     }
 
-    /// Takes all mail and delivers the messages. What those of the client `about_to_run` come to is
-    /// left to its turn; the others' output is sent, and their turn comes with the next look at the
-    /// mail.
-    fn take_messages(&mut self, online: &mut Online, about_to_run: Option<u32>) {
-        let mut messages = std::mem::take(&mut self.messages);
-        let mut mail = Mail { messages, ..Mail::default() };
+    /// Takes all mail out of the mailbox. Nothing is delivered yet.
+    fn take_mail(&mut self) {
+        let mut mail = std::mem::take(&mut self.taken);
         self.mailbox.collect(&mut mail);
         self.mail.connections.append(&mut mail.connections);
-        self.mail.wake_postponed |= mail.wake_postponed;
-        messages = mail.messages;
-        if !messages.is_empty() {
-            self.sort_mail(&messages);
-            self.deliver_all(online, &messages, about_to_run);
-            messages.clear();
+        self.mail.wake_postponed |= std::mem::take(&mut mail.wake_postponed);
+        for (client, message) in mail.messages.drain(..) {
+            self.sort_in(client, message);
         }
-        self.messages = messages;
+        self.taken = mail;
     }
 
-    /// Chains the messages of each client, oldest first; drops those whose client is gone.
-    fn sort_mail(&mut self, messages: &[(ClientRef, Ptr<Message>)]) {
-        self.mail_links.clear();
-        self.mail_links.resize(messages.len(), NO_MORE);
-        for (index, (client, message)) in messages.iter().enumerate() {
-            let index = index as u32;
-            let Some(slot) = self.clients.slot_of(client.id()) else {
-                drop_message(*message);
-                continue;
-            };
-            let connection = self.clients.get(slot);
-            connection.mail = match connection.mail {
-                Some((first, last)) => {
-                    self.mail_links[last as usize] = index;
-                    Some((first, index))
-                }
-                None => Some((index, index)),
-            };
-        }
+    /// Adds a message to the chain of its client's, oldest first; drops it if the client is gone.
+    fn sort_in(&mut self, client: ClientRef, message: Ptr<Message>) {
+        let Some(slot) = self.clients.slot_of(client.id()) else { return drop_message(message) };
+        let index = self.messages.len() as u32;
+        self.messages.push(Posted { client, message, next: NO_MORE });
+        let connection = self.clients.get(slot);
+        connection.mail = match connection.mail {
+            Some((first, last)) => {
+                self.messages[last as usize].next = index;
+                Some((first, index))
+            }
+            None => Some((index, index)),
+        };
     }
 
     /// Delivers all messages of a client when the first of them is reached: one write each client.
-    fn deliver_all(
-        &mut self,
-        online: &mut Online,
-        messages: &[(ClientRef, Ptr<Message>)],
-        about_to_run: Option<u32>,
-    ) {
-        let mut kept_back = None;
-        for (index, (client, _)) in messages.iter().enumerate() {
+    fn deliver_all(&mut self, online: &mut Online) {
+        for index in 0..self.messages.len() {
+            let client = self.messages[index].client;
             let Some(slot) = self.clients.slot_of(client.id()) else { continue };
             let connection = self.clients.get(slot);
             if connection.mail.is_some_and(|(first, _)| first == index as u32) {
                 connection.mail = None;
-                if Some(slot) == about_to_run {
-                    // Last, as its output keeps the worker's buffer.
-                    kept_back = Some((slot, index as u32));
-                    continue;
-                }
-                self.deliver_chain(online, slot, messages, index as u32);
+                self.deliver_chain(online, slot, index as u32);
                 self.settle_mailed(online, slot);
             }
         }
-        if let Some((slot, first)) = kept_back {
-            self.deliver_chain(online, slot, messages, first);
+        self.messages.clear();
+    }
+
+    /// Drops the messages of a client that is gone, the first of which is `first`.
+    pub(super) fn drop_chain(&self, first: u32) {
+        let mut index = first;
+        while let Some(posted) = self.messages.get(index as usize) {
+            drop_message(posted.message);
+            index = posted.next;
         }
     }
 
@@ -129,26 +131,19 @@ impl Worker {
         }
     }
 
-    fn deliver_chain(
-        &mut self,
-        online: &mut Online,
-        slot: u32,
-        messages: &[(ClientRef, Ptr<Message>)],
-        first: u32,
-    ) {
+    fn deliver_chain(&mut self, online: &mut Online, slot: u32, first: u32) {
         const CLOSING: u64 = flag::KILLED | flag::CLOSE_AFTER_REPLY;
         let client = self.clients.get(slot).client();
         output::lend(client, self.buffers.output);
         let mut index = first;
-        while index != NO_MORE {
-            let message = messages[index as usize].1;
+        while let Some(posted) = self.messages.get(index as usize) {
             if client.flags.load(Ordering::Relaxed) & CLOSING == 0 {
                 // SAFETY: the mail holds a reference until `drop_message`.
-                let message = unsafe { &*message.as_ptr() };
+                let message = unsafe { &*posted.message.as_ptr() };
                 online.generation().deliver(self.lane, client, message);
             }
-            drop_message(message);
-            index = self.mail_links[index as usize];
+            drop_message(posted.message);
+            index = posted.next;
         }
         bump(&self.stats.batches, 1);
     }

@@ -43,10 +43,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use abi::client::flag;
-use abi::client_ref::ClientRef;
 use abi::config::ConfigStore;
-use abi::message::Message;
-use abi::ptr::Ptr;
 use abi::stats::LaneStats;
 use mio::{Events, Poll};
 
@@ -55,6 +52,7 @@ use crate::client::{bump, input, output, state};
 use crate::logic::generation::Online;
 use clock::Clock;
 use event::Event;
+use mail::Posted;
 use mailbox::{Mail, Mailbox};
 use shared::ServerShared;
 use slab::Slab;
@@ -90,12 +88,12 @@ pub struct Worker {
     postponed: Vec<u32>,
     /// Mail that waits for the end of a client's turn: all but messages.
     mail: Mail,
-    /// Room for messages; empty between two looks at the mail.
-    messages: Vec<(ClientRef, Ptr<Message>)>,
+    /// Messages that wait for it, and those delivered since the last look at all mail.
+    messages: Vec<Posted>,
+    /// Room for the mailbox's next mail. Empty.
+    taken: Mail,
     /// Clients that were given messages and have not had their turn since.
     mailed: Vec<u32>,
-    /// For each of `messages` the next one for the same client.
-    mail_links: Vec<u32>,
     accept_again: bool,
     /// The last poll may not have reported all there was.
     more_events: bool,
@@ -148,8 +146,8 @@ impl Worker {
             postponed: Vec::new(),
             mail: Mail::default(),
             messages: Vec::new(),
+            taken: Mail::default(),
             mailed: Vec::new(),
-            mail_links: Vec::new(),
             accept_again: false,
             more_events: false,
         })
@@ -200,7 +198,8 @@ impl Worker {
     /// Whether mail was looked at in a client's turn and not all of it acted on.
     fn has_mail_left(&self) -> bool {
         let Mail { connections, wake_postponed, .. } = &self.mail;
-        *wake_postponed || !connections.is_empty() || !self.mailed.is_empty()
+        let for_clients = !self.messages.is_empty() || !self.mailed.is_empty();
+        for_clients || *wake_postponed || !connections.is_empty()
     }
 
     fn is_behind(&self) -> bool {
