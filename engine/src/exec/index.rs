@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use abi::stats::CommandStat;
 
 use crate::exec::spec::{Begin, Find, KeySpec, Spec, flag};
-use crate::session::stats::{command_slot, counters_of};
+use crate::session::stats::{Slots, counters_of};
 use base::args::Args;
 use base::core::Core;
 use base::error::{self, Error};
@@ -92,10 +92,13 @@ impl Index {
         }
         let mut index =
             Self { commands: Vec::new(), table: Box::new([NONE; TABLE]), top_level: rows.len() };
-        index.commands.extend(rows.iter().map(|spec| command(core, spec)));
+        let mut slots = Slots::of(core);
+        index.commands.extend(rows.iter().map(|spec| command(core, &mut slots, spec)));
         for (at, row) in rows.iter().enumerate() {
             let start = index.commands.len() as u16;
-            index.commands.extend(row.subcommands.iter().map(|spec| command(core, spec)));
+            index
+                .commands
+                .extend(row.subcommands.iter().map(|spec| command(core, &mut slots, spec)));
             index.commands[at].subcommands = start..index.commands.len() as u16;
         }
         index.enter_all();
@@ -214,8 +217,8 @@ impl core::ops::Index<u16> for Index {
     }
 }
 
-fn command(core: &Core, spec: &'static Spec) -> Command {
-    let slot = command_slot(core, spec.name);
+fn command(core: &Core, slots: &mut Slots<'_>, spec: &'static Spec) -> Command {
+    let slot = slots.slot(spec.name);
     Command {
         name: Cow::Borrowed(spec.name.as_bytes()),
         spec,

@@ -16,39 +16,69 @@ fn locked(core: &Core) -> Guard<'static, CommandNames, FutexLocker> {
     core.roots.shared().names.lock(core.locker())
 }
 
-/// The name at an address in the list of names.
+/// The bytes of the name at an address in the list of names.
 ///
 /// # Safety
 /// The address stood in the list once.
-unsafe fn name_at(address: u64) -> &'static str {
+unsafe fn bytes_at(address: u64) -> &'static [u8] {
     // SAFETY: a name is complete before it enters the list, and stays as it is for the life of the
     // process.
-    let bytes = unsafe {
+    unsafe {
         let name = &*(address as *const CommandName);
         core::slice::from_raw_parts(behind(name), name.name_len as usize)
-    };
-    core::str::from_utf8(bytes).unwrap_or_default()
+    }
 }
 
-/// The slot of a command's name, given out on first use.
-pub fn command_slot(core: &Core, name: &str) -> u32 {
-    let mut names = locked(core);
-    // SAFETY: addresses of the list.
-    let known = vec::slice(&names.slots).iter().position(|at| unsafe { name_at(*at) } == name);
-    if let Some(slot) = known {
-        return slot as u32;
+/// As [`bytes_at`], as a text.
+///
+/// # Safety
+/// As [`bytes_at`].
+unsafe fn name_at(address: u64) -> &'static str {
+    // SAFETY: as the caller promises.
+    core::str::from_utf8(unsafe { bytes_at(address) }).unwrap_or_default()
+}
+
+/// The slots of names that are asked for one after another.
+pub struct Slots<'a> {
+    core: &'a Core,
+    names: Guard<'static, CommandNames, FutexLocker>,
+    /// Behind the slot found last: releases ask in much the same order.
+    next: usize,
+}
+
+impl<'a> Slots<'a> {
+    /// Nobody else gets slots while this lives.
+    pub fn of(core: &'a Core) -> Self {
+        Self { core, names: locked(core), next: 0 }
     }
-    let mut slots = Words::new(&mut names.slots, core.heap);
-    slots.reserve(1);
-    let place = core.heap.alloc(size_of::<CommandName>() + name.len()) as *mut CommandName;
-    let name_len = u32::try_from(name.len()).expect("a name is below 4 GiB");
-    // SAFETY: a new allocation with room for the struct and the name behind it.
-    unsafe {
-        place.write(CommandName { name_len, reserved: 0 });
-        place.add(1).cast::<u8>().copy_from_nonoverlapping(name.as_ptr(), name.len());
+
+    /// The slot of a command's name, given out on first use.
+    pub fn slot(&mut self, name: &str) -> u32 {
+        let known = vec::slice(&self.names.slots);
+        let (before, after) = known.split_at(self.next.min(known.len()));
+        // SAFETY: addresses of the list.
+        let is_it = |at: &u64| unsafe { bytes_at(*at) } == name.as_bytes();
+        let found = after.iter().position(is_it).map(|at| before.len() + at);
+        let found = found.or_else(|| before.iter().position(is_it));
+        let slot = found.unwrap_or_else(|| self.add(name));
+        self.next = slot + 1;
+        slot as u32
     }
-    slots.push(Ptr::from_raw(place).address());
-    slots.len() as u32 - 1
+
+    fn add(&mut self, name: &str) -> usize {
+        let heap = self.core.heap;
+        let mut slots = Words::new(&mut self.names.slots, heap);
+        slots.reserve(1);
+        let place = heap.alloc(size_of::<CommandName>() + name.len()) as *mut CommandName;
+        let name_len = u32::try_from(name.len()).expect("a name is below 4 GiB");
+        // SAFETY: a new allocation with room for the struct and the name behind it.
+        unsafe {
+            place.write(CommandName { name_len, reserved: 0 });
+            place.add(1).cast::<u8>().copy_from_nonoverlapping(name.as_ptr(), name.len());
+        }
+        slots.push(Ptr::from_raw(place).address());
+        slots.len() - 1
+    }
 }
 
 /// The name that has a slot.
