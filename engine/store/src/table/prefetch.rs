@@ -17,11 +17,12 @@ use super::bucket::{self, ADDRESS, BUCKET_BYTES};
 use super::segment::{Root, Segment, prefix};
 
 /// Addresses that may be read whatever is there: those of the arena, which is never unmapped.
-/// None for a table outside of it, as unit tests have.
+/// None for a table outside of it, as unit tests have, and in a sanitised build, which stops whoever
+/// reads a block that has been freed meanwhile.
 #[inline(always)]
 fn window(raw: &RawTable) -> Option<Range<u64>> {
     let inside = ARENA_BASE..ARENA_BASE + ARENA_CAPACITY_MAX;
-    if !inside.contains(&(raw as *const RawTable as u64)) {
+    if cfg!(sanitised) || !inside.contains(&(raw as *const RawTable as u64)) {
         return None;
     }
     // SAFETY: something lies in the arena, so it is mapped and begins with its header, whose
