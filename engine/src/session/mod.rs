@@ -57,12 +57,6 @@ impl Session<'_> {
         self.state
     }
 
-    /// The same session, for a part of the time.
-    #[inline]
-    pub fn reborrow(&mut self) -> Session<'_> {
-        Session { state: self.state }
-    }
-
     /// The client's id.
     pub fn id(&self) -> u64 {
         self.state().id

@@ -333,14 +333,6 @@ impl<'a, R: Record> Named<'a, R> {
     pub fn for_each(&self, visit: &mut dyn FnMut(&R)) {
         self.view().for_each(&mut |record| visit(record));
     }
-
-    /// Calls `visit` with each record, to change it.
-    pub fn for_each_mut(&mut self, visit: &mut dyn FnMut(&mut R)) {
-        self.view().table().for_each(&mut |address| {
-            // SAFETY: as in `find_mut`; a table has each of its items once.
-            visit(unsafe { &mut *(address as *mut R) });
-        });
-    }
 }
 
 /// Bytes of a record with its name, as asked from the heap.

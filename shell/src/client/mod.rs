@@ -29,8 +29,6 @@ pub mod state {
     pub const QUEUED: u8 = 1 << 3;
     /// In the worker's list of postponed clients.
     pub const POSTPONED: u8 = 1 << 4;
-    /// In the worker's list of clients that were given messages.
-    pub const MAILED: u8 = 1 << 6;
     /// Its input has changed, or it may run again, since logic last looked.
     pub const FRESH: u8 = 1 << 5;
 }

@@ -39,14 +39,6 @@ impl Worker {
         if std::mem::take(&mut self.mail.wake_postponed) {
             self.wake_postponed(online);
         }
-        for slot in std::mem::take(&mut self.mailed) {
-            if let Some(connection) = self.clients.try_get(slot)
-                && connection.is(state::MAILED)
-            {
-                connection.clear(state::MAILED);
-                self.settle_and_serve(online, slot);
-            }
-        }
     }
 
     /// Before a client's batch runs: what was posted to it before it sent what it is about to be
@@ -93,8 +85,10 @@ impl Worker {
         };
     }
 
-    /// Delivers all messages of a client when the first of them is reached: one write each client.
+    /// Delivers all messages of a client when the first of them is reached, with one write each
+    /// client; then gives these clients a turn.
     fn deliver_all(&mut self, online: &mut Online) {
+        let mut mailed = std::mem::take(&mut self.mailed);
         for index in 0..self.messages.len() {
             let client = self.messages[index].client;
             let Some(slot) = self.clients.slot_of(client.id()) else { continue };
@@ -102,10 +96,18 @@ impl Worker {
             if connection.mail.is_some_and(|(first, _)| first == index as u32) {
                 connection.mail = None;
                 self.deliver_chain(online, slot, index as u32);
-                self.settle_mailed(online, slot);
+                match self.settle(slot) {
+                    Some(reason) => self.close(online, slot, reason),
+                    None => mailed.push(slot),
+                }
             }
         }
+        // Before anybody's turn, which may take more mail.
         self.messages.clear();
+        for slot in mailed.drain(..) {
+            self.serve_again(online, slot);
+        }
+        self.mailed = mailed;
     }
 
     /// Drops the messages of a client that is gone, the first of which is `first`.
@@ -114,20 +116,6 @@ impl Worker {
         while let Some(posted) = self.messages.get(index as usize) {
             drop_message(posted.message);
             index = posted.next;
-        }
-    }
-
-    /// Sends what messages have added to a client's output. Its turn comes later.
-    fn settle_mailed(&mut self, online: &mut Online, slot: u32) {
-        match self.settle(slot) {
-            Some(reason) => self.close(online, slot, reason),
-            None => {
-                let connection = self.clients.get(slot);
-                if !connection.is(state::MAILED) {
-                    connection.set(state::MAILED);
-                    self.mailed.push(slot);
-                }
-            }
         }
     }
 

@@ -92,7 +92,7 @@ pub struct Worker {
     messages: Vec<Posted>,
     /// Room for the mailbox's next mail. Empty.
     taken: Mail,
-    /// Clients that were given messages and have not had their turn since.
+    /// Room for the clients that are given messages. Empty.
     mailed: Vec<u32>,
     accept_again: bool,
     /// The last poll may not have reported all there was.
@@ -198,8 +198,7 @@ impl Worker {
     /// Whether mail was looked at in a client's turn and not all of it acted on.
     fn has_mail_left(&self) -> bool {
         let Mail { connections, wake_postponed, .. } = &self.mail;
-        let for_clients = !self.messages.is_empty() || !self.mailed.is_empty();
-        for_clients || *wake_postponed || !connections.is_empty()
+        *wake_postponed || !connections.is_empty() || !self.messages.is_empty()
     }
 
     fn is_behind(&self) -> bool {

@@ -248,11 +248,14 @@ impl Worker {
     pub(super) fn settle_and_serve(&mut self, online: &mut Online, slot: u32) {
         match self.settle(slot) {
             Some(reason) => self.close(online, slot, reason),
-            None => {
-                self.clients.get(slot).set(state::FRESH);
-                self.serve(online, slot);
-            }
+            None => self.serve_again(online, slot),
         }
+    }
+
+    /// A turn for a client whose state has changed since logic last looked.
+    pub(super) fn serve_again(&mut self, online: &mut Online, slot: u32) {
+        self.clients.get(slot).set(state::FRESH);
+        self.serve(online, slot);
     }
 
     /// Closes a client that unsent output has put over its limit since. Returns whether it did.
