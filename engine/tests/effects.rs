@@ -3,7 +3,8 @@
 mod host;
 
 use abi::effects::{Consumer, Policy, Ring, Stream};
-use host::{Server, table};
+use base::heap::testing;
+use host::Server;
 
 const RING: u64 = 4096;
 
@@ -70,9 +71,9 @@ fn check_without_memory(before: &[&str], command: &[&str]) -> u64 {
         let (last, queued) = command.split_last().expect("a command");
         queued.iter().for_each(|command| drop(watched.server.say(one, command)));
         watched.server.write(one, last);
-        table::allow_allocations(allowed);
+        testing::allow_allocations(allowed);
         watched.server.run(one);
-        table::allow_allocations(u64::MAX);
+        testing::allow_allocations(u64::MAX);
         let failed = watched.server.read(one).starts_with("-OOM");
         let (told, expected) = (watched.told(), watched.data(one));
         drop(watched);

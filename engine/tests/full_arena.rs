@@ -7,7 +7,8 @@ mod host;
 
 use std::fmt::Write;
 
-use host::{Server, table};
+use base::heap::testing;
+use host::Server;
 
 const OOM: &str = "-OOM command not carried out: the arena is full\r\n";
 
@@ -47,7 +48,7 @@ fn server(before: &[&str]) -> (Server, i64) {
     let first = server.connect();
     server.say(first, "config resetstat");
     server.disconnect(first);
-    let held = table::outstanding();
+    let held = testing::outstanding();
     for _ in 0..2 {
         let client = server.connect();
         // Gives the client's output room, as a worker does.
@@ -80,10 +81,10 @@ fn check_until_it_succeeds(before: &[&str], command: &str, is_whole: bool) {
         let (mut server, held) = server(before);
         let unchanged = state(&mut server, 2);
         server.write(1, command);
-        table::allow_allocations(allocations);
+        testing::allow_allocations(allocations);
         server.run(1);
-        let left = table::allocations_left();
-        table::allow_allocations(u64::MAX);
+        let left = testing::allocations_left();
+        testing::allow_allocations(u64::MAX);
         let context = format!("{before:?} {command}, {allocations} allocations");
         let mut reply = server.read(1);
         if reply == OOM {
@@ -101,7 +102,7 @@ fn check_until_it_succeeds(before: &[&str], command: &str, is_whole: bool) {
             server.say(2, command);
         }
         server.disconnect(2);
-        let leaked = table::outstanding() - held;
+        let leaked = testing::outstanding() - held;
         assert!(leaked <= 0, "{context} leaks {leaked} bytes");
         if left > 0 {
             return;
@@ -231,10 +232,10 @@ fn an_element_is_never_lost_between_pusher_and_waiter() {
             let waiter = server.connect();
             assert_eq!(server.say(waiter, waiting), "");
             server.write(1, "rpush l element");
-            table::allow_allocations(allocations);
+            testing::allow_allocations(allocations);
             server.run(1);
-            let left = table::allocations_left();
-            table::allow_allocations(u64::MAX);
+            let left = testing::allocations_left();
+            testing::allow_allocations(u64::MAX);
             let pushed = server.read(1) == ":1\r\n";
             server.deliver();
             let served = server.read(waiter).contains("element\r\n");
@@ -248,7 +249,7 @@ fn an_element_is_never_lost_between_pusher_and_waiter() {
             server.say(2, "flushall");
             server.say(2, "config resetstat");
             server.disconnect(2);
-            assert!(table::outstanding() <= held, "{context} leaks");
+            assert!(testing::outstanding() <= held, "{context} leaks");
             if left > 0 {
                 break;
             }

@@ -8,7 +8,8 @@ mod host;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use host::{Server, table};
+use base::heap::testing;
+use host::Server;
 
 #[test]
 fn replies_are_written_while_the_client_is_looked_at_and_changed() {
@@ -104,16 +105,16 @@ fn check_without_memory(before: &[&str], command: &str, check: Check) {
         // Makes what then stays.
         server.say(first, "config resetstat");
         server.disconnect(first);
-        let held = table::outstanding();
+        let held = testing::outstanding();
         let (one, other) = (server.connect(), server.connect());
         // Gives the client's output room, as a worker does.
         server.say(one, "ping");
         before.iter().for_each(|command| drop(server.say(one, command)));
         server.write(one, command);
-        table::allow_allocations(failures);
+        testing::allow_allocations(failures);
         server.run(one);
-        let left = table::allocations_left();
-        table::allow_allocations(u64::MAX);
+        let left = testing::allocations_left();
+        testing::allow_allocations(u64::MAX);
         let reply = server.read(one);
         let failed = reply.starts_with("-OOM command not carried out: the arena is full\r\n");
         assert!(failed || left > 0 || !reply.starts_with('-'), "{command}: {reply}");
@@ -123,7 +124,7 @@ fn check_without_memory(before: &[&str], command: &str, check: Check) {
         server.say(other, "config resetstat");
         server.say(other, "flushall");
         server.disconnect(other);
-        let leaked = table::outstanding() - held;
+        let leaked = testing::outstanding() - held;
         assert!(leaked <= 0, "{command} leaks {leaked} bytes after {failures} allocations");
         if !failed {
             assert!(failures > 0, "{command} allocates nothing");
@@ -193,9 +194,9 @@ fn a_command_that_has_run_does_not_fail_for_its_statistics() {
     let client = server.connect();
     server.say(client, "set key value");
     server.write(client, "getdel key");
-    table::allow_allocations(0);
+    testing::allow_allocations(0);
     server.run(client);
-    table::allow_allocations(u64::MAX);
+    testing::allow_allocations(u64::MAX);
     assert_eq!(server.read(client), "$5\r\nvalue\r\n");
 }
 

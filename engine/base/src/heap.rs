@@ -131,7 +131,8 @@ pub mod testing {
         Layout::from_size_align(size as usize, align).unwrap()
     }
 
-    extern "C" fn test_alloc(size: u64) -> u64 {
+    /// As [`abi::host::Host::alloc`].
+    pub extern "C" fn allocate(size: u64) -> u64 {
         assert!(size > 0);
         let Some(left) = ALLOWED.get().checked_sub(1) else { return 0 };
         ALLOWED.set(left);
@@ -140,38 +141,51 @@ pub mod testing {
         unsafe { alloc(layout(size)) as u64 }
     }
 
-    extern "C" fn test_free(address: u64, size: u64) {
+    /// As [`abi::host::Host::free`].
+    pub extern "C" fn free(address: u64, size: u64) {
         OUTSTANDING.set(OUTSTANDING.get() - size as i64);
-        // SAFETY: the caller hands back what `test_alloc` gave for this size.
+        // SAFETY: the caller hands back what `allocate` gave for this size.
         unsafe { dealloc(address as *mut u8, layout(size)) }
     }
 
-    extern "C" fn test_realloc(address: u64, old: u64, new: u64) -> u64 {
-        let moved = test_alloc(new);
+    /// As [`abi::host::Host::realloc`].
+    pub extern "C" fn realloc(address: u64, old: u64, new: u64) -> u64 {
+        let moved = allocate(new);
         if moved == 0 {
             return 0;
         }
         let kept = old.min(new) as usize;
         // SAFETY: both allocations are live, distinct and at least `kept` bytes.
         unsafe { core::ptr::copy_nonoverlapping(address as *const u8, moved as *mut u8, kept) };
-        test_free(address, old);
+        free(address, old);
         moved
     }
 
-    extern "C" fn test_usable(size: u64) -> u64 {
+    /// As [`abi::host::Host::usable`].
+    pub extern "C" fn usable(size: u64) -> u64 {
         size
     }
 
     /// A heap on the system's allocator.
     pub fn heap() -> Heap {
-        Heap { alloc: test_alloc, free: test_free, realloc: test_realloc, usable: test_usable }
+        Heap { alloc: allocate, free, realloc, usable }
+    }
+
+    /// From now on this many allocations of this thread succeed, and all after them fail.
+    pub fn allow_allocations(count: u64) {
+        ALLOWED.set(count);
+    }
+
+    /// How many more allocations of this thread succeed.
+    pub fn allocations_left() -> u64 {
+        ALLOWED.get()
     }
 
     /// Runs `f` with memory for so many allocations on this thread. Tells whether it was enough.
     pub fn with_allocations(count: u64, f: impl FnOnce()) -> bool {
-        ALLOWED.set(count);
+        allow_allocations(count);
         let outcome = catch_unwind(AssertUnwindSafe(f));
-        ALLOWED.set(u64::MAX);
+        allow_allocations(u64::MAX);
         match outcome {
             Ok(()) => true,
             Err(payload) if payload.is::<ArenaFull>() => false,

@@ -19,7 +19,7 @@ use abi::ptr::Ptr;
 use abi::shared::Shared;
 use abi_stable::std_types::{RSlice, RStr};
 use base::buffer::Buffer;
-use base::heap::Heap;
+use base::heap::{Heap, testing};
 use base::vec::Words;
 use engine::exec::release::Release;
 use engine::{api, command};
@@ -55,7 +55,7 @@ impl Server {
 
     /// A server without keys and clients, with the commands of a release.
     pub fn with(release: &'static Release) -> Self {
-        table::allow_allocations(u64::MAX);
+        testing::allow_allocations(u64::MAX);
         // SAFETY: all zeros is valid for every root struct, and nobody else has these yet.
         let (header, parts) = unsafe {
             let header = zeroed::<ArenaHeader>();
@@ -214,7 +214,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        table::allow_allocations(u64::MAX);
+        testing::allow_allocations(u64::MAX);
         (0..self.clients.len()).for_each(|who| self.disconnect(who));
         self.deliver();
         api::scratch_drop(self.scratch);

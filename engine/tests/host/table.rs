@@ -1,7 +1,6 @@
 //! The functions of the host: memory that can be made to run out, clocks that move by themselves a
 //! little with every look, mail that is kept until somebody fetches it. Each thread has its own.
 
-use std::alloc::{Layout, alloc, dealloc};
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,11 +14,10 @@ use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
+use base::heap::testing::{allocate, free, outstanding, realloc, usable};
 
 thread_local! {
     static ARENA: Cell<u64> = const { Cell::new(0) };
-    static OUTSTANDING: Cell<i64> = const { Cell::new(0) };
-    static ALLOCATIONS_LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
     static NANOSECONDS: Cell<u64> = const { Cell::new(1_700_000_000_000_000_000) };
     static MAIL: RefCell<Vec<(ClientRef, Ptr<Message>)>> = const { RefCell::new(Vec::new()) };
 }
@@ -62,21 +60,6 @@ pub fn set_arena(header: *mut ArenaHeader) {
     ARENA.set(header as u64);
 }
 
-/// Bytes this thread has allocated and not freed.
-pub fn outstanding() -> i64 {
-    OUTSTANDING.get()
-}
-
-/// From now on this many allocations succeed, and all after them fail.
-pub fn allow_allocations(count: u64) {
-    ALLOCATIONS_LEFT.set(count);
-}
-
-/// How many more allocations succeed.
-pub fn allocations_left() -> u64 {
-    ALLOCATIONS_LEFT.get()
-}
-
 /// Has time pass, in milliseconds.
 pub fn pass_ms(ms: u64) {
     NANOSECONDS.set(NANOSECONDS.get() + ms * 1_000_000);
@@ -105,43 +88,8 @@ extern "C" fn arena() -> Ptr<ArenaHeader> {
     Ptr::new(ARENA.get())
 }
 
-fn layout(size: u64) -> Layout {
-    let align = if size.is_multiple_of(64) { 64 } else { 8 };
-    Layout::from_size_align(size as usize, align).expect("sizes are sane")
-}
-
-extern "C" fn allocate(size: u64) -> u64 {
-    assert!(size > 0);
-    let Some(left) = ALLOCATIONS_LEFT.get().checked_sub(1) else { return 0 };
-    ALLOCATIONS_LEFT.set(left);
-    OUTSTANDING.set(OUTSTANDING.get() + size as i64);
-    // SAFETY: the layout's size is not zero.
-    unsafe { alloc(layout(size)) as u64 }
-}
-
-extern "C" fn free(address: u64, size: u64) {
-    OUTSTANDING.set(OUTSTANDING.get() - size as i64);
-    // SAFETY: what `allocate` gave for this size comes back once.
-    unsafe { dealloc(address as *mut u8, layout(size)) };
-}
-
-extern "C" fn realloc(address: u64, old_size: u64, new_size: u64) -> u64 {
-    let moved = allocate(new_size);
-    if moved != 0 {
-        let kept = old_size.min(new_size) as usize;
-        // SAFETY: both allocations are live, distinct, and have at least `kept` bytes.
-        unsafe { std::ptr::copy_nonoverlapping(address as *const u8, moved as *mut u8, kept) };
-        free(address, old_size);
-    }
-    moved
-}
-
-extern "C" fn usable(size: u64) -> u64 {
-    size
-}
-
 extern "C" fn used_bytes() -> u64 {
-    OUTSTANDING.get() as u64
+    outstanding() as u64
 }
 
 extern "C" fn unix_us() -> u64 {
