@@ -3,23 +3,11 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use crate::harness::{Lines, Server, eventually};
+use crate::harness::{Lines, Random, Server, eventually};
 
 const THREADS: u64 = 6;
 const STEPS: u64 = 250;
 const SEED: u64 = 0x5eed_0001;
-
-/// A xorshift generator: the same steps in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
 
 /// One client's life. It may be killed by others at any time, so every failure of its socket is
 /// as good as success; only what it does read must be right.

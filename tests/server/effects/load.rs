@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::replay::{Recorder, assert_replayed};
 use crate::harness::connection::encode;
-use crate::harness::{Connection, Server};
+use crate::harness::{Connection, Random, Server};
 
 const CLIENTS: u64 = 8;
 const SWAPS: usize = 4;
@@ -14,26 +14,14 @@ const PUSHES: usize = 100;
 /// Keys that all clients share.
 const SHARED: u64 = 12;
 
-/// Numbers by chance, the same for the same seed.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
 /// A command on shared keys; its reply depends on what others do.
-fn shared(chance: &mut Chance) -> String {
-    let mut text = || format!("t{}", chance.below(SHARED));
+fn shared(random: &mut Random) -> String {
+    let mut text = || format!("t{}", random.below(SHARED));
     let (text, other) = (text(), text());
-    let mut list = || format!("l{}", chance.below(SHARED));
+    let mut list = || format!("l{}", random.below(SHARED));
     let (list, end) = (list(), list());
-    let value = chance.below(1000);
-    match chance.below(18) {
+    let value = random.below(1000);
+    match random.below(18) {
         0 => format!("SET {text} {value}"),
         1 => format!("SET {text} {value} PX {}", 1 + value % 20),
         2 => format!("SET {text} {value} KEEPTTL"),
@@ -63,20 +51,20 @@ fn push(client: &mut Connection, number: u64, round: u64) {
 
 /// Runs commands until it is told to stop; what belongs to this client alone is checked.
 fn work(mut client: Connection, number: u64, stop: &AtomicBool) -> u64 {
-    let mut chance = Chance(number + 1);
+    let mut random = Random(number + 1);
     let (count, own) = (format!("count:{number}"), format!("own:{number}"));
     let mut rounds = 0;
     while !stop.load(Relaxed) {
         rounds += 1;
         assert_eq!(client.ask(&format!("INCR {count}")).number() as u64, 2 * rounds - 1);
         push(&mut client, number, rounds);
-        for _ in 0..chance.below(4) {
-            client.ask(&shared(&mut chance));
+        for _ in 0..random.below(4) {
+            client.ask(&shared(&mut random));
         }
         client.send_raw(b"MULTI\r\n");
         client.expect(b"+OK\r\n");
         let push = format!("RPUSH {own} {rounds}");
-        let commands = [shared(&mut chance), format!("INCR {count}"), push, shared(&mut chance)];
+        let commands = [shared(&mut random), format!("INCR {count}"), push, shared(&mut random)];
         commands.iter().for_each(|command| assert_eq!(client.ask(command), "+QUEUED\r\n"));
         let replies = client.ask("EXEC").raw();
         assert!(replies.contains(&format!("\r\n:{}\r\n:{rounds}\r\n", 2 * rounds)), "{replies}");
