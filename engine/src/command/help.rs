@@ -8,7 +8,7 @@ use base::resp::write::Reply;
 
 /// Lists the subcommands of the command that this is the `HELP` of.
 pub fn subcommands(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    let container = cx.spec.name.split('|').next().unwrap_or(cx.spec.name);
+    let container = cx.spec.first_word();
     let Some(at) = cx.exec.index.find(container.as_bytes()) else { return Ok(()) };
     let rows = cx.exec.index[at].spec.subcommands;
     let others = rows.iter().filter(|row| row.short_name() != "help");

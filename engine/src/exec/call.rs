@@ -190,8 +190,8 @@ fn tell_effect(core: &mut Core, db: u32, spec: &Spec, args: Args<'_>, dirty: u64
     let has_changed = core.stats.dirty.load(Relaxed) != dirty;
     if !core.effects.take_is_said() && has_changed && spec.has(flag::WRITE) {
         // By the name that it has everywhere, if this server calls it otherwise.
-        let name = Some(args.at(0)).filter(|name| name.eq_ignore_ascii_case(spec.name.as_bytes()));
-        let name = name.unwrap_or(spec.name.as_bytes());
+        let (said, known) = (args.at(0), spec.first_word().as_bytes());
+        let name = if said.eq_ignore_ascii_case(known) { said } else { known };
         let parts = args.from(0).enumerate();
         let parts = parts.map(|(index, part)| if index == 0 { name } else { part });
         core.effects.verbatim(db, parts);

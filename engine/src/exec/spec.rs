@@ -422,6 +422,11 @@ impl Spec {
         self.name.rsplit('|').next().unwrap_or(self.name)
     }
 
+    /// The first word of it: of a subcommand, the name of its command.
+    pub fn first_word(&self) -> &'static str {
+        self.name.split('|').next().unwrap_or(self.name)
+    }
+
     /// The indices of the arguments that are keys. `None` when the arguments make no sense.
     pub fn key_indices(&self, args: Args<'_>) -> Option<Vec<usize>> {
         let mut found = Vec::new();
