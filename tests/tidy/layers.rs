@@ -68,14 +68,20 @@ const PILES: &[Pile] = &[
     Pile {
         within: "engine/src/command/",
         layers: &[
-            &["engine/src/command/help.rs"],
+            &[
+                "engine/src/command/chance.rs",
+                "engine/src/command/help.rs",
+                "engine/src/command/walk.rs",
+            ],
             &[
                 "engine/src/command/bitmap/",
                 "engine/src/command/connection/",
+                "engine/src/command/hash/",
                 "engine/src/command/keys/",
                 "engine/src/command/list/",
                 "engine/src/command/pubsub/",
                 "engine/src/command/server/",
+                "engine/src/command/set/",
                 "engine/src/command/string/",
                 "engine/src/command/transaction.rs",
             ],

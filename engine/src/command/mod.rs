@@ -2,14 +2,18 @@
 #![forbid(unsafe_code)]
 
 pub mod bitmap;
+mod chance;
 pub mod connection;
+pub mod hash;
 pub mod help;
 pub mod keys;
 pub mod list;
 pub mod pubsub;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod transaction;
+mod walk;
 
 use crate::exec::spec::Spec;
 use base::text::equal;
@@ -18,10 +22,12 @@ use base::text::equal;
 pub const ALL: &[&[Spec]] = &[
     bitmap::COMMANDS,
     connection::COMMANDS,
+    hash::COMMANDS,
     keys::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,
+    set::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
 ];

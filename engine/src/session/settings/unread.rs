@@ -100,10 +100,6 @@ pub const UNREAD: &[Row] = &[
     fixed("disable-thp", slot(82), Kind::Bool, "yes"),
     row("dynamic-hz", slot(83), Kind::Bool, "yes"),
     Setting::permission("enable-module-command", slot(84), "no").row(),
-    row("hash-max-listpack-entries", slot(85), Kind::Integer(0, i64::MAX), "512")
-        .alias("hash-max-ziplist-entries"),
-    row("hash-max-listpack-value", slot(86), Kind::Memory(0, MEMORY_MAX), "64")
-        .alias("hash-max-ziplist-value"),
     row("hll-sparse-max-bytes", slot(87), Kind::Memory(0, MEMORY_MAX), "3000"),
     row("ignore-warnings", slot(88), Kind::Text, ""),
     fixed("io-threads", slot(89), Kind::Integer(1, 128), "1"),
@@ -177,7 +173,6 @@ pub const UNREAD: &[Row] = &[
     row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
     row("save", slot(131), Kind::Save, ""),
     fixed("server_cpulist", slot(132), Kind::Text, ""),
-    row("set-max-intset-entries", slot(133), Kind::Integer(0, i64::MAX), "512"),
     fixed("set-proc-title", slot(134), Kind::Bool, "yes"),
     row("shutdown-on-sigint", slot(135), Kind::Shutdown, "default"),
     row("shutdown-on-sigterm", slot(136), Kind::Shutdown, "default"),

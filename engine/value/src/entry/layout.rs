@@ -6,7 +6,7 @@ use abi::keyspace::entry::{
     MARK_SHIFT, SMALL_KEY_MAX, SMALL_VALUE_MAX, VALUE_LEN_SHIFT,
 };
 
-use crate::encoding;
+use crate::body;
 
 const WORD: usize = size_of::<u64>();
 const ACCESS_MASK: u64 = !0 << ACCESS_SHIFT;
@@ -63,7 +63,7 @@ impl Shape {
     /// Bytes of the whole entry.
     #[inline]
     pub fn size(&self) -> usize {
-        self.body_offset() + encoding::body_bytes(self.encoding) + self.key_len + self.value_len
+        self.body_offset() + body::bytes(self.encoding) + self.key_len + self.value_len
     }
 }
 
@@ -140,7 +140,7 @@ impl Place {
     pub fn write_new(self, shape: &Shape, key: &[u8]) {
         debug_assert_eq!(key.len(), shape.key_len);
         self.write(shape, 0);
-        let offset = shape.body_offset() + encoding::body_bytes(shape.encoding);
+        let offset = shape.body_offset() + body::bytes(shape.encoding);
         // SAFETY: the key's room follows the body, within the entry.
         unsafe { self.pointer(offset).copy_from_nonoverlapping(key.as_ptr(), key.len()) };
     }
@@ -174,7 +174,7 @@ impl Place {
 
     #[inline]
     fn key_offset(self) -> usize {
-        self.body_offset() + encoding::body_bytes(self.encoding())
+        self.body_offset() + body::bytes(self.encoding())
     }
 
     /// Bytes of key and of embedded value.
@@ -248,7 +248,7 @@ impl Place {
 
     /// Copies body and embedded value of another entry of the same encoding and lengths of value.
     pub fn copy_value_from(self, old: Self) {
-        let body = encoding::body_bytes(old.encoding());
+        let body = body::bytes(old.encoding());
         let ((from, len), (to, _)) = (old.embedded(), self.embedded());
         // SAFETY: both entries have a body of this length and, behind their keys, the same room for
         // an embedded value. They are two allocations.
