@@ -2,6 +2,7 @@
 
 mod administration;
 mod blocking;
+mod chance;
 mod commands;
 mod effects;
 mod eviction;
