@@ -73,7 +73,15 @@ impl Draw {
     /// Words separated by tabs, and how the reply is compared.
     fn command(&mut self) -> (String, Order) {
         let key = self.key();
-        let line = match self.below(46) {
+        match self.below(3) {
+            0 => self.of_hashes(&key),
+            1 => self.of_sets(&key),
+            _ => self.of_keys(&key),
+        }
+    }
+
+    fn of_hashes(&mut self, key: &str) -> (String, Order) {
+        let line = match self.below(18) {
             0..=3 => format!("HSET\t{key}\t{}\t{}", self.text(), self.text()),
             4 => {
                 let pairs =
@@ -84,52 +92,62 @@ impl Draw {
             6 => format!("HSETNX\t{key}\t{}\t{}", self.text(), self.text()),
             7 => format!("HGET\t{key}\t{}", self.text()),
             8 => format!("HMGET\t{key}\t{}", self.texts(5)),
-            9 => format!("HDEL\t{key}\t{}", self.texts(6)),
-            10 => format!("HINCRBY\t{key}\t{}\t{}", self.text(), self.integer()),
-            11 => {
+            9 | 10 => format!("HDEL\t{key}\t{}", self.texts(6)),
+            11 => format!("HINCRBY\t{key}\t{}\t{}", self.text(), self.integer()),
+            12 => {
                 let by = self.of(&["0.5", "-3", "1e3", "nan", "inf", "x", "0.1", "5e-3"]);
                 format!("HINCRBYFLOAT\t{key}\t{}\t{by}", self.text())
             }
-            12 => return (format!("HGETALL\t{key}"), Order::FreePairs),
-            13 => return (format!("{}\t{key}", self.of(&["HKEYS", "HVALS"])), Order::Free),
-            14 => format!("{}\t{key}", self.of(&["HLEN", "SCARD", "TYPE", "OBJECT\tENCODING"])),
-            15 => {
-                format!("{}\t{key}\t{}", self.of(&["HEXISTS", "HSTRLEN", "SISMEMBER"]), self.text())
-            }
+            13 => return (format!("HGETALL\t{key}"), Order::FreePairs),
+            14 => return (format!("{}\t{key}", self.of(&["HKEYS", "HVALS"])), Order::Free),
+            15 => format!("{}\t{key}\t{}", self.of(&["HEXISTS", "HSTRLEN"]), self.text()),
             16 => {
                 return (format!("HRANDFIELD\t{key}\t{}\tWITHVALUES", 10_000), Order::FreePairs);
             }
-            17 => return (format!("SRANDMEMBER\t{key}\t10000"), Order::Free),
-            18..=21 => format!("SADD\t{key}\t{}", self.texts(4)),
-            22 => {
+            _ => return (format!("HSCAN\t{key}\t0\tCOUNT\t100000"), Order::Free),
+        };
+        (line, Order::Kept)
+    }
+
+    fn of_sets(&mut self, key: &str) -> (String, Order) {
+        let line = match self.below(20) {
+            0..=3 => format!("SADD\t{key}\t{}", self.texts(4)),
+            4 => {
                 let integers = (0..1 + self.below(40)).map(|_| self.below(300).to_string());
                 format!("SADD\t{key}\t{}", integers.collect::<Vec<_>>().join("\t"))
             }
-            23 | 24 => format!("SREM\t{key}\t{}", self.texts(6)),
-            25 => format!("SMISMEMBER\t{key}\t{}", self.texts(5)),
-            26 => format!("SMOVE\t{key}\t{}\t{}", self.key(), self.text()),
-            27 => return (format!("SPOP\t{key}\t100000"), Order::Free),
-            28 => return (format!("SMEMBERS\t{key}"), Order::Free),
-            29 | 30 => {
+            5..=7 => format!("SREM\t{key}\t{}", self.texts(6)),
+            8 => format!("SMISMEMBER\t{key}\t{}", self.texts(5)),
+            9 => format!("SISMEMBER\t{key}\t{}", self.text()),
+            10 | 11 => format!("SMOVE\t{key}\t{}\t{}", self.key(), self.text()),
+            12 => return (format!("SPOP\t{key}\t100000"), Order::Free),
+            13 => return (format!("SMEMBERS\t{key}"), Order::Free),
+            14 | 15 => {
                 let name = self.of(&["SINTER", "SUNION", "SDIFF"]);
                 return (format!("{name}\t{key}\t{}\t{}", self.key(), self.key()), Order::Free);
             }
-            31 | 32 => {
+            16 | 17 => {
                 let name = self.of(&["SINTERSTORE", "SUNIONSTORE", "SDIFFSTORE"]);
                 format!("{name}\t{key}\t{}\t{}", self.key(), self.key())
             }
-            33 => {
-                format!("SINTERCARD\t2\t{key}\t{}\tLIMIT\t{}", self.key(), self.integer())
-            }
-            34 => return (format!("SORT\t{key}\tALPHA"), Order::Kept),
-            35 => format!("SORT\t{key}\tALPHA\tGET\t#\tGET\tk*->{}\tSTORE\tlist", self.text()),
-            36 => format!("SORT\t{key}\tBY\tnosort\tSTORE\tlist"),
-            37 => format!("COPY\t{key}\t{}\tREPLACE", self.key()),
-            38 => format!("RENAME\t{key}\t{}", self.key()),
-            39 => format!("{}\t{key}", self.of(&["DEL", "UNLINK", "PERSIST", "EXISTS"])),
-            40 => format!("PEXPIREAT\t{key}\t9999999999999"),
-            41 => format!("SET\t{key}\tstring"),
-            42 => {
+            18 => format!("SINTERCARD\t2\t{key}\t{}\tLIMIT\t{}", self.key(), self.integer()),
+            _ => return (format!("SRANDMEMBER\t{key}\t10000"), Order::Free),
+        };
+        (line, Order::Kept)
+    }
+
+    fn of_keys(&mut self, key: &str) -> (String, Order) {
+        let line = match self.below(12) {
+            0 => format!("{}\t{key}", self.of(&["HLEN", "SCARD", "TYPE", "OBJECT\tENCODING"])),
+            1 => format!("SORT\t{key}\tALPHA"),
+            2 => format!("SORT\t{key}\tALPHA\tGET\t#\tGET\tk*->{}\tSTORE\tlist", self.text()),
+            3 => format!("SORT\t{key}\tBY\tnosort\tSTORE\tlist"),
+            4 => format!("COPY\t{key}\t{}\tREPLACE", self.key()),
+            5 => format!("RENAME\t{key}\t{}", self.key()),
+            6 => format!("{}\t{key}", self.of(&["DEL", "UNLINK", "PERSIST", "EXISTS"])),
+            7 => format!("PEXPIREAT\t{key}\t9999999999999"),
+            8 => format!("SET\t{key}\tstring"),
+            9 => {
                 let setting = self.of(&[
                     "hash-max-listpack-entries\t8",
                     "hash-max-listpack-entries\t512",
@@ -140,8 +158,6 @@ impl Draw {
                 ]);
                 format!("CONFIG\tSET\t{setting}")
             }
-            43 => return (format!("HSCAN\t{key}\t0\tCOUNT\t100000"), Order::Free),
-            44 => format!("HGETALL\t{key}\textra"),
             _ => format!("DEBUG\tDIGEST-VALUE\t{key}"),
         };
         (line, Order::Kept)

@@ -232,7 +232,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
         #[test]
         fn agree_with_a_model(
             steps in prop::collection::vec(
