@@ -145,9 +145,9 @@ fn what_a_transaction_has_done_before_a_panic_is_told_as_one() {
     }
     assert!(watched.server.say(client, "exec").starts_with("-ERR internal error"));
     let told: Vec<_> = watched.told().into_iter().map(|effect| effect.join(" ")).collect();
-    assert_eq!(told, ["SELECT 0", "MULTI", "SET a 1", "rpush l x", "EXEC"]);
+    assert_eq!(told, ["SELECT 0", "MULTI", "set a 1", "rpush l x", "EXEC"]);
     watched.server.say(client, "set a 2");
-    assert_eq!(watched.told(), [["SET", "a", "2"]]);
+    assert_eq!(watched.told(), [["set", "a", "2"]]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn what_is_larger_than_the_stream_takes_is_refused_before_it_writes() {
     assert_eq!(watched.server.say(client, "exec"), "*2\r\n+OK\r\n:1\r\n");
     let told = watched.told();
     let names: Vec<_> = told.iter().map(|effect| effect[0].as_str()).collect();
-    assert_eq!(names, ["SELECT", "MULTI", "SET", "incr", "EXEC"]);
+    assert_eq!(names, ["SELECT", "MULTI", "set", "incr", "EXEC"]);
     assert_eq!(told[2][2], long);
 }
 

@@ -89,6 +89,7 @@ pub fn process(thread: &mut ThreadContext, client: &mut Client) {
 /// After [`process`] was unwound by a panic or for want of memory: replies to the command that
 /// caused it and undoes what that left half done. `begin` is where the input began.
 pub fn recover(thread: &mut ThreadContext, client: &mut Client, begin: u64, because: &Error) {
+    thread.core.pay();
     match thread.exec.reply_mark.take() {
         Some(mark) => fail_running(thread, client, mark, because),
         // No command ran. The same input would lead to the same end for ever.
@@ -215,8 +216,18 @@ impl Batch {
         }
     }
 
-    /// Executes the items in order, until one blocks the client or ends the connection.
+    /// Executes the items. Their effects are in the stream when this returns, before any reply is
+    /// sent.
     fn execute(&mut self, thread: &mut ThreadContext, client: &mut Client) {
+        if self.items.len() > 1 {
+            thread.core.defer_effects();
+        }
+        self.execute_items(thread, client);
+        thread.core.pay();
+    }
+
+    /// Executes the items in order, until one blocks the client or ends the connection.
+    fn execute_items(&mut self, thread: &mut ThreadContext, client: &mut Client) {
         // SAFETY: as in `fill`; what commands do with the client leaves its input alone.
         let input = unsafe { unread(client) };
         let begin = client.input.start;

@@ -150,6 +150,8 @@ fn run_again(
     let mut cx = Ctx::new(keys, out, call.spec, Mode::Serving(key));
     call_served(&mut cx, &call, args);
     cx.keys.core.effects.flush();
+    // Before the client hears of it.
+    cx.keys.core.effects.pay();
     cx.mode != Mode::NotServed
 }
 

@@ -59,7 +59,7 @@ pub fn effects_at_most(exec: &Exec, client: &ClientState) -> u64 {
     let writes = |blob: &Blob<'_>| {
         look_up(&exec.index, blob.args()).is_ok_and(|call| call.spec.has(spec::flag::WRITE))
     };
-    let at_most = |blob: Blob<'_>| effects::at_most(blob.args().from(0));
+    let at_most = |blob: Blob<'_>| effects::at_most(blob.args());
     multi::queued(client).filter(writes).map(at_most).sum()
 }
 
