@@ -7,6 +7,7 @@ use abi::message::{Message, kind, push_for};
 
 use crate::exec::admin;
 use crate::exec::call::count_error;
+use crate::exec::thread::ThreadContext;
 use crate::session::message::text;
 use crate::session::stats::counters_of;
 use crate::session::{self, blocking, pubsub};
@@ -15,7 +16,8 @@ use base::counters::add;
 use base::error;
 
 /// Gives a message to its client.
-pub fn deliver(core: &mut Core, client: &mut Client, message: &Message) {
+pub fn deliver(thread: &mut ThreadContext, client: &mut Client, message: &Message) {
+    let core = &mut thread.core;
     let resp3 = client.resp.load(Relaxed) == 3;
     match message.kind {
         kind::PUSH if is_wanted(core, client, message.detail) => {

@@ -172,6 +172,28 @@ fn end_wait(core: &Core, id: u64) -> Option<ClientRef> {
     }
 }
 
+/// A client of this lane, for the log.
+pub fn name_own(core: &Core, client: &ClientShared) -> String {
+    name_of(client, &client.guarded.lock(core.locker()))
+}
+
+/// A client of any lane, for the log.
+pub fn name(core: &Core, who: ClientRef) -> String {
+    let mut found = None;
+    for_each(core, |client, guarded| {
+        if client.id == who.id() {
+            found = Some(name_of(client, guarded));
+        }
+    });
+    found.unwrap_or_else(|| format!("the client id={}, which is gone", who.id()))
+}
+
+fn name_of(client: &ClientShared, guarded: &ClientGuarded) -> String {
+    let text = |raw| String::from_utf8_lossy(bytes::slice(raw));
+    let (address, name) = (text(&client.peer), text(&guarded.name));
+    format!("the client id={} addr={address} name={name}", client.id)
+}
+
 /// Unsent output up to this size is told as `obl`, more as `omem`: where Redis keeps it.
 const OUTPUT_BUFFER: u64 = 16 * 1024;
 

@@ -28,7 +28,7 @@ const OF_LANES: &[(&str, &str, OfLane)] = &[
     ("rejected_connections_total", "Connections refused.", |lane| &lane.rejected),
     ("error_replies_total", "Error replies.", |lane| &lane.errors),
     ("batches_total", "Batches of commands run.", |lane| &lane.batches),
-    ("panics_total", "Batches that ended in a panic.", |lane| &lane.panics),
+    ("panics_total", "Panics in logic, each of which was caught.", |lane| &lane.panics),
 ];
 
 /// All metrics.
