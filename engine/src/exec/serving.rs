@@ -4,6 +4,7 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::collections::VecDeque;
 
+use abi::client::Client;
 use abi::message::{Message, kind as message_kind};
 use abi::ptr::Ptr;
 use abi::wait::{Wait, Waiter, state, wakes_on};
@@ -12,7 +13,8 @@ use crate::exec::call::{call_served, count_error, keys_lock_set, look_up};
 use crate::exec::context::{Ctx, Mode};
 use crate::exec::panics::{self, Unwound};
 use crate::exec::thread::ThreadContext;
-use crate::session::blocking::queue::{first_waiter, unlink};
+use crate::session::blocking::queue::{awaited_keys, first_waiter, unlink};
+use crate::session::blocking::wait_of;
 use crate::session::command_blob::Blob;
 use crate::session::{clients, message};
 use base::counters::add;
@@ -39,6 +41,24 @@ pub fn serve_ready(thread: &mut ThreadContext) {
     }
     // After the next command they are looked at again.
     put_off.into_iter().for_each(|key| thread.core.notices.note_ready(key));
+}
+
+/// Serves a client of this lane that should have been before, by a release that has left it
+/// waiting. No shard is locked.
+pub fn look_again(thread: &mut ThreadContext, client: &Client) {
+    let Some(wait) = wait_of(client) else { return };
+    let (value_type, wakes_on) = (wait.value_type, wait.wakes_on);
+    thread.refresh();
+    for key in awaited_keys(&mut thread.core, client) {
+        thread.core.lock(set_of(hash(&key.name, thread.core.roots.seed)));
+        let mut keys = Keys::new(&mut thread.core, key.db);
+        let found = keys.entry(&key.name, Intent::Peek).map(Entry::value_type);
+        if found.map(u32::from) == Some(value_type) || wakes_on == wakes_on::ABSENCE {
+            thread.core.notices.note_ready(key);
+            serve_ready(thread);
+        }
+        thread.core.unlock();
+    }
 }
 
 /// Serves the waiters of a key, oldest first, as long as the key holds what they wait for. False:
