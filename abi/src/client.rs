@@ -14,8 +14,8 @@ use crate::wait::Wait;
 
 /// Bits of [`ClientShared::flags`].
 ///
-/// Only the owning worker sets or clears them, except [`KILLED`](flag::KILLED), which any thread
-/// may set.
+/// Only the owning worker sets or clears them, except [`KILLED`](flag::KILLED) and
+/// [`DIRTY_WATCH`](flag::DIRTY_WATCH), which any thread may set.
 pub mod flag {
     /// Close once the output has been written.
     pub const CLOSE_AFTER_REPLY: u64 = 1 << 0;
@@ -55,6 +55,8 @@ pub mod flag {
     pub const OUTPUT_LIMIT: u64 = 1 << 17;
     /// Applies the effects of another server: nothing expires for it but by its `DEL`.
     pub const APPLIES_EFFECTS: u64 = 1 << 18;
+    /// A watched key has changed: `EXEC` will fail. Set under the lock of the key's shard.
+    pub const DIRTY_WATCH: u64 = 1 << 19;
 }
 
 /// A connection as its owner, the worker it belongs to, has it: two queues, and the rest of what

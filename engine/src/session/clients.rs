@@ -251,6 +251,7 @@ fn letters(client: &ClientShared) -> String {
         (flag::PUBSUB, 'P'),
         (flag::MULTI, 'x'),
         (flag::BLOCKED, 'b'),
+        (flag::DIRTY_WATCH, 'd'),
         (flag::CLOSE_AFTER_REPLY, 'c'),
         (flag::KILLED, 'A'),
         (flag::UNIX_SOCKET, 'U'),

@@ -2,19 +2,22 @@
 //!
 //! A watched key has a record in its shard with a counter of changes. A watch remembers the
 //! record and the counter; `EXEC` compares, under the locks of everything it is about to touch.
-//! So a change costs a writer one lookup, and only in shards where somebody watches.
+//! So a change costs a writer one lookup, and only in shards where somebody watches. The record
+//! knows who watches it as well: the client is marked at once, for others to see.
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::ClientState;
+use abi::client::{ClientShared, ClientState, flag};
+use abi::container::RawVec;
 use abi::keyspace::WatchedKey;
 
 use base::lock::{ShardSet, set_of};
-use keyspace::{Keys, Presence, VANISHING};
+use keyspace::{Keys, Presence, VANISHING, WATCH_WORDS};
 
 use base::core::Core;
+use base::heap::{Heap, or_undo};
 use base::vec::Words;
-use store::named::{Name, address_of, name_of};
+use store::named::{Name, Named, address_of, name_of};
 
 /// Words a watch takes in `Client::watches`: hash, record, its changes with [`WAS_EXPIRED`].
 const WORDS: usize = 3;
@@ -33,22 +36,44 @@ pub fn add(keys: &mut Keys<'_>, client: &mut ClientState, key: &[u8]) {
         Presence::Expired => WAS_EXPIRED,
         Presence::Absent => WAS_ABSENT,
     };
+    let client_address = address_of_client(client);
     let mut watches = Words::new(&mut client.watches, heap);
     // So that nothing fails once the record counts this watch.
     watches.reserve(WORDS as u32);
     let name = Name::of_key(key, hash, db);
-    let fresh = || WatchedKey { watchers: 0, db, changes: 0, key_len: name.bytes(), reserved: 0 };
+    let key_len = name.bytes();
+    let fresh = || WatchedKey { watches: RawVec::EMPTY, changes: 0, db, key_len };
     let mut table = keys.watched(hash);
     let record = table.find_or_add(name, fresh);
-    let address = address_of(record);
+    let (address, changes) = (address_of(record), record.changes);
     if watches.as_slice().chunks_exact(WORDS).any(|watch| watch[1] == address) {
         return;
     }
-    record.watchers += 1;
-    for word in [hash, address, record.changes | state] {
+    or_undo(
+        &mut table,
+        |table| {
+            let record = table.find_address_mut(hash, address).expect("it was found just now");
+            Words::new(&mut record.watches, heap).reserve(WATCH_WORDS as u32);
+        },
+        |table| remove_unwatched(table, hash, address, heap),
+    );
+    let record = table.find_address_mut(hash, address).expect("it was found just now");
+    let mut of_key = Words::new(&mut record.watches, heap);
+    of_key.push(client_address);
+    of_key.push(changes + allowed(state));
+    for word in [hash, address, changes | state] {
         watches.push(word);
     }
     client.watch_count.fetch_add(1, Relaxed);
+}
+
+fn address_of_client(client: &ClientShared) -> u64 {
+    (&raw const *client) as u64
+}
+
+/// Changes to a key that leave a watch intact.
+fn allowed(state: u64) -> u64 {
+    if state & WAS_EXPIRED != 0 { VANISHING } else { 0 }
 }
 
 /// The shards of all keys a client watches.
@@ -64,8 +89,8 @@ pub fn all_unchanged(keys: &mut Keys<'_>, client: &mut ClientState) -> bool {
     watches.chunks_exact(WORDS).all(|watch| {
         let table = keys.watched(watch[0]);
         let record = table.find_address(watch[0], watch[1]).expect("it has a watcher");
-        let allowed = if watch[2] & WAS_EXPIRED != 0 { VANISHING } else { 0 };
-        if record.changes - (watch[2] & !(WAS_EXPIRED | WAS_ABSENT)) > allowed {
+        let before = watch[2] & !(WAS_EXPIRED | WAS_ABSENT);
+        if record.changes - before > allowed(watch[2]) {
             return false;
         }
         let (db, name) = (record.db, name_of(record).to_vec());
@@ -79,28 +104,44 @@ pub fn clear(core: &mut Core, client: &mut ClientState, locked: bool) {
     if client.watches.capacity == 0 {
         return;
     }
+    let client_address = address_of_client(client);
     let mut watches = Words::new(&mut client.watches, core.heap);
     for watch in watches.as_slice().chunks_exact(WORDS) {
         let (hash, address) = (watch[0], watch[1]);
         if !locked {
             core.lock(set_of(hash));
         }
-        release(core, hash, address);
+        release(core, client_address, hash, address);
         if !locked {
             core.unlock();
         }
     }
     watches.free();
     client.watch_count.store(0, Relaxed);
+    client.flags.fetch_and(!flag::DIRTY_WATCH, Relaxed);
 }
 
-/// Gives back one watch of a record, whose shard is locked, and the record with the last.
-fn release(core: &mut Core, hash: u64, address: u64) {
+/// Gives back a client's watch of a record, whose shard is locked, and the record with the last.
+fn release(core: &mut Core, client: u64, hash: u64, address: u64) {
+    let heap = core.heap;
     let mut keys = Keys::new(core, 0);
     let mut table = keys.watched(hash);
     let record = table.find_address_mut(hash, address).expect("it has a watcher");
-    record.watchers -= 1;
-    if record.watchers == 0 {
+    let mut watches = Words::new(&mut record.watches, heap);
+    let at = watches.as_slice().chunks_exact(WATCH_WORDS).position(|watch| watch[0] == client);
+    let at = at.expect("the client watches it") * WATCH_WORDS;
+    // The last watch takes its place; of words, that is the second first.
+    watches.swap_remove(at + 1);
+    watches.swap_remove(at);
+    remove_unwatched(&mut table, hash, address, heap);
+}
+
+/// Removes a record that nobody watches.
+fn remove_unwatched(table: &mut Named<'_, WatchedKey>, hash: u64, address: u64, heap: Heap) {
+    let record = table.find_address_mut(hash, address).expect("it is there");
+    let mut watches = Words::new(&mut record.watches, heap);
+    if watches.as_slice().is_empty() {
+        watches.free();
         table.remove(hash, address);
     }
 }
