@@ -8,6 +8,7 @@ mod eviction;
 mod expiry;
 mod flags;
 mod inflight;
+mod info;
 mod limits;
 mod oracle;
 mod order;

@@ -44,6 +44,8 @@ settings! {
         Setting::count("active-expire-effort", slot(13), (1, 10), "1");
     pub const ENABLE_DEBUG_COMMAND: Setting<Permission> =
         Setting::permission("enable-debug-command", slot(11), "no");
+    pub const ENABLE_MODULE_COMMAND: Setting<Permission> =
+        Setting::permission("enable-module-command", slot(84), "no");
     pub const ENABLE_PROTECTED_CONFIGS: Setting<Permission> =
         Setting::permission("enable-protected-configs", slot(24), "no");
     // Redis does not have it: tools that copy all settings from server to server do not see it.
