@@ -111,3 +111,22 @@ fn input_that_was_left_unread_is_run_after_the_rollback() {
         assert_eq!(client.read().text(), value);
     }
 }
+
+#[test]
+fn a_library_that_ends_the_process_is_not_taken_for_a_wanted_stop() {
+    for status in ["0", "1"] {
+        let (mut server, mut client) = upgraded_to("faulty");
+        let id = client.id();
+        client.send(&["FAULTY.EXIT", status]);
+        let (ended, printed) = server.wait();
+        assert_eq!(ended.code(), Some(6), "{printed}");
+        let told = format!(
+            "a library has ended the process by calling exit, in 'faulty.exit' of client {id}, on lane"
+        );
+        assert!(printed.contains(&told), "{printed}");
+        assert!(server.log().contains(&told), "{}", server.log());
+    }
+    let (mut server, _client) = upgraded_to("faulty");
+    assert!(server.stop());
+    assert!(!server.log().contains("calling exit"), "{}", server.log());
+}
