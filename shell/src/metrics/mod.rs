@@ -4,11 +4,13 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use abi::config::id;
 use abi::host::HostRef;
 use abi::stats::LaneStats;
 
 use crate::arena::look;
 use crate::upgrade::board::Status;
+use crate::worker::clock;
 
 /// Media type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -51,6 +53,15 @@ fn write_generations(out: &mut String, status: &Status) {
     write(out, "rollbacks_total", "counter", "Rollbacks carried out.", rollbacks as f64);
     write(out, "upgrades_refused_total", "counter", "Requests refused or failed.", refused as f64);
     write(out, "generations_retiring", "gauge", "Replaced logics still loaded.", retiring);
+    let replaced_ms = status.retiring.iter().filter_map(|shown| shown.replaced_ms).min();
+    let help = "For how long the oldest of them has been replaced.";
+    write(
+        out,
+        "generations_retiring_seconds",
+        "gauge",
+        help,
+        replaced_ms.map_or(0.0, seconds_since),
+    );
     write(out, "libraries_pinned", "gauge", "Closed libraries still mapped.", pinned as f64);
     let help = "Bytes that detached libraries still had outstanding.";
     write(out, "logic_leaked_bytes_total", "counter", help, leaked_bytes as f64);
@@ -69,7 +80,15 @@ fn write_generations(out: &mut String, status: &Status) {
 fn write_process(out: &mut String, status: &Status, host: HostRef) {
     let process = host.process_info()();
     let cpu_s = (process.cpu_user_us + process.cpu_system_us) as f64 / 1e6;
+    let shared = look::shared(host);
+    let help = "For how long the server has run.";
+    write(out, "uptime_seconds", "gauge", help, seconds_since(shared.started_ms));
     write(out, "clients", "gauge", "Connections.", status.clients as f64);
+    let blocked = shared.blocked_clients.load(Ordering::Relaxed) as f64;
+    write(out, "blocked_clients", "gauge", "Clients that a command has blocked.", blocked);
+    let help = "Bytes above which keys are evicted, or writes refused; 0 for no limit.";
+    let maxmemory = shared.config.numbers[id::MAXMEMORY as usize].load(Ordering::Relaxed) as u64;
+    write(out, "maxmemory_bytes", "gauge", help, maxmemory as f64);
     write(out, "keys", "gauge", "Keys of all databases.", status.keys as f64);
     write(out, "used_bytes", "gauge", "Bytes in use in the arena.", process.used_bytes as f64);
     let effects = status.effects;
@@ -86,6 +105,11 @@ fn write_process(out: &mut String, status: &Status, host: HostRef) {
     write(out, "effects_stream_bytes", "gauge", help, effects.bytes as f64);
     write(out, "resident_bytes", "gauge", "Memory of the process.", process.rss_bytes as f64);
     write(out, "cpu_seconds_total", "counter", "CPU time of the process.", cpu_s);
+}
+
+/// Seconds since a Unix time in ms.
+fn seconds_since(at_ms: u64) -> f64 {
+    clock::unix_ms().saturating_sub(at_ms) as f64 / 1000.0
 }
 
 fn write(out: &mut String, name: &str, kind: &str, help: &str, value: f64) {

@@ -83,7 +83,7 @@ settings! {
     pub const MAXCLIENTS: Setting<u64> =
         Setting::count("maxclients", shell::MAXCLIENTS, (1, u32::MAX as i64), "10000");
     pub const MAXMEMORY: Setting<u64> =
-        Setting::bytes("maxmemory", slot(0), (0, u64::MAX), "0");
+        Setting::bytes("maxmemory", shell::MAXMEMORY, (0, u64::MAX), "0");
     pub const MAXMEMORY_EVICTION_TENACITY: Setting<u64> =
         Setting::count("maxmemory-eviction-tenacity", slot(19), (0, 100), "10");
     pub const MAXMEMORY_POLICY: Setting<Policy> =
