@@ -3,7 +3,7 @@
 use abi_stable::StableAbi;
 use core::sync::atomic::AtomicU64;
 
-use crate::container::{RawTable, RawVec};
+use crate::container::RawTable;
 use crate::lock::RawLock;
 use crate::ptr::Ptr;
 use crate::root::RootHead;
@@ -79,16 +79,16 @@ pub struct ShardDb {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct WatchedKey {
-    /// The watches that refer to this, two words each: the address of the watching client's
-    /// [`ClientShared`](crate::client::ClientShared), and how many changes it allows. With one
-    /// change more the client gets [`DIRTY_WATCH`](crate::client::flag::DIRTY_WATCH).
-    pub watches: RawVec,
-    /// Changes to the key since this was made.
-    pub changes: u64,
+    /// Watches that refer to this.
+    pub watchers: u32,
     /// Database of the key.
     pub db: u32,
+    /// Changes to the key since this was made.
+    pub changes: u64,
     /// Bytes of key that follow this struct.
     pub key_len: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// The layout of an entry: one allocation that holds a key and its value.

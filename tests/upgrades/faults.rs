@@ -113,6 +113,25 @@ fn input_that_was_left_unread_is_run_after_the_rollback() {
 }
 
 #[test]
+fn what_a_version_leaves_behind_of_clients_that_have_gone_harms_nobody() {
+    let server = Server::start();
+    let mut client = server.connect();
+    {
+        let [mut watcher, mut waiter] = [(); 2].map(|()| server.connect());
+        assert_eq!(watcher.ask("WATCH k"), "+OK\r\n");
+        waiter.send(&["BLPOP", "q", "0"]);
+        blocked(&mut client, 1);
+        // It gives nothing back when a connection ends.
+        server.upgrade("ok_a", &[]).report();
+    }
+    eventually("they are gone", || server.status()["clients"] == 1);
+    roll_back(&server);
+    for line in ["SET k 1", "INCR k", "FLUSHALL", "RPUSH q a", "LPOP q"] {
+        assert!(!client.ask(line).is_error(), "{line}");
+    }
+}
+
+#[test]
 fn a_library_that_ends_the_process_is_not_taken_for_a_wanted_stop() {
     for status in ["0", "1"] {
         let (mut server, mut client) = upgraded_to("faulty");

@@ -32,7 +32,7 @@ pub use lookup::Intent;
 pub use part::Part;
 pub use scan::Cursor;
 pub use transfer::Presence;
-pub use watched::{CHANGE, VANISHING, WATCH_WORDS};
+pub use watched::{CHANGE, VANISHING};
 
 use base::core::Core;
 use base::counters;

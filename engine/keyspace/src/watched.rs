@@ -1,13 +1,9 @@
 //! Keys that clients watch: each has a record in its shard with a counter of changes.
 
-use core::sync::atomic::Ordering::Relaxed;
-
-use abi::client::{ClientShared, flag};
 use abi::keyspace::WatchedKey;
 
 use crate::{Keys, Presence};
 use base::lock::shard_of;
-use base::vec;
 use store::named::{Name, Named, name_of};
 
 /// What [`Keys::signal_watchers_of_all`] counts for a key that changes: more than for one that
@@ -15,22 +11,6 @@ use store::named::{Name, Named, name_of};
 pub const CHANGE: u64 = 2;
 /// What is counted for a key whose time had come and that is now removed.
 pub const VANISHING: u64 = 1;
-
-/// Words that a watch takes in `WatchedKey::watches`.
-pub const WATCH_WORDS: usize = 2;
-
-/// Counts changes to a watched key, whose shard is locked, and marks the clients that allow fewer.
-fn changed(record: &mut WatchedKey, count: u64) {
-    record.changes += count;
-    for watch in vec::slice(&record.watches).chunks_exact(WATCH_WORDS) {
-        if record.changes > watch[1] {
-            // SAFETY: a client takes its watches out, under the lock of the shard, before it is
-            // freed, and nobody makes an exclusive reference to this part of it.
-            let client = unsafe { &*(watch[0] as *const ClientShared) };
-            client.flags.fetch_or(flag::DIRTY_WATCH, Relaxed);
-        }
-    }
-}
 
 impl Keys<'_> {
     /// The records of watched keys in the shard of a hash, which is locked.
@@ -57,7 +37,7 @@ impl Keys<'_> {
     fn count_change(&mut self, key: &[u8], hash: u64) {
         let db = self.db;
         if let Some(record) = self.watched(hash).find_mut(Name::of_key(key, hash, db)) {
-            changed(record, 1);
+            record.changes += 1;
         }
     }
 
@@ -80,7 +60,7 @@ impl Keys<'_> {
             let count = changes(self, &name);
             let hash = self.hash(&name);
             if let Some(record) = self.watched(any_hash).find_mut(Name::of_key(&name, hash, db)) {
-                changed(record, count);
+                record.changes += count;
             }
         }
     }
