@@ -118,9 +118,8 @@ pub extern "C" fn configure(
 /// See [`abi::logic::Logic::client_open`].
 pub extern "C" fn client_open(scratch: *mut Scratch, client: Ptr<Client>) -> Status {
     as_owner(client, |client| {
-        with(scratch, "the beginning of a connection", |thread| {
+        or_close(scratch, client, "the welcome of", |thread, client| {
             lifecycle::welcome(&mut thread.core, client);
-            Status::OK
         })
     })
 }
@@ -296,6 +295,8 @@ fn enter(
         Ok(status) => Ok(status),
         Err(unwound) => {
             clean_up(thread);
+            // It is told with this one.
+            thread.exec.panics.take_contained();
             Err(unwound)
         }
     })

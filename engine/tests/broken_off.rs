@@ -3,6 +3,7 @@
 
 mod host;
 
+use abi::client::flag as client_flag;
 use abi::keyspace::value_type;
 use base::args::Args;
 use base::error::Done;
@@ -13,6 +14,7 @@ use engine::exec::release::Release;
 use engine::exec::spec::{Group, KeySpec, Spec, access, flag};
 use engine::session::blocking::Awaited;
 use host::{Server, table};
+use std::sync::atomic::Ordering::Relaxed;
 
 static FAULTY: Release = Release {
     name: "faulty",
@@ -146,6 +148,21 @@ fn a_transaction_goes_on_behind_a_command_that_panics() {
     let set = line("faulty.set");
     assert!(set.contains("calls=1,") && set.ends_with("failed_calls=1"), "{set}");
     assert!(line("cmdstat_exec").contains("calls=2,"), "{stats}");
+}
+
+#[test]
+fn a_panic_behind_one_in_a_transaction_costs_no_more_than_it_does_alone() {
+    let mut server = server();
+    let client = server.connect();
+    for command in ["multi", "debug panic", "exec", "debug panic", "ping"] {
+        server.write(client, command);
+    }
+    server.run(client);
+    let replies = format!("+OK\r\n+QUEUED\r\n*1\r\n{INTERNAL}{INTERNAL}+PONG\r\n");
+    assert_eq!(server.read(client), replies);
+    assert_eq!(server.say(client, "ping"), "+PONG\r\n");
+    let flags = server.client(client).flags.load(Relaxed);
+    assert_eq!(flags & client_flag::KILLED, 0);
 }
 
 #[test]
