@@ -99,6 +99,7 @@ fn metrics_tell_who_waits_and_for_how_long_what_was_replaced_has_stayed() {
     assert_eq!(value("shell_blocked_clients"), 1.0);
     assert_eq!(value("shell_maxmemory_bytes"), 100.0 * 1024.0 * 1024.0);
     assert_eq!(value("shell_generations_retiring_seconds"), 0.0);
+    assert_eq!(value("shell_workers_held_up"), 0.0);
     let before = value("shell_uptime_seconds");
     sleeper.send(&["DEBUG", "SLEEP", "8"]);
     eventually("it sleeps", || server.connect().ask("CLIENT LIST").raw().contains("cmd=debug"));
@@ -106,6 +107,8 @@ fn metrics_tell_who_waits_and_for_how_long_what_was_replaced_has_stayed() {
     let report = server.upgrade("logic_v2", &[]).report();
     assert_eq!(report["retirement"], "retiring", "{report}");
     assert!(value("shell_generations_retiring_seconds") > 0.0);
+    assert_eq!(value("shell_workers_held_up"), 1.0);
+    assert!(value("shell_workers_held_up_seconds") >= 1.0);
     assert!(value("shell_uptime_seconds") > before);
     let retiring = &server.status()["retiring"][0];
     assert!(retiring["replaced_ms"].as_u64() > retiring["since_ms"].as_u64(), "{retiring}");

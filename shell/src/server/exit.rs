@@ -54,7 +54,7 @@ extern "C" fn at_exit() {
     if !RUNS.swap(false, Ordering::SeqCst) {
         return;
     }
-    let what = what_runs(arena::lane());
+    let what = what_runs(arena::this_lane());
     // What the calling thread had for itself, the log's buffer too, is gone by now.
     let told = thread::Builder::new().spawn(move || {
         tracing::error!("a library has ended the process by calling exit, in {what}");
