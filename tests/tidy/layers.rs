@@ -75,6 +75,7 @@ const PILES: &[Pile] = &[
             ],
             &[
                 "engine/src/command/bitmap/",
+                "engine/src/command/cluster.rs",
                 "engine/src/command/connection/",
                 "engine/src/command/hash/",
                 "engine/src/command/keys/",

@@ -6,7 +6,7 @@
 
 use abi::config::id as shell;
 
-use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row, SECRET, Setting};
+use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row, SECRET};
 use base::settings::setting::{INT_MAX, INT_MIN, MEMORY_MAX, slot};
 
 const fn row(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Row {
@@ -99,7 +99,6 @@ pub const UNREAD: &[Row] = &[
     row("dir", shell::DIR, Kind::Directory, ".").flags(PROTECTED),
     fixed("disable-thp", slot(82), Kind::Bool, "yes"),
     row("dynamic-hz", slot(83), Kind::Bool, "yes"),
-    Setting::permission("enable-module-command", slot(84), "no").row(),
     row("hll-sparse-max-bytes", slot(87), Kind::Memory(0, MEMORY_MAX), "3000"),
     row("ignore-warnings", slot(88), Kind::Text, ""),
     fixed("io-threads", slot(89), Kind::Integer(1, 128), "1"),
