@@ -95,6 +95,10 @@ pub struct Logic {
     /// Panics, and keeps the panic in: returns [`Status::PANICKED`]. Run in a child process before
     /// a swap, where a library that was built to end the process at a panic ends that one.
     pub catch_panic: extern "C" fn() -> Status,
+    /// Requests with the replies that belong to them, which try every command: text number `index`
+    /// from 0 on, in the form that docs/writing-logic.md describes; empty behind the last. They are
+    /// run in a child process before a swap.
+    pub battery: extern "C" fn(index: u32) -> RStr<'static>,
     /// Bytes that logic's own allocator has outstanding. After all scratches are dropped and
     /// `detach` has run, whatever is left is a leak: nobody can free it once the library is gone.
     pub outstanding_bytes: extern "C" fn() -> i64,

@@ -240,6 +240,11 @@ pub extern "C" fn catch_panic() -> Status {
     guard(Status::PANICKED, || panic!("this panic is a test of how panics are caught"))
 }
 
+/// See [`abi::logic::Logic::battery`].
+pub fn battery(index: u32, release: &'static Release) -> RStr<'static> {
+    RStr::from(release.battery.get(index as usize).copied().unwrap_or_default())
+}
+
 /// Writes a text for the shell to read, if there is a host to allocate it.
 fn write_text(out: &mut RawBytes, text: &str) {
     if let Some(host) = HOST.get() {
@@ -309,6 +314,10 @@ macro_rules! export_logic {
             $crate::api::self_test(&$release, error)
         }
 
+        extern "C" fn battery(index: u32) -> ::abi_stable::std_types::RStr<'static> {
+            $crate::api::battery(index, &$release)
+        }
+
         extern "C" fn layouts(_types: &::abi::logic::StoredTypes) {}
 
         // A static, not a leaked box: a library that is loaded ten thousand times must leave
@@ -331,6 +340,7 @@ macro_rules! export_logic {
                 background: $crate::api::background,
                 self_test,
                 catch_panic: $crate::api::catch_panic,
+                battery,
                 outstanding_bytes: $crate::api::outstanding_bytes,
                 layouts,
             });

@@ -1,6 +1,7 @@
 //! The two releases, with clients that speak the protocol.
 
 mod administration;
+mod battery;
 mod blocking;
 mod commands;
 mod effects;

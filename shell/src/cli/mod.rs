@@ -61,11 +61,13 @@ enum Verb {
     VerifyHere {
         /// Hash of the image on standard input.
         sha256: String,
+        /// Lanes of the server it is for.
+        lanes: u32,
     },
 }
 
 /// Which server is meant, and how its answer is shown.
-#[derive(Args)]
+#[derive(Clone, Args)]
 struct Server {
     /// TCP port of the server.
     #[arg(long, value_name = "N", default_value_t = PORT_DEFAULT, conflicts_with = "admin")]
@@ -96,7 +98,7 @@ pub fn main() -> ExitCode {
         Verb::History(args) => show::history(&args),
         Verb::Effects(args) => effects::run(&args),
         Verb::Verify(args) => verify::run(&args),
-        Verb::VerifyHere { sha256 } => child::run(sha256),
+        Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }
 }
 

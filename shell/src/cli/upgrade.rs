@@ -14,13 +14,16 @@ use crate::upgrade::history::Stage;
 use crate::upgrade::{Direction, Report, Retirement, Update, UpgradeRequest};
 
 /// Arguments of `shell upgrade`.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct UpgradeArgs {
     /// The library to bring in.
     path: PathBuf,
     /// Load it even if these very bytes are serving, and verify them afresh.
     #[arg(long)]
     force: bool,
+    /// Refuse it unless it has this SHA-256. Without this, PATH.sha256 says so, if there is one.
+    #[arg(long, value_name = "HEX")]
+    sha256: Option<String>,
     /// Refuse it unless it has this build id (hexadecimal).
     #[arg(long, value_name = "HEX")]
     build_id: Option<String>,
@@ -44,7 +47,8 @@ pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
             return output::refuse(args.server.json, &Refusal::new(Code::NotFound, message));
         }
     };
-    let request = UpgradeRequest { path, force: args.force, build_id: args.build_id.clone() };
+    let UpgradeArgs { force, sha256, build_id, .. } = args.clone();
+    let request = UpgradeRequest { path, force, sha256, build_id };
     let body = serde_json::to_string(&request).unwrap_or_default();
     carry_out(&args.server, "/v1/upgrade", body)
 }

@@ -11,10 +11,10 @@ use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::std_types::RStr;
 
+use crate::client::message::drop_message;
 use crate::client::open::bytes_of;
 use crate::config::{self, rewrite};
 use crate::server::settings;
-use crate::worker::mailbox::drop_message;
 use crate::worker::shared;
 
 /// See [`abi::host::Host::post`].

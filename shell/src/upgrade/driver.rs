@@ -14,7 +14,7 @@ use super::history::{Outcome, Record, Stage};
 use super::leaving::Leaving;
 use super::phase::{self, Action, Event, Kind, Phase, Step};
 use super::staging::{self, Done, Job, Setup};
-use super::{Ask, Direction, Handle, Report, Request, Retirement, Update, carried};
+use super::{Ask, Direction, Handle, Report, Request, Retirement, Update, UpgradeRequest, carried};
 use crate::logic::generation::{self, Generation};
 use crate::logic::identity::Identity;
 use crate::logic::image::Image;
@@ -201,10 +201,10 @@ impl Driver {
         let Some(request) = self.asked.take() else { return };
         let (path, job) = match (&request.ask, &self.previous) {
             (Ask::Upgrade(upgrade), _) => {
-                let (path, build_id) = (upgrade.path.clone(), upgrade.build_id.clone());
+                let UpgradeRequest { path, sha256, build_id, .. } = upgrade.clone();
                 let others = self.previous.iter().map(|previous| &previous.image);
                 let held = others.chain([&self.current.image]).map(Arc::clone).collect();
-                (path.display().to_string(), Some(Job::Stage { path, build_id, held }))
+                (path.display().to_string(), Some(Job::Stage { path, sha256, build_id, held }))
             }
             (Ask::Rollback, Some(previous)) => {
                 (previous.path(), Some(Job::Again(Arc::clone(&previous.image))))

@@ -46,6 +46,10 @@ pub struct UpgradeRequest {
     /// Load it even if these very bytes are serving, and verify them afresh.
     #[serde(default)]
     pub force: bool,
+    /// The SHA-256 it must have, hexadecimal. Without one, a file of the same name with `.sha256`
+    /// behind it says so, if there is one.
+    #[serde(default)]
+    pub sha256: Option<String>,
     /// The build id it must have, hexadecimal.
     #[serde(default)]
     pub build_id: Option<String>,

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use abi::host::HostRef;
 use tokio::sync::mpsc::Sender;
 
-use crate::logic::Loaded;
+use crate::logic::digest::Expected;
 use crate::logic::generation::Generation;
 use crate::logic::image::Image;
 use crate::logic::loaded::Unloaded;
 use crate::logic::verify::Verdict;
 use crate::logic::verify::parent::Verifier;
+use crate::logic::{self, Loaded};
 use crate::refusal::{Code, Refusal};
 
 /// How much nicer the thread and what it starts are than the workers.
@@ -26,11 +27,13 @@ const JOBS_MAX: usize = 8;
 
 /// Work for the thread.
 pub enum Job {
-    /// Copy and check the library at a path. `build_id`: which it must have.
+    /// Copy and check the library at a path.
     Stage {
         /// See above.
         path: PathBuf,
-        /// See above.
+        /// The SHA-256 it must have; see [`Expected::of`].
+        sha256: Option<String>,
+        /// The build id it must have.
         build_id: Option<String>,
         /// Images there are already: the same bytes need not be copied and hashed again.
         held: Vec<Arc<Image>>,
@@ -113,8 +116,9 @@ impl Staging {
     fn perform(&mut self, job: Job) -> Done {
         let start = Instant::now();
         match job {
-            Job::Stage { path, build_id, held } => {
-                Done::Staged(stage(&path, build_id, &held), start.elapsed())
+            Job::Stage { path, sha256, build_id, held } => {
+                let staged = stage(&path, sha256.as_deref(), build_id.as_deref(), &held);
+                Done::Staged(staged, start.elapsed())
             }
             Job::Again(image) => Done::Staged(again(&image), start.elapsed()),
             Job::Verify { image, fresh } => {
@@ -159,13 +163,17 @@ impl Staging {
 
 fn stage(
     path: &Path,
-    build_id: Option<String>,
+    sha256: Option<&str>,
+    build_id: Option<&str>,
     held: &[Arc<Image>],
 ) -> Result<Arc<Image>, Refusal> {
     let same = held.iter().find(|image| image.is_copy_of(path).unwrap_or(false));
     let image = match same {
-        Some(image) => again(image)?,
-        None => Arc::new(Image::read(path)?),
+        Some(image) => {
+            Expected::of(path, sha256)?.map_or(Ok(()), |expected| expected.check(image))?;
+            again(image)?
+        }
+        None => Arc::new(logic::read(path, sha256)?),
     };
     match build_id {
         Some(expected) if !expected.eq_ignore_ascii_case(image.build_id()) => {

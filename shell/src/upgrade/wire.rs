@@ -37,7 +37,7 @@ pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Stat
     let verb = match verb {
         "upgrade" | "upgrade-force" if !argument.is_empty() => {
             let (path, force) = (argument.into(), verb == "upgrade-force");
-            Verb::Ask(Ask::Upgrade(UpgradeRequest { path, force, build_id: None }))
+            Verb::Ask(Ask::Upgrade(UpgradeRequest { path, force, sha256: None, build_id: None }))
         }
         "rollback" => Verb::Ask(Ask::Rollback),
         "status" => Verb::Status,

@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 
 use super::background::Jobs;
 use super::listeners::Listeners;
-use super::mailbox::{Mailbox, drop_message};
+use super::mailbox::Mailbox;
 use crate::arena::NoMemory;
 use crate::arena::roots::Roots;
 use crate::client::limits::number;
+use crate::client::message::drop_message;
 use crate::client::table::Table;
 
 static SERVER: OnceLock<ServerShared> = OnceLock::new();
