@@ -29,7 +29,7 @@ pub fn execute(thread: &mut ThreadContext, client: &mut Client, item: &Item, arg
     thread.core.settings.refresh(thread.core.roots);
     thread.exec.reply_mark = Some(client.output.len());
     let outcome = resolve(&thread.exec.index, item.command, args).and_then(|call| {
-        client.last_command.store(call.slot + 1, Relaxed);
+        client.last_command.store(call.slot.wrapping_add(1), Relaxed);
         if admit(thread, client, &call, args)? == Admitted::Run {
             run(thread, client, &call, item, args);
         }
@@ -85,7 +85,7 @@ fn reject(
         return hang_up(core, client);
     }
     let found = exec.index.meant(item.command, args).ok();
-    client.last_command.store(found.map_or(0, |found| found.slot + 1), Relaxed);
+    client.last_command.store(found.map_or(0, |found| found.slot.wrapping_add(1)), Relaxed);
     if let Some(found) = found {
         add(&found.stat.rejected, 1);
     }
