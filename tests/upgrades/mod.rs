@@ -3,6 +3,7 @@
 
 mod admin;
 mod cli;
+mod hung;
 mod refusals;
 mod retiring;
 mod wire;

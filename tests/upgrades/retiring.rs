@@ -33,7 +33,7 @@ fn a_busy_worker_delays_the_retirement_and_nothing_else() {
     assert_eq!(busy.ask("b"), "b");
     assert_eq!(server.upgrade("echo", &["--force"]).exit, 0);
     let history = server.cli(&["history", "--json"]).json();
-    let stages = history[1]["stages"].as_array().unwrap();
+    let stages = history["records"][1]["stages"].as_array().unwrap();
     assert_eq!(stages.last().unwrap()["name"], "unloaded", "late stages are noted in the history");
 }
 

@@ -38,7 +38,8 @@ enum Verb {
     Upgrade(upgrade::UpgradeArgs),
     /// Put back the logic that served before the current one.
     ///
-    /// It is loaded again as a new generation. A second rollback undoes the first.
+    /// It is loaded again as a new generation. What was rolled back from comes back only by --to, so
+    /// that a rollback whose answer was lost can be asked for again.
     #[command(after_help = exit_codes())]
     Rollback(upgrade::RollbackArgs),
     /// Show what is running.
@@ -82,9 +83,7 @@ struct Server {
 
 impl Server {
     fn client(&self) -> Client {
-        Client::new(
-            self.admin.clone().unwrap_or_else(|| crate::admin::socket::default_path(self.port)),
-        )
+        self.admin.clone().map_or_else(|| Client::of(self.port), Client::at)
     }
 }
 

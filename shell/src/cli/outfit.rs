@@ -32,6 +32,7 @@ impl Parts {
 
 impl Outfit for Parts {
     fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError> {
+        self.verifier.lanes = lanes as u32;
         let generation = logic::start(&self.logic, host::table(), lanes, &self.verifier)?;
         tracing::info!(logic = generation.identity().label(), "loaded");
         self.first = Some((Serving::of(&generation), lanes));
@@ -52,7 +53,7 @@ impl Outfit for Parts {
         let context = Context { handle: driver.handle(), board: driver.board(), host };
         let (handle, board) = (driver.handle(), driver.board());
         tokio::join!(driver.run(), wire::run(handle, board, host), async {
-            if let Err(error) = admin::serve(&self.admin, context).await {
+            if let Err(error) = admin::serve(&mut self.admin, context).await {
                 tracing::error!(%error, "the admin API has ended");
             }
         });

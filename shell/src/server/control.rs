@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -12,7 +13,8 @@ use crate::worker::shared::ServerShared;
 /// and returns what `join` does, which waits for its threads. A second signal cuts the waiting
 /// short.
 ///
-/// A service that ends by itself does not stop the server; one that still runs is dropped.
+/// A service that ends by itself does not stop the server. While that stops they go on; what is
+/// asked of them they have to refuse by then.
 ///
 /// # Errors
 /// The system refused a runtime or a signal handler.
@@ -25,8 +27,9 @@ pub fn run<T: Send + 'static>(
     runtime.block_on(async {
         let mut signals = Signals::new()?;
         tokio::spawn(reopen_log(signal(SignalKind::hangup())?));
+        let mut services = pin!(for_ever(services));
         tokio::select! {
-            () = for_ever(services) => {}
+            () = &mut services => {}
             name = signals.next() => {
                 tracing::info!(signal = name, "asked to stop");
                 server.ask_to_stop(false);
@@ -38,6 +41,8 @@ pub fn run<T: Send + 'static>(
         loop {
             tokio::select! {
                 outcome = &mut joined => return Ok(outcome?),
+                // Who asks meanwhile is told.
+                () = &mut services => {}
                 _ = signals.next() => server.ask_to_stop(true),
             }
         }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::board::{COUNTERS, Shown};
 use super::driver::{Driver, Serving, stage, tell};
+use super::limits::Work;
 use super::phase::Event;
 use super::staging::Job;
 use super::{Report, Retirement, Update};
@@ -118,7 +119,7 @@ impl Driver {
             return;
         };
         if let Hold::Drained(generation) = std::mem::replace(&mut leaving.hold, Hold::Unloading)
-            && self.jobs.try_send(Job::Unload(generation)).is_err()
+            && !self.hand_over(Work::Unload(number), Job::Unload(generation))
         {
             tracing::error!(generation = number, "the staging thread does not take any work");
         }

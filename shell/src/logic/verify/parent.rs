@@ -58,8 +58,9 @@ impl Verifier {
             Refusal::new(Code::Io, format!("cannot run the verifying process: {e}"))
         })?;
         let in_time = trial.listen();
-        let status = trial.end();
+        // Before the rest of its group is killed, which would not be counted then.
         let strays = strays::kill(&trial.mark);
+        let status = trial.end();
         let verdict = trial.judge(in_time, status, self.time_limit)?;
         if strays == 0 {
             return Ok(verdict);

@@ -21,8 +21,7 @@ pub fn mark() -> String {
     format!("{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Kills all processes that bear the mark. Returns how many there were. The trial's own must have
-/// been waited for.
+/// Kills all processes that bear the mark and have not ended. Returns how many there were.
 pub fn kill(mark: &str) -> usize {
     let mut killed = BTreeSet::new();
     for _ in 0..LOOKS_MAX {
