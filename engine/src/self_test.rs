@@ -69,6 +69,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_command_that_nothing_tries_is_named() {
+        let release = |battery: &'static [&'static str]| Release {
+            name: "test",
+            version: "0.0.0",
+            changes: &[],
+            commands: &[crate::command::string::COMMANDS],
+            battery,
+        };
+        check(&release(&[crate::battery::STRING])).unwrap();
+        let error = check(&release(&[crate::battery::KEYS])).unwrap_err();
+        assert!(error.contains("battery does not try"), "{error}");
+    }
+
+    #[test]
     fn requests_are_told_from_other_lines() {
         for line in ["GET k", "get k", "? GET k", "$! @3& GET k", "@2 GET"] {
             assert!(is_request_of(line, "get"), "{line}");

@@ -42,7 +42,7 @@ use lines::Lines;
 use socket::{Guarded, Socket};
 
 /// A request that is not there by then is not waited for.
-const REQUEST_MAX: Duration = Duration::from_secs(5);
+const REQUEST_MAX: Duration = Duration::from_secs(10);
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How often it is looked whether the socket is still there.
 const LOOK: Duration = Duration::from_secs(1);

@@ -34,7 +34,7 @@ Options:
   --workers N           Threads that may serve clients [default: one per core]
   --logic PATH          Logic to start with [default: liblogic_v1.so beside the executable]
   --admin PATH          Socket of the admin API [default: one per port]
-  --verify-timeout-ms N How long a library may take to be verified [default: 10000]
+  --verify-timeout-ms N How long a library may take to be tried, loaded, unloaded [default: 10000]
   --config FILE         Configuration file in redis.conf syntax; the command line overrides it
   --arena FILE          Keep all state in this file instead of anonymous memory
   --log-format FORMAT   text or json

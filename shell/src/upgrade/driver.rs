@@ -2,24 +2,24 @@
 //! work that anybody could notice, and it is one store.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use abi::host::HostRef;
 use tokio::sync::mpsc;
 
-use super::board::{Board, COUNTERS, Former, Shown};
-use super::history::{Outcome, Record, Stage};
+use super::board::{Board, COUNTERS};
+use super::flight::{Flight, micros, stage, tell};
+use super::history::{Outcome, Record};
 use super::kept::Kept;
 use super::leaving::Leaving;
 use super::limits::{Watch, Work};
 use super::phase::{self, Action, Event, Kind, Phase, Step, Target};
+use super::serving::Serving;
 use super::staging::{Done, Finished, Job, Setup, Stager};
 use super::{Ask, Direction, Handle, Report, Request, Retirement, Update, UpgradeRequest, carried};
-use crate::logic::generation::{self, Generation};
+use crate::logic::generation;
 use crate::logic::identity::Identity;
-use crate::logic::image::Image;
-use crate::logic::verify::Verdict;
 use crate::refusal::{Code, Refusal};
 use crate::worker::shared;
 
@@ -41,30 +41,6 @@ pub struct Driver {
     asked: Option<Request>,
     flight: Option<Flight>,
     pub(super) leaving: Vec<Leaving>,
-}
-
-/// What is known of a generation without asking it.
-#[derive(Clone)]
-pub struct Serving {
-    pub(super) number: u64,
-    identity: Identity,
-    image: Arc<Image>,
-    panics: Arc<AtomicU64>,
-    since_ms: u64,
-}
-
-/// The upgrade under way.
-struct Flight {
-    request: Request,
-    at_ms: u64,
-    path: String,
-    /// The generation that is gone back to.
-    restored: Option<u64>,
-    stages: Vec<Stage>,
-    image: Option<Arc<Image>>,
-    verdict: Option<Arc<Verdict>>,
-    generation: Option<Box<Generation>>,
-    error: Option<Refusal>,
 }
 
 impl Driver {
@@ -473,96 +449,6 @@ impl Driver {
     }
 }
 
-impl Serving {
-    /// Notes who a generation is, before it is published.
-    pub fn of(generation: &Generation) -> Self {
-        Self {
-            number: generation.number,
-            identity: generation.identity().clone(),
-            image: Arc::clone(generation.loaded().image()),
-            panics: Arc::clone(generation.panics()),
-            since_ms: unix_ms(),
-        }
-    }
-
-    /// SHA-256 of its library, hexadecimal.
-    pub(super) fn sha256(&self) -> &str {
-        &self.identity.sha256
-    }
-
-    pub(super) fn former(&self) -> Former {
-        Former { generation: self.number, identity: self.identity.clone() }
-    }
-
-    fn path(&self) -> String {
-        self.image.source().display().to_string()
-    }
-
-    pub(super) fn show(&self, state: &str) -> (Shown, Arc<AtomicU64>) {
-        let shown = Shown {
-            generation: self.number,
-            identity: self.identity.clone(),
-            path: self.path(),
-            since_ms: self.since_ms,
-            state: state.to_owned(),
-            panics: 0,
-        };
-        (shown, Arc::clone(&self.panics))
-    }
-}
-
-impl Flight {
-    fn new(request: Request, path: String) -> Self {
-        Self {
-            request,
-            at_ms: unix_ms(),
-            path,
-            restored: None,
-            stages: Vec::new(),
-            image: None,
-            verdict: None,
-            generation: None,
-            error: None,
-        }
-    }
-
-    /// One that is not begun.
-    fn refused(request: Request, code: Code, message: impl Into<String>) -> Self {
-        let path = match &request.ask {
-            Ask::Upgrade(upgrade) => upgrade.path.display().to_string(),
-            Ask::Rollback { .. } => String::new(),
-        };
-        let error = Some(Refusal::new(code, message));
-        Self { error, ..Self::new(request, path) }
-    }
-
-    fn is_rollback(&self) -> bool {
-        matches!(self.request.ask, Ask::Rollback { .. })
-    }
-
-    fn pass(&mut self, stage: Stage) {
-        tell(&self.request.updates, Update::Stage(stage.clone()));
-        self.stages.push(stage);
-    }
-}
-
 fn is_stopping() -> bool {
     shared::get().is_some_and(|server| server.is_stopping())
-}
-
-/// An asker that has gone away or does not listen is no reason to stop.
-pub(super) fn tell(updates: &mpsc::Sender<Update>, update: Update) {
-    let _ = updates.try_send(update);
-}
-
-pub(super) fn stage(name: &str, took: Duration) -> Stage {
-    Stage { name: name.to_owned(), us: micros(took) }
-}
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_nanos() as f64 / 1000.0
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }

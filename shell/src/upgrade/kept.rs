@@ -1,7 +1,7 @@
 //! Libraries that served before and can be gone back to, by the copies that the server has kept.
 
 use super::board::Former;
-use super::driver::Serving;
+use super::serving::Serving;
 
 /// Libraries kept beside the one that serves. Each costs its image in memory, and a descriptor.
 const KEPT_MAX: usize = 3;

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::board::{COUNTERS, Shown};
-use super::driver::{Driver, Serving, stage, tell};
+use super::driver::Driver;
+use super::flight::{stage, tell};
 use super::limits::Work;
 use super::phase::Event;
+use super::serving::Serving;
 use super::staging::Job;
 use super::{Report, Retirement, Update};
 use crate::logic::generation::{Generation, Retiring};

@@ -17,11 +17,13 @@
 pub mod board;
 pub mod carried;
 pub mod driver;
+mod flight;
 pub mod history;
 mod kept;
 mod leaving;
 mod limits;
 pub mod phase;
+pub mod serving;
 pub mod staging;
 pub mod wire;
 
