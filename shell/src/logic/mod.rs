@@ -1,8 +1,8 @@
 //! Logic libraries: their bytes, their loading, the generation that serves, their unloading.
 //!
-//! Reading order: [`image`] (the private copy), [`verify`] (the trial in a process of its own),
-//! [`loaded`] (in this process, attached), [`generation`] (what serves), [`grace`]
-//! (when an old one is out of use).
+//! Reading order: [`image`] (the private copy; [`digest`], [`lease`] and [`memory`] decide whether
+//! there is to be one), [`verify`] (the trial in a process of its own), [`loaded`] (in this process,
+//! attached), [`generation`] (what serves), [`grace`] (when an old one is out of use).
 
 pub mod digest;
 pub mod elf;
