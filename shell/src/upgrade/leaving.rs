@@ -11,7 +11,7 @@ use super::driver::Driver;
 use super::flight::{stage, tell};
 use super::limits::Work;
 use super::phase::Event;
-use super::serving::Serving;
+use super::serving::{Serving, unix_ms};
 use super::staging::Job;
 use super::{Report, Retirement, Update};
 use crate::logic::generation::{Generation, Retiring};
@@ -33,6 +33,7 @@ pub(super) struct Leaving {
     serving: Serving,
     hold: Hold,
     since: Instant,
+    since_ms: u64,
     answer: Option<(Report, mpsc::Sender<Update>)>,
 }
 
@@ -53,14 +54,16 @@ impl Leaving {
         updates: mpsc::Sender<Update>,
     ) -> Self {
         let (hold, since) = (Hold::Draining(retiring), Instant::now());
-        Self { serving, hold, since, answer: Some((report, updates)) }
+        Self { serving, hold, since, since_ms: unix_ms(), answer: Some((report, updates)) }
     }
 
     pub(super) fn show(&self) -> (Shown, Arc<AtomicU64>) {
-        match self.hold {
-            Hold::Draining(_) => self.serving.show("retiring"),
-            Hold::Drained(_) | Hold::Unloading => self.serving.show("unloading"),
-        }
+        let state = match self.hold {
+            Hold::Draining(_) => "retiring",
+            Hold::Drained(_) | Hold::Unloading => "unloading",
+        };
+        let (shown, panics) = self.serving.show(state);
+        (Shown { replaced_ms: Some(self.since_ms), ..shown }, panics)
     }
 
     /// Moves on if the grace period is over; whether it did.

@@ -50,6 +50,7 @@ impl Serving {
             identity: self.identity.clone(),
             path: self.path(),
             since_ms: self.since_ms,
+            replaced_ms: None,
             state: state.to_owned(),
             panics: 0,
         };
