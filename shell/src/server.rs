@@ -3,6 +3,7 @@
 pub mod control;
 pub mod settings;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -161,27 +162,37 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
     if !status.is_ok() {
         return Err(ServeError::Init(status.0));
     }
+    let mut passed_over = BTreeMap::new();
     for setting in given {
-        configure_one(logic, scratch, setting)?;
+        // The last line of a name is the one that holds.
+        match configure_one(logic, scratch, setting)? {
+            Some(why) => passed_over.insert(setting.name.as_str(), (setting, why)),
+            None => passed_over.remove(setting.name.as_str()),
+        };
     }
+    for (name, (setting, why)) in &passed_over {
+        tracing::warn!("{}: {name} has no effect: {why}", setting.origin);
+    }
+    server.pass_over(passed_over.into_keys().map(str::to_owned).collect());
     log::set_level(number(server.config(), id::LOGLEVEL));
     settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
     settings::fit_clients(server.config());
     Ok(())
 }
 
+/// Applies a setting. Returns why it was passed over, if it was.
 fn configure_one(
     logic: LogicRef,
     scratch: *mut Scratch,
     setting: &Setting,
-) -> Result<(), ServeError> {
+) -> Result<Option<String>, ServeError> {
     let values: Vec<RStr<'_>> = setting.values.iter().map(|v| RStr::from_str(v)).collect();
     let mut error = RawBytes::EMPTY;
     let name = RStr::from_str(&setting.name);
     let status = logic.configure()(scratch, name, RSlice::from_slice(&values), &mut error);
     let reason = take_text(error);
     if status.is_ok() {
-        return Ok(());
+        return Ok(Some(reason).filter(|reason| !reason.is_empty()));
     }
     let reason = if reason.is_empty() { format!("refused (status {})", status.0) } else { reason };
     Err(ServeError::Setting { origin: setting.origin.clone(), line: setting.to_string(), reason })

@@ -11,7 +11,7 @@ use crate::exec::secrets::Secrets;
 use crate::exec::spec::{Group, Spec};
 use crate::session::settings;
 use crate::session::settings::change::{Change, apply};
-use crate::session::settings::kind::parse;
+use crate::session::settings::kind::{lack, parse};
 use crate::session::settings::spec::{SETTINGS, find};
 use crate::session::stats;
 use base::args::Args;
@@ -107,6 +107,9 @@ fn set(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     for (setting, index) in named.into_iter().zip((2..).step_by(2)) {
         let name = args.at(index);
         let value = parse(setting, args.at(index + 1)).map_err(|reason| failed(name, &reason))?;
+        if let Some(why) = lack(setting, &value) {
+            return Err(failed(name, why));
+        }
         changes.push(Change { setting, name: name.to_vec(), value });
     }
     apply(cx.core(), &changes)
