@@ -52,7 +52,9 @@ pub enum ServeError {
     #[error(transparent)]
     Arena(#[from] ArenaError),
     /// The arena is too small for the server itself.
-    #[error("the arena is too small to start a server in; give it more address space")]
+    #[error(
+        "the arena is too small to start a server in; give it more address space, or its file more space on disk"
+    )]
     NoMemory,
     /// More workers than lanes.
     #[error("{0} workers are too many; use at most {WORKERS_MAX}")]

@@ -8,6 +8,7 @@
 //! - [`lane`]: a lane's heap, the fast path
 //! - [`large`]: blocks of whole pages
 //! - [`poison`]: what AddressSanitizer is told, in the sanitised build
+//! - [`space`]: space on disk, if the arena is a file
 //! - [`scavenger`]: free memory back to the system
 //! - [`roots`]: the root structs of what is stored; [`look`]: for those who only look at them
 //!
@@ -28,6 +29,7 @@ mod poison;
 pub mod roots;
 pub mod runs;
 pub mod scavenger;
+mod space;
 mod threads;
 
 use abi::arena::{ARENA_CAPACITY_MAX, ArenaHeader};
@@ -72,6 +74,13 @@ pub struct NoMemory;
 pub struct Arena {
     fd: OwnedFd,
     capacity_bytes: u64,
+    is_file: bool,
+}
+
+impl Arena {
+    fn of(fd: OwnedFd, capacity_bytes: u64) -> Self {
+        Self { is_file: space::is_file(&fd), fd, capacity_bytes }
+    }
 }
 
 impl Arena {
@@ -116,7 +125,7 @@ pub fn create(options: &Options) -> Result<&'static Arena, ArenaError> {
             None => open_largest(options)?,
         };
         write_header(capacity_bytes)?;
-        Ok(Arena { fd, capacity_bytes })
+        Ok(Arena::of(fd, capacity_bytes))
     })
 }
 
@@ -131,7 +140,7 @@ pub fn attach(fd: OwnedFd) -> Result<&'static Arena, ArenaError> {
     install(|| {
         let capacity_bytes = mapping::validate(&fd)?;
         mapping::map(&fd, capacity_bytes)?;
-        Ok(Arena { fd, capacity_bytes })
+        Ok(Arena::of(fd, capacity_bytes))
     })
 }
 
