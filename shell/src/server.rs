@@ -1,6 +1,7 @@
 //! Starting the server, and stopping it: makes the state, wires the threads, joins them.
 
 pub mod control;
+pub mod limits;
 pub mod settings;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,9 @@ pub struct Options {
 /// Why the server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// The system allows too little.
+    #[error(transparent)]
+    Limit(#[from] limits::LimitError),
     /// There is no arena to be had.
     #[error(transparent)]
     Arena(#[from] ArenaError),
@@ -112,6 +116,7 @@ pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
 pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
     let workers = worker_count(options.workers)?;
     let lanes = (workers + 1 + background::THREADS) as usize;
+    limits::check(workers)?;
     let arena = arena::create(&options.arena)?;
     arena::bind_thread(workers);
     let roots = Roots::create(arena, lanes, clock::unix_ms())?;
@@ -178,7 +183,7 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
     server.pass_over(passed_over.into_keys().map(str::to_owned).collect());
     log::set_level(number(server.config(), id::LOGLEVEL));
     settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
-    settings::fit_clients(server.config());
+    settings::fit_clients(server);
     Ok(())
 }
 

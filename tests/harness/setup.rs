@@ -92,11 +92,11 @@ impl Setup {
         self
     }
 
-    /// It may have so many files open, and no more.
-    pub fn descriptors(mut self, max: u64) -> Self {
+    /// It may have so much of this, and no more.
+    pub fn limit(mut self, resource: Resource, max: u64) -> Self {
         let limit = Rlimit { current: Some(max), maximum: Some(max) };
         // SAFETY: it makes one system call, which is allowed between fork and exec.
-        unsafe { self.command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };
+        unsafe { self.command.pre_exec(move || Ok(setrlimit(resource, limit)?)) };
         self
     }
 

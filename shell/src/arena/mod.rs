@@ -37,6 +37,7 @@ use abi::ptr::Ptr;
 use abi::version::{ABI_VERSION, ARENA_MAGIC, LAYOUT_FINGERPRINT};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use rustix::rand::GetRandomFlags;
 use std::io;
 use std::path::PathBuf;
@@ -48,6 +49,10 @@ pub use threads::{alloc, bind_thread, enter, flush, free, realloc, trim};
 
 const CAPACITY_DEFAULT: u64 = 1 << 40;
 const CAPACITY_TRIED_MIN: u64 = 1 << 30;
+/// Address space that is left to the rest of the process where it is limited.
+const ADDRESS_SPACE_LEFT: u64 = 1 << 30;
+/// Least limit of address space under which a process gets an arena and has enough left.
+pub const ADDRESS_SPACE_MIN: u64 = CAPACITY_TRIED_MIN + ADDRESS_SPACE_LEFT;
 /// Looks at the counters before a moment without change is given up on.
 const COUNT_ATTEMPTS: usize = 100;
 
@@ -230,6 +235,10 @@ fn open_and_map(options: &Options, bytes: u64) -> Result<OwnedFd, ArenaError> {
 /// The default capacity, or the largest half, quarter … of it that the process may have.
 fn open_largest(options: &Options) -> Result<(OwnedFd, u64), ArenaError> {
     let mut bytes = CAPACITY_DEFAULT.min(ARENA_CAPACITY_MAX);
+    let limit = getrlimit(Resource::As).current.unwrap_or(u64::MAX);
+    while bytes > CAPACITY_TRIED_MIN && bytes + ADDRESS_SPACE_LEFT > limit {
+        bytes /= 2;
+    }
     loop {
         match open_and_map(options, bytes) {
             Ok(fd) => return Ok((fd, bytes)),
