@@ -28,7 +28,7 @@ use crate::logic::generation::{self, Generation, Online};
 use crate::worker::mailbox::Mailbox;
 use crate::worker::scheduler::Scheduler;
 use crate::worker::shared::{self, ServerShared};
-use crate::worker::{Worker, background, clock, event};
+use crate::worker::{Worker, background, clock, event, held_up};
 
 /// Most workers: lanes are also needed for the control thread and the background threads.
 pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 1 - background::THREADS;
@@ -88,6 +88,9 @@ pub enum ServeError {
     /// The system refused a thread, a poll or a signal handler.
     #[error("cannot run the server's threads: {0}; check the limits of processes and files")]
     Threads(#[from] io::Error),
+    /// A second signal ended it while threads had not ended.
+    #[error("ended by a second signal, with what still ran: {0}")]
+    Stuck(String),
     /// A worker ended although nobody asked for it.
     #[error("worker {0} failed; its log lines say why")]
     WorkerFailed(u32),
@@ -130,6 +133,11 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     // These words, as tools wait for them in the log of a server they start.
     tracing::info!(workers, port = server.listeners().port(), "Ready to accept connections");
     let ended = control::run(server, outfit.services(server), move || threads.join(server))?;
+    let Some(ended) = ended else {
+        let error = ServeError::Stuck(held_up::told(&held_up::all(server)));
+        tracing::error!("{error}");
+        return Err(error);
+    };
     tracing::info!("stopped");
     ended
 }

@@ -5,4 +5,5 @@ mod admin;
 mod cli;
 mod refusals;
 mod retiring;
+mod stuck;
 mod wire;

@@ -20,6 +20,8 @@ use crate::logic::identity::Identity;
 use crate::logic::image::Image;
 use crate::logic::verify::Verdict;
 use crate::refusal::{Code, Refusal};
+use crate::worker::held_up;
+use crate::worker::shared::{self, ServerShared};
 
 /// Results of the staging thread that may wait for the driver.
 const DONE_MAX: usize = 8;
@@ -119,6 +121,9 @@ impl Driver {
             Ask::Rollback => Kind::Rollback,
         };
         self.asked = Some(request);
+        if shared::get().is_some_and(ServerShared::is_stopping) {
+            return self.refuse(Code::ShuttingDown);
+        }
         self.step(Event::Asked(kind));
     }
 
@@ -341,8 +346,9 @@ impl Driver {
         let Some(request) = self.asked.take() else { return };
         let message = match code {
             Code::NoPrevious => "nothing has been upgraded since the server started".to_owned(),
+            Code::ShuttingDown => "the server is stopping".to_owned(),
             _ if self.phase.step != Step::Idle => "another upgrade is under way".to_owned(),
-            _ => format!("{} older generations are still in use", self.phase.retiring.len()),
+            _ => self.in_use(),
         };
         let path = match &request.ask {
             Ask::Upgrade(upgrade) => upgrade.path.display().to_string(),
@@ -351,6 +357,13 @@ impl Driver {
         let mut flight = Flight::new(request, path);
         flight.error = Some(Refusal::new(code, message));
         self.end_refused(flight);
+    }
+
+    fn in_use(&self) -> String {
+        let held_up = shared::get().map(held_up::all).unwrap_or_default();
+        let by = if held_up.is_empty() { "" } else { ": " };
+        let count = self.phase.retiring.len();
+        format!("{count} older generations are still in use{by}{}", held_up::told(&held_up))
     }
 
     /// Ends the upgrade under way without a commit.

@@ -14,6 +14,7 @@
 //! - [`mail`], [`mailbox`], [`post`]: what other threads have for its clients
 //! - [`timers`], [`tick`]: what is done because time has passed
 //! - [`background`]: what logic wants done beside its requests
+//! - [`held_up`]: workers that do not come back, for whoever asks
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
 //! [`crate::logic::generation`]) there. Logic is called with no lock of the shell's held.
@@ -22,6 +23,7 @@ pub mod accept;
 pub mod background;
 pub mod clock;
 pub mod event;
+pub mod held_up;
 pub mod listeners;
 pub mod load;
 pub mod mail;
