@@ -153,8 +153,9 @@ fn reset_stat(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 
 fn rewrite(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     let core = &*cx.keys.core;
-    let lines = lines(core, |setting| !settings::is_default(core, setting));
-    write_lines(cx, &lines)
+    let changed = lines(core, |setting| !settings::is_default(core, setting));
+    let defaults = lines(core, |setting| settings::is_default(core, setting));
+    write_lines(cx, &format!("{changed}\n\n{defaults}"))
 }
 
 /// `DEBUG CONFIG-REWRITE-FORCE-ALL`
