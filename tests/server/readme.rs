@@ -36,7 +36,11 @@ fn the_list_of_what_is_missing_is_complete() {
             named.insert(word);
         }
     }
-    let there: Vec<_> = named.difference(&missing).collect();
+    // Of a container, some subcommands may be there.
+    let is_part = |name: &str, of: &str| name.strip_prefix(of).is_some_and(|r| r.starts_with('|'));
+    let is_missing =
+        |name: &String| missing.contains(name) || missing.iter().any(|part| is_part(part, name));
+    let there: Vec<_> = named.iter().filter(|name| !is_missing(name)).collect();
     assert!(there.is_empty(), "the list has what is there: {there:?}");
     listed.extend(named);
     let is_listed = |name: &String| {
