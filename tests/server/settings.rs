@@ -40,14 +40,15 @@ fn what_would_switch_on_what_there_is_not_is_told_once_and_refused() {
     let mut ask = |line: &str| String::from_utf8_lossy(&c.ask(line).0).into_owned();
     assert!(ask("CONFIG GET appendonly").ends_with("$2\r\nno\r\n"), "it is not on");
     for (name, value) in
-        [("appendonly", "yes"), ("activedefrag", "yes"), ("maxmemory-clients", "1mb")]
+        [("appendonly", "yes"), ("activedefrag", "yes"), ("list-compress-depth", "1")]
     {
         let refused = ask(&format!("CONFIG SET {name} {value}"));
         let expected =
             format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - this");
         assert!(refused.starts_with(&expected), "{refused}");
     }
-    let off = c.call(&["CONFIG", "SET", "appendonly", "no", "save", "", "maxmemory-clients", "0"]);
+    let off =
+        c.call(&["CONFIG", "SET", "appendonly", "no", "save", "", "list-compress-depth", "0"]);
     assert_eq!(off.0, b"+OK\r\n");
     assert_eq!(c.ask("CONFIG REWRITE").0, b"+OK\r\n");
     let written = fs::read_to_string(&path).expect("still there");

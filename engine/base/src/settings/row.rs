@@ -232,6 +232,13 @@ impl Setting<i64> {
     }
 }
 
+impl Setting<i64> {
+    /// Bytes, with units, or a share in percent, which is negative.
+    pub const fn bytes_or_percent(name: &'static str, id: u32, default: &'static str) -> Self {
+        Self::new(name, id, Kind::MemoryOrPercent, default)
+    }
+}
+
 impl Setting<u64> {
     /// How many there may be, in a range. The least is not negative.
     pub const fn count(

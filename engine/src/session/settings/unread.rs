@@ -140,8 +140,6 @@ pub const UNREAD: &[Row] = &[
     ),
     row("masterauth", slot(95), Kind::Text, "").flags(SECRET),
     row("masteruser", slot(96), Kind::Text, "").flags(SECRET),
-    row("maxmemory-clients", slot(97), Kind::MemoryOrPercent, "0")
-        .lacks("this server does not close clients for their memory; use client-query-buffer-limit and client-output-buffer-limit"),
     row("min-replicas-max-lag", slot(98), Kind::Integer(0, INT_MAX), "10")
         .alias("min-slaves-max-lag"),
     row("min-replicas-to-write", slot(99), Kind::Integer(0, INT_MAX), "0")
@@ -151,7 +149,8 @@ pub const UNREAD: &[Row] = &[
     row("oom-score-adj", slot(101), Kind::Words(&["no", "yes", "relative", "absolute"]), "no")
         .lacks("this server leaves its score to who starts it; use choom"),
     row("oom-score-adj-values", slot(102), Kind::OomScores, "0 200 800"),
-    fixed("pidfile", slot(103), Kind::Text, "").lacks("this server writes no file of its process id"),
+    fixed("pidfile", slot(103), Kind::Text, "")
+        .lacks("this server writes no file of its process id"),
     row("port", shell::PORT, Kind::Integer(0, 65_535), "6379"),
     row("proc-title-template", slot(104), Kind::Template, "{title} {listen-addr} {server-mode}")
         .lacks(NO_TITLE),
