@@ -1,6 +1,7 @@
 //! Starting the server, and stopping it: makes the state, wires the threads, joins them.
 
 pub mod control;
+pub mod exit;
 pub mod limits;
 pub mod settings;
 
@@ -120,6 +121,7 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     let workers = worker_count(options.workers)?;
     let lanes = (workers + 1 + background::THREADS) as usize;
     limits::check(workers)?;
+    let _watch = exit::Watch::begin()?;
     let arena = arena::create(&options.arena)?;
     arena::bind_thread(workers);
     let roots = Roots::create(arena, lanes, clock::unix_ms())?;
