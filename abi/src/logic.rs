@@ -63,7 +63,8 @@ pub struct Logic {
     /// life of an arena.
     pub init: extern "C" fn(scratch: *mut Scratch) -> Status,
     /// Applies a setting from the command line or the configuration file. On failure `error` gets
-    /// a text that says what is wrong with it.
+    /// a text that says what is wrong with it. A text beside `OK` says why the setting was passed
+    /// over: it would switch on what this logic does not have.
     pub configure: extern "C" fn(
         scratch: *mut Scratch,
         name: RStr<'_>,

@@ -105,13 +105,13 @@ pub extern "C" fn configure(
 ) -> Status {
     with(scratch, "a setting", |thread| {
         let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
-        match exec::configure(thread, name.as_str(), &values) {
-            Ok(()) => Status::OK,
-            Err(text) => {
-                Bytes::new(error, thread.core.heap).assign(text.as_bytes());
-                Status::FAILED
-            }
-        }
+        let (text, status) = match exec::configure(thread, name.as_str(), &values) {
+            Ok(None) => return Status::OK,
+            Ok(Some(why)) => (why.to_owned(), Status::OK),
+            Err(text) => (text, Status::FAILED),
+        };
+        Bytes::new(error, thread.core.heap).assign(text.as_bytes());
+        status
     })
 }
 

@@ -69,6 +69,8 @@ codes! {
         "run the command as the user that runs the server";
     BadRequest "bad_request" 7 "The server did not understand the request"
         "use a command line and a server of the same version";
+    NoAnswer "no_answer" 8 "The server has taken the request and does not answer"
+        "look at its log; SIGTERM asks it to stop, and a second one ends it whatever it does";
     NotFound "not_found" 10 "The library file does not exist"
         "check the path; a relative path is resolved where the command runs";
     IsDirectory "is_directory" 11 "The path is a directory"
@@ -149,6 +151,8 @@ codes! {
         "the library is at fault, or the disk it is on; what it holds stays held until a restart";
     AskerGone "asker_gone" 47 "Whoever asked for the upgrade was gone before it began"
         "ask again, and wait for the answer";
+    Stuck "stuck" 48 "The other logic is in place, but every worker is held up in a command"
+        "if those commands do not end, restart the server: a second SIGTERM ends it whatever it does";
     TooManyReaders "too_many_readers" 50 "The effects stream has as many readers as it can have"
         "stop one of them; docs/effects.md says who reads";
     NoSuchPosition "no_such_position" 51

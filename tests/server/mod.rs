@@ -14,6 +14,8 @@ mod limits;
 mod oracle;
 mod order;
 mod protocol;
+mod readme;
 mod redis_crate;
 mod scan;
 mod scheduler;
+mod settings;

@@ -8,4 +8,5 @@ mod faults;
 mod hung;
 mod refusals;
 mod retiring;
+mod stuck;
 mod wire;

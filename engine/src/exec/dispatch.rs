@@ -89,19 +89,16 @@ fn reject(
     if let Some(found) = found {
         add(&found.stat.rejected, 1);
     }
-    if client.flags.load(Relaxed) & client_flag::MULTI == 0 {
-        return fail(core, &mut session::split(client, core.heap).0, error);
-    }
-    // Whatever is wrong with EXEC itself ends the transaction.
-    let ends = item.command != UNKNOWN && exec.index[item.command].spec.has(flag::TRANSACTION);
-    if ends {
+    // Whatever is wrong with EXEC itself ends the transaction, even if there is none.
+    if item.command != UNKNOWN && exec.index[item.command].spec.has(flag::TRANSACTION) {
         multi::end(core, client, false);
-    }
-    let (mut out, mut session) = session::split(client, core.heap);
-    if ends {
+        let mut out = session::split(client, core.heap).0;
         return fail(core, &mut out, &error::exec_abort(error));
     }
-    session.set(client_flag::DIRTY_EXEC);
+    let (mut out, mut session) = session::split(client, core.heap);
+    if session.has(client_flag::MULTI) {
+        session.set(client_flag::DIRTY_EXEC);
+    }
     fail(core, &mut out, error);
 }
 

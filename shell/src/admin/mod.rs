@@ -152,7 +152,7 @@ fn refused(refusal: &Refusal) -> Response {
         Code::NoSuchPosition => StatusCode::GONE,
         Code::BadRequest => StatusCode::BAD_REQUEST,
         Code::Io | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        Code::ShuttingDown | Code::Stuck => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     (status, Json(refusal.to_json())).into_response()

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -15,6 +16,9 @@ use tokio::net::UnixStream;
 use crate::admin::{NDJSON, socket};
 use crate::refusal::{Code, Refusal};
 use crate::upgrade::Update;
+
+/// How long a server may take until it begins to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// A server's admin socket.
 pub struct Client {
@@ -112,6 +116,20 @@ impl Client {
     }
 
     async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<Response<Incoming>, Refusal> {
+        let answer = tokio::time::timeout(ANSWER_MAX, self.exchange(method, path, body)).await;
+        answer.unwrap_or_else(|_| {
+            let socket = self.socket.display();
+            let text = format!("the server at {socket} has not answered within {ANSWER_MAX:?}");
+            Err(Refusal::new(Code::NoAnswer, text))
+        })
+    }
+
+    async fn exchange(
         &self,
         method: Method,
         path: &str,

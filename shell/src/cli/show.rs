@@ -55,6 +55,9 @@ fn describe(status: &Status) -> String {
     }
     text += &format!("state      {}\n", status.phase);
     text += &format!("carrying   {} clients, {} keys\n", status.clients, status.keys);
+    for held_up in &status.held_up {
+        text += &format!("held up    {held_up}\n");
+    }
     let Effects { position, readers, bytes } = status.effects;
     text += &format!("effects    position {position}, {readers} readers, {bytes} bytes\n");
     let Status { upgrades, rollbacks, refused, .. } = status;

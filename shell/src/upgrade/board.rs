@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{self, History};
 use crate::logic::identity::Identity;
+use crate::worker::held_up::{self, HeldUp};
+use crate::worker::shared;
 
 /// The counters behind [`abi::host::Host::generation_info`]. Of this process, for the host table
 /// has no other way to them.
@@ -159,6 +161,8 @@ pub struct Status {
     pub keys: u64,
     /// The effects stream.
     pub effects: Effects,
+    /// Workers that do not come back from what they run.
+    pub held_up: Vec<HeldUp>,
 }
 
 /// The effects stream, as it is shown.
@@ -204,6 +208,7 @@ impl Board {
             clients: carried.clients,
             keys: carried.keys,
             effects: carried.effects,
+            held_up: shared::get().map(held_up::all).unwrap_or_default(),
         }
     }
 

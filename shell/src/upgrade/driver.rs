@@ -21,7 +21,7 @@ use super::{Ask, Direction, Handle, Report, Request, Retirement, Update, Upgrade
 use crate::logic::generation;
 use crate::logic::identity::Identity;
 use crate::refusal::{Code, Refusal};
-use crate::worker::shared;
+use crate::worker::{held_up, shared};
 
 /// Results of the staging thread that may wait for the driver.
 const DONE_MAX: usize = 8;
@@ -395,7 +395,7 @@ impl Driver {
                 format!("{} libraries have hung while they were loaded", self.phase.hung)
             }
             _ if self.phase.step != Step::Idle => "another upgrade is under way".to_owned(),
-            _ => format!("{} older generations are still in use", self.phase.retiring.len()),
+            _ => self.in_use(),
         };
         self.end_refused(Flight::refused(request, code, message));
     }
@@ -412,6 +412,13 @@ impl Driver {
             }
             _ => format!("what is left was rolled back from; kept are: {}", kept.join(", ")),
         }
+    }
+
+    fn in_use(&self) -> String {
+        let held_up = shared::get().map(held_up::all).unwrap_or_default();
+        let by = if held_up.is_empty() { "" } else { ": " };
+        let count = self.phase.retiring.len();
+        format!("{count} older generations are still in use{by}{}", held_up::told(&held_up))
     }
 
     /// Ends the upgrade under way without a commit.

@@ -94,7 +94,9 @@ fn verify(
 }
 
 fn limit() -> rustix::io::Result<()> {
-    let set = |resource, most| {
+    let set = |resource, most: u64| {
+        // What the server may not have, this process may not ask for.
+        let most = rustix::process::getrlimit(resource).maximum.map_or(most, |max| most.min(max));
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         rustix::process::setrlimit(resource, limit)
     };
