@@ -17,7 +17,7 @@ use abi_stable::std_types::{RSlice, RStr};
 use mio::{Poll, Waker};
 
 use crate::arena::roots::Roots;
-use crate::arena::{self, ArenaError, NoMemory};
+use crate::arena::{self, ArenaError, NoMemory, huge};
 use crate::client::limits::number;
 use crate::client::listen::ListenError;
 use crate::config::Setting;
@@ -165,6 +165,7 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
         configure_one(logic, scratch, setting)?;
     }
     log::set_level(number(server.config(), id::LOGLEVEL));
+    huge::want(number(server.config(), id::ARENA_HUGE_PAGES) != 0);
     settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
     settings::fit_clients(server.config());
     Ok(())

@@ -6,6 +6,7 @@ mod commands;
 mod effects;
 mod eviction;
 mod expiry;
+mod huge_pages;
 mod inflight;
 mod limits;
 mod oracle;

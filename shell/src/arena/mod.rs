@@ -8,7 +8,8 @@
 //! - [`lane`]: a lane's heap, the fast path
 //! - [`large`]: blocks of whole pages
 //! - [`poison`]: what AddressSanitizer is told, in the sanitised build
-//! - [`scavenger`]: free memory back to the system
+//! - [`scavenger`]: the thread that looks after the memory behind: free memory back to the system
+//! - [`huge`]: huge pages
 //! - [`roots`]: the root structs of what is stored; [`look`]: for those who only look at them
 //!
 //! Invariant: no address outside the arena and nothing that belongs to a process is stored in it.
@@ -18,6 +19,7 @@
 pub mod central;
 pub mod classes;
 pub mod futex;
+pub mod huge;
 pub mod lane;
 pub mod large;
 pub mod layout;

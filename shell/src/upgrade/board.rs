@@ -136,6 +136,17 @@ pub struct Status {
     pub keys: u64,
     /// The effects stream.
     pub effects: Effects,
+    /// The arena.
+    pub memory: Memory,
+}
+
+/// The arena, as it is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Bytes in use.
+    pub used_bytes: u64,
+    /// Bytes in huge pages.
+    pub huge_page_bytes: u64,
 }
 
 /// The effects stream, as it is shown.
@@ -180,6 +191,7 @@ impl Board {
             clients: carried.clients,
             keys: carried.keys,
             effects: carried.effects,
+            memory: carried.memory,
         }
     }
 
