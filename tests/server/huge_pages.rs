@@ -2,8 +2,8 @@
 
 use crate::harness::{Connection, Server, eventually};
 
-/// 40 MiB and more: some of it is made huge ahead of use, the rest once it is in use.
-const KEYS: usize = 10_000;
+/// 80 MiB and more: some of it is made huge ahead of use, the rest once it is in use.
+const KEYS: usize = 20_000;
 const VALUE: &str = concat!(
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

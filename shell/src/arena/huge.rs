@@ -25,9 +25,9 @@ use super::runs::{Run, Runs};
 use super::{Arena, large, layout, scavenger};
 
 /// Of so many chunks in use one is made ahead of use: what an unused one may cost.
-const AHEAD_SHARE: u32 = 16;
+const AHEAD_SHARE: u32 = 32;
 /// Most chunks that are made ahead.
-const AHEAD_MAX: u32 = 8;
+const AHEAD_MAX: u32 = 4;
 /// Bytes that may be missing in a chunk that is to become a huge page: what that may cost.
 const MISSING_MAX: u64 = CHUNK_BYTES / 16;
 /// Between two chunks in use. Of all requests fewer than one in a thousand may come upon one.
@@ -259,10 +259,10 @@ mod tests {
 
     #[test]
     fn what_is_made_ahead_is_a_small_share_of_what_is_in_use() {
-        assert_eq!(ahead(15 * CHUNK_PAGES, 0), 0);
-        assert_eq!(ahead(16 * CHUNK_PAGES, 0), 1);
-        assert_eq!(ahead(50 * CHUNK_PAGES, CHUNK_PAGES), 2);
-        assert_eq!(ahead(50 * CHUNK_PAGES, 3 * CHUNK_PAGES), 0);
+        assert_eq!(ahead(31 * CHUNK_PAGES, 0), 0);
+        assert_eq!(ahead(32 * CHUNK_PAGES, 0), 1);
+        assert_eq!(ahead(100 * CHUNK_PAGES, CHUNK_PAGES), 2);
+        assert_eq!(ahead(100 * CHUNK_PAGES, 3 * CHUNK_PAGES), 0);
         assert_eq!(ahead(10_000 * CHUNK_PAGES, 0), AHEAD_MAX);
     }
 }
