@@ -6,6 +6,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::log;
+use crate::priority;
 use crate::worker::shared::ServerShared;
 
 /// Runs `services` until a signal or [`ServerShared::ask_to_stop`] asks the server to stop, then stops it
@@ -21,6 +22,7 @@ pub fn run<T: Send + 'static>(
     services: impl Future<Output = ()>,
     join: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
+    priority::give_way(priority::LOW);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;

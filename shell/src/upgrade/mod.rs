@@ -8,10 +8,10 @@
 //! ```
 //!
 //! Reading order: [`phase`] (the rules), [`driver`] (what carries them out), [`staging`] (the slow
-//! work), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands).
+//! work) with [`trials`], [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands).
 //!
 //! Invariant: everything before the commit and after the grace period happens on the staging
-//! thread, at lower priority; workers take no part in either.
+//! thread, at the lowest priority; workers take no part in either.
 #![forbid(unsafe_code)]
 
 pub mod board;
@@ -21,6 +21,7 @@ pub mod history;
 mod leaving;
 pub mod phase;
 pub mod staging;
+mod trials;
 pub mod wire;
 
 use std::path::PathBuf;

@@ -15,10 +15,11 @@ use crate::logic::image::Image;
 use crate::logic::loaded::Unloaded;
 use crate::logic::verify::Verdict;
 use crate::logic::verify::parent::Verifier;
+use crate::priority;
 use crate::refusal::{Code, Refusal};
 
-/// How much nicer the thread and what it starts are than the workers.
-const NICENESS: i32 = 10;
+use super::trials::Trials;
+
 /// Verdicts remembered. Going back and forth between two releases needs two.
 const VERDICTS_MAX: usize = 16;
 /// Jobs that may wait: one of an upgrade, and the unloading of each retiree.
@@ -85,7 +86,9 @@ pub struct Setup {
 /// If the system has no thread for it.
 pub fn start(setup: Setup, done: Sender<Done>) -> std::io::Result<SyncSender<Job>> {
     let (jobs, arriving) = sync_channel(JOBS_MAX);
-    let staging = Staging { setup, verdicts: VecDeque::new() };
+    let Setup { host, lanes, verifier } = setup;
+    let trials = Trials::start(verifier)?;
+    let staging = Staging { host, lanes, trials, verdicts: VecDeque::new() };
     std::thread::Builder::new()
         .name("staging".to_owned())
         .spawn(move || staging.run(&arriving, &done))?;
@@ -93,16 +96,15 @@ pub fn start(setup: Setup, done: Sender<Done>) -> std::io::Result<SyncSender<Job
 }
 
 struct Staging {
-    setup: Setup,
+    host: HostRef,
+    lanes: usize,
+    trials: Trials,
     verdicts: VecDeque<Arc<Verdict>>,
 }
 
 impl Staging {
     fn run(mut self, jobs: &Receiver<Job>, done: &Sender<Done>) {
-        // For this thread only, and what it starts.
-        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-            tracing::warn!(%error, "the staging thread runs at ordinary priority");
-        }
+        priority::give_way(priority::LOWEST);
         while let Ok(job) = jobs.recv() {
             if done.blocking_send(self.perform(job)).is_err() {
                 return;
@@ -132,13 +134,13 @@ impl Staging {
 
     /// The same bytes get the same verdict, so it is remembered; a refusal may be the machine's
     /// doing and is not.
-    fn verify(&mut self, image: &Image, fresh: bool) -> Result<Arc<Verdict>, Refusal> {
+    fn verify(&mut self, image: &Arc<Image>, fresh: bool) -> Result<Arc<Verdict>, Refusal> {
         let same = |verdict: &&Arc<Verdict>| verdict.identity.sha256 == image.sha256();
         if let Some(known) = self.verdicts.iter().find(same).filter(|_| !fresh) {
             return Ok(Arc::clone(known));
         }
         self.verdicts.retain(|verdict| !same(&verdict));
-        let verdict = Arc::new(self.setup.verifier.verify(image)?);
+        let verdict = Arc::new(self.trials.verify(image)?);
         if self.verdicts.len() == VERDICTS_MAX {
             self.verdicts.pop_front();
         }
@@ -152,8 +154,8 @@ impl Staging {
         verdict: &Verdict,
         number: u64,
     ) -> Result<Box<Generation>, Refusal> {
-        let loaded = Loaded::load(image, verdict, self.setup.host)?;
-        Generation::new(number, loaded, self.setup.lanes)
+        let loaded = Loaded::load(image, verdict, self.host)?;
+        Generation::new(number, loaded, self.lanes)
     }
 }
 
