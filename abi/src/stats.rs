@@ -39,7 +39,7 @@ pub struct LaneStats {
     pub writes: AtomicU64,
     /// Batches run.
     pub batches: AtomicU64,
-    /// Batches that ended in a panic.
+    /// Panics that were caught.
     pub panics: AtomicU64,
     /// Clients closed because of their output limit.
     pub output_limit_closed: AtomicU64,

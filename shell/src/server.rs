@@ -1,6 +1,7 @@
 //! Starting the server, and stopping it: makes the state, wires the threads, joins them.
 
 pub mod control;
+pub mod exit;
 pub mod settings;
 
 use std::future::Future;
@@ -109,6 +110,7 @@ pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
 pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
     let workers = worker_count(options.workers)?;
     let lanes = (workers + 1 + background::THREADS) as usize;
+    let _watch = exit::Watch::begin()?;
     let arena = arena::create(&options.arena)?;
     arena::bind_thread(workers);
     let roots = Roots::create(arena, lanes, clock::unix_ms())?;

@@ -46,11 +46,17 @@ pub fn build_fixtures(manifest: &Path, which: &[&str]) -> PathBuf {
 pub fn library(name: &str) -> PathBuf {
     static RELEASES: OnceLock<PathBuf> = OnceLock::new();
     static FIXTURES: OnceLock<PathBuf> = OnceLock::new();
+    static FAULTY: OnceLock<PathBuf> = OnceLock::new();
     let manifest = || root().join("Cargo.toml");
-    let folder = if name.starts_with("logic_") {
-        RELEASES.get_or_init(|| given_dir().unwrap_or_else(|| build_releases(&manifest())))
-    } else {
-        FIXTURES.get_or_init(|| build_fixtures(&manifest(), &["--examples"]))
+    let folder = match name {
+        "faulty" => FAULTY.get_or_init(|| {
+            cargo_build(&manifest(), &["--package", name]);
+            target().join("debug")
+        }),
+        _ if name.starts_with("logic_") => {
+            RELEASES.get_or_init(|| given_dir().unwrap_or_else(|| build_releases(&manifest())))
+        }
+        _ => FIXTURES.get_or_init(|| build_fixtures(&manifest(), &["--examples"])),
     };
     folder.join(format!("lib{name}.so"))
 }

@@ -71,6 +71,7 @@ const PILES: &[Pile] = &[
             &["engine/src/command/help.rs"],
             &[
                 "engine/src/command/bitmap/",
+                "engine/src/command/cluster.rs",
                 "engine/src/command/connection/",
                 "engine/src/command/keys/",
                 "engine/src/command/list/",

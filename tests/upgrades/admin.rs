@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::harness::Server;
 use crate::harness::libraries::library;
+use crate::harness::{Server, eventually};
 
 /// Status code and body of a request. The connection ends with it.
 fn request(server: &Server, head: &str, more: &str, body: &str) -> (u32, String) {
@@ -85,10 +85,42 @@ fn metrics_count_upgrades() {
 }
 
 #[test]
+fn metrics_tell_who_waits_and_for_how_long_what_was_replaced_has_stayed() {
+    let server = Server::start_with(&["--maxmemory", "100mb"]);
+    let [mut waiter, mut sleeper] = [(); 2].map(|()| server.connect());
+    waiter.send(&["BLPOP", "q", "0"]);
+    eventually("it waits", || server.connect().info("blocked_clients") == 1);
+    let value = |name: &str| -> f64 {
+        let (_, text) = request(&server, "GET /metrics", "", "");
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let found = lines.find(|(found, _)| *found == name);
+        found.unwrap_or_else(|| panic!("{name} is not in {text}")).1.parse().expect("a number")
+    };
+    assert_eq!(value("shell_blocked_clients"), 1.0);
+    assert_eq!(value("shell_maxmemory_bytes"), 100.0 * 1024.0 * 1024.0);
+    assert_eq!(value("shell_generations_retiring_seconds"), 0.0);
+    assert_eq!(value("shell_workers_held_up"), 0.0);
+    let before = value("shell_uptime_seconds");
+    sleeper.send(&["DEBUG", "SLEEP", "8"]);
+    eventually("it sleeps", || server.connect().ask("CLIENT LIST").raw().contains("cmd=debug"));
+    // Answered after a second, in which the old logic has not come to its end.
+    let report = server.upgrade("logic_v2", &[]).report();
+    assert_eq!(report["retirement"], "retiring", "{report}");
+    assert!(value("shell_generations_retiring_seconds") > 0.0);
+    assert_eq!(value("shell_workers_held_up"), 1.0);
+    assert!(value("shell_workers_held_up_seconds") >= 1.0);
+    assert!(value("shell_uptime_seconds") > before);
+    let retiring = &server.status()["retiring"][0];
+    assert!(retiring["replaced_ms"].as_u64() > retiring["since_ms"].as_u64(), "{retiring}");
+    assert_eq!(sleeper.read(), "+OK\r\n");
+    eventually("the old logic goes", || value("shell_generations_retiring_seconds") == 0.0);
+}
+
+#[test]
 fn the_socket_is_its_users_alone_and_goes_with_the_server() {
     let server = Server::echo("");
     let mode = std::fs::metadata(server.admin()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     server.terminate();
-    crate::harness::eventually("the socket goes", || !server.admin().exists());
+    eventually("the socket goes", || !server.admin().exists());
 }

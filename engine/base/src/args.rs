@@ -4,6 +4,27 @@
 use crate::error::{self, Error};
 use crate::resp::parse::Span;
 
+/// Digits of a number.
+#[inline]
+fn digits(number: u32) -> u32 {
+    if number < 10 { 1 } else { number.ilog10() + 1 }
+}
+
+/// Whether RESP begins with the head of an array of `count` and that of a bulk string.
+#[inline]
+fn is_array_of(count: u32, resp: &[u8]) -> bool {
+    let line = |text: &[u8]| {
+        resp.strip_prefix(b"*")
+            .and_then(|rest| rest.strip_prefix(text))
+            .is_some_and(|rest| rest.starts_with(b"\r\n$"))
+    };
+    if count < 10 {
+        line(&[b'0' + count as u8])
+    } else {
+        line(itoa::Buffer::new().format(count).as_bytes())
+    }
+}
+
 /// The arguments of one command: views of the input they came in.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
@@ -24,6 +45,14 @@ impl<'a> Args<'a> {
         self.spans.len()
     }
 
+    /// Bytes of all arguments together, at most: what lies between them counts too.
+    #[inline]
+    pub fn bytes_at_most(&self) -> usize {
+        let end = self.spans.last().map_or(0, |last| last.start + last.len);
+        let begin = self.spans.first().map_or(0, |first| first.start);
+        end.saturating_sub(begin) as usize
+    }
+
     /// Argument `index`, which must exist.
     #[inline]
     pub fn at(&self, index: usize) -> &'a [u8] {
@@ -40,6 +69,26 @@ impl<'a> Args<'a> {
     pub fn from(&self, index: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let (data, spans) = (self.data, &self.spans[index.min(self.len())..]);
         spans.iter().map(move |s| &data[s.start as usize..(s.start + s.len) as usize])
+    }
+
+    /// The command as it came, if it came as an array of bulk strings whose lengths are written
+    /// without a sign or leading zeros: then these bytes are just what would be written for it.
+    #[inline]
+    pub fn encoded(&self) -> Option<&'a [u8]> {
+        let (first, last) = (self.spans.first()?, self.spans.last()?);
+        let count = self.len() as u32;
+        let begin = first.start.checked_sub(6 + digits(count) + digits(first.len))? as usize;
+        // The parser has seen the lengths: where they take no more bytes than they need, they are
+        // written in the one way there is.
+        let is_next = |pair: &[Span]| {
+            let end = (pair[0].start + pair[0].len) as usize;
+            pair[1].start.wrapping_sub(end as u32) == 2 + 1 + digits(pair[1].len) + 2
+                && self.data[end..].starts_with(b"\r\n$")
+        };
+        let is_plain =
+            is_array_of(count, self.data.get(begin..)?) && self.spans.windows(2).all(is_next);
+        let end = (last.start + last.len) as usize + 2;
+        if is_plain { self.data.get(begin..end) } else { None }
     }
 
     /// Without the first `count`: how a nested command is seen.
@@ -202,6 +251,27 @@ mod tests {
         ] {
             assert_eq!(parse_float(text.as_bytes()), expect, "{text:?}");
         }
+    }
+
+    #[test]
+    fn encoded_as_they_came() {
+        let check = |resp: &str, spans: &[(u32, u32)], expect: Option<&str>| {
+            let span = |(start, len): &(u32, u32)| Span { start: *start, len: *len };
+            let spans: Vec<_> = spans.iter().map(span).collect();
+            let args = Args::new(resp.as_bytes(), &spans);
+            assert_eq!(args.encoded(), expect.map(str::as_bytes), "{resp:?}");
+        };
+        let long = format!("*2\r\n$3\r\nDEL\r\n$12\r\n{}\r\n", "k".repeat(12));
+        check(&long, &[(8, 3), (18, 12)], Some(&long));
+        let behind = format!("x{long}y");
+        check(&behind, &[(9, 3), (19, 12)], Some(&long));
+        // Without its name, lengths with zeros, an inline command, arguments left out.
+        check(&long, &[(18, 12)], None);
+        check("*02\r\n$3\r\nDEL\r\n$1\r\nk\r\n", &[(9, 3), (18, 1)], None);
+        check("*2\r\n$03\r\nDEL\r\n$1\r\nk\r\n", &[(9, 3), (18, 1)], None);
+        check("*2\r\n$3\r\nDEL\r\n$01\r\nk\r\n", &[(8, 3), (18, 1)], None);
+        check("DEL k\r\n", &[(0, 3), (4, 1)], None);
+        check("*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n", &[(8, 1), (22, 1)], None);
     }
 
     #[test]

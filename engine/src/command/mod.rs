@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bitmap;
+pub mod cluster;
 pub mod connection;
 pub mod help;
 pub mod keys;
@@ -17,6 +18,7 @@ use base::text::equal;
 /// The tables of all commands of the engine, a table a family.
 pub const ALL: &[&[Spec]] = &[
     bitmap::COMMANDS,
+    cluster::COMMANDS,
     connection::COMMANDS,
     keys::COMMANDS,
     list::COMMANDS,

@@ -9,12 +9,12 @@ use abi::client::{Client, flag};
 use crate::exec::call::{UNKNOWN, fail};
 use crate::exec::dispatch;
 use crate::exec::index::KeyRule;
+use crate::exec::panics::{self, Unwound};
 use crate::exec::thread::ThreadContext;
 use crate::exec::transaction;
 use crate::session::{self, blocking};
 use base::args::Args;
 use base::counters::add;
-use base::error::Error;
 use base::hash::hash;
 use base::heap::Heap;
 use base::resp::parse::{self, Limits, Outcome, Progress, Span};
@@ -88,31 +88,43 @@ pub fn process(thread: &mut ThreadContext, client: &mut Client) {
 
 /// After [`process`] was unwound by a panic or for want of memory: replies to the command that
 /// caused it and undoes what that left half done. `begin` is where the input began.
-pub fn recover(thread: &mut ThreadContext, client: &mut Client, begin: u64, because: &Error) {
+pub fn recover(thread: &mut ThreadContext, client: &mut Client, begin: u64, unwound: &Unwound) {
+    thread.core.pay();
     match thread.exec.reply_mark.take() {
-        Some(mark) => fail_running(thread, client, mark, because),
+        Some(mark) => fail_running(thread, client, mark, unwound),
         // No command ran. The same input would lead to the same end for ever.
         None if client.input.start == begin => {
+            tell(thread, client, None, unwound);
             let (mut out, mut session) = session::split(client, thread.core.heap);
-            fail(&thread.core, &mut out, because);
+            fail(&thread.core, &mut out, &unwound.error());
             session.close_after_reply();
         }
-        // The command has its reply: the panic came while others were served.
-        None => {}
+        // The command has its reply: this came while others were looked after.
+        None => tell(thread, client, None, unwound),
     }
     client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
 }
 
 /// Gives the command that ran, whose reply begins at `mark`, an error for a reply.
-fn fail_running(thread: &mut ThreadContext, client: &mut Client, mark: usize, because: &Error) {
+fn fail_running(thread: &mut ThreadContext, client: &mut Client, mark: usize, unwound: &Unwound) {
+    let slot = client.last_command.load(Relaxed).checked_sub(1);
+    if let Some(slot) = slot {
+        panics::count(&thread.core, slot);
+    }
+    tell(thread, client, slot, unwound);
     if !blocking::give_up(&mut thread.core, client) {
         return;
     }
-    transaction::break_off(thread, client);
+    let because = transaction::break_off(thread, client, unwound.error());
     let (mut out, _) = session::split(client, thread.core.heap);
     out.truncate(mark);
-    fail(&thread.core, &mut out, because);
+    fail(&thread.core, &mut out, &because);
     dispatch::keep_quiet(&thread.core, client, Some(mark));
+}
+
+fn tell(thread: &mut ThreadContext, client: &Client, slot: Option<u32>, unwound: &Unwound) {
+    let ThreadContext { core, exec, .. } = thread;
+    exec.panics.tell(core, unwound, |core| panics::command_of(core, slot, client));
 }
 
 /// Whether the client's next command may run.
@@ -215,8 +227,18 @@ impl Batch {
         }
     }
 
-    /// Executes the items in order, until one blocks the client or ends the connection.
+    /// Executes the items. Their effects are in the stream when this returns, before any reply is
+    /// sent.
     fn execute(&mut self, thread: &mut ThreadContext, client: &mut Client) {
+        if self.items.len() > 1 {
+            thread.core.defer_effects();
+        }
+        self.execute_items(thread, client);
+        thread.core.pay();
+    }
+
+    /// Executes the items in order, until one blocks the client or ends the connection.
+    fn execute_items(&mut self, thread: &mut ThreadContext, client: &mut Client) {
         // SAFETY: as in `fill`; what commands do with the client leaves its input alone.
         let input = unsafe { unread(client) };
         let begin = client.input.start;

@@ -7,9 +7,11 @@ use abi::host::HostRef;
 
 use crate::exec::batch::Batch;
 use crate::exec::index::Index;
+use crate::exec::panics::Panics;
 use crate::exec::release::Release;
 use crate::exec::rename;
 use crate::exec::spec::Spec;
+use crate::exec::transaction::Progress;
 use crate::maintenance::evict::Pool;
 use crate::maintenance::notices;
 use base::core::Core;
@@ -39,8 +41,12 @@ pub struct Exec {
     pub eviction: Pool,
     /// Where in the output the reply of the command that runs begins; none between commands.
     pub reply_mark: Option<usize>,
+    /// How far the transaction that runs has come, if one does.
+    pub transaction: Option<Progress>,
     /// Commands parsed and not yet executed.
     pub batch: Batch,
+    /// Panics of this lane.
+    pub panics: Panics,
 }
 
 impl ThreadContext {
@@ -58,7 +64,9 @@ impl ThreadContext {
             room_known_for: 0,
             eviction: Pool::default(),
             reply_mark: None,
+            transaction: None,
             batch: Batch::default(),
+            panics: Panics::default(),
         };
         let mut thread = Self { core, exec, hashes: Vec::new() };
         thread.refresh();

@@ -38,6 +38,16 @@ pub struct Server {
     parts: *mut [ShardDb; DATABASES * SHARDS],
 }
 
+/// The engine keeps what it hears of panics to itself until it catches them; a test's own are none
+/// of its business.
+fn show_panics() {
+    let noted = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        eprintln!("{info}");
+        noted(info);
+    }));
+}
+
 /// A struct of zeros, to be freed as a `Box`.
 ///
 /// # Safety
@@ -75,7 +85,9 @@ impl Server {
         };
         table::set_arena(header);
         // Refused from the second server of the process on, which has the same table.
-        let _ = api::attach(table::table());
+        if api::attach(table::table()).is_ok() {
+            show_panics();
+        }
         let scratch = api::scratch_new(0, release);
         assert!(api::init(scratch).is_ok());
         Self { scratch, clients: Vec::new(), header, parts }

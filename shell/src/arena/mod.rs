@@ -44,7 +44,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 pub use mapping::ArenaError;
-pub use threads::{alloc, bind_thread, enter, flush, free, realloc, trim};
+pub use threads::{alloc, bind_thread, enter, flush, free, lane as this_lane, realloc, trim};
 
 const CAPACITY_DEFAULT: u64 = 1 << 40;
 const CAPACITY_TRIED_MIN: u64 = 1 << 30;

@@ -46,7 +46,8 @@ Exit codes:
   2  a setting, an argument or the configuration file is wrong
   3  the logic could not be loaded
   4  cannot listen where the settings say
-  5  cannot make the admin socket";
+  5  cannot make the admin socket
+  6  a library has ended the process by calling exit";
 
 /// Arguments of the verb: names and values, read as the configuration file is.
 #[derive(Clone, Debug, clap::Args)]

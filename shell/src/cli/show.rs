@@ -74,8 +74,11 @@ fn describe_generation(shown: &Shown) -> String {
     let panics =
         if shown.panics == 0 { String::new() } else { format!(", {} panics", shown.panics) };
     let since = output::date(shown.since_ms);
+    let until = shown.replaced_ms.map(|at| format!(" until {}", output::date(at)));
+    let until = until.unwrap_or_default();
     let Shown { generation, identity, path, .. } = shown;
-    format!("{}, generation {generation} since {since}{panics}, from {path}", identity.label())
+    let label = identity.label();
+    format!("{label}, generation {generation} since {since}{until}{panics}, from {path}")
 }
 
 fn describe_record(record: &Record) -> String {

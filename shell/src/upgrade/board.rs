@@ -76,6 +76,8 @@ pub struct Shown {
     pub path: String,
     /// When it began to serve, Unix ms.
     pub since_ms: u64,
+    /// When another took its place, Unix ms; none while it serves.
+    pub replaced_ms: Option<u64>,
     /// `current`, `retiring` (a batch still runs on it) or `unloading`.
     pub state: String,
     /// Calls into it that ended in a panic.

@@ -409,6 +409,7 @@ impl Serving {
             identity: self.identity.clone(),
             path: self.path(),
             since_ms: self.since_ms,
+            replaced_ms: None,
             state: state.to_owned(),
             panics: 0,
         };
@@ -449,6 +450,6 @@ fn micros(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1000.0
 }
 
-fn unix_ms() -> u64 {
+pub(super) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::board::{COUNTERS, Shown};
-use super::driver::{Driver, Serving, stage, tell};
+use super::driver::{Driver, Serving, stage, tell, unix_ms};
 use super::phase::Event;
 use super::staging::Job;
 use super::{Report, Retirement, Update};
@@ -30,6 +30,7 @@ pub(super) struct Leaving {
     serving: Serving,
     hold: Hold,
     since: Instant,
+    since_ms: u64,
     answer: Option<(Report, mpsc::Sender<Update>)>,
 }
 
@@ -50,14 +51,16 @@ impl Leaving {
         updates: mpsc::Sender<Update>,
     ) -> Self {
         let (hold, since) = (Hold::Draining(retiring), Instant::now());
-        Self { serving, hold, since, answer: Some((report, updates)) }
+        Self { serving, hold, since, since_ms: unix_ms(), answer: Some((report, updates)) }
     }
 
     pub(super) fn show(&self) -> (Shown, Arc<AtomicU64>) {
-        match self.hold {
-            Hold::Draining(_) => self.serving.show("retiring"),
-            Hold::Drained(_) | Hold::Unloading => self.serving.show("unloading"),
-        }
+        let state = match self.hold {
+            Hold::Draining(_) => "retiring",
+            Hold::Drained(_) | Hold::Unloading => "unloading",
+        };
+        let (shown, panics) = self.serving.show(state);
+        (Shown { replaced_ms: Some(self.since_ms), ..shown }, panics)
     }
 
     /// Moves on if the grace period is over; whether it did.

@@ -73,8 +73,13 @@ impl Mailbox {
     /// Whether something that the worker does takes so long that a new client should not wait for
     /// it.
     pub fn is_held_up(&self, now_ms: u64) -> bool {
+        self.at_work_for_ms(now_ms).is_some_and(|ms| ms > ROUND_MS_MAX)
+    }
+
+    /// How long the worker has not been in its poll; none if it is there.
+    pub fn at_work_for_ms(&self, now_ms: u64) -> Option<u64> {
         let since_ms = self.working_since_ms.load(Ordering::Relaxed);
-        since_ms != 0 && now_ms.saturating_sub(since_ms) > ROUND_MS_MAX
+        (since_ms != 0).then(|| now_ms.saturating_sub(since_ms))
     }
 
     /// Posts a message. Takes over one of its references.

@@ -13,6 +13,7 @@
 //! - [`round`]: the first reads of several clients' turns, before any of them goes on
 //! - [`accept`]: new connections, and the end of one
 //! - [`mail`], [`mailbox`], [`post`]: what other threads have for its clients
+//! - [`swap`]: what another logic than before owes to clients
 //! - [`timers`], [`tick`]: what is done because time has passed
 //! - [`background`]: what logic wants done beside its requests
 //!
@@ -36,6 +37,7 @@ pub mod serve;
 pub mod shared;
 pub mod slab;
 pub mod stop;
+pub mod swap;
 pub mod tick;
 pub mod timers;
 
@@ -59,6 +61,7 @@ use mailbox::{Mail, Mailbox};
 use round::Round;
 use shared::ServerShared;
 use slab::Slab;
+use swap::Swap;
 use tick::Ticker;
 use timers::Timers;
 
@@ -100,6 +103,8 @@ pub struct Worker {
     taken: Mail,
     /// Room for the clients that are given messages. Empty.
     mailed: Vec<u32>,
+    /// Clients that the logic which serves has not been shown yet.
+    swap: Swap,
     accept_again: bool,
     /// The last poll may not have reported all there was.
     more_events: bool,
@@ -156,6 +161,7 @@ impl Worker {
             messages: Vec::new(),
             taken: Mail::default(),
             mailed: Vec::new(),
+            swap: Swap::default(),
             accept_again: false,
             more_events: false,
         })
@@ -211,7 +217,11 @@ impl Worker {
     }
 
     fn is_behind(&self) -> bool {
-        self.more_events || self.has_mail_left() || !self.queue.is_empty() || self.accept_again
+        self.more_events
+            || self.has_mail_left()
+            || !self.queue.is_empty()
+            || self.swap.is_under_way()
+            || self.accept_again
     }
 
     /// Waits for events for so long at most.
@@ -268,6 +278,7 @@ impl Worker {
             self.accept_all();
         }
         self.run_queue(online);
+        self.follow_swap(online);
         self.run_timers(online);
         if self.ticker.is_due(&self.clock) {
             self.tick(online);

@@ -273,7 +273,12 @@ impl Worker {
 
     /// Ends a turn: no buffer of the worker's stays lent.
     pub(super) fn park(&mut self, online: &mut Online, slot: u32) {
-        let parked = input::park(self.clients.get(slot).client());
+        let connection = self.clients.get(slot);
+        let client = connection.client();
+        let waits = client.flags.load(Ordering::Relaxed) & flag::BLOCKED != 0;
+        let is_held = waits || !client.input.is_empty();
+        let parked = input::park(client);
+        connection.put(state::HELD, is_held);
         if parked == Err(NoMemory)
             && let Next::Close(reason) = self.no_memory(slot)
         {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use abi::client_ref::ClientRef;
 use abi::config::{ConfigStore, id};
+use abi::lane::Running;
 use abi::message::Message;
 use abi::ptr::Ptr;
 use abi::stats::LaneStats;
@@ -99,7 +100,18 @@ impl ServerShared {
 
     /// Counters of a lane.
     pub fn lane_stats(&self, lane: u32) -> &'static LaneStats {
-        self.roots.lane_stats(lane)
+        &self.roots.lane(lane).stats
+    }
+
+    /// What a lane runs.
+    pub fn running(&self, lane: u32) -> &'static Running {
+        &self.roots.lane(lane).running
+    }
+
+    /// The name of the command that has this slot. None if there is none, or while names are
+    /// being added.
+    pub fn command_name(&self, slot: u32) -> Option<String> {
+        self.roots.command_name(slot)
     }
 
     /// The listening sockets.

@@ -6,7 +6,7 @@
 
 use abi::config::id as shell;
 
-use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row, SECRET, Setting};
+use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row, SECRET};
 use base::settings::setting::{INT_MAX, INT_MIN, MEMORY_MAX, slot};
 
 const fn row(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Row {
@@ -101,7 +101,6 @@ pub const UNREAD: &[Row] = &[
     row("dir", shell::DIR, Kind::Directory, ".").flags(PROTECTED),
     fixed("disable-thp", slot(82), Kind::Bool, "yes"),
     row("dynamic-hz", slot(83), Kind::Bool, "yes"),
-    Setting::permission("enable-module-command", slot(84), "no").row(),
     row("hash-max-listpack-entries", slot(85), Kind::Integer(0, i64::MAX), "512")
         .alias("hash-max-ziplist-entries"),
     row("hash-max-listpack-value", slot(86), Kind::Memory(0, MEMORY_MAX), "64")

@@ -35,7 +35,7 @@ pub fn stats(core: &mut Core, text: &mut Text) {
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", stats::sum(roots, |core| &core.reads));
     text.field("total_writes_processed", stats::sum(roots, |core| &core.writes));
-    for name in ["io_threaded_reads_processed", "io_threaded_writes_processed"] {
+    for name in IO_NOT_HERE {
         text.field(name, 0);
     }
     text.field("total_batches_processed", stats::sum(roots, |core| &core.batches));
@@ -72,6 +72,15 @@ const NOT_HERE: [&str; 14] = [
     "tracking_total_items",
     "tracking_total_prefixes",
     "unexpected_error_replies",
+];
+
+/// The same of reading and writing: there are no threads for that alone, and no buffers that stay
+/// with a client and are fitted to it from time to time.
+const IO_NOT_HERE: [&str; 4] = [
+    "io_threaded_reads_processed",
+    "io_threaded_writes_processed",
+    "reply_buffer_shrinks",
+    "reply_buffer_expands",
 ];
 
 fn kilobytes(bytes: u64) -> String {
