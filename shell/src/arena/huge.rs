@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FallocateFlags, SeekFrom};
+use rustix::fs::{FallocateFlags, SealFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::mm::Advice;
 
@@ -127,7 +127,7 @@ impl Huge {
         self.due = self.due.min(Instant::now() + PAUSE);
         let wanted = large::with_runs(ahead_of);
         let chunks = wanted.start.max(self.ahead_end)..wanted.end;
-        if chunks.is_empty() {
+        if chunks.is_empty() || !is_memory(arena) {
             return;
         }
         self.ahead_end = chunks.end;
@@ -225,6 +225,12 @@ impl Huge {
             COUNT.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether the arena is anonymous memory, by its seals. Space in a file may be somebody else's to
+/// reserve and to give back.
+fn is_memory(arena: &Arena) -> bool {
+    rustix::fs::fcntl_get_seals(arena.fd()).is_ok_and(|seals| seals.contains(SealFlags::GROW))
 }
 
 /// Whether so much of a chunk's memory is there that a huge page costs little more.
