@@ -105,13 +105,13 @@ pub extern "C" fn configure(
 ) -> Status {
     with(scratch, "a setting", |thread| {
         let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
-        match exec::configure(thread, name.as_str(), &values) {
-            Ok(()) => Status::OK,
-            Err(text) => {
-                Bytes::new(error, thread.core.heap).assign(text.as_bytes());
-                Status::FAILED
-            }
-        }
+        let (text, status) = match exec::configure(thread, name.as_str(), &values) {
+            Ok(None) => return Status::OK,
+            Ok(Some(why)) => (why.to_owned(), Status::OK),
+            Err(text) => (text, Status::FAILED),
+        };
+        Bytes::new(error, thread.core.heap).assign(text.as_bytes());
+        status
     })
 }
 
@@ -262,6 +262,11 @@ pub extern "C" fn catch_panic() -> Status {
     caught::<Status>(test).unwrap_or_else(|unwound| unwound.status())
 }
 
+/// See [`abi::logic::Logic::battery`].
+pub fn battery(index: u32, release: &'static Release) -> RStr<'static> {
+    RStr::from(release.battery.get(index as usize).copied().unwrap_or_default())
+}
+
 /// Writes a text for the shell to read, if there is a host to allocate it.
 fn write_text(out: &mut RawBytes, text: &str) {
     if let Some(host) = HOST.get() {
@@ -370,6 +375,10 @@ macro_rules! export_logic {
             $crate::api::self_test(&$release, error)
         }
 
+        extern "C" fn battery(index: u32) -> ::abi_stable::std_types::RStr<'static> {
+            $crate::api::battery(index, &$release)
+        }
+
         extern "C" fn layouts(_types: &::abi::logic::StoredTypes) {}
 
         // A static, not a leaked box: a library that is loaded ten thousand times must leave
@@ -392,6 +401,7 @@ macro_rules! export_logic {
                 background: $crate::api::background,
                 self_test,
                 catch_panic: $crate::api::catch_panic,
+                battery,
                 outstanding_bytes: $crate::api::outstanding_bytes,
                 layouts,
             });

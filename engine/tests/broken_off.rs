@@ -29,6 +29,7 @@ static FAULTY: Release = Release {
         command::transaction::COMMANDS,
         ROWS,
     ],
+    battery: &[],
 };
 
 const KEY: &[KeySpec] = &[KeySpec::at(1, access::RW | access::UPDATE)];

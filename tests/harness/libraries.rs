@@ -29,8 +29,11 @@ pub fn shell() -> PathBuf {
     given_dir().map_or_else(|| PathBuf::from(BUILT), |dir| dir.join("shell"))
 }
 
-fn cargo_build(manifest: &Path, what: &[&str]) {
+/// Builds what `manifest` knows, or some of it.
+pub fn cargo_build(manifest: &Path, what: &[&str]) {
     let mut cargo = Command::new(env!("CARGO"));
+    // As the workspace has it, so that crates outside it share what is built.
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
     cargo.args(["build", "--offline", "--quiet", "--manifest-path"]).arg(manifest).args(what);
     let status = cargo.arg("--target-dir").arg(target()).status().expect("cargo runs");
     assert!(status.success(), "the libraries do not build");

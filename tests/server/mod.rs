@@ -1,6 +1,7 @@
 //! The two releases, with clients that speak the protocol.
 
 mod administration;
+mod battery;
 mod blocking;
 mod commands;
 mod effects;
@@ -14,6 +15,8 @@ mod limits;
 mod oracle;
 mod order;
 mod protocol;
+mod readme;
 mod redis_crate;
 mod scan;
 mod scheduler;
+mod settings;

@@ -59,7 +59,7 @@ const PILES: &[Pile] = &[
             &["engine/src/maintenance/"],
             &["engine/src/exec/"],
             &["engine/src/command/"],
-            &["engine/src/manifest.rs", "engine/src/self_test.rs"],
+            &["engine/src/battery/", "engine/src/manifest.rs", "engine/src/self_test.rs"],
             &["engine/src/api.rs"],
             &["engine/src/lib.rs"],
         ],

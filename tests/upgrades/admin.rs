@@ -85,6 +85,44 @@ fn metrics_count_upgrades() {
 }
 
 #[test]
+fn a_rollback_takes_a_generation_or_nothing() {
+    let server = Server::echo("");
+    upgrade(&server, &json!({ "path": library("ok_a") }));
+    let rollback = |body: &str| request(&server, "POST /v1/rollback", "", body);
+    assert_eq!(rollback("{\"to\": \"one\"}").0, 400);
+    assert_eq!(rollback("{\"to\": 7}").0, 409);
+    let (status, body) = rollback("");
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(rollback("{\"to\": 2}").0, 200);
+}
+
+#[test]
+fn a_request_that_does_not_come_is_not_waited_for() {
+    let server = Server::echo("");
+    for begun in [
+        "",
+        "POST /v1/upgrade HTTP/1.1\r\n",
+        "POST /v1/upgrade HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{",
+    ] {
+        let mut stream = UnixStream::connect(server.admin()).unwrap();
+        stream.write_all(begun.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{begun:?}: {answer}");
+    }
+}
+
+#[test]
+fn a_socket_that_somebody_removes_is_made_again() {
+    let server = Server::echo("");
+    std::fs::remove_file(server.admin()).unwrap();
+    crate::harness::eventually("it is there", || server.admin().exists());
+    assert_eq!(server.status()["pid"], server.pid());
+    let mode = std::fs::metadata(server.admin()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
 fn metrics_tell_who_waits_and_for_how_long_what_was_replaced_has_stayed() {
     let server = Server::start_with(&["--maxmemory", "100mb"]);
     let [mut waiter, mut sleeper] = [(); 2].map(|()| server.connect());

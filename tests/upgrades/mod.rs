@@ -5,6 +5,8 @@
 mod admin;
 mod cli;
 mod faults;
+mod hung;
 mod refusals;
 mod retiring;
+mod stuck;
 mod wire;

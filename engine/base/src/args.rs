@@ -4,24 +4,17 @@
 use crate::error::{self, Error};
 use crate::resp::parse::Span;
 
-/// Digits of a number.
-#[inline]
-fn digits(number: u32) -> u32 {
-    if number < 10 { 1 } else { number.ilog10() + 1 }
-}
+/// Bytes around the digits of a string's length.
+const LENGTH_MIN: u32 = 3;
 
-/// Whether RESP begins with the head of an array of `count` and that of a bulk string.
-#[inline]
-fn is_array_of(count: u32, resp: &[u8]) -> bool {
-    let line = |text: &[u8]| {
-        resp.strip_prefix(b"*")
-            .and_then(|rest| rest.strip_prefix(text))
-            .is_some_and(|rest| rest.starts_with(b"\r\n$"))
-    };
-    if count < 10 {
-        line(&[b'0' + count as u8])
-    } else {
-        line(itoa::Buffer::new().format(count).as_bytes())
+/// Digits of a number.
+#[inline(always)]
+fn digits(number: u32) -> u32 {
+    match number {
+        0..10 => 1,
+        10..100 => 2,
+        100..1000 => 3,
+        _ => number.ilog10() + 1,
     }
 }
 
@@ -75,20 +68,30 @@ impl<'a> Args<'a> {
     /// without a sign or leading zeros: then these bytes are just what would be written for it.
     #[inline]
     pub fn encoded(&self) -> Option<&'a [u8]> {
-        let (first, last) = (self.spans.first()?, self.spans.last()?);
+        let first = self.spans.first()?;
         let count = self.len() as u32;
-        let begin = first.start.checked_sub(6 + digits(count) + digits(first.len))? as usize;
-        // The parser has seen the lengths: where they take no more bytes than they need, they are
-        // written in the one way there is.
-        let is_next = |pair: &[Span]| {
-            let end = (pair[0].start + pair[0].len) as usize;
-            pair[1].start.wrapping_sub(end as u32) == 2 + 1 + digits(pair[1].len) + 2
-                && self.data[end..].starts_with(b"\r\n$")
-        };
-        let is_plain =
-            is_array_of(count, self.data.get(begin..)?) && self.spans.windows(2).all(is_next);
-        let end = (last.start + last.len) as usize + 2;
-        if is_plain { self.data.get(begin..end) } else { None }
+        // Others are rare, and no worse off for being written anew.
+        if count >= 10 {
+            return None;
+        }
+        let head = 4 + LENGTH_MIN + digits(first.len);
+        let begin = first.start.checked_sub(head)? as usize;
+        let array = [b'*', b'0' + count as u8, b'\r', b'\n', b'$'];
+        if self.data.get(begin..begin + 5)? != array {
+            return None;
+        }
+        let mut end = (first.start + first.len) as usize;
+        for span in &self.spans[1..] {
+            // The parser has seen the length: where it takes no more bytes than it needs, it is
+            // written in the one way there is.
+            let between = self.data.get(end..span.start as usize)?;
+            let is_length = between.len() as u32 == 2 + LENGTH_MIN + digits(span.len);
+            if !is_length || between[2] != b'$' {
+                return None;
+            }
+            end = (span.start + span.len) as usize;
+        }
+        self.data.get(begin..end + 2)
     }
 
     /// Without the first `count`: how a nested command is seen.

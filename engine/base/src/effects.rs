@@ -245,7 +245,7 @@ impl Effects {
     /// open, or puts it by. Several effects go as one transaction.
     #[inline]
     pub fn flush(&mut self) {
-        if self.is_on {
+        if self.is_to_flush() {
             self.flush_as(self.count > 1);
         }
     }
@@ -254,9 +254,16 @@ impl Effects {
     /// evicted or have expired.
     #[inline]
     pub fn flush_apart(&mut self) {
-        if self.is_on {
+        if self.is_to_flush() {
             self.flush_as(false);
         }
+    }
+
+    /// Whether there is something to flush, or credit to be given back: in a batch that is done at
+    /// its end.
+    #[inline(always)]
+    fn is_to_flush(&self) -> bool {
+        self.is_on && (self.count > 0 || !self.defers)
     }
 
     /// After a panic, with the shards still held: no transaction is open any more, and what was

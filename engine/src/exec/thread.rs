@@ -50,8 +50,8 @@ pub struct Exec {
 }
 
 impl ThreadContext {
-    /// That of lane `id`. None: the keys of this arena are placed in a way that the release does
-    /// not know.
+    /// That of lane `id`. It leaves the arena as it is: the release may never serve. None: the
+    /// keys of this arena are placed in a way that the release does not know.
     pub fn new(id: u32, host: HostRef, release: &'static Release) -> Option<Self> {
         let core = Core::new(id, host, notices::settle);
         if !core.roots.is_placement_known() {
@@ -69,13 +69,22 @@ impl ThreadContext {
             panics: Panics::default(),
         };
         let mut thread = Self { core, exec, hashes: Vec::new() };
-        thread.refresh();
+        thread.take_over();
         Some(thread)
     }
 
-    /// Takes over the time and, if a setting has changed, the settings.
+    /// Takes over the time and, if a setting has changed, the settings. The release serves: what
+    /// it counts has a place from the first time on.
     #[inline]
     pub fn refresh(&mut self) {
+        self.take_over();
+        if !self.exec.index.is_counted() {
+            self.exec.index.count(&self.core);
+        }
+    }
+
+    #[inline]
+    fn take_over(&mut self) {
         self.exec.room_known_for = 0;
         self.core.refresh();
         if self.exec.renamed != self.core.settings.renamed {

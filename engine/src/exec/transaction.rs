@@ -117,7 +117,7 @@ pub fn break_off(thread: &mut ThreadContext, client: &mut ClientState, because: 
         return because;
     }
     let index = &thread.exec.index;
-    let exec = index.find(b"exec").map(|at| index[at].slot + 1);
+    let exec = index.find(b"exec").map(|at| index[at].slot.wrapping_add(1));
     if exec == Some(client.last_command.load(Relaxed)) {
         multi::end(&mut thread.core, client, false);
     } else {

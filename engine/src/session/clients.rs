@@ -197,6 +197,13 @@ fn name_of(client: &ClientShared, guarded: &ClientGuarded) -> String {
 /// Unsent output up to this size is told as `obl`, more as `omem`: where Redis keeps it.
 const OUTPUT_BUFFER: u64 = 16 * 1024;
 
+/// What a connection takes, with its unread input, its unsent output and its queued commands.
+pub fn memory(client: &ClientShared) -> u64 {
+    let parts =
+        [&client.input_bytes, &client.input_free_bytes, &client.output_bytes, &client.multi_bytes];
+    size_of::<ClientBlock>() as u64 + parts.iter().map(|bytes| bytes.load(Relaxed)).sum::<u64>()
+}
+
 /// A connection of this lane in a line, as `CLIENT INFO` shows it.
 pub fn describe_own(core: &Core, client: &ClientShared, is_dirty: bool) -> String {
     describe(core, client, &client.guarded.lock(core.locker()), is_dirty)
@@ -214,7 +221,7 @@ pub fn describe(
     let number = |counter: &core::sync::atomic::AtomicU64| counter.load(Relaxed);
     let (output, queued) = (number(&client.output_bytes), number(&client.multi_bytes));
     let (input, free) = (number(&client.input_bytes), number(&client.input_free_bytes));
-    let memory = size_of::<ClientBlock>() as u64 + input + free + output + queued;
+    let memory = memory(client);
     let (short, long) = if output > OUTPUT_BUFFER { (0, output) } else { (output, 0) };
     let lists = (long > 0) as u8;
     let command = match client.last_command.load(Relaxed) {

@@ -25,8 +25,13 @@ use engine::exec::release::Release;
 use engine::{api, command};
 use std::sync::atomic::Ordering::Relaxed;
 
-static RELEASE: Release =
-    Release { name: "test", version: "0.0.0", changes: &[], commands: command::ALL };
+static RELEASE: Release = Release {
+    name: "test",
+    version: "0.0.0",
+    changes: &[],
+    commands: command::ALL,
+    battery: engine::battery::ALL,
+};
 
 const DATABASES: usize = 2;
 
@@ -91,6 +96,11 @@ impl Server {
         let scratch = api::scratch_new(0, release);
         assert!(api::init(scratch).is_ok());
         Self { scratch, clients: Vec::new(), header, parts }
+    }
+
+    /// Runs on another release from now on, whose scratch this is. Returns the one until now.
+    pub fn replace_scratch(&mut self, scratch: *mut Scratch) -> *mut Scratch {
+        std::mem::replace(&mut self.scratch, scratch)
     }
 
     fn heap() -> Heap {

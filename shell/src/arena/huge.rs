@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FallocateFlags, SealFlags, SeekFrom};
+use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::mm::Advice;
 
@@ -127,7 +127,8 @@ impl Huge {
         self.due = self.due.min(Instant::now() + PAUSE);
         let wanted = large::with_runs(ahead_of);
         let chunks = wanted.start.max(self.ahead_end)..wanted.end;
-        if chunks.is_empty() || !is_memory(arena) {
+        // Space in a file is reserved and given back by others.
+        if chunks.is_empty() || arena.is_file {
             return;
         }
         self.ahead_end = chunks.end;
@@ -225,12 +226,6 @@ impl Huge {
             COUNT.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
-
-/// Whether the arena is anonymous memory, by its seals. Space in a file may be somebody else's to
-/// reserve and to give back.
-fn is_memory(arena: &Arena) -> bool {
-    rustix::fs::fcntl_get_seals(arena.fd()).is_ok_and(|seals| seals.contains(SealFlags::GROW))
 }
 
 /// Whether so much of a chunk's memory is there that a huge page costs little more.

@@ -4,7 +4,7 @@ use super::classes::{PAGE_BYTES, pages_of, rounded};
 use super::futex::ThisThread;
 use super::pages::{Kind, PageTable};
 use super::runs::{Run, Runs};
-use super::{huge, layout, poison, scavenger};
+use super::{huge, layout, poison, scavenger, space};
 use std::sync::atomic::Ordering;
 
 /// The descriptors of all pages of the mapped arena.
@@ -22,7 +22,7 @@ pub fn with_runs<R>(work: impl FnOnce(&Runs<'_>) -> R) -> R {
     // SAFETY: only called by those who were promised a mapped arena.
     let (state, pages) = unsafe { (layout::state(), table()) };
     state.runs_lock.lock(ThisThread);
-    let result = work(&Runs::new(&state.runs, pages));
+    let result = work(&Runs::new(&state.runs, pages, space::reserve));
     // SAFETY: locked above, and the work under it is done.
     unsafe { state.runs_lock.unlock(ThisThread) };
     result

@@ -68,25 +68,37 @@ impl Run {
     }
 }
 
+/// Why pages may have no memory behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// They were never used, nor were their descriptors.
+    Fresh,
+    /// The memory of some was handed back.
+    Holes,
+}
+
 /// The allocator of runs: a view over its state. The caller holds its lock.
 pub struct Runs<'a> {
     state: &'a RunState,
     pages: PageTable,
+    reserve: fn(Run, Lack) -> bool,
 }
 
 impl<'a> Runs<'a> {
-    /// A view; `pages` has a descriptor for every page up to the end given to `init`.
-    pub fn new(state: &'a RunState, pages: PageTable) -> Self {
-        Self { state, pages }
+    /// A view; `pages` has a descriptor for every page up to the end given to `init`. `reserve`
+    /// is asked for memory for each run that is about to be used and may have none.
+    pub fn new(state: &'a RunState, pages: PageTable, reserve: fn(Run, Lack) -> bool) -> Self {
+        Self { state, pages, reserve }
     }
 
-    /// Takes `pages` (above 0) pages. `None` when the arena has no such run left.
+    /// Takes `pages` (above 0) pages. `None` when the arena has no such run left, or no memory for
+    /// it.
     pub fn alloc(&self, pages: u32, kind: Kind) -> Option<u32> {
         if pages > self.state.end.get() {
             return None;
         }
         let start = match self.find(pages) {
-            Some(start) => self.cut(start, pages),
+            Some(start) => self.fill_and_cut(start, pages)?,
             None => self.grow(pages)?,
         };
         let page = self.pages.get(start);
@@ -111,8 +123,10 @@ impl<'a> Runs<'a> {
         }
         let free = if next == self.state.top.get() { 0 } else { self.run_pages(next) };
         if free >= wanted {
-            self.cut(next, wanted);
-        } else if next + free == self.state.top.get() && self.room_above(wanted - free) {
+            if self.fill_and_cut(next, wanted).is_none() {
+                return false;
+            }
+        } else if next + free == self.state.top.get() && self.can_grow(free, wanted) {
             if free > 0 {
                 self.unlink(next);
             }
@@ -234,8 +248,23 @@ impl<'a> Runs<'a> {
         self.pages.get(start).run_pages.get()
     }
 
-    fn room_above(&self, pages: u32) -> bool {
-        self.state.end.get() - self.state.top.get() >= pages
+    /// Whether the `tail` free pages that end where those begin that were never used can become
+    /// `pages`, and have memory then.
+    fn can_grow(&self, tail: u32, pages: u32) -> bool {
+        let (start, missing) = (self.state.top.get(), pages - tail);
+        self.state.end.get() - start >= missing
+            && (self.reserve)(Run { start, pages: missing }, Lack::Fresh)
+            && (tail == 0 || self.fill(Run { start: start - tail, pages: tail }))
+    }
+
+    /// Sees to it that the first `run.pages` pages of a free run have memory.
+    fn fill(&self, run: Run) -> bool {
+        let has_holes = self.pages.get(run.start).dirty_pages.get() < self.run_pages(run.start);
+        !has_holes || (self.reserve)(run, Lack::Holes)
+    }
+
+    fn fill_and_cut(&self, start: u32, pages: u32) -> Option<u32> {
+        self.fill(Run { start, pages }).then(|| self.cut(start, pages))
     }
 
     fn find(&self, pages: u32) -> Option<u32> {
@@ -262,9 +291,9 @@ impl<'a> Runs<'a> {
         let tail = self.free_before(top).map_or(0, |run| run.pages);
         if tail >= pages {
             // The search looked at too few runs of its bin to find this one.
-            return Some(self.cut(top - tail, pages));
+            return self.fill_and_cut(top - tail, pages);
         }
-        if !self.room_above(pages - tail) {
+        if !self.can_grow(tail, pages) {
             return None;
         }
         if tail > 0 {

@@ -74,6 +74,19 @@ pub fn fill(
     }
 }
 
+/// Puts bytes behind the input of a client that has a buffer of its own or none, as if they had been
+/// read. Errors: [`NoMemory`], nothing was put.
+pub fn put(client: &mut Client, bytes: &[u8]) -> Result<(), NoMemory> {
+    let len = bytes.len() as u64;
+    let needed = client.input.len() as u64 + len;
+    grow_own(&mut client.input, needed)?;
+    copy(bytes.as_ptr() as u64, client.input.data.address() + client.input.end, len);
+    client.input.end += len;
+    bump(&client.bytes_in, len);
+    publish(client);
+    Ok(())
+}
+
 fn read_retrying(fd: &OwnedFd, space: &mut [u8]) -> Result<usize, Errno> {
     loop {
         match rustix::io::read(fd, &mut *space) {

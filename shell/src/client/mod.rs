@@ -7,6 +7,7 @@
 pub mod input;
 pub mod limits;
 pub mod listen;
+pub mod message;
 pub mod open;
 pub mod output;
 pub mod table;

@@ -16,7 +16,8 @@ use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use super::elf;
+use super::lease::{BeingWritten, Lease};
+use super::{elf, memory};
 use crate::refusal::{Code, Refusal};
 
 /// Largest library accepted, in bytes.
@@ -68,14 +69,27 @@ impl Stamp {
 }
 
 impl Image {
-    /// Copies, seals, hashes and checks the library at `path`.
+    /// Copies, seals, hashes and checks the library at `path`, which nobody may write to meanwhile.
     ///
     /// # Errors
     /// `not_found`, `is_directory`, `not_a_file`, `permission_denied`, `too_large`,
-    /// `file_changed`, `io`, and those of [`elf::check`].
+    /// `too_little_memory`, `file_changed`, `io`, and those of [`elf::check`].
     pub fn read(path: &Path) -> Result<Self, Refusal> {
+        Self::copied(path, faithful_copy)
+    }
+
+    /// As [`Image::read`], of a library whose digest is known: whoever writes to it is found out
+    /// by that.
+    ///
+    /// # Errors
+    /// As [`Image::read`], without `file_changed`.
+    pub fn read_any(path: &Path) -> Result<Self, Refusal> {
+        Self::copied(path, checked_copy)
+    }
+
+    fn copied(path: &Path, copy: fn(&File) -> Result<File, Refusal>) -> Result<Self, Refusal> {
         let source = open(path)?;
-        let memory = faithful_copy(&source).map_err(|e| at(path, e))?;
+        let memory = copy(&source).map_err(|e| at(path, e))?;
         Self::of(memory, path, |bytes| hex(&Sha256::digest(bytes))).map_err(|e| at(path, e))
     }
 
@@ -255,15 +269,28 @@ fn seals_of_an_image() -> SealFlags {
     SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
 }
 
-/// Copies a file that nobody writes to meanwhile. What is no library by its first bytes, or too
-/// large, is not copied at all.
-fn faithful_copy(source: &File) -> Result<File, Refusal> {
-    let before = source.metadata().map_err(io_error)?;
+/// Copies a file. What is no library by its first bytes, or too large for the limit or for the
+/// memory there is, is not copied at all.
+fn checked_copy(source: &File) -> Result<File, Refusal> {
+    let bytes = source.metadata().map_err(io_error)?.len();
     elf::check_header(&start_of(source)?)?;
-    if before.len() > IMAGE_BYTES_MAX {
+    if bytes > IMAGE_BYTES_MAX {
         return Err(too_large());
     }
-    let memory = sealed_copy(source)?;
+    memory::check(bytes)?;
+    sealed_copy(source)
+}
+
+/// Copies a file that nobody writes to meanwhile: with a lease nobody can. Without one the times of
+/// the file tell, but for a single write that began before and ends after the copy.
+fn faithful_copy(source: &File) -> Result<File, Refusal> {
+    let open_for_writing = |BeingWritten| {
+        let message = "somebody has the file open for writing";
+        Refusal::new(Code::FileChanged, message)
+    };
+    let _lease = Lease::take(source).map_err(open_for_writing)?;
+    let before = source.metadata().map_err(io_error)?;
+    let memory = checked_copy(source)?;
     let after = source.metadata().map_err(io_error)?;
     let stamp = |file: &Metadata| {
         (file.len(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec())

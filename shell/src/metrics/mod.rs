@@ -10,14 +10,10 @@ use abi::stats::LaneStats;
 
 use crate::arena::look;
 use crate::upgrade::board::Status;
-use crate::worker::clock::{self, Clock};
-use crate::worker::shared;
+use crate::worker::clock;
 
 /// Media type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Workers that have been at one turn for so long are told.
-const HELD_UP_MS: u64 = 1000;
 
 type OfLane = fn(&LaneStats) -> &AtomicU64;
 
@@ -42,7 +38,7 @@ pub fn text(status: &Status, host: HostRef) -> String {
     let mut out = String::with_capacity(8 * 1024);
     write_generations(&mut out, status);
     write_process(&mut out, status, host);
-    write_held_up(&mut out);
+    write_held_up(&mut out, status);
     for (name, help, field) in OF_LANES {
         let values = look::lanes(host).map(|lane| field(lane).load(Ordering::Relaxed));
         write(&mut out, name, "counter", help, values.sum::<u64>() as f64);
@@ -115,15 +111,10 @@ fn write_process(out: &mut String, status: &Status, host: HostRef) {
 }
 
 /// Workers that do not come back from what they run.
-fn write_held_up(out: &mut String) {
-    let Some(server) = shared::get() else { return };
-    let now_ms = Clock::new().monotonic_ms();
-    let workers = (0..server.workers()).map(|worker| server.mailbox(worker));
-    let at_work = workers.filter_map(|mailbox| mailbox.at_work_for_ms(now_ms));
-    let held_up: Vec<u64> = at_work.filter(|ms| *ms >= HELD_UP_MS).collect();
+fn write_held_up(out: &mut String, status: &Status) {
     let help = "Workers at one turn for more than a second: their clients wait.";
-    write(out, "workers_held_up", "gauge", help, held_up.len() as f64);
-    let longest_ms = held_up.into_iter().max().unwrap_or_default();
+    write(out, "workers_held_up", "gauge", help, status.held_up.len() as f64);
+    let longest_ms = status.held_up.iter().map(|held_up| held_up.for_ms).max().unwrap_or_default();
     let help = "For how long that has been so for the one that is longest at it.";
     write(out, "workers_held_up_seconds", "gauge", help, longest_ms as f64 / 1000.0);
 }

@@ -7,13 +7,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::board::{COUNTERS, Shown};
-use super::driver::{Driver, Serving, stage, tell, unix_ms};
+use super::driver::Driver;
+use super::flight::{stage, tell};
+use super::limits::Work;
 use super::phase::Event;
+use super::serving::{Serving, unix_ms};
 use super::staging::Job;
 use super::{Report, Retirement, Update};
 use crate::logic::generation::{Generation, Retiring};
 use crate::logic::loaded::Unloaded;
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
+use crate::worker::held_up::{self, HeldUp};
+use crate::worker::shared;
 
 /// How long an answer waits for the replaced generation to be unloaded.
 pub const ANSWER_WAIT: Duration = Duration::from_secs(1);
@@ -84,6 +89,26 @@ impl Leaving {
             tell(&updates, Update::Done(Box::new(report)));
         }
     }
+
+    /// Answers although it is not gone, with who holds it up.
+    fn answer_late(&mut self) {
+        let Some((report, updates)) = &mut self.answer else { return };
+        let server = shared::get();
+        let held_up = server.map(held_up::all).unwrap_or_default();
+        if server.is_none_or(|server| held_up.len() < server.workers() as usize) {
+            report.warnings.extend(held_up.iter().map(HeldUp::to_string));
+            return self.answer();
+        }
+        let message = format!(
+            "{} serves as generation {}, but no client is served: {}",
+            report.to.label(),
+            report.generation,
+            held_up::told(&held_up)
+        );
+        tracing::error!("{message}");
+        tell(updates, Update::Error(Refusal::new(Code::Stuck, message)));
+        self.answer = None;
+    }
 }
 
 impl Driver {
@@ -106,7 +131,7 @@ impl Driver {
                 drained.push((leaving.serving.number, leaving.since.elapsed()));
             }
             if leaving.since.elapsed() >= ANSWER_WAIT {
-                leaving.answer();
+                leaving.answer_late();
             }
             self.leaving.push(leaving);
         }
@@ -121,7 +146,7 @@ impl Driver {
             return;
         };
         if let Hold::Drained(generation) = std::mem::replace(&mut leaving.hold, Hold::Unloading)
-            && self.jobs.try_send(Job::Unload(generation)).is_err()
+            && !self.hand_over(Work::Unload(number), Job::Unload(generation))
         {
             tracing::error!(generation = number, "the staging thread does not take any work");
         }

@@ -4,7 +4,6 @@ use abi::client_ref::ClientRef;
 use abi::message::Message;
 use abi::ptr::Ptr;
 
-use crate::arena;
 use crate::client::open::Accepted;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError, Waker};
@@ -143,16 +142,5 @@ impl Mailbox {
     pub fn collect(&self, into: &mut Mail) {
         self.pending.store(false, Ordering::SeqCst);
         std::mem::swap(&mut *self.lock(), into);
-    }
-}
-
-/// Gives one reference of a message back; the last frees it.
-pub fn drop_message(message: Ptr<Message>) {
-    // SAFETY: the caller holds a reference, so the message is live.
-    let header = unsafe { &*message.as_ptr() };
-    let bytes = size_of::<Message>() as u64 + u64::from(header.len2) + u64::from(header.len3);
-    if header.references.fetch_sub(1, Ordering::AcqRel) == 1 {
-        // SAFETY: that was the last reference, and messages are allocated with just this size.
-        unsafe { arena::free(message.address(), bytes) };
     }
 }

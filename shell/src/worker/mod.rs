@@ -16,6 +16,7 @@
 //! - [`swap`]: what another logic than before owes to clients
 //! - [`timers`], [`tick`]: what is done because time has passed
 //! - [`background`]: what logic wants done beside its requests
+//! - [`held_up`]: workers that do not come back, for whoever asks
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
 //! [`crate::logic::generation`]) there. Logic is called with no lock of the shell's held.
@@ -24,6 +25,7 @@ pub mod accept;
 pub mod background;
 pub mod clock;
 pub mod event;
+pub mod held_up;
 pub mod listeners;
 pub mod load;
 pub mod mail;

@@ -15,10 +15,11 @@ use tokio::sync::Notify;
 
 use super::background::Jobs;
 use super::listeners::Listeners;
-use super::mailbox::{Mailbox, drop_message};
+use super::mailbox::Mailbox;
 use crate::arena::NoMemory;
 use crate::arena::roots::Roots;
 use crate::client::limits::number;
+use crate::client::message::drop_message;
 use crate::client::table::Table;
 
 static SERVER: OnceLock<ServerShared> = OnceLock::new();
@@ -46,6 +47,7 @@ pub struct ServerShared {
     listeners: Listeners,
     jobs: Jobs,
     config_file: Option<PathBuf>,
+    passed_over: OnceLock<Vec<String>>,
     asked_to_stop: AtomicU32,
     stopping: AtomicU32,
     stop_asked: Notify,
@@ -67,6 +69,7 @@ impl ServerShared {
             listeners: Listeners::new(registries),
             jobs: Jobs::default(),
             config_file,
+            passed_over: OnceLock::new(),
             asked_to_stop: AtomicU32::new(RUNNING),
             stopping: AtomicU32::new(RUNNING),
             stop_asked: Notify::new(),
@@ -127,6 +130,16 @@ impl ServerShared {
     /// The configuration file.
     pub fn config_file(&self) -> Option<&PathBuf> {
         self.config_file.as_ref()
+    }
+
+    /// Keeps the names of the settings that logic passed over at the start.
+    pub fn pass_over(&self, names: Vec<String>) {
+        assert!(self.passed_over.set(names).is_ok(), "the server starts once");
+    }
+
+    /// Whether a setting of this name was passed over at the start.
+    pub fn was_passed_over(&self, name: &str) -> bool {
+        self.passed_over.get().is_some_and(|names| names.iter().any(|known| known == name))
     }
 
     /// The mailbox of the worker with the fewest clients, with one more counted. One that a long

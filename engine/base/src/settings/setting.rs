@@ -84,6 +84,8 @@ settings! {
         Setting::count("maxclients", shell::MAXCLIENTS, (1, u32::MAX as i64), "10000");
     pub const MAXMEMORY: Setting<u64> =
         Setting::bytes("maxmemory", shell::MAXMEMORY, (0, u64::MAX), "0");
+    pub const MAXMEMORY_CLIENTS: Setting<i64> =
+        Setting::bytes_or_percent("maxmemory-clients", slot(97), "0");
     pub const MAXMEMORY_EVICTION_TENACITY: Setting<u64> =
         Setting::count("maxmemory-eviction-tenacity", slot(19), (0, 100), "10");
     pub const MAXMEMORY_POLICY: Setting<Policy> =

@@ -22,7 +22,7 @@ impl World {
     }
 
     fn runs(&self) -> Runs<'_> {
-        Runs::new(&self.state, self.pages)
+        Runs::new(&self.state, self.pages, |_, _| true)
     }
 
     fn alloc(&mut self, pages: u32) -> Option<u32> {
@@ -256,4 +256,38 @@ fn whole_chunks_are_handed_back_before_parts_of_them() {
     world.scavenge(0);
     assert_eq!(world.dirty(), 0);
     world.check();
+}
+
+#[test]
+fn memory_is_asked_for_before_pages_are_used_that_may_have_none() {
+    thread_local! {
+        static ASKED: std::cell::RefCell<Vec<(Run, Lack)>> = const { std::cell::RefCell::new(Vec::new()) };
+        static LEFT: Cell<u32> = const { Cell::new(u32::MAX) };
+    }
+    fn reserve(run: Run, lack: Lack) -> bool {
+        ASKED.with_borrow_mut(|asked| asked.push((run, lack)));
+        run.pages <= LEFT.get()
+    }
+    let asked = || ASKED.take();
+    let world = World::new();
+    let runs = Runs::new(&world.state, world.pages, reserve);
+    let run = |start, pages| Run { start, pages };
+
+    assert_eq!(runs.alloc(10, Kind::Large), Some(FIRST));
+    assert_eq!(asked(), [(run(FIRST, 10), Lack::Fresh)]);
+    runs.free(run(FIRST, 10));
+    assert_eq!(runs.alloc(10, Kind::Large), Some(FIRST));
+    assert_eq!(asked(), [], "it has its memory still");
+    runs.free(run(FIRST, 10));
+    let taken = runs.take_dirty(0).unwrap();
+    runs.give_clean(taken);
+    assert_eq!(runs.alloc(4, Kind::Large), Some(FIRST));
+    assert_eq!(asked(), [(run(FIRST, 4), Lack::Holes)]);
+    assert!(runs.extend(run(FIRST, 4), 12));
+    assert_eq!(asked(), [(run(FIRST + 10, 2), Lack::Fresh), (run(FIRST + 4, 6), Lack::Holes)]);
+
+    LEFT.set(3);
+    assert_eq!(runs.alloc(4, Kind::Large), None);
+    assert!(!runs.extend(run(FIRST, 12), 16));
+    assert_eq!(runs.alloc(3, Kind::Large), Some(FIRST + 12), "what was refused has left no trace");
 }

@@ -104,7 +104,7 @@ fn keys(core: &Core, text: &mut Text) {
     let expire_ms = stats::sum(roots, |core| &core.expire_us) / 1000;
     text.field("expire_cycle_cpu_milliseconds", expire_ms);
     text.field("evicted_keys", stats::sum(roots, |core| &core.evicted));
-    text.field("evicted_clients", 0);
+    text.field("evicted_clients", stats::sum(roots, |core| &core.evicted_clients));
     let current_ms = over_maxmemory_ms(core);
     let over_ms = stats::sum(roots, |core| &core.over_maxmemory_us) / 1000;
     text.field("total_eviction_exceeded_time", over_ms + current_ms);
