@@ -9,6 +9,7 @@ mod effects;
 mod eviction;
 mod expiry;
 mod flags;
+mod huge_pages;
 mod inflight;
 mod info;
 mod limits;

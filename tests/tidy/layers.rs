@@ -95,7 +95,7 @@ const PILES: &[Pile] = &[
             &["shell/src/refusal.rs"],
             &["shell/src/log.rs"],
             &["shell/src/config.rs", "shell/src/config/"],
-            &["shell/src/random.rs", "shell/src/sync.rs"],
+            &["shell/src/priority.rs", "shell/src/random.rs", "shell/src/sync.rs"],
             &["shell/src/arena/"],
             &["shell/src/client/"],
             &["shell/src/logic/"],

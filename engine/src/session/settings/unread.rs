@@ -55,6 +55,8 @@ pub const UNREAD: &[Row] = &[
     fixed("appendfilename", slot(51), Kind::FileName, "appendonly.aof"),
     row("appendfsync", slot(52), Kind::Words(&["everysec", "always", "no"]), "everysec"),
     row("appendonly", slot(53), Kind::Bool, "no").lacks(NOTHING_ON_DISK),
+    // Redis does not have it: tools that copy all settings from server to server do not see it.
+    row("arena-huge-pages", shell::ARENA_HUGE_PAGES, Kind::Bool, "yes").flags(HIDDEN),
     row("auto-aof-rewrite-min-size", slot(54), Kind::Memory(0, MEMORY_MAX), "67108864"),
     row("auto-aof-rewrite-percentage", slot(55), Kind::Integer(0, INT_MAX), "100"),
     fixed("bgsave_cpulist", slot(56), Kind::Text, ""),
