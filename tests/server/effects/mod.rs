@@ -27,5 +27,7 @@ fn a_follower_ends_with_the_server_and_says_so() {
     eventually("it reads", || server.status()["effects"]["readers"] == 1);
     assert!(server.stop(), "a follower holds nothing up");
     let ended = finish(follower);
-    assert_eq!((ended.exit, ended.stdout.as_str()), (5, ""), "{}", ended.stderr);
+    // The server may still be there to say that it stops, or be gone.
+    assert!([5, 43].contains(&ended.exit), "{}: {}", ended.exit, ended.stderr);
+    assert_eq!(ended.stdout, "");
 }
