@@ -8,6 +8,7 @@ mod effects;
 mod eviction;
 mod expiry;
 mod flags;
+mod hyperloglog;
 mod inflight;
 mod info;
 mod limits;

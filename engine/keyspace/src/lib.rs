@@ -17,6 +17,7 @@ mod expiry;
 mod flush;
 mod found;
 pub mod garbage;
+mod hyperloglog;
 mod list;
 mod lookup;
 mod part;

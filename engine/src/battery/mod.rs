@@ -10,6 +10,8 @@ pub const BITMAP: &str = include_str!("bitmap.txt");
 pub const CLUSTER: &str = include_str!("cluster.txt");
 /// Of the commands of [`crate::command::connection`].
 pub const CONNECTION: &str = include_str!("connection.txt");
+/// Of the commands of [`crate::command::hyperloglog`].
+pub const HYPERLOGLOG: &str = include_str!("hyperloglog.txt");
 /// Of the commands of [`crate::command::keys`].
 pub const KEYS: &str = include_str!("keys.txt");
 /// Of the commands of [`crate::command::list`].
@@ -25,4 +27,4 @@ pub const TRANSACTION: &str = include_str!("transaction.txt");
 
 /// Of all commands.
 pub const ALL: &[&str] =
-    &[BITMAP, CLUSTER, CONNECTION, KEYS, LIST, PUBSUB, SERVER, STRING, TRANSACTION];
+    &[BITMAP, CLUSTER, CONNECTION, HYPERLOGLOG, KEYS, LIST, PUBSUB, SERVER, STRING, TRANSACTION];

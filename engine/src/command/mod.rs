@@ -5,6 +5,7 @@ pub mod bitmap;
 pub mod cluster;
 pub mod connection;
 pub mod help;
+pub mod hyperloglog;
 pub mod keys;
 pub mod list;
 pub mod pubsub;
@@ -20,6 +21,7 @@ pub const ALL: &[&[Spec]] = &[
     bitmap::COMMANDS,
     cluster::COMMANDS,
     connection::COMMANDS,
+    hyperloglog::COMMANDS,
     keys::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,

@@ -4,6 +4,7 @@
 pub mod digest;
 pub mod encoding;
 pub mod entry;
+pub mod hyperloglog;
 pub mod list;
 mod serialized;
 pub mod string;

@@ -51,6 +51,8 @@ settings! {
     // Redis does not have it: tools that copy all settings from server to server do not see it.
     pub const ENABLE_SHELL_COMMAND: Setting<Permission> =
         Setting::permission("enable-shell-command", slot(12), "no").flags(HIDDEN);
+    pub const HLL_SPARSE_MAX_BYTES: Setting<u64> =
+        Setting::bytes("hll-sparse-max-bytes", slot(87), (0, MEMORY_MAX), "3000");
     pub const HZ: Setting<u64> =
         Setting::count("hz", shell::HZ, (0, INT_MAX), "10").held_to(1, 500);
     pub const LATENCY_MONITOR_THRESHOLD: Setting<u64> =

@@ -112,7 +112,6 @@ pub const UNREAD: &[Row] = &[
         .alias("hash-max-ziplist-entries"),
     row("hash-max-listpack-value", slot(86), Kind::Memory(0, MEMORY_MAX), "64")
         .alias("hash-max-ziplist-value"),
-    row("hll-sparse-max-bytes", slot(87), Kind::Memory(0, MEMORY_MAX), "3000"),
     row("ignore-warnings", slot(88), Kind::Text, ""),
     fixed("io-threads", slot(89), Kind::Integer(1, 128), "1")
         .lacks("the setting workers says how many threads serve"),
