@@ -10,6 +10,8 @@ pub const BITMAP: &str = include_str!("bitmap.txt");
 pub const CLUSTER: &str = include_str!("cluster.txt");
 /// Of the commands of [`crate::command::connection`].
 pub const CONNECTION: &str = include_str!("connection.txt");
+/// Of the commands of [`crate::command::hash`].
+pub const HASH: &str = include_str!("hash.txt");
 /// Of the commands of [`crate::command::hyperloglog`].
 pub const HYPERLOGLOG: &str = include_str!("hyperloglog.txt");
 /// Of the commands of [`crate::command::keys`].
@@ -20,11 +22,25 @@ pub const LIST: &str = include_str!("list.txt");
 pub const PUBSUB: &str = include_str!("pubsub.txt");
 /// Of the commands of [`crate::command::server`].
 pub const SERVER: &str = include_str!("server.txt");
+/// Of the commands of [`crate::command::set`].
+pub const SET: &str = include_str!("set.txt");
 /// Of the commands of [`crate::command::string`].
 pub const STRING: &str = include_str!("string.txt");
 /// Of the commands of [`crate::command::transaction`].
 pub const TRANSACTION: &str = include_str!("transaction.txt");
 
 /// Of all commands.
-pub const ALL: &[&str] =
-    &[BITMAP, CLUSTER, CONNECTION, HYPERLOGLOG, KEYS, LIST, PUBSUB, SERVER, STRING, TRANSACTION];
+pub const ALL: &[&str] = &[
+    BITMAP,
+    CLUSTER,
+    CONNECTION,
+    HASH,
+    HYPERLOGLOG,
+    KEYS,
+    LIST,
+    PUBSUB,
+    SERVER,
+    SET,
+    STRING,
+    TRANSACTION,
+];

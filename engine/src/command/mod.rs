@@ -2,16 +2,20 @@
 #![forbid(unsafe_code)]
 
 pub mod bitmap;
+mod chance;
 pub mod cluster;
 pub mod connection;
+pub mod hash;
 pub mod help;
 pub mod hyperloglog;
 pub mod keys;
 pub mod list;
 pub mod pubsub;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod transaction;
+mod walk;
 
 use crate::exec::spec::Spec;
 use base::text::equal;
@@ -21,11 +25,13 @@ pub const ALL: &[&[Spec]] = &[
     bitmap::COMMANDS,
     cluster::COMMANDS,
     connection::COMMANDS,
+    hash::COMMANDS,
     hyperloglog::COMMANDS,
     keys::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,
+    set::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
 ];
