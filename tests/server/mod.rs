@@ -10,6 +10,7 @@ mod eviction;
 mod expiry;
 mod flags;
 mod huge_pages;
+mod hyperloglog;
 mod inflight;
 mod info;
 mod limits;

@@ -78,6 +78,7 @@ const PILES: &[Pile] = &[
                 "engine/src/command/cluster.rs",
                 "engine/src/command/connection/",
                 "engine/src/command/hash/",
+                "engine/src/command/hyperloglog/",
                 "engine/src/command/keys/",
                 "engine/src/command/list/",
                 "engine/src/command/pubsub/",

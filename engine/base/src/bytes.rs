@@ -1,5 +1,7 @@
 //! Owned byte strings in the arena.
 
+use core::ops::Range;
+
 use abi::container::RawBytes;
 use abi::ptr::Ptr;
 
@@ -168,6 +170,19 @@ impl<'a> Bytes<'a> {
         }
     }
 
+    /// Puts bytes in the place of those of a range, which is not backwards and lies within the
+    /// string, leaving room for more of the same when it has to grow. Where memory runs out nothing
+    /// has changed.
+    pub fn splice(&mut self, range: Range<usize>, bytes: &[u8]) {
+        let (old, behind) = (self.len(), self.len() - range.end);
+        let len = old - range.len() + bytes.len();
+        self.grow(len);
+        let place = &mut self.as_mut_slice()[range.start..];
+        place.copy_within(range.len()..range.len() + behind, bytes.len());
+        place[..bytes.len()].copy_from_slice(bytes);
+        self.resize(len);
+    }
+
     /// Gives spare room back.
     pub fn shrink_to_fit(&mut self) {
         if self.is_empty() {
@@ -226,6 +241,7 @@ mod tests {
         Resize(usize),
         Grow(usize),
         Set(usize, u8),
+        Splice(usize, usize, Vec<u8>),
         Shrink,
         Free,
     }
@@ -239,6 +255,8 @@ mod tests {
             2 => (0..600usize).prop_map(Step::Resize),
             2 => (0..600usize).prop_map(Step::Grow),
             2 => (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Step::Set(at, byte)),
+            2 => (any::<usize>(), any::<usize>(), bytes())
+                .prop_map(|(at, len, new)| Step::Splice(at, len, new)),
             1 => Just(Step::Shrink),
             1 => Just(Step::Free),
         ]
@@ -272,6 +290,12 @@ mod tests {
                 model[at % len] = byte;
             }
             Step::Set(..) => assert!(bytes.as_mut_slice().is_empty()),
+            Step::Splice(at, len, new) => {
+                let at = at % (model.len() + 1);
+                let end = at + len % (model.len() - at + 1);
+                bytes.splice(at..end, &new);
+                model.splice(at..end, new);
+            }
             Step::Shrink => {
                 bytes.shrink_to_fit();
                 assert_eq!(bytes.capacity(), model.len());

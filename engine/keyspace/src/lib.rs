@@ -18,6 +18,7 @@ mod flush;
 mod found;
 pub mod garbage;
 mod hash;
+mod hyperloglog;
 mod list;
 mod lookup;
 mod part;

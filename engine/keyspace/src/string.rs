@@ -99,7 +99,7 @@ impl Keys<'_> {
     }
 
     /// What the entry of a key that is not there is to have beside its value.
-    fn making<'k>(&self, key: &'k [u8], ttl: Ttl) -> Making<'k> {
+    pub(crate) fn making<'k>(&self, key: &'k [u8], ttl: Ttl) -> Making<'k> {
         Making { key, expires_at: ttl.expiry(None), access: access::initial(self.core) }
     }
 
@@ -111,13 +111,7 @@ impl Keys<'_> {
         let found = self.lookup_typed(key, value_type::STRING, Intent::Write)?;
         let is_new = found.is_none();
         match found {
-            Some(found) if found.entry().encoding() == encoding::STRING_HEAP => {}
-            Some(found) => {
-                let old = found.entry();
-                let making = Making { key, expires_at: old.expires_at(), access: old.access() };
-                let raw = bytes::from_slice(string::view(old).as_bytes(), heap);
-                found.supersede(making.long(heap, raw));
-            }
+            Some(found) => found.make_raw(key),
             None => {
                 // Complete before it can be found: should memory run out, nothing is left behind.
                 let mut raw = RawBytes::EMPTY;
@@ -126,15 +120,52 @@ impl Keys<'_> {
                 self.insert(self.hash(key), entry);
             }
         }
-        let found = self.lookup(key, Intent::Past).expect("it is there, or was made just now");
-        let mut bytes = Bytes::new(found.into_entry_mut().into_body_mut(), heap);
+        let mut bytes = self.raw_bytes(key);
         let grown = is_new || bytes.len() < len_min;
         bytes.grow(len_min);
         Ok((bytes, grown))
     }
+
+    /// The bytes of a key's string, to be changed in place, if there is such a key and `check` finds
+    /// nothing wrong with what it holds. `OBJECT ENCODING` calls the value `raw` from then on.
+    ///
+    /// # Errors
+    /// The key holds another type, or `check` fails: nothing has changed.
+    pub(crate) fn edit_checked_string(
+        &mut self,
+        key: &[u8],
+        intent: Intent,
+        check: impl FnOnce(&[u8]) -> Result<(), Error>,
+    ) -> Result<Option<Bytes<'_>>, Error> {
+        let Some(found) = self.lookup_typed(key, value_type::STRING, intent)? else {
+            return Ok(None);
+        };
+        check(string::view(found.entry()).as_bytes())?;
+        found.make_raw(key);
+        Ok(Some(self.raw_bytes(key)))
+    }
+
+    /// The bytes of a key's string that is there and has an allocation of its own.
+    fn raw_bytes(&mut self, key: &[u8]) -> Bytes<'_> {
+        let heap = self.core.heap;
+        let found = self.lookup(key, Intent::Past).expect("it is there, or was made just now");
+        Bytes::new(found.into_entry_mut().into_body_mut(), heap)
+    }
 }
 
 impl Found<'_> {
+    /// Gives a string an allocation of its own, if it has none.
+    fn make_raw(mut self, key: &[u8]) {
+        if self.entry().encoding() == encoding::STRING_HEAP {
+            return;
+        }
+        let heap = self.core().heap;
+        let old = self.entry();
+        let making = Making { key, expires_at: old.expires_at(), access: old.access() };
+        let raw = bytes::from_slice(string::view(old).as_bytes(), heap);
+        self.supersede(making.long(heap, raw));
+    }
+
     /// What an entry that takes this one's place is to have beside its value.
     fn making_anew<'k>(&mut self, key: &'k [u8], ttl: Ttl) -> Making<'k> {
         let old = self.entry();

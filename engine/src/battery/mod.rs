@@ -12,6 +12,8 @@ pub const CLUSTER: &str = include_str!("cluster.txt");
 pub const CONNECTION: &str = include_str!("connection.txt");
 /// Of the commands of [`crate::command::hash`].
 pub const HASH: &str = include_str!("hash.txt");
+/// Of the commands of [`crate::command::hyperloglog`].
+pub const HYPERLOGLOG: &str = include_str!("hyperloglog.txt");
 /// Of the commands of [`crate::command::keys`].
 pub const KEYS: &str = include_str!("keys.txt");
 /// Of the commands of [`crate::command::list`].
@@ -28,5 +30,17 @@ pub const STRING: &str = include_str!("string.txt");
 pub const TRANSACTION: &str = include_str!("transaction.txt");
 
 /// Of all commands.
-pub const ALL: &[&str] =
-    &[BITMAP, CLUSTER, CONNECTION, HASH, KEYS, LIST, PUBSUB, SERVER, SET, STRING, TRANSACTION];
+pub const ALL: &[&str] = &[
+    BITMAP,
+    CLUSTER,
+    CONNECTION,
+    HASH,
+    HYPERLOGLOG,
+    KEYS,
+    LIST,
+    PUBSUB,
+    SERVER,
+    SET,
+    STRING,
+    TRANSACTION,
+];

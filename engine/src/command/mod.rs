@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod connection;
 pub mod hash;
 pub mod help;
+pub mod hyperloglog;
 pub mod keys;
 pub mod list;
 pub mod pubsub;
@@ -25,6 +26,7 @@ pub const ALL: &[&[Spec]] = &[
     cluster::COMMANDS,
     connection::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     keys::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,

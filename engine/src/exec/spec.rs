@@ -409,6 +409,11 @@ impl Spec {
         self.flags & flag != 0
     }
 
+    /// Whether it may change what keys hold, be it only what is remembered of a value.
+    pub fn may_change_keys(&self) -> bool {
+        self.has(flag::WRITE) || self.has(flag::READONLY) && self.has(flag::MAY_REPLICATE)
+    }
+
     /// Whether this many arguments are as many as it takes.
     #[inline]
     pub fn takes(&self, arguments: usize) -> bool {

@@ -6,6 +6,7 @@ pub mod digest;
 pub mod encoding;
 pub mod entry;
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 mod serialized;
 pub mod set;

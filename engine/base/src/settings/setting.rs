@@ -57,6 +57,8 @@ settings! {
     pub const HASH_MAX_LISTPACK_VALUE: Setting<u64> =
         Setting::bytes("hash-max-listpack-value", slot(86), (0, MEMORY_MAX), "64")
             .alias("hash-max-ziplist-value");
+    pub const HLL_SPARSE_MAX_BYTES: Setting<u64> =
+        Setting::bytes("hll-sparse-max-bytes", slot(87), (0, MEMORY_MAX), "3000");
     pub const HZ: Setting<u64> =
         Setting::count("hz", shell::HZ, (0, INT_MAX), "10").held_to(1, 500);
     pub const LATENCY_MONITOR_THRESHOLD: Setting<u64> =

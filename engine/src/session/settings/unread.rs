@@ -110,7 +110,6 @@ pub const UNREAD: &[Row] = &[
     row("dir", shell::DIR, Kind::Directory, ".").flags(PROTECTED),
     fixed("disable-thp", slot(82), Kind::Bool, "yes"),
     row("dynamic-hz", slot(83), Kind::Bool, "yes"),
-    row("hll-sparse-max-bytes", slot(87), Kind::Memory(0, MEMORY_MAX), "3000"),
     row("ignore-warnings", slot(88), Kind::Text, ""),
     fixed("io-threads", slot(89), Kind::Integer(1, 128), "1")
         .lacks("the setting workers says how many threads serve"),
