@@ -72,6 +72,8 @@ pub mod id {
     pub const PROTECTED_MODE: u32 = 21;
     /// Password of the default user.
     pub const REQUIREPASS: u32 = 22;
+    /// Whether the shell makes huge pages of the arena.
+    pub const ARENA_HUGE_PAGES: u32 = 23;
     /// First id that only logic knows, but for [`MAXMEMORY`].
     pub const LOGIC_FIRST: u32 = 64;
     /// Bytes above which logic makes room; 0: none.

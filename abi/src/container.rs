@@ -176,6 +176,23 @@ impl RawList {
         Self { head: Ptr::NULL, tail: Ptr::NULL, len: 0, nodes: 0, reserved: 0 };
 }
 
+/// A hash with many or large fields: its table's items are records with a value (see [`record`]).
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct RawHash {
+    /// The fields.
+    pub fields: RawTable,
+}
+
+/// A set with many or large members: its table's items are records without a value (see
+/// [`record`]).
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct RawSet {
+    /// The members.
+    pub members: RawTable,
+}
+
 /// A node of a list: this header, then `capacity_bytes` bytes of which `start..end` hold packed
 /// elements (see [`packed`]). Free room may be at both ends, so that both ends push in O(1).
 #[repr(C)]
@@ -195,7 +212,39 @@ pub struct ListNode {
     pub count: u32,
 }
 
-/// The packed encoding of elements, used by list nodes.
+/// An item of a table of names, each with or without a value: one allocation of
+///
+/// ```text
+/// length of the name, the name, length of the value, the value
+/// ```
+///
+/// where what follows the name is there in tables with values only, fields of hashes. A length is
+/// written in groups of 7 bits, the least significant first, with bit 7 set on each byte but the
+/// last. The item's hash is that of its name, made as that of a key.
+pub mod record {}
+
+/// Rows of packed elements in one byte string: what small hashes (rows of field and value) and
+/// small sets (rows of a member) are.
+///
+/// The first two bytes are the number of rows, little-endian; [`rows::UNCOUNTED`] if there are as many
+/// or more. Then the rows, in the order in which they came, each as many elements as a row has. An
+/// element is as in [`packed`], without its tail. No two rows have the same first element.
+pub mod rows {
+    /// Bytes before the first row.
+    pub const HEAD_BYTES: usize = 2;
+    /// In the place of a number of rows that the head has no room for.
+    pub const UNCOUNTED: u16 = u16::MAX;
+}
+
+/// A set of integers in one byte string: first the bytes of each, 2, 4 or 8, in one byte; then the
+/// integers, signed and little-endian, in ascending order. They are as wide as any of them that was
+/// ever in the set has needed.
+pub mod ints {
+    /// Bytes before the first integer.
+    pub const HEAD_BYTES: usize = 1;
+}
+
+/// The packed encoding of elements, used by list nodes and, without the tails, by [`rows`].
 ///
 /// An element is `head payload tail`. The head gives the payload's kind and length, the tail gives
 /// the element's whole length so that it can be walked from the end.

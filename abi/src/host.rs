@@ -53,8 +53,10 @@ pub struct ProcessInfo {
     pub thread_user_us: u64,
     /// System CPU time of the calling thread in microseconds.
     pub thread_system_us: u64,
+    /// Bytes of arena in huge pages.
+    pub huge_arena_bytes: u64,
     /// Zero.
-    pub reserved: [u64; 8],
+    pub reserved: [u64; 7],
 }
 
 /// What is running, for `INFO` and `SHELL STATUS`.

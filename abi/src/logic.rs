@@ -170,6 +170,10 @@ pub struct StoredTypes {
     /// See the type.
     pub list: *const crate::container::RawList,
     /// See the type.
+    pub hash: *const crate::container::RawHash,
+    /// See the type.
+    pub set: *const crate::container::RawSet,
+    /// See the type.
     pub effects: *const crate::effects::EffectsStream,
     /// See the type.
     pub extent: *const crate::effects::Extent,

@@ -18,6 +18,18 @@ pub mod encoding {
     pub const STRING_HEAP: u8 = 0x02;
     /// A list of packed nodes: the body is a `RawList`. Level 1.
     pub const LIST_NODES: u8 = 0x10;
+    /// A set of integers, stored after the key in the entry itself (`container::ints`): no body.
+    /// Level 1.
+    pub const SET_INTS: u8 = 0x20;
+    /// A small set, stored after the key in the entry itself (`container::rows`): no body. Level 1.
+    pub const SET_PACKED: u8 = 0x21;
+    /// A set of a record a member: the body is a `RawSet`. Level 1.
+    pub const SET_TABLE: u8 = 0x22;
+    /// A small hash, stored after the key in the entry itself (`container::rows`): no body.
+    /// Level 1.
+    pub const HASH_PACKED: u8 = 0x40;
+    /// A hash of a record a field: the body is a `RawHash`. Level 1.
+    pub const HASH_TABLE: u8 = 0x41;
 
     /// The type that an encoding is one of.
     pub const fn value_type(id: u8) -> u8 {

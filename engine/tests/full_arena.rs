@@ -179,10 +179,88 @@ fn lists() {
     check(&["rpush l 3 1 2", "set other x px 100000"], "sort l store other");
 }
 
+/// Fields or members: enough for a table to grow several times.
+const FILLED: usize = 30;
+/// A member that makes its set a large one.
+const LONG_MEMBER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// A hash or set that its command fills, `parts` a time.
+fn filled_with(command: &str, parts: &str) -> String {
+    let all: Vec<String> =
+        (0..FILLED).map(|number| parts.replace('#', &number.to_string())).collect();
+    format!("{command} {}", all.join(" "))
+}
+
+#[test]
+fn hashes() {
+    let many = filled_with("hset h", "field:# value:#");
+    let table = "hset h long aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    check(&[], "hset h a 1");
+    check(&["hset h a 1"], "hset h a 2");
+    check(&["hset h a 1"], "hset h a something-longer");
+    check(&["hset h a 1"], "hset h b 2 c 3 a 4");
+    check(&["hset h a 1", "pexpire h 100000"], "hset h b 2");
+    check(&["hset h a 1", "pexpire h 100000"], table);
+    check(&[], &many);
+    check(&[&many], "hset h field:7 x another y");
+    check(&[&many], table);
+    check(&["config set hash-max-listpack-entries 1", &many], "hset h another y");
+    check(&["config set hash-max-listpack-entries 1", &many], "hset h field:7 something-longer");
+    check(&["config set hash-max-listpack-entries 1", "hset h a 1 field:7 2"], &many);
+    check(&["config set hash-max-listpack-entries 1", &many], "hdel h field:7");
+    check(&[&many], "hdel h field:7");
+    check(&["hset h a 1"], "hdel h a");
+    check(&[&many], "hdel h field:7 field:8 field:9");
+    check(&["hset h a 1"], "hsetnx h b 1");
+    check(&["hset h a 1"], "hincrby h a 10000");
+    check(&["hset h a 1"], "hincrbyfloat h a 0.5");
+    check(&[&many], "hgetall h");
+}
+
+#[test]
+fn sets() {
+    let (ints, small) = (filled_with("sadd s", "#"), filled_with("sadd s", "member:#"));
+    let many = filled_with(&format!("sadd s {LONG_MEMBER}"), "member:#");
+    check(&[], "sadd s 1");
+    check(&["sadd s 1"], "sadd s 2");
+    check(&["sadd s 1"], "sadd s 100000");
+    check(&["sadd s 1"], "sadd s a");
+    check(&["sadd s 1", "pexpire s 100000"], "sadd s a b c");
+    check(&[&ints], "sadd s a");
+    check(&[], &ints);
+    check(&[], &many);
+    check(&[&many], "sadd s another");
+    check(&["sadd s a b"], &many);
+    check(&[&format!("sadd s {LONG_MEMBER}")], &small);
+    check(&[&small], &many);
+    check(&[&small], "srem s member:7 member:8 member:9");
+    check(&[&many], "srem s member:7");
+    check(&[&ints], "srem s 7");
+    check(&["sadd s a"], "srem s a");
+    check(&["sadd s a b", "sadd t c"], "smove s t a");
+    check(&["sadd s a"], "smove s t a");
+    check(&["sadd s a"], "spop s");
+    check(&["sadd s a b c d 1 2 3 4 5 6"], "srem s a c 3 4 5");
+    check(&[&ints], "srem s 7 8 9 10 11 12 13 14 15 16 17 18 19 20");
+    check(&[&many, &ints.replace("sadd s", "sadd t")], "smove t s 10");
+    check(&[&many, "sadd t a b c"], "smove s t member:8");
+    check(&[&many], "spop s 100");
+    check(&[&many, &ints], "sunionstore d s");
+    check(&[&many, "sadd t member:7 x"], "sinterstore s s t");
+    check(&[&many, "sadd t member:7 x"], "sdiffstore t t s");
+    check(&[&many, "sadd t member:7 x"], "sunion s t");
+    check(&["sadd s 3 1 2"], "sort s store l");
+}
+
 #[test]
 fn keys() {
     let many = filled("l");
-    for source in ["set a 1", "set a 1 px 100000", "rpush a 1 2 3"] {
+    let fields = filled_with("hset l", "field:# value:#");
+    let members = filled_with(&format!("sadd l {LONG_MEMBER}"), "member:#");
+    check(&[&fields], "copy l m");
+    check(&["config set hash-max-listpack-entries 1", &fields], "copy l m");
+    check(&[&members], "copy l m");
+    for source in ["set a 1", "set a 1 px 100000", "rpush a 1 2 3", "hset a b c", "sadd a b c"] {
         check(&[source], "rename a b");
         check(&[source, "set b x"], "rename a b");
         check(&[source, "set b x px 100000"], "rename a b");

@@ -20,7 +20,7 @@ use abi_stable::std_types::{RSlice, RStr};
 use mio::{Poll, Waker};
 
 use crate::arena::roots::Roots;
-use crate::arena::{self, ArenaError, NoMemory};
+use crate::arena::{self, ArenaError, NoMemory, huge};
 use crate::client::limits::number;
 use crate::client::listen::ListenError;
 use crate::config::Setting;
@@ -192,6 +192,7 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
     }
     server.pass_over(passed_over.into_keys().map(str::to_owned).collect());
     log::set_level(number(server.config(), id::LOGLEVEL));
+    huge::want(number(server.config(), id::ARENA_HUGE_PAGES) != 0);
     settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
     settings::fit_clients(server);
     Ok(())

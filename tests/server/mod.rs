@@ -3,11 +3,13 @@
 mod administration;
 mod battery;
 mod blocking;
+mod chance;
 mod commands;
 mod effects;
 mod eviction;
 mod expiry;
 mod flags;
+mod huge_pages;
 mod inflight;
 mod info;
 mod limits;

@@ -8,8 +8,10 @@ use crate::harness::{Connection, Server, command};
 /// Cursors must fit a floating-point number: some clients keep them in one.
 const CURSOR_MAX: u64 = 1 << 53;
 
-/// A walk over the keys of a connection's database.
+/// A walk over the keys of a connection's database, or over a value.
 struct Walk {
+    /// The command, up to the cursor.
+    command: &'static str,
     cursor: u64,
     /// How often each key was returned.
     seen: BTreeMap<String, u32>,
@@ -18,12 +20,17 @@ struct Walk {
 
 impl Walk {
     fn new() -> Self {
-        Self { cursor: 0, seen: BTreeMap::new(), calls: 0 }
+        Self::over("SCAN")
+    }
+
+    fn over(command: &'static str) -> Self {
+        Self { command, cursor: 0, seen: BTreeMap::new(), calls: 0 }
     }
 
     /// One call. Tells whether the walk goes on.
     fn step(&mut self, connection: &mut Connection, options: &str) -> bool {
-        let reply = connection.ask(format!("SCAN {} {options}", self.cursor).trim_end());
+        let reply =
+            connection.ask(format!("{} {} {options}", self.command, self.cursor).trim_end());
         let [cursor, keys] = &reply.elements()[..] else { panic!("not a scan reply: {reply:?}") };
         self.cursor = cursor.text().parse().expect("a cursor");
         assert!(self.cursor < CURSOR_MAX);
@@ -37,6 +44,12 @@ impl Walk {
     fn whole(connection: &mut Connection, options: &str) -> Self {
         let mut walk = Self::new();
         while walk.step(connection, options) {}
+        walk
+    }
+
+    fn whole_over(command: &'static str, connection: &mut Connection, count: u64) -> Self {
+        let mut walk = Self::over(command);
+        while walk.step(connection, &format!("COUNT {count}")) {}
         walk
     }
 }
@@ -193,4 +206,83 @@ fn any_key_may_be_the_random_one() {
     // About 200 each; a key that shares its shard must be as likely as one that does not.
     let (least, most) = (seen.values().min().copied(), seen.values().max().copied());
     assert!(least > Some(110) && most < Some(320), "{seen:?}");
+}
+
+/// What is in a value that is walked over: commands that add and remove some of it.
+struct Value {
+    scan: &'static str,
+    add: &'static str,
+    /// What follows a name when it is added.
+    value: &'static str,
+    remove: &'static str,
+}
+
+const VALUES: &[Value] = &[
+    Value { scan: "HSCAN value", add: "HSET value", value: " v", remove: "HDEL value" },
+    Value { scan: "SSCAN value", add: "SADD value", value: "", remove: "SREM value" },
+];
+
+impl Value {
+    fn add(&self, connection: &mut Connection, names: &[String]) {
+        for names in names.chunks(100) {
+            let parts: Vec<_> = names.iter().map(|name| format!("{name}{}", self.value)).collect();
+            connection.ask(&format!("{} {}", self.add, parts.join(" ")));
+        }
+    }
+
+    fn remove(&self, connection: &mut Connection, names: &[String]) {
+        for names in names.chunks(100) {
+            connection.ask(&format!("{} {}", self.remove, names.join(" ")));
+        }
+    }
+}
+
+#[test]
+fn walks_over_values_keep_the_promise_through_growth_shrinkage_and_upgrades() {
+    let server = Server::start();
+    let (mut connection, mut other) = (server.connect(), server.connect());
+    for value in VALUES {
+        let staying = names("stay", 700);
+        value.add(&mut connection, &staying);
+        for (start, count) in [(0, 5), (2, 11), (4, 3), (6, 40)] {
+            let mut walk = Walk::over(value.scan);
+            let mut round = start;
+            while walk.step(&mut connection, &format!("COUNT {count}")) {
+                let passing = names(&format!("passing:{}", round / 8), 3_000);
+                let some = &passing[round % 4 * 750..][..750];
+                match round % 8 < 4 {
+                    true => value.add(&mut other, some),
+                    false => value.remove(&mut other, some),
+                }
+                if round % 64 == 9 {
+                    server.swap();
+                }
+                round += 1;
+                assert!(walk.calls < 20_000, "the walk does not end");
+            }
+            let missing: Vec<_> =
+                staying.iter().filter(|name| !walk.seen.contains_key(*name)).collect();
+            assert!(missing.is_empty(), "{} COUNT {count}: {missing:?}", value.scan);
+        }
+        connection.ask("DEL value");
+    }
+}
+
+#[test]
+fn a_quiet_value_is_told_once() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    for value in VALUES {
+        for size in [0, 1, 10, 200, 1_000, 5_000] {
+            connection.ask("DEL value");
+            value.add(&mut connection, &names("name", size));
+            for count in [1, 7, 10, 1_000, 100_000] {
+                let walk = Walk::whole_over(value.scan, &mut connection, count);
+                // Values are told beside their fields.
+                let names = walk.seen.iter().filter(|(name, _)| *name != "v");
+                let once = names.filter(|(_, times)| **times == 1).count();
+                assert_eq!(once, size, "{} COUNT {count}", value.scan);
+            }
+        }
+    }
 }

@@ -68,15 +68,21 @@ const PILES: &[Pile] = &[
     Pile {
         within: "engine/src/command/",
         layers: &[
-            &["engine/src/command/help.rs"],
+            &[
+                "engine/src/command/chance.rs",
+                "engine/src/command/help.rs",
+                "engine/src/command/walk.rs",
+            ],
             &[
                 "engine/src/command/bitmap/",
                 "engine/src/command/cluster.rs",
                 "engine/src/command/connection/",
+                "engine/src/command/hash/",
                 "engine/src/command/keys/",
                 "engine/src/command/list/",
                 "engine/src/command/pubsub/",
                 "engine/src/command/server/",
+                "engine/src/command/set/",
                 "engine/src/command/string/",
                 "engine/src/command/transaction.rs",
             ],
@@ -89,7 +95,7 @@ const PILES: &[Pile] = &[
             &["shell/src/refusal.rs"],
             &["shell/src/log.rs"],
             &["shell/src/config.rs", "shell/src/config/"],
-            &["shell/src/random.rs", "shell/src/sync.rs"],
+            &["shell/src/priority.rs", "shell/src/random.rs", "shell/src/sync.rs"],
             &["shell/src/arena/"],
             &["shell/src/client/"],
             &["shell/src/logic/"],

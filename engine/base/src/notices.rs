@@ -54,6 +54,16 @@ impl Notices {
         self.events.push(event);
     }
 
+    /// How many events are to be published.
+    pub fn events(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Takes the events behind the first `kept`, to be noted once others stand before them.
+    pub fn put_off(&mut self, kept: usize) -> Vec<Event> {
+        self.events.split_off(kept)
+    }
+
     /// Something is to be freed on a background thread.
     #[cold]
     pub fn note_garbage(&mut self, garbage: Garbage) {

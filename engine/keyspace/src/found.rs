@@ -8,8 +8,25 @@ use base::counters;
 use base::event::Class;
 use base::lock::shard_of;
 use base::settings::setting;
+use store::rows::Change;
 use store::table::Slot;
-use value::entry::{Entry, EntryMut, OwnedEntry, Shape};
+use value::entry::{Entry, EntryMut, Making, OwnedEntry, Shape};
+
+/// What was removed of a value. One of which nothing is left is as it was: its key goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// How many parts.
+    pub count: usize,
+    /// How many are left.
+    pub left: usize,
+}
+
+impl Removed {
+    /// Whether a value that is made anew without what was removed is to take the place of the old.
+    pub(crate) fn is_to_be_done(self) -> bool {
+        self.count > 0 && self.left > 0
+    }
+}
 
 /// A key that is there. While it lives, nothing else on this lane touches keys.
 pub struct Found<'k> {
@@ -107,11 +124,45 @@ impl<'k> Found<'k> {
     fn put(&mut self, address: u64) -> OwnedEntry {
         let (heap, slot) = (self.core.heap, self.slot);
         // SAFETY: the table has not been changed since the slot was found. Afterwards nothing
-        // refers to the old entry: neither of the two tables, nor a view, as callers end here.
+        // refers to the old entry: neither of the two tables, nor a view, which `&mut self` ends.
         unsafe {
-            self.part().keys_mut(heap).replace(slot, address);
+            self.slot = self.part().keys_mut(heap).replace(slot, address);
             OwnedEntry::from_address(slot.address(), heap)
         }
+    }
+
+    /// Puts another entry of the same key, type and time to live in the place of this one, and frees
+    /// the old one; this goes on with the new one. Where memory runs out nothing has changed.
+    pub(crate) fn exchange(&mut self, new: OwnedEntry) {
+        debug_assert_eq!(self.entry().value_type(), new.view().value_type());
+        debug_assert_eq!(self.entry().expires_at(), new.view().expires_at());
+        self.relist(new.view().address(), new.view().has_ttl());
+        drop(self.put(new.into_address()));
+    }
+
+    /// Changes an embedded value: where it is, if it has the room. Where memory runs out nothing has
+    /// changed.
+    #[inline]
+    pub(crate) fn change(&mut self, change: &Change<'_>) {
+        let heap = self.core.heap;
+        if !self.entry_mut().change(heap, change) {
+            let new = self.entry().changed(heap, change);
+            self.exchange(new);
+        }
+    }
+
+    /// As [`Found::change`], of a whole value.
+    pub(crate) fn change_all(&mut self, value: &[u8]) {
+        let len = self.entry().embedded().len();
+        self.change(&Change { head: &[], removed: 0..len, added: value });
+    }
+
+    /// As [`Found::exchange`], by an entry that is made with the same key, time to live and access.
+    pub(crate) fn exchange_for(&mut self, make: impl FnOnce(&Making<'_>) -> OwnedEntry) {
+        let old = self.entry();
+        let (expires_at, access) = (old.expires_at(), old.access());
+        let new = make(&Making { key: old.key(), expires_at, access });
+        self.exchange(new);
     }
 
     /// Takes the entry out of the tables; this is not used as a key that is there after it.
@@ -143,7 +194,9 @@ impl<'k> Found<'k> {
         let listed = had_ttl.then(|| expires.find_address(hash, old)).flatten();
         match (listed, has_ttl) {
             // SAFETY: just found, and the table is changed by nobody else.
-            (Some(slot), true) => unsafe { expires.replace(slot, address) },
+            (Some(slot), true) => unsafe {
+                expires.replace(slot, address);
+            },
             (Some(slot), false) => {
                 // SAFETY: as above.
                 unsafe { expires.remove(slot, hash) };

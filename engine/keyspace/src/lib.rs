@@ -17,27 +17,31 @@ mod expiry;
 mod flush;
 mod found;
 pub mod garbage;
+mod hash;
 mod list;
 mod lookup;
 mod part;
 mod scan;
+mod set;
 mod string;
 pub mod totals;
 mod transfer;
 mod watched;
 
 pub use expiry::{Round, Ttls};
-pub use found::Found;
+pub use found::{Found, Removed};
+pub use hash::HashMut;
 pub use lookup::Intent;
 pub use part::Part;
 pub use scan::Cursor;
+pub use set::SetMut;
 pub use transfer::Presence;
 pub use watched::{CHANGE, VANISHING};
 
 use base::core::Core;
 use base::counters;
 use base::event::Class;
-use base::hash;
+use base::hash::hash;
 use base::heap::or_undo;
 use base::settings::setting;
 use value::entry::{Entry, OwnedEntry};
@@ -96,7 +100,7 @@ impl<'a> Keys<'a> {
         if key.as_ptr() as usize == hint.address && key.len() == hint.len {
             hint.hash
         } else {
-            hash::hash(key, self.core.roots.seed)
+            hash(key, self.core.roots.seed)
         }
     }
 
@@ -222,5 +226,5 @@ impl<'a> Keys<'a> {
 fn entry_hash(seed: [u64; 2]) -> impl Fn(u64) -> u64 + Copy {
     // SAFETY: only called by a table of entries for its items, by whoever has its shard locked and
     // is changing the table: no other view of an entry is in use.
-    move |address| hash::hash(unsafe { Entry::at(address) }.key(), seed)
+    move |address| hash(unsafe { Entry::at(address) }.key(), seed)
 }

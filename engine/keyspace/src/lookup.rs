@@ -75,6 +75,26 @@ impl Keys<'_> {
         self.lookup(key, intent).map(Found::into_entry)
     }
 
+    /// The entries of several keys, all at once, to look at them. An error as soon as a key holds a
+    /// value of another type than `value_type`.
+    pub fn entries<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        value_type: u8,
+        intent: Intent,
+    ) -> Result<Vec<Option<Entry<'_>>>, Error> {
+        let mut addresses = Vec::new();
+        for key in keys {
+            let found = self.lookup_typed(key, value_type, intent)?;
+            addresses.push(found.map(|found| found.entry().address()));
+        }
+        // SAFETY: entries of locked shards. A lookup removes no entry but one of its own key whose
+        // time has come, and by the same time that key is not found in the first place; none moves
+        // an entry. While `self` is borrowed nothing is changed.
+        let entry = |address: u64| unsafe { Entry::at(address) };
+        Ok(addresses.into_iter().map(|address| address.map(entry)).collect())
+    }
+
     /// Whether a key is there.
     #[inline]
     pub fn contains(&mut self, key: &[u8], intent: Intent) -> bool {

@@ -8,8 +8,8 @@ use abi::schema::encoding;
 use crate::{Found, Intent, Keys, access};
 use base::bytes::{self, Bytes};
 use base::error::{self, Error};
-use value::entry::OwnedEntry;
-use value::string::{self, Making, Str, Ttl};
+use value::entry::{Making, OwnedEntry};
+use value::string::{self, Str, Ttl};
 
 impl Keys<'_> {
     /// The string of a key, to be read.

@@ -10,6 +10,8 @@ pub const BITMAP: &str = include_str!("bitmap.txt");
 pub const CLUSTER: &str = include_str!("cluster.txt");
 /// Of the commands of [`crate::command::connection`].
 pub const CONNECTION: &str = include_str!("connection.txt");
+/// Of the commands of [`crate::command::hash`].
+pub const HASH: &str = include_str!("hash.txt");
 /// Of the commands of [`crate::command::keys`].
 pub const KEYS: &str = include_str!("keys.txt");
 /// Of the commands of [`crate::command::list`].
@@ -18,6 +20,8 @@ pub const LIST: &str = include_str!("list.txt");
 pub const PUBSUB: &str = include_str!("pubsub.txt");
 /// Of the commands of [`crate::command::server`].
 pub const SERVER: &str = include_str!("server.txt");
+/// Of the commands of [`crate::command::set`].
+pub const SET: &str = include_str!("set.txt");
 /// Of the commands of [`crate::command::string`].
 pub const STRING: &str = include_str!("string.txt");
 /// Of the commands of [`crate::command::transaction`].
@@ -25,4 +29,4 @@ pub const TRANSACTION: &str = include_str!("transaction.txt");
 
 /// Of all commands.
 pub const ALL: &[&str] =
-    &[BITMAP, CLUSTER, CONNECTION, KEYS, LIST, PUBSUB, SERVER, STRING, TRANSACTION];
+    &[BITMAP, CLUSTER, CONNECTION, HASH, KEYS, LIST, PUBSUB, SERVER, SET, STRING, TRANSACTION];

@@ -2,15 +2,19 @@
 #![forbid(unsafe_code)]
 
 pub mod bitmap;
+mod chance;
 pub mod cluster;
 pub mod connection;
+pub mod hash;
 pub mod help;
 pub mod keys;
 pub mod list;
 pub mod pubsub;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod transaction;
+mod walk;
 
 use crate::exec::spec::Spec;
 use base::text::equal;
@@ -20,10 +24,12 @@ pub const ALL: &[&[Spec]] = &[
     bitmap::COMMANDS,
     cluster::COMMANDS,
     connection::COMMANDS,
+    hash::COMMANDS,
     keys::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
     server::COMMANDS,
+    set::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
 ];

@@ -2,14 +2,13 @@
 //! done by then is told, as what its keys have become.
 
 use crate::exec::call::Call;
-use abi::keyspace::value_type;
 use base::args::Args;
 use base::core::Core;
 use base::heap::or_undo;
 use keyspace::{Intent, Keys};
 use value::entry::Entry;
 
-/// Elements told at a time.
+/// Parts of a value told at a time: a field and its value are not told apart.
 const ELEMENTS: usize = 64;
 
 /// Runs a command. Where that unwinds, the effects stream is told what has become of its keys.
@@ -46,14 +45,10 @@ fn databases(core: &Core, db: u32, call: &Call) -> core::ops::Range<u32> {
 fn tell_key(core: &mut Core, db: u32, key: &[u8]) {
     let told = Keys::new(core, db).entry(key, Intent::Past).map(describe);
     core.effects.command(db, &[b"DEL", key]);
-    let Some(Described { is_string, parts, expires_at }) = told else { return };
-    if is_string {
-        core.effects.command(db, &[b"SET", key, parts.first().map_or(b"", |part| part)]);
-    } else {
-        for parts in parts.chunks(ELEMENTS) {
-            let words = [b"RPUSH", key].into_iter().chain(parts.iter().map(Vec::as_slice));
-            core.effects.command(db, &words.collect::<Vec<_>>());
-        }
+    let Some(Described { command, parts, expires_at }) = told else { return };
+    for parts in parts.chunks(ELEMENTS) {
+        let words = [command, key].into_iter().chain(parts.iter().map(Vec::as_slice));
+        core.effects.command(db, &words.collect::<Vec<_>>());
     }
     if let Some(at) = expires_at {
         core.effects.command(db, &[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
@@ -61,7 +56,8 @@ fn tell_key(core: &mut Core, db: u32, key: &[u8]) {
 }
 
 struct Described {
-    is_string: bool,
+    /// What makes the value, when the parts follow the key.
+    command: &'static [u8],
     parts: Vec<Vec<u8>>,
     expires_at: Option<i64>,
 }
@@ -69,6 +65,6 @@ struct Described {
 fn describe(entry: Entry<'_>) -> Described {
     let mut parts = Vec::new();
     (entry.row().visit)(entry, &mut |element| parts.extend(element.iter().map(|p| p.to_vec())));
-    let is_string = entry.value_type() == value_type::STRING;
-    Described { is_string, parts, expires_at: entry.expires_at() }
+    let command = entry.row().made_by.as_bytes();
+    Described { command, parts, expires_at: entry.expires_at() }
 }

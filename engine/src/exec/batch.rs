@@ -19,7 +19,8 @@ use base::hash::hash;
 use base::heap::Heap;
 use base::resp::parse::{self, Limits, Outcome, Progress, Span};
 use base::vec::Words;
-use keyspace::ahead::{fetch_bucket, fetch_item};
+use keyspace::ahead::{fetch_bucket, fetch_item, fetch_part, fetch_part_bucket};
+use store::table::Inner;
 
 /// Commands parsed ahead: enough to hide a cache miss behind the parsing of others, few enough
 /// that what was fetched is still there when it is used.
@@ -44,6 +45,8 @@ pub struct Item {
     end: usize,
     /// Hash of its first key, if it has exactly one.
     pub hash: u64,
+    /// Hash of the field or member that it names first, if it names any; else 0.
+    part: u64,
 }
 
 /// Parsed commands, and what stands in the input behind them.
@@ -59,6 +62,8 @@ pub struct Batch {
     partial: Option<(Progress, usize)>,
     /// Bytes behind the last item that hold nothing to execute.
     skipped: usize,
+    /// Fields and members on their way to the cache.
+    parts: Vec<Inner>,
 }
 
 /// Executes all complete commands in a client's input.
@@ -208,8 +213,15 @@ impl Batch {
         let data = if inline { &self.inline } else { input };
         let args = Args::new(data, &self.spans[first..]);
         let command = thread.exec.index.find(args.at(0)).unwrap_or(UNKNOWN);
-        let mut item =
-            Item { command, inline, first: first as u32, count: args.len() as u32, end, hash: 0 };
+        let mut item = Item {
+            command,
+            inline,
+            first: first as u32,
+            count: args.len() as u32,
+            end,
+            hash: 0,
+            part: 0,
+        };
         if command != UNKNOWN
             && let KeyRule::One(at) = thread.exec.index[command].keys
             && let Some(key) = args.get(at as usize)
@@ -217,18 +229,29 @@ impl Batch {
             item.hash = hash(key, thread.core.roots.seed);
             // Under way while the rest of the batch is parsed.
             fetch_bucket(thread.core.roots, 0, item.hash);
+            if thread.exec.index[command].names_part
+                && let Some(part) = args.get(at as usize + 1)
+            {
+                item.part = hash(part, thread.core.roots.seed);
+            }
         }
         self.items.push(item);
     }
 
-    /// Fetches the entries of the keys that will be needed; their buckets are under way.
-    fn prefetch(&self, thread: &ThreadContext) {
+    /// Fetches the entries of the keys that will be needed, whose buckets are under way; then, where
+    /// a value is a table, the fields and members.
+    fn prefetch(&mut self, thread: &ThreadContext) {
         if self.items.len() < 2 {
             return;
         }
+        let roots = thread.core.roots;
         for item in self.items.iter().filter(|item| item.hash != 0) {
-            fetch_item(thread.core.roots, 0, item.hash);
+            fetch_item(roots, 0, item.hash);
         }
+        let parts = self.items.iter().filter(|item| item.part != 0);
+        self.parts
+            .extend(parts.filter_map(|item| fetch_part_bucket(roots, 0, item.hash, item.part)));
+        self.parts.drain(..).for_each(|part| fetch_part(roots, part));
     }
 
     /// Executes the items. Their effects are in the stream when this returns, before any reply is

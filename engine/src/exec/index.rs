@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use abi::stats::CommandStat;
 
+use crate::exec::argument::{Argument, Kind};
 use crate::exec::spec::{Begin, Find, KeySpec, Spec, flag};
 use crate::session::stats::{Slots, counted, counters_of};
 use base::args::Args;
@@ -48,6 +49,8 @@ pub struct Command {
     pub stat: &'static CommandStat,
     /// How its keys are found.
     pub keys: KeyRule,
+    /// Whether the argument behind its only key names a part of the value: a field or a member.
+    pub names_part: bool,
     /// Where its subcommands are in the index.
     subcommands: core::ops::Range<u16>,
 }
@@ -272,8 +275,19 @@ fn command(core: &Core, slots: &mut Slots<'_>, spec: &'static Spec) -> Command {
         slot,
         stat,
         keys: keys(spec),
+        names_part: names_part(spec),
         subcommands: 0..0,
     }
+}
+
+/// Whether the argument behind the first, a key, is what a part of the value is found by: as the row
+/// documents it.
+fn names_part(spec: &Spec) -> bool {
+    let is_name = |argument: &Argument| {
+        argument.kind == Kind::String && matches!(&*argument.name(), "field" | "member")
+    };
+    let behind = spec.arguments.get(1);
+    behind.is_some_and(|found| is_name(found) || found.members.first().is_some_and(is_name))
 }
 
 fn keys(spec: &Spec) -> KeyRule {

@@ -1,6 +1,9 @@
 //! Containers over the raw layouts of the arena. They know nothing of keys and types.
 
+pub mod ints;
 pub mod list;
 pub mod named;
 pub mod packed;
+pub mod records;
+pub mod rows;
 pub mod table;

@@ -1,4 +1,7 @@
-//! Elements of lists as bytes: the encoding that `abi::container::packed` lays down.
+//! Elements as bytes: the encoding that `abi::container::packed` lays down.
+//!
+//! Elements of lists have a tail, so that they can be walked from either end; those of rows have
+//! none.
 #![forbid(unsafe_code)]
 
 use abi::container::packed::{INT16, INT32, INT64, STR6_MAX, STR16, STR32};
@@ -7,6 +10,8 @@ use abi::container::packed::{INT16, INT32, INT64, STR6_MAX, STR16, STR32};
 const STR6: u8 = 0x80;
 /// Largest integer that is its own first byte.
 const INT7_MAX: i64 = 127;
+/// Longest encoding of an integer, which is longer than what stands before a text.
+const PREFIX_BYTES_MAX: usize = 9;
 /// Longest canonical decimal of an `i64`.
 const DIGITS_MAX: usize = 20;
 
@@ -41,9 +46,9 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// Bytes of head and payload.
+    /// Bytes of head and payload: the whole encoding without a tail.
     #[inline(always)]
-    fn body_len(self) -> usize {
+    pub fn body_len(self) -> usize {
         match self {
             Self::Bytes(bytes) if bytes.len() <= STR6_MAX => 1 + bytes.len(),
             Self::Bytes(bytes) if bytes.len() <= usize::from(u16::MAX) => 3 + bytes.len(),
@@ -70,19 +75,43 @@ impl<'a> Element<'a> {
     pub fn encode(self, out: &mut [u8]) {
         let body = self.body_len();
         let (head, tail) = out.split_at_mut(body);
-        match self {
-            Self::Bytes(bytes) => {
-                let payload = head.len() - bytes.len();
-                let (head, payload) = head.split_at_mut(payload);
-                payload.copy_from_slice(bytes);
-                encode_length(head, bytes.len());
-            }
-            Self::Int(value) => encode_integer(head, value),
-        }
+        self.encode_body(head);
         if let [only] = tail {
             *only = body as u8;
         } else {
             encode_tail(tail, body);
+        }
+    }
+
+    /// The encoding in two pieces: what stands before the text of a string, with its length, and the
+    /// text. An integer is all in the first.
+    #[inline]
+    pub fn pieces(self) -> ([u8; PREFIX_BYTES_MAX], usize, &'a [u8]) {
+        let mut prefix = [0; PREFIX_BYTES_MAX];
+        let (len, text): (_, &[u8]) = match self {
+            Self::Bytes(text) => (self.body_len() - text.len(), text),
+            Self::Int(_) => (self.body_len(), &[]),
+        };
+        match self {
+            Self::Bytes(text) => encode_length(&mut prefix[..len], text.len()),
+            Self::Int(value) => encode_integer(&mut prefix[..len], value),
+        }
+        (prefix, len, text)
+    }
+
+    /// Writes the encoding without a tail to `out`, which is [`Element::body_len`] bytes long.
+    ///
+    /// # Panics
+    /// As [`Element::encode`].
+    #[inline(always)]
+    pub fn encode_body(self, out: &mut [u8]) {
+        match self {
+            Self::Bytes(bytes) => {
+                let (head, payload) = out.split_at_mut(out.len() - bytes.len());
+                payload.copy_from_slice(bytes);
+                encode_length(head, bytes.len());
+            }
+            Self::Int(value) => encode_integer(out, value),
         }
     }
 }
@@ -135,18 +164,40 @@ fn encode_tail(tail: &mut [u8], body: usize) {
     tail[0] &= 0x7f;
 }
 
-/// The element at the start of `bytes`, and how many bytes it takes.
+/// The element at the start of `bytes`, and how many bytes it takes with its tail.
 ///
 /// # Panics
 /// If there is none.
 #[inline(always)]
 pub fn first(bytes: &[u8]) -> (Element<'_>, usize) {
-    let (element, body) = match bytes[0] {
+    let (element, body) = first_body(bytes);
+    (element, body + tail_len(body))
+}
+
+/// As [`first`], of an element without a tail.
+///
+/// # Panics
+/// If there is none.
+#[inline(always)]
+pub fn first_body(bytes: &[u8]) -> (Element<'_>, usize) {
+    match bytes[0] {
         head if head < STR6 => (Element::Int(i64::from(head)), 1),
         head if head < INT16 => string(bytes, 1, usize::from(head & !STR6)),
         head => first_long(bytes, head),
-    };
-    (element, body + tail_len(body))
+    }
+}
+
+/// How many bytes the element at the start of `bytes` takes without a tail.
+///
+/// # Panics
+/// If there is none.
+#[inline(always)]
+pub fn first_body_len(bytes: &[u8]) -> usize {
+    match bytes[0] {
+        head if head < STR6 => 1,
+        head if head < INT16 => 1 + usize::from(head & !STR6),
+        head => first_long(bytes, head).1,
+    }
 }
 
 fn first_long(bytes: &[u8], head: u8) -> (Element<'_>, usize) {

@@ -1,7 +1,6 @@
 //! Signatures of values, the same that Redis gives for the same data.
 #![forbid(unsafe_code)]
 
-use crate::entry::Entry;
 use base::sha1;
 
 /// A signature under way.
@@ -25,20 +24,6 @@ impl Digest {
     /// Adds another signature.
     pub fn add_digest(&mut self, other: &Self) {
         self.add(&other.0);
-    }
-
-    /// Adds a value and whether it has a time to live.
-    pub fn mix_value(&mut self, entry: Entry<'_>) {
-        self.mix(&(entry.value_type() as u32).to_be_bytes());
-        (entry.row().digest)(entry, self);
-        if entry.has_ttl() {
-            self.add(b"!!expire!!");
-        }
-    }
-
-    /// Adds the elements of a value whose order matters.
-    pub fn mix_elements(&mut self, entry: Entry<'_>) {
-        (entry.row().visit)(entry, &mut |parts| parts.iter().for_each(|part| self.mix(part)));
     }
 
     /// As hexadecimal digits.

@@ -1,11 +1,14 @@
 //! Values: entries, a file for each type, and the table of encodings. They know nothing of
 //! databases and clients.
 
+pub mod body;
 pub mod digest;
 pub mod encoding;
 pub mod entry;
+pub mod hash;
 pub mod list;
 mod serialized;
+pub mod set;
 pub mod string;
 
 use abi::keyspace::value_type;

@@ -25,7 +25,8 @@ pub const NODES: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
     free: free_body::<RawList>,
-    digest: |entry, digest| digest.mix_elements(entry),
+    digest: |entry, digest| entry.mix_parts_into(digest),
+    made_by: "RPUSH",
     visit: |entry, visit| {
         let mut digits = itoa::Buffer::new();
         view(entry).iter().for_each(|element| visit(&[element.bytes(&mut digits)]));

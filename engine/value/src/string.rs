@@ -5,11 +5,12 @@ use abi::container::RawBytes;
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::encoding::{Encoding, free_body};
-use crate::entry::{Entry, EntryMut, OwnedBody, OwnedEntry, Shape};
+use crate::entry::{Entry, EntryMut, Making, OwnedBody, OwnedEntry, Shape};
 use crate::serialized;
 use base::args::parse_integer;
 use base::bytes;
 use base::heap::Heap;
+use store::packed::Element;
 
 /// Longest value kept in the entry: beyond it a copy of the key costs less than a move of both.
 const EMBEDDED_MAX: usize = 4096;
@@ -36,6 +37,16 @@ impl Digits {
         let mut text = [0; 20];
         text[..digits.len()].copy_from_slice(digits);
         Self { text, len: digits.len() as u8 }
+    }
+}
+
+impl<'a> From<Element<'a>> for Str<'a> {
+    #[inline]
+    fn from(element: Element<'a>) -> Self {
+        match element {
+            Element::Bytes(bytes) => Self::Bytes(bytes),
+            Element::Int(value) => Self::Digits(Digits::new(value)),
+        }
     }
 }
 
@@ -74,7 +85,8 @@ pub const INT: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, body)
     },
     free: |_, _| {},
-    digest: |entry, digest| digest.mix_elements(entry),
+    digest: |entry, digest| entry.mix_parts_into(digest),
+    made_by: "SET",
     visit: visit_string,
     serialized_len,
 };
@@ -87,7 +99,7 @@ pub const EMBEDDED: Encoding = Encoding {
         if entry.is_raw() || entry.embedded().len() > EMBSTR_MAX { "raw" } else { "embstr" }
     },
     copy: |heap, _, entry, key| {
-        OwnedEntry::embedded(heap, &entry.shape_for(key), key, entry.embedded())
+        OwnedEntry::embedded(heap, &entry.shape_for(key), key, &[entry.embedded()])
     },
     ..INT
 };
@@ -135,37 +147,12 @@ pub fn integer_of(entry: Entry<'_>) -> Option<i64> {
     stored_integer(entry).or_else(|| parse_integer(view(entry).as_bytes()))
 }
 
-/// What a string's entry is to have beside its value.
-#[derive(Clone, Copy)]
-pub struct Making<'k> {
-    /// The key.
-    pub key: &'k [u8],
-    /// Absolute expiry in Unix ms.
-    pub expires_at: Option<i64>,
-    /// Access clock, 24 bits.
-    pub access: u32,
-}
-
 impl Making<'_> {
-    fn shape(&self, encoding: u8) -> Shape {
-        Shape {
-            encoding,
-            raw: false,
-            expires_at: self.expires_at,
-            access: self.access,
-            key_len: self.key.len(),
-            value_len: 0,
-        }
-    }
-
     /// An entry that holds a string, in the encoding that suits it.
     #[inline]
     pub fn string(&self, heap: Heap, value: &[u8]) -> OwnedEntry {
         match as_integer(value) {
-            Some(integer) => {
-                let body = OwnedBody::new(heap, integer);
-                OwnedEntry::with_body(&self.shape(id::STRING_INT), self.key, body)
-            }
+            Some(integer) => self.with_body(OwnedBody::new(heap, integer)),
             None => self.text(heap, value, false),
         }
     }
@@ -178,13 +165,12 @@ impl Making<'_> {
             return self.long(heap, bytes::from_slice(value, heap));
         }
         let shape = Shape { raw, value_len: value.len(), ..self.shape(id::STRING_EMBEDDED) };
-        OwnedEntry::embedded(heap, &shape, self.key, value)
+        OwnedEntry::embedded(heap, &shape, self.key, &[value])
     }
 
     /// An entry that holds a string in an allocation of its own.
     pub fn long(&self, heap: Heap, value: RawBytes) -> OwnedEntry {
-        let body = OwnedBody::new(heap, value);
-        OwnedEntry::with_body(&self.shape(id::STRING_HEAP), self.key, body)
+        self.with_body(OwnedBody::new(heap, value))
     }
 }
 

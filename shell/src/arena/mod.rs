@@ -9,7 +9,8 @@
 //! - [`large`]: blocks of whole pages
 //! - [`poison`]: what AddressSanitizer is told, in the sanitised build
 //! - [`space`]: space on disk, if the arena is a file
-//! - [`scavenger`]: free memory back to the system
+//! - [`scavenger`]: the thread that looks after the memory behind: free memory back to the system
+//! - [`huge`]: huge pages
 //! - [`roots`]: the root structs of what is stored; [`look`]: for those who only look at them
 //!
 //! Invariant: no address outside the arena and nothing that belongs to a process is stored in it.
@@ -19,6 +20,7 @@
 pub mod central;
 pub mod classes;
 pub mod futex;
+pub mod huge;
 pub mod lane;
 pub mod large;
 pub mod layout;

@@ -7,7 +7,9 @@
 //! last page, so neighbours join in constant time. Pages from `top` on have never been used.
 
 use std::cell::Cell;
+use std::ops::Range;
 
+use super::classes::CHUNK_PAGES;
 use super::pages::{Kind, PageList, PageTable};
 
 const BINS: usize = 60;
@@ -55,6 +57,15 @@ pub struct Run {
     pub start: u32,
     /// How many.
     pub pages: u32,
+}
+
+impl Run {
+    /// The whole chunks in it, as a run; of no pages if there are none.
+    pub fn chunks(self) -> Self {
+        let start = self.start.next_multiple_of(CHUNK_PAGES);
+        let end = (self.start + self.pages) / CHUNK_PAGES * CHUNK_PAGES;
+        Self { start, pages: end.saturating_sub(start) }
+    }
 }
 
 /// Why pages may have no memory behind them.
@@ -138,18 +149,57 @@ impl<'a> Runs<'a> {
     /// pages are free. The caller hands its memory back to the system, and then the run here by
     /// [`Runs::give_clean`].
     ///
-    /// A run is left alone if taking it would go below `keep` by more than it is above now.
+    /// Whole chunks go first, so that no huge page is broken up while another way is left. A run is
+    /// left alone if taking it would go below `keep` by more than it is above now.
     pub fn take_dirty(&self, keep: u32) -> Option<Run> {
-        let bins = &self.state.dirty;
         let excess = self.state.dirty_free_pages.get().saturating_sub(keep);
-        let mut occupied = bins.occupied.get();
-        while excess > 0 && occupied != 0 {
+        if excess == 0 {
+            return None;
+        }
+        self.take_chunks(excess).or_else(|| self.take_largest(excess))
+    }
+
+    /// Takes the whole chunks of a free run. What lies before and after them stays.
+    fn take_chunks(&self, excess: u32) -> Option<Run> {
+        let run = self.dirty_run(bin_of(CHUNK_PAGES), excess, |run, dirty| {
+            let chunks = run.chunks().pages;
+            chunks > 0 && dirty > run.pages - chunks
+        })?;
+        let dirty = self.pages.get(run.start).dirty_pages.get();
+        self.unlink(run.start);
+        let chunks = run.chunks();
+        let end = chunks.start + chunks.pages;
+        let before = Run { start: run.start, pages: chunks.start - run.start };
+        let after = Run { start: end, pages: run.start + run.pages - end };
+        for rest in [before, after].into_iter().filter(|rest| rest.pages > 0) {
+            self.link(rest, dirty.min(rest.pages));
+        }
+        Some(chunks)
+    }
+
+    fn take_largest(&self, excess: u32) -> Option<Run> {
+        let run = self.dirty_run(0, excess, |_, _| true)?;
+        self.unlink(run.start);
+        Some(run)
+    }
+
+    /// A run with dirty pages that `suits`, from the bins from `bin` on, the last first. Told are
+    /// the run and how many of its pages are dirty.
+    fn dirty_run(&self, bin: usize, excess: u32, suits: impl Fn(Run, u32) -> bool) -> Option<Run> {
+        let bins = &self.state.dirty;
+        let mut occupied = bins.occupied.get() & (u64::MAX << bin);
+        while occupied != 0 {
             let bin = 63 - occupied.leading_zeros() as usize;
-            let start = bins.lists[bin].first()?;
-            if self.pages.get(start).dirty_pages.get() <= 2 * excess {
-                let pages = self.run_pages(start);
-                self.unlink(start);
-                return Some(Run { start, pages });
+            let mut candidate = bins.lists[bin].first();
+            for _ in 0..SEARCH_MAX {
+                let Some(start) = candidate else { break };
+                let page = self.pages.get(start);
+                let (run, dirty) =
+                    (Run { start, pages: page.run_pages.get() }, page.dirty_pages.get());
+                if dirty <= 2 * excess && suits(run, dirty) {
+                    return Some(run);
+                }
+                candidate = Some(page.next.get()).filter(|&next| next != 0);
             }
             occupied &= !(1 << bin);
         }
@@ -173,6 +223,16 @@ impl<'a> Runs<'a> {
         let now = self.state.dirty_free_pages.get();
         let idle = self.state.dirty_free_low.replace(now);
         (now - idle).max(self.dirty_max() / 2)
+    }
+
+    /// The pages that have ever been used.
+    pub fn used(&self) -> Range<u32> {
+        self.state.first.get()..self.state.top.get()
+    }
+
+    /// Where the arena ends.
+    pub fn end(&self) -> u32 {
+        self.state.end.get()
     }
 
     /// Pages in use.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{Server, output};
 use crate::refusal::Refusal;
-use crate::upgrade::board::{Effects, Shown, Status};
+use crate::upgrade::board::{Effects, Memory, Shown, Status};
 use crate::upgrade::history::{self, Outcome, Record};
 
 /// Arguments of both verbs.
@@ -55,6 +55,8 @@ fn describe(status: &Status) -> String {
     }
     text += &format!("state      {}\n", status.phase);
     text += &format!("carrying   {} clients, {} keys\n", status.clients, status.keys);
+    let Memory { used_bytes, huge_page_bytes } = status.memory;
+    text += &format!("memory     {used_bytes} bytes in use, {huge_page_bytes} in huge pages\n");
     for held_up in &status.held_up {
         text += &format!("held up    {held_up}\n");
     }

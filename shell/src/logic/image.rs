@@ -9,6 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
@@ -24,6 +26,8 @@ pub const IMAGE_BYTES_MAX: u64 = 256 << 20;
 const COPY_BYTES: usize = 256 * 1024;
 /// Two buffers of this size stay in the processor's cache.
 const COMPARED_BYTES: usize = 64 * 1024;
+/// A file's times tell of all changes once they lie back for so long: clocks tick in steps.
+const SETTLED_S: i64 = 2;
 
 /// A sealed copy of a library, checked to be one.
 #[derive(Debug)]
@@ -33,7 +37,35 @@ pub struct Image {
     sha256: String,
     build_id: String,
     source: PathBuf,
+    /// What the file's metadata were when it had these bytes, if they tell.
+    stamp: Mutex<Option<Stamp>>,
     open: AtomicBool,
+}
+
+/// Metadata of a file that a change of its bytes would change too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &Metadata) -> Self {
+        Self {
+            file: (file.dev(), file.ino()),
+            bytes: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+
+    /// Whether another change after this one would have got another time.
+    fn is_settled(&self) -> bool {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        self.modified.0.max(self.changed.0).saturating_add(SETTLED_S) < now_s as i64
+    }
 }
 
 impl Image {
@@ -67,9 +99,23 @@ impl Image {
     /// As [`Image::read`]; `io` if either cannot be read to its end.
     pub fn is_copy_of(&self, path: &Path) -> Result<bool, Refusal> {
         let mut file = open(path)?;
-        if path != self.source || file.metadata().map_err(io_error)?.len() != self.bytes {
+        let stamp = Stamp::of(&file.metadata().map_err(io_error)?);
+        if path != self.source || stamp.bytes != self.bytes {
             return Ok(false);
         }
+        let known = || self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known() == Some(stamp) {
+            return Ok(true);
+        }
+        let same = self.has_bytes_of(&mut file)?;
+        if same && stamp.is_settled() {
+            *known() = Some(stamp);
+        }
+        Ok(same)
+    }
+
+    /// Whether the rest of a file is these bytes.
+    fn has_bytes_of(&self, file: &mut File) -> Result<bool, Refusal> {
         let (mut theirs, mut ours) = (vec![0; COMPARED_BYTES], vec![0; COMPARED_BYTES]);
         let mut at = 0;
         while at < self.bytes {
@@ -96,6 +142,7 @@ impl Image {
             sha256: self.sha256.clone(),
             build_id: self.build_id.clone(),
             source: self.source.clone(),
+            stamp: Mutex::new(*self.stamp.lock().unwrap_or_else(PoisonError::into_inner)),
             open: AtomicBool::new(false),
         })
     }
@@ -125,8 +172,9 @@ impl Image {
         let map = unsafe { memmap2::Mmap::map(&memory) }.map_err(io_error)?;
         let build_id = hex(&elf::check(&map)?);
         let sha256 = hash(&map);
+        let (source, stamp) = (source.to_owned(), Mutex::default());
         let open = AtomicBool::new(false);
-        Ok(Self { memory, bytes, sha256, build_id, source: source.to_owned(), open })
+        Ok(Self { memory, bytes, sha256, build_id, source, stamp, open })
     }
 
     /// Size in bytes.
@@ -413,5 +461,29 @@ mod tests {
         assert!(!image.is_copy_of(&path).unwrap());
         std::fs::remove_file(&path).unwrap();
         assert_eq!(image.is_copy_of(&path).unwrap_err().code, Code::NotFound);
+    }
+
+    #[test]
+    fn a_file_whose_times_tell_that_it_is_the_same_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::copy("/proc/self/exe", &path).unwrap();
+        let stamp = || Stamp::of(&std::fs::metadata(&path).unwrap());
+        let copied = sealed_copy(&File::open(&path).unwrap()).unwrap();
+        let image = Image::of(copied, &path, |_| String::new()).unwrap();
+        assert!(image.is_copy_of(&path).unwrap());
+        assert_eq!(*image.stamp.lock().unwrap(), None, "it may change in the same tick");
+        assert!(!stamp().is_settled());
+        let past = (stamp().modified.0 - 2 * SETTLED_S, 0);
+        assert!(Stamp { modified: past, changed: past, ..stamp() }.is_settled());
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        *image.stamp.lock().unwrap() = Some(stamp());
+        assert!(image.is_copy_of(&path).unwrap(), "it was read");
+        let again = dir.path().join("again");
+        std::fs::rename(&path, &again).unwrap();
+        std::fs::copy(&again, &path).unwrap();
+        assert!(!image.is_copy_of(&path).unwrap(), "another file of the same length");
     }
 }

@@ -92,6 +92,8 @@ fn write_process(out: &mut String, status: &Status, host: HostRef) {
     write(out, "maxmemory_bytes", "gauge", help, maxmemory as f64);
     write(out, "keys", "gauge", "Keys of all databases.", status.keys as f64);
     write(out, "used_bytes", "gauge", "Bytes in use in the arena.", process.used_bytes as f64);
+    let help = "Bytes of the arena in huge pages.";
+    write(out, "huge_page_bytes", "gauge", help, process.huge_arena_bytes as f64);
     let effects = status.effects;
     let help = "Position of the effects stream's end.";
     write(out, "effects_position_bytes_total", "counter", help, effects.position as f64);

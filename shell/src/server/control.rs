@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use crate::log;
+use crate::priority;
 use crate::worker::shared::ServerShared;
 
 /// How long threads may take to end after a second signal.
@@ -28,6 +29,7 @@ pub fn run<T: Send + 'static>(
     services: impl Future<Output = ()>,
     join: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Option<T>> {
+    priority::give_way(priority::LOW);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::new()?;

@@ -8,6 +8,7 @@ use abi::config::{ConfigStore, id};
 
 use super::limits::reserve_clients;
 use crate::arena::futex::ThisThread;
+use crate::arena::huge;
 use crate::client::limits::number;
 use crate::client::listen::{Endpoints, ListenError};
 use crate::log;
@@ -85,6 +86,10 @@ pub fn changed(server: &ServerShared, id: u32) -> Result<(), String> {
         id::DIR => go_to_dir(config).map_err(|error| system_text(&error)),
         id::LOGLEVEL => {
             log::set_level(number(config, id::LOGLEVEL));
+            Ok(())
+        }
+        id::ARENA_HUGE_PAGES => {
+            huge::want(number(config, id::ARENA_HUGE_PAGES) != 0);
             Ok(())
         }
         id::MAXCLIENTS => reserve_clients(number(config, id::MAXCLIENTS), server.workers())

@@ -161,8 +161,19 @@ pub struct Status {
     pub keys: u64,
     /// The effects stream.
     pub effects: Effects,
+    /// The arena.
+    pub memory: Memory,
     /// Workers that do not come back from what they run.
     pub held_up: Vec<HeldUp>,
+}
+
+/// The arena, as it is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Bytes in use.
+    pub used_bytes: u64,
+    /// Bytes in huge pages.
+    pub huge_page_bytes: u64,
 }
 
 /// The effects stream, as it is shown.
@@ -208,6 +219,7 @@ impl Board {
             clients: carried.clients,
             keys: carried.keys,
             effects: carried.effects,
+            memory: carried.memory,
             held_up: shared::get().map(held_up::all).unwrap_or_default(),
         }
     }

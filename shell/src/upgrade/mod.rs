@@ -8,10 +8,11 @@
 //! ```
 //!
 //! Reading order: [`phase`] (the rules), [`driver`] (what carries them out), [`staging`] (the slow
-//! work, and [`limits`] when it takes too long), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands).
+//! work, and [`limits`] when it takes too long) with [`trials`], [`board`] (what everybody may read),
+//! [`history`], [`wire`] (`SHELL` commands).
 //!
 //! Invariant: everything before the commit and after the grace period happens on the staging
-//! thread, at lower priority; workers take no part in either.
+//! thread, at the lowest priority; workers take no part in either.
 #![forbid(unsafe_code)]
 
 pub mod board;
@@ -25,6 +26,7 @@ mod limits;
 pub mod phase;
 pub mod serving;
 pub mod staging;
+mod trials;
 pub mod wire;
 
 use std::path::PathBuf;

@@ -19,10 +19,11 @@ use crate::logic::loaded::Unloaded;
 use crate::logic::verify::Verdict;
 use crate::logic::verify::parent::Verifier;
 use crate::logic::{self, Loaded};
+use crate::priority;
 use crate::refusal::{Code, Refusal};
 
-/// How much nicer the thread and what it starts are than the workers.
-const NICENESS: i32 = 10;
+use super::trials::Trials;
+
 /// Verdicts remembered. Going back and forth between two releases needs two.
 const VERDICTS_MAX: usize = 16;
 /// Jobs that may wait: one of an upgrade, and the unloading of each retiree.
@@ -106,8 +107,11 @@ impl Stager {
     /// If the system has no thread for it.
     pub fn start(setup: Setup, finished: Sender<Finished>) -> std::io::Result<Self> {
         let (jobs, arriving) = sync_channel(JOBS_MAX);
+        let Setup { host, lanes, verifier } = setup;
         let staging = Arc::new(Staging {
-            setup,
+            host,
+            lanes,
+            trials: Mutex::new(Trials::start(verifier)?),
             verdicts: Mutex::default(),
             arriving: Mutex::new(arriving),
             finished,
@@ -143,7 +147,9 @@ impl Stager {
 
 /// What one thread after another works with.
 struct Staging {
-    setup: Setup,
+    host: HostRef,
+    lanes: usize,
+    trials: Mutex<Trials>,
     verdicts: Mutex<VecDeque<Arc<Verdict>>>,
     arriving: Mutex<Receiver<Job>>,
     finished: Sender<Finished>,
@@ -152,10 +158,7 @@ struct Staging {
 
 impl Staging {
     fn run(&self, by: u64) {
-        // For this thread only, and what it starts.
-        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-            tracing::warn!(%error, "the staging thread runs at ordinary priority");
-        }
+        priority::give_way(priority::LOWEST);
         let is_on_duty = || self.on_duty.load(Ordering::SeqCst) == by;
         while let Some(job) = self.next().filter(|_| is_on_duty()) {
             let done = self.perform(job);
@@ -193,7 +196,7 @@ impl Staging {
 
     /// The same bytes get the same verdict, so it is remembered; a refusal may be the machine's
     /// doing and is not.
-    fn verify(&self, image: &Image, fresh: bool) -> Result<Arc<Verdict>, Refusal> {
+    fn verify(&self, image: &Arc<Image>, fresh: bool) -> Result<Arc<Verdict>, Refusal> {
         let same = |verdict: &&Arc<Verdict>| verdict.identity.sha256 == image.sha256();
         let mut verdicts = locked(&self.verdicts);
         if let Some(known) = verdicts.iter().find(same).filter(|_| !fresh) {
@@ -201,7 +204,7 @@ impl Staging {
         }
         verdicts.retain(|verdict| !same(&verdict));
         drop(verdicts);
-        let verdict = Arc::new(self.setup.verifier.verify(image)?);
+        let verdict = Arc::new(locked(&self.trials).verify(image)?);
         let mut verdicts = locked(&self.verdicts);
         if verdicts.len() == VERDICTS_MAX {
             verdicts.pop_front();
@@ -216,8 +219,8 @@ impl Staging {
         verdict: &Verdict,
         number: u64,
     ) -> Result<Box<Generation>, Refusal> {
-        let loaded = Loaded::load(image, verdict, self.setup.host)?;
-        Generation::new(number, loaded, self.setup.lanes)
+        let loaded = Loaded::load(image, verdict, self.host)?;
+        Generation::new(number, loaded, self.lanes)
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`scheduler`], [`load`]: which thread runs which worker
 //! - [`event`]: what a poll reports
 //! - [`serve`]: a client's turn: read, run logic, write
+//! - [`round`]: the first reads of several clients' turns, before any of them goes on
 //! - [`accept`]: new connections, and the end of one
 //! - [`mail`], [`mailbox`], [`post`]: what other threads have for its clients
 //! - [`swap`]: what another logic than before owes to clients
@@ -32,6 +33,7 @@ pub mod mailbox;
 #[cfg(test)]
 mod mailbox_tests;
 pub mod post;
+pub mod round;
 pub mod scheduler;
 pub mod serve;
 pub mod shared;
@@ -58,6 +60,7 @@ use clock::Clock;
 use event::Event;
 use mail::Posted;
 use mailbox::{Mail, Mailbox};
+use round::Round;
 use shared::ServerShared;
 use slab::Slab;
 use swap::Swap;
@@ -71,6 +74,8 @@ const EVENTS_PER_POLL: usize = 512;
 #[derive(Clone, Copy, Debug)]
 struct Buffers {
     input: u64,
+    /// For a round of reads, see [`round`].
+    round: u64,
     output: u64,
 }
 
@@ -87,6 +92,7 @@ pub struct Worker {
     timers: Timers,
     ticker: Ticker,
     clock: Clock,
+    round: Round,
     /// Clients with more to do than their turn allowed.
     queue: VecDeque<u32>,
     /// Clients that were postponed; some may no longer be.
@@ -131,9 +137,10 @@ impl Worker {
     pub fn new(lane: u32, server: &'static ServerShared, poll: Poll) -> Result<Self, NoMemory> {
         let buffers = Buffers {
             input: arena::alloc(input::SHARED_BYTES),
+            round: arena::alloc(input::ROUND_BUFFER_BYTES),
             output: arena::alloc(output::SHARED_BYTES),
         };
-        if buffers.input == 0 || buffers.output == 0 {
+        if [buffers.input, buffers.round, buffers.output].contains(&0) {
             return Err(NoMemory);
         }
         let clock = Clock::new();
@@ -149,6 +156,7 @@ impl Worker {
             timers: Timers::default(),
             ticker: Ticker::new(&clock),
             clock,
+            round: Round::default(),
             queue: VecDeque::new(),
             postponed: Vec::new(),
             mail: Mail::default(),
@@ -176,6 +184,7 @@ impl Worker {
         for event in events {
             self.handle(&mut online, event.into());
         }
+        self.run_round(&mut online);
         self.after_events(&mut online);
         self.more_events = events.iter().count() == EVENTS_PER_POLL;
     }
@@ -257,7 +266,7 @@ impl Worker {
                 if readiness.writable && connection.is(state::WRITE_WAIT) {
                     self.resume_output(online, place.slot);
                 } else {
-                    self.serve(online, place.slot);
+                    self.read_ahead(online, place);
                 }
             }
         }

@@ -30,10 +30,22 @@ class RedisPy2(ServedTest):
         client.set("mortal", "x", px=100_000)
         client.rpush("list", *range(1000))
         client.setbit("bits", 100_000, 1)
+        small, large = {b"field": b"value", b"count": b"5"}, {b"%d" % i: b"v" for i in range(1000)}
+        client.hset("small hash", mapping=small)
+        client.hset("large hash", mapping=large)
+        client.sadd("integers", *range(100))
+        client.sadd("members", *large)
         self.upgrade()
         self.assertTrue(0 < client.pttl("mortal") <= 100_000)
         self.assertEqual(client.lrange("list", 0, -1), [b"%d" % i for i in range(1000)])
         self.assertEqual(client.bitcount("bits"), 1)
+        self.assertEqual(client.hgetall("small hash"), small)
+        self.assertEqual(client.hgetall("large hash"), large)
+        self.assertEqual(client.smembers("integers"), {b"%d" % i for i in range(100)})
+        self.assertEqual(client.smembers("members"), set(large))
+        self.assertEqual(set(client.sscan_iter("members", count=7)), set(large))
+        self.assertEqual(client.hincrby("small hash", "count", 2), 7)
+        self.assertEqual(set(client.srandmember("integers", 100)), client.smembers("integers"))
 
     def test_transaction_across(self):
         client = self.client(single_connection_client=True)

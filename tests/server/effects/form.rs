@@ -98,6 +98,32 @@ const ROWS: &[Row] = &[
     same("RPUSH l a b; LREM l 0 a; LREM l 0 a", "RPUSH l a b | LREM l 0 a"),
     same("RPUSH l a b; LTRIM l 0 0", "RPUSH l a b | LTRIM l 0 0"),
     same("RPUSH l 2 1; SORT l STORE s; SORT l", "RPUSH l 2 1 | SORT l STORE s"),
+    // Hashes.
+    same("HSET h a 1 b 2; HSET h a 1; HMSET h c 3", "HSET h a 1 b 2 | HSET h a 1 | HMSET h c 3"),
+    same("HSETNX h a 1; HSETNX h a 2", "HSETNX h a 1"),
+    same("HINCRBY h a 5; HINCRBY h a x", "HINCRBY h a 5"),
+    same("HINCRBYFLOAT h a 0.5", "HSET h a 0.5"),
+    same(
+        "HSET h a 1 b 2; HDEL h a x; HDEL h x; HDEL h b",
+        "HSET h a 1 b 2 | HDEL h a x | HDEL h b",
+    ),
+    same("HSET h a 1; HGETALL h; HRANDFIELD h; HSCAN h 0", "HSET h a 1"),
+    // Sets.
+    same("SADD s a b; SADD s a; SADD s a c", "SADD s a b | SADD s a c"),
+    same("SADD s a b; SREM s a x; SREM s x; SREM s b", "SADD s a b | SREM s a x | SREM s b"),
+    same("SADD s a; SPOP s; SPOP s", "SADD s a | SREM s a"),
+    same("SADD s a b; SPOP s 0; SPOP s 5; SPOP s 5", "SADD s a b | DEL s"),
+    same("SADD s a; SMOVE s t a; SMOVE s t a; SMOVE t t a", "SADD s a | SMOVE s t a"),
+    same(
+        "SADD s 1; SINTERSTORE d s s; SINTERSTORE d s t",
+        "SADD s 1 | SINTERSTORE d s s | SINTERSTORE d s t",
+    ),
+    same("SADD s 1; SUNIONSTORE d s t; SUNIONSTORE e t", "SADD s 1 | SUNIONSTORE d s t"),
+    same(
+        "SADD s 1; SDIFFSTORE d s t; SDIFFSTORE d s s",
+        "SADD s 1 | SDIFFSTORE d s t | SDIFFSTORE d s s",
+    ),
+    same("SADD s 2 1; SORT s BY nosort STORE d", "SADD s 2 1 | SORT s BY nosort STORE d"),
     // Keys.
     same("SET k v; DEL k j; DEL k", "SET k v | DEL k j"),
     same("SET k v; UNLINK k; UNLINK k", "SET k v | UNLINK k"),

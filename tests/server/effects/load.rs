@@ -20,8 +20,11 @@ fn shared(random: &mut Random) -> String {
     let (text, other) = (text(), text());
     let mut list = || format!("l{}", random.below(SHARED));
     let (list, end) = (list(), list());
+    let mut set = || format!("s{}", random.below(SHARED));
+    let (set, third) = (set(), set());
+    let hash = format!("h{}", random.below(SHARED));
     let value = random.below(1000);
-    match random.below(18) {
+    match random.below(28) {
         0 => format!("SET {text} {value}"),
         1 => format!("SET {text} {value} PX {}", 1 + value % 20),
         2 => format!("SET {text} {value} KEEPTTL"),
@@ -38,6 +41,16 @@ fn shared(random: &mut Random) -> String {
         14 => format!("BLPOP {list} {end} 0.01"),
         15 => format!("BLMOVE {list} {end} LEFT RIGHT 0.01"),
         16 => format!("LMPOP 2 {list} {end} RIGHT COUNT 3"),
+        17 => format!("HSET {hash} {} {value} f v", value % 20),
+        18 => format!("HINCRBYFLOAT {hash} n 0.25"),
+        19 => format!("HDEL {hash} {} f n", value % 20),
+        20 => format!("HSET {hash} {value} {}", "x".repeat(70)),
+        21 => format!("SADD {set} {value} {}", value % 50),
+        22 => format!("SADD {set} member:{}", value % 50),
+        23 => format!("SPOP {set} {}", value % 8),
+        24 => format!("SMOVE {set} {third} {}", value % 50),
+        25 => format!("SUNIONSTORE {set} {set} {third}"),
+        26 => format!("SDIFFSTORE {set} {set} {third}"),
         _ => format!("PEXPIRE {list} {}", 1 + value % 20),
     }
 }

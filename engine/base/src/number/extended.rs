@@ -93,6 +93,11 @@ impl Extended {
         Self { negative, mantissa, exponent, infinite: exponent > EXPONENT_MAX }
     }
 
+    /// Whether it is one of the two that are not finite.
+    pub fn is_infinite(self) -> bool {
+        self.infinite
+    }
+
     /// The sum. None if it is infinite or not a number.
     pub fn plus(self, other: Self) -> Option<Self> {
         if self.infinite || other.infinite {

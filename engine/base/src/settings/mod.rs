@@ -58,6 +58,12 @@ pub struct Settings {
     pub slowlog_us: i64,
     /// As `list-max-listpack-size`.
     pub list_node_limit: i64,
+    /// Fields of a small hash at most.
+    pub hash_entries: u64,
+    /// Bytes of a field or value of a small hash at most.
+    pub hash_value_bytes: u64,
+    /// Members of a set of integers at most, if it is to be kept as one.
+    pub intset_entries: u64,
     /// Longest string.
     pub bulk_max: u64,
     /// Milliseconds from which on an event is recorded; 0: none is.
@@ -97,6 +103,9 @@ impl Settings {
             notify: get(roots, setting::NOTIFY_KEYSPACE_EVENTS).0,
             slowlog_us,
             list_node_limit: get(roots, setting::LIST_MAX_LISTPACK_SIZE),
+            hash_entries: get(roots, setting::HASH_MAX_LISTPACK_ENTRIES),
+            hash_value_bytes: get(roots, setting::HASH_MAX_LISTPACK_VALUE),
+            intset_entries: get(roots, setting::SET_MAX_INTSET_ENTRIES),
             bulk_max: get(roots, setting::PROTO_MAX_BULK_LEN),
             latency_ms,
             noticed_ns: noticed_ns(slowlog_us, latency_ms),

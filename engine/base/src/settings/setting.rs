@@ -51,6 +51,12 @@ settings! {
     // Redis does not have it: tools that copy all settings from server to server do not see it.
     pub const ENABLE_SHELL_COMMAND: Setting<Permission> =
         Setting::permission("enable-shell-command", slot(12), "no").flags(HIDDEN);
+    pub const HASH_MAX_LISTPACK_ENTRIES: Setting<u64> =
+        Setting::count("hash-max-listpack-entries", slot(85), (0, i64::MAX), "512")
+            .alias("hash-max-ziplist-entries");
+    pub const HASH_MAX_LISTPACK_VALUE: Setting<u64> =
+        Setting::bytes("hash-max-listpack-value", slot(86), (0, MEMORY_MAX), "64")
+            .alias("hash-max-ziplist-value");
     pub const HZ: Setting<u64> =
         Setting::count("hz", shell::HZ, (0, INT_MAX), "10").held_to(1, 500);
     pub const LATENCY_MONITOR_THRESHOLD: Setting<u64> =
@@ -103,6 +109,8 @@ settings! {
             .held_to(16_384, i64::MAX);
     pub const REQUIREPASS: Setting<Text> =
         Setting::text("requirepass", shell::REQUIREPASS, Kind::Secret, "").flags(SECRET);
+    pub const SET_MAX_INTSET_ENTRIES: Setting<u64> =
+        Setting::count("set-max-intset-entries", slot(133), (0, i64::MAX), "512");
     pub const SLOWLOG_LOG_SLOWER_THAN: Setting<i64> =
         Setting::integer("slowlog-log-slower-than", slot(6), (-1, i64::MAX), "10000");
     pub const SLOWLOG_MAX_LEN: Setting<u64> =

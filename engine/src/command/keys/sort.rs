@@ -85,6 +85,17 @@ impl<'a> Request<'a> {
         self.by.is_some_and(|pattern| !pattern.contains(&b'*'))
     }
 
+    /// For the elements of a set, which are to stay as they are. They have no order that means
+    /// anything, and so none that could be turned round; what is stored is to be the same wherever
+    /// the command is replayed.
+    fn order_set(&mut self) {
+        if self.store.is_some() {
+            (self.by, self.alphabetic) = (None, true);
+        } else {
+            self.descending = false;
+        }
+    }
+
     /// Which of so many elements are wanted.
     fn range(&self, len: usize) -> Range<usize> {
         let start = usize::try_from(self.limit.0).unwrap_or(0).min(len);
@@ -120,8 +131,11 @@ pub fn sort_ro(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 fn run(cx: &mut Ctx<'_>, args: Args<'_>, options: &'static Options) -> Done {
-    let request = Request::parse(args, options)?;
-    let elements = load(&mut cx.keys, args.at(1))?;
+    let mut request = Request::parse(args, options)?;
+    let (elements, is_set) = load(&mut cx.keys, args.at(1))?;
+    if is_set && request.keeps_order() {
+        request.order_set();
+    }
     let mut rows = weigh(&mut cx.keys, &request, elements)?;
     if !request.keeps_order() {
         rows.sort_by(|a, b| request.compare(a, b));
@@ -136,16 +150,16 @@ fn run(cx: &mut Ctx<'_>, args: Args<'_>, options: &'static Options) -> Done {
     Ok(())
 }
 
-/// The elements of the value to sort.
-fn load(keys: &mut Keys<'_>, key: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-    let Some(entry) = keys.entry(key, Intent::Read) else { return Ok(Vec::new()) };
+/// The elements of the value to sort, and whether it is a set.
+fn load(keys: &mut Keys<'_>, key: &[u8]) -> Result<(Vec<Vec<u8>>, bool), Error> {
+    let Some(entry) = keys.entry(key, Intent::Read) else { return Ok((Vec::new(), false)) };
     if !matches!(entry.value_type(), value_type::LIST | value_type::SET | value_type::ZSET) {
         return Err(error::WRONG_TYPE);
     }
     let mut elements = Vec::new();
     // What follows the first part, a score, is not sorted by.
     (entry.row().visit)(entry, &mut |parts| elements.push(parts[0].to_vec()));
-    Ok(elements)
+    Ok((elements, entry.value_type() == value_type::SET))
 }
 
 /// Looks up what the elements are sorted by.
@@ -188,9 +202,9 @@ fn look_up(keys: &mut Keys<'_>, pattern: &[u8], element: &[u8]) -> Option<Vec<u8
     let star = pattern.iter().position(|byte| *byte == b'*')?;
     let (before, after) = (&pattern[..star], &pattern[star + 1..]);
     if let Some(arrow) = field_arrow(after) {
-        // A field of a hash, and no key holds a hash. That it was looked for counts all the same.
-        keys.contains(&[before, element, &after[..arrow]].concat(), Intent::Read);
-        return None;
+        let (key, field) = (&[before, element, &after[..arrow]].concat(), &after[arrow + 2..]);
+        let value = keys.fields(key).ok()??.get(field)?;
+        return Some(value.as_bytes().to_vec());
     }
     let value = keys.string(&[before, element, after].concat()).ok()??;
     Some(value.as_bytes().to_vec())

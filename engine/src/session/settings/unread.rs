@@ -55,6 +55,8 @@ pub const UNREAD: &[Row] = &[
     fixed("appendfilename", slot(51), Kind::FileName, "appendonly.aof"),
     row("appendfsync", slot(52), Kind::Words(&["everysec", "always", "no"]), "everysec"),
     row("appendonly", slot(53), Kind::Bool, "no").lacks(NOTHING_ON_DISK),
+    // Redis does not have it: tools that copy all settings from server to server do not see it.
+    row("arena-huge-pages", shell::ARENA_HUGE_PAGES, Kind::Bool, "yes").flags(HIDDEN),
     row("auto-aof-rewrite-min-size", slot(54), Kind::Memory(0, MEMORY_MAX), "67108864"),
     row("auto-aof-rewrite-percentage", slot(55), Kind::Integer(0, INT_MAX), "100"),
     fixed("bgsave_cpulist", slot(56), Kind::Text, ""),
@@ -108,10 +110,6 @@ pub const UNREAD: &[Row] = &[
     row("dir", shell::DIR, Kind::Directory, ".").flags(PROTECTED),
     fixed("disable-thp", slot(82), Kind::Bool, "yes"),
     row("dynamic-hz", slot(83), Kind::Bool, "yes"),
-    row("hash-max-listpack-entries", slot(85), Kind::Integer(0, i64::MAX), "512")
-        .alias("hash-max-ziplist-entries"),
-    row("hash-max-listpack-value", slot(86), Kind::Memory(0, MEMORY_MAX), "64")
-        .alias("hash-max-ziplist-value"),
     row("hll-sparse-max-bytes", slot(87), Kind::Memory(0, MEMORY_MAX), "3000"),
     row("ignore-warnings", slot(88), Kind::Text, ""),
     fixed("io-threads", slot(89), Kind::Integer(1, 128), "1")
@@ -190,7 +188,6 @@ pub const UNREAD: &[Row] = &[
     row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
     row("save", slot(131), Kind::Save, "").lacks(NOTHING_ON_DISK),
     fixed("server_cpulist", slot(132), Kind::Text, "").lacks(NO_PINNING),
-    row("set-max-intset-entries", slot(133), Kind::Integer(0, i64::MAX), "512"),
     fixed("set-proc-title", slot(134), Kind::Bool, "yes"),
     row("shutdown-on-sigint", slot(135), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),
     row("shutdown-on-sigterm", slot(136), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),

@@ -12,7 +12,10 @@ mod segment;
 mod tests;
 mod walk;
 
-pub use prefetch::{prefetch_bucket, prefetch_item, prefetch_line};
+pub use prefetch::{
+    Inner, prefetch_bucket, prefetch_inner_bucket, prefetch_inner_item, prefetch_item,
+    prefetch_line,
+};
 
 use abi::container::{Bucket, RawTable};
 use core::ops::Deref;
@@ -202,15 +205,18 @@ impl<'a> Table<'a> {
         self.raw.count.store(self.len() as u64 + 1, Relaxed);
     }
 
-    /// Puts another item with the same hash in the place of one.
+    /// Puts another item with the same hash in the place of one. Returns the slot as it is then.
     ///
     /// # Safety
     /// The slot was found in this table, which has not been changed since.
     #[inline]
-    pub unsafe fn replace(&mut self, slot: Slot, address: u64) {
+    pub unsafe fn replace(&mut self, slot: Slot, address: u64) -> Slot {
         debug_assert!(address != 0 && address & !ADDRESS == 0 && address.is_multiple_of(8));
         // SAFETY: as the caller promises; the table is not changed before the store.
-        unsafe { slot.cell() }.store(slot.word & !ADDRESS | address, Relaxed);
+        let cell = unsafe { slot.cell() };
+        let word = slot.word & !ADDRESS | address;
+        cell.store(word, Relaxed);
+        Slot { word, ..slot }
     }
 
     /// Removes an item found with `hash` and returns its address. The item itself is the caller's.

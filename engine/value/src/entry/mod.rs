@@ -9,7 +9,7 @@
 mod layout;
 mod owned;
 
-pub use layout::Shape;
+pub use layout::{Shape, table_root};
 pub use owned::{OwnedBody, OwnedEntry};
 
 use core::marker::PhantomData;
@@ -17,9 +17,12 @@ use core::marker::PhantomData;
 use abi::keyspace::entry::{FLAG_RAW, FLAG_TTL};
 use abi::schema::encoding as id;
 
-use crate::encoding::{self, Body, Encoding, Seed};
+use crate::body::{self, Body};
+use crate::digest::Digest;
+use crate::encoding::{self, Encoding, Seed};
 use base::heap::Heap;
 use layout::Place;
+use store::rows::Change;
 
 /// An entry to look at, for `'a`.
 #[derive(Clone, Copy)]
@@ -96,10 +99,10 @@ impl<'a> Entry<'a> {
         unsafe { core::slice::from_raw_parts(start, len) }
     }
 
-    /// The value of an embedded string.
+    /// The value that is stored behind the key: of an encoding without a body.
     #[inline]
     pub fn embedded(self) -> &'a [u8] {
-        debug_assert_eq!(self.encoding(), id::STRING_EMBEDDED);
+        debug_assert_eq!(body::bytes(self.encoding()), 0);
         let (start, len) = self.place.embedded();
         // SAFETY: an embedded value's bytes are inside the entry, which nobody changes for 'a.
         unsafe { core::slice::from_raw_parts(start, len) }
@@ -148,6 +151,20 @@ impl<'a> Entry<'a> {
     /// Bytes that it gives back with its value, from a look at some of its parts.
     pub fn estimated_memory(self, heap: Heap) -> usize {
         heap.usable(self.shape().size()) + (self.row().estimated_bytes)(self)
+    }
+
+    /// Adds the value, and whether it has a time to live, to a digest.
+    pub fn mix_into(self, digest: &mut Digest) {
+        digest.mix(&(self.value_type() as u32).to_be_bytes());
+        (self.row().digest)(self, digest);
+        if self.has_ttl() {
+            digest.add(b"!!expire!!");
+        }
+    }
+
+    /// Adds the parts of a value whose order matters to a digest.
+    pub(crate) fn mix_parts_into(self, digest: &mut Digest) {
+        (self.row().visit)(self, &mut |parts| parts.iter().for_each(|part| digest.mix(part)));
     }
 
     /// Allocations its value is made of, the entry left out.
@@ -207,10 +224,10 @@ impl<'a> EntryMut<'a> {
         self.place.set_mark(mark);
     }
 
-    /// The value of an embedded string, to be overwritten.
+    /// The value that is stored behind the key, to be overwritten.
     #[inline]
     pub fn embedded_mut(&mut self) -> &mut [u8] {
-        debug_assert_eq!(self.place.encoding(), id::STRING_EMBEDDED);
+        debug_assert_eq!(body::bytes(self.place.encoding()), 0);
         let (start, len) = self.place.embedded();
         // SAFETY: an embedded value's bytes are inside the entry; this is its only view, and
         // `&mut self` makes the slice the only reference through it.
@@ -259,6 +276,79 @@ impl<'a> EntryMut<'a> {
         }
         self.embedded_mut().copy_from_slice(value);
         true
+    }
+}
+
+impl Entry<'_> {
+    /// A copy with the same key, whose embedded value has this change.
+    pub fn changed(self, heap: Heap, change: &Change<'_>) -> OwnedEntry {
+        let old = self.embedded();
+        let shape = Shape { value_len: change.len_after(old.len()), ..self.shape() };
+        let (before, after) = (&old[..change.removed.start], &old[change.removed.end..]);
+        let parts = [change.head, &before[change.head.len()..], change.added, after];
+        OwnedEntry::embedded(heap, &shape, self.key(), &parts)
+    }
+}
+
+impl EntryMut<'_> {
+    /// Changes an embedded value in place, if the new size needs no other allocation. Returns
+    /// whether it did.
+    #[inline]
+    pub fn change(&mut self, heap: Heap, change: &Change<'_>) -> bool {
+        let old = self.place.shape();
+        let new = Shape { value_len: change.len_after(old.value_len), ..old };
+        if old.is_large() != new.is_large() || heap.usable(old.size()) != heap.usable(new.size()) {
+            return false;
+        }
+        let (start, added) = (change.removed.start, change.added);
+        // While bytes move the value is as long as the longer of both.
+        if new.value_len > old.value_len {
+            self.place.rewrite(&new);
+        }
+        let value = self.embedded_mut();
+        value.copy_within(change.removed.end..old.value_len, start + added.len());
+        value[start..start + added.len()].copy_from_slice(added);
+        value[..change.head.len()].copy_from_slice(change.head);
+        if new.value_len < old.value_len {
+            self.place.rewrite(&new);
+        }
+        true
+    }
+}
+
+/// What an entry is to have beside its value.
+#[derive(Clone, Copy)]
+pub struct Making<'k> {
+    /// The key.
+    pub key: &'k [u8],
+    /// Absolute expiry in Unix ms.
+    pub expires_at: Option<i64>,
+    /// Access clock, 24 bits.
+    pub access: u32,
+}
+
+impl Making<'_> {
+    /// The shape of an entry with a body.
+    pub(crate) fn shape(&self, encoding: u8) -> Shape {
+        Shape {
+            encoding,
+            raw: false,
+            expires_at: self.expires_at,
+            access: self.access,
+            key_len: self.key.len(),
+            value_len: 0,
+        }
+    }
+
+    /// An entry with a body.
+    pub(crate) fn with_body<T: Body>(&self, body: OwnedBody<T>) -> OwnedEntry {
+        OwnedEntry::with_body(&self.shape(T::ENCODING), self.key, body)
+    }
+
+    /// An entry of an encoding without a body.
+    pub(crate) fn embedded(&self, heap: Heap, encoding: u8, value: &[u8]) -> OwnedEntry {
+        let shape = Shape { value_len: value.len(), ..self.shape(encoding) };
+        OwnedEntry::embedded(heap, &shape, self.key, &[value])
     }
 }
 

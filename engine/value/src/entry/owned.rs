@@ -3,11 +3,10 @@
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 
-use abi::schema::encoding as id;
-
 use super::layout::Place;
 use super::{Entry, EntryMut, Shape};
-use crate::encoding::{self, Body};
+use crate::body::{self, Body};
+use crate::encoding;
 use base::heap::Heap;
 
 /// An entry that nothing but this refers to. Dropped, it is freed with its value.
@@ -18,14 +17,23 @@ pub struct OwnedEntry {
 }
 
 impl OwnedEntry {
-    /// A string that is stored after the key.
+    /// A value that is stored after the key: these parts, one after the other.
+    ///
+    /// # Panics
+    /// If the parts are not as long as the shape says.
     #[inline]
-    pub fn embedded(heap: Heap, shape: &Shape, key: &[u8], value: &[u8]) -> Self {
-        debug_assert_eq!((shape.encoding, shape.value_len), (id::STRING_EMBEDDED, value.len()));
+    pub fn embedded(heap: Heap, shape: &Shape, key: &[u8], parts: &[&[u8]]) -> Self {
+        debug_assert_eq!(body::bytes(shape.encoding), 0);
+        assert_eq!(shape.value_len, parts.iter().map(|part| part.len()).sum::<usize>());
         let place = allocate(heap, shape, key);
-        let (start, len) = place.embedded();
-        // SAFETY: the value's room is inside the new allocation, of the length just written.
-        unsafe { start.copy_from_nonoverlapping(value.as_ptr(), len.min(value.len())) };
+        let (mut to, _) = place.embedded();
+        for part in parts {
+            // SAFETY: the value's room is inside the new allocation, and as long as all parts.
+            unsafe {
+                to.copy_from_nonoverlapping(part.as_ptr(), part.len());
+                to = to.add(part.len());
+            }
+        }
         Self { place, heap }
     }
 

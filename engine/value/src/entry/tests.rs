@@ -13,7 +13,7 @@ fn shape(key: &[u8], value: &[u8], expires_at: Option<i64>) -> Shape {
 }
 
 fn entry(key: &[u8], value: &[u8], expires_at: Option<i64>) -> OwnedEntry {
-    OwnedEntry::embedded(heap(), &shape(key, value, expires_at), key, value)
+    OwnedEntry::embedded(heap(), &shape(key, value, expires_at), key, &[value])
 }
 
 /// The entry with another expiry, or another key.
@@ -82,10 +82,39 @@ fn marks_and_access_stay_apart_and_outlive_an_overwrite() {
 #[test]
 fn a_value_that_was_not_moved_after_all_stays_with_its_entry() {
     let long = vec![b'x'; 10_000];
-    let making = crate::string::Making { key: b"key", expires_at: None, access: 0 };
+    let making = Making { key: b"key", expires_at: None, access: 0 };
     let owned = making.text(heap(), &long, false);
     drop(owned.view().moved(heap(), &owned.view().shape(), b"key"));
     assert_eq!(crate::string::view(owned.view()).as_bytes(), long);
     drop(owned);
+    assert_eq!(outstanding(), 0);
+}
+
+#[test]
+fn an_embedded_value_changes_in_place_or_in_a_copy() {
+    for len in [0, 3, 30, 300, 65_530] {
+        for (removed, added) in [(0, 0), (0, 1), (3, 0), (2, 3), (3, 2), (0, 40), (3, 200)] {
+            let value: Vec<u8> = (0..len + 8).map(|at| at as u8).collect();
+            let start = 2 + len / 2;
+            let added = vec![0xee; added];
+            let change = Change { head: b"ab", removed: start..start + removed, added: &added };
+            let mut expected = value.clone();
+            expected.splice(change.removed.clone(), added.iter().copied());
+            expected[..2].copy_from_slice(b"ab");
+            let mut owned = entry(b"key", &value, Some(7));
+            let copy = owned.view().changed(heap(), &change);
+            let check = |entry: Entry<'_>| {
+                assert_eq!((entry.key(), entry.embedded()), (&b"key"[..], &expected[..]));
+                assert_eq!((entry.expires_at(), entry.access()), (Some(7), 0xabcdef));
+            };
+            check(copy.view());
+            if owned.view_mut().change(heap(), &change) {
+                assert_eq!(removed, added.len(), "the sizes of the tests' heap are exact");
+                check(owned.view());
+            } else {
+                assert_eq!(owned.view().embedded(), value);
+            }
+        }
+    }
     assert_eq!(outstanding(), 0);
 }

@@ -23,7 +23,7 @@ pub fn all(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
         cx.keys.for_each(&mut |entry| {
             let mut digest = Digest::default();
             digest.mix(entry.key());
-            digest.mix_value(entry);
+            entry.mix_into(&mut digest);
             total.add_digest(&digest);
         });
     }
@@ -39,7 +39,7 @@ pub fn values(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         let hash = cx.keys.hash(key);
         cx.keys.with_shard(shard_of(hash), |keys| {
             if let Some(entry) = keys.entry(key, Intent::Peek) {
-                digest.mix_value(entry);
+                entry.mix_into(&mut digest);
             }
         });
         write(cx, &digest);

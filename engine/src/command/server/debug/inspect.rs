@@ -58,10 +58,17 @@ fn describe_list(text: &mut String, list: ListRef<'_>, limit: i64) {
 pub fn listpack(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let key = args.at(2);
     let hash = cx.keys.hash(key);
-    match cx.keys.with_shard(shard_of(hash), |keys| keys.contains(key, Intent::Peek)) {
-        true => Err(Error::new("ERR Not a listpack encoded object.")),
-        false => Err(error::NO_SUCH_KEY),
-    }
+    let text = cx.keys.with_shard(shard_of(hash), |keys| {
+        let entry = keys.entry(key, Intent::Peek).ok_or(error::NO_SUCH_KEY)?;
+        if entry.encoding_name() != "listpack" {
+            return Err(Error::new("ERR Not a listpack encoded object."));
+        }
+        let mut elements = 0;
+        (entry.row().visit)(entry, &mut |parts| elements += parts.len());
+        Ok(format!("elements:{elements} bytes:{}", entry.embedded().len()))
+    });
+    cx.out.simple(&text?);
+    Ok(())
 }
 
 pub fn tables(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {

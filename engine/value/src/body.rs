@@ -1,0 +1,145 @@
+//! The bodies of encodings: the part of an entry that is of one of the raw layouts.
+
+use abi::container::{RawBytes, RawHash, RawList, RawSet};
+use abi::schema::encoding as id;
+
+use base::bytes::Bytes;
+use base::heap::Heap;
+use store::list::{Limit, List};
+use store::records::Records;
+
+/// For tables whose names are not looked up.
+const NO_SEED: [u64; 2] = [0; 2];
+
+/// The body of an encoding.
+///
+/// # Safety
+/// The body of an entry of [`Body::ENCODING`] is this type, and no other encoding's.
+pub unsafe trait Body: Sized {
+    /// The encoding that has it.
+    const ENCODING: u8;
+
+    /// Frees what it owns, leaving it empty.
+    fn free(&mut self, heap: Heap);
+}
+
+// SAFETY: as `abi::schema` says.
+unsafe impl Body for i64 {
+    const ENCODING: u8 = id::STRING_INT;
+
+    fn free(&mut self, _heap: Heap) {}
+}
+
+// SAFETY: as `abi::schema` says.
+unsafe impl Body for RawBytes {
+    const ENCODING: u8 = id::STRING_HEAP;
+
+    fn free(&mut self, heap: Heap) {
+        Bytes::new(self, heap).free();
+    }
+}
+
+// SAFETY: as `abi::schema` says.
+unsafe impl Body for RawList {
+    const ENCODING: u8 = id::LIST_NODES;
+
+    fn free(&mut self, heap: Heap) {
+        // No node is filled any more: any limit will do.
+        List::new(self, heap, Limit::from_setting(-2)).free();
+    }
+}
+
+// SAFETY: as `abi::schema` says.
+unsafe impl Body for RawSet {
+    const ENCODING: u8 = id::SET_TABLE;
+
+    fn free(&mut self, heap: Heap) {
+        Records::<false>::of(self, heap, NO_SEED).clear();
+    }
+}
+
+// SAFETY: as `abi::schema` says.
+unsafe impl Body for RawHash {
+    const ENCODING: u8 = id::HASH_TABLE;
+
+    fn free(&mut self, heap: Heap) {
+        Records::<true>::of(self, heap, NO_SEED).clear();
+    }
+}
+
+/// All encodings, with the bytes of their bodies.
+const ALL: [(u8, u8); 9] = [
+    of::<i64>(),
+    without(id::STRING_EMBEDDED),
+    of::<RawBytes>(),
+    of::<RawList>(),
+    without(id::SET_INTS),
+    without(id::SET_PACKED),
+    of::<RawSet>(),
+    without(id::HASH_PACKED),
+    of::<RawHash>(),
+];
+
+const fn of<T: Body>() -> (u8, u8) {
+    assert!(size_of::<T>() < NO_ENCODING as usize && align_of::<T>() <= align_of::<u64>());
+    (T::ENCODING, size_of::<T>() as u8)
+}
+
+/// An encoding whose value is stored behind the key.
+const fn without(encoding: u8) -> (u8, u8) {
+    (encoding, 0)
+}
+
+/// In the place of a length in [`BYTES`].
+const NO_ENCODING: u8 = u8::MAX;
+
+/// Lengths of bodies by the ids of encodings: every look at a key needs one.
+static BYTES: [u8; 1 << u8::BITS] = {
+    let mut bytes = [NO_ENCODING; 1 << u8::BITS];
+    let mut at = 0;
+    while at < ALL.len() {
+        let (encoding, len) = ALL[at];
+        assert!(bytes[encoding as usize] == NO_ENCODING, "an encoding has two bodies");
+        bytes[encoding as usize] = len;
+        at += 1;
+    }
+    bytes
+};
+
+/// Whether an encoding has a body or none, and not nothing is known of it.
+pub(crate) const fn is_known(encoding: u8) -> bool {
+    let mut at = 0;
+    while at < ALL.len() {
+        if ALL[at].0 == encoding {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Bytes of the body of an encoding.
+///
+/// # Panics
+/// If it belongs to no schema level of this release.
+#[inline(always)]
+pub fn bytes(encoding: u8) -> usize {
+    match BYTES[encoding as usize] {
+        NO_ENCODING => unknown(encoding),
+        bytes => bytes as usize,
+    }
+}
+
+#[cold]
+pub(crate) fn unknown(encoding: u8) -> ! {
+    panic!("encoding {encoding:#04x} belongs to no schema level of this release")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[should_panic(expected = "encoding 0xff belongs to no schema level")]
+    fn an_unknown_encoding_has_no_body() {
+        super::bytes(0xff);
+    }
+}
