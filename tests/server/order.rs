@@ -120,17 +120,3 @@ fn who_is_killed_is_seen_by_nobody_from_then_on() {
         assert!(subscriber.is_closed());
     }
 }
-
-#[test]
-fn who_was_told_that_a_connection_ends_finds_no_trace_of_it() {
-    let server = Server::start();
-    let mut writer = server.connect();
-    for round in 0..300 {
-        let mut subscriber = server.connect();
-        assert_eq!(subscriber.ask("SUBSCRIBE ch"), CONFIRMED);
-        let last: &[u8] = if round % 2 == 0 { b"QUIT\r\n" } else { b"*x\r\n" };
-        subscriber.send_raw(last);
-        subscriber.read();
-        assert_eq!(writer.ask("PUBLISH ch m"), ":0\r\n");
-    }
-}
