@@ -214,3 +214,17 @@ fn made_up_errors_do_not_fill_the_statistics() {
     assert!(stats.contains("errorstat_ERR:count=300\r\n"), "{stats}");
     assert!(stats.contains("errorstat_MADEUP0:count=1\r\n"), "{stats}");
 }
+
+#[test]
+fn who_has_the_last_reply_of_a_connection_finds_no_trace_of_its_session() {
+    for last in ["quit", "client kill type pubsub skipme no"] {
+        let mut server = Server::new();
+        let [subscriber, writer] = [(); 2].map(|()| server.connect());
+        server.say(subscriber, "hello 3");
+        server.say(subscriber, "subscribe ch");
+        server.say(subscriber, last);
+        // The worker has yet to send the reply and to close the connection.
+        assert_eq!(server.say(writer, "publish ch m"), ":0\r\n", "after {last}");
+        assert_eq!(server.say(writer, "pubsub channels"), "*0\r\n", "after {last}");
+    }
+}

@@ -68,7 +68,7 @@ codes! {
     Forbidden "forbidden" 6 "The admin socket belongs to another user"
         "run the command as the user that runs the server";
     BadRequest "bad_request" 7 "The server did not understand the request"
-        "use a command line and a server of the same version";
+        "correct the request; a command line and a server of different versions may not fit together";
     NoAnswer "no_answer" 8 "The server has taken the request and does not answer"
         "look at its log; SIGTERM asks it to stop, and a second one ends it whatever it does";
     NotFound "not_found" 10 "The library file does not exist"

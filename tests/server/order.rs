@@ -95,3 +95,28 @@ fn who_is_killed_is_served_nothing_from_then_on() {
         assert!(waiter.is_closed() && subscriber.is_closed());
     }
 }
+
+#[test]
+fn who_is_killed_is_seen_by_nobody_from_then_on() {
+    let server = Server::start();
+    let mut killer = server.connect();
+    for _ in 0..20 {
+        let mut subscriber = server.connect();
+        let id = subscriber.id();
+        for confirmed in ["SUBSCRIBE ch", "PSUBSCRIBE c*"] {
+            subscriber.ask(confirmed);
+        }
+        killer.send_raw(
+            format!(
+                "CLIENT KILL ID {id}\r\nPUBSUB CHANNELS\r\nPUBSUB NUMPAT\r\n\
+                 PUBSUB NUMSUB ch\r\nCLIENT KILL ID {id}\r\nCLIENT LIST ID {id}\r\n"
+            )
+            .as_bytes(),
+        );
+        let no_channel = "*2\r\n$2\r\nch\r\n:0\r\n";
+        for reply in [":1\r\n", "*0\r\n", ":0\r\n", no_channel, ":0\r\n", "$0\r\n\r\n"] {
+            assert_eq!(killer.read(), reply);
+        }
+        assert!(subscriber.is_closed());
+    }
+}

@@ -59,6 +59,8 @@ fn an_upgrade_that_leaves_nobody_served_says_so_and_a_second_signal_ends_the_ser
     let ended = server.upgrade("logic_v2", &[]);
     assert_eq!((ended.exit, ended.code().as_str()), (48, "stuck"));
     assert_eq!(server.status()["current"]["name"], "logic-v2", "it is in place all the same");
+    let ended = server.cli(&["rollback", "--json"]);
+    assert_eq!(ended.code(), "stuck", "though the generation that it replaced is gone at once");
 
     server.terminate();
     eventually("it has begun to stop", || server.log().contains("asked to stop"));

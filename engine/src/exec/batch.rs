@@ -12,7 +12,7 @@ use crate::exec::index::KeyRule;
 use crate::exec::panics::{self, Unwound};
 use crate::exec::thread::ThreadContext;
 use crate::exec::transaction;
-use crate::session::{self, blocking};
+use crate::session::{self, blocking, lifecycle};
 use base::args::Args;
 use base::counters::add;
 use base::hash::hash;
@@ -88,6 +88,10 @@ pub fn process(thread: &mut ThreadContext, client: &mut Client) {
         if finished {
             break;
         }
+    }
+    if client.flags.load(Relaxed) & flag::CLOSE_AFTER_REPLY != 0 {
+        // Before its last reply is sent: nothing is counted as sent to it by who has read that.
+        lifecycle::forget_session(&mut thread.core, client);
     }
 }
 

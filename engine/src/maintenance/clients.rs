@@ -39,7 +39,7 @@ fn choose(core: &Core, limit: u64) -> Vec<u64> {
     let (mut total, mut candidates) = (0, Vec::new());
     clients::for_each(core, |client, _| {
         let flags = client.flags.load(Relaxed);
-        if flags & (flag::KILLED | flag::CLOSE_AFTER_REPLY) != 0 {
+        if flags & flag::CLOSE_AFTER_REPLY != 0 {
             return;
         }
         let bytes = clients::memory(client);

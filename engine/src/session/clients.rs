@@ -19,8 +19,18 @@ use base::bytes::{self, Bytes};
 use base::heap::if_room;
 use base::vec;
 
-/// Calls `f` with every connection, under the lock of the table: `f` must not take it again.
+/// Calls `f` with every connection but those that were killed, which nobody sees any more, under
+/// the lock of the table: `f` must not take it again.
 pub fn for_each(core: &Core, mut f: impl FnMut(&ClientShared, &ClientGuarded)) {
+    for_each_killed_or_not(core, |client, guarded| {
+        if client.flags.load(Relaxed) & flag::KILLED == 0 {
+            f(client, guarded);
+        }
+    });
+}
+
+/// [`for_each`], with those that were killed and whose workers have not closed them yet.
+fn for_each_killed_or_not(core: &Core, mut f: impl FnMut(&ClientShared, &ClientGuarded)) {
     let slots = core.roots.clients().slots.lock(core.locker());
     for address in vec::slice(&slots).iter().filter(|slot| **slot != 0) {
         // SAFETY: a client whose slot is set is not freed before the table has been locked to clear
@@ -180,7 +190,7 @@ pub fn name_own(core: &Core, client: &ClientShared) -> String {
 /// A client of any lane, for the log.
 pub fn name(core: &Core, who: ClientRef) -> String {
     let mut found = None;
-    for_each(core, |client, guarded| {
+    for_each_killed_or_not(core, |client, guarded| {
         if client.id == who.id() {
             found = Some(name_of(client, guarded));
         }
@@ -266,7 +276,6 @@ fn letters(client: &ClientShared, is_dirty: bool) -> String {
         (has(flag::BLOCKED), 'b'),
         (is_dirty, 'd'),
         (has(flag::CLOSE_AFTER_REPLY), 'c'),
-        (has(flag::KILLED), 'A'),
         (has(flag::UNIX_SOCKET), 'U'),
         (has(flag::NO_EVICT), 'e'),
         (has(flag::NO_TOUCH), 'T'),

@@ -1,6 +1,7 @@
 //! Publish and subscribe. Subscriptions are shared state; each client also knows its own.
 
 use core::sync::atomic::Ordering::Relaxed;
+use std::borrow::Cow;
 
 use abi::client::{ClientShared, ClientState, Subscription, Subscriptions, flag};
 use abi::client_ref::ClientRef;
@@ -137,14 +138,7 @@ fn send(
     name: &[u8],
     payload: &[u8],
 ) -> usize {
-    let receivers = vec::slice(&channel.subscribers);
-    let living: Vec<u64>;
-    let receivers = if killed.is_empty() {
-        receivers
-    } else {
-        living = receivers.iter().copied().filter(|word| !killed.contains(word)).collect();
-        &living
-    };
+    let receivers = living(killed, channel);
     if receivers.is_empty() {
         return 0;
     }
@@ -154,8 +148,17 @@ fn send(
         .collect();
     let topic = pattern.unwrap_or(name);
     let detail = hash(topic, core.roots.seed) & !push_for::MASK | kind.push_for();
-    post_push(core, receivers, &parts, detail);
+    post_push(core, &receivers, &parts, detail);
     receivers.len()
+}
+
+/// The subscribers of a channel but those that were `killed`.
+fn living<'a>(killed: &[u64], channel: &'a Channel) -> Cow<'a, [u64]> {
+    let subscribers = vec::slice(&channel.subscribers);
+    if killed.is_empty() {
+        return subscribers.into();
+    }
+    subscribers.iter().copied().filter(|word| !killed.contains(word)).collect()
 }
 
 /// Posts an out-of-band message made of byte strings to many clients. `detail` is the message's.
@@ -288,14 +291,22 @@ pub fn own_names(core: &Core, client: &mut ClientState, kind: Kind) -> Vec<Vec<u
 
 /// How many names of a kind have subscribers.
 pub fn name_count(core: &Core, kind: Kind) -> usize {
-    channels(core, kind, &locked(core)).len()
+    let pubsub = locked(core);
+    let channels = channels(core, kind, &pubsub);
+    if pubsub.killed.len == 0 { channels.len() } else { living_names(&pubsub, &channels).len() }
 }
 
 /// The names that have subscribers, with how many.
 pub fn names(core: &Core, kind: Kind) -> Vec<(Vec<u8>, usize)> {
+    let pubsub = locked(core);
+    living_names(&pubsub, &channels(core, kind, &pubsub))
+}
+
+fn living_names(pubsub: &PubSub, channels: &Named<'_, Channel>) -> Vec<(Vec<u8>, usize)> {
     let mut all = Vec::new();
-    channels(core, kind, &locked(core)).for_each(&mut |channel| {
-        all.push((name_of(channel).to_vec(), channel.subscribers.len as usize));
+    channels.for_each(&mut |channel| match living(vec::slice(&pubsub.killed), channel).len() {
+        0 => {}
+        count => all.push((name_of(channel).to_vec(), count)),
     });
     all
 }
@@ -304,7 +315,10 @@ pub fn names(core: &Core, kind: Kind) -> Vec<(Vec<u8>, usize)> {
 pub fn subscriber_count(core: &Core, kind: Kind, name: &[u8]) -> usize {
     let name = Name::new(name, core.roots.seed);
     let pubsub = locked(core);
-    channels(core, kind, &pubsub).find(name).map_or(0, |found| found.subscribers.len as usize)
+    let found = channels(core, kind, &pubsub)
+        .find(name)
+        .map(|channel| living(vec::slice(&pubsub.killed), channel).len());
+    found.unwrap_or(0)
 }
 
 /// Whether a client has the subscription that a push with this `detail` is for.

@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::image::Image;
+use super::image::{self, Image};
 use crate::refusal::{Code, Refusal};
 
 /// Digits of a digest.
@@ -26,7 +26,7 @@ impl Expected {
     ///
     /// # Errors
     /// `bad_request` if what is given is no digest; `sha256_mismatch` if the file names none for
-    /// the library; `io` or `permission_denied` if it cannot be read.
+    /// the library; `is_directory`, `not_a_file`, `permission_denied` or `io` if it cannot be read.
     pub fn of(path: &Path, given: Option<&str>) -> Result<Option<Self>, Refusal> {
         match given {
             Some(given) if is_digest(given) => {
@@ -81,17 +81,14 @@ fn beside(path: &Path) -> PathBuf {
 
 /// The text of a file of digests; none if there is no such file.
 fn read(path: &Path) -> Result<Option<String>, Refusal> {
-    let file = match std::fs::File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        other => other,
+    let file = match image::open(path) {
+        Err(refusal) if refusal.code == Code::NotFound => return Ok(None),
+        other => other?,
     };
     let mut text = Vec::new();
-    let read = file.and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut text));
-    read.map_err(|error| {
-        let denied = error.kind() == ErrorKind::PermissionDenied;
-        let code = if denied { Code::PermissionDenied } else { Code::Io };
-        Refusal::new(code, format!("{}: {error}", path.display()))
-    })?;
+    file.take(FILE_BYTES_MAX)
+        .read_to_end(&mut text)
+        .map_err(|error| Refusal::new(Code::Io, format!("{}: {error}", path.display())))?;
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
@@ -138,5 +135,10 @@ mod tests {
         assert_eq!(Expected::of(&path, Some("abc")).unwrap_err().code, Code::BadRequest);
         std::fs::write(beside(&path), "nothing").unwrap();
         assert_eq!(Expected::of(&path, None).unwrap_err().code, Code::Sha256Mismatch);
+        std::fs::remove_file(beside(&path)).unwrap();
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, beside(&path), mode).unwrap();
+        let code = Expected::of(&path, None).unwrap_err().code;
+        assert_eq!(code, Code::NotAFile, "it is not waited for who writes into a pipe");
     }
 }

@@ -244,7 +244,7 @@ fn unique_path(memory: &File, serial: u64) -> String {
 }
 
 /// Opens a regular file. Never waits, as opening a pipe would.
-fn open(path: &Path) -> Result<File, Refusal> {
+pub(super) fn open(path: &Path) -> Result<File, Refusal> {
     let flags = OFlags::NONBLOCK.bits() as i32;
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(|e| {
         let code = match e.kind() {

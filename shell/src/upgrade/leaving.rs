@@ -84,20 +84,15 @@ impl Leaving {
         report.stages.push(stage);
     }
 
+    /// Answers, whether or not it is gone, with who is held up: those serve no client, whichever
+    /// generation they are in.
     fn answer(&mut self) {
-        if let Some((report, updates)) = self.answer.take() {
-            tell(&updates, Update::Done(Box::new(report)));
-        }
-    }
-
-    /// Answers although it is not gone, with who holds it up.
-    fn answer_late(&mut self) {
-        let Some((report, updates)) = &mut self.answer else { return };
+        let Some((mut report, updates)) = self.answer.take() else { return };
         let server = shared::get();
         let held_up = server.map(held_up::all).unwrap_or_default();
         if server.is_none_or(|server| held_up.len() < server.workers() as usize) {
             report.warnings.extend(held_up.iter().map(HeldUp::to_string));
-            return self.answer();
+            return tell(&updates, Update::Done(Box::new(report)));
         }
         let message = format!(
             "{} serves as generation {}, but no client is served: {}",
@@ -106,8 +101,7 @@ impl Leaving {
             held_up::told(&held_up)
         );
         tracing::error!("{message}");
-        tell(updates, Update::Error(Refusal::new(Code::Stuck, message)));
-        self.answer = None;
+        tell(&updates, Update::Error(Refusal::new(Code::Stuck, message)));
     }
 }
 
@@ -131,7 +125,7 @@ impl Driver {
                 drained.push((leaving.serving.number, leaving.since.elapsed()));
             }
             if leaving.since.elapsed() >= ANSWER_WAIT {
-                leaving.answer_late();
+                leaving.answer();
             }
             self.leaving.push(leaving);
         }
