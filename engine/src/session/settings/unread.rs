@@ -220,8 +220,4 @@ pub const UNREAD: &[Row] = &[
     fixed("unixsocketperm", shell::UNIXSOCKETPERM, Kind::Octal, "0"),
     row("use-exit-on-panic", slot(166), Kind::Bool, "no").flags(HIDDEN),
     row("watchdog-period", slot(167), Kind::Integer(0, INT_MAX), "0").flags(HIDDEN),
-    row("zset-max-listpack-entries", slot(168), Kind::Integer(0, i64::MAX), "128")
-        .alias("zset-max-ziplist-entries"),
-    row("zset-max-listpack-value", slot(169), Kind::Memory(0, MEMORY_MAX), "64")
-        .alias("zset-max-ziplist-value"),
 ];
