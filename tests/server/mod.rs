@@ -12,6 +12,7 @@ mod limits;
 mod oracle;
 mod order;
 mod protocol;
+mod ranks;
 mod redis_crate;
 mod scan;
 mod scheduler;
