@@ -108,9 +108,6 @@ pub struct ClientState {
     pub deadline_ms: u64,
     /// Queued commands; null outside `MULTI`.
     pub multi: Ptr<MultiState>,
-    /// Watches: triples of (hash of the key, address of the [`crate::keyspace::WatchedKey`], its
-    /// `changes` when watched; the top bit is set when the key had already expired).
-    pub watches: RawVec,
     /// Subscriptions; null without any.
     pub subscriptions: Ptr<Subscriptions>,
     /// What a blocked client waits for; null when it is not blocked. Others see
@@ -119,7 +116,7 @@ pub struct ClientState {
     /// When the output first passed its soft limit, Unix ms; 0: it is below.
     pub soft_limit_since_ms: u64,
     /// Zero.
-    pub reserved: [u64; 15],
+    pub reserved: [u64; 17],
 }
 
 impl Deref for ClientState {
@@ -192,7 +189,7 @@ pub struct ClientShared {
     /// What is changed and no atomic.
     pub guarded: Locked<ClientGuarded>,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 2],
 }
 
 impl ClientShared {
@@ -233,8 +230,9 @@ impl ClientShared {
                 lib_version: RawBytes::EMPTY,
                 user: RawBytes::EMPTY,
                 wait: Ptr::NULL,
+                watches: RawVec::EMPTY,
             }),
-            reserved: [0; 4],
+            reserved: [0; 2],
         }
     }
 }
@@ -253,6 +251,10 @@ pub struct ClientGuarded {
     pub user: RawBytes,
     /// As [`ClientState::wait`], for `CLIENT UNBLOCK`.
     pub wait: Ptr<Wait>,
+    /// Watches: triples of (hash of the key, address of the [`crate::keyspace::WatchedKey`], its
+    /// `changes` when watched; the top bits say whether the key had expired, or was not there).
+    /// Others may compare, and find the record by hash and address only.
+    pub watches: RawVec,
 }
 
 /// Both parts of a client as they lie in the arena: one allocation, in which the address of the
@@ -303,11 +305,10 @@ impl ClientBlock {
                 shared: Ptr::from_raw(shared_place),
                 deadline_ms: 0,
                 multi: Ptr::NULL,
-                watches: RawVec::EMPTY,
                 subscriptions: Ptr::NULL,
                 wait: Ptr::NULL,
                 soft_limit_since_ms: 0,
-                reserved: [0; 15],
+                reserved: [0; 17],
             },
         };
         // SAFETY: as the caller promises, each place is aligned, large enough and nobody else's.

@@ -24,7 +24,7 @@ pub struct ConfigStore {
     pub texts: Locked<[RawBytes; CONFIG_SLOTS]>,
 }
 
-/// Ids of the settings that the shell itself reads. Append-only.
+/// Ids of the settings that the shell itself reads, or tells. Append-only.
 pub mod id {
     /// TCP port; 0: none.
     pub const PORT: u32 = 0;
@@ -72,6 +72,10 @@ pub mod id {
     pub const PROTECTED_MODE: u32 = 21;
     /// Password of the default user.
     pub const REQUIREPASS: u32 = 22;
-    /// First id that only logic knows.
+    /// Whether the shell makes huge pages of the arena.
+    pub const ARENA_HUGE_PAGES: u32 = 23;
+    /// First id that only logic knows, but for [`MAXMEMORY`].
     pub const LOGIC_FIRST: u32 = 64;
+    /// Bytes above which logic makes room; 0: none.
+    pub const MAXMEMORY: u32 = LOGIC_FIRST;
 }

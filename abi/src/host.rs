@@ -53,8 +53,10 @@ pub struct ProcessInfo {
     pub thread_user_us: u64,
     /// System CPU time of the calling thread in microseconds.
     pub thread_system_us: u64,
+    /// Bytes of arena in huge pages.
+    pub huge_arena_bytes: u64,
     /// Zero.
-    pub reserved: [u64; 8],
+    pub reserved: [u64; 7],
 }
 
 /// What is running, for `INFO` and `SHELL STATUS`.
@@ -131,7 +133,8 @@ pub struct Host {
     /// The setting with this id has changed: the shell takes it over, or refuses with a text.
     pub config_changed: extern "C" fn(id: u32, error: &mut RawBytes) -> Status,
     /// Writes the settings to the configuration file: lines `name value…`, already quoted, of
-    /// those that differ from their defaults. `NOT_FOUND` when the server runs without a file.
+    /// those that differ from their defaults, and after an empty line of others, which are written
+    /// where the file has a line for them. `NOT_FOUND` when the server runs without a file.
     pub config_rewrite: extern "C" fn(lines: RStr<'_>, error: &mut RawBytes) -> Status,
     /// Path of the configuration file; empty without one.
     pub config_file: extern "C" fn(out: &mut RawBytes) -> Status,
@@ -141,8 +144,8 @@ pub struct Host {
     pub generation_info: extern "C" fn() -> GenerationInfo,
     /// Asks the control thread to carry out an administrative command (`upgrade`, `upgrade-force`
     /// for a library that is serving already, `rollback`, `status`, `history`) with its argument:
-    /// the library's path for an upgrade, resolved in the server's working directory, otherwise
-    /// nothing. The outcome comes as a message [`crate::message::kind::ADMIN_REPLY`] with `detail`
+    /// the library's path for an upgrade, resolved in the server's working directory; the number of
+    /// a generation, or nothing, for a rollback; otherwise nothing. The outcome comes as a message [`crate::message::kind::ADMIN_REPLY`] with `detail`
     /// as given. `NOT_FOUND`: no such command, or its argument is missing; `REFUSED`: too many are
     /// waiting. Then no message comes.
     pub admin:

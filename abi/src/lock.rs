@@ -9,7 +9,7 @@
 
 #[cfg(test)]
 mod interleavings;
-mod protocol;
+pub(crate) mod protocol;
 
 pub use protocol::{Holder, Locker};
 
@@ -31,10 +31,10 @@ impl RawLock {
         Self { word: AtomicU32::new(protocol::FREE) }
     }
 
-    /// Takes the lock if it is free. Returns whether it did.
+    /// Takes the lock if nobody holds it. Returns whether it did.
     #[inline(always)]
-    pub fn try_lock(&self, holder: Holder) -> bool {
-        protocol::try_lock(&self.word, holder)
+    pub fn try_lock(&self, by: impl Locker) -> bool {
+        protocol::try_lock(&self.word, by)
     }
 
     /// Takes the lock.
@@ -50,6 +50,23 @@ impl RawLock {
     #[inline(always)]
     pub unsafe fn unlock(&self, by: impl Locker) {
         protocol::unlock(&self.word, by);
+    }
+
+    /// Gives the lock back, for whoever takes it next to have what the caller owes appended to the
+    /// effects stream. Returns whether it did: if somebody may be waiting the lock is still held.
+    ///
+    /// # Safety
+    /// As for [`RawLock::unlock`].
+    #[inline(always)]
+    #[must_use]
+    pub unsafe fn unlock_owing(&self, by: impl Locker) -> bool {
+        protocol::unlock_owing(&self.word, by)
+    }
+
+    /// What the caller owed when it gave the lock back is in the stream.
+    #[inline(always)]
+    pub fn quit(&self, by: impl Locker) {
+        protocol::quit(&self.word, by);
     }
 
     /// Who holds the lock right now, if somebody does.
@@ -94,7 +111,7 @@ impl<T> Locked<T> {
     /// Takes the lock if it is free.
     #[inline]
     pub fn try_lock<L: Locker>(&self, by: L) -> Option<Guard<'_, T, L>> {
-        self.lock.try_lock(by.holder()).then_some(Guard { locked: self, by })
+        self.lock.try_lock(by).then_some(Guard { locked: self, by })
     }
 
     /// Who holds the lock right now, if somebody does.

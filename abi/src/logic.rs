@@ -63,7 +63,8 @@ pub struct Logic {
     /// life of an arena.
     pub init: extern "C" fn(scratch: *mut Scratch) -> Status,
     /// Applies a setting from the command line or the configuration file. On failure `error` gets
-    /// a text that says what is wrong with it.
+    /// a text that says what is wrong with it. A text beside `OK` says why the setting was passed
+    /// over: it would switch on what this logic does not have.
     pub configure: extern "C" fn(
         scratch: *mut Scratch,
         name: RStr<'_>,
@@ -95,6 +96,10 @@ pub struct Logic {
     /// Panics, and keeps the panic in: returns [`Status::PANICKED`]. Run in a child process before
     /// a swap, where a library that was built to end the process at a panic ends that one.
     pub catch_panic: extern "C" fn() -> Status,
+    /// Requests with the replies that belong to them, which try every command: text number `index`
+    /// from 0 on, in the form that docs/writing-logic.md describes; empty behind the last. They are
+    /// run in a child process before a swap.
+    pub battery: extern "C" fn(index: u32) -> RStr<'static>,
     /// Bytes that logic's own allocator has outstanding. After all scratches are dropped and
     /// `detach` has run, whatever is left is a leak: nobody can free it once the library is gone.
     pub outstanding_bytes: extern "C" fn() -> i64,

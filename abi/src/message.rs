@@ -18,6 +18,10 @@ pub mod kind {
     /// The outcome of an administrative command, as text without line breaks: JSON, or an error
     /// that begins with `-ERR `. See `detail`.
     pub const ADMIN_REPLY: u32 = 5;
+    /// Another logic serves than when the client began to wait. Nobody posts it: the shell hands it
+    /// to every client that waits. Logic ends a wait for what it does not have, and makes up for
+    /// what the one before may have left undone.
+    pub const NEW_LOGIC: u32 = 6;
 }
 
 /// What a [`kind::PUSH`] is for, in the two lowest bits of its `detail`; the others are those of

@@ -39,7 +39,7 @@ pub struct LaneStats {
     pub writes: AtomicU64,
     /// Batches run.
     pub batches: AtomicU64,
-    /// Batches that ended in a panic.
+    /// Panics that were caught.
     pub panics: AtomicU64,
     /// Clients closed because of their output limit.
     pub output_limit_closed: AtomicU64,
@@ -57,8 +57,10 @@ pub struct LaneStats {
     pub expire_seen: AtomicU64,
     /// Those of them whose time had come.
     pub expire_stale: AtomicU64,
+    /// Clients closed because all together took too much memory.
+    pub evicted_clients: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 9],
+    pub reserved: [AtomicU64; 8],
     /// Address of the [`CommandSegment`] of the first command slots; 0: there is none yet. Set once,
     /// by the lane that counts there.
     pub segments: AtomicU64,

@@ -83,8 +83,10 @@ pub struct Wait {
     pub command: RawBytes,
     /// When the wait began, in monotonic nanoseconds.
     pub since_ns: u64,
+    /// Until when, Unix ms; 0: no limit. As the client's own, for others.
+    pub deadline_ms: u64,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
 }
 
 /// A place in the queue of a key. Doubly linked, oldest first.

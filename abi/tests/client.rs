@@ -29,8 +29,8 @@ fn a_new_client_is_empty_and_knows_its_other_part() {
         assert!(owner.input.is_empty() && owner.output.is_empty() && owner.wait.is_null());
         assert_eq!((owner.id, owner.worker), (7, 3), "reached through the owner's part");
         assert!(std::ptr::eq(&owner.flags, &shared.flags), "one part, reached in two ways");
-        assert_eq!(owner.state.reserved, [0; 15]);
-        assert_eq!(shared.reserved, [0; 4]);
+        assert_eq!(owner.state.reserved, [0; 17]);
+        assert_eq!(shared.reserved, [0; 2]);
     });
 }
 

@@ -1,13 +1,12 @@
 //! The only door: the functions of `abi::logic`, which turn what the shell hands over into safe
 //! types and keep panics inside.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use abi::client::{Client, flag};
 use abi::container::RawBytes;
-use abi::host::{HostRef, level};
+use abi::host::HostRef;
 use abi::job::Job;
 use abi::logic::Scratch;
 use abi::message::Message;
@@ -15,14 +14,14 @@ use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::std_types::{RSlice, RStr};
 
+use crate::exec::panics::{self, Unwound, caught};
 use crate::exec::release::Release;
 use crate::exec::thread::ThreadContext;
 use crate::exec::{self, batch, deliver, serving};
 use crate::maintenance::{background as jobs, tick as ticks};
-use crate::session::{blocking, lifecycle};
+use crate::session::{blocking, clients, lifecycle};
 use base::bytes::Bytes;
-use base::error;
-use base::heap::ArenaFull;
+use base::core::Core;
 
 static HOST: OnceLock<HostRef> = OnceLock::new();
 static OUTSTANDING: AtomicI64 = AtomicI64::new(0);
@@ -52,22 +51,19 @@ pub extern "C" fn outstanding_bytes() -> i64 {
 
 /// See [`abi::logic::Logic::attach`].
 pub extern "C" fn attach(host: HostRef) -> Status {
-    guard(Status::PANICKED, || {
+    guard("attach", Status::PANICKED, || {
         if HOST.set(host).is_err() {
             return Status::REFUSED;
         }
         // The default hook symbolises a backtrace, which keeps tens of MiB for good.
-        std::panic::set_hook(Box::new(move |info| {
-            let text = info.to_string();
-            host.log()(level::ERROR, RStr::from(text.as_str()));
-        }));
+        std::panic::set_hook(Box::new(panics::note));
         Status::OK
     })
 }
 
 /// See [`abi::logic::Logic::detach`].
 pub extern "C" fn detach() -> Status {
-    guard(Status::PANICKED, || {
+    guard("detach", Status::PANICKED, || {
         drop(std::panic::take_hook());
         crate::manifest::release_lists();
         Status::OK
@@ -76,7 +72,7 @@ pub extern "C" fn detach() -> Status {
 
 /// See [`abi::logic::Logic::scratch_new`].
 pub fn scratch_new(lane: u32, release: &'static Release) -> *mut Scratch {
-    guard(std::ptr::null_mut(), || match HOST.get() {
+    guard("scratch_new", std::ptr::null_mut(), || match HOST.get() {
         Some(host) => ThreadContext::new(lane, *host, release)
             .map_or(std::ptr::null_mut(), |thread| Box::into_raw(Box::new(thread)).cast()),
         None => std::ptr::null_mut(),
@@ -85,15 +81,16 @@ pub fn scratch_new(lane: u32, release: &'static Release) -> *mut Scratch {
 
 /// See [`abi::logic::Logic::scratch_drop`].
 pub extern "C" fn scratch_drop(scratch: *mut Scratch) {
-    guard((), || {
+    guard("scratch_drop", (), || {
         // SAFETY: the shell hands back what `scratch_new` made, once, when no lane uses it.
-        drop(unsafe { Box::from_raw(scratch.cast::<ThreadContext>()) });
+        let mut thread = unsafe { Box::from_raw(scratch.cast::<ThreadContext>()) };
+        thread.exec.panics.flush(thread.core.host);
     });
 }
 
 /// See [`abi::logic::Logic::init`].
 pub extern "C" fn init(scratch: *mut Scratch) -> Status {
-    with(scratch, |thread| {
+    with(scratch, "the first settings", |thread| {
         crate::session::settings::init(&mut thread.core);
         Status::OK
     })
@@ -106,24 +103,23 @@ pub extern "C" fn configure(
     values: RSlice<'_, RStr<'_>>,
     error: &mut RawBytes,
 ) -> Status {
-    with(scratch, |thread| {
+    with(scratch, "a setting", |thread| {
         let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
-        match exec::configure(thread, name.as_str(), &values) {
-            Ok(()) => Status::OK,
-            Err(text) => {
-                Bytes::new(error, thread.core.heap).assign(text.as_bytes());
-                Status::FAILED
-            }
-        }
+        let (text, status) = match exec::configure(thread, name.as_str(), &values) {
+            Ok(None) => return Status::OK,
+            Ok(Some(why)) => (why.to_owned(), Status::OK),
+            Err(text) => (text, Status::FAILED),
+        };
+        Bytes::new(error, thread.core.heap).assign(text.as_bytes());
+        status
     })
 }
 
 /// See [`abi::logic::Logic::client_open`].
 pub extern "C" fn client_open(scratch: *mut Scratch, client: Ptr<Client>) -> Status {
     as_owner(client, |client| {
-        with(scratch, |thread| {
+        or_close(scratch, client, "the welcome of", |thread, client| {
             lifecycle::welcome(&mut thread.core, client);
-            Status::OK
         })
     })
 }
@@ -131,7 +127,7 @@ pub extern "C" fn client_open(scratch: *mut Scratch, client: Ptr<Client>) -> Sta
 /// See [`abi::logic::Logic::client_close`].
 pub extern "C" fn client_close(scratch: *mut Scratch, client: Ptr<Client>, _reason: u32) -> Status {
     as_owner(client, |client| {
-        with(scratch, |thread| {
+        with(scratch, "the end of a connection", |thread| {
             lifecycle::close(&mut thread.core, client);
             Status::OK
         })
@@ -145,19 +141,21 @@ pub extern "C" fn process(scratch: *mut Scratch, client: Ptr<Client>) -> Status 
 
 fn run_batch(scratch: *mut Scratch, client: &mut Client) -> Status {
     let begin = client.input.start;
-    let status = with(scratch, |thread| {
+    let run = |thread: &mut ThreadContext| {
         batch::process(thread, client);
         Status::OK
-    });
-    if !status.is_ok() {
-        let because = if status == Status::NO_MEMORY { error::ARENA_FULL } else { error::INTERNAL };
-        let recovered = with(scratch, |thread| {
-            batch::recover(thread, client, begin, &because);
-            Status::OK
-        });
-        close_unless_ok(client, recovered);
+    };
+    match enter(scratch, run) {
+        Ok(status) => status,
+        Err(unwound) => {
+            let recovered = with(scratch, "the end of a command that was broken off", |thread| {
+                batch::recover(thread, client, begin, &unwound);
+                Status::OK
+            });
+            close_unless_ok(client, recovered);
+            unwound.status()
+        }
     }
-    status
 }
 
 /// Closes a client whose state nobody can answer for: a reply it waits for may be missing.
@@ -170,12 +168,9 @@ fn close_unless_ok(client: &Client, status: Status) {
 /// See [`abi::logic::Logic::deliver`].
 pub extern "C" fn deliver(scratch: *mut Scratch, client: Ptr<Client>, message: &Message) -> Status {
     as_owner(client, |client| {
-        let status = with(scratch, |thread| {
-            deliver::deliver(&mut thread.core, client, message);
-            Status::OK
-        });
-        close_unless_ok(client, status);
-        status
+        or_close(scratch, client, "a message for", |thread, client| {
+            deliver::deliver(thread, client, message);
+        })
     })
 }
 
@@ -186,19 +181,40 @@ pub extern "C" fn deadline(scratch: *mut Scratch, client: Ptr<Client>) -> Status
             // It was put off, and may try again.
             return run_batch(scratch, client);
         }
-        let status = with(scratch, |thread| {
+        or_close(scratch, client, "the deadline of", |thread, client| {
             blocking::time_out(&mut thread.core, client);
-            Status::OK
-        });
-        close_unless_ok(client, status);
-        status
+        })
+    })
+}
+
+/// Does something with a client, which is closed if that is broken off. `doing` says what, for the
+/// log.
+fn or_close(
+    scratch: *mut Scratch,
+    client: &mut Client,
+    doing: &str,
+    f: impl FnOnce(&mut ThreadContext, &mut Client),
+) -> Status {
+    let run = |thread: &mut ThreadContext| {
+        f(thread, client);
+        Status::OK
+    };
+    let outcome = enter(scratch, run);
+    outcome.unwrap_or_else(|unwound| {
+        tell(scratch, &unwound, |core| format!("{doing} {}", clients::name_own(core, client)));
+        close_unless_ok(client, unwound.status());
+        unwound.status()
     })
 }
 
 /// See [`abi::logic::Logic::tick`].
 pub extern "C" fn tick(scratch: *mut Scratch, _lane: u32) -> Status {
-    with(scratch, |thread| {
+    with(scratch, "a tick", |thread| {
         thread.refresh();
+        if thread.exec.panics.has_left_out() {
+            let host = thread.core.host;
+            thread.exec.panics.tell_left_out(host, host.monotonic_ns()());
+        }
         ticks::run(&mut thread.core, &mut thread.exec.eviction);
         serve_waiters(thread);
         Status::OK
@@ -207,7 +223,7 @@ pub extern "C" fn tick(scratch: *mut Scratch, _lane: u32) -> Status {
 
 /// See [`abi::logic::Logic::background`].
 pub extern "C" fn background(scratch: *mut Scratch, job: &Job) -> Status {
-    with(scratch, |thread| {
+    with(scratch, "a background job", |thread| {
         let status = jobs::run(&mut thread.core, &mut thread.exec.eviction, job);
         serve_waiters(thread);
         status
@@ -225,19 +241,30 @@ fn serve_waiters(thread: &mut ThreadContext) {
 
 /// Checks a release. `error` gets a text that says what is wrong with it.
 pub fn self_test(release: &'static Release, error: &mut RawBytes) -> Status {
-    match catch_unwind(|| crate::self_test::check(release)) {
+    match caught(|| crate::self_test::check(release)) {
         Ok(Ok(())) => Status::OK,
         Ok(Err(text)) => {
             write_text(error, &text);
             Status::FAILED
         }
-        Err(_) => Status::PANICKED,
+        Err(unwound) => {
+            if let Unwound::Panic(text) = &unwound {
+                write_text(error, text);
+            }
+            unwound.status()
+        }
     }
 }
 
 /// See [`abi::logic::Logic::catch_panic`].
 pub extern "C" fn catch_panic() -> Status {
-    guard(Status::PANICKED, || panic!("this panic is a test of how panics are caught"))
+    let test = || panic!("this panic is a test of how panics are caught");
+    caught::<Status>(test).unwrap_or_else(|unwound| unwound.status())
+}
+
+/// See [`abi::logic::Logic::battery`].
+pub fn battery(index: u32, release: &'static Release) -> RStr<'static> {
+    RStr::from(release.battery.get(index as usize).copied().unwrap_or_default())
 }
 
 /// Writes a text for the shell to read, if there is a host to allocate it.
@@ -255,20 +282,45 @@ fn as_owner(client: Ptr<Client>, f: impl FnOnce(&mut Client) -> Status) -> Statu
     f(unsafe { &mut *client.as_ptr() })
 }
 
-/// Runs `f` with a thread context. After a panic, or when memory has run out, its locks are free
-/// again, and who waits for a key that was made before has been served.
-fn with(scratch: *mut Scratch, f: impl FnOnce(&mut ThreadContext) -> Status) -> Status {
-    // SAFETY: the shell hands over what `scratch_new` made for the calling lane, and no other
-    // call uses it at the same time.
-    let thread = unsafe { &mut *scratch.cast::<ThreadContext>() };
-    catch_unwind(AssertUnwindSafe(|| f(thread))).unwrap_or_else(|payload| {
-        clean_up(thread);
-        if payload.is::<ArenaFull>() {
-            return Status::NO_MEMORY;
+/// Runs `f` with the calling lane's thread context.
+fn as_lane<R>(scratch: *mut Scratch, f: impl FnOnce(&mut ThreadContext) -> R) -> R {
+    // SAFETY: the shell hands over what `scratch_new` made for the calling lane, and no other call
+    // uses it at the same time; `f` is not called from within itself.
+    f(unsafe { &mut *scratch.cast::<ThreadContext>() })
+}
+
+/// Runs `f` with a thread context. Where it unwinds, its locks are free again, and who waits for a
+/// key that was made before has been served.
+fn enter(
+    scratch: *mut Scratch,
+    f: impl FnOnce(&mut ThreadContext) -> Status,
+) -> Result<Status, Unwound> {
+    as_lane(scratch, |thread| match caught(|| f(thread)) {
+        Ok(_) if thread.exec.panics.take_contained() => Ok(Status::PANICKED),
+        Ok(status) => Ok(status),
+        Err(unwound) => {
+            clean_up(thread);
+            // It is told with this one.
+            thread.exec.panics.take_contained();
+            Err(unwound)
         }
-        base::counters::add(&thread.core.stats.panics, 1);
-        Status::PANICKED
     })
+}
+
+/// As [`enter`], for what concerns no client's command; `doing` says what, for the log.
+fn with(
+    scratch: *mut Scratch,
+    doing: &str,
+    f: impl FnOnce(&mut ThreadContext) -> Status,
+) -> Status {
+    enter(scratch, f).unwrap_or_else(|unwound| {
+        tell(scratch, &unwound, |_| doing.to_owned());
+        unwound.status()
+    })
+}
+
+fn tell(scratch: *mut Scratch, unwound: &Unwound, doing: impl FnOnce(&Core) -> String) {
+    as_lane(scratch, |ThreadContext { core, exec, .. }| exec.panics.tell(core, unwound, doing));
 }
 
 fn clean_up(thread: &mut ThreadContext) {
@@ -276,16 +328,30 @@ fn clean_up(thread: &mut ThreadContext) {
     thread.core.applies_effects = false;
     thread.core.has_no_room = false;
     thread.core.own_pushes.clear();
-    guard((), || thread.core.effects.break_off());
+    attempt(thread, |thread| thread.core.effects.break_off());
     // What was done before is there: nobody else would tell those who watch or wait.
-    guard((), || thread.core.unlock());
-    guard((), || serving::serve_ready(thread));
-    guard((), || thread.core.unlock());
+    attempt(thread, |thread| thread.core.unlock());
+    attempt(thread, serving::serve_ready);
+    attempt(thread, |thread| thread.core.unlock());
     thread.core.abandon();
 }
 
-fn guard<R>(otherwise: R, f: impl FnOnce() -> R) -> R {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or(otherwise)
+/// A step of cleaning up, after which the next is taken however it ends.
+fn attempt(thread: &mut ThreadContext, step: impl FnOnce(&mut ThreadContext)) {
+    if let Err(unwound) = caught(|| step(thread)) {
+        let ThreadContext { core, exec, .. } = thread;
+        exec.panics.tell(core, &unwound, |_| "what is left to do after a panic".to_owned());
+    }
+}
+
+/// Runs what has no thread context, `what` of the function table.
+fn guard<R>(what: &str, otherwise: R, f: impl FnOnce() -> R) -> R {
+    caught(f).unwrap_or_else(|unwound| {
+        if let Some(host) = HOST.get() {
+            panics::tell_apart(*host, &unwound, what);
+        }
+        otherwise
+    })
 }
 
 /// Exports a [`Release`] as the root module of a `cdylib`.
@@ -307,6 +373,10 @@ macro_rules! export_logic {
 
         extern "C" fn self_test(error: &mut ::abi::container::RawBytes) -> ::abi::status::Status {
             $crate::api::self_test(&$release, error)
+        }
+
+        extern "C" fn battery(index: u32) -> ::abi_stable::std_types::RStr<'static> {
+            $crate::api::battery(index, &$release)
         }
 
         extern "C" fn layouts(_types: &::abi::logic::StoredTypes) {}
@@ -331,6 +401,7 @@ macro_rules! export_logic {
                 background: $crate::api::background,
                 self_test,
                 catch_panic: $crate::api::catch_panic,
+                battery,
                 outstanding_bytes: $crate::api::outstanding_bytes,
                 layouts,
             });

@@ -4,6 +4,7 @@
 //! behind the function table of `abi::logic` with [`export_logic`].
 
 pub mod api;
+pub mod battery;
 pub mod command;
 pub mod exec;
 pub mod maintenance;

@@ -16,8 +16,33 @@ pub fn check(release: &Release) -> Result<(), String> {
             return Err(format!("the row of '{}' is not complete", spec.name));
         }
     }
+    check_battery(release)?;
     check_parser()?;
     check_settings()
+}
+
+/// A command that nothing tries could be broken without anybody noticing before it serves.
+fn check_battery(release: &Release) -> Result<(), String> {
+    let lines = || release.battery.iter().flat_map(|text| text.lines());
+    let rows = release.commands.iter().copied().flatten();
+    for spec in rows.flat_map(|row| core::iter::once(row).chain(row.subcommands)) {
+        if !lines().any(|line| is_request_of(line, spec.name)) {
+            return Err(format!("the release's battery does not try '{}'", spec.name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a line of a battery asks for a command, by its full name such as `client|list`.
+fn is_request_of(line: &str, name: &str) -> bool {
+    if line.starts_with([' ', '#', '%', '=']) {
+        return false;
+    }
+    let line = line.trim_start_matches(['?', '!', '$', ' ']);
+    // Behind the number of a connection.
+    let line = line.strip_prefix('@').map_or(line, |rest| rest.get(1..).unwrap_or_default());
+    let mut words = line.trim_start_matches(['&', ' ']).split(' ');
+    name.split('|').all(|part| words.next().is_some_and(|word| word.eq_ignore_ascii_case(part)))
 }
 
 fn check_parser() -> Result<(), String> {
@@ -37,4 +62,37 @@ fn check_settings() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_nothing_tries_is_named() {
+        let release = |battery: &'static [&'static str]| Release {
+            name: "test",
+            version: "0.0.0",
+            changes: &[],
+            commands: &[crate::command::string::COMMANDS],
+            battery,
+        };
+        check(&release(&[crate::battery::STRING])).unwrap();
+        let error = check(&release(&[crate::battery::KEYS])).unwrap_err();
+        assert!(error.contains("battery does not try"), "{error}");
+    }
+
+    #[test]
+    fn requests_are_told_from_other_lines() {
+        for line in ["GET k", "get k", "? GET k", "$! @3& GET k", "@2 GET"] {
+            assert!(is_request_of(line, "get"), "{line}");
+        }
+        for line in ["", "# GET k", "    GET", "% GET k", "= GET", "GETSET k v", "@2<", "SET get"] {
+            assert!(!is_request_of(line, "get"), "{line}");
+        }
+        assert!(is_request_of("CLIENT LIST", "client|list"));
+        assert!(
+            !is_request_of("CLIENT INFO", "client|list") && !is_request_of("CLIENT", "client|list")
+        );
+    }
 }

@@ -30,6 +30,7 @@ static RELEASE: Release = Release {
         command::transaction::COMMANDS,
         ROWS,
     ],
+    battery: &[],
 };
 
 const KEYS: &[KeySpec] = &[KeySpec::at(1, access::RO)];

@@ -7,6 +7,7 @@ static RELEASE: Release = Release {
     version: env!("CARGO_PKG_VERSION"),
     changes: &[],
     commands: engine::command::ALL,
+    battery: engine::battery::ALL,
 };
 
 engine::export_logic!(RELEASE);

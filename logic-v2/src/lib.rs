@@ -20,6 +20,7 @@ static RELEASE: Release = Release {
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],
     commands: COMMANDS,
+    battery: BATTERY,
 };
 
 engine::export_logic!(RELEASE);
@@ -34,6 +35,17 @@ const COMMANDS: &[&[Spec]] = &{
         at += 1;
     }
     tables
+};
+
+/// The engine's, and a text of this release's own.
+const BATTERY: &[&str] = &{
+    let mut texts = [include_str!("battery.txt"); engine::battery::ALL.len() + 1];
+    let mut at = 0;
+    while at < engine::battery::ALL.len() {
+        texts[at] = engine::battery::ALL[at];
+        at += 1;
+    }
+    texts
 };
 
 const CHANGED: &[Spec] = &[

@@ -8,6 +8,7 @@
 pub mod rewrite;
 
 use std::fmt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Files that may include one another before it is taken for a loop.
@@ -49,7 +50,28 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// Standard input could not be read.
+    #[error("cannot read the configuration from standard input: {0}; give it with --config FILE")]
+    Stdin(#[source] io::Error),
+    /// A file that another one includes could not be read.
+    #[error("{origin}: cannot read the included file {path}: {source}; check the include line")]
+    Include {
+        /// Where the line is.
+        origin: String,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What is to be included has wildcards of no known form.
+    #[error("{origin}: wrong wildcards: {reason}; use *, ? and [abc]")]
+    Pattern {
+        /// Where the line is.
+        origin: String,
+        /// What is wrong.
+        reason: &'static str,
     },
     /// A quote is not closed, or text follows a closing quote directly.
     #[error("{origin}: unbalanced quotes; close every quote and put a space after it")]
@@ -114,29 +136,76 @@ fn named_argument(text: &str, value_follows: bool) -> Result<Setting, ConfigErro
 
 /// Reads a configuration file and what it includes.
 pub fn from_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
+    let text =
+        std::fs::read(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
     let mut settings = Vec::new();
-    read_into(path, 0, &mut settings)?;
+    read_into(&text, &path.display().to_string(), 0, &mut settings)?;
     Ok(settings)
 }
 
-fn read_into(path: &Path, depth: usize, out: &mut Vec<Setting>) -> Result<(), ConfigError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-    for (index, line) in bytes.split(|&b| b == b'\n').enumerate() {
-        let origin = format!("{}:{}", path.display(), index + 1);
+/// Reads a configuration from standard input, to its end, and what it includes.
+pub fn from_stdin() -> Result<Vec<Setting>, ConfigError> {
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text).map_err(ConfigError::Stdin)?;
+    let mut settings = Vec::new();
+    read_into(&text, "standard input", 0, &mut settings)?;
+    Ok(settings)
+}
+
+/// Appends the settings of a text, which is called `name` in errors.
+fn read_into(
+    text: &[u8],
+    name: &str,
+    depth: usize,
+    out: &mut Vec<Setting>,
+) -> Result<(), ConfigError> {
+    for (index, line) in text.split(|&b| b == b'\n').enumerate() {
+        let origin = format!("{name}:{}", index + 1);
         let Some(setting) = parse_line(line, origin)? else { continue };
-        if setting.name != "include" {
+        if setting.name == "include" {
+            include(&setting, depth, out)?;
+        } else {
             out.push(setting);
-            continue;
-        }
-        if depth == INCLUDE_DEPTH_MAX {
-            return Err(ConfigError::IncludeDepth { origin: setting.origin });
-        }
-        for included in &setting.values {
-            read_into(Path::new(included), depth + 1, out)?;
         }
     }
     Ok(())
+}
+
+/// Appends the settings of the files that a line includes, in the order of the line and, where a
+/// wildcard stands for several, of their names.
+fn include(line: &Setting, depth: usize, out: &mut Vec<Setting>) -> Result<(), ConfigError> {
+    let origin = &line.origin;
+    if depth == INCLUDE_DEPTH_MAX {
+        return Err(ConfigError::IncludeDepth { origin: origin.clone() });
+    }
+    for named in &line.values {
+        for path in files_of(named, origin)? {
+            let text = std::fs::read(&path).map_err(|source| ConfigError::Include {
+                origin: origin.clone(),
+                path: path.clone(),
+                source,
+            })?;
+            read_into(&text, &path.display().to_string(), depth + 1, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// The files that a path with wildcards stands for, possibly none; the one that a path without is.
+fn files_of(named: &str, origin: &str) -> Result<Vec<PathBuf>, ConfigError> {
+    if !named.contains(['*', '?', '[']) {
+        return Ok(vec![named.into()]);
+    }
+    // As a shell expands it: a star stops at a slash and skips hidden files.
+    let rules = glob::MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    let found = glob::glob_with(named, rules)
+        .map_err(|error| ConfigError::Pattern { origin: origin.to_owned(), reason: error.msg })?;
+    // A folder that cannot be looked into has no file to include.
+    Ok(found.filter_map(Result::ok).filter(|path| !path.is_dir()).collect())
 }
 
 /// One line of a configuration file; `None` for an empty line or a comment.
@@ -298,5 +367,37 @@ mod tests {
         assert!(error.contains("bad.conf:2") && error.contains("quotes"), "{error}");
         std::fs::write(&path, format!("include {}\n", path.display())).unwrap();
         assert!(matches!(from_file(&path), Err(ConfigError::IncludeDepth { .. })));
+        std::fs::write(&path, "port 1\n\ninclude /no/such.conf\n").unwrap();
+        let error = from_file(&path).unwrap_err().to_string();
+        assert!(error.contains("bad.conf:3: ") && error.contains("/no/such.conf"), "{error}");
+        assert!(!error.contains("--config"), "{error}");
+    }
+
+    #[test]
+    fn an_include_may_have_wildcards() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("b.conf"), "hz 2\n").unwrap();
+        std::fs::write(at("a.conf"), "hz 1\n").unwrap();
+        std::fs::write(at(".hidden.conf"), "hz 3\n").unwrap();
+        std::fs::create_dir(at("folder.conf")).unwrap();
+        let included = |pattern: &str| {
+            std::fs::write(at("main"), format!("include {}\n", at(pattern).display())).unwrap();
+            let settings = from_file(&at("main"))?;
+            Ok(settings.iter().map(Setting::to_string).collect::<Vec<_>>())
+        };
+        let check = |pattern: &str, expect: &[&str]| {
+            assert_eq!(
+                included(pattern).unwrap_or_else(|e: ConfigError| vec![e.to_string()]),
+                expect
+            );
+        };
+        check("*.conf", &[r#"hz "1""#, r#"hz "2""#]);
+        check("[b]?conf", &[r#"hz "2""#]);
+        check("*.none", &[]);
+        assert!(matches!(included("a**b"), Err(ConfigError::Pattern { .. })));
+        std::fs::write(at("b.conf"), "hz \"2\n").unwrap();
+        let error = included("*.conf").unwrap_err().to_string();
+        assert!(error.contains("b.conf:1: "), "{error}");
     }
 }

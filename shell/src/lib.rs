@@ -10,6 +10,7 @@ pub mod host;
 pub mod log;
 pub mod logic;
 pub mod metrics;
+mod priority;
 mod random;
 pub mod refusal;
 pub mod server;

@@ -69,6 +69,8 @@ codes! {
         "run the command as the user that runs the server";
     BadRequest "bad_request" 7 "The server did not understand the request"
         "use a command line and a server of the same version";
+    NoAnswer "no_answer" 8 "The server has taken the request and does not answer"
+        "look at its log; SIGTERM asks it to stop, and a second one ends it whatever it does";
     NotFound "not_found" 10 "The library file does not exist"
         "check the path; a relative path is resolved where the command runs";
     IsDirectory "is_directory" 11 "The path is a directory"
@@ -128,6 +130,10 @@ codes! {
         "when memory runs out the kernel kills it first: its log says so; else try again";
     PanicsEndProcess "panics_end_process" 37 "A panic in the library ends its process"
         "build it with panic = \"unwind\", cargo's default, and catch panics in every entry point";
+    BatteryFailed "battery_failed" 38 "The library did not answer as its own battery says"
+        "the file is damaged or the build is wrong: check its SHA-256, or build it again";
+    StartsProcesses "starts_processes" 39 "The library has started a process"
+        "it would outlive the library; start nothing when a library is loaded or called";
     AlreadyRunning "already_running" 40 "These very bytes are serving already"
         "nothing to do; --force loads them again as a new generation";
     Busy "busy" 41 "Another upgrade is under way, or old generations are still in use"
@@ -136,6 +142,17 @@ codes! {
         "only an upgrade since the server's start can be rolled back";
     ShuttingDown "shutting_down" 43 "The server is stopping"
         "start it again, with --logic to choose the library";
+    Sha256Mismatch "sha256_mismatch" 44
+        "The file has another SHA-256 than the one asked for, or in the .sha256 file beside it"
+        "the file is damaged or another one: copy it again, or correct the digest";
+    TooLittleMemory "too_little_memory" 45 "There is too little memory to copy and try a library"
+        "free memory, or raise the limit of the control group that the message names";
+    LoadHung "load_hung" 46 "The server gave up on a library that it was loading or reading"
+        "the library is at fault, or the disk it is on; what it holds stays held until a restart";
+    AskerGone "asker_gone" 47 "Whoever asked for the upgrade was gone before it began"
+        "ask again, and wait for the answer";
+    Stuck "stuck" 48 "The other logic is in place, but every worker is held up in a command"
+        "if those commands do not end, restart the server: a second SIGTERM ends it whatever it does";
     TooManyReaders "too_many_readers" 50 "The effects stream has as many readers as it can have"
         "stop one of them; docs/effects.md says who reads";
     NoSuchPosition "no_such_position" 51

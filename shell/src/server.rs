@@ -1,8 +1,11 @@
 //! Starting the server, and stopping it: makes the state, wires the threads, joins them.
 
 pub mod control;
+pub mod exit;
+pub mod limits;
 pub mod settings;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +20,7 @@ use abi_stable::std_types::{RSlice, RStr};
 use mio::{Poll, Waker};
 
 use crate::arena::roots::Roots;
-use crate::arena::{self, ArenaError, NoMemory};
+use crate::arena::{self, ArenaError, NoMemory, huge};
 use crate::client::limits::number;
 use crate::client::listen::ListenError;
 use crate::config::Setting;
@@ -26,7 +29,7 @@ use crate::logic::generation::{self, Generation, Online};
 use crate::worker::mailbox::Mailbox;
 use crate::worker::scheduler::Scheduler;
 use crate::worker::shared::{self, ServerShared};
-use crate::worker::{Worker, background, clock, event};
+use crate::worker::{Worker, background, clock, event, held_up};
 
 /// Most workers: lanes are also needed for the control thread and the background threads.
 pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 1 - background::THREADS;
@@ -47,11 +50,16 @@ pub struct Options {
 /// Why the server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// The system allows too little.
+    #[error(transparent)]
+    Limit(#[from] limits::LimitError),
     /// There is no arena to be had.
     #[error(transparent)]
     Arena(#[from] ArenaError),
     /// The arena is too small for the server itself.
-    #[error("the arena is too small to start a server in; give it more address space")]
+    #[error(
+        "the arena is too small to start a server in; give it more address space, or its file more space on disk"
+    )]
     NoMemory,
     /// More workers than lanes.
     #[error("{0} workers are too many; use at most {WORKERS_MAX}")]
@@ -81,6 +89,9 @@ pub enum ServeError {
     /// The system refused a thread, a poll or a signal handler.
     #[error("cannot run the server's threads: {0}; check the limits of processes and files")]
     Threads(#[from] io::Error),
+    /// A second signal ended it while threads had not ended.
+    #[error("ended by a second signal, with what still ran: {0}")]
+    Stuck(String),
     /// A worker ended although nobody asked for it.
     #[error("worker {0} failed; its log lines say why")]
     WorkerFailed(u32),
@@ -109,6 +120,8 @@ pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
 pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
     let workers = worker_count(options.workers)?;
     let lanes = (workers + 1 + background::THREADS) as usize;
+    limits::check(workers)?;
+    let _watch = exit::Watch::begin()?;
     let arena = arena::create(&options.arena)?;
     arena::bind_thread(workers);
     let roots = Roots::create(arena, lanes, clock::unix_ms())?;
@@ -122,6 +135,11 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     // These words, as tools wait for them in the log of a server they start.
     tracing::info!(workers, port = server.listeners().port(), "Ready to accept connections");
     let ended = control::run(server, outfit.services(server), move || threads.join(server))?;
+    let Some(ended) = ended else {
+        let error = ServeError::Stuck(held_up::told(&held_up::all(server)));
+        tracing::error!("{error}");
+        return Err(error);
+    };
     tracing::info!("stopped");
     ended
 }
@@ -161,27 +179,38 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
     if !status.is_ok() {
         return Err(ServeError::Init(status.0));
     }
+    let mut passed_over = BTreeMap::new();
     for setting in given {
-        configure_one(logic, scratch, setting)?;
+        // The last line of a name is the one that holds.
+        match configure_one(logic, scratch, setting)? {
+            Some(why) => passed_over.insert(setting.name.as_str(), (setting, why)),
+            None => passed_over.remove(setting.name.as_str()),
+        };
     }
+    for (name, (setting, why)) in &passed_over {
+        tracing::warn!("{}: {name} has no effect: {why}", setting.origin);
+    }
+    server.pass_over(passed_over.into_keys().map(str::to_owned).collect());
     log::set_level(number(server.config(), id::LOGLEVEL));
+    huge::want(number(server.config(), id::ARENA_HUGE_PAGES) != 0);
     settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
-    settings::fit_clients(server.config());
+    settings::fit_clients(server);
     Ok(())
 }
 
+/// Applies a setting. Returns why it was passed over, if it was.
 fn configure_one(
     logic: LogicRef,
     scratch: *mut Scratch,
     setting: &Setting,
-) -> Result<(), ServeError> {
+) -> Result<Option<String>, ServeError> {
     let values: Vec<RStr<'_>> = setting.values.iter().map(|v| RStr::from_str(v)).collect();
     let mut error = RawBytes::EMPTY;
     let name = RStr::from_str(&setting.name);
     let status = logic.configure()(scratch, name, RSlice::from_slice(&values), &mut error);
     let reason = take_text(error);
     if status.is_ok() {
-        return Ok(());
+        return Ok(Some(reason).filter(|reason| !reason.is_empty()));
     }
     let reason = if reason.is_empty() { format!("refused (status {})", status.0) } else { reason };
     Err(ServeError::Setting { origin: setting.origin.clone(), line: setting.to_string(), reason })

@@ -1,5 +1,7 @@
 //! What a client may use, and what becomes of one that uses more.
 
+use rustix::process::Resource;
+
 use crate::harness::{Lines, Server, Setup, eventually};
 
 #[test]
@@ -126,7 +128,8 @@ fn a_held_client_with_a_full_buffer_is_still_seen_to_leave() {
 
 #[test]
 fn maxclients_is_lowered_to_what_the_process_may_open() {
-    let server = Setup::of("echo").descriptors(150).arguments(["--maxclients", "5000"]).start();
+    let server =
+        Setup::of("echo").limit(Resource::Nofile, 150).arguments(["--maxclients", "5000"]).start();
     let mut first = server.lines();
     let max: usize = first.ask("get maxclients").parse().unwrap();
     assert!((50..150).contains(&max), "{max}");
@@ -160,4 +163,26 @@ fn an_idle_connection_is_cheap() {
     drop(clients);
     eventually("they are gone", || watcher.stats()[7] == 1);
     assert!(used(&mut watcher) < before + COUNT * 16, "their memory is given back");
+}
+
+#[test]
+fn limits_that_stop_the_start_are_named_with_what_is_needed() {
+    for (resource, limit, name, needed) in [
+        (Resource::Nofile, 40, "ulimit -n", "at least 65"),
+        (Resource::As, 1_500_000_000, "ulimit -v", "at least 2147483648"),
+    ] {
+        let (status, printed) = Setup::of("echo").limit(resource, limit).spawn().wait();
+        assert_eq!(status.code(), Some(1), "{printed}");
+        for part in [name, needed, &limit.to_string()] {
+            assert!(printed.contains(part), "{part:?} in {printed}");
+        }
+    }
+}
+
+#[test]
+fn a_server_starts_and_is_upgraded_with_what_is_said_to_be_needed() {
+    let setup = Setup::of("echo").limit(Resource::Nofile, 65).limit(Resource::As, 2 << 30);
+    let server = setup.start();
+    assert_eq!(server.lines().ask("here"), "here");
+    server.upgrade("ok_a", &[]).report();
 }

@@ -29,8 +29,11 @@ pub fn shell() -> PathBuf {
     given_dir().map_or_else(|| PathBuf::from(BUILT), |dir| dir.join("shell"))
 }
 
-fn cargo_build(manifest: &Path, what: &[&str]) {
+/// Builds what `manifest` knows, or some of it.
+pub fn cargo_build(manifest: &Path, what: &[&str]) {
     let mut cargo = Command::new(env!("CARGO"));
+    // As the workspace has it, so that crates outside it share what is built.
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
     cargo.args(["build", "--offline", "--quiet", "--manifest-path"]).arg(manifest).args(what);
     let status = cargo.arg("--target-dir").arg(target()).status().expect("cargo runs");
     assert!(status.success(), "the libraries do not build");
@@ -46,11 +49,17 @@ pub fn build_fixtures(manifest: &Path, which: &[&str]) -> PathBuf {
 pub fn library(name: &str) -> PathBuf {
     static RELEASES: OnceLock<PathBuf> = OnceLock::new();
     static FIXTURES: OnceLock<PathBuf> = OnceLock::new();
+    static FAULTY: OnceLock<PathBuf> = OnceLock::new();
     let manifest = || root().join("Cargo.toml");
-    let folder = if name.starts_with("logic_") {
-        RELEASES.get_or_init(|| given_dir().unwrap_or_else(|| build_releases(&manifest())))
-    } else {
-        FIXTURES.get_or_init(|| build_fixtures(&manifest(), &["--examples"]))
+    let folder = match name {
+        "faulty" => FAULTY.get_or_init(|| {
+            cargo_build(&manifest(), &["--package", name]);
+            target().join("debug")
+        }),
+        _ if name.starts_with("logic_") => {
+            RELEASES.get_or_init(|| given_dir().unwrap_or_else(|| build_releases(&manifest())))
+        }
+        _ => FIXTURES.get_or_init(|| build_fixtures(&manifest(), &["--examples"])),
     };
     folder.join(format!("lib{name}.so"))
 }

@@ -1,6 +1,7 @@
 //! How a server is started.
 
 use std::fs::File;
+use std::io::{Seek, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
@@ -28,6 +29,7 @@ pub struct Setup {
     dir: TempDir,
     port: u16,
     has_admin: bool,
+    input: Stdio,
 }
 
 impl Setup {
@@ -60,7 +62,7 @@ impl Setup {
         command.args(["serve", "--workers", "2", "--logic"]).arg(logic);
         command.arg("--unixsocket").arg(dir.path().join("socket"));
         command.arg("--logfile").arg(dir.path().join("log"));
-        Self { command, dir, port: 0, has_admin: true }
+        Self { command, dir, port: 0, has_admin: true, input: Stdio::null() }
     }
 
     /// Listens on a TCP port too.
@@ -76,17 +78,25 @@ impl Setup {
         self
     }
 
+    /// It reads this from its standard input.
+    pub fn input(mut self, text: &str) -> Self {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(text.as_bytes()).and_then(|()| file.rewind()).expect("it is written");
+        self.input = file.into();
+        self
+    }
+
     /// More arguments.
     pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         self.command.args(arguments);
         self
     }
 
-    /// It may have so many files open, and no more.
-    pub fn descriptors(mut self, max: u64) -> Self {
+    /// It may have so much of this, and no more.
+    pub fn limit(mut self, resource: Resource, max: u64) -> Self {
         let limit = Rlimit { current: Some(max), maximum: Some(max) };
         // SAFETY: it makes one system call, which is allowed between fork and exec.
-        unsafe { self.command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };
+        unsafe { self.command.pre_exec(move || Ok(setrlimit(resource, limit)?)) };
         self
     }
 
@@ -97,7 +107,7 @@ impl Setup {
         }
         let printed = File::create(self.dir.path().join("stderr")).expect("a file");
         self.command.current_dir(self.dir.path());
-        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(printed);
+        self.command.stdin(self.input).stdout(Stdio::null()).stderr(printed);
         let child = self.command.spawn().expect("the server starts");
         Server::new(child, self.dir, self.port)
     }

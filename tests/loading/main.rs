@@ -4,6 +4,7 @@
 
 mod contract;
 mod cycles;
+mod documents;
 #[path = "../harness/libraries.rs"]
 mod libraries;
 mod refusals;

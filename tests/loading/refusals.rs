@@ -84,7 +84,12 @@ fn that_fails_its_test() {
 fn that_never_returns() {
     let mut verifier = verifier();
     verifier.time_limit = Duration::from_secs(3);
-    for (fixture, step) in [("hangs_on_load", "open"), ("hangs_in_self_test", "self_test")] {
+    let steps = [
+        ("hangs_on_load", "open"),
+        ("hangs_in_self_test", "self_test"),
+        ("hangs_on_lane_1", "scratch"),
+    ];
+    for (fixture, step) in steps {
         let image = Image::read(&library(fixture)).unwrap();
         let refusal = verifier.verify(&image).unwrap_err();
         assert_eq!(refusal.code, Code::LoadTimeout, "{refusal}");
@@ -94,28 +99,44 @@ fn that_never_returns() {
 }
 
 #[test]
+fn that_answers_otherwise_than_it_says() {
+    let words = ["line 1", "'PING'", "'+PONG\\r\\n', not ''"];
+    check("answers_otherwise", Code::BatteryFailed, &words);
+    check("crashes_when_asked", Code::LoadAborted, &["battery at '@2 CRASH now'"]);
+}
+
+#[test]
 fn what_it_has_started_ends_with_the_trial() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut verifier = verifier();
-    let program = dir.path().join("shell");
-    std::os::unix::fs::symlink(&verifier.program, &program).unwrap();
-    verifier.program = program.clone();
-    let image = Image::read(&library("leaves_a_process")).unwrap();
-    verifier.verify(&image).unwrap();
-    let name = format!("{}-left-behind", program.display());
-    let is_left = || {
-        let mut processes = std::fs::read_dir("/proc").unwrap();
-        processes.any(|process| {
-            let path = process.unwrap().path().join("cmdline");
-            std::fs::read_to_string(path).is_ok_and(|command| command.starts_with(&name))
-        })
-    };
-    // It has been killed; a moment may pass until it is gone.
-    let until = Instant::now() + Duration::from_secs(60);
-    while is_left() {
-        assert!(Instant::now() < until, "what the library started is still there");
-        std::thread::sleep(Duration::from_millis(5));
+    for (fixture, code) in [
+        ("leaves_a_process", Code::StartsProcesses),
+        // In a session of its own, and the trial is not there any more.
+        ("leaves_a_daemon", Code::LoadAborted),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut verifier = verifier();
+        let program = dir.path().join("shell");
+        std::os::unix::fs::symlink(&verifier.program, &program).unwrap();
+        verifier.program = program.clone();
+        let image = Image::read(&library(fixture)).unwrap();
+        let refusal = verifier.verify(&image).unwrap_err();
+        assert_eq!(refusal.code, code, "{refusal}");
+        let name = format!("{}-left-behind", program.display());
+        // It has been killed; a moment may pass until it is gone.
+        let until = Instant::now() + Duration::from_secs(60);
+        while is_running(&name) {
+            assert!(Instant::now() < until, "what {fixture} started is still there");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
+}
+
+/// Whether a process has these words on its command line.
+fn is_running(words: &str) -> bool {
+    let mut processes = std::fs::read_dir("/proc").unwrap();
+    processes.any(|process| {
+        let path = process.unwrap().path().join("cmdline");
+        std::fs::read_to_string(path).is_ok_and(|command| command.contains(words))
+    })
 }
 
 /// Children of this thread, dead or alive.

@@ -12,7 +12,7 @@ use crate::libraries;
 
 /// Verifies with the program under test.
 pub fn verifier() -> Verifier {
-    Verifier { program: libraries::shell(), time_limit: Duration::from_secs(60) }
+    Verifier { program: libraries::shell(), time_limit: Duration::from_secs(60), lanes: 3 }
 }
 
 /// Copies and verifies a library.

@@ -211,3 +211,34 @@ fn replies_above_the_hard_limit_are_not_sent_in_part() {
     assert_eq!(other.ask("GET done").text(), "1");
     assert_eq!(other.info("client_output_buffer_limit_disconnections"), 1);
 }
+
+#[test]
+fn the_clients_that_take_most_memory_are_closed() {
+    let server = Server::start();
+    let (mut guard, mut small) = (server.connect(), server.connect());
+    assert_eq!(guard.ask("CLIENT NO-EVICT on"), "+OK\r\n");
+    assert_eq!(small.ask("PING"), "+PONG\r\n");
+    let half_of_a_request = |client: &mut Connection| {
+        client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9000000\r\n");
+        client.send_raw(&vec![b'a'; 4_000_000]);
+    };
+    half_of_a_request(&mut guard);
+    let mut large = server.connect();
+    half_of_a_request(&mut large);
+    let mut asker = server.connect();
+    eventually("they have arrived", || {
+        asker.ask("CLIENT LIST").text().matches("qbuf=4000").count() == 2
+    });
+    let list = asker.ask("CLIENT LIST").text();
+    let sizes = list.split(' ').filter_map(|field| field.strip_prefix("tot-mem="));
+    let total: u64 = sizes.map(|size| size.parse::<u64>().expect("a number")).sum();
+    let limit = format!("CONFIG SET maxmemory-clients {}", total - 1_000_000);
+    assert_eq!(asker.ask(&limit), "+OK\r\n");
+    eventually("the large one is closed", || asker.info("evicted_clients") == 1);
+    assert!(large.is_closed());
+    assert_eq!(small.ask("PING"), "+PONG\r\n");
+    guard.send_raw(&vec![b'a'; 5_000_000]);
+    guard.send_raw(b"\r\n");
+    assert_eq!(guard.read(), "+OK\r\n", "it is protected");
+    assert_eq!(asker.ask("CONFIG SET maxmemory-clients 0"), "+OK\r\n");
+}

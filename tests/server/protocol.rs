@@ -97,18 +97,3 @@ fn no_message_comes_behind_the_end_of_a_subscription() {
         stop.store(true, Ordering::Relaxed);
     });
 }
-
-#[test]
-fn a_panic_ends_the_transaction_it_is_in() {
-    let server = Server::start();
-    let (mut client, mut waiter) = (server.connect(), server.connect());
-    waiter.send(&command("BLPOP queue 0"));
-    thread::sleep(LATER);
-    for line in ["WATCH other", "MULTI", "RPUSH queue x", "DEBUG PANIC"] {
-        client.ask(line);
-    }
-    assert_eq!(client.ask("EXEC"), "-ERR internal error\r\n");
-    waiter.expect(b"*2\r\n$5\r\nqueue\r\n$1\r\nx\r\n");
-    assert_eq!(client.ask("GET other"), "$-1\r\n", "it is queued no longer");
-    assert_eq!(client.ask("EXEC"), "-ERR EXEC without MULTI\r\n");
-}

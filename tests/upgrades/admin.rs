@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::harness::Server;
 use crate::harness::libraries::library;
+use crate::harness::{Server, eventually};
 
 /// Status code and body of a request. The connection ends with it.
 fn request(server: &Server, head: &str, more: &str, body: &str) -> (u32, String) {
@@ -85,10 +85,80 @@ fn metrics_count_upgrades() {
 }
 
 #[test]
+fn a_rollback_takes_a_generation_or_nothing() {
+    let server = Server::echo("");
+    upgrade(&server, &json!({ "path": library("ok_a") }));
+    let rollback = |body: &str| request(&server, "POST /v1/rollback", "", body);
+    assert_eq!(rollback("{\"to\": \"one\"}").0, 400);
+    assert_eq!(rollback("{\"to\": 7}").0, 409);
+    let (status, body) = rollback("");
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(rollback("{\"to\": 2}").0, 200);
+}
+
+#[test]
+fn a_request_that_does_not_come_is_not_waited_for() {
+    let server = Server::echo("");
+    for begun in [
+        "",
+        "POST /v1/upgrade HTTP/1.1\r\n",
+        "POST /v1/upgrade HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{",
+    ] {
+        let mut stream = UnixStream::connect(server.admin()).unwrap();
+        stream.write_all(begun.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{begun:?}: {answer}");
+    }
+}
+
+#[test]
+fn a_socket_that_somebody_removes_is_made_again() {
+    let server = Server::echo("");
+    std::fs::remove_file(server.admin()).unwrap();
+    crate::harness::eventually("it is there", || server.admin().exists());
+    assert_eq!(server.status()["pid"], server.pid());
+    let mode = std::fs::metadata(server.admin()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn metrics_tell_who_waits_and_for_how_long_what_was_replaced_has_stayed() {
+    let server = Server::start_with(&["--maxmemory", "100mb"]);
+    let [mut waiter, mut sleeper] = [(); 2].map(|()| server.connect());
+    waiter.send(&["BLPOP", "q", "0"]);
+    eventually("it waits", || server.connect().info("blocked_clients") == 1);
+    let value = |name: &str| -> f64 {
+        let (_, text) = request(&server, "GET /metrics", "", "");
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let found = lines.find(|(found, _)| *found == name);
+        found.unwrap_or_else(|| panic!("{name} is not in {text}")).1.parse().expect("a number")
+    };
+    assert_eq!(value("shell_blocked_clients"), 1.0);
+    assert_eq!(value("shell_maxmemory_bytes"), 100.0 * 1024.0 * 1024.0);
+    assert_eq!(value("shell_generations_retiring_seconds"), 0.0);
+    assert_eq!(value("shell_workers_held_up"), 0.0);
+    let before = value("shell_uptime_seconds");
+    sleeper.send(&["DEBUG", "SLEEP", "8"]);
+    eventually("it sleeps", || server.connect().ask("CLIENT LIST").raw().contains("cmd=debug"));
+    // Answered after a second, in which the old logic has not come to its end.
+    let report = server.upgrade("logic_v2", &[]).report();
+    assert_eq!(report["retirement"], "retiring", "{report}");
+    assert!(value("shell_generations_retiring_seconds") > 0.0);
+    assert_eq!(value("shell_workers_held_up"), 1.0);
+    assert!(value("shell_workers_held_up_seconds") >= 1.0);
+    assert!(value("shell_uptime_seconds") > before);
+    let retiring = &server.status()["retiring"][0];
+    assert!(retiring["replaced_ms"].as_u64() > retiring["since_ms"].as_u64(), "{retiring}");
+    assert_eq!(sleeper.read(), "+OK\r\n");
+    eventually("the old logic goes", || value("shell_generations_retiring_seconds") == 0.0);
+}
+
+#[test]
 fn the_socket_is_its_users_alone_and_goes_with_the_server() {
     let server = Server::echo("");
     let mode = std::fs::metadata(server.admin()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     server.terminate();
-    crate::harness::eventually("the socket goes", || !server.admin().exists());
+    eventually("the socket goes", || !server.admin().exists());
 }

@@ -46,19 +46,55 @@ fn people_see_the_stages_and_what_was_carried_over() {
 }
 
 #[test]
-fn a_rollback_goes_back_and_a_second_one_forth() {
+fn a_rollback_asked_for_again_brings_nothing_back_that_was_left() {
     let server = Server::echo("");
-    let ended = server.cli(&["rollback", "--json"]);
+    let rollback = |more: &[&str]| server.cli(&[&["rollback", "--json"], more].concat());
+    let ended = rollback(&[]);
     assert_eq!((ended.exit, ended.code().as_str()), (42, "no_previous"));
-    assert_eq!(server.upgrade("ok_b", &[]).exit, 0);
-    let forth_and_back = [("echo", 3), ("ok-b", 4), ("echo", 5)];
-    for (name, generation) in forth_and_back {
-        let report = server.cli(&["rollback", "--json"]).json();
-        assert_eq!(report["result"], "rolled_back", "{report}");
-        assert_eq!(report["to"]["name"], name);
-        assert_eq!(report["generation"], generation);
-    }
+    let report = server.upgrade("ok_b", &[]).report();
+    assert_eq!(report["rollback_to"]["generation"], 1, "{report}");
+    let report = rollback(&[]).report();
+    assert_eq!((&report["result"], &report["to"]["name"]), (&"rolled_back".into(), &"echo".into()));
+    assert_eq!((&report["generation"], &report["restored"]), (&3.into(), &1.into()));
+    assert_eq!(report["rollback_to"], Value::Null, "{report}");
+    let ended = rollback(&[]);
+    assert_eq!(ended.code(), "no_previous");
+    assert!(ended.json()["error"]["message"].as_str().unwrap().contains("kept are: 2"));
     assert_eq!(server.lines().ask("still here"), "still here");
+}
+
+#[test]
+fn a_rollback_to_a_generation_can_be_asked_for_again() {
+    let server = Server::echo("");
+    for library in ["ok_a", "ok_b"] {
+        server.upgrade(library, &[]).report();
+    }
+    let to = |generation: &str| server.cli(&["rollback", "--to", generation, "--json"]);
+    assert_eq!(to("1").report()["to"]["name"], "echo");
+    for generation in ["1", "4"] {
+        let again = to(generation);
+        assert_eq!((again.exit, again.code().as_str()), (40, "already_running"));
+    }
+    assert_eq!(to("99").code(), "no_previous");
+    // What was rolled back from comes back by its number alone.
+    let status = server.status();
+    assert_eq!(status["previous"]["name"], "ok-a", "{status}");
+    let kept: Vec<_> = status["kept"].as_array().unwrap().iter().map(|k| &k["name"]).collect();
+    assert_eq!(kept, ["ok-a", "ok-b"]);
+    let report = to("3").report();
+    assert_eq!((&report["to"]["name"], &report["restored"]), (&"ok-b".into(), &3.into()));
+    assert_eq!(report["rollback_to"]["name"], "ok-a");
+    let text = server.cli(&["history"]).stdout;
+    assert!(text.contains("ok-b 2.0.0 -> echo 1.0.0, generation 4, from generation 1"), "{text}");
+}
+
+#[test]
+fn what_is_loaded_anew_is_no_target_of_a_rollback() {
+    let server = Server::echo("");
+    server.upgrade("ok_b", &[]).report();
+    let report = server.upgrade("ok_b", &["--force"]).report();
+    assert_eq!(report["rollback_to"]["name"], "echo", "{report}");
+    assert_eq!(server.cli(&["rollback", "--json"]).report()["to"]["name"], "echo");
 }
 
 #[test]
@@ -80,19 +116,23 @@ fn status_and_history_tell_what_happened() {
     assert_eq!(status["pid"], server.pid());
     assert_eq!((&status["phase"], &status["generation"]), (&"idle".into(), &3.into()));
     assert_eq!(status["current"]["name"], "echo");
-    assert_eq!(status["previous"]["name"], "ok-b");
+    assert_eq!(status["previous"], Value::Null);
+    assert_eq!(status["kept"][0]["name"], "ok-b");
     assert_eq!(status["retiring"], Value::Array(vec![]));
     let counts = ["upgrades", "rollbacks", "refused"].map(|name| status[name].as_u64().unwrap());
     assert_eq!(counts, [1, 1, 1]);
 
     let history = server.cli(&["history", "--json"]).json();
-    let records = history.as_array().unwrap();
+    let records = history["records"].as_array().unwrap();
     let outcomes: Vec<_> = records.iter().map(|r| r["outcome"].as_str().unwrap()).collect();
     assert_eq!(outcomes, ["started", "upgraded", "refused", "rolled_back"]);
     assert_eq!(records[2]["error"]["code"], "no_root_symbol");
     assert_eq!(names(&records[1]["stages"]).last(), Some(&"unloaded"));
     let text = server.cli(&["history"]).stdout;
-    assert!(text.contains("rolled back ok-b 2.0.0 -> echo 1.0.0, generation 3"), "{text}");
+    assert!(
+        text.contains("rolled back ok-b 2.0.0 -> echo 1.0.0, generation 3, from generation 1"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -129,6 +169,36 @@ fn a_server_is_found_by_its_port() {
     server.terminate();
     let ended = || run(&["status", "--port", &port, "--json"]).exit == 5;
     eventually("the server stops", ended);
+}
+
+#[test]
+fn the_superuser_is_told_where_another_users_server_is() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else may look into the folders of others.
+        return;
+    }
+    let port = free_port();
+    let _server = Setup::unprivileged("echo").port(port).found_by_port().start();
+    let ended = run(&["status", "--port", &port.to_string(), "--json"]);
+    assert_eq!((ended.exit, ended.code().as_str()), (5, "no_server"));
+    let path = format!("--admin /tmp/shell-65534/admin-{port}.sock");
+    let message = ended.json()["error"]["message"].to_string();
+    assert!(message.contains(&path), "{message}");
+}
+
+#[test]
+fn a_server_that_stops_says_so() {
+    let server = Server::echo("");
+    let mut busy = server.lines();
+    assert_eq!(busy.ask("x"), "x");
+    // A batch that runs on holds the end of the server up.
+    busy.send("hold 8000\n");
+    server.terminate();
+    eventually("the server stops", || server.log().contains("asked to stop"));
+    let ended = server.upgrade("ok_a", &[]);
+    assert_eq!((ended.exit, ended.code().as_str()), (43, "shutting_down"));
+    assert_eq!(server.cli(&["rollback", "--json"]).code(), "shutting_down");
+    assert_eq!(server.status()["generation"], 1);
 }
 
 #[test]

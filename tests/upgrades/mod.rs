@@ -1,8 +1,12 @@
 //! Upgrades of a running server, asked for by every way there is: the command line, the admin API
-//! and the wire. The logic is one that echoes lines (`tests/fixtures/echo.rs`).
+//! and the wire. The logic is one that echoes lines (`tests/fixtures/echo.rs`), or a release with
+//! commands that do what none should (`tests/fixtures/faulty/lib.rs`).
 
 mod admin;
 mod cli;
+mod faults;
+mod hung;
 mod refusals;
 mod retiring;
+mod stuck;
 mod wire;

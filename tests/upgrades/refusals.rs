@@ -88,6 +88,9 @@ fn libraries_that_misbehave() {
         ("crashes_in_self_test", "load_aborted"),
         ("hangs_in_self_test", "load_timeout"),
         ("lets_panics_out", "panics_end_process"),
+        ("answers_otherwise", "battery_failed"),
+        ("hangs_on_lane_1", "load_timeout"),
+        ("leaves_a_process", "starts_processes"),
     ];
     for (fixture_name, code) in cases {
         check(&server, library(fixture_name).to_str().unwrap(), code);
@@ -104,6 +107,61 @@ fn a_library_of_another_build_than_expected() {
     let verdict = cli::run(&["verify", library("ok_a").to_str().unwrap(), "--json"]);
     let build_id = verdict.json()["build_id"].as_str().unwrap().to_uppercase();
     assert_eq!(server.upgrade("ok_a", &["--build-id", &build_id]).exit, 0);
+}
+
+#[test]
+fn a_library_of_another_digest_than_expected() {
+    let server = Server::echo("");
+    let verdict = cli::run(&["verify", library("ok_a").to_str().unwrap(), "--json"]);
+    let sha256 = verdict.json()["sha256"].as_str().unwrap().to_uppercase();
+    let path = server.dir().join("logic.so");
+    let beside = server.dir().join("logic.so.sha256");
+    let path_text = path.to_str().unwrap();
+    // Bits of the code, which no other check looks at.
+    let mut bytes = std::fs::read(library("ok_a")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    for verb in ["upgrade", "verify"] {
+        let run = |more: &[&str]| {
+            let words = [&[verb, path_text, "--json"], more].concat();
+            if verb == "verify" { cli::run(&words) } else { server.cli(&words) }
+        };
+        let ended = run(&["--sha256", &sha256]);
+        assert_eq!((ended.exit, ended.code().as_str()), (44, "sha256_mismatch"));
+        std::fs::write(&beside, format!("{sha256}  logic.so\n")).unwrap();
+        assert_eq!(run(&[]).code(), "sha256_mismatch");
+        std::fs::write(&beside, format!("{sha256}  other.so\n")).unwrap();
+        assert_eq!(run(&[]).code(), "sha256_mismatch", "it has no digest of this library");
+        std::fs::remove_file(&beside).unwrap();
+        assert_eq!(run(&["--sha256", "abc"]).code(), "bad_request");
+    }
+    assert_unharmed(&server, 4);
+    std::fs::copy(library("ok_a"), &path).unwrap();
+    std::fs::write(&beside, format!("{sha256}  logic.so\n")).unwrap();
+    server.cli(&["upgrade", path_text, "--json"]).report();
+}
+
+#[test]
+fn what_nobody_waits_for_is_not_begun() {
+    let server = Server::echo("");
+    server.signal(rustix::process::Signal::STOP);
+    let path = library("ok_a");
+    let mut asking = server.begin(&["upgrade", path.to_str().unwrap(), "--json"]);
+    // It has sent its request when it waits for the answer.
+    let stat = format!("/proc/{}/wchan", asking.id());
+    crate::harness::eventually("it waits", || {
+        std::fs::read_to_string(&stat).is_ok_and(|place| place.contains("poll"))
+    });
+    asking.kill().unwrap();
+    asking.wait().unwrap();
+    server.signal(rustix::process::Signal::CONT);
+    // Asked for after it.
+    server.upgrade("ok_b", &[]).report();
+    let history = server.cli(&["history", "--json"]).json();
+    let records = history["records"].as_array().unwrap();
+    let served = records.iter().filter(|record| record["outcome"] == "upgraded");
+    assert_eq!(served.count(), 1, "{history}");
 }
 
 #[test]

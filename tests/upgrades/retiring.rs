@@ -21,19 +21,19 @@ fn a_busy_worker_delays_the_retirement_and_nothing_else() {
     );
     assert_eq!(server.images(), 2, "the old library must stay while a batch runs on it");
 
-    // One more may leave meanwhile, but not a third.
-    assert_eq!(server.upgrade("echo", &["--force"]).json()["retirement"], "retiring");
-    let third = server.upgrade("echo", &["--force"]);
-    assert_eq!((third.exit, third.code().as_str()), (41, "busy"));
-    assert_eq!(server.images(), 3);
+    // Those that come and go meanwhile are in nobody's way.
+    for _ in 0..3 {
+        assert_eq!(server.upgrade("echo", &["--force"]).json()["retirement"], "unloaded");
+    }
+    assert_eq!(server.images(), 2);
 
     assert_eq!(busy.line(), "held");
-    eventually("the old libraries go", || server.images() == 1);
+    eventually("the old library goes", || server.images() == 1);
     assert_eq!(server.status()["retiring"].as_array().unwrap().len(), 0);
     assert_eq!(busy.ask("b"), "b");
     assert_eq!(server.upgrade("echo", &["--force"]).exit, 0);
     let history = server.cli(&["history", "--json"]).json();
-    let stages = history[1]["stages"].as_array().unwrap();
+    let stages = history["records"][1]["stages"].as_array().unwrap();
     assert_eq!(stages.last().unwrap()["name"], "unloaded", "late stages are noted in the history");
 }
 

@@ -8,8 +8,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32 as Word;
 
-use super::sync::pause;
+use super::layout::DEFERRED_MAX;
+use super::sync::{AtomicU32, Ordering::Relaxed, pause};
 use super::{Calls, Consumer, Credit, Dbs, EffectsStream, Lost, Policy, Ring, Stream, Writer};
+use crate::lock::{Holder, Locker, protocol};
 
 const FREED: u64 = 0xeeee_eeee_eeee_eeee;
 
@@ -85,6 +87,8 @@ impl Fixture {
         let ring = self.stream().close(pause).unwrap();
         free(ring.address, ring.capacity);
         assert!(!self.stream().is_on());
+        let places = self.raw.lanes.iter().map(|lane| lane.deferred_place.load(Relaxed));
+        places.filter(|place| *place != 0).for_each(|place| free(place, DEFERRED_MAX as u64));
         check_memory();
     }
 }
@@ -174,6 +178,8 @@ fn explore(name: &str, count: usize, scenario: impl Fn() + Send + Sync + Clone +
     let mut config = Config::default();
     // That it knows no weaker orderings than SeqCst: `mod.rs` argues those.
     config.silence_warnings = true;
+    // A stream of the scheduler's atomics is large, and made on the stack.
+    config.stack_size = 256 << 10;
     let random = Runner::new(RandomScheduler::new(half), config.clone()).run(scenario.clone());
     let chosen = Runner::new(PctScheduler::new(3, half), config).run(scenario);
     println!("{name}: {} interleavings explored", random + chosen);
@@ -199,13 +205,37 @@ fn whatever_is_before_the_frontier_is_whole() {
         let ring = fixture.open(256);
         let consumer = fixture.join(Policy::Hold);
         let writers = append_each(&fixture, &[0], 10);
-        for _ in 0..2 {
-            let frontier = fixture.stream().frontier() as usize;
-            // SAFETY: the ring is in use; all tasks of an interleaving are on one thread.
-            let bytes = unsafe { core::slice::from_raw_parts(ring.address as *const u8, frontier) };
-            assert!(!bytes.contains(&0), "published before it was copied");
-        }
+        (0..2).for_each(|_| check_published(&fixture, ring));
         writers.into_iter().for_each(|writer| writer.join().unwrap());
+        fixture.stream().leave(consumer);
+        fixture.end();
+    });
+}
+
+/// All that is before the frontier has been copied.
+fn check_published(fixture: &Fixture, ring: Ring) {
+    let frontier = fixture.stream().frontier() as usize;
+    // SAFETY: the ring is in use; all tasks of an interleaving are on one thread.
+    let bytes = unsafe { core::slice::from_raw_parts(ring.address as *const u8, frontier) };
+    assert!(!bytes.contains(&0), "published before it was copied");
+}
+
+#[test]
+fn who_is_paid_for_may_append_meanwhile() {
+    explore("a lane that another pays for", 6000, || {
+        let fixture = Fixture::new();
+        let ring = fixture.open(2048);
+        let consumer = fixture.join(Policy::Hold);
+        let mut writer = fixture.writer(0);
+        ask_patiently(&mut writer, 20);
+        assert!(writer.defer(Dbs::one(0), b"put by"));
+        let payer = {
+            let fixture = Arc::clone(&fixture);
+            thread::spawn(move || fixture.stream().pay(0))
+        };
+        let writers = append_each(&fixture, &[0], 10);
+        (0..6).for_each(|_| check_published(&fixture, ring));
+        writers.into_iter().chain([payer]).for_each(|thread| thread.join().unwrap());
         fixture.stream().leave(consumer);
         fixture.end();
     });
@@ -322,6 +352,123 @@ fn nobody_writes_to_a_ring_that_was_taken_away() {
         let mut consumer = fixture.join(Policy::Hold);
         writing.join().unwrap();
         let mut buffer = [0; 256];
+        let read = fixture.stream().read(&mut consumer, &mut buffer).unwrap();
+        Checker { is_begun: true, ..Checker::default() }.take(&buffer[..read]);
+        fixture.stream().leave(consumer);
+        fixture.end();
+    });
+}
+
+/// Shards of the last scenario, each with its lock and how often it was changed.
+#[derive(Default)]
+struct Shards([(Shard, AtomicU32); 2]);
+
+/// A shard's lock, as [`crate::lock::RawLock`] would be, on the scheduler's atomics.
+#[derive(Default)]
+struct Shard(AtomicU32);
+
+/// A lane that takes shards.
+#[derive(Clone, Copy)]
+struct Lane<'a> {
+    fixture: &'a Fixture,
+    number: u32,
+}
+
+impl Locker<AtomicU32> for Lane<'_> {
+    fn holder(self) -> Holder {
+        Holder::lane(self.number)
+    }
+
+    fn wait(self, _: &AtomicU32, _: u32) {
+        pause();
+    }
+
+    fn wake(self, _: &AtomicU32) {}
+
+    fn pay_for(self, lane: u32) {
+        self.fixture.stream().pay(lane);
+    }
+}
+
+impl Lane<'_> {
+    /// Changes a shard: its effect says the how manieth change it is, and puts it by if it can.
+    fn change(self, shards: &Shards, shard: usize, writer: &mut Writer<'_>) {
+        let (Shard(word), changes) = &shards.0[shard];
+        ask_patiently(writer, 30);
+        protocol::lock(word, self);
+        let number = changes.load(Relaxed);
+        changes.store(number + 1, Relaxed);
+        let text = effect(shard as u32, number, 0, 0);
+        if !writer.defer(Dbs::one(0), text.as_bytes()) {
+            writer.append(Dbs::one(0), text.as_bytes()).unwrap();
+            return protocol::unlock(word, self);
+        }
+        if !protocol::unlock_owing(word, self) {
+            writer.pay();
+            protocol::unlock(word, self);
+        }
+    }
+
+    /// Appends what is not put by.
+    fn append(self, text: &str, writer: &mut Writer<'_>) {
+        ask_patiently(writer, text.len());
+        writer.append(Dbs::one(0), text.as_bytes()).unwrap();
+    }
+
+    /// Pays, and says so.
+    fn end(self, shards: &Shards, writer: &mut Writer<'_>) {
+        writer.pay();
+        shards.0.iter().for_each(|(Shard(word), _)| protocol::quit(word, self));
+    }
+}
+
+/// Two lanes change shards of which one is shared. What a reader sees of each shard is in the order
+/// in which it was changed, and all that a lane has done is in the stream once it has paid.
+fn change_in_turn(fixture: &Arc<Fixture>, shards: &Arc<Shards>) -> Vec<thread::JoinHandle<()>> {
+    let start = |number: u32| {
+        let (fixture, shards) = (Arc::clone(fixture), Arc::clone(shards));
+        thread::spawn(move || {
+            let (lane, mut writer) = (Lane { fixture: &fixture, number }, fixture.writer(number));
+            for shard in [0, number as usize, 0] {
+                lane.change(&shards, shard, &mut writer);
+            }
+            if number == 0 {
+                lane.append(&effect(2, 0, 0, 20), &mut writer);
+            }
+            lane.end(&shards, &mut writer);
+        })
+    };
+    [0, 1].map(start).into()
+}
+
+#[test]
+fn effects_that_are_put_by_stay_in_the_order_of_their_shards() {
+    explore("effects put by", 3000, || {
+        let (fixture, shards) = (Fixture::new(), Arc::new(Shards::default()));
+        fixture.open(2048);
+        let mut consumer = fixture.join(Policy::Hold);
+        let lanes = change_in_turn(&fixture, &shards);
+        read_until(&fixture, &mut consumer, [5, 1, 1]).unwrap();
+        lanes.into_iter().for_each(|lane| lane.join().unwrap());
+        assert_eq!(fixture.stream().leave(consumer), 0);
+        fixture.end();
+    });
+}
+
+#[test]
+fn nobody_puts_by_behind_a_ring_that_was_taken_away() {
+    explore("effects put by, and closing", 3000, || {
+        let (fixture, shards) = (Fixture::new(), Arc::new(Shards::default()));
+        let first = fixture.open(2048);
+        let consumer = fixture.join(Policy::CutOff);
+        let lanes = change_in_turn(&fixture, &shards);
+        fixture.stream().leave(consumer);
+        assert_eq!(fixture.stream().close(pause), Some(first));
+        free(first.address, first.capacity);
+        fixture.open(2048);
+        let mut consumer = fixture.join(Policy::Hold);
+        lanes.into_iter().for_each(|lane| lane.join().unwrap());
+        let mut buffer = [0; 2048];
         let read = fixture.stream().read(&mut consumer, &mut buffer).unwrap();
         Checker { is_begun: true, ..Checker::default() }.take(&buffer[..read]);
         fixture.stream().leave(consumer);

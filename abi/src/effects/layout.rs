@@ -15,6 +15,9 @@ pub const NAME_MAX: usize = 24;
 /// Lanes that may write. The tests that explore interleavings have fewer: each atomic costs there.
 pub(super) const LANES: usize = if cfg!(test) { 3 } else { LANES_MAX };
 
+/// Bytes of effects that a lane may put by.
+pub(super) const DEFERRED_MAX: usize = if cfg!(test) { 64 } else { 4096 };
+
 /// Root of the effects stream.
 ///
 /// The first line is what every writer looks at, and hardly ever changes. The second is what
@@ -127,12 +130,13 @@ pub(super) mod state {
     pub const CUT: u32 = 4;
 }
 
-/// What one lane has of the stream. Only its writer stores here.
+/// What one lane has of the stream. Only its writer stores here, but for what says otherwise.
 #[repr(C, align(64))]
 #[derive(StableAbi, Default)]
 #[cfg_attr(test, sabi(unsafe_opaque_fields))]
 pub struct LaneEffects {
-    /// One more than the position from which this lane is still copying; 0: from none.
+    /// One more than the position from which this lane is still copying; 0: from none. This and
+    /// `copying_to` are also stored by who pays for the lane.
     pub(super) copying: AtomicU64,
     /// Where what it copies ends. With `copying` it tells what a lane that died left undone.
     pub(super) copying_to: AtomicU64,
@@ -142,8 +146,17 @@ pub struct LaneEffects {
     pub(super) credit: AtomicU64,
     /// Bytes of extents that are this lane's.
     pub(super) spill_credit: AtomicU64,
-    /// Zero.
-    pub(super) reserved: [u64; 3],
+    /// Where the effects are that the lane has put by; 0: it never has.
+    pub(super) deferred_place: AtomicU64,
+    /// How many bytes they are; the upper bit while somebody pays. The room for them and a `SELECT`
+    /// is no more in `credit`. Also stored by who pays.
+    pub(super) deferred: AtomicU32,
+    /// Their database.
+    pub(super) deferred_db: AtomicU32,
+    /// Held by who pays.
+    pub(super) deferred_lock: Lock,
+    /// How far who pays has come.
+    pub(super) paying: AtomicU32,
 }
 
 /// Bytes of the stream that are not in the ring. Followed by them.

@@ -87,6 +87,25 @@ impl Span {
     }
 }
 
+/// Copies bytes to `address`.
+///
+/// # Safety
+/// There is room for them, which is nobody else's and not where they are.
+pub(super) unsafe fn put(address: u64, bytes: &[u8]) {
+    step();
+    // SAFETY: the caller's promise.
+    unsafe { copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
+}
+
+/// The bytes at `address`.
+///
+/// # Safety
+/// They are there, and not written to meanwhile.
+pub(super) unsafe fn bytes<'a>(address: u64, len: usize) -> &'a [u8] {
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(address as *const u8, len) }
+}
+
 /// An allocation that may become an extent, and is freed if it does not.
 pub(super) struct Spare {
     address: u64,

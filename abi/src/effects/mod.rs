@@ -11,6 +11,7 @@
 //! - [`Stream`]: its root and the functions it needs
 //! - [`tail`]: the end of the stream and the room in the ring, under the lock
 //! - [`writer`]: credit, and appending
+//! - [`deferred`]: effects put by, and appended together
 //! - [`consumers`]: who reads: joining, reading, advancing, leaving
 //! - [`recovery`]: what a process that died left undone
 //! - [`memory`]: the ring and the extents as bytes; all that is `unsafe` is there
@@ -20,6 +21,11 @@
 //! Order. A writer appends while it holds the locks of the shards it has changed. So two effects
 //! on one key, and the effects of two transactions that share a key, stand in the order in which
 //! they were executed.
+//!
+//! Deferral. A lane may put effects by and append them later, when it gives the shards back in a
+//! state that says so ([`crate::lock`]): whoever takes such a shard first appends what that lane has
+//! put by, all of it. So effects of one lane that are put by and effects of another never concern
+//! the same shard, and the order above holds. Their room is promised when they are put by.
 //!
 //! Publication. Under the lock a writer first says from where it is going to copy
 //! (`LaneEffects::copying`), then moves the end (`position`, release). It copies without the lock,
@@ -48,6 +54,7 @@
 //! its end and it is wholly before the frontier.
 
 pub mod consumers;
+mod deferred;
 pub mod layout;
 mod memory;
 mod recovery;
@@ -125,7 +132,8 @@ impl<'a> Stream<'a> {
     /// Bytes that the stream takes beside its root: the ring and the extents.
     pub fn bytes(&self) -> u64 {
         let raw = self.raw;
-        let ring = if self.is_open() { raw.capacity.load(Ordering::Relaxed) } else { 0 };
+        let capacity = raw.capacity.load(Ordering::Relaxed);
+        let ring = if self.is_open() { capacity } else { 0 };
         ring + raw.spilled.load(Ordering::Relaxed)
     }
 

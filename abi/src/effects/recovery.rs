@@ -1,34 +1,53 @@
 //! Mending the stream after the process that used it has died at any instruction.
 
+use super::deferred::Payer;
 use super::layout::{LaneEffects, state};
-use super::memory;
+use super::memory::{self, Span};
 use super::sync::Ordering::Relaxed;
 use super::tail::Tail;
 use super::{Consumer, Stream};
 
 impl Stream<'_> {
-    /// Makes the stream whole again. What lanes had reserved and not filled becomes line feeds: the
-    /// keys that they were changing are the caller's to make good for, by effects of their own.
-    /// Consumers keep their places, and go on from where they have advanced to.
+    /// Makes the stream whole again. What lanes had put by is appended. What they had reserved for
+    /// effects of their own and not filled becomes line feeds: the keys that they were changing are
+    /// the caller's to make good for, by effects of their own. Consumers keep their places, and go
+    /// on from where they have advanced to.
     ///
     /// Returns how many bytes became line feeds.
     ///
     /// # Safety
     /// Nobody uses the stream: all threads that did have ended.
     pub unsafe fn recover(&self) -> u64 {
-        // SAFETY: whoever held it has died; for a lock that is free this changes nothing.
-        unsafe { self.raw.lock.unlock(self.calls) };
+        let locks = self.raw.lanes.iter().map(|lane| &lane.deferred_lock);
+        for lock in locks.chain([&self.raw.lock]) {
+            // SAFETY: whoever held it has died; for a lock that is free this changes nothing.
+            unsafe { lock.unlock(self.calls) };
+        }
         let (blanked, dropped) = {
             let tail = self.tail();
             let dropped = tail.drop_unreached();
             // SAFETY: the caller's promise.
-            let blank = |lane| unsafe { tail.blank_unfilled(lane) };
-            let blanked = self.raw.lanes.iter().map(blank).sum();
-            tail.settle_all();
-            (blanked, dropped)
+            let fill = |lane| unsafe { self.fill_reserved(&tail, lane) };
+            ((0..self.raw.lanes.len()).map(fill).sum(), dropped)
         };
+        (0..self.raw.lanes.len()).for_each(|lane| self.pay(lane as u32));
+        self.tail().settle_all();
         self.free_extents(dropped);
         blanked
+    }
+
+    /// Makes whole what a lane had reserved: returns how many bytes became line feeds.
+    ///
+    /// # Safety
+    /// Nobody uses the stream.
+    unsafe fn fill_reserved(&self, tail: &Tail<'_>, number: usize) -> u64 {
+        let reserved = tail.reserved(&self.raw.lanes[number]);
+        // SAFETY: the caller's promise.
+        let unfilled = unsafe { Payer::lock(*self, number).complete(reserved) };
+        let bytes = unfilled.as_ref().map_or(0, Span::len);
+        // SAFETY: the caller's promise; the lane had reserved it, and no reader has come by.
+        unfilled.into_iter().for_each(|span| unsafe { span.blank() });
+        bytes
     }
 
     /// The consumer with this id, for whoever goes on in its stead.
@@ -72,22 +91,16 @@ impl Tail<'_> {
         address
     }
 
-    /// # Safety
-    /// Nobody copies: the lane has died.
-    unsafe fn blank_unfilled(&self, lane: &LaneEffects) -> u64 {
+    /// What a lane that has died was still to fill. Nothing, if it died before it had moved the end.
+    fn reserved(&self, lane: &LaneEffects) -> Option<Span> {
         let copying = lane.copying.load(Relaxed);
-        lane.copying.store(0, Relaxed);
-        let end = self.position();
-        if copying == 0 || copying > end {
-            // It died before it had moved the end.
-            return 0;
+        if copying == 0 || copying > self.position() {
+            return None;
         }
         let (from, to) = (copying - 1, lane.copying_to.load(Relaxed));
         let span = self.span(from, self.skew_of(from), to, to - from);
         assert_eq!(span.len(), to - from, "a reservation is in the ring or in one extent");
-        // SAFETY: the caller's promise; the lane had reserved the span, and no reader has come by.
-        unsafe { span.blank() };
-        to - from
+        Some(span)
     }
 
     /// Voids all credit, counts consumers anew, and has the next effect name its database.
@@ -116,7 +129,7 @@ impl Tail<'_> {
 mod tests {
     use super::super::interleavings::Fixture;
     use super::super::memory::Spare;
-    use super::super::{Consumer, Dbs, Extent, Policy};
+    use super::super::{Consumer, Credit, Dbs, Extent, Policy};
     use super::*;
     use std::sync::Arc;
 
@@ -177,6 +190,48 @@ mod tests {
             append(&fixture, 0, "after");
             let blank = |count| "\n".repeat(count);
             let expect = [SELECT, "before", &blank(10), "between", &blank(305), SELECT, "after"];
+            assert_eq!(read(&fixture, &mut consumer), expect.concat());
+            fixture.stream().leave(consumer);
+            fixture.end();
+        });
+    }
+
+    /// A lane puts an effect by.
+    fn defer(fixture: &Fixture, lane: u32, text: &str) {
+        let mut writer = fixture.writer(lane);
+        assert_eq!(writer.ask(text.len() as u64), Credit::Granted);
+        assert!(writer.defer(Dbs::one(0), text.as_bytes()));
+    }
+
+    /// Who pays for a lane dies once room is reserved, or once all has been copied.
+    fn die_paying(fixture: &Fixture, lane: u32, has_copied: bool) {
+        let end = fixture.stream().position();
+        fixture.stream().pay(lane);
+        let place = &fixture.raw.lanes[lane as usize];
+        let len = (fixture.stream().position() - end) as u32;
+        place.deferred.store(len | 1 << 31, Relaxed);
+        place.copying.store(end + 1, Relaxed);
+        place.paying.store(if has_copied { 2 } else { 1 }, Relaxed);
+        core::mem::forget(Payer::lock(fixture.stream(), lane as usize));
+    }
+
+    #[test]
+    fn what_was_put_by_is_appended_once() {
+        once(|fixture| {
+            let ring = fixture.open(2048);
+            let mut consumer = fixture.join(Policy::Hold);
+            append(&fixture, 1, "before");
+            for (lane, text, has_copied) in [(0, "filled", true), (2, "empty", false)] {
+                defer(&fixture, lane, text);
+                die_paying(&fixture, lane, has_copied);
+            }
+            let end = fixture.stream().position();
+            // SAFETY: the ring is in use, and nobody else uses it.
+            unsafe { ((ring.address + end - 5) as *mut [u8; 5]).write([0; 5]) };
+            defer(&fixture, 1, "put by");
+            assert_eq!(recover(&fixture), 0);
+            append(&fixture, 0, "after");
+            let expect = [SELECT, "before", "filled", "empty", "put by", SELECT, "after"];
             assert_eq!(read(&fixture, &mut consumer), expect.concat());
             fixture.stream().leave(consumer);
             fixture.end();

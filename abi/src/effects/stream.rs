@@ -49,6 +49,10 @@ impl Locker for Calls {
     fn wake(self, word: &core::sync::atomic::AtomicU32) {
         (self.lock_wake)(word);
     }
+
+    fn pay_for(self, _: u32) {
+        unreachable!("no lock of the stream is given back with something owed");
+    }
 }
 
 /// A stream and what it needs to work.
@@ -71,6 +75,11 @@ impl<'a> Stream<'a> {
     /// The stream that is stored in `raw`.
     pub fn new(raw: &'a EffectsStream, calls: Calls) -> Self {
         Self { raw, calls }
+    }
+
+    /// The stream as a lane uses it.
+    pub fn by_lane(self, lane: u32) -> Self {
+        Self { calls: self.calls.by_lane(lane), ..self }
     }
 
     /// Whether somebody reads. All that a write without consumers looks at.

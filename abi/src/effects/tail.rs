@@ -103,13 +103,17 @@ impl<'a> Tail<'a> {
         self.raw().consumers.iter().filter(|slot| slot.keeps_its_place())
     }
 
-    /// Makes a lane's credit that of this ring.
+    /// Whether a lane's credit is of this ring.
+    pub fn is_current(&self, lane: &LaneEffects) -> bool {
+        lane.epoch.load(Relaxed) == self.raw().epoch.load(Relaxed)
+    }
+
+    /// Makes a lane's credit that of this ring. It has nothing put by.
     pub fn renew(&self, lane: &LaneEffects) {
-        let epoch = self.raw().epoch.load(Relaxed);
-        if lane.epoch.load(Relaxed) != epoch {
+        if !self.is_current(lane) {
             lane.credit.store(0, Relaxed);
             lane.spill_credit.store(0, Relaxed);
-            lane.epoch.store(epoch, Relaxed);
+            lane.epoch.store(self.raw().epoch.load(Relaxed), Relaxed);
         }
     }
 
@@ -196,6 +200,11 @@ impl<'a> Tail<'a> {
             lane.spill_credit.store(0, Relaxed);
             subtract(&raw.spill_promised, spill);
         }
+    }
+
+    /// Gives back room that was promised.
+    pub fn give_back(&self, bytes: u64) {
+        subtract(&self.raw().promised, bytes);
     }
 
     /// Whether the next effect must name its database, if it is `db`.

@@ -53,8 +53,7 @@ impl<'a> Stream<'a> {
     /// both write to.
     pub unsafe fn writer(self, lane: u32) -> Writer<'a> {
         assert!((lane as usize) < LANES, "lane {lane} is none");
-        let stream = Stream { calls: self.calls.by_lane(lane), ..self };
-        Writer { stream, number: lane as usize }
+        Writer { stream: self.by_lane(lane), number: lane as usize }
     }
 }
 
@@ -64,7 +63,12 @@ impl<'a> Writer<'a> {
         self.stream
     }
 
-    fn lane(&self) -> &'a LaneEffects {
+    /// Of the lane.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn lane(&self) -> &'a LaneEffects {
         &self.stream.raw.lanes[self.number]
     }
 
@@ -73,15 +77,24 @@ impl<'a> Writer<'a> {
     #[inline]
     pub fn ask(&mut self, bytes: u64) -> Credit {
         let lane = self.lane();
-        let is_current = lane.epoch.load(Relaxed) == self.stream.raw.epoch.load(Relaxed);
-        if is_current && lane.credit.load(Relaxed) >= bytes.saturating_add(SELECT_MAX) {
+        if self.is_current() && lane.credit.load(Relaxed) >= bytes.saturating_add(SELECT_MAX) {
             return Credit::Granted;
         }
         self.ask_for_more(bytes)
     }
 
+    /// Whether the credit is of the ring that is there.
+    #[inline]
+    pub(super) fn is_current(&self) -> bool {
+        self.lane().epoch.load(Relaxed) == self.stream.raw.epoch.load(Relaxed)
+    }
+
     #[cold]
     fn ask_for_more(&mut self, bytes: u64) -> Credit {
+        if !self.is_current() {
+            // What was put by was for the readers of another ring.
+            self.stream.pay(self.number as u32);
+        }
         let (tail, lane) = (self.stream.tail(), self.lane());
         if !tail.is_open() {
             return Credit::Granted;
@@ -116,8 +129,7 @@ impl<'a> Writer<'a> {
         let is_much = lane.credit.load(Relaxed) > share_of(self.stream.raw.capacity.load(Relaxed));
         if is_much || lane.spill_credit.load(Relaxed) > 0 {
             let tail = self.stream.tail();
-            if tail.is_open() {
-                tail.renew(lane);
+            if tail.is_open() && tail.is_current(lane) {
                 tail.settle(lane);
             }
         }
@@ -132,6 +144,8 @@ impl<'a> Writer<'a> {
     /// [`NoRoom`]; then nothing has been appended. That takes consumers that hold writers back, an
     /// effect larger than its credit, and an arena that is full.
     pub fn append(&mut self, dbs: Dbs, effects: &[u8]) -> Result<u64, NoRoom> {
+        // What the lane has put by was before.
+        self.stream.pay(self.number as u32);
         let mut spare = None;
         loop {
             let tail = self.stream.tail();
@@ -179,13 +193,13 @@ impl<'a> Writer<'a> {
 }
 
 /// A `SELECT`, or nothing.
-struct Select {
+pub(super) struct Select {
     bytes: [u8; SELECT_MAX as usize],
     len: usize,
 }
 
 impl Select {
-    fn new(db: Option<u32>) -> Self {
+    pub(super) fn new(db: Option<u32>) -> Self {
         let mut select = Self { bytes: [0; SELECT_MAX as usize], len: 0 };
         if let Some(db) = db {
             select.fill(db);
@@ -212,7 +226,11 @@ impl Select {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len as u64
     }
 }

@@ -1,5 +1,6 @@
 //! The lock's real code, run through interleavings of its threads by `shuttle`: nobody is inside
-//! beside another, nobody sleeps for ever, and the word names who is inside.
+//! beside another, nobody sleeps for ever, the word names who is inside, and who is inside finds
+//! nothing owed by another.
 //!
 //! Each test says how many it explored. A thread that nobody wakes ends an exploration as a
 //! deadlock.
@@ -31,6 +32,8 @@ struct Shared {
     early: Plain,
     /// Zero, or the number of who is inside and one.
     inside: Plain,
+    /// How much each thread owes for what it did inside.
+    debts: [Plain; 4],
 }
 
 /// A thread that takes the lock.
@@ -38,6 +41,8 @@ struct Shared {
 struct Thread<'a> {
     shared: &'a Shared,
     number: u32,
+    /// Whether it gives the lock back with something owed.
+    owes: bool,
 }
 
 impl Word for AtomicU32 {
@@ -51,6 +56,10 @@ impl Word for AtomicU32 {
 
     fn replace(&self, old: u32, new: u32) -> bool {
         self.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    fn give(&self, old: u32, new: u32) -> bool {
+        self.compare_exchange(old, new, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -73,6 +82,11 @@ impl Locker<AtomicU32> for Thread<'_> {
         let _queue = self.shared.queue.lock().unwrap();
         self.shared.sleepers.notify_one();
     }
+
+    fn pay_for(self, lane: u32) {
+        assert_ne!(self.lane(), Some(lane), "what it owes itself can wait");
+        self.shared.debts[lane as usize + 1].store(0, SeqCst);
+    }
 }
 
 impl Thread<'_> {
@@ -92,8 +106,24 @@ impl Thread<'_> {
             (self.holder(), self.lane()),
             "another is named"
         );
+        let all = self.shared.debts.iter().enumerate();
+        let mut others = all.filter(|(number, _)| *number != self.number as usize);
+        assert!(others.all(|(_, debt)| debt.load(SeqCst) == 0), "another still owes");
+        self.owe();
         assert_eq!(inside.swap(0, SeqCst), self.number + 1, "somebody came in meanwhile");
-        protocol::unlock(word, self);
+        if !self.owes || !protocol::unlock_owing(word, self) {
+            self.pay();
+            protocol::unlock(word, self);
+        }
+    }
+
+    fn owe(self) {
+        self.shared.debts[self.number as usize].store(self.owes.into(), SeqCst);
+    }
+
+    /// Pays for itself.
+    fn pay(self) {
+        self.shared.debts[self.number as usize].store(0, SeqCst);
     }
 
     fn lock(self) {
@@ -102,28 +132,56 @@ impl Thread<'_> {
     }
 
     fn try_lock(self) {
-        if protocol::try_lock(&self.shared.word, self.holder()) {
+        if protocol::try_lock(&self.shared.word, self) {
             self.work_and_unlock();
         }
     }
 }
 
-/// Threads of which each takes the lock some times, and one that takes it where it is free; of all
-/// sleeps `early` end early.
-fn scenario(threads: u32, times: u32, tries: bool, early: u32) {
+/// What threads do of which each takes the lock some times.
+#[derive(Clone, Copy, Default)]
+struct Scenario {
+    threads: u32,
+    times: u32,
+    /// The first only takes it where it is free.
+    tries: bool,
+    /// All but the first give it back with something owed, and pay at their end.
+    owe: bool,
+    /// So many sleeps end early.
+    early: u32,
+}
+
+impl Scenario {
+    const fn new(threads: u32, times: u32) -> Self {
+        Self { threads, times, tries: false, owe: false, early: 0 }
+    }
+
+    fn run(self) {
+        run(self);
+    }
+}
+
+fn run(Scenario { threads, times, tries, owe, early }: Scenario) {
     let shared = Arc::new(Shared {
         word: AtomicU32::new(protocol::FREE),
         queue: Mutex::new(()),
         sleepers: Condvar::new(),
         early: early.into(),
         inside: 0.into(),
+        debts: Default::default(),
     });
     let start = |number: u32| {
         let shared = Arc::clone(&shared);
         thread::spawn(move || {
-            let this = Thread { shared: &shared, number };
+            let this = Thread { shared: &shared, number, owes: owe && number > 0 };
             (0..times)
                 .for_each(|_| if tries && number == 0 { this.try_lock() } else { this.lock() });
+            if this.owes {
+                // Lets others come in before it pays.
+                protocol::holder(&shared.word);
+                this.pay();
+                protocol::quit(&shared.word, this);
+            }
         })
     };
     let started: Vec<_> = (0..threads).map(start).collect();
@@ -161,23 +219,36 @@ fn many(name: &str, scenario: impl Fn() + Send + Sync + Copy + 'static) {
 
 #[test]
 fn two_threads() {
-    all("lock, two threads", || scenario(2, 1, false, 0));
-    many("lock, two threads, three times each", || scenario(2, 3, false, 0));
+    all("lock, two threads", || Scenario::new(2, 1).run());
+    many("lock, two threads, three times each", || Scenario::new(2, 3).run());
 }
 
 #[test]
 fn three_threads() {
-    many("lock, three threads, twice each", || scenario(3, 2, false, 0));
-    many("lock, four threads", || scenario(4, 1, false, 0));
+    many("lock, three threads, twice each", || Scenario::new(3, 2).run());
+    many("lock, four threads", || Scenario::new(4, 1).run());
 }
 
 #[test]
 fn a_thread_that_does_not_wait() {
-    many("lock, two threads and one that only tries", || scenario(3, 2, true, 0));
+    let scenario = Scenario { tries: true, ..Scenario::new(3, 2) };
+    many("lock, two threads and one that only tries", move || scenario.run());
 }
 
 #[test]
 fn sleep_that_ends_early() {
-    all("lock, two threads, one early end of sleep", || scenario(2, 1, false, 1));
-    many("lock, three threads, two early ends of sleep", || scenario(3, 2, false, 2));
+    let scenario = Scenario { early: 1, ..Scenario::new(2, 1) };
+    all("lock, two threads, one early end of sleep", move || scenario.run());
+    let scenario = Scenario { early: 2, ..Scenario::new(3, 2) };
+    many("lock, three threads, two early ends of sleep", move || scenario.run());
+}
+
+#[test]
+fn what_is_owed_is_paid_by_who_comes_next() {
+    let scenario = Scenario { owe: true, ..Scenario::new(3, 2) };
+    many("lock, two threads that owe and one that does not", move || scenario.run());
+    let scenario = Scenario { tries: true, early: 1, ..scenario };
+    many("lock, two threads that owe and one that only tries", move || scenario.run());
+    let scenario = Scenario { owe: true, ..Scenario::new(2, 1) };
+    many("lock, a thread that owes and one that does not", move || scenario.run());
 }

@@ -4,6 +4,20 @@
 use crate::error::{self, Error};
 use crate::resp::parse::Span;
 
+/// Bytes around the digits of a string's length.
+const LENGTH_MIN: u32 = 3;
+
+/// Digits of a number.
+#[inline(always)]
+fn digits(number: u32) -> u32 {
+    match number {
+        0..10 => 1,
+        10..100 => 2,
+        100..1000 => 3,
+        _ => number.ilog10() + 1,
+    }
+}
+
 /// The arguments of one command: views of the input they came in.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
@@ -24,6 +38,14 @@ impl<'a> Args<'a> {
         self.spans.len()
     }
 
+    /// Bytes of all arguments together, at most: what lies between them counts too.
+    #[inline]
+    pub fn bytes_at_most(&self) -> usize {
+        let end = self.spans.last().map_or(0, |last| last.start + last.len);
+        let begin = self.spans.first().map_or(0, |first| first.start);
+        end.saturating_sub(begin) as usize
+    }
+
     /// Argument `index`, which must exist.
     #[inline]
     pub fn at(&self, index: usize) -> &'a [u8] {
@@ -40,6 +62,36 @@ impl<'a> Args<'a> {
     pub fn from(&self, index: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let (data, spans) = (self.data, &self.spans[index.min(self.len())..]);
         spans.iter().map(move |s| &data[s.start as usize..(s.start + s.len) as usize])
+    }
+
+    /// The command as it came, if it came as an array of bulk strings whose lengths are written
+    /// without a sign or leading zeros: then these bytes are just what would be written for it.
+    #[inline]
+    pub fn encoded(&self) -> Option<&'a [u8]> {
+        let first = self.spans.first()?;
+        let count = self.len() as u32;
+        // Others are rare, and no worse off for being written anew.
+        if count >= 10 {
+            return None;
+        }
+        let head = 4 + LENGTH_MIN + digits(first.len);
+        let begin = first.start.checked_sub(head)? as usize;
+        let array = [b'*', b'0' + count as u8, b'\r', b'\n', b'$'];
+        if self.data.get(begin..begin + 5)? != array {
+            return None;
+        }
+        let mut end = (first.start + first.len) as usize;
+        for span in &self.spans[1..] {
+            // The parser has seen the length: where it takes no more bytes than it needs, it is
+            // written in the one way there is.
+            let between = self.data.get(end..span.start as usize)?;
+            let is_length = between.len() as u32 == 2 + LENGTH_MIN + digits(span.len);
+            if !is_length || between[2] != b'$' {
+                return None;
+            }
+            end = (span.start + span.len) as usize;
+        }
+        self.data.get(begin..end + 2)
     }
 
     /// Without the first `count`: how a nested command is seen.
@@ -210,6 +262,27 @@ mod tests {
         ] {
             assert_eq!(parse_float(text.as_bytes()), expect, "{text:?}");
         }
+    }
+
+    #[test]
+    fn encoded_as_they_came() {
+        let check = |resp: &str, spans: &[(u32, u32)], expect: Option<&str>| {
+            let span = |(start, len): &(u32, u32)| Span { start: *start, len: *len };
+            let spans: Vec<_> = spans.iter().map(span).collect();
+            let args = Args::new(resp.as_bytes(), &spans);
+            assert_eq!(args.encoded(), expect.map(str::as_bytes), "{resp:?}");
+        };
+        let long = format!("*2\r\n$3\r\nDEL\r\n$12\r\n{}\r\n", "k".repeat(12));
+        check(&long, &[(8, 3), (18, 12)], Some(&long));
+        let behind = format!("x{long}y");
+        check(&behind, &[(9, 3), (19, 12)], Some(&long));
+        // Without its name, lengths with zeros, an inline command, arguments left out.
+        check(&long, &[(18, 12)], None);
+        check("*02\r\n$3\r\nDEL\r\n$1\r\nk\r\n", &[(9, 3), (18, 1)], None);
+        check("*2\r\n$03\r\nDEL\r\n$1\r\nk\r\n", &[(9, 3), (18, 1)], None);
+        check("*2\r\n$3\r\nDEL\r\n$01\r\nk\r\n", &[(8, 3), (18, 1)], None);
+        check("DEL k\r\n", &[(0, 3), (4, 1)], None);
+        check("*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n", &[(8, 1), (22, 1)], None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::clock::{Clock, Ticks};
-use crate::effects::Effects;
+use crate::effects::{self, Effects};
 use crate::event::Class;
 use crate::heap::Heap;
 use crate::lock::{LockSet, ShardSet};
@@ -103,7 +103,7 @@ impl Core {
     pub fn abandon(&mut self) {
         self.notices = Notices::default();
         self.effects.clear();
-        self.locks.release();
+        self.release();
     }
 
     /// A setting's value.
@@ -155,7 +155,31 @@ impl Core {
             (self.settle)(self);
         }
         self.effects.flush_apart();
+        self.release();
+    }
+
+    fn release(&mut self) {
+        if self.effects.take_has_deferred() {
+            self.locks.owe();
+        }
         self.locks.release();
+    }
+
+    /// From here to [`Core::pay`] effects may be put by, as nobody but who takes a shard sees what
+    /// this lane does: its replies go out at the end of a batch.
+    #[inline]
+    pub fn defer_effects(&mut self) {
+        self.effects.defers = true;
+    }
+
+    /// Appends the effects that were put by, and puts none by any more.
+    #[inline]
+    pub fn pay(&mut self) {
+        self.effects.defers = false;
+        if self.locks.is_owing() {
+            self.effects.pay();
+            self.locks.quit();
+        }
     }
 
     /// The Unix time in ms by which keys have expired: none has for who applies effects.
@@ -190,6 +214,11 @@ impl FutexLocker {
     pub const fn new(lane: u32, host: HostRef) -> Self {
         Self { lane, host }
     }
+
+    /// The lane's number.
+    pub const fn lane(self) -> u32 {
+        self.lane
+    }
 }
 
 impl Locker for FutexLocker {
@@ -204,5 +233,11 @@ impl Locker for FutexLocker {
 
     fn wake(self, word: &AtomicU32) {
         self.host.lock_wake()(word);
+    }
+
+    fn pay_for(self, lane: u32) {
+        if let Some(stream) = effects::stream_of(self.host) {
+            stream.by_lane(self.lane).pay(lane);
+        }
     }
 }

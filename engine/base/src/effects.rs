@@ -8,8 +8,13 @@
 //! 3. the command runs; where it writes and [`Effects::is_on`], it says what it did
 //! 4. shards still held: [`Effects::flush`]
 //!
+//! In a batch of several commands the lane puts effects by and appends them together
+//! ([`crate::core::Core::defer_effects`]): a shard that it gives back meanwhile says so, and whoever
+//! takes it has them appended first.
+//!
 //! Effects that have happened are flushed also when the command fails or panics afterwards.
 
+use crate::args::Args;
 use abi::effects::{Calls, Credit, Dbs, NoRoom, Stream, Writer};
 use abi::host::{HostRef, level};
 use abi_stable::std_types::RStr;
@@ -26,8 +31,24 @@ const KEPT_MAX: usize = 64 * 1024;
 const RETRY_US: u64 = 500;
 
 /// The bytes that the effect of a command takes at most, if it says no more than the command did.
-pub fn at_most<'a>(args: impl IntoIterator<Item = &'a [u8]>) -> u64 {
-    args.into_iter().map(|arg| arg.len() as u64 + FRAME_MAX).sum::<u64>() + SLACK
+#[inline]
+pub fn at_most(args: Args<'_>) -> u64 {
+    takes_at_most(args.bytes_at_most(), args.len())
+}
+
+/// The bytes that a command takes at most, whose `count` parts together have `bytes`.
+#[inline]
+pub fn takes_at_most(bytes: usize, count: usize) -> u64 {
+    bytes as u64 + count as u64 * FRAME_MAX + SLACK
+}
+
+/// The stream of the host's arena, if it has one.
+pub fn stream_of(host: HostRef) -> Option<Stream<'static>> {
+    let header = host.arena()().as_ptr();
+    // SAFETY: the host's arena has a complete header before it loads any logic; the root, if there
+    // is one, is never freed.
+    let raw = unsafe { (*header).effects.as_ptr().as_ref() };
+    raw.map(|raw| Stream::new(raw, Calls::from(host)))
 }
 
 /// A lane's effects that are not yet in the stream.
@@ -43,6 +64,10 @@ pub struct Effects {
     in_transaction: bool,
     /// Whether the command that runs has said what it did.
     is_said: bool,
+    /// Whether effects may be put by, to be appended together.
+    pub(crate) defers: bool,
+    /// Whether some have been since the last unlock.
+    has_deferred: bool,
 }
 
 impl Effects {
@@ -51,12 +76,8 @@ impl Effects {
     /// # Safety
     /// One thread at a time writes as this lane, whatever the number of generations.
     pub unsafe fn new(host: HostRef, lane: u32) -> Self {
-        let header = host.arena()().as_ptr();
-        // SAFETY: the host's arena has a complete header before it loads any logic; the root, if
-        // there is one, is never freed.
-        let raw = unsafe { (*header).effects.as_ptr().as_ref() };
         // SAFETY: the caller's promise.
-        let writer = raw.map(|raw| unsafe { Stream::new(raw, Calls::from(host)).writer(lane) });
+        let writer = stream_of(host).map(|stream| unsafe { stream.writer(lane) });
         Self { host: Some(host), ..Self::with(writer) }
     }
 
@@ -70,6 +91,8 @@ impl Effects {
             dbs: Dbs::one(0),
             in_transaction: false,
             is_said: false,
+            defers: false,
+            has_deferred: false,
         }
     }
 
@@ -125,14 +148,31 @@ impl Effects {
     /// The command that runs says what it did in a database: a command with its arguments. From
     /// then on it is not taken for its own effect.
     pub fn command(&mut self, db: u32, parts: &[&[u8]]) {
-        self.verbatim(db, parts.iter().copied());
-    }
-
-    /// As [`Effects::command`], for a command that is its own effect.
-    pub fn verbatim<'a>(&mut self, db: u32, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
         // What nobody hears is not said: the next command must not be taken to have spoken.
         self.is_said = self.is_on;
-        self.add(db, parts);
+        self.add(db, parts.iter().copied());
+    }
+
+    /// As [`Effects::command`], with arguments as they came but for the name that the command has
+    /// everywhere.
+    pub fn command_as(&mut self, db: u32, name: &[u8], args: Args<'_>) {
+        self.is_said = self.is_on;
+        self.verbatim(db, name, args);
+    }
+
+    /// The command that runs is its own effect, under the name that it has everywhere.
+    pub fn verbatim(&mut self, db: u32, name: &[u8], args: Args<'_>) {
+        let is_known = args.at(0).eq_ignore_ascii_case(name);
+        match args.encoded().filter(|_| is_known) {
+            Some(encoded) if self.put_by(db, encoded) => {}
+            Some(encoded) => self.add_encoded(db, encoded),
+            None => {
+                let rest = args.from(0).enumerate();
+                let parts =
+                    rest.map(|(index, arg)| if index == 0 && !is_known { name } else { arg });
+                self.add(db, parts);
+            }
+        }
     }
 
     /// A key is gone though the command that runs, if one does, was not asked to remove it.
@@ -147,9 +187,32 @@ impl Effects {
     }
 
     fn add<'a>(&mut self, db: u32, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
-        if !self.is_on {
-            return;
+        if self.is_on {
+            self.in_database(db);
+            write(&mut self.bytes, parts);
         }
+    }
+
+    /// Puts a command by that is the only effect, without a stop on the way.
+    #[inline]
+    fn put_by(&mut self, db: u32, command: &[u8]) -> bool {
+        let is_alone = self.defers && self.count == 0 && !self.in_transaction && self.is_on;
+        let Some(writer) = self.writer.as_mut().filter(|_| is_alone) else { return false };
+        let is_put = writer.defer(Dbs::one(db), command);
+        self.has_deferred |= is_put;
+        is_put
+    }
+
+    /// Adds a command as it is to be in the stream.
+    fn add_encoded(&mut self, db: u32, command: &[u8]) {
+        if self.is_on {
+            self.in_database(db);
+            self.bytes.extend_from_slice(command);
+        }
+    }
+
+    /// What is added next is in a database.
+    fn in_database(&mut self, db: u32) {
         if self.count == 0 {
             self.dbs = Dbs::one(db);
         } else if self.dbs.last != db {
@@ -158,7 +221,6 @@ impl Effects {
             write(&mut self.bytes, parts.into_iter());
             self.dbs.last = db;
         }
-        write(&mut self.bytes, parts);
         self.count += 1;
     }
 
@@ -174,23 +236,34 @@ impl Effects {
     }
 
     /// Ends it, and flushes.
-    pub fn end_transaction(&mut self) -> Option<u64> {
+    pub fn end_transaction(&mut self) {
         self.in_transaction = false;
-        self.flush()
+        self.flush();
     }
 
     /// Appends what there is to the stream, with the shards still held, unless a transaction is
-    /// open. Several effects go as one transaction. Returns where they end in the stream.
+    /// open, or puts it by. Several effects go as one transaction.
     #[inline]
-    pub fn flush(&mut self) -> Option<u64> {
-        if self.is_on { self.flush_as(self.count > 1) } else { None }
+    pub fn flush(&mut self) {
+        if self.is_to_flush() {
+            self.flush_as(self.count > 1);
+        }
     }
 
     /// As [`Effects::flush`], for effects that have nothing to do with each other: keys that were
     /// evicted or have expired.
     #[inline]
-    pub fn flush_apart(&mut self) -> Option<u64> {
-        if self.is_on { self.flush_as(false) } else { None }
+    pub fn flush_apart(&mut self) {
+        if self.is_to_flush() {
+            self.flush_as(false);
+        }
+    }
+
+    /// Whether there is something to flush, or credit to be given back: in a batch that is done at
+    /// its end.
+    #[inline(always)]
+    fn is_to_flush(&self) -> bool {
+        self.is_on && (self.count > 0 || !self.defers)
     }
 
     /// After a panic, with the shards still held: no transaction is open any more, and what was
@@ -202,22 +275,35 @@ impl Effects {
         }
     }
 
-    fn flush_as(&mut self, is_transaction: bool) -> Option<u64> {
-        if self.in_transaction {
-            return None;
-        }
-        let writer = self.writer.as_mut()?;
+    fn flush_as(&mut self, is_transaction: bool) {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.in_transaction) else { return };
         if self.count == 0 {
-            writer.settle();
-            return None;
+            return writer.settle();
         }
         let from = if is_transaction { 0 } else { MULTI.len() };
         if is_transaction {
             self.bytes.extend_from_slice(EXEC);
         }
-        let end = append(writer, self.host, self.dbs, &self.bytes[from..]);
+        let effects = &self.bytes[from..];
+        if self.defers && writer.defer(self.dbs, effects) {
+            self.has_deferred = true;
+        } else {
+            append(writer, self.host, self.dbs, effects);
+        }
         self.clear();
-        end
+    }
+
+    /// Appends what was put by: before others hear of it otherwise than by taking its shards.
+    pub fn pay(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.pay();
+        }
+    }
+
+    /// Whether effects have been put by since this was last asked.
+    #[inline(always)]
+    pub(crate) fn take_has_deferred(&mut self) -> bool {
+        core::mem::take(&mut self.has_deferred)
     }
 
     /// Forgets what has not been flushed.
@@ -230,16 +316,10 @@ impl Effects {
 
 /// Appends, however long that takes: what has happened must be told. Only an arena that is full,
 /// with a consumer behind that holds writers back, makes this wait with shards held.
-fn append(
-    writer: &mut Writer<'static>,
-    host: Option<HostRef>,
-    dbs: Dbs,
-    effects: &[u8],
-) -> Option<u64> {
-    loop {
-        match writer.append(dbs, effects) {
-            Ok(end) => return Some(end),
-            Err(NoRoom) => host?.sleep_us()(RETRY_US),
+fn append(writer: &mut Writer<'static>, host: Option<HostRef>, dbs: Dbs, effects: &[u8]) {
+    while let Err(NoRoom) = writer.append(dbs, effects) {
+        if let Some(host) = host {
+            host.sleep_us()(RETRY_US);
         }
     }
 }
@@ -252,42 +332,54 @@ fn tell(host: Option<HostRef>, consumer: u64) {
     }
 }
 
+/// Appends a command as an array of bulk strings.
 fn write<'a>(out: &mut Vec<u8>, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
-    let mut digits = itoa::Buffer::new();
-    out.push(b'*');
-    out.extend_from_slice(digits.format(parts.len()).as_bytes());
-    out.extend_from_slice(b"\r\n");
+    write_head(out, b'*', parts.len());
     for part in parts {
-        out.push(b'$');
-        out.extend_from_slice(digits.format(part.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
+        out.reserve(part.len() + FRAME_MAX as usize);
+        write_head(out, b'$', part.len());
         out.extend_from_slice(part);
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends the line that says how long an array or string is.
+#[inline]
+fn write_head(out: &mut Vec<u8>, kind: u8, len: usize) {
+    let digit = |number: usize| b'0' + number as u8;
+    match len {
+        0..10 => out.extend_from_slice(&[kind, digit(len), b'\r', b'\n']),
+        10..100 => out.extend_from_slice(&[kind, digit(len / 10), digit(len % 10), b'\r', b'\n']),
+        _ => {
+            out.push(kind);
+            out.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resp::parse::Span;
     use abi::effects::{Consumer, EffectsStream, Policy, Ring};
     use core::sync::atomic::AtomicU32;
 
     extern "C" fn no_wait(_: &AtomicU32, _: u32) {}
     extern "C" fn no_wake(_: &AtomicU32) {}
-    extern "C" fn no_memory(_: u64) -> u64 {
-        0
+    extern "C" fn memory(bytes: u64) -> u64 {
+        Box::leak(vec![0u64; bytes.div_ceil(8) as usize].into_boxed_slice()).as_ptr() as u64
     }
     extern "C" fn nothing_to_free(_: u64, _: u64) {}
 
     /// A stream with a reader, and a lane's effects.
     fn fixture() -> (Stream<'static>, Consumer, Effects) {
         let raw: &EffectsStream = Box::leak(Box::default());
-        let ring = Box::leak(vec![0u64; 512].into_boxed_slice()).as_ptr() as u64;
         // SAFETY: a test's stream, with one thread, a ring that is never freed, and no extents.
         unsafe {
-            let calls = Calls::new(no_wait, no_wake, no_memory, nothing_to_free);
+            let calls = Calls::new(no_wait, no_wake, memory, nothing_to_free);
             let stream = Stream::new(raw, calls);
-            assert!(stream.open(Ring { address: ring, capacity: 4096 }, 4096));
+            assert!(stream.open(Ring { address: memory(4096), capacity: 4096 }, 4096));
             let consumer = stream.join("test", Policy::CutOff, None).unwrap();
             let mut effects = Effects::with(Some(stream.writer(0)));
             effects.begin();
@@ -312,7 +404,7 @@ mod tests {
     fn one_effect_stands_alone_and_several_are_a_transaction() {
         let (stream, mut consumer, mut effects) = fixture();
         effects.command(0, &[b"SET", b"k", b"v"]);
-        assert_eq!(effects.flush(), Some(stream.position()));
+        effects.flush();
         assert_eq!(read(stream, &mut consumer), "SELECT 0|SET k v");
         effects.command(0, &[b"SREM", b"s", b"a"]);
         effects.command(0, &[b"DEL", b"s"]);
@@ -322,7 +414,8 @@ mod tests {
         effects.command(0, &[b"DEL", b"b"]);
         effects.flush_apart();
         assert_eq!(read(stream, &mut consumer), "DEL a|DEL b");
-        assert_eq!(effects.flush(), None);
+        effects.flush();
+        assert_eq!(read(stream, &mut consumer), "");
     }
 
     #[test]
@@ -330,7 +423,7 @@ mod tests {
         let (stream, mut consumer, mut effects) = fixture();
         effects.begin_transaction();
         effects.command(2, &[b"SET", b"a", b"1"]);
-        assert_eq!(effects.flush(), None);
+        effects.flush();
         effects.command(7, &[b"SET", b"b", b"2"]);
         effects.command(7, &[b"SET", b"c", b"3"]);
         assert_eq!(read(stream, &mut consumer), "");
@@ -354,6 +447,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_by_is_in_order_with_what_is_not() {
+        let (stream, mut consumer, mut effects) = fixture();
+        assert_eq!(effects.ask(1000), Credit::Granted);
+        effects.defers = true;
+        let resp = b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n";
+        let spans = [(8, 4), (18, 1)].map(|(start, len)| Span { start, len });
+        effects.verbatim(0, b"incr", Args::new(resp, &spans));
+        effects.command(0, &[b"SET", b"k", b"v"]);
+        effects.flush();
+        assert!(effects.take_has_deferred());
+        assert_eq!(read(stream, &mut consumer), "");
+        // In another database, then with a transaction around it.
+        effects.command(1, &[b"DEL", b"k"]);
+        effects.flush();
+        assert_eq!(read(stream, &mut consumer), "SELECT 0|INCR n|SET k v|SELECT 1|DEL k");
+        effects.verbatim(1, b"incr", Args::new(resp, &spans));
+        effects.flush();
+        effects.command(1, &[b"DEL", b"a"]);
+        effects.command(1, &[b"DEL", b"b"]);
+        effects.flush();
+        effects.verbatim(1, b"renamed", Args::new(resp, &spans));
+        effects.flush();
+        effects.pay();
+        let expect = "INCR n|MULTI|DEL a|DEL b|EXEC|renamed n";
+        assert_eq!(read(stream, &mut consumer), expect);
+    }
+
+    #[test]
     fn what_nobody_hears_is_not_said() {
         let (stream, consumer, mut effects) = fixture();
         stream.leave(consumer);
@@ -365,9 +486,11 @@ mod tests {
     #[test]
     fn the_bound_holds_for_a_command_and_its_transaction() {
         let (stream, _consumer, mut effects) = fixture();
-        let args: [&[u8]; 3] = [b"SET", &[b'k'; 300], b""];
-        let bound = at_most(args);
-        effects.command(0, &args);
+        let (name, key) = ([b"SET".as_slice(), b"k".repeat(300).as_slice()].concat(), 3..303);
+        let spans = [(0, 3), (3, 300), (303, 0)].map(|(start, len)| Span { start, len });
+        let bound = at_most(Args::new(&name, &spans));
+        effects.command(0, &[b"SET", &name[key], b""]);
+        assert_eq!(effects.bytes[MULTI.len()..][..20], *b"*3\r\n$3\r\nSET\r\n$300\r\nk");
         effects.command(u32::MAX - 1, &[b"PEXPIREAT", b"", b"1234567890123456789"]);
         effects.flush();
         assert!(stream.position() <= bound + abi::effects::SELECT_MAX);
@@ -380,7 +503,7 @@ mod tests {
         effects.begin();
         assert!(!effects.is_on());
         effects.command(0, &[b"SET", b"k", b"v"]);
-        assert_eq!(effects.flush(), None);
+        effects.flush();
         assert_eq!(effects.bytes, MULTI);
         assert_eq!(effects.ask(u64::MAX), Credit::Granted);
     }

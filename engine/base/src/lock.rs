@@ -27,6 +27,8 @@ pub fn set_of(hash: u64) -> ShardSet {
 /// The shards a lane holds locked.
 pub struct LockSet {
     held: ShardSet,
+    /// Shards that were given back while this lane owed effects of theirs.
+    owing: ShardSet,
     roots: Roots,
     locker: FutexLocker,
 }
@@ -34,7 +36,7 @@ pub struct LockSet {
 impl LockSet {
     /// None.
     pub fn new(roots: Roots, locker: FutexLocker) -> Self {
-        Self { held: 0, roots, locker }
+        Self { held: 0, owing: 0, roots, locker }
     }
 
     /// The shards held.
@@ -74,7 +76,7 @@ impl LockSet {
         let mut rest = set & !self.held;
         while rest != 0 {
             let shard = rest.trailing_zeros() as usize;
-            if !self.lock_of(shard).try_lock(self.locker.holder()) {
+            if !self.lock_of(shard).try_lock(self.locker) {
                 return false;
             }
             self.held |= 1 << shard;
@@ -83,15 +85,52 @@ impl LockSet {
         true
     }
 
+    /// The lane owes effects of what it did in the shards held.
+    pub fn owe(&mut self) {
+        self.owing |= self.held;
+    }
+
     /// Gives back all that is held.
     #[inline]
     pub fn release(&mut self) {
         while self.held != 0 {
             let shard = self.held.trailing_zeros() as usize;
             self.held &= self.held - 1;
+            if self.owing >> shard & 1 != 0 && self.release_owing(shard) {
+                continue;
+            }
             // SAFETY: it was held, by this set alone. What was found in the shard is borrowed from
             // the core, which has this set and is exclusive to whoever gives its locks back.
             unsafe { self.lock_of(shard).unlock(self.locker) };
         }
+    }
+
+    /// Gives a shard back for whoever takes it next to pay for. If somebody waits for it already,
+    /// pays instead: then it is still to be given back.
+    #[cold]
+    fn release_owing(&mut self, shard: usize) -> bool {
+        // SAFETY: as in `release`.
+        let is_released = unsafe { self.lock_of(shard).unlock_owing(self.locker) };
+        if !is_released {
+            self.locker.pay_for(self.locker.lane());
+            self.owing &= !(1 << shard);
+        }
+        is_released
+    }
+
+    /// What the lane owed is in the stream.
+    #[inline]
+    pub fn quit(&mut self) {
+        while self.owing != 0 {
+            let shard = self.owing.trailing_zeros() as usize;
+            self.owing &= self.owing - 1;
+            self.lock_of(shard).quit(self.locker);
+        }
+    }
+
+    /// Whether the lane may owe effects.
+    #[inline(always)]
+    pub fn is_owing(&self) -> bool {
+        self.owing != 0
     }
 }

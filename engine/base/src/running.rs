@@ -43,7 +43,7 @@ impl RunningCommand {
             place.store(*hash, Relaxed);
         }
         // Last: who sees it sees the rest.
-        record.command.store(about.slot + 1, Release);
+        record.command.store(about.slot.saturating_add(1), Release);
     }
 
     /// When its code began to run.

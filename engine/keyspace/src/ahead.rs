@@ -7,7 +7,10 @@ use base::core::Core;
 use base::hash::hash;
 use base::lock::{ShardSet, set_of, shard_of};
 use base::roots::Roots;
-use store::table::{prefetch_bucket, prefetch_item};
+use store::table::{
+    Inner, prefetch_bucket, prefetch_inner_bucket, prefetch_inner_item, prefetch_item,
+};
+use value::entry::table_root;
 
 /// Keys whose memory is fetched ahead: more would push out what was fetched first.
 const FETCHED_MAX: usize = 64;
@@ -24,6 +27,20 @@ pub fn fetch_bucket(roots: Roots, db: u32, hash: u64) {
 #[inline]
 pub fn fetch_item(roots: Roots, db: u32, hash: u64) {
     prefetch_item(&roots.part(shard_of(hash), db).keys, hash);
+}
+
+/// Has the bucket of a field or member fetched into the cache, by a look at the entry of a hash, if
+/// the value is a table.
+#[inline]
+pub fn fetch_part_bucket(roots: Roots, db: u32, hash: u64, part: u64) -> Option<Inner> {
+    let table = &roots.part(shard_of(hash), db).keys;
+    prefetch_inner_bucket(table, hash, part, table_root)
+}
+
+/// Has a field or member fetched into the cache, by a look at its bucket.
+#[inline]
+pub fn fetch_part(roots: Roots, inner: Inner) {
+    prefetch_inner_item(&roots.part(0, 0).keys, inner);
 }
 
 /// The shards of the keys at some arguments. Their hashes are left in `hashes`, in order.

@@ -16,8 +16,12 @@ use value::set::{self, SetBuf, SetRef, SmallSet};
 impl Keys<'_> {
     /// A set to be filled and then given to [`Keys::set_members`].
     pub fn new_set(&self) -> SetBuf {
-        let core = &self.core;
-        SetBuf::new(core.heap, core.roots.seed, core.settings.intset_entries)
+        SetBuf::new(self.core.heap, self.core.roots.seed, self.ints_max())
+    }
+
+    /// Members that a set of integers has at most.
+    fn ints_max(&self) -> u64 {
+        self.core.settings.intset_entries.min(set::INTS_MAX)
     }
 
     /// The set of a key, to be read.
@@ -40,7 +44,7 @@ impl Keys<'_> {
 
     /// The set of a key, to be changed.
     pub fn members_mut(&mut self, key: &[u8]) -> Result<Option<SetMut<'_>>, Error> {
-        let (ints_max, seed) = (self.core.settings.intset_entries, self.core.roots.seed);
+        let (ints_max, seed) = (self.ints_max(), self.core.roots.seed);
         let found = self.lookup_typed(key, value_type::SET, Intent::Write)?;
         Ok(found.map(|found| SetMut { found, ints_max, seed }))
     }

@@ -3,6 +3,7 @@
 
 pub mod bitmap;
 mod chance;
+pub mod cluster;
 pub mod connection;
 pub mod hash;
 pub mod help;
@@ -22,6 +23,7 @@ use base::text::equal;
 /// The tables of all commands of the engine, a table a family.
 pub const ALL: &[&[Spec]] = &[
     bitmap::COMMANDS,
+    cluster::COMMANDS,
     connection::COMMANDS,
     hash::COMMANDS,
     keys::COMMANDS,

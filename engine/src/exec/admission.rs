@@ -132,11 +132,11 @@ fn has_room_for_effects(
         () if in_multi && spec.has(flag::TRANSACTION) => {
             transaction::effects_at_most(&thread.exec, client)
         }
-        () if !in_multi && spec.has(flag::WRITE) => effects::at_most(args.from(0)),
+        () if !in_multi && spec.has(flag::WRITE) => effects::at_most(args),
         () => 0,
     };
     if bytes == 0 {
-        thread.core.has_no_room = !thread.core.effects.has_room(effects::at_most(args.from(0)));
+        thread.core.has_no_room = !thread.core.effects.has_room(effects::at_most(args));
         return Ok(true);
     }
     match thread.core.effects.ask(bytes) {

@@ -9,17 +9,18 @@ use abi::client::{Client, flag};
 use crate::exec::call::{UNKNOWN, fail};
 use crate::exec::dispatch;
 use crate::exec::index::KeyRule;
+use crate::exec::panics::{self, Unwound};
 use crate::exec::thread::ThreadContext;
 use crate::exec::transaction;
 use crate::session::{self, blocking};
 use base::args::Args;
 use base::counters::add;
-use base::error::Error;
 use base::hash::hash;
 use base::heap::Heap;
 use base::resp::parse::{self, Limits, Outcome, Progress, Span};
 use base::vec::Words;
-use keyspace::ahead::{fetch_bucket, fetch_item};
+use keyspace::ahead::{fetch_bucket, fetch_item, fetch_part, fetch_part_bucket};
+use store::table::Inner;
 
 /// Commands parsed ahead: enough to hide a cache miss behind the parsing of others, few enough
 /// that what was fetched is still there when it is used.
@@ -44,6 +45,8 @@ pub struct Item {
     end: usize,
     /// Hash of its first key, if it has exactly one.
     pub hash: u64,
+    /// Hash of the field or member that it names first, if it names any; else 0.
+    part: u64,
 }
 
 /// Parsed commands, and what stands in the input behind them.
@@ -59,6 +62,8 @@ pub struct Batch {
     partial: Option<(Progress, usize)>,
     /// Bytes behind the last item that hold nothing to execute.
     skipped: usize,
+    /// Fields and members on their way to the cache.
+    parts: Vec<Inner>,
 }
 
 /// Executes all complete commands in a client's input.
@@ -88,31 +93,43 @@ pub fn process(thread: &mut ThreadContext, client: &mut Client) {
 
 /// After [`process`] was unwound by a panic or for want of memory: replies to the command that
 /// caused it and undoes what that left half done. `begin` is where the input began.
-pub fn recover(thread: &mut ThreadContext, client: &mut Client, begin: u64, because: &Error) {
+pub fn recover(thread: &mut ThreadContext, client: &mut Client, begin: u64, unwound: &Unwound) {
+    thread.core.pay();
     match thread.exec.reply_mark.take() {
-        Some(mark) => fail_running(thread, client, mark, because),
+        Some(mark) => fail_running(thread, client, mark, unwound),
         // No command ran. The same input would lead to the same end for ever.
         None if client.input.start == begin => {
+            tell(thread, client, None, unwound);
             let (mut out, mut session) = session::split(client, thread.core.heap);
-            fail(&thread.core, &mut out, because);
+            fail(&thread.core, &mut out, &unwound.error());
             session.close_after_reply();
         }
-        // The command has its reply: the panic came while others were served.
-        None => {}
+        // The command has its reply: this came while others were looked after.
+        None => tell(thread, client, None, unwound),
     }
     client.flags.fetch_or(flag::MORE_INPUT, Relaxed);
 }
 
 /// Gives the command that ran, whose reply begins at `mark`, an error for a reply.
-fn fail_running(thread: &mut ThreadContext, client: &mut Client, mark: usize, because: &Error) {
+fn fail_running(thread: &mut ThreadContext, client: &mut Client, mark: usize, unwound: &Unwound) {
+    let slot = client.last_command.load(Relaxed).checked_sub(1);
+    if let Some(slot) = slot {
+        panics::count(&thread.core, slot);
+    }
+    tell(thread, client, slot, unwound);
     if !blocking::give_up(&mut thread.core, client) {
         return;
     }
-    transaction::break_off(thread, client);
+    let because = transaction::break_off(thread, client, unwound.error());
     let (mut out, _) = session::split(client, thread.core.heap);
     out.truncate(mark);
-    fail(&thread.core, &mut out, because);
+    fail(&thread.core, &mut out, &because);
     dispatch::keep_quiet(&thread.core, client, Some(mark));
+}
+
+fn tell(thread: &mut ThreadContext, client: &Client, slot: Option<u32>, unwound: &Unwound) {
+    let ThreadContext { core, exec, .. } = thread;
+    exec.panics.tell(core, unwound, |core| panics::command_of(core, slot, client));
 }
 
 /// Whether the client's next command may run.
@@ -192,8 +209,15 @@ impl Batch {
         let data = if inline { &self.inline } else { input };
         let args = Args::new(data, &self.spans[first..]);
         let command = thread.exec.index.find(args.at(0)).unwrap_or(UNKNOWN);
-        let mut item =
-            Item { command, inline, first: first as u32, count: args.len() as u32, end, hash: 0 };
+        let mut item = Item {
+            command,
+            inline,
+            first: first as u32,
+            count: args.len() as u32,
+            end,
+            hash: 0,
+            part: 0,
+        };
         if command != UNKNOWN
             && let KeyRule::One(at) = thread.exec.index[command].keys
             && let Some(key) = args.get(at as usize)
@@ -201,22 +225,43 @@ impl Batch {
             item.hash = hash(key, thread.core.roots.seed);
             // Under way while the rest of the batch is parsed.
             fetch_bucket(thread.core.roots, 0, item.hash);
+            if thread.exec.index[command].names_part
+                && let Some(part) = args.get(at as usize + 1)
+            {
+                item.part = hash(part, thread.core.roots.seed);
+            }
         }
         self.items.push(item);
     }
 
-    /// Fetches the entries of the keys that will be needed; their buckets are under way.
-    fn prefetch(&self, thread: &ThreadContext) {
+    /// Fetches the entries of the keys that will be needed, whose buckets are under way; then, where
+    /// a value is a table, the fields and members.
+    fn prefetch(&mut self, thread: &ThreadContext) {
         if self.items.len() < 2 {
             return;
         }
+        let roots = thread.core.roots;
         for item in self.items.iter().filter(|item| item.hash != 0) {
-            fetch_item(thread.core.roots, 0, item.hash);
+            fetch_item(roots, 0, item.hash);
         }
+        let parts = self.items.iter().filter(|item| item.part != 0);
+        self.parts
+            .extend(parts.filter_map(|item| fetch_part_bucket(roots, 0, item.hash, item.part)));
+        self.parts.drain(..).for_each(|part| fetch_part(roots, part));
+    }
+
+    /// Executes the items. Their effects are in the stream when this returns, before any reply is
+    /// sent.
+    fn execute(&mut self, thread: &mut ThreadContext, client: &mut Client) {
+        if self.items.len() > 1 {
+            thread.core.defer_effects();
+        }
+        self.execute_items(thread, client);
+        thread.core.pay();
     }
 
     /// Executes the items in order, until one blocks the client or ends the connection.
-    fn execute(&mut self, thread: &mut ThreadContext, client: &mut Client) {
+    fn execute_items(&mut self, thread: &mut ThreadContext, client: &mut Client) {
         // SAFETY: as in `fill`; what commands do with the client leaves its input alone.
         let input = unsafe { unread(client) };
         let begin = client.input.start;

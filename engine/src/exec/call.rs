@@ -189,13 +189,7 @@ fn account(
 fn tell_effect(core: &mut Core, db: u32, spec: &Spec, args: Args<'_>, dirty: u64) {
     let has_changed = core.stats.dirty.load(Relaxed) != dirty;
     if !core.effects.take_is_said() && has_changed && spec.has(flag::WRITE) {
-        // By the name that it has everywhere, if this server calls it otherwise.
-        let (said, known) = (args.at(0), spec.first_word().as_bytes());
-        let name = if said.eq_ignore_ascii_case(known) { said } else { known };
-        let parts = args.from(0).enumerate();
-        let parts = parts.map(|(index, part)| if index == 0 { name } else { part });
-        core.effects.verbatim(db, parts);
-        core.effects.take_is_said();
+        core.effects.verbatim(db, spec.first_word().as_bytes(), args);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::exec::spec::Spec;
 use crate::exec::thread::Exec;
 use crate::session::Session;
 use crate::session::blocking::{self, Awaited};
+use base::args::Args;
 use base::clock::Clock;
 use base::core::Core;
 use base::error::{self, Done, Error};
@@ -123,6 +124,13 @@ impl Ctx<'_> {
     pub fn effect(&mut self, parts: &[&[u8]]) {
         let db = self.keys.db;
         self.keys.core.effects.command(db, parts);
+    }
+
+    /// Says that the command did what a command with these arguments does, under the name that its
+    /// row has.
+    pub fn effect_as(&mut self, args: Args<'_>) {
+        let (db, name) = (self.keys.db, self.spec.first_word());
+        self.keys.core.effects.command_as(db, name.as_bytes(), args);
     }
 
     /// Makes a key that is there end at a Unix time in ms: at once, if that has passed.

@@ -29,7 +29,7 @@ pub fn execute(thread: &mut ThreadContext, client: &mut Client, item: &Item, arg
     thread.core.settings.refresh(thread.core.roots);
     thread.exec.reply_mark = Some(client.output.len());
     let outcome = resolve(&thread.exec.index, item.command, args).and_then(|call| {
-        client.last_command.store(call.slot + 1, Relaxed);
+        client.last_command.store(call.slot.wrapping_add(1), Relaxed);
         if admit(thread, client, &call, args)? == Admitted::Run {
             run(thread, client, &call, item, args);
         }
@@ -85,23 +85,20 @@ fn reject(
         return hang_up(core, client);
     }
     let found = exec.index.meant(item.command, args).ok();
-    client.last_command.store(found.map_or(0, |found| found.slot + 1), Relaxed);
+    client.last_command.store(found.map_or(0, |found| found.slot.wrapping_add(1)), Relaxed);
     if let Some(found) = found {
         add(&found.stat.rejected, 1);
     }
-    if client.flags.load(Relaxed) & client_flag::MULTI == 0 {
-        return fail(core, &mut session::split(client, core.heap).0, error);
-    }
-    // Whatever is wrong with EXEC itself ends the transaction.
-    let ends = item.command != UNKNOWN && exec.index[item.command].spec.has(flag::TRANSACTION);
-    if ends {
+    // Whatever is wrong with EXEC itself ends the transaction, even if there is none.
+    if item.command != UNKNOWN && exec.index[item.command].spec.has(flag::TRANSACTION) {
         multi::end(core, client, false);
-    }
-    let (mut out, mut session) = session::split(client, core.heap);
-    if ends {
+        let mut out = session::split(client, core.heap).0;
         return fail(core, &mut out, &error::exec_abort(error));
     }
-    session.set(client_flag::DIRTY_EXEC);
+    let (mut out, mut session) = session::split(client, core.heap);
+    if session.has(client_flag::MULTI) {
+        session.set(client_flag::DIRTY_EXEC);
+    }
     fail(core, &mut out, error);
 }
 

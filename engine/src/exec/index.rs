@@ -1,14 +1,17 @@
 //! Finds a command by its name, for one release.
 
 use std::borrow::Cow;
+use std::sync::atomic::AtomicU64;
 
 use abi::stats::CommandStat;
 
+use crate::exec::argument::{Argument, Kind};
 use crate::exec::spec::{Begin, Find, KeySpec, Spec, flag};
-use crate::session::stats::{Slots, counters_of};
+use crate::session::stats::{Slots, counted, counters_of};
 use base::args::Args;
 use base::core::Core;
 use base::error::{self, Error};
+use base::heap::if_room;
 
 /// How a command's keys are found when it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +43,31 @@ pub struct Command {
     name: Cow<'static, [u8]>,
     /// Its row.
     pub spec: &'static Spec,
-    /// Its slot in the counters.
+    /// Its slot in the counters; [`NO_SLOT`] until [`Index::count`] has given it one.
     pub slot: u32,
     /// What this lane counts of it.
     pub stat: &'static CommandStat,
     /// How its keys are found.
     pub keys: KeyRule,
+    /// Whether the argument behind its only key names a part of the value: a field or a member.
+    pub names_part: bool,
     /// Where its subcommands are in the index.
     subcommands: core::ops::Range<u16>,
 }
+
+/// The slot of a command that has none yet. One more is 0, which stands for none where slots are
+/// kept.
+pub const NO_SLOT: u32 = u32::MAX;
+
+/// Where a command without a slot counts. Nobody looks there.
+static NOWHERE: CommandStat = CommandStat {
+    calls: AtomicU64::new(0),
+    time_ns: AtomicU64::new(0),
+    rejected: AtomicU64::new(0),
+    failed: AtomicU64::new(0),
+    histogram: AtomicU64::new(0),
+    reserved: [const { AtomicU64::new(0) }; 3],
+};
 
 const TABLE: usize = 2048;
 const NONE: u16 = u16::MAX;
@@ -58,6 +77,7 @@ pub struct Index {
     commands: Vec<Command>,
     table: Box<[u16; TABLE]>,
     top_level: usize,
+    is_counted: bool,
 }
 
 /// The lower-case name's hash: its length, its first and its last eight bytes.
@@ -79,7 +99,8 @@ fn place(name: &[u8]) -> usize {
 }
 
 impl Index {
-    /// The index of a release's tables; every command gets its slot in the arena's counters.
+    /// The index of a release's tables. It changes nothing outside itself: the release may never
+    /// serve. So only commands that have counted before have their slots in the arena's counters.
     ///
     /// A later table's row takes the place of an earlier one's of the same name.
     pub fn new(core: &Core, tables: &[&'static [Spec]]) -> Self {
@@ -90,8 +111,8 @@ impl Index {
                 None => rows.push(spec),
             }
         }
-        let mut index =
-            Self { commands: Vec::new(), table: Box::new([NONE; TABLE]), top_level: rows.len() };
+        let (table, top_level) = (Box::new([NONE; TABLE]), rows.len());
+        let mut index = Self { commands: Vec::new(), table, top_level, is_counted: false };
         let mut slots = Slots::of(core);
         index.commands.extend(rows.iter().map(|spec| command(core, &mut slots, spec)));
         for (at, row) in rows.iter().enumerate() {
@@ -101,8 +122,30 @@ impl Index {
                 .extend(row.subcommands.iter().map(|spec| command(core, &mut slots, spec)));
             index.commands[at].subcommands = start..index.commands.len() as u16;
         }
+        drop(slots);
+        index.is_counted = index.commands.iter().all(Command::is_counted);
         index.enter_all();
         index
+    }
+
+    /// Whether every command has its slot.
+    #[inline]
+    pub fn is_counted(&self) -> bool {
+        self.is_counted
+    }
+
+    /// Gives every command that has none its slot and its counters. Only by the lane it is for,
+    /// once its release serves there. When the arena is full the rest stays uncounted.
+    #[cold]
+    pub fn count(&mut self, core: &Core) {
+        self.is_counted = true;
+        let mut slots = Slots::of(core);
+        for command in self.commands.iter_mut().filter(|command| !command.is_counted()) {
+            if_room(|| {
+                let slot = slots.slot(command.spec.name);
+                (command.stat, command.slot) = (counters_of(core, core.stats, slot), slot);
+            });
+        }
     }
 
     /// Lets clients call a command by another name, or by none if that is empty. Nothing happens
@@ -209,6 +252,12 @@ impl Index {
     }
 }
 
+impl Command {
+    fn is_counted(&self) -> bool {
+        self.slot != NO_SLOT
+    }
+}
+
 impl core::ops::Index<u16> for Index {
     type Output = Command;
     #[inline]
@@ -218,15 +267,27 @@ impl core::ops::Index<u16> for Index {
 }
 
 fn command(core: &Core, slots: &mut Slots<'_>, spec: &'static Spec) -> Command {
-    let slot = slots.slot(spec.name);
+    let known = slots.find(spec.name).and_then(|slot| Some((slot, counted(core.stats, slot)?)));
+    let (slot, stat) = known.unwrap_or((NO_SLOT, &NOWHERE));
     Command {
         name: Cow::Borrowed(spec.name.as_bytes()),
         spec,
         slot,
-        stat: counters_of(core, core.stats, slot),
+        stat,
         keys: keys(spec),
+        names_part: names_part(spec),
         subcommands: 0..0,
     }
+}
+
+/// Whether the argument behind the first, a key, is what a part of the value is found by: as the row
+/// documents it.
+fn names_part(spec: &Spec) -> bool {
+    let is_name = |argument: &Argument| {
+        argument.kind == Kind::String && matches!(&*argument.name(), "field" | "member")
+    };
+    let behind = spec.arguments.get(1);
+    behind.is_some_and(|found| is_name(found) || found.members.first().is_some_and(is_name))
 }
 
 fn keys(spec: &Spec) -> KeyRule {

@@ -15,6 +15,7 @@ pub mod dispatch;
 pub mod index;
 mod monitor;
 pub mod options;
+pub mod panics;
 pub mod release;
 mod rename;
 pub mod secrets;

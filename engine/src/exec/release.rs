@@ -16,4 +16,7 @@ pub struct Release {
     pub changes: &'static [&'static str],
     /// Tables of commands; a later row takes the place of an earlier one of the same name.
     pub commands: &'static [&'static [Spec]],
+    /// What is tried before it serves: texts of requests with their replies, in which every command
+    /// is named. See docs/writing-logic.md, and [`crate::battery`] for the engine's commands.
+    pub battery: &'static [&'static str],
 }

@@ -13,16 +13,22 @@ use base::core::Core;
 use base::settings::number_beside;
 use base::settings::setting::RENAMED;
 
-/// Applies a setting from the command line or the configuration file. Errors: what is wrong with it.
-pub fn configure(thread: &mut ThreadContext, name: &str, values: &[&str]) -> Result<(), String> {
+/// Applies a setting from the command line or the configuration file. Returns why it was passed
+/// over, if it was. Errors: what is wrong with it.
+pub fn configure(
+    thread: &mut ThreadContext,
+    name: &str,
+    values: &[&str],
+) -> Result<Option<&'static str>, String> {
     let ThreadContext { core, exec, .. } = thread;
-    if name.eq_ignore_ascii_case("rename-command") {
+    let passed_over = if name.eq_ignore_ascii_case("rename-command") {
         add(core, &exec.index, values)?;
+        None
     } else {
-        settings::configure(core, name, values)?;
-    }
+        settings::configure(core, name, values)?
+    };
     thread.refresh();
-    Ok(())
+    Ok(passed_over)
 }
 
 /// Gives a command another name; an empty one takes it away. Errors: what is wrong with the names.
@@ -31,14 +37,21 @@ fn add(core: &mut Core, index: &Index, values: &[&str]) -> Result<(), String> {
     if from.is_empty() || from.contains([' ', '\n']) || to.contains('\n') {
         return Err("No such command in rename-command".into());
     }
+    let mut lines = core.text(RENAMED);
+    let old = index.find(from.as_bytes());
+    if old.is_none() && has_renamed(&lines, from.as_bytes()) {
+        return Err("No such command in rename-command".into());
+    }
+    if to.eq_ignore_ascii_case(from) {
+        return Ok(());
+    }
     if !to.is_empty() && index.find(to.as_bytes()).is_some() {
         return Err("Target command name already exists".into());
     }
-    if index.find(from.as_bytes()).is_none() {
+    if old.is_none() {
         let warning = format!("rename-command: this release has no command '{from}'");
         core.host.log()(level::WARN, warning.as_str().into());
     }
-    let mut lines = core.text(RENAMED);
     lines.extend_from_slice(format!("{from} {to}\n").as_bytes());
     let count = number_beside(core.roots, RENAMED) + 1;
     put(core, &RENAMED.row(), &Value::Text(lines, count));
@@ -48,9 +61,18 @@ fn add(core: &mut Core, index: &Index, values: &[&str]) -> Result<(), String> {
 /// Renames what the lines name in a new index.
 pub fn apply(index: &mut Index, core: &Core) {
     let lines = core.text(RENAMED);
-    for line in lines.split(|byte| *byte == b'\n') {
-        if let Some(space) = memchr::memchr(b' ', line) {
-            index.rename(&line[..space], &line[space + 1..]);
-        }
-    }
+    names(&lines).for_each(|(from, to)| index.rename(from, to));
+}
+
+/// Whether a line takes this name from a command.
+fn has_renamed(lines: &[u8], name: &[u8]) -> bool {
+    names(lines).any(|(from, _)| from.eq_ignore_ascii_case(name))
+}
+
+/// The old and the new name of each line.
+fn names(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    lines.split(|byte| *byte == b'\n').filter_map(|line| {
+        let space = memchr::memchr(b' ', line)?;
+        Some((&line[..space], &line[space + 1..]))
+    })
 }

@@ -4,24 +4,25 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::collections::VecDeque;
 
-use abi::container::RawBuffer;
-use abi::host::HostRef;
+use abi::client::Client;
 use abi::message::{Message, kind as message_kind};
 use abi::ptr::Ptr;
 use abi::wait::{Wait, Waiter, state, wakes_on};
 
-use crate::exec::call::{call_served, keys_lock_set, look_up};
+use crate::exec::call::{call_served, count_error, keys_lock_set, look_up};
 use crate::exec::context::{Ctx, Mode};
+use crate::exec::panics::{self, Unwound};
 use crate::exec::thread::ThreadContext;
-use crate::session::blocking::queue::{first_waiter, unlink};
+use crate::session::blocking::queue::{awaited_keys, first_waiter, unlink};
+use crate::session::blocking::wait_of;
 use crate::session::command_blob::Blob;
-use crate::session::message;
-use base::args::Args;
+use crate::session::{clients, message};
+use base::counters::add;
 use base::hash::hash;
-use base::heap::Heap;
 use base::lock::{ShardSet, set_of};
 use base::notices::Key;
 use base::resp::write::Reply;
+use base::running::About;
 use keyspace::{Intent, Keys};
 use value::entry::Entry;
 
@@ -31,14 +32,38 @@ use value::entry::Entry;
 pub fn serve_ready(thread: &mut ThreadContext) {
     // Serving may change further keys (BLMOVE): they are served in turn.
     let mut ready = VecDeque::from(thread.core.notices.take_ready());
+    let mut put_off = Vec::new();
     while let Some(key) = ready.pop_front() {
-        serve_key(thread, &key);
+        if !serve_key(thread, &key) {
+            put_off.push(key);
+        }
         ready.extend(thread.core.notices.take_ready());
+    }
+    // After the next command they are looked at again.
+    put_off.into_iter().for_each(|key| thread.core.notices.note_ready(key));
+}
+
+/// Serves a client of this lane that should have been before, by a release that has left it
+/// waiting. No shard is locked.
+pub fn look_again(thread: &mut ThreadContext, client: &Client) {
+    let Some(wait) = wait_of(client) else { return };
+    let (value_type, wakes_on) = (wait.value_type, wait.wakes_on);
+    thread.refresh();
+    for key in awaited_keys(&mut thread.core, client) {
+        thread.core.lock(set_of(hash(&key.name, thread.core.roots.seed)));
+        let mut keys = Keys::new(&mut thread.core, key.db);
+        let found = keys.entry(&key.name, Intent::Peek).map(Entry::value_type);
+        if found.map(u32::from) == Some(value_type) || wakes_on == wakes_on::ABSENCE {
+            thread.core.notices.note_ready(key);
+            serve_ready(thread);
+        }
+        thread.core.unlock();
     }
 }
 
-/// Serves the waiters of a key, oldest first, as long as the key holds what they wait for.
-fn serve_key(thread: &mut ThreadContext, key: &Key) {
+/// Serves the waiters of a key, oldest first, as long as the key holds what they wait for. False:
+/// there was no memory to serve one, nor to tell it so.
+fn serve_key(thread: &mut ThreadContext, key: &Key) -> bool {
     let hash = hash(&key.name, thread.core.roots.seed);
     let mut needed = set_of(hash);
     'locked: loop {
@@ -58,10 +83,12 @@ fn serve_key(thread: &mut ThreadContext, key: &Key) {
             // under this lock, and by what `serve` does to this waiter alone.
             unsafe {
                 candidate = (*waiter).next.as_ptr();
-                serve(thread, waiter, &key.name);
+                if !serve(thread, waiter, &key.name) {
+                    return false;
+                }
             }
         }
-        return;
+        return true;
     }
 }
 
@@ -109,90 +136,101 @@ fn serving_set(thread: &ThreadContext, wait: &Wait, hash: u64) -> Option<ShardSe
     })
 }
 
-/// Runs a waiter's command with a key and posts the reply, or lets it go on waiting.
+/// Runs a waiter's command with a key and posts the reply, or lets it go on waiting. Returns whether
+/// others may be looked at: not if this one could not be served though its turn has come.
 ///
 /// # Safety
 /// The waiter is linked, and all shards of its command are locked by this lane.
-unsafe fn serve(thread: &mut ThreadContext, waiter: *mut Waiter, key: &[u8]) {
+unsafe fn serve(thread: &mut ThreadContext, waiter: *mut Waiter, key: &[u8]) -> bool {
     // SAFETY: as the caller promises; while it is linked, nobody frees the wait or refers to it
     // exclusively, and only its atomics change. It is linked until `unlink` below, and its owner
     // cannot go on before this lane unlocks the shard.
     let wait = unsafe { &*(*waiter).wait.as_ptr() };
     if wait.state.compare_exchange(state::WAITING, state::SERVING, AcqRel, Acquire).is_err() {
-        return;
+        return true;
     }
-    let heap = thread.core.heap;
-    let debt = Debt { wait, heap, host: thread.core.host };
-    let blob = Blob::decode(&wait.command);
-    let mut reply = message::Draft::new(heap);
-    let served = run_again(thread, wait, blob.args(), key, reply.text());
-    if served {
-        debt.pay(reply);
-        // SAFETY: it is still linked, this lane has its shard locked, and no reference to a waiter
-        // or queue is in use here.
-        unsafe { unlink(&mut thread.core, waiter) };
-    } else {
-        debt.put_off();
-    }
-}
-
-/// Runs the command of a wait with a key, on behalf of its client. Tells whether it is served.
-fn run_again(
-    thread: &mut ThreadContext,
-    wait: &Wait,
-    args: Args<'_>,
-    key: &[u8],
-    output: &mut RawBuffer,
-) -> bool {
-    let Ok(call) = look_up(&thread.exec.index, args) else { return false };
-    let out = Reply::new(output, thread.core.heap, wait.resp == 3);
-    let keys = Keys::new(&mut thread.core, wait.db);
-    let mut cx = Ctx::new(keys, out, call.spec, Mode::Serving(key));
-    call_served(&mut cx, &call, args);
-    cx.keys.core.effects.flush();
-    cx.mode != Mode::NotServed
-}
-
-/// What a lane owes the client whose wait it has taken on: a reply, or that it goes on waiting.
-/// Where a panic prevents both, the reply is an error, or without memory for it the wait goes on.
-struct Debt<'a> {
-    wait: &'a Wait,
-    heap: Heap,
-    host: HostRef,
-}
-
-impl Debt<'_> {
-    fn pay(self, reply: message::Draft) {
-        let detail = (&raw const *self.wait) as u64;
-        self.serve(reply.finish(message_kind::SERVE, detail));
-        core::mem::forget(self);
-    }
-
-    /// Posts a reply. The wait is its owner's alone from then on.
-    fn serve(&self, message: Ptr<Message>) {
-        let client = self.wait.client;
-        self.wait.state.store(state::SERVED, Release);
-        self.host.post()(client, message);
-    }
-
-    /// Lets the client go on waiting. Its owner may have tried to end the wait meanwhile: the
-    /// message makes it try again.
-    fn put_off(self) {
-        let message = message::allocate(self.heap, message_kind::WAKE, &[], &[], 0, 1);
-        let client = self.wait.client;
-        self.wait.state.store(state::WAITING, Release);
-        self.host.post()(client, message);
-        core::mem::forget(self);
-    }
-}
-
-impl Drop for Debt<'_> {
-    fn drop(&mut self) {
-        let detail = (&raw const *self.wait) as u64;
-        let text = b"-ERR internal error\r\n";
-        match message::try_allocate(self.heap, message_kind::SERVE, text, &[], detail, 1) {
-            Some(message) => self.serve(message),
-            None => self.wait.state.store(state::WAITING, Release),
+    let reply = match panics::caught(|| run_again(thread, wait, key)) {
+        Ok(Some(reply)) => Some(reply.finish(message_kind::SERVE, detail_of(wait))),
+        Ok(None) => {
+            put_off(thread, wait);
+            return true;
         }
+        Err(unwound) => give_up(thread, wait, &unwound),
+    };
+    let Some(reply) = reply else {
+        put_off(thread, wait);
+        return false;
+    };
+    let client = wait.client;
+    // The wait is its owner's alone from then on, but for its place in the queue.
+    wait.state.store(state::SERVED, Release);
+    thread.core.host.post()(client, reply);
+    // SAFETY: it is still linked, this lane has its shard locked, and no reference to a waiter or
+    // queue is in use here.
+    unsafe { unlink(&mut thread.core, waiter) };
+    true
+}
+
+/// Of a message that ends a wait.
+fn detail_of(wait: &Wait) -> u64 {
+    (&raw const *wait) as u64
+}
+
+/// Runs the command of a wait with a key, on behalf of its client. Its reply, unless it goes on
+/// waiting.
+fn run_again(thread: &mut ThreadContext, wait: &Wait, key: &[u8]) -> Option<message::Draft> {
+    let blob = Blob::decode(&wait.command);
+    let call = look_up(&thread.exec.index, blob.args()).ok()?;
+    let mut reply = message::Draft::new(thread.core.heap);
+    let (shards, db) = (thread.core.locked(), wait.db);
+    let about = About { client: wait.client, slot: call.slot, db, shards, hashes: &[] };
+    thread.core.running.begin(&about);
+    let out = Reply::new(reply.text(), thread.core.heap, wait.resp == 3);
+    let keys = Keys::new(&mut thread.core, db);
+    let mut cx = Ctx::new(keys, out, call.spec, Mode::Serving(key));
+    call_served(&mut cx, &call, blob.args());
+    cx.keys.core.effects.flush();
+    // Before the client hears of it.
+    cx.keys.core.effects.pay();
+    cx.keys.core.running.end();
+    (cx.mode != Mode::NotServed).then_some(reply)
+}
+
+/// Ends a command that was broken off on behalf of a waiting client. The error that is its reply;
+/// none if there is no memory for that, and it goes on waiting.
+#[cold]
+fn give_up(thread: &mut ThreadContext, wait: &Wait, unwound: &Unwound) -> Option<Ptr<Message>> {
+    let ThreadContext { core, exec, .. } = thread;
+    core.running.end();
+    // What it has done is among the effects, as what its keys have become.
+    core.effects.break_off();
+    core.effects.flush();
+    core.effects.pay();
+    let blob = Blob::decode(&wait.command);
+    let call = look_up(&exec.index, blob.args()).ok();
+    exec.panics.tell_contained(core, unwound, |core| {
+        let command = panics::command(core, call.map(|call| call.slot));
+        format!("{command}, served on behalf of {}", clients::name(core, wait.client))
+    });
+    let error = unwound.error();
+    let text = [b"-", error.text(), b"\r\n"].concat();
+    let detail = detail_of(wait);
+    let reply = message::try_allocate(core.heap, message_kind::SERVE, &text, &[], detail, 1)?;
+    if let Some(call) = call {
+        // It was counted as a call when its client began to wait.
+        add(&call.stat.failed, 1);
+    }
+    count_error(core, &error);
+    Some(reply)
+}
+
+/// Lets the client go on waiting. Its owner may have tried to end the wait meanwhile: the message
+/// makes it try again. Without memory for one it tries again by itself.
+fn put_off(thread: &ThreadContext, wait: &Wait) {
+    let message = message::try_allocate(thread.core.heap, message_kind::WAKE, &[], &[], 0, 1);
+    let client = wait.client;
+    wait.state.store(state::WAITING, Release);
+    if let Some(message) = message {
+        thread.core.host.post()(client, message);
     }
 }

@@ -101,6 +101,8 @@ pub mod category {
     pub const SORTED_SET: u32 = 1 << 6;
     /// `@list`, of a command of another group.
     pub const LIST: u32 = 1 << 7;
+    /// `@admin`, of a command without that flag.
+    pub const ADMIN: u32 = 1 << 8;
 }
 
 /// What kind of data a command is about.

@@ -7,9 +7,11 @@ use abi::host::HostRef;
 
 use crate::exec::batch::Batch;
 use crate::exec::index::Index;
+use crate::exec::panics::Panics;
 use crate::exec::release::Release;
 use crate::exec::rename;
 use crate::exec::spec::Spec;
+use crate::exec::transaction::Progress;
 use crate::maintenance::evict::Pool;
 use crate::maintenance::notices;
 use base::core::Core;
@@ -39,13 +41,17 @@ pub struct Exec {
     pub eviction: Pool,
     /// Where in the output the reply of the command that runs begins; none between commands.
     pub reply_mark: Option<usize>,
+    /// How far the transaction that runs has come, if one does.
+    pub transaction: Option<Progress>,
     /// Commands parsed and not yet executed.
     pub batch: Batch,
+    /// Panics of this lane.
+    pub panics: Panics,
 }
 
 impl ThreadContext {
-    /// That of lane `id`. None: the keys of this arena are placed in a way that the release does
-    /// not know.
+    /// That of lane `id`. It leaves the arena as it is: the release may never serve. None: the
+    /// keys of this arena are placed in a way that the release does not know.
     pub fn new(id: u32, host: HostRef, release: &'static Release) -> Option<Self> {
         let core = Core::new(id, host, notices::settle);
         if !core.roots.is_placement_known() {
@@ -58,16 +64,27 @@ impl ThreadContext {
             room_known_for: 0,
             eviction: Pool::default(),
             reply_mark: None,
+            transaction: None,
             batch: Batch::default(),
+            panics: Panics::default(),
         };
         let mut thread = Self { core, exec, hashes: Vec::new() };
-        thread.refresh();
+        thread.take_over();
         Some(thread)
     }
 
-    /// Takes over the time and, if a setting has changed, the settings.
+    /// Takes over the time and, if a setting has changed, the settings. The release serves: what
+    /// it counts has a place from the first time on.
     #[inline]
     pub fn refresh(&mut self) {
+        self.take_over();
+        if !self.exec.index.is_counted() {
+            self.exec.index.count(&self.core);
+        }
+    }
+
+    #[inline]
+    fn take_over(&mut self) {
         self.exec.room_known_for = 0;
         self.core.refresh();
         if self.exec.renamed != self.core.settings.renamed {

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod background;
+pub mod clients;
 pub mod evict;
 pub mod expire;
 pub mod notices;

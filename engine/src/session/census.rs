@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{ClientBlock, ClientShared, flag};
 
-use crate::session::clients;
+use crate::session::{blocking, clients};
 use base::core::Core;
 
 /// What the clients are, and what they have in their buffers.
@@ -14,6 +14,8 @@ pub struct Summary {
     pub connected: u64,
     /// Clients that a pause holds back.
     pub postponed: u64,
+    /// Clients blocked until a deadline at most.
+    pub with_deadline: u64,
     /// Longest input buffer in bytes.
     pub input_bytes_max: u64,
     /// Most unsent output of one client in bytes.
@@ -25,7 +27,10 @@ pub struct Summary {
 /// Looks at all clients.
 pub fn summary(core: &Core) -> Summary {
     let mut summary = Summary::default();
-    clients::for_each(core, |client, _| summary.add(client));
+    clients::for_each(core, |client, guarded| {
+        summary.add(client);
+        summary.with_deadline += blocking::has_deadline(guarded) as u64;
+    });
     summary
 }
 

@@ -172,22 +172,56 @@ fn end_wait(core: &Core, id: u64) -> Option<ClientRef> {
     }
 }
 
+/// A client of this lane, for the log.
+pub fn name_own(core: &Core, client: &ClientShared) -> String {
+    name_of(client, &client.guarded.lock(core.locker()))
+}
+
+/// A client of any lane, for the log.
+pub fn name(core: &Core, who: ClientRef) -> String {
+    let mut found = None;
+    for_each(core, |client, guarded| {
+        if client.id == who.id() {
+            found = Some(name_of(client, guarded));
+        }
+    });
+    found.unwrap_or_else(|| format!("the client id={}, which is gone", who.id()))
+}
+
+fn name_of(client: &ClientShared, guarded: &ClientGuarded) -> String {
+    let text = |raw| String::from_utf8_lossy(bytes::slice(raw));
+    let (address, name) = (text(&client.peer), text(&guarded.name));
+    format!("the client id={} addr={address} name={name}", client.id)
+}
+
 /// Unsent output up to this size is told as `obl`, more as `omem`: where Redis keeps it.
 const OUTPUT_BUFFER: u64 = 16 * 1024;
 
-/// A connection of this lane in a line, as `CLIENT INFO` shows it.
-pub fn describe_own(core: &Core, client: &ClientShared) -> String {
-    describe(core, client, &client.guarded.lock(core.locker()))
+/// What a connection takes, with its unread input, its unsent output and its queued commands.
+pub fn memory(client: &ClientShared) -> u64 {
+    let parts =
+        [&client.input_bytes, &client.input_free_bytes, &client.output_bytes, &client.multi_bytes];
+    size_of::<ClientBlock>() as u64 + parts.iter().map(|bytes| bytes.load(Relaxed)).sum::<u64>()
 }
 
-/// A connection in a line, as `CLIENT LIST` shows it.
-pub fn describe(core: &Core, client: &ClientShared, guarded: &ClientGuarded) -> String {
+/// A connection of this lane in a line, as `CLIENT INFO` shows it.
+pub fn describe_own(core: &Core, client: &ClientShared, is_dirty: bool) -> String {
+    describe(core, client, &client.guarded.lock(core.locker()), is_dirty)
+}
+
+/// A connection in a line, as `CLIENT LIST` shows it. `is_dirty`: a key that it watches has changed.
+pub fn describe(
+    core: &Core,
+    client: &ClientShared,
+    guarded: &ClientGuarded,
+    is_dirty: bool,
+) -> String {
     let now = core.clock.now_ms as u64;
     let text = |raw| String::from_utf8_lossy(bytes::slice(raw)).into_owned();
     let number = |counter: &core::sync::atomic::AtomicU64| counter.load(Relaxed);
     let (output, queued) = (number(&client.output_bytes), number(&client.multi_bytes));
     let (input, free) = (number(&client.input_bytes), number(&client.input_free_bytes));
-    let memory = size_of::<ClientBlock>() as u64 + input + free + output + queued;
+    let memory = memory(client);
     let (short, long) = if output > OUTPUT_BUFFER { (0, output) } else { (output, 0) };
     let lists = (long > 0) as u8;
     let command = match client.last_command.load(Relaxed) {
@@ -208,7 +242,7 @@ pub fn describe(core: &Core, client: &ClientShared, guarded: &ClientGuarded) -> 
         text(&guarded.name),
         now.saturating_sub(client.created_ms) / 1000,
         now.saturating_sub(number(&client.active_ms)) / 1000,
-        letters(client),
+        letters(client, is_dirty),
         client.db.load(Relaxed),
         sub.load(Relaxed),
         psub.load(Relaxed),
@@ -222,21 +256,23 @@ pub fn describe(core: &Core, client: &ClientShared, guarded: &ClientGuarded) -> 
 }
 
 /// The flags of a connection as letters; `N` for none.
-fn letters(client: &ClientShared) -> String {
+fn letters(client: &ClientShared, is_dirty: bool) -> String {
     let flags = client.flags.load(Relaxed);
+    let has = |bit| flags & bit != 0;
     let text: String = [
-        (flag::MONITOR, 'O'),
-        (flag::PUBSUB, 'P'),
-        (flag::MULTI, 'x'),
-        (flag::BLOCKED, 'b'),
-        (flag::CLOSE_AFTER_REPLY, 'c'),
-        (flag::KILLED, 'A'),
-        (flag::UNIX_SOCKET, 'U'),
-        (flag::NO_EVICT, 'e'),
-        (flag::NO_TOUCH, 'T'),
+        (has(flag::MONITOR), 'O'),
+        (has(flag::PUBSUB), 'P'),
+        (has(flag::MULTI), 'x'),
+        (has(flag::BLOCKED), 'b'),
+        (is_dirty, 'd'),
+        (has(flag::CLOSE_AFTER_REPLY), 'c'),
+        (has(flag::KILLED), 'A'),
+        (has(flag::UNIX_SOCKET), 'U'),
+        (has(flag::NO_EVICT), 'e'),
+        (has(flag::NO_TOUCH), 'T'),
     ]
     .into_iter()
-    .filter(|(bit, _)| flags & bit != 0)
+    .filter(|(applies, _)| *applies)
     .map(|(_, letter)| letter)
     .collect();
     if text.is_empty() { "N".into() } else { text }

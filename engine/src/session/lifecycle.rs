@@ -47,11 +47,13 @@ pub fn close(core: &mut Core, client: &mut Client) {
     abandon_wait(core, client);
     forget_session(core, client);
     let mut guarded = client.guarded.lock(core.locker());
-    let ClientGuarded { name, lib_name, lib_version, user, .. } = &mut *guarded;
+    let ClientGuarded { name, lib_name, lib_version, user, watches, .. } = &mut *guarded;
     for text in [name, lib_name, lib_version, user] {
         Bytes::new(text, core.heap).free();
         *text = RawBytes::EMPTY;
     }
+    // Room for one that there was no memory to make.
+    Words::new(watches, core.heap).free();
     drop(guarded);
     Words::new(&mut client.parse.spans, core.heap).free();
 }

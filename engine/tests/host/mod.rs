@@ -25,8 +25,13 @@ use engine::exec::release::Release;
 use engine::{api, command};
 use std::sync::atomic::Ordering::Relaxed;
 
-static RELEASE: Release =
-    Release { name: "test", version: "0.0.0", changes: &[], commands: command::ALL };
+static RELEASE: Release = Release {
+    name: "test",
+    version: "0.0.0",
+    changes: &[],
+    commands: command::ALL,
+    battery: engine::battery::ALL,
+};
 
 const DATABASES: usize = 2;
 
@@ -36,6 +41,16 @@ pub struct Server {
     clients: Vec<*mut Client>,
     header: *mut ArenaHeader,
     parts: *mut [ShardDb; DATABASES * SHARDS],
+}
+
+/// The engine keeps what it hears of panics to itself until it catches them; a test's own are none
+/// of its business.
+fn show_panics() {
+    let noted = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        eprintln!("{info}");
+        noted(info);
+    }));
 }
 
 /// A struct of zeros, to be freed as a `Box`.
@@ -75,10 +90,17 @@ impl Server {
         };
         table::set_arena(header);
         // Refused from the second server of the process on, which has the same table.
-        let _ = api::attach(table::table());
+        if api::attach(table::table()).is_ok() {
+            show_panics();
+        }
         let scratch = api::scratch_new(0, release);
         assert!(api::init(scratch).is_ok());
         Self { scratch, clients: Vec::new(), header, parts }
+    }
+
+    /// Runs on another release from now on, whose scratch this is. Returns the one until now.
+    pub fn replace_scratch(&mut self, scratch: *mut Scratch) -> *mut Scratch {
+        std::mem::replace(&mut self.scratch, scratch)
     }
 
     fn heap() -> Heap {

@@ -20,6 +20,7 @@ thread_local! {
     static ARENA: Cell<u64> = const { Cell::new(0) };
     static NANOSECONDS: Cell<u64> = const { Cell::new(1_700_000_000_000_000_000) };
     static MAIL: RefCell<Vec<(ClientRef, Ptr<Message>)>> = const { RefCell::new(Vec::new()) };
+    static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
@@ -70,6 +71,11 @@ pub fn take_mail() -> Vec<(ClientRef, Ptr<Message>)> {
     MAIL.take()
 }
 
+/// All lines of the log since the last look.
+pub fn take_log() -> Vec<String> {
+    LOG.take()
+}
+
 /// Gives a reference of a message back; the last frees it.
 pub fn drop_message(message: Ptr<Message>) {
     // SAFETY: who calls this holds a reference.
@@ -114,6 +120,7 @@ extern "C" fn random(bytes: *mut u8, len: u64) {
 
 extern "C" fn log(_level: u32, text: RStr<'_>) {
     eprintln!("{text}");
+    LOG.with_borrow_mut(|log| log.push(text.to_string()));
 }
 
 extern "C" fn lock_wait(_word: &AtomicU32, _expected: u32) {

@@ -15,6 +15,9 @@ use store::ints::{Ints, IntsBuf};
 use store::records::{Records, RecordsRef};
 use store::rows::{Rows, RowsBuf};
 
+/// Members that a set of integers has at most, whatever the settings: so that their bytes can be told
+/// by an entry.
+pub const INTS_MAX: u64 = 1 << 28;
 /// Members of a small set that is not one of integers. Redis 7.0 has no such encoding, and calls
 /// these sets as it calls large ones.
 pub const PACKED_MEMBERS_MAX: usize = 128;

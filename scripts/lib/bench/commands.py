@@ -15,6 +15,9 @@ from harness.load_process import LoadProcess
 from harness.server import Server
 
 VALUE_BYTES = 64
+# Of a hash.
+FIELDS = 10
+FIELD_BYTES = 8
 SUBSCRIBERS = 10
 
 # Requests of a run of a few seconds, by pipeline.
@@ -24,12 +27,15 @@ _BATCH = 2000
 
 @dataclass(frozen=True)
 class Row:
-    """What redis-benchmark is asked for. `weight` divides the usual number of requests."""
+    """What redis-benchmark is asked for. `weight` divides the usual number of requests. `data` is
+    what must be there, a key of `_PRELOADS`; a row that `consumes` finds all of it in each run."""
 
     name: str
     arguments: tuple[str, ...]
     pipeline: int
     weight: float = 1.0
+    data: str = "strings"
+    consumes: bool = False
 
     def requests(self, scale: float) -> int:
         return max(1000, round(_REQUESTS[self.pipeline] * scale / self.weight))
@@ -41,6 +47,7 @@ def rows() -> list[Row]:
     found += [_test(name, depth) for depth in (1, 16) for name in ("INCR", "LPUSH", "LPOP")]
     found += [_test("MSET", depth, weight=5.0) for depth in (1, 16)]
     found += [_publish(depth) for depth in (1, 16)]
+    found += [row for depth in (1, 16) for row in _hashes(depth) + _sets(depth)]
     return found
 
 
@@ -56,12 +63,55 @@ def _publish(depth: int) -> Row:
                ("-P", str(depth), "publish", "bench:channel", payload), depth, 5.0)
 
 
-def preload(server: Server, keys: int) -> None:
-    """Sets every key that redis-benchmark may ask for."""
+def _hashes(depth: int) -> list[Row]:
+    """Fields of a million hashes of ten."""
+    key = "hash:__rand_int__"
+    commands = [
+        ("HSET", key, "field3", "x" * FIELD_BYTES), ("HGET", key, "field5"), ("HGETALL", key),
+    ]
+    return [Row(f"{command[0]} P{depth}", ("-P", str(depth), *command), depth, 2.0, "hashes")
+            for command in commands]
+
+
+def _sets(depth: int) -> list[Row]:
+    """Members of one set of a million."""
+    commands = [
+        ("SISMEMBER", "members", "member:__rand_int__"), ("SADD", "added", "member:__rand_int__"),
+    ]
+    found = [Row(f"{command[0]} P{depth}", ("-P", str(depth), *command), depth, 2.0, "members")
+             for command in commands]
+    pop = ("-P", str(depth), "SPOP", "popped")
+    return [*found, Row(f"SPOP P{depth}", pop, depth, 4.0, "popped", consumes=True)]
+
+
+def _fill(server: Server, keys: int, command: Callable[[int], tuple[resp.Argument, ...]]) -> None:
     with resp.Connection(server.port) as connection:
         for first in range(0, keys, _BATCH):
-            batch = range(first, min(first + _BATCH, keys))
-            connection.pipeline(("SET", b"key:%012d" % i, b"x" * VALUE_BYTES) for i in batch)
+            connection.pipeline(command(i) for i in range(first, min(first + _BATCH, keys)))
+
+
+def preload(server: Server, keys: int) -> None:
+    """Sets every key that redis-benchmark may ask for."""
+    _fill(server, keys, lambda i: ("SET", b"key:%012d" % i, b"x" * VALUE_BYTES))
+
+
+def _preload_hashes(server: Server, keys: int) -> None:
+    fields = [part for i in range(FIELDS) for part in (b"field%d" % i, b"x" * FIELD_BYTES)]
+    _fill(server, keys, lambda i: ("HSET", b"hash:%012d" % i, *fields))
+
+
+def _preload_members(server: Server, keys: int) -> None:
+    _fill(server, keys, lambda i: ("SADD", "members", b"member:%012d" % i))
+
+
+def _preload_popped(server: Server, keys: int) -> None:
+    _fill(server, keys, lambda i: ("SADD", "popped", b"member:%012d" % i))
+
+
+_PRELOADS = {
+    "strings": preload, "hashes": _preload_hashes, "members": _preload_members,
+    "popped": _preload_popped,
+}
 
 
 @contextlib.contextmanager
@@ -76,9 +126,10 @@ def subscribers(server: Server) -> Iterator[None]:
 
 def run(opts: Options, servers: list[Server], say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Every row on every server, `repeats` times, the first server taking turns."""
-    for server in servers:
-        preload(server, opts.keys)
     wanted = [row for row in rows() if opts.rows.lower() in row.name.lower()]
+    for server in servers:
+        for data in sorted({row.data for row in wanted}):
+            _PRELOADS[data](server, opts.keys)
     runs: dict[tuple[str, str], list[Measurement]] = {}
     for repeat in range(opts.repeats):
         for index, row in enumerate(wanted):
@@ -90,6 +141,8 @@ def run(opts: Options, servers: list[Server], say: Callable[[str], None]) -> lis
 
 
 def _run(opts: Options, server: Server, row: Row) -> Measurement:
+    if row.consumes:
+        _PRELOADS[row.data](server, opts.keys)
     listeners = subscribers(server) if "PUBLISH" in row.name else contextlib.nullcontext()
     with listeners:
         return measure(server, row.arguments, row.requests(opts.scale), opts.clients, opts.keys)

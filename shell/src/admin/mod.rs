@@ -1,8 +1,8 @@
 //! The admin API: HTTP and JSON over a Unix socket.
 //!
 //! ```text
-//! POST /v1/upgrade   {"path", "force"?, "build_id"?}   the report, or an error
-//! POST /v1/rollback                                    the same
+//! POST /v1/upgrade   {"path", "force"?, "sha256"?, "build_id"?}   the report, or an error
+//! POST /v1/rollback  {"to"?}                                      the same
 //! GET  /v1/status    GET /v1/history   GET /metrics
 //! GET  /v1/effects?from=N&follow=true&hold=true&format=text|resp|json
 //! ```
@@ -15,21 +15,37 @@
 mod lines;
 pub mod socket;
 
+use std::io;
+use std::time::Duration;
+
 use abi::host::HostRef;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::Listener;
 use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
 
 use crate::effects::{self, follow};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
 use crate::upgrade::board::{Board, Status};
-use crate::upgrade::history::Record;
-use crate::upgrade::{Ask, Handle, UpgradeRequest, carried};
+use crate::upgrade::{Ask, Handle, RollbackRequest, UpgradeRequest, carried, history};
 use lines::Lines;
+use socket::{Guarded, Socket};
+
+/// A request that is not there by then is not waited for.
+const REQUEST_MAX: Duration = Duration::from_secs(10);
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// How often it is looked whether the socket is still there.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Media type of an answer a line at a time.
 pub const NDJSON: &str = "application/x-ndjson";
@@ -45,14 +61,39 @@ pub struct Context {
     pub host: HostRef,
 }
 
-/// Serves for ever.
+/// Serves for ever. A socket that somebody has removed is made again.
 ///
 /// # Errors
 /// If the runtime cannot use the socket.
-pub async fn serve(socket: &socket::Socket, context: Context) -> std::io::Result<()> {
-    let listener = socket::Guarded(socket.listener()?);
+pub async fn serve(socket: &mut Socket, context: Context) -> io::Result<()> {
+    let service = TowerToHyperService::new(router(context));
+    let mut listener = Guarded(socket.listener()?);
+    let mut look = tokio::time::interval(LOOK);
     tracing::info!(path = %socket.path().display(), "the admin API listens");
-    axum::serve(listener, router(context)).await
+    loop {
+        tokio::select! {
+            (stream, ()) = listener.accept() => {
+                tokio::spawn(converse(stream, service.clone()));
+            }
+            _ = look.tick() => if socket.is_gone() {
+                let path = socket.path().display().to_string();
+                match socket.renew() {
+                    Ok(()) => tracing::warn!(path, "the admin socket was removed; it is made again"),
+                    Err(error) => tracing::warn!(path, %error, "the admin socket was removed"),
+                }
+                listener = Guarded(socket.listener()?);
+            },
+        }
+    }
+}
+
+/// Answers one peer until it leaves, or sends a request slower than anybody needs to.
+async fn converse(stream: UnixStream, service: TowerToHyperService<Router>) {
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(REQUEST_MAX);
+    if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a connection to the admin API has ended");
+    }
 }
 
 fn router(context: Context) -> Router {
@@ -66,25 +107,35 @@ fn router(context: Context) -> Router {
         .with_state(context)
 }
 
-async fn upgrade(
-    State(context): State<Context>,
-    headers: HeaderMap,
-    request: Result<Json<UpgradeRequest>, JsonRejection>,
-) -> Response {
-    match request {
-        Ok(Json(request)) => carry_out(&context, &headers, Ask::Upgrade(request)).await,
-        Err(rejection) => refused(&Refusal::new(Code::BadRequest, rejection.body_text())),
+async fn upgrade(State(context): State<Context>, headers: HeaderMap, body: Body) -> Response {
+    match read::<UpgradeRequest>(body, "").await {
+        Ok(request) => carry_out(&context, &headers, Ask::Upgrade(request)).await,
+        Err(refusal) => refused(&refusal),
     }
 }
 
-async fn rollback(State(context): State<Context>, headers: HeaderMap) -> Response {
-    carry_out(&context, &headers, Ask::Rollback).await
+async fn rollback(State(context): State<Context>, headers: HeaderMap, body: Body) -> Response {
+    match read::<RollbackRequest>(body, "{}").await {
+        Ok(RollbackRequest { to }) => carry_out(&context, &headers, Ask::Rollback { to }).await,
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// Reads a request's body, in time; an empty one stands for `otherwise`.
+async fn read<T: DeserializeOwned>(body: Body, otherwise: &str) -> Result<T, Refusal> {
+    let wrong = |what: String| Refusal::new(Code::BadRequest, what);
+    let bytes = tokio::time::timeout(REQUEST_MAX, to_bytes(body, BODY_BYTES_MAX)).await;
+    let bytes =
+        bytes.map_err(|_| wrong(format!("no whole request came within {REQUEST_MAX:?}")))?;
+    let bytes = bytes.map_err(|error| wrong(error.to_string()))?;
+    let text = if bytes.is_empty() { otherwise.as_bytes() } else { &bytes[..] };
+    serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))
 }
 
 async fn carry_out(context: &Context, headers: &HeaderMap, ask: Ask) -> Response {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accepted.is_some_and(|value| value.contains(NDJSON)) {
-        let body = axum::body::Body::new(Lines::new(context.handle.ask(ask)));
+        let body = Body::new(Lines::new(context.handle.ask(ask)));
         return ([(header::CONTENT_TYPE, NDJSON)], body).into_response();
     }
     match context.handle.outcome(ask).await {
@@ -101,7 +152,7 @@ fn refused(refusal: &Refusal) -> Response {
         Code::NoSuchPosition => StatusCode::GONE,
         Code::BadRequest => StatusCode::BAD_REQUEST,
         Code::Io | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        Code::ShuttingDown | Code::Stuck => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     (status, Json(refusal.to_json())).into_response()
@@ -111,7 +162,7 @@ async fn status(State(context): State<Context>) -> Json<Status> {
     Json(context.board.status(carried::count(context.host)))
 }
 
-async fn history(State(context): State<Context>) -> Json<Vec<Record>> {
+async fn history(State(context): State<Context>) -> Json<history::Shown> {
     Json(context.board.history())
 }
 
@@ -124,7 +175,7 @@ async fn follow_effects(
         Err(rejection) => return refused(&Refusal::new(Code::BadRequest, rejection.body_text())),
     };
     match follow::start(effects::stream(context.host), request) {
-        Ok(pieces) => axum::body::Body::new(pieces).into_response(),
+        Ok(pieces) => Body::new(pieces).into_response(),
         Err(error) => refused(&Refusal::from(&error)),
     }
 }

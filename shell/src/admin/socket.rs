@@ -43,6 +43,15 @@ fn default_directory() -> PathBuf {
     PathBuf::from(format!("/tmp/shell-{}", rustix::process::geteuid().as_raw()))
 }
 
+/// Default sockets of other users' servers of a port, as far as this user may see them.
+pub fn of_others(port: u16) -> Vec<PathBuf> {
+    let own = default_path(port);
+    let folders = std::fs::read_dir("/tmp").into_iter().flatten().flatten();
+    let ours = folders.filter(|folder| folder.file_name().to_string_lossy().starts_with("shell-"));
+    let sockets = ours.map(|folder| folder.path().join(format!("admin-{port}.sock")));
+    sockets.filter(|path| *path != own && UnixStream::connect(path).is_ok()).collect()
+}
+
 /// A listening socket. Its path is removed when this is dropped.
 #[derive(Debug)]
 pub struct Socket {
@@ -71,6 +80,21 @@ impl Socket {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether somebody has removed it. Not if something else is in its place.
+    pub fn is_gone(&self) -> bool {
+        let found = std::fs::symlink_metadata(&self.path);
+        found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Listens anew at its path. Nobody can find the old socket any more.
+    ///
+    /// # Errors
+    /// As [`Socket::bind`]; then the old one goes on.
+    pub fn renew(&mut self) -> Result<(), SocketError> {
+        *self = Self::bind(&self.path)?;
+        Ok(())
     }
 
     /// To accept with, on a runtime. The path is still this object's to remove.
@@ -189,8 +213,14 @@ mod tests {
         drop(live);
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        let revived = Socket::bind(&path).unwrap();
+        let mut revived = Socket::bind(&path).unwrap();
+        assert!(!revived.is_gone());
+        std::fs::remove_file(&path).unwrap();
+        assert!(revived.is_gone());
+        revived.renew().unwrap();
+        UnixStream::connect(&path).unwrap();
         drop(revived);
+        assert!(!path.exists());
         std::fs::write(&path, b"a file").unwrap();
         assert!(matches!(Socket::bind(&path), Err(SocketError::NoSocket(_))));
         assert!(path.exists());

@@ -7,6 +7,10 @@
 
 /// Bytes of an allocator page; small blocks share one, large ones take a run of them.
 pub const PAGE_BYTES: u64 = 1 << PAGE_SHIFT;
+/// Bytes of a huge page, and of what it can be made of: a chunk, on a boundary of as many.
+pub const CHUNK_BYTES: u64 = 2 << 20;
+/// Pages of a chunk.
+pub const CHUNK_PAGES: u32 = (CHUNK_BYTES / PAGE_BYTES) as u32;
 /// log2 of [`PAGE_BYTES`].
 pub const PAGE_SHIFT: u32 = 16;
 /// Largest size served from a class.

@@ -2,13 +2,23 @@
 
 use abi::lock::{Holder, Locker};
 use rustix::thread::futex::{Flags, wait as futex_wait, wake as futex_wake};
+use rustix::time::Timespec;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 /// Sleeps while the word is `expected`. May return early.
 #[cold]
 pub fn wait(word: &AtomicU32, expected: u32) {
-    // An error says that the word has another value by now or that a signal came: look again.
-    let _ = futex_wait(word, Flags::empty(), expected, None);
+    wait_for(word, expected, None);
+}
+
+/// As [`wait`], but for so long at most.
+#[cold]
+pub fn wait_for(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
+    let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+    // An error says that the word has another value by now, that a signal came or that the time is
+    // over: look again.
+    let _ = futex_wait(word, Flags::empty(), expected, timeout.as_ref());
 }
 
 /// Wakes one sleeper on the word.
@@ -35,5 +45,9 @@ impl Locker for ThisThread {
 
     fn wake(self, word: &AtomicU32) {
         wake(word);
+    }
+
+    fn pay_for(self, _: u32) {
+        unreachable!("the shell locks no shard");
     }
 }

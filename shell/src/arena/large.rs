@@ -4,7 +4,7 @@ use super::classes::{PAGE_BYTES, pages_of, rounded};
 use super::futex::ThisThread;
 use super::pages::{Kind, PageTable};
 use super::runs::{Run, Runs};
-use super::{layout, poison, scavenger};
+use super::{huge, layout, poison, scavenger, space};
 use std::sync::atomic::Ordering;
 
 /// The descriptors of all pages of the mapped arena.
@@ -22,7 +22,7 @@ pub fn with_runs<R>(work: impl FnOnce(&Runs<'_>) -> R) -> R {
     // SAFETY: only called by those who were promised a mapped arena.
     let (state, pages) = unsafe { (layout::state(), table()) };
     state.runs_lock.lock(ThisThread);
-    let result = work(&Runs::new(&state.runs, pages));
+    let result = work(&Runs::new(&state.runs, pages, space::reserve));
     // SAFETY: locked above, and the work under it is done.
     unsafe { state.runs_lock.unlock(ThisThread) };
     result
@@ -30,7 +30,7 @@ pub fn with_runs<R>(work: impl FnOnce(&Runs<'_>) -> R) -> R {
 
 /// Takes a run. `None` when the arena is full.
 pub fn take_run(pages: u32, kind: Kind) -> Option<u32> {
-    with_runs(|runs| runs.alloc(pages, kind))
+    growing(|runs| runs.alloc(pages, kind))
 }
 
 /// Gives a run back.
@@ -63,7 +63,7 @@ pub unsafe fn free(address: u64, size: u64) {
 pub unsafe fn resize(address: u64, old_size: u64, new_size: u64) -> bool {
     let run = checked_run(address, old_size);
     let Some(pages) = pages_of(new_size) else { return false };
-    if pages > run.pages && !with_runs(|runs| runs.extend(run, pages)) {
+    if pages > run.pages && !growing(|runs| runs.extend(run, pages)) {
         return false;
     }
     mark(Run { pages: pages.max(run.pages), ..run }, new_size);
@@ -79,6 +79,18 @@ fn mark(run: Run, size: u64) {
     let (address, live) = (layout::page_address(run.start), rounded(size));
     poison::live(address, live);
     poison::dead(address + live, u64::from(run.pages) * PAGE_BYTES - live);
+}
+
+/// Runs what may use more of the arena than before, and calls the scavenger when it does.
+fn growing<R>(work: impl FnOnce(&Runs<'_>) -> R) -> R {
+    let (result, top) = with_runs(|runs| {
+        let before = runs.used().end;
+        (work(runs), before..runs.used().end)
+    });
+    if huge::is_growth(top) {
+        scavenger::signal();
+    }
+    result
 }
 
 /// Runs what makes pages free, and calls the scavenger when that makes many.

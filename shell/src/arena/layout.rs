@@ -86,6 +86,14 @@ pub fn first_page(pages: u64) -> u32 {
     (TABLE_OFFSET + pages * size_of::<Page>() as u64).div_ceil(PAGE_BYTES) as u32
 }
 
+/// Bytes of a page's descriptor.
+pub const DESCRIPTOR_BYTES: u64 = size_of::<Page>() as u64;
+
+/// Where the descriptor of a page lies, from the start of the arena.
+pub fn descriptor_offset(page: u32) -> u64 {
+    TABLE_OFFSET + u64::from(page) * DESCRIPTOR_BYTES
+}
+
 /// The header.
 pub fn header() -> *mut ArenaHeader {
     ARENA_BASE as *mut ArenaHeader

@@ -7,6 +7,7 @@ use abi::effects::EffectsStream;
 use abi::host::HostRef;
 use abi::keyspace::ShardDb;
 use abi::ptr::Ptr;
+use abi::shared::Shared;
 use abi::stats::LaneStats;
 
 /// The table of clients.
@@ -31,11 +32,15 @@ pub fn databases(host: HostRef) -> impl Iterator<Item = &'static ShardDb> {
     shards.flat_map(move |s| unsafe { std::slice::from_raw_parts(s.dbs.as_ptr(), databases) })
 }
 
+/// What is neither a key nor a connection.
+pub fn shared(host: HostRef) -> &'static Shared {
+    // SAFETY: a root.
+    unsafe { root(header(host).shared) }
+}
+
 /// The counters of all lanes.
 pub fn lanes(host: HostRef) -> impl Iterator<Item = &'static LaneStats> {
-    // SAFETY: a root.
-    let shared = unsafe { root(header(host).shared) };
-    let lanes = shared.lanes.iter().filter(|lane| !lane.is_null());
+    let lanes = shared(host).lanes.iter().filter(|lane| !lane.is_null());
     // SAFETY: a lane's record is made and kept like a root.
     lanes.map(|lane| unsafe { &root(*lane).stats })
 }

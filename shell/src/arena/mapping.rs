@@ -12,6 +12,9 @@ use abi::version::{ABI_VERSION, ARENA_MAGIC, LAYOUT_FINGERPRINT};
 
 use super::classes::PAGE_BYTES;
 use super::layout::{CAPACITY_MIN, FINGERPRINT_OFFSET, STATE_FINGERPRINT};
+use super::space::{self, START_BYTES};
+
+const MIB_AT_START: u64 = START_BYTES >> 20;
 
 /// Why an arena could not be made or mapped.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,10 @@ pub enum ArenaError {
         "the arena's file cannot be made {bytes} bytes long: {error}; lower the capacity or use a file system with sparse files"
     )]
     Resize { bytes: u64, error: Errno },
+    #[error(
+        "no space for arena file {}: {error}; {MIB_AT_START} MiB are needed to start and more for the keys: free space, or name a file on another disk, of a file system that can reserve space (ext4, xfs, btrfs, tmpfs)", path.display()
+    )]
+    Space { path: PathBuf, error: Errno },
     #[error(
         "{bytes} bytes cannot be mapped at {ARENA_BASE:#x}: {error}; raise the limit on address space (ulimit -v) or lower the capacity"
     )]
@@ -89,6 +96,8 @@ pub fn open_file(path: &Path, bytes: u64) -> Result<OwnedFd, ArenaError> {
     }
     rustix::fs::ftruncate(&fd, 0).map_err(at)?;
     resize(&fd, bytes)?;
+    space::reserve_start(&fd, bytes / PAGE_BYTES)
+        .map_err(|error| ArenaError::Space { path: path.into(), error })?;
     Ok(fd)
 }
 

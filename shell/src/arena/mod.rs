@@ -8,7 +8,9 @@
 //! - [`lane`]: a lane's heap, the fast path
 //! - [`large`]: blocks of whole pages
 //! - [`poison`]: what AddressSanitizer is told, in the sanitised build
-//! - [`scavenger`]: free memory back to the system
+//! - [`space`]: space on disk, if the arena is a file
+//! - [`scavenger`]: the thread that looks after the memory behind: free memory back to the system
+//! - [`huge`]: huge pages
 //! - [`roots`]: the root structs of what is stored; [`look`]: for those who only look at them
 //!
 //! Invariant: no address outside the arena and nothing that belongs to a process is stored in it.
@@ -18,6 +20,7 @@
 pub mod central;
 pub mod classes;
 pub mod futex;
+pub mod huge;
 pub mod lane;
 pub mod large;
 pub mod layout;
@@ -28,6 +31,7 @@ mod poison;
 pub mod roots;
 pub mod runs;
 pub mod scavenger;
+mod space;
 mod threads;
 
 use abi::arena::{ARENA_CAPACITY_MAX, ArenaHeader};
@@ -35,6 +39,7 @@ use abi::ptr::Ptr;
 use abi::version::{ABI_VERSION, ARENA_MAGIC, LAYOUT_FINGERPRINT};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use rustix::rand::GetRandomFlags;
 use std::io;
 use std::path::PathBuf;
@@ -42,10 +47,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 pub use mapping::ArenaError;
-pub use threads::{alloc, bind_thread, enter, flush, free, realloc, trim};
+pub use threads::{alloc, bind_thread, enter, flush, free, lane as this_lane, realloc, trim};
 
 const CAPACITY_DEFAULT: u64 = 1 << 40;
 const CAPACITY_TRIED_MIN: u64 = 1 << 30;
+/// Address space that is left to the rest of the process where it is limited.
+const ADDRESS_SPACE_LEFT: u64 = 1 << 30;
+/// Least limit of address space under which a process gets an arena and has enough left.
+pub const ADDRESS_SPACE_MIN: u64 = CAPACITY_TRIED_MIN + ADDRESS_SPACE_LEFT;
 /// Looks at the counters before a moment without change is given up on.
 const COUNT_ATTEMPTS: usize = 100;
 
@@ -72,6 +81,13 @@ pub struct NoMemory;
 pub struct Arena {
     fd: OwnedFd,
     capacity_bytes: u64,
+    is_file: bool,
+}
+
+impl Arena {
+    fn of(fd: OwnedFd, capacity_bytes: u64) -> Self {
+        Self { is_file: space::is_file(&fd), fd, capacity_bytes }
+    }
 }
 
 impl Arena {
@@ -116,7 +132,7 @@ pub fn create(options: &Options) -> Result<&'static Arena, ArenaError> {
             None => open_largest(options)?,
         };
         write_header(capacity_bytes)?;
-        Ok(Arena { fd, capacity_bytes })
+        Ok(Arena::of(fd, capacity_bytes))
     })
 }
 
@@ -131,7 +147,7 @@ pub fn attach(fd: OwnedFd) -> Result<&'static Arena, ArenaError> {
     install(|| {
         let capacity_bytes = mapping::validate(&fd)?;
         mapping::map(&fd, capacity_bytes)?;
-        Ok(Arena { fd, capacity_bytes })
+        Ok(Arena::of(fd, capacity_bytes))
     })
 }
 
@@ -221,6 +237,10 @@ fn open_and_map(options: &Options, bytes: u64) -> Result<OwnedFd, ArenaError> {
 /// The default capacity, or the largest half, quarter … of it that the process may have.
 fn open_largest(options: &Options) -> Result<(OwnedFd, u64), ArenaError> {
     let mut bytes = CAPACITY_DEFAULT.min(ARENA_CAPACITY_MAX);
+    let limit = getrlimit(Resource::As).current.unwrap_or(u64::MAX);
+    while bytes > CAPACITY_TRIED_MIN && bytes + ADDRESS_SPACE_LEFT > limit {
+        bytes /= 2;
+    }
     loop {
         match open_and_map(options, bytes) {
             Ok(fd) => return Ok((fd, bytes)),

@@ -8,9 +8,9 @@ use abi::keyspace::{Keyspace, SHARDS, ShardDb, placement};
 use abi::lane::Lane;
 use abi::ptr::Ptr;
 use abi::root::{RootHead, kind};
-use abi::shared::Shared;
-use abi::stats::LaneStats;
+use abi::shared::{CommandName, Shared};
 
+use super::futex::ThisThread;
 use super::{Arena, NoMemory, alloc_zeroed};
 use crate::random;
 
@@ -105,12 +105,29 @@ impl Roots {
         unsafe { &*self.effects.as_ptr() }
     }
 
-    /// Counters of a lane.
-    pub fn lane_stats(&self, lane: u32) -> &'static LaneStats {
+    /// What is kept for a lane.
+    pub fn lane(&self, lane: u32) -> &'static Lane {
         let record = self.shared().lanes[lane as usize];
         assert!(!record.is_null(), "lane {lane} has no record");
         // SAFETY: allocated for the life of the process; all its fields are atomic.
-        unsafe { &(*record.as_ptr()).stats }
+        unsafe { &*record.as_ptr() }
+    }
+
+    /// The name of the command that has this slot. None if there is none, or while names are
+    /// being added.
+    pub fn command_name(&self, slot: u32) -> Option<String> {
+        let names = self.shared().names.try_lock(ThisThread)?;
+        let slots = &names.slots;
+        if slot >= slots.len {
+            return None;
+        }
+        // SAFETY: so many words are there, and nobody adds to them while they are locked. Each is
+        // the address of a name, which stays as it is for the life of the process.
+        let bytes = unsafe {
+            let name = *slots.data.as_ptr().add(slot as usize) as *const CommandName;
+            std::slice::from_raw_parts(name.add(1).cast::<u8>(), (*name).name_len as usize)
+        };
+        Some(String::from_utf8_lossy(bytes).into_owned())
     }
 
     /// The table of clients: initialised, and never freed.

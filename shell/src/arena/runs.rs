@@ -7,7 +7,9 @@
 //! last page, so neighbours join in constant time. Pages from `top` on have never been used.
 
 use std::cell::Cell;
+use std::ops::Range;
 
+use super::classes::CHUNK_PAGES;
 use super::pages::{Kind, PageList, PageTable};
 
 const BINS: usize = 60;
@@ -57,25 +59,46 @@ pub struct Run {
     pub pages: u32,
 }
 
+impl Run {
+    /// The whole chunks in it, as a run; of no pages if there are none.
+    pub fn chunks(self) -> Self {
+        let start = self.start.next_multiple_of(CHUNK_PAGES);
+        let end = (self.start + self.pages) / CHUNK_PAGES * CHUNK_PAGES;
+        Self { start, pages: end.saturating_sub(start) }
+    }
+}
+
+/// Why pages may have no memory behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// They were never used, nor were their descriptors.
+    Fresh,
+    /// The memory of some was handed back.
+    Holes,
+}
+
 /// The allocator of runs: a view over its state. The caller holds its lock.
 pub struct Runs<'a> {
     state: &'a RunState,
     pages: PageTable,
+    reserve: fn(Run, Lack) -> bool,
 }
 
 impl<'a> Runs<'a> {
-    /// A view; `pages` has a descriptor for every page up to the end given to `init`.
-    pub fn new(state: &'a RunState, pages: PageTable) -> Self {
-        Self { state, pages }
+    /// A view; `pages` has a descriptor for every page up to the end given to `init`. `reserve`
+    /// is asked for memory for each run that is about to be used and may have none.
+    pub fn new(state: &'a RunState, pages: PageTable, reserve: fn(Run, Lack) -> bool) -> Self {
+        Self { state, pages, reserve }
     }
 
-    /// Takes `pages` (above 0) pages. `None` when the arena has no such run left.
+    /// Takes `pages` (above 0) pages. `None` when the arena has no such run left, or no memory for
+    /// it.
     pub fn alloc(&self, pages: u32, kind: Kind) -> Option<u32> {
         if pages > self.state.end.get() {
             return None;
         }
         let start = match self.find(pages) {
-            Some(start) => self.cut(start, pages),
+            Some(start) => self.fill_and_cut(start, pages)?,
             None => self.grow(pages)?,
         };
         let page = self.pages.get(start);
@@ -100,8 +123,10 @@ impl<'a> Runs<'a> {
         }
         let free = if next == self.state.top.get() { 0 } else { self.run_pages(next) };
         if free >= wanted {
-            self.cut(next, wanted);
-        } else if next + free == self.state.top.get() && self.room_above(wanted - free) {
+            if self.fill_and_cut(next, wanted).is_none() {
+                return false;
+            }
+        } else if next + free == self.state.top.get() && self.can_grow(free, wanted) {
             if free > 0 {
                 self.unlink(next);
             }
@@ -124,18 +149,57 @@ impl<'a> Runs<'a> {
     /// pages are free. The caller hands its memory back to the system, and then the run here by
     /// [`Runs::give_clean`].
     ///
-    /// A run is left alone if taking it would go below `keep` by more than it is above now.
+    /// Whole chunks go first, so that no huge page is broken up while another way is left. A run is
+    /// left alone if taking it would go below `keep` by more than it is above now.
     pub fn take_dirty(&self, keep: u32) -> Option<Run> {
-        let bins = &self.state.dirty;
         let excess = self.state.dirty_free_pages.get().saturating_sub(keep);
-        let mut occupied = bins.occupied.get();
-        while excess > 0 && occupied != 0 {
+        if excess == 0 {
+            return None;
+        }
+        self.take_chunks(excess).or_else(|| self.take_largest(excess))
+    }
+
+    /// Takes the whole chunks of a free run. What lies before and after them stays.
+    fn take_chunks(&self, excess: u32) -> Option<Run> {
+        let run = self.dirty_run(bin_of(CHUNK_PAGES), excess, |run, dirty| {
+            let chunks = run.chunks().pages;
+            chunks > 0 && dirty > run.pages - chunks
+        })?;
+        let dirty = self.pages.get(run.start).dirty_pages.get();
+        self.unlink(run.start);
+        let chunks = run.chunks();
+        let end = chunks.start + chunks.pages;
+        let before = Run { start: run.start, pages: chunks.start - run.start };
+        let after = Run { start: end, pages: run.start + run.pages - end };
+        for rest in [before, after].into_iter().filter(|rest| rest.pages > 0) {
+            self.link(rest, dirty.min(rest.pages));
+        }
+        Some(chunks)
+    }
+
+    fn take_largest(&self, excess: u32) -> Option<Run> {
+        let run = self.dirty_run(0, excess, |_, _| true)?;
+        self.unlink(run.start);
+        Some(run)
+    }
+
+    /// A run with dirty pages that `suits`, from the bins from `bin` on, the last first. Told are
+    /// the run and how many of its pages are dirty.
+    fn dirty_run(&self, bin: usize, excess: u32, suits: impl Fn(Run, u32) -> bool) -> Option<Run> {
+        let bins = &self.state.dirty;
+        let mut occupied = bins.occupied.get() & (u64::MAX << bin);
+        while occupied != 0 {
             let bin = 63 - occupied.leading_zeros() as usize;
-            let start = bins.lists[bin].first()?;
-            if self.pages.get(start).dirty_pages.get() <= 2 * excess {
-                let pages = self.run_pages(start);
-                self.unlink(start);
-                return Some(Run { start, pages });
+            let mut candidate = bins.lists[bin].first();
+            for _ in 0..SEARCH_MAX {
+                let Some(start) = candidate else { break };
+                let page = self.pages.get(start);
+                let (run, dirty) =
+                    (Run { start, pages: page.run_pages.get() }, page.dirty_pages.get());
+                if dirty <= 2 * excess && suits(run, dirty) {
+                    return Some(run);
+                }
+                candidate = Some(page.next.get()).filter(|&next| next != 0);
             }
             occupied &= !(1 << bin);
         }
@@ -161,6 +225,16 @@ impl<'a> Runs<'a> {
         (now - idle).max(self.dirty_max() / 2)
     }
 
+    /// The pages that have ever been used.
+    pub fn used(&self) -> Range<u32> {
+        self.state.first.get()..self.state.top.get()
+    }
+
+    /// Where the arena ends.
+    pub fn end(&self) -> u32 {
+        self.state.end.get()
+    }
+
     /// Pages in use.
     pub fn live_pages(&self) -> u32 {
         self.state.live_pages.get()
@@ -174,8 +248,23 @@ impl<'a> Runs<'a> {
         self.pages.get(start).run_pages.get()
     }
 
-    fn room_above(&self, pages: u32) -> bool {
-        self.state.end.get() - self.state.top.get() >= pages
+    /// Whether the `tail` free pages that end where those begin that were never used can become
+    /// `pages`, and have memory then.
+    fn can_grow(&self, tail: u32, pages: u32) -> bool {
+        let (start, missing) = (self.state.top.get(), pages - tail);
+        self.state.end.get() - start >= missing
+            && (self.reserve)(Run { start, pages: missing }, Lack::Fresh)
+            && (tail == 0 || self.fill(Run { start: start - tail, pages: tail }))
+    }
+
+    /// Sees to it that the first `run.pages` pages of a free run have memory.
+    fn fill(&self, run: Run) -> bool {
+        let has_holes = self.pages.get(run.start).dirty_pages.get() < self.run_pages(run.start);
+        !has_holes || (self.reserve)(run, Lack::Holes)
+    }
+
+    fn fill_and_cut(&self, start: u32, pages: u32) -> Option<u32> {
+        self.fill(Run { start, pages }).then(|| self.cut(start, pages))
     }
 
     fn find(&self, pages: u32) -> Option<u32> {
@@ -202,9 +291,9 @@ impl<'a> Runs<'a> {
         let tail = self.free_before(top).map_or(0, |run| run.pages);
         if tail >= pages {
             // The search looked at too few runs of its bin to find this one.
-            return Some(self.cut(top - tail, pages));
+            return self.fill_and_cut(top - tail, pages);
         }
-        if !self.room_above(pages - tail) {
+        if !self.can_grow(tail, pages) {
             return None;
         }
         if tail > 0 {

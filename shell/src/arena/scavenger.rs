@@ -1,28 +1,30 @@
-//! Hands free memory back to the system, off the threads that serve requests.
+//! Looks after the memory behind the arena, off the threads that serve requests: hands back to the
+//! system what is free, and makes huge pages of what is in use.
 
 use rustix::fs::FallocateFlags;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::classes::PAGE_BYTES;
+use super::classes::{CHUNK_PAGES, PAGE_BYTES};
+use super::huge::Huge;
 use super::runs::Run;
 use super::{Arena, futex, large, threads};
 
 /// How long memory must lie idle before it is handed back.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Pages handed back by one call to the system, so that none holds up page faults for long.
-const STEP_PAGES: u32 = 64;
+const STEP_PAGES: u32 = 2 * CHUNK_PAGES;
 
 const QUIET: u32 = 0;
 const CALLED: u32 = 1;
 
 static CALL: AtomicU32 = AtomicU32::new(QUIET);
-/// Held while memory is handed back, so that who asks for it finds it done.
-static RELEASING: Mutex<()> = Mutex::new(());
+/// Held while memory is handed back too, so that who asks for it finds it done.
+static HUGE: LazyLock<Mutex<Huge>> = LazyLock::new(Mutex::default);
 
-/// Calls the scavenger: much memory is free.
+/// Calls the scavenger: much memory is free, or the arena has grown.
 pub fn signal() {
     if CALL.load(Ordering::Relaxed) == QUIET && CALL.swap(CALLED, Ordering::Release) == QUIET {
         futex::wake(&CALL);
@@ -33,29 +35,42 @@ pub fn signal() {
 pub fn spawn(arena: &'static Arena) -> io::Result<()> {
     let work = move || {
         loop {
-            while CALL.load(Ordering::Acquire) == QUIET {
-                futex::wait(&CALL, QUIET);
+            wait();
+            // Whatever comes after this is another call.
+            if CALL.swap(QUIET, Ordering::SeqCst) == CALLED {
+                huge().prepare(arena);
+                if large::with_runs(|runs| runs.has_excess()) {
+                    release_excess(arena);
+                }
+            } else if huge().until_due().is_some_and(|left| left.is_zero()) {
+                huge().look(arena);
             }
-            release_excess(arena);
         }
     };
     std::thread::Builder::new().name("arena".into()).stack_size(64 << 10).spawn(work).map(|_| ())
 }
 
+/// Waits for a call, or until it is time to look for huge pages to make.
+fn wait() {
+    let timeout = huge().until_due();
+    if CALL.load(Ordering::Acquire) == QUIET && timeout.is_none_or(|left| !left.is_zero()) {
+        futex::wait_for(&CALL, QUIET, timeout);
+    }
+}
+
+fn huge() -> MutexGuard<'static, Huge> {
+    HUGE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Hands back what lies idle, interval by interval, until no more than the slack is left.
 fn release_excess(arena: &Arena) {
     large::with_runs(|runs| runs.dirty_needed());
-    loop {
+    while large::with_runs(|runs| runs.has_excess()) {
         std::thread::sleep(INTERVAL);
         threads::flush_shared();
         let keep = large::with_runs(|runs| runs.dirty_needed());
         if let Err(error) = release(arena, keep) {
             tracing::warn!(%error, "free memory could not be handed back to the system");
-        }
-        // Before the look at what is left, so that a call that comes after it is not lost.
-        CALL.store(QUIET, Ordering::SeqCst);
-        if !large::with_runs(|runs| runs.has_excess()) {
-            return;
         }
     }
 }
@@ -63,9 +78,11 @@ fn release_excess(arena: &Arena) {
 /// Hands free memory back until about `keep` free pages may still hold any. Returns how many
 /// pages it handed back.
 pub fn release(arena: &Arena, keep: u32) -> io::Result<u64> {
-    let _one_at_a_time = RELEASING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut huge = huge();
     let mut released = 0;
+    huge.give_back_ahead(arena)?;
     while let Some(run) = large::with_runs(|runs| runs.take_dirty(keep)) {
+        huge.forget(run);
         let punched = punch(arena, run);
         large::with_runs(|runs| runs.give_clean(run));
         punched?;
@@ -74,13 +91,17 @@ pub fn release(arena: &Arena, keep: u32) -> io::Result<u64> {
     Ok(released)
 }
 
-fn punch(arena: &Arena, run: Run) -> io::Result<()> {
+/// Hands the memory of a run back that is nobody's.
+pub fn punch(arena: &Arena, run: Run) -> io::Result<()> {
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    let end = run.start + run.pages;
-    for start in (run.start..end).step_by(STEP_PAGES as usize) {
-        let pages = u64::from(STEP_PAGES.min(end - start));
+    let (mut start, end) = (run.start, run.start + run.pages);
+    while start < end {
+        // Never a part of two chunks where it can be all of one.
+        let step_end = (start + 1).next_multiple_of(STEP_PAGES).min(end);
         let offset = u64::from(start) * PAGE_BYTES;
-        rustix::fs::fallocate(arena.fd(), flags, offset, pages * PAGE_BYTES)?;
+        let bytes = u64::from(step_end - start) * PAGE_BYTES;
+        rustix::fs::fallocate(arena.fd(), flags, offset, bytes)?;
+        start = step_end;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -12,25 +13,35 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::admin::NDJSON;
+use crate::admin::{NDJSON, socket};
 use crate::refusal::{Code, Refusal};
 use crate::upgrade::Update;
+
+/// How long a server may take until it begins to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// A server's admin socket.
 pub struct Client {
     socket: PathBuf,
+    /// Of the server that is meant, if it was not named by its socket.
+    port: Option<u16>,
 }
 
 impl Client {
     /// The one at `socket`.
-    pub fn new(socket: PathBuf) -> Self {
-        Self { socket }
+    pub fn at(socket: PathBuf) -> Self {
+        Self { socket, port: None }
+    }
+
+    /// The one of this user's server of a port.
+    pub fn of(port: u16) -> Self {
+        Self { socket: socket::default_path(port), port: Some(port) }
     }
 
     /// Asks for a value.
     ///
     /// # Errors
-    /// `no_server`, `forbidden`, `internal`, or the server's.
+    /// `no_server`, `shutting_down`, `forbidden`, `internal`, or the server's.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
         block_on(async {
             let answer = self.send(Method::GET, path, String::new()).await?;
@@ -59,7 +70,7 @@ impl Client {
             let mut body = answer.into_body();
             let mut pending = Vec::new();
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|e| self.broken(&e))?;
+                let frame = frame.map_err(|e| self.unanswered(&e))?;
                 pending.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
                 while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
                     let line: Vec<u8> = pending.drain(..=end).collect();
@@ -74,7 +85,7 @@ impl Client {
     /// Asks for a body without end and hands on its bytes, until `take` breaks it off.
     ///
     /// # Errors
-    /// As [`Client::get`]; `cut_off` when the server has broken it off, `no_server` when it ended.
+    /// As [`Client::get`]; `cut_off` when the server has broken it off, `no_server` or `shutting_down` when it ended.
     pub fn bytes(
         &self,
         path: &str,
@@ -110,6 +121,20 @@ impl Client {
         path: &str,
         body: String,
     ) -> Result<Response<Incoming>, Refusal> {
+        let answer = tokio::time::timeout(ANSWER_MAX, self.exchange(method, path, body)).await;
+        answer.unwrap_or_else(|_| {
+            let socket = self.socket.display();
+            let text = format!("the server at {socket} has not answered within {ANSWER_MAX:?}");
+            Err(Refusal::new(Code::NoAnswer, text))
+        })
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<Response<Incoming>, Refusal> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|e| self.unreachable(&e))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|e| self.unanswered(&e))?;
@@ -130,8 +155,8 @@ impl Client {
         if error.is_parse() {
             return self.broken(error);
         }
-        let text = format!("the server at {} has gone: {error}", self.socket.display());
-        Refusal::new(Code::NoServer, text)
+        let text = format!("the server at {} stops: {error}", self.socket.display());
+        Refusal::new(Code::ShuttingDown, text)
     }
 
     fn refused(&self, body: &[u8]) -> Refusal {
@@ -146,7 +171,14 @@ impl Client {
             ErrorKind::PermissionDenied => (Code::Forbidden, "may not be used"),
             _ => (Code::NoServer, "has no server behind it"),
         };
-        Refusal::new(code, format!("{} {what}: {error}", self.socket.display()))
+        let mut text = format!("{} {what}: {error}", self.socket.display());
+        // The superuser may administer them all, but finds none by the port alone.
+        let others = self.port.map_or(vec![], socket::of_others);
+        if code == Code::NoServer && !others.is_empty() {
+            let paths: Vec<_> = others.iter().map(|path| path.display().to_string()).collect();
+            text += &format!("; there is another user's: --admin {}", paths.join(", --admin "));
+        }
+        Refusal::new(code, text)
     }
 
     fn broken(&self, error: &dyn std::fmt::Display) -> Refusal {

@@ -38,7 +38,8 @@ enum Verb {
     Upgrade(upgrade::UpgradeArgs),
     /// Put back the logic that served before the current one.
     ///
-    /// It is loaded again as a new generation. A second rollback undoes the first.
+    /// It is loaded again as a new generation. What was rolled back from comes back only by --to, so
+    /// that a rollback whose answer was lost can be asked for again.
     #[command(after_help = exit_codes())]
     Rollback(upgrade::RollbackArgs),
     /// Show what is running.
@@ -61,11 +62,13 @@ enum Verb {
     VerifyHere {
         /// Hash of the image on standard input.
         sha256: String,
+        /// Lanes of the server it is for.
+        lanes: u32,
     },
 }
 
 /// Which server is meant, and how its answer is shown.
-#[derive(Args)]
+#[derive(Clone, Args)]
 struct Server {
     /// TCP port of the server.
     #[arg(long, value_name = "N", default_value_t = PORT_DEFAULT, conflicts_with = "admin")]
@@ -80,9 +83,7 @@ struct Server {
 
 impl Server {
     fn client(&self) -> Client {
-        Client::new(
-            self.admin.clone().unwrap_or_else(|| crate::admin::socket::default_path(self.port)),
-        )
+        self.admin.clone().map_or_else(|| Client::of(self.port), Client::at)
     }
 }
 
@@ -96,7 +97,7 @@ pub fn main() -> ExitCode {
         Verb::History(args) => show::history(&args),
         Verb::Effects(args) => effects::run(&args),
         Verb::Verify(args) => verify::run(&args),
-        Verb::VerifyHere { sha256 } => child::run(sha256),
+        Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }
 }
 

@@ -10,7 +10,8 @@ use crate::logic;
 use crate::logic::generation::Generation;
 use crate::logic::verify::parent::Verifier;
 use crate::server::{LoadError, Outfit};
-use crate::upgrade::driver::{Driver, Serving};
+use crate::upgrade::driver::Driver;
+use crate::upgrade::serving::Serving;
 use crate::upgrade::staging::Setup;
 use crate::upgrade::wire;
 use crate::worker::shared::ServerShared;
@@ -32,6 +33,7 @@ impl Parts {
 
 impl Outfit for Parts {
     fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError> {
+        self.verifier.lanes = lanes as u32;
         let generation = logic::start(&self.logic, host::table(), lanes, &self.verifier)?;
         tracing::info!(logic = generation.identity().label(), "loaded");
         self.first = Some((Serving::of(&generation), lanes));
@@ -52,7 +54,7 @@ impl Outfit for Parts {
         let context = Context { handle: driver.handle(), board: driver.board(), host };
         let (handle, board) = (driver.handle(), driver.board());
         tokio::join!(driver.run(), wire::run(handle, board, host), async {
-            if let Err(error) = admin::serve(&self.admin, context).await {
+            if let Err(error) = admin::serve(&mut self.admin, context).await {
                 tracing::error!(%error, "the admin API has ended");
             }
         });

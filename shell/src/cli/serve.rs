@@ -34,8 +34,9 @@ Options:
   --workers N           Threads that may serve clients [default: one per core]
   --logic PATH          Logic to start with [default: liblogic_v1.so beside the executable]
   --admin PATH          Socket of the admin API [default: one per port]
-  --verify-timeout-ms N How long a library may take to be verified [default: 10000]
-  --config FILE         Configuration file in redis.conf syntax; the command line overrides it
+  --verify-timeout-ms N How long a library may take to be tried, loaded, unloaded [default: 10000]
+  --config FILE         Configuration file in redis.conf syntax, - for standard input;
+                        the command line overrides it
   --arena FILE          Keep all state in this file instead of anonymous memory
   --log-format FORMAT   text or json
   --NAME VALUE...       Any other setting, as in the configuration file
@@ -46,7 +47,8 @@ Exit codes:
   2  a setting, an argument or the configuration file is wrong
   3  the logic could not be loaded
   4  cannot listen where the settings say
-  5  cannot make the admin socket";
+  5  cannot make the admin socket
+  6  a library has ended the process by calling exit";
 
 /// Arguments of the verb: names and values, read as the configuration file is.
 #[derive(Clone, Debug, clap::Args)]
@@ -89,6 +91,15 @@ pub enum PlanError {
         name: &'static str,
         /// What is expected.
         reason: &'static str,
+    },
+    /// The server is to leave the foreground.
+    #[error(
+        "{origin}: daemonize: the server stays in the foreground; have systemd or another \
+         supervisor start it, or start it with `setsid --fork`, and set --daemonize no"
+    )]
+    Daemonize {
+        /// Where it was given.
+        origin: String,
     },
     /// A path cannot be made absolute, or the executable not found.
     #[error("cannot tell where files are: {0}; start from a directory that exists")]
@@ -155,9 +166,13 @@ pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
     let mut plan = Plan { logic: default_logic()?, ..Plan::default() };
     let mut settings = Vec::new();
     if let Some(file) = given.iter().rfind(|setting| setting.name == "config") {
-        let path = path_of(file, "config")?;
-        settings = config::from_file(&path)?;
-        plan.options.config_file = Some(path);
+        if file.values == ["-"] {
+            settings = config::from_stdin()?;
+        } else {
+            let path = path_of(file, "config")?;
+            settings = config::from_file(&path)?;
+            plan.options.config_file = Some(path);
+        }
     }
     settings.extend(given);
     for setting in settings {
@@ -167,8 +182,21 @@ pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
             plan.options.settings.push(setting);
         }
     }
+    stay_in_foreground(&plan.options.settings)?;
     plan.log_file = log_file(&plan.options.settings);
     Ok(plan)
+}
+
+fn stay_in_foreground(settings: &[Setting]) -> Result<(), PlanError> {
+    let last = settings.iter().rfind(|setting| setting.name == "daemonize");
+    match last {
+        Some(Setting { values, origin, .. })
+            if values.iter().any(|v| v.eq_ignore_ascii_case("yes")) =>
+        {
+            Err(PlanError::Daemonize { origin: origin.clone() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn default_logic() -> io::Result<PathBuf> {
@@ -260,6 +288,14 @@ mod tests {
         let names: Vec<_> = plan.options.settings.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["port", "logfile", "port", "save"]);
         assert_eq!(plan.options.settings[2].values, ["2"]);
+    }
+
+    #[test]
+    fn a_server_that_is_to_leave_the_foreground_is_refused() {
+        let error = plan(&words("--daemonize yes")).unwrap_err().to_string();
+        assert!(error.contains("daemonize") && error.contains("setsid"), "{error}");
+        let overridden = plan(&words("--daemonize yes --port 1 --daemonize no"));
+        assert!(overridden.is_ok(), "the last one holds");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::{Server, output};
 use crate::refusal::Refusal;
-use crate::upgrade::board::{Effects, Shown, Status};
-use crate::upgrade::history::{Outcome, Record};
+use crate::upgrade::board::{Effects, Memory, Shown, Status};
+use crate::upgrade::history::{self, Outcome, Record};
 
 /// Arguments of both verbs.
 #[derive(clap::Args)]
@@ -21,8 +21,8 @@ pub fn status(args: &Args) -> ExitCode {
 
 /// Runs `shell history`.
 pub fn history(args: &Args) -> ExitCode {
-    let records = args.server.client().get::<Vec<Record>>("/v1/history");
-    show(args, records, |records| records.iter().map(describe_record).collect())
+    let shown = args.server.client().get::<history::Shown>("/v1/history");
+    show(args, shown, |shown| shown.records.iter().map(describe_record).collect())
 }
 
 fn show<T: serde::Serialize>(
@@ -50,8 +50,16 @@ fn describe(status: &Status) -> String {
     if let Some(previous) = &status.previous {
         text += &format!("rollback   to {}\n", previous.label());
     }
+    for kept in status.kept.iter().filter(|kept| Some(*kept) != status.previous.as_ref()) {
+        text += &format!("kept       {}\n", kept.label());
+    }
     text += &format!("state      {}\n", status.phase);
     text += &format!("carrying   {} clients, {} keys\n", status.clients, status.keys);
+    let Memory { used_bytes, huge_page_bytes } = status.memory;
+    text += &format!("memory     {used_bytes} bytes in use, {huge_page_bytes} in huge pages\n");
+    for held_up in &status.held_up {
+        text += &format!("held up    {held_up}\n");
+    }
     let Effects { position, readers, bytes } = status.effects;
     text += &format!("effects    position {position}, {readers} readers, {bytes} bytes\n");
     let Status { upgrades, rollbacks, refused, .. } = status;
@@ -72,8 +80,11 @@ fn describe_generation(shown: &Shown) -> String {
     let panics =
         if shown.panics == 0 { String::new() } else { format!(", {} panics", shown.panics) };
     let since = output::date(shown.since_ms);
+    let until = shown.replaced_ms.map(|at| format!(" until {}", output::date(at)));
+    let until = until.unwrap_or_default();
     let Shown { generation, identity, path, .. } = shown;
-    format!("{}, generation {generation} since {since}{panics}, from {path}", identity.label())
+    let label = identity.label();
+    format!("{label}, generation {generation} since {since}{until}{panics}, from {path}")
 }
 
 fn describe_record(record: &Record) -> String {
@@ -94,6 +105,8 @@ fn describe_record(record: &Record) -> String {
     }
     if record.error.is_none() {
         text += &format!(", generation {}", record.generation);
+        let restored = record.restored.map(|number| format!(", from generation {number}"));
+        text += &restored.unwrap_or_default();
     }
     if let Some(commit) = record.stages.iter().find(|stage| stage.name == "committed") {
         text += &format!(", committed in {}", output::time(commit.us));

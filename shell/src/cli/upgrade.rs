@@ -10,17 +10,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Server, output};
 use crate::refusal::{Code, Refusal};
+use crate::upgrade::board::Former;
 use crate::upgrade::history::Stage;
-use crate::upgrade::{Direction, Report, Retirement, Update, UpgradeRequest};
+use crate::upgrade::{Direction, Report, Retirement, RollbackRequest, Update, UpgradeRequest};
 
 /// Arguments of `shell upgrade`.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct UpgradeArgs {
     /// The library to bring in.
     path: PathBuf,
     /// Load it even if these very bytes are serving, and verify them afresh.
     #[arg(long)]
     force: bool,
+    /// Refuse it unless it has this SHA-256. Without this, PATH.sha256 says so, if there is one.
+    #[arg(long, value_name = "HEX")]
+    sha256: Option<String>,
     /// Refuse it unless it has this build id (hexadecimal).
     #[arg(long, value_name = "HEX")]
     build_id: Option<String>,
@@ -31,6 +35,10 @@ pub struct UpgradeArgs {
 /// Arguments of `shell rollback`.
 #[derive(Args)]
 pub struct RollbackArgs {
+    /// To the library of this generation, as `status` and `history` number them. Asked for again,
+    /// it is refused as serving already.
+    #[arg(long, value_name = "GENERATION")]
+    to: Option<u64>,
     #[command(flatten)]
     server: Server,
 }
@@ -44,14 +52,16 @@ pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
             return output::refuse(args.server.json, &Refusal::new(Code::NotFound, message));
         }
     };
-    let request = UpgradeRequest { path, force: args.force, build_id: args.build_id.clone() };
+    let UpgradeArgs { force, sha256, build_id, .. } = args.clone();
+    let request = UpgradeRequest { path, force, sha256, build_id };
     let body = serde_json::to_string(&request).unwrap_or_default();
     carry_out(&args.server, "/v1/upgrade", body)
 }
 
 /// Runs `shell rollback`.
 pub fn rollback(args: &RollbackArgs) -> ExitCode {
-    carry_out(&args.server, "/v1/rollback", String::new())
+    let body = serde_json::to_string(&RollbackRequest { to: args.to }).unwrap_or_default();
+    carry_out(&args.server, "/v1/rollback", body)
 }
 
 fn carry_out(server: &Server, path: &str, body: String) -> ExitCode {
@@ -134,8 +144,10 @@ fn describe(report: &Report) -> String {
         Direction::RolledBack => "rolled back",
     };
     let (from, to) = (&report.from, &report.to);
+    let restored = report.restored.map(|number| format!(", from generation {number}"));
     let mut text =
-        format!("{verb} {} -> {}, generation {}\n", from.label(), to.label(), report.generation);
+        format!("{verb} {} -> {}, generation {}", from.label(), to.label(), report.generation);
+    text += &(restored.unwrap_or_default() + "\n");
     text += &format!("  build id   {} -> {}\n", short(&from.build_id), short(&to.build_id));
     text += &format!("  committed  in {}\n", output::time(report.commit_us));
     text += &format!("  carried    {} clients, {} keys\n", report.clients, report.keys);
@@ -145,6 +157,8 @@ fn describe(report: &Report) -> String {
         Retirement::Retiring => "still in use by a running batch; it is unloaded after that",
     };
     text += &format!("  old logic  {old}\n");
+    let rollback_to = report.rollback_to.as_ref().map_or("nothing".to_owned(), Former::label);
+    text += &format!("  rollback   to {rollback_to}\n");
     if report.leaked_bytes > 0 {
         text += &format!("  leak       the old logic left {} bytes behind\n", report.leaked_bytes);
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::output;
-use crate::logic::image::Image;
+use crate::logic;
 use crate::logic::verify::Verdict;
 use crate::logic::verify::parent::{TIME_LIMIT, Verifier};
 use crate::refusal::Refusal;
@@ -15,6 +15,9 @@ use crate::refusal::Refusal;
 pub struct Args {
     /// The library to check.
     path: PathBuf,
+    /// Refuse it unless it has this SHA-256. Without this, PATH.sha256 says so, if there is one.
+    #[arg(long, value_name = "HEX")]
+    sha256: Option<String>,
     /// Milliseconds it may take to load and to test itself.
     #[arg(long, value_name = "N", default_value_t = TIME_LIMIT.as_millis() as u64)]
     timeout_ms: u64,
@@ -35,8 +38,9 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn verify(args: &Args) -> Result<Verdict, Refusal> {
+    let image = logic::read(&args.path, args.sha256.as_deref())?;
     let time_limit = Duration::from_millis(args.timeout_ms);
-    Verifier { time_limit, ..Verifier::default() }.verify(&Image::read(&args.path)?)
+    Verifier { time_limit, ..Verifier::default() }.verify(&image)
 }
 
 fn describe(verdict: &Verdict) -> String {
@@ -49,6 +53,7 @@ fn describe(verdict: &Verdict) -> String {
         abilities.schema_writes
     );
     text += &format!("  commands   {}\n", abilities.commands);
+    text += &format!("  battery    {} requests\n", verdict.requests);
     for change in &abilities.changes {
         text += &format!("  changed    {change}\n");
     }

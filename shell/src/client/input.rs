@@ -19,6 +19,13 @@ use crate::arena::{NoMemory, alloc, free, realloc};
 /// Bytes of a worker's input buffer.
 pub const SHARED_BYTES: u64 = 64 * 1024;
 
+/// Input that a worker reads of several clients before it runs any of it: more would no longer be
+/// in the processor's cache when its turn comes.
+pub const ROUND_BYTES: u64 = 16 * 1024;
+
+/// Bytes of a worker's buffer for a round of reads: the last may be as long as any.
+pub const ROUND_BUFFER_BYTES: u64 = ROUND_BYTES + SHARED_BYTES;
+
 /// Left-over input up to this size moves back into the worker's buffer.
 const MOVE_BACK_MAX: u64 = 16 * 1024;
 
@@ -38,15 +45,15 @@ pub enum Fill {
     Closed,
 }
 
-/// Reads once. `shared` is the worker's input buffer; `bytes_max` the most input the client may
-/// have. Errors: [`NoMemory`], nothing was read.
+/// Reads once. `lent` is where the worker lends [`SHARED_BYTES`] to the client; `bytes_max` the most
+/// input the client may have. Errors: [`NoMemory`], nothing was read.
 pub fn fill(
     fd: &OwnedFd,
     client: &mut Client,
-    shared: u64,
+    lent: u64,
     bytes_max: u64,
 ) -> Result<Fill, NoMemory> {
-    make_room(&mut client.input, client.input_need.min(bytes_max.saturating_add(1)), shared)?;
+    make_room(&mut client.input, client.input_need.min(bytes_max.saturating_add(1)), lent)?;
     let input = &mut client.input;
     let room = (input.capacity - input.end) as usize;
     // SAFETY: `start..capacity` of the allocation belongs to this buffer, and nothing else refers
@@ -67,6 +74,19 @@ pub fn fill(
     }
 }
 
+/// Puts bytes behind the input of a client that has a buffer of its own or none, as if they had been
+/// read. Errors: [`NoMemory`], nothing was put.
+pub fn put(client: &mut Client, bytes: &[u8]) -> Result<(), NoMemory> {
+    let len = bytes.len() as u64;
+    let needed = client.input.len() as u64 + len;
+    grow_own(&mut client.input, needed)?;
+    copy(bytes.as_ptr() as u64, client.input.data.address() + client.input.end, len);
+    client.input.end += len;
+    bump(&client.bytes_in, len);
+    publish(client);
+    Ok(())
+}
+
 fn read_retrying(fd: &OwnedFd, space: &mut [u8]) -> Result<usize, Errno> {
     loop {
         match rustix::io::read(fd, &mut *space) {
@@ -77,10 +97,11 @@ fn read_retrying(fd: &OwnedFd, space: &mut [u8]) -> Result<usize, Errno> {
 }
 
 /// Sees to it that there is room behind `end`, and for a command of `need` bytes in all.
-fn make_room(input: &mut RawBuffer, need: u64, shared: u64) -> Result<(), NoMemory> {
+fn make_room(input: &mut RawBuffer, need: u64, lent: u64) -> Result<(), NoMemory> {
     let len = input.len() as u64;
-    if input.lent == 0 && len <= MOVE_BACK_MAX && need <= SHARED_BYTES {
-        move_to_shared(input, shared);
+    let is_elsewhere = input.lent == 1 && input.data.address() != lent;
+    if is_elsewhere || input.lent == 0 && len <= MOVE_BACK_MAX && need <= SHARED_BYTES {
+        move_to(input, lent);
     } else if input.lent == 0 {
         return grow_own(input, need);
     }
@@ -93,13 +114,13 @@ fn make_room(input: &mut RawBuffer, need: u64, shared: u64) -> Result<(), NoMemo
     Ok(())
 }
 
-fn move_to_shared(input: &mut RawBuffer, shared: u64) {
+fn move_to(input: &mut RawBuffer, lent: u64) {
     let len = input.len() as u64;
     if len > 0 {
-        copy(input.data.address() + input.start, shared, len);
+        copy(input.data.address() + input.start, lent, len);
     }
     release(input);
-    let data = Ptr::new(shared);
+    let data = Ptr::new(lent);
     *input = RawBuffer { data, start: 0, end: len, capacity: SHARED_BYTES, lent: 1 };
 }
 

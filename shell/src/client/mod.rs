@@ -7,6 +7,7 @@
 pub mod input;
 pub mod limits;
 pub mod listen;
+pub mod message;
 pub mod open;
 pub mod output;
 pub mod table;
@@ -31,6 +32,8 @@ pub mod state {
     pub const POSTPONED: u8 = 1 << 4;
     /// Its input has changed, or it may run again, since logic last looked.
     pub const FRESH: u8 = 1 << 5;
+    /// At the end of its last turn it waited, or had input that was not run.
+    pub const HELD: u8 = 1 << 6;
 }
 
 /// A worker's side of a connection.
@@ -88,6 +91,12 @@ impl Connection {
     #[inline]
     pub fn clear(&mut self, bits: u8) {
         self.state &= !bits;
+    }
+
+    /// Sets or clears the bits.
+    #[inline]
+    pub fn put(&mut self, bits: u8, on: bool) {
+        if on { self.set(bits) } else { self.clear(bits) }
     }
 
     /// Gives the client's memory up to the caller; the socket closes.

@@ -44,14 +44,8 @@ pub fn lend(client: &mut Client, shared: u64) {
 /// Sends what can be sent. On return the client owns its output buffer or has none.
 pub fn flush(fd: &OwnedFd, client: &mut Client) -> Flush {
     while !client.output.is_empty() {
-        let output = &client.output;
         // SAFETY: `start..end` are bytes of the buffer's allocation that logic has written.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(
-                output.data.as_ptr().add(output.start as usize),
-                output.len(),
-            )
-        };
+        let bytes = unsafe { unsent(&client.output) };
         match rustix::io::write(fd, bytes) {
             Ok(n) => {
                 let short = n < bytes.len();
@@ -68,6 +62,18 @@ pub fn flush(fd: &OwnedFd, client: &mut Client) -> Flush {
     }
     release(&mut client.output);
     Flush::Done
+}
+
+/// The bytes of a buffer that is not empty.
+///
+/// # Safety
+/// `start..end` of its allocation have been written, and stay as they are while they are referred
+/// to.
+unsafe fn unsent<'a>(output: &RawBuffer) -> &'a [u8] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        std::slice::from_raw_parts(output.data.as_ptr().add(output.start as usize), output.len())
+    }
 }
 
 #[cold]
@@ -116,6 +122,18 @@ pub fn publish(client: &Client) {
     if client.output_bytes.load(Ordering::Relaxed) != len {
         client.output_bytes.store(len, Ordering::Relaxed);
     }
+}
+
+/// Takes what is unsent.
+pub fn take(client: &mut Client) -> Vec<u8> {
+    let mut taken = Vec::new();
+    if !client.output.is_empty() {
+        // SAFETY: `start..end` are bytes of the buffer's allocation that logic has written.
+        taken.extend_from_slice(unsafe { unsent(&client.output) });
+    }
+    discard(client);
+    publish(client);
+    taken
 }
 
 /// Drops what is unsent.

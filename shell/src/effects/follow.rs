@@ -19,8 +19,9 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces that wait for the asker; beyond, the reader falls behind.
 const PIECES_AHEAD: usize = 4;
 
-/// How long nothing new is waited for before another look.
-const IDLE_PAUSE: Duration = Duration::from_millis(5);
+/// Pause before another look when there was less than a piece: a reader that takes every effect as
+/// it comes costs writers and itself more than the effects do.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// How effects are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -80,14 +81,9 @@ async fn pump(
             return;
         }
         let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let piece = match reader.take(&mut buffer[..room]) {
-            Ok(0) => {
-                let idle = tokio::time::timeout(IDLE_PAUSE, sender.closed()).await;
-                if idle.is_ok() { return } else { continue }
-            }
-            Ok(len) => writer.write(&buffer[..len]),
-            Err(error) => Err(error),
-        };
+        let taken = reader.take(&mut buffer[..room]);
+        let is_short = taken.as_ref().is_ok_and(|len| *len < room);
+        let piece = taken.and_then(|len| writer.write(&buffer[..len]));
         match piece {
             // An effect that is not all there yet makes no piece.
             Ok(piece) if piece.is_empty() => {}
@@ -101,6 +97,9 @@ async fn pump(
                 let _ = sender.send(writer.last_words(error).map(Bytes::from)).await;
                 return;
             }
+        }
+        if is_short && tokio::time::timeout(PAUSE, sender.closed()).await.is_ok() {
+            return;
         }
     }
 }

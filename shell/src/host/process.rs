@@ -27,7 +27,8 @@ pub extern "C" fn process_info() -> ProcessInfo {
         descriptors_max: descriptors_max(),
         thread_user_us,
         thread_system_us,
-        reserved: [0; 8],
+        huge_arena_bytes: arena::huge::bytes(),
+        reserved: [0; 7],
     }
 }
 

@@ -11,10 +11,10 @@ use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::std_types::RStr;
 
+use crate::client::message::drop_message;
 use crate::client::open::bytes_of;
 use crate::config::{self, rewrite};
 use crate::server::settings;
-use crate::worker::mailbox::drop_message;
 use crate::worker::shared;
 
 /// See [`abi::host::Host::post`].
@@ -51,11 +51,13 @@ pub extern "C" fn config_changed(id: u32, error: &mut RawBytes) -> Status {
 
 /// See [`abi::host::Host::config_rewrite`].
 pub extern "C" fn config_rewrite(lines: RStr<'_>, error: &mut RawBytes) -> Status {
-    let Some(path) = shared::get().and_then(|server| server.config_file()) else {
-        return Status::NOT_FOUND;
+    let Some(server) = shared::get() else { return Status::NOT_FOUND };
+    let Some(path) = server.config_file() else { return Status::NOT_FOUND };
+    let keep = |name: &str| {
+        config::is_shell_setting(name)
+            || matches!(name, "include" | "rename-command")
+            || server.was_passed_over(name)
     };
-    let keep =
-        |name: &str| config::is_shell_setting(name) || matches!(name, "include" | "rename-command");
     let written = rewrite::rewrite(path, lines.as_str(), keep);
     outcome(written.map_err(|error| format!("cannot write {}: {error}", path.display())), error)
 }

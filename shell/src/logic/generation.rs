@@ -182,7 +182,7 @@ pub fn publish(next: Box<Generation>) -> Option<Retiring> {
     CURRENT.publish(next)
 }
 
-/// Whether every lane is offline or uses the generation with this number or a later one.
-pub fn grace_has_passed(number: u64) -> bool {
-    CURRENT.grace_has_passed(number)
+/// The number of the generation that a lane runs, if it is online.
+pub fn used_by(lane: u32) -> Option<u64> {
+    CURRENT.used_by(lane)
 }

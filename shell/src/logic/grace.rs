@@ -1,11 +1,12 @@
 //! Exchanging what every lane uses while it is used, and telling when the old one is out of use.
 //!
 //! As in RCU: the exchange is one store, nobody waits for anybody, and what was replaced may go
-//! after a *grace period*, once every lane has been seen offline or on its successor.
+//! after a *grace period*, once every lane has been seen to use something else, or nothing.
 //!
-//! A lane announces itself before it looks at what is current, and takes a newer version only
-//! between batches. `seen` is 0 while the lane is offline, 1 while it is online and has not yet
-//! chosen, otherwise the number of the version it uses plus one.
+//! A lane announces that it chooses before it looks at what is current, and takes a newer version
+//! only between batches. `seen` is 0 while the lane is offline, 1 while it chooses, otherwise the
+//! number of the version it uses plus one. So a lane that never comes back holds up the one version
+//! it uses, and none that was current since.
 
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -48,17 +49,25 @@ impl<T: Version, const LANES: usize> Current<T, LANES> {
     ///
     /// The one store of a swap.
     pub fn publish(&self, next: Box<T>) -> Option<Retiring<'_, T, LANES>> {
-        let successor = next.number();
         let version = self.version.swap(Box::into_raw(next), Ordering::SeqCst);
-        (!version.is_null()).then_some(Retiring { current: self, version, successor })
+        (!version.is_null()).then_some(Retiring { current: self, version })
     }
 
-    /// Whether every lane is offline or uses the version with this number or a later one.
-    pub fn grace_has_passed(&self, number: u64) -> bool {
+    /// Whether no lane uses the version with this number, which has been replaced. Then none will:
+    /// a lane that is about to choose finds its successor.
+    fn is_unused(&self, number: u64) -> bool {
         self.lanes.iter().all(|lane| {
             let seen = lane.seen.load(Ordering::SeqCst);
-            seen == OFFLINE || seen >= seen_as(number)
+            seen != CHOOSING && seen != seen_as(number)
         })
+    }
+
+    /// The number of the version a lane uses, if it is online and has chosen.
+    pub fn used_by(&self, lane: u32) -> Option<u64> {
+        match self.lanes[lane as usize].seen.load(Ordering::Relaxed) {
+            OFFLINE | CHOOSING => None,
+            seen => Some(seen - 1),
+        }
     }
 
     /// Brings a lane online with the current version. One `Online` a lane at a time.
@@ -68,14 +77,20 @@ impl<T: Version, const LANES: usize> Current<T, LANES> {
     pub fn enter(&self, lane: u32) -> Online<'_, T> {
         let seen = &self.lanes[lane as usize].seen;
         debug_assert_eq!(seen.load(Ordering::Relaxed), OFFLINE, "lane {lane} entered twice");
-        seen.store(CHOOSING, Ordering::SeqCst);
-        let version = self.version.load(Ordering::SeqCst);
-        assert!(!version.is_null(), "no logic has been published");
-        // SAFETY: published versions are boxes, and this one cannot be freed: it was current
-        // after `seen` said CHOOSING, which no grace period passes.
-        seen.store(seen_as(unsafe { (*version).number() }), Ordering::Release);
+        let version = choose(seen, &self.version);
         Online { seen, current: &self.version, version }
     }
+}
+
+/// Takes what is current, and shows that.
+fn choose<T: Version>(seen: &AtomicU64, current: &AtomicPtr<T>) -> *const T {
+    seen.store(CHOOSING, Ordering::SeqCst);
+    let version = current.load(Ordering::SeqCst);
+    assert!(!version.is_null(), "no logic has been published");
+    // SAFETY: published versions are boxes, and this one cannot be freed: it was current after
+    // `seen` said CHOOSING, which no grace period passes.
+    seen.store(seen_as(unsafe { (*version).number() }), Ordering::Release);
+    version
 }
 
 /// A lane that may run logic. Offline again when dropped.
@@ -91,13 +106,8 @@ impl<T: Version> Online<'_, T> {
     /// The version for the next batch: the current one. This is the batch boundary.
     #[inline]
     pub fn version(&mut self) -> &T {
-        let current = self.current.load(Ordering::Acquire);
-        if !std::ptr::eq(current, self.version) {
-            self.version = current;
-            // SAFETY: as in `enter`; `seen` still holds an older number, so nothing published
-            // since can have been freed.
-            let number = unsafe { (*current).number() };
-            self.seen.store(seen_as(number), Ordering::Release);
+        if !std::ptr::eq(self.current.load(Ordering::Acquire), self.version) {
+            self.version = choose(self.seen, self.current);
         }
         // SAFETY: `seen` holds this version's number until the next call or the drop, and the
         // returned borrow ends before either.
@@ -117,7 +127,6 @@ impl<T> Drop for Online<'_, T> {
 pub struct Retiring<'a, T, const LANES: usize> {
     current: &'a Current<T, LANES>,
     version: *mut T,
-    successor: u64,
 }
 
 // SAFETY: this is the version's only owner, and lanes on other threads share it already.
@@ -130,9 +139,9 @@ impl<T: Version, const LANES: usize> Retiring<'_, T, LANES> {
         unsafe { (*self.version).number() }
     }
 
-    /// Whether every lane has passed a batch boundary since the swap.
+    /// Whether no lane uses it any more.
     pub fn grace_has_passed(&self) -> bool {
-        self.current.grace_has_passed(self.successor)
+        self.current.is_unused(self.number())
     }
 
     /// The version, once no lane can be using it any more; otherwise gives `self` back.

@@ -9,12 +9,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use super::elf;
+use super::lease::{BeingWritten, Lease};
+use super::{elf, memory};
 use crate::refusal::{Code, Refusal};
 
 /// Largest library accepted, in bytes.
@@ -23,6 +26,8 @@ pub const IMAGE_BYTES_MAX: u64 = 256 << 20;
 const COPY_BYTES: usize = 256 * 1024;
 /// Two buffers of this size stay in the processor's cache.
 const COMPARED_BYTES: usize = 64 * 1024;
+/// A file's times tell of all changes once they lie back for so long: clocks tick in steps.
+const SETTLED_S: i64 = 2;
 
 /// A sealed copy of a library, checked to be one.
 #[derive(Debug)]
@@ -32,18 +37,59 @@ pub struct Image {
     sha256: String,
     build_id: String,
     source: PathBuf,
+    /// What the file's metadata were when it had these bytes, if they tell.
+    stamp: Mutex<Option<Stamp>>,
     open: AtomicBool,
 }
 
+/// Metadata of a file that a change of its bytes would change too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &Metadata) -> Self {
+        Self {
+            file: (file.dev(), file.ino()),
+            bytes: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+
+    /// Whether another change after this one would have got another time.
+    fn is_settled(&self) -> bool {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        self.modified.0.max(self.changed.0).saturating_add(SETTLED_S) < now_s as i64
+    }
+}
+
 impl Image {
-    /// Copies, seals, hashes and checks the library at `path`.
+    /// Copies, seals, hashes and checks the library at `path`, which nobody may write to meanwhile.
     ///
     /// # Errors
     /// `not_found`, `is_directory`, `not_a_file`, `permission_denied`, `too_large`,
-    /// `file_changed`, `io`, and those of [`elf::check`].
+    /// `too_little_memory`, `file_changed`, `io`, and those of [`elf::check`].
     pub fn read(path: &Path) -> Result<Self, Refusal> {
+        Self::copied(path, faithful_copy)
+    }
+
+    /// As [`Image::read`], of a library whose digest is known: whoever writes to it is found out
+    /// by that.
+    ///
+    /// # Errors
+    /// As [`Image::read`], without `file_changed`.
+    pub fn read_any(path: &Path) -> Result<Self, Refusal> {
+        Self::copied(path, checked_copy)
+    }
+
+    fn copied(path: &Path, copy: fn(&File) -> Result<File, Refusal>) -> Result<Self, Refusal> {
         let source = open(path)?;
-        let memory = faithful_copy(&source).map_err(|e| at(path, e))?;
+        let memory = copy(&source).map_err(|e| at(path, e))?;
         Self::of(memory, path, |bytes| hex(&Sha256::digest(bytes))).map_err(|e| at(path, e))
     }
 
@@ -53,9 +99,23 @@ impl Image {
     /// As [`Image::read`]; `io` if either cannot be read to its end.
     pub fn is_copy_of(&self, path: &Path) -> Result<bool, Refusal> {
         let mut file = open(path)?;
-        if path != self.source || file.metadata().map_err(io_error)?.len() != self.bytes {
+        let stamp = Stamp::of(&file.metadata().map_err(io_error)?);
+        if path != self.source || stamp.bytes != self.bytes {
             return Ok(false);
         }
+        let known = || self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known() == Some(stamp) {
+            return Ok(true);
+        }
+        let same = self.has_bytes_of(&mut file)?;
+        if same && stamp.is_settled() {
+            *known() = Some(stamp);
+        }
+        Ok(same)
+    }
+
+    /// Whether the rest of a file is these bytes.
+    fn has_bytes_of(&self, file: &mut File) -> Result<bool, Refusal> {
         let (mut theirs, mut ours) = (vec![0; COMPARED_BYTES], vec![0; COMPARED_BYTES]);
         let mut at = 0;
         while at < self.bytes {
@@ -82,6 +142,7 @@ impl Image {
             sha256: self.sha256.clone(),
             build_id: self.build_id.clone(),
             source: self.source.clone(),
+            stamp: Mutex::new(*self.stamp.lock().unwrap_or_else(PoisonError::into_inner)),
             open: AtomicBool::new(false),
         })
     }
@@ -111,8 +172,9 @@ impl Image {
         let map = unsafe { memmap2::Mmap::map(&memory) }.map_err(io_error)?;
         let build_id = hex(&elf::check(&map)?);
         let sha256 = hash(&map);
+        let (source, stamp) = (source.to_owned(), Mutex::default());
         let open = AtomicBool::new(false);
-        Ok(Self { memory, bytes, sha256, build_id, source: source.to_owned(), open })
+        Ok(Self { memory, bytes, sha256, build_id, source, stamp, open })
     }
 
     /// Size in bytes.
@@ -207,15 +269,28 @@ fn seals_of_an_image() -> SealFlags {
     SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
 }
 
-/// Copies a file that nobody writes to meanwhile. What is no library by its first bytes, or too
-/// large, is not copied at all.
-fn faithful_copy(source: &File) -> Result<File, Refusal> {
-    let before = source.metadata().map_err(io_error)?;
+/// Copies a file. What is no library by its first bytes, or too large for the limit or for the
+/// memory there is, is not copied at all.
+fn checked_copy(source: &File) -> Result<File, Refusal> {
+    let bytes = source.metadata().map_err(io_error)?.len();
     elf::check_header(&start_of(source)?)?;
-    if before.len() > IMAGE_BYTES_MAX {
+    if bytes > IMAGE_BYTES_MAX {
         return Err(too_large());
     }
-    let memory = sealed_copy(source)?;
+    memory::check(bytes)?;
+    sealed_copy(source)
+}
+
+/// Copies a file that nobody writes to meanwhile: with a lease nobody can. Without one the times of
+/// the file tell, but for a single write that began before and ends after the copy.
+fn faithful_copy(source: &File) -> Result<File, Refusal> {
+    let open_for_writing = |BeingWritten| {
+        let message = "somebody has the file open for writing";
+        Refusal::new(Code::FileChanged, message)
+    };
+    let _lease = Lease::take(source).map_err(open_for_writing)?;
+    let before = source.metadata().map_err(io_error)?;
+    let memory = checked_copy(source)?;
     let after = source.metadata().map_err(io_error)?;
     let stamp = |file: &Metadata| {
         (file.len(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec())
@@ -386,5 +461,29 @@ mod tests {
         assert!(!image.is_copy_of(&path).unwrap());
         std::fs::remove_file(&path).unwrap();
         assert_eq!(image.is_copy_of(&path).unwrap_err().code, Code::NotFound);
+    }
+
+    #[test]
+    fn a_file_whose_times_tell_that_it_is_the_same_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::copy("/proc/self/exe", &path).unwrap();
+        let stamp = || Stamp::of(&std::fs::metadata(&path).unwrap());
+        let copied = sealed_copy(&File::open(&path).unwrap()).unwrap();
+        let image = Image::of(copied, &path, |_| String::new()).unwrap();
+        assert!(image.is_copy_of(&path).unwrap());
+        assert_eq!(*image.stamp.lock().unwrap(), None, "it may change in the same tick");
+        assert!(!stamp().is_settled());
+        let past = (stamp().modified.0 - 2 * SETTLED_S, 0);
+        assert!(Stamp { modified: past, changed: past, ..stamp() }.is_settled());
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        *image.stamp.lock().unwrap() = Some(stamp());
+        assert!(image.is_copy_of(&path).unwrap(), "it was read");
+        let again = dir.path().join("again");
+        std::fs::rename(&path, &again).unwrap();
+        std::fs::copy(&again, &path).unwrap();
+        assert!(!image.is_copy_of(&path).unwrap(), "another file of the same length");
     }
 }

@@ -1,18 +1,21 @@
 //! Logic libraries: their bytes, their loading, the generation that serves, their unloading.
 //!
-//! Reading order: [`image`] (the private copy), [`verify`] (the trial in a process of its own),
-//! [`loaded`] (in this process, attached), [`generation`] (what serves), [`grace`]
-//! (when an old one is out of use).
+//! Reading order: [`image`] (the private copy; [`digest`], [`lease`] and [`memory`] decide whether
+//! there is to be one), [`verify`] (the trial in a process of its own), [`loaded`] (in this process,
+//! attached), [`generation`] (what serves), [`grace`] (when an old one is out of use).
 
+pub mod digest;
 pub mod elf;
 pub mod generation;
 pub mod grace;
 pub mod identity;
 pub mod image;
 mod layout;
+mod lease;
 pub mod library;
 pub mod loaded;
 pub mod maps;
+mod memory;
 pub mod ticks;
 pub mod verify;
 
@@ -22,11 +25,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use abi::host::HostRef;
+use digest::Expected;
 use generation::Generation;
 use image::Image;
 use verify::parent::Verifier;
 
 use crate::refusal::Refusal;
+
+/// Copies the library at `path`. `sha256`: the digest it must have; see [`Expected::of`].
+///
+/// # Errors
+/// As [`Image::read`], [`Expected::of`] and [`Expected::check`].
+pub fn read(path: &Path, sha256: Option<&str>) -> Result<Image, Refusal> {
+    let expected = Expected::of(path, sha256)?;
+    let Some(expected) = expected else { return Image::read(path) };
+    let image = Image::read_any(path)?;
+    expected.check(&image)?;
+    Ok(image)
+}
 
 /// Copies, verifies and loads the library at `path` as the first generation, not yet published.
 ///
@@ -38,7 +54,7 @@ pub fn start(
     lanes: usize,
     verifier: &Verifier,
 ) -> Result<Box<Generation>, Refusal> {
-    let image = Arc::new(Image::read(path)?);
+    let image = Arc::new(read(path, None)?);
     let verdict = verifier.verify(&image)?;
     let loaded = Loaded::load(image, &verdict, host)?;
     Generation::new(generation::FIRST, loaded, lanes)

@@ -4,11 +4,13 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use abi::config::id;
 use abi::host::HostRef;
 use abi::stats::LaneStats;
 
 use crate::arena::look;
 use crate::upgrade::board::Status;
+use crate::worker::clock;
 
 /// Media type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,7 +30,7 @@ const OF_LANES: &[(&str, &str, OfLane)] = &[
     ("rejected_connections_total", "Connections refused.", |lane| &lane.rejected),
     ("error_replies_total", "Error replies.", |lane| &lane.errors),
     ("batches_total", "Batches of commands run.", |lane| &lane.batches),
-    ("panics_total", "Batches that ended in a panic.", |lane| &lane.panics),
+    ("panics_total", "Panics in logic, each of which was caught.", |lane| &lane.panics),
 ];
 
 /// All metrics.
@@ -36,6 +38,7 @@ pub fn text(status: &Status, host: HostRef) -> String {
     let mut out = String::with_capacity(8 * 1024);
     write_generations(&mut out, status);
     write_process(&mut out, status, host);
+    write_held_up(&mut out, status);
     for (name, help, field) in OF_LANES {
         let values = look::lanes(host).map(|lane| field(lane).load(Ordering::Relaxed));
         write(&mut out, name, "counter", help, values.sum::<u64>() as f64);
@@ -51,6 +54,15 @@ fn write_generations(out: &mut String, status: &Status) {
     write(out, "rollbacks_total", "counter", "Rollbacks carried out.", rollbacks as f64);
     write(out, "upgrades_refused_total", "counter", "Requests refused or failed.", refused as f64);
     write(out, "generations_retiring", "gauge", "Replaced logics still loaded.", retiring);
+    let replaced_ms = status.retiring.iter().filter_map(|shown| shown.replaced_ms).min();
+    let help = "For how long the oldest of them has been replaced.";
+    write(
+        out,
+        "generations_retiring_seconds",
+        "gauge",
+        help,
+        replaced_ms.map_or(0.0, seconds_since),
+    );
     write(out, "libraries_pinned", "gauge", "Closed libraries still mapped.", pinned as f64);
     let help = "Bytes that detached libraries still had outstanding.";
     write(out, "logic_leaked_bytes_total", "counter", help, leaked_bytes as f64);
@@ -69,9 +81,19 @@ fn write_generations(out: &mut String, status: &Status) {
 fn write_process(out: &mut String, status: &Status, host: HostRef) {
     let process = host.process_info()();
     let cpu_s = (process.cpu_user_us + process.cpu_system_us) as f64 / 1e6;
+    let state = look::shared(host);
+    let help = "For how long the server has run.";
+    write(out, "uptime_seconds", "gauge", help, seconds_since(state.started_ms));
     write(out, "clients", "gauge", "Connections.", status.clients as f64);
+    let blocked = state.blocked_clients.load(Ordering::Relaxed) as f64;
+    write(out, "blocked_clients", "gauge", "Clients that a command has blocked.", blocked);
+    let help = "Bytes above which keys are evicted, or writes refused; 0 for no limit.";
+    let maxmemory = state.config.numbers[id::MAXMEMORY as usize].load(Ordering::Relaxed) as u64;
+    write(out, "maxmemory_bytes", "gauge", help, maxmemory as f64);
     write(out, "keys", "gauge", "Keys of all databases.", status.keys as f64);
     write(out, "used_bytes", "gauge", "Bytes in use in the arena.", process.used_bytes as f64);
+    let help = "Bytes of the arena in huge pages.";
+    write(out, "huge_page_bytes", "gauge", help, process.huge_arena_bytes as f64);
     let effects = status.effects;
     let help = "Position of the effects stream's end.";
     write(out, "effects_position_bytes_total", "counter", help, effects.position as f64);
@@ -86,6 +108,20 @@ fn write_process(out: &mut String, status: &Status, host: HostRef) {
     write(out, "effects_stream_bytes", "gauge", help, effects.bytes as f64);
     write(out, "resident_bytes", "gauge", "Memory of the process.", process.rss_bytes as f64);
     write(out, "cpu_seconds_total", "counter", "CPU time of the process.", cpu_s);
+}
+
+/// Workers that do not come back from what they run.
+fn write_held_up(out: &mut String, status: &Status) {
+    let help = "Workers at one turn for more than a second: their clients wait.";
+    write(out, "workers_held_up", "gauge", help, status.held_up.len() as f64);
+    let longest_ms = status.held_up.iter().map(|held_up| held_up.for_ms).max().unwrap_or_default();
+    let help = "For how long that has been so for the one that is longest at it.";
+    write(out, "workers_held_up_seconds", "gauge", help, longest_ms as f64 / 1000.0);
+}
+
+/// Seconds since a Unix time in ms.
+fn seconds_since(at_ms: u64) -> f64 {
+    clock::unix_ms().saturating_sub(at_ms) as f64 / 1000.0
 }
 
 fn write(out: &mut String, name: &str, kind: &str, help: &str, value: f64) {

@@ -2,17 +2,25 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
 use crate::log;
+use crate::priority;
 use crate::worker::shared::ServerShared;
 
+/// How long threads may take to end after a second signal.
+const END_MAX: Duration = Duration::from_secs(1);
+
 /// Runs `services` until a signal or [`ServerShared::ask_to_stop`] asks the server to stop, then stops it
-/// and returns what `join` does, which waits for its threads. A second signal cuts the waiting
-/// short.
+/// and returns what `join` does, which waits for its threads. Services run on until then. A second
+/// signal cuts the waiting short: nothing is returned if some thread has not ended soon after.
 ///
-/// A service that ends by itself does not stop the server; one that still runs is dropped.
+/// A service that ends by itself does not stop the server. While that stops they go on; what is
+/// asked of them they have to refuse by then.
 ///
 /// # Errors
 /// The system refused a runtime or a signal handler.
@@ -20,13 +28,15 @@ pub fn run<T: Send + 'static>(
     server: &ServerShared,
     services: impl Future<Output = ()>,
     join: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<T> {
+) -> io::Result<Option<T>> {
+    priority::give_way(priority::LOW);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut signals = Signals::new()?;
         tokio::spawn(reopen_log(signal(SignalKind::hangup())?));
+        let mut services = pin!(for_ever(services));
         tokio::select! {
-            () = for_ever(services) => {}
+            () = &mut services => {}
             name = signals.next() => {
                 tracing::info!(signal = name, "asked to stop");
                 server.ask_to_stop(false);
@@ -35,13 +45,31 @@ pub fn run<T: Send + 'static>(
         }
         server.stop();
         let mut joined = tokio::task::spawn_blocking(join);
+        let mut ends_at = None;
         loop {
             tokio::select! {
-                outcome = &mut joined => return Ok(outcome?),
-                _ = signals.next() => server.ask_to_stop(true),
+                outcome = &mut joined => return Ok(Some(outcome?)),
+                // Who asks meanwhile is told.
+                () = &mut services => {}
+                name = signals.next() => {
+                    tracing::info!(signal = name, "asked to stop at once");
+                    server.ask_to_stop(true);
+                    ends_at.get_or_insert_with(|| Instant::now() + END_MAX);
+                }
+                () = until(ends_at) => return Ok(None),
             }
         }
-    })
+    });
+    // Whoever waits for threads that do not end is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn for_ever(services: impl Future<Output = ()>) {

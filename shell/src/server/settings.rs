@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use abi::config::{ConfigStore, id};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::limits::reserve_clients;
 use crate::arena::futex::ThisThread;
+use crate::arena::huge;
 use crate::client::limits::number;
 use crate::client::listen::{Endpoints, ListenError};
 use crate::log;
 use crate::worker::shared::ServerShared;
-
-/// Descriptors for all that is not a client: sockets of listeners, polls, files, libraries.
-const DESCRIPTORS_RESERVED: u64 = 64;
 
 /// A setting that is a text. Bytes that are not UTF-8 are replaced.
 pub fn text(config: &ConfigStore, id: u32) -> String {
@@ -68,31 +66,13 @@ fn cannot_listen(id: u32, error: &ListenError) -> String {
 }
 
 /// Sees to it that there are descriptors for all clients; with fewer, lowers `maxclients`.
-pub fn fit_clients(config: &ConfigStore) {
+pub fn fit_clients(server: &ServerShared) {
+    let config = server.config();
     let wanted = number(config, id::MAXCLIENTS);
-    if let Err(most) = reserve_descriptors(wanted) {
+    if let Err(most) = reserve_clients(wanted, server.workers()) {
         tracing::warn!(wanted, most, "maxclients lowered: the process may not open more files");
         config.numbers[id::MAXCLIENTS as usize].store(most as i64, Ordering::Relaxed);
     }
-}
-
-/// Raises the limit of open files for so many clients, or says how many there can be.
-fn reserve_descriptors(clients: u64) -> Result<(), u64> {
-    let limit = getrlimit(Resource::Nofile);
-    let needed = clients + DESCRIPTORS_RESERVED;
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
-    for (current, maximum) in [(needed, maximum), (limit.maximum.unwrap_or(needed), limit.maximum)]
-    {
-        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum });
-        if raised.is_ok() && current >= needed {
-            return Ok(());
-        }
-    }
-    let current = getrlimit(Resource::Nofile).current.unwrap_or(needed);
-    Err(current.saturating_sub(DESCRIPTORS_RESERVED).max(1))
 }
 
 /// Takes over a setting that was changed while the server runs. The error is for the client that
@@ -108,12 +88,17 @@ pub fn changed(server: &ServerShared, id: u32) -> Result<(), String> {
             log::set_level(number(config, id::LOGLEVEL));
             Ok(())
         }
-        id::MAXCLIENTS => reserve_descriptors(number(config, id::MAXCLIENTS)).map_err(|most| {
-            format!(
-                "The operating system is not able to handle the specified number of clients, \
-                 try with {most}"
-            )
-        }),
+        id::ARENA_HUGE_PAGES => {
+            huge::want(number(config, id::ARENA_HUGE_PAGES) != 0);
+            Ok(())
+        }
+        id::MAXCLIENTS => reserve_clients(number(config, id::MAXCLIENTS), server.workers())
+            .map_err(|most| {
+                format!(
+                    "The operating system is not able to handle the specified number of clients, \
+                     try with {most}"
+                )
+            }),
         _ => Ok(()),
     }
 }

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use abi::host::GenerationInfo;
 use serde::{Deserialize, Serialize};
 
-use super::history::{History, Record};
+use super::history::{self, History};
 use crate::logic::identity::Identity;
+use crate::worker::held_up::{self, HeldUp};
+use crate::worker::shared;
 
 /// The counters behind [`abi::host::Host::generation_info`]. Of this process, for the host table
 /// has no other way to them.
@@ -76,10 +78,29 @@ pub struct Shown {
     pub path: String,
     /// When it began to serve, Unix ms.
     pub since_ms: u64,
+    /// When another took its place, Unix ms; none while it serves.
+    pub replaced_ms: Option<u64>,
     /// `current`, `retiring` (a batch still runs on it) or `unloading`.
     pub state: String,
     /// Calls into it that ended in a panic.
     pub panics: u64,
+}
+
+/// A library that served before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Former {
+    /// The number of the generation in which it served last.
+    pub generation: u64,
+    /// Who it is.
+    #[serde(flatten)]
+    pub identity: Identity,
+}
+
+impl Former {
+    /// Name, version and number.
+    pub fn label(&self) -> String {
+        format!("{}, generation {}", self.identity.label(), self.generation)
+    }
 }
 
 /// What the board says.
@@ -90,7 +111,9 @@ pub struct Content {
     /// Loaded generations, the current one first. Panics are filled in when it is read.
     pub generations: Vec<(Shown, Arc<AtomicU64>)>,
     /// What a rollback would put back.
-    pub previous: Option<Identity>,
+    pub previous: Option<Former>,
+    /// What can be gone back to by its number.
+    pub kept: Vec<Former>,
     /// What happened.
     pub history: History,
 }
@@ -115,7 +138,9 @@ pub struct Status {
     /// The current generation.
     pub current: Option<Shown>,
     /// What a rollback would put back.
-    pub previous: Option<Identity>,
+    pub previous: Option<Former>,
+    /// What can be gone back to by its number, oldest first.
+    pub kept: Vec<Former>,
     /// Replaced generations that are still loaded.
     pub retiring: Vec<Shown>,
     /// Swaps since the start, rollbacks not included.
@@ -136,6 +161,19 @@ pub struct Status {
     pub keys: u64,
     /// The effects stream.
     pub effects: Effects,
+    /// The arena.
+    pub memory: Memory,
+    /// Workers that do not come back from what they run.
+    pub held_up: Vec<HeldUp>,
+}
+
+/// The arena, as it is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Bytes in use.
+    pub used_bytes: u64,
+    /// Bytes in huge pages.
+    pub huge_page_bytes: u64,
 }
 
 /// The effects stream, as it is shown.
@@ -171,6 +209,7 @@ impl Board {
             current: shown.next(),
             retiring: shown.collect(),
             previous: content.previous.clone(),
+            kept: content.kept.clone(),
             upgrades: read(&COUNTERS.upgrades),
             rollbacks: read(&COUNTERS.rollbacks),
             refused: read(&COUNTERS.refused),
@@ -180,11 +219,13 @@ impl Board {
             clients: carried.clients,
             keys: carried.keys,
             effects: carried.effects,
+            memory: carried.memory,
+            held_up: shared::get().map(held_up::all).unwrap_or_default(),
         }
     }
 
     /// What happened, oldest first.
-    pub fn history(&self) -> Vec<Record> {
-        self.lock().history.records().cloned().collect()
+    pub fn history(&self) -> history::Shown {
+        history::Shown { records: self.lock().history.records().cloned().collect() }
     }
 }

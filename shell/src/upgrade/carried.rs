@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use abi::host::HostRef;
 
-use crate::arena::look;
+use crate::arena::{self, look};
 
-use super::board::Effects;
+use super::board::{Effects, Memory};
 
 /// What is in the arena.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Carried {
     pub keys: u64,
     /// The effects stream.
     pub effects: Effects,
+    /// The memory they are in.
+    pub memory: Memory,
 }
 
 /// Counts connections, keys and effects. Takes no lock of theirs, so the counts are of slightly
@@ -26,6 +28,7 @@ pub fn count(host: HostRef) -> Carried {
         clients: look::clients(host).count.load(Relaxed).into(),
         keys: look::databases(host).map(|db| db.keys.count.load(Relaxed)).sum(),
         effects: effects(host),
+        memory: Memory { used_bytes: arena::used_bytes(), huge_page_bytes: arena::huge::bytes() },
     }
 }
 

@@ -2,24 +2,26 @@
 //! work that anybody could notice, and it is one store.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use abi::host::HostRef;
 use tokio::sync::mpsc;
 
-use super::board::{Board, COUNTERS, Shown};
-use super::history::{Outcome, Record, Stage};
+use super::board::{Board, COUNTERS};
+use super::flight::{Flight, micros, stage, tell};
+use super::history::{Outcome, Record};
+use super::kept::Kept;
 use super::leaving::Leaving;
-use super::phase::{self, Action, Event, Kind, Phase, Step};
-use super::staging::{self, Done, Job, Setup};
-use super::{Ask, Direction, Handle, Report, Request, Retirement, Update, carried};
-use crate::logic::generation::{self, Generation};
+use super::limits::{Watch, Work};
+use super::phase::{self, Action, Event, Kind, Phase, Step, Target};
+use super::serving::Serving;
+use super::staging::{Done, Finished, Job, Setup, Stager};
+use super::{Ask, Direction, Handle, Report, Request, Retirement, Update, UpgradeRequest, carried};
+use crate::logic::generation;
 use crate::logic::identity::Identity;
-use crate::logic::image::Image;
-use crate::logic::verify::Verdict;
 use crate::refusal::{Code, Refusal};
+use crate::worker::{held_up, shared};
 
 /// Results of the staging thread that may wait for the driver.
 const DONE_MAX: usize = 8;
@@ -31,35 +33,14 @@ pub struct Driver {
     pub(super) board: Board,
     handle: Handle,
     requests: mpsc::Receiver<Request>,
-    done: mpsc::Receiver<Done>,
-    pub(super) jobs: SyncSender<Job>,
+    finished: mpsc::Receiver<Finished>,
+    pub(super) stager: Stager,
+    pub(super) watch: Watch,
     current: Serving,
-    previous: Option<Serving>,
+    kept: Kept,
     asked: Option<Request>,
     flight: Option<Flight>,
     pub(super) leaving: Vec<Leaving>,
-}
-
-/// What is known of a generation without asking it.
-#[derive(Clone)]
-pub struct Serving {
-    pub(super) number: u64,
-    identity: Identity,
-    image: Arc<Image>,
-    panics: Arc<AtomicU64>,
-    since_ms: u64,
-}
-
-/// The upgrade under way.
-struct Flight {
-    request: Request,
-    at_ms: u64,
-    path: String,
-    stages: Vec<Stage>,
-    image: Option<Arc<Image>>,
-    verdict: Option<Arc<Verdict>>,
-    generation: Option<Box<Generation>>,
-    error: Option<Refusal>,
 }
 
 impl Driver {
@@ -70,18 +51,19 @@ impl Driver {
     /// If the system has no thread for it.
     pub fn start(current: Serving, setup: Setup) -> std::io::Result<Self> {
         let (handle, requests) = Handle::new();
-        let (finished, done) = mpsc::channel(DONE_MAX);
-        let host = setup.host;
+        let (sender, finished) = mpsc::channel(DONE_MAX);
+        let (host, watch) = (setup.host, Watch::new(setup.verifier.time_limit));
         let mut driver = Self {
             phase: Phase::first(current.number),
             host,
             board: Board::default(),
             handle,
             requests,
-            done,
-            jobs: staging::start(setup, finished)?,
+            finished,
+            stager: Stager::start(setup, sender)?,
+            watch,
             current,
-            previous: None,
+            kept: Kept::default(),
             asked: None,
             flight: None,
             leaving: Vec::new(),
@@ -104,22 +86,59 @@ impl Driver {
     /// Serves requests for ever.
     pub async fn run(mut self) {
         loop {
-            let wake = self.next_look();
+            let wake = self.next_look().min(self.watch.left());
             tokio::select! {
                 Some(request) = self.requests.recv() => self.on_request(request),
-                Some(done) = self.done.recv() => self.on_done(done),
-                () = tokio::time::sleep(wake) => self.look_at_leaving(),
+                Some(finished) = self.finished.recv() => self.on_finished(finished),
+                () = tokio::time::sleep(wake) => {
+                    self.look_at_leaving();
+                    self.give_up_overdue();
+                }
             }
         }
     }
 
     fn on_request(&mut self, request: Request) {
+        if request.updates.is_closed() {
+            let message = "whoever asked is gone";
+            return self.end_refused(Flight::refused(request, Code::AskerGone, message));
+        }
+        if is_stopping() {
+            let message = "the server is stopping";
+            return self.end_refused(Flight::refused(request, Code::ShuttingDown, message));
+        }
         let kind = match &request.ask {
             Ask::Upgrade(upgrade) => Kind::Upgrade { force: upgrade.force },
-            Ask::Rollback => Kind::Rollback,
+            Ask::Rollback { to } => Kind::Rollback(self.target(*to).0),
         };
         self.asked = Some(request);
         self.step(Event::Asked(kind));
+    }
+
+    /// What a rollback leads to, by the number of a generation or without.
+    fn target(&self, to: Option<u64>) -> (Target, Option<&Serving>) {
+        let Some(number) = to else {
+            let kept = self.kept.target();
+            return (kept.map_or(Target::Nothing, |_| Target::Kept), kept);
+        };
+        let served = self.board.lock().history.served(number);
+        let kept = served.as_deref().and_then(|sha256| self.kept.find(sha256));
+        match (served, kept) {
+            (Some(sha256), _) if sha256 == self.current.sha256() => (Target::Current, None),
+            (_, Some(kept)) => (Target::Kept, Some(kept)),
+            (_, None) => (Target::Nothing, None),
+        }
+    }
+
+    fn on_finished(&mut self, Finished { by, done }: Finished) {
+        if by == self.stager.on_duty() {
+            self.watch.end();
+            return self.on_done(done);
+        }
+        // It was given up. What it has loaded all the same goes again, on the thread for that.
+        if let Done::Loaded(Ok(generation), _) = done {
+            self.hand_over(Work::Unload(generation.number), Job::Unload(generation));
+        }
     }
 
     fn on_done(&mut self, done: Done) {
@@ -162,16 +181,24 @@ impl Driver {
     ) -> Event {
         let Some(flight) = &mut self.flight else { return Event::Failed(Code::Internal) };
         match result {
+            Ok(_) if is_stopping() => {
+                self.failed(Refusal::new(Code::ShuttingDown, "the server is stopping"))
+            }
             Ok(value) => {
                 flight.pass(stage(name, took));
                 keep(flight, value)
             }
-            Err(refusal) => {
-                let code = refusal.code;
-                flight.error = Some(refusal);
-                Event::Failed(code)
-            }
+            Err(refusal) => self.failed(refusal),
         }
+    }
+
+    /// Notes why the upgrade under way fails.
+    pub(super) fn failed(&mut self, refusal: Refusal) -> Event {
+        let code = refusal.code;
+        if let Some(flight) = &mut self.flight {
+            flight.error = Some(refusal);
+        }
+        Event::Failed(code)
     }
 
     pub(super) fn step(&mut self, event: Event) {
@@ -185,7 +212,7 @@ impl Driver {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Stage | Action::StagePrevious => self.stage(),
+            Action::Stage | Action::StageKept => self.stage(),
             Action::Verify { fresh } => self.verify(fresh),
             Action::Load(number) => self.load(number),
             Action::Commit(_) => self.commit(),
@@ -199,44 +226,55 @@ impl Driver {
 
     fn stage(&mut self) {
         let Some(request) = self.asked.take() else { return };
-        let (path, job) = match (&request.ask, &self.previous) {
-            (Ask::Upgrade(upgrade), _) => {
-                let (path, build_id) = (upgrade.path.clone(), upgrade.build_id.clone());
-                let others = self.previous.iter().map(|previous| &previous.image);
-                let held = others.chain([&self.current.image]).map(Arc::clone).collect();
-                (path.display().to_string(), Some(Job::Stage { path, build_id, held }))
+        let (path, restored, job) = match &request.ask {
+            Ask::Upgrade(upgrade) => {
+                let UpgradeRequest { path, sha256, build_id, .. } = upgrade.clone();
+                let all = self.kept.all().chain([&self.current]);
+                let held = all.map(|serving| Arc::clone(&serving.image)).collect();
+                let shown = path.display().to_string();
+                (shown, None, Some(Job::Stage { path, sha256, build_id, held }))
             }
-            (Ask::Rollback, Some(previous)) => {
-                (previous.path(), Some(Job::Again(Arc::clone(&previous.image))))
-            }
-            (Ask::Rollback, None) => (String::new(), None),
+            Ask::Rollback { to } => match self.target(*to).1 {
+                Some(kept) => {
+                    (kept.path(), Some(kept.number), Some(Job::Again(Arc::clone(&kept.image))))
+                }
+                None => (String::new(), None, None),
+            },
         };
         tracing::info!(path, "an upgrade was asked for");
-        self.flight = Some(Flight::new(request, path));
-        self.send(job);
+        self.flight = Some(Flight { restored, ..Flight::new(request, path) });
+        self.send(Work::Stage, job);
     }
 
     fn verify(&mut self, fresh: bool) {
         let image = self.flight.as_ref().and_then(|flight| flight.image.clone());
-        self.send(image.map(|image| Job::Verify { image, fresh }));
+        self.send(Work::Verify, image.map(|image| Job::Verify { image, fresh }));
     }
 
     fn load(&mut self, number: u64) {
         let flight = self.flight.as_ref();
         let staged = flight.and_then(|f| f.image.clone().zip(f.verdict.clone()));
-        self.send(staged.map(|(image, verdict)| Job::Load { image, verdict, number }));
+        let job = staged.map(|(image, verdict)| Job::Load { image, verdict, number });
+        self.send(Work::Load, job);
     }
 
     /// Hands a job to the staging thread. If that is gone, the upgrade under way ends here.
-    fn send(&mut self, job: Option<Job>) {
-        if job.is_some_and(|job| self.jobs.try_send(job).is_ok()) {
+    fn send(&mut self, work: Work, job: Option<Job>) {
+        if job.is_some_and(|job| self.hand_over(work, job)) {
             return;
         }
-        if let Some(flight) = &mut self.flight {
-            let message = "the staging thread does not take any work";
-            flight.error = Some(Refusal::new(Code::Internal, message));
+        let message = "the staging thread does not take any work";
+        let event = self.failed(Refusal::new(Code::Internal, message));
+        self.step(event);
+    }
+
+    /// Gives the staging thread something to do. `false`: it does not take it.
+    pub(super) fn hand_over(&mut self, work: Work, job: Job) -> bool {
+        let is_taken = self.stager.send(job);
+        if is_taken {
+            self.watch.begin(work);
         }
-        self.step(Event::Failed(Code::Internal));
+        is_taken
     }
 
     fn commit(&mut self) {
@@ -248,9 +286,12 @@ impl Driver {
         let took = decided.elapsed();
 
         flight.pass(stage("committed", took));
-        let report = self.report(&flight, &serving, took);
+        let old = std::mem::replace(&mut self.current, serving.clone());
+        self.kept.replaced(&old, &serving, flight.is_rollback());
+        let report = self.report(&flight, &old, took);
         self.count(&report, took);
-        let record = self.record(&flight, Some(&report), Some(serving.identity.clone()));
+        let (from, to) = (old.identity.clone(), serving.identity);
+        let record = self.record(&flight, Some(&report), from, Some(to));
         self.board.lock().history.push(record);
         tracing::info!(
             generation = report.generation,
@@ -259,15 +300,13 @@ impl Driver {
             commit_us = report.commit_us,
             "another logic serves"
         );
-        let old = std::mem::replace(&mut self.current, serving);
         if let Some(retiring) = replaced {
             let updates = flight.request.updates;
-            self.leaving.push(Leaving::new(old.clone(), retiring, report, updates));
+            self.leaving.push(Leaving::new(old, retiring, report, updates));
         }
-        self.previous = Some(old);
     }
 
-    fn report(&self, flight: &Flight, serving: &Serving, took: Duration) -> Report {
+    fn report(&self, flight: &Flight, old: &Serving, took: Duration) -> Report {
         let carried = carried::count(self.host);
         let mut warnings = Vec::new();
         if flight.verdict.as_ref().is_some_and(|verdict| !verdict.unloads) {
@@ -276,13 +315,15 @@ impl Driver {
             warnings.push(warning.to_owned());
         }
         Report {
-            result: match flight.request.ask {
-                Ask::Upgrade(_) => Direction::Upgraded,
-                Ask::Rollback => Direction::RolledBack,
+            result: match flight.is_rollback() {
+                false => Direction::Upgraded,
+                true => Direction::RolledBack,
             },
-            generation: serving.number,
-            from: self.current.identity.clone(),
-            to: serving.identity.clone(),
+            generation: self.current.number,
+            from: old.identity.clone(),
+            to: self.current.identity.clone(),
+            restored: flight.restored,
+            rollback_to: self.kept.target().map(Serving::former),
             stages: flight.stages.clone(),
             commit_us: micros(took),
             clients: carried.clients,
@@ -303,7 +344,13 @@ impl Driver {
         COUNTERS.last_commit_ns.store(took.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    fn record(&self, flight: &Flight, report: Option<&Report>, to: Option<Identity>) -> Record {
+    fn record(
+        &self,
+        flight: &Flight,
+        report: Option<&Report>,
+        from: Identity,
+        to: Option<Identity>,
+    ) -> Record {
         let outcome = match report.map(|report| report.result) {
             Some(Direction::Upgraded) => Outcome::Upgraded,
             Some(Direction::RolledBack) => Outcome::RolledBack,
@@ -313,8 +360,9 @@ impl Driver {
             at_ms: flight.at_ms,
             outcome,
             generation: report.map_or(self.current.number, |report| report.generation),
-            from: Some(self.current.identity.clone()),
+            from: Some(from),
             to,
+            restored: flight.restored,
             path: flight.path.clone(),
             stages: flight.stages.clone(),
             error: flight.error.clone(),
@@ -328,6 +376,7 @@ impl Driver {
             generation: self.current.number,
             from: None,
             to: Some(self.current.identity.clone()),
+            restored: None,
             path: self.current.path(),
             stages: Vec::new(),
             error: None,
@@ -340,17 +389,36 @@ impl Driver {
     fn refuse(&mut self, code: Code) {
         let Some(request) = self.asked.take() else { return };
         let message = match code {
-            Code::NoPrevious => "nothing has been upgraded since the server started".to_owned(),
+            Code::NoPrevious => self.no_target(&request.ask),
+            Code::AlreadyRunning => format!("{} is serving already", self.current.identity.label()),
+            Code::LoadHung => {
+                format!("{} libraries have hung while they were loaded", self.phase.hung)
+            }
             _ if self.phase.step != Step::Idle => "another upgrade is under way".to_owned(),
-            _ => format!("{} older generations are still in use", self.phase.retiring.len()),
+            _ => self.in_use(),
         };
-        let path = match &request.ask {
-            Ask::Upgrade(upgrade) => upgrade.path.display().to_string(),
-            Ask::Rollback => String::new(),
-        };
-        let mut flight = Flight::new(request, path);
-        flight.error = Some(Refusal::new(code, message));
-        self.end_refused(flight);
+        self.end_refused(Flight::refused(request, code, message));
+    }
+
+    /// Why there is nothing to go back to.
+    fn no_target(&self, ask: &Ask) -> String {
+        let kept: Vec<String> = self.kept.all().map(|kept| kept.number.to_string()).collect();
+        match ask {
+            _ if kept.is_empty() => {
+                "no other library has served since the server started".to_owned()
+            }
+            Ask::Rollback { to: Some(to) } => {
+                format!("generation {to} is not kept; kept are: {}", kept.join(", "))
+            }
+            _ => format!("what is left was rolled back from; kept are: {}", kept.join(", ")),
+        }
+    }
+
+    fn in_use(&self) -> String {
+        let held_up = shared::get().map(held_up::all).unwrap_or_default();
+        let by = if held_up.is_empty() { "" } else { ": " };
+        let count = self.phase.retiring.len();
+        format!("{count} older generations are still in use{by}{}", held_up::told(&held_up))
     }
 
     /// Ends the upgrade under way without a commit.
@@ -369,7 +437,7 @@ impl Driver {
         COUNTERS.refused.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(path = flight.path, code = refusal.code.row().name, "{refusal}");
         let to = flight.verdict.as_ref().map(|verdict| verdict.identity.clone());
-        let record = self.record(&flight, None, to);
+        let record = self.record(&flight, None, self.current.identity.clone(), to);
         self.board.lock().history.push(record);
         tell(&flight.request.updates, Update::Error(refusal));
     }
@@ -378,7 +446,8 @@ impl Driver {
     fn show(&self) {
         let mut content = self.board.lock();
         content.phase = self.phase.step.name();
-        content.previous = self.previous.as_ref().map(|previous| previous.identity.clone());
+        content.previous = self.kept.target().map(Serving::former);
+        content.kept = self.kept.show();
         let leaving = self.leaving.iter().map(|leaving| leaving.show());
         content.generations =
             std::iter::once(self.current.show("current")).chain(leaving).collect();
@@ -387,68 +456,6 @@ impl Driver {
     }
 }
 
-impl Serving {
-    /// Notes who a generation is, before it is published.
-    pub fn of(generation: &Generation) -> Self {
-        Self {
-            number: generation.number,
-            identity: generation.identity().clone(),
-            image: Arc::clone(generation.loaded().image()),
-            panics: Arc::clone(generation.panics()),
-            since_ms: unix_ms(),
-        }
-    }
-
-    fn path(&self) -> String {
-        self.image.source().display().to_string()
-    }
-
-    pub(super) fn show(&self, state: &str) -> (Shown, Arc<AtomicU64>) {
-        let shown = Shown {
-            generation: self.number,
-            identity: self.identity.clone(),
-            path: self.path(),
-            since_ms: self.since_ms,
-            state: state.to_owned(),
-            panics: 0,
-        };
-        (shown, Arc::clone(&self.panics))
-    }
-}
-
-impl Flight {
-    fn new(request: Request, path: String) -> Self {
-        Self {
-            request,
-            at_ms: unix_ms(),
-            path,
-            stages: Vec::new(),
-            image: None,
-            verdict: None,
-            generation: None,
-            error: None,
-        }
-    }
-
-    fn pass(&mut self, stage: Stage) {
-        tell(&self.request.updates, Update::Stage(stage.clone()));
-        self.stages.push(stage);
-    }
-}
-
-/// An asker that has gone away or does not listen is no reason to stop.
-pub(super) fn tell(updates: &mpsc::Sender<Update>, update: Update) {
-    let _ = updates.try_send(update);
-}
-
-pub(super) fn stage(name: &str, took: Duration) -> Stage {
-    Stage { name: name.to_owned(), us: micros(took) }
-}
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_nanos() as f64 / 1000.0
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+fn is_stopping() -> bool {
+    shared::get().is_some_and(|server| server.is_stopping())
 }

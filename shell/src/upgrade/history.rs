@@ -46,12 +46,28 @@ pub struct Record {
     pub from: Option<Identity>,
     /// What was asked for, as far as it was known.
     pub to: Option<Identity>,
+    /// The generation that a rollback brought back, or was to.
+    pub restored: Option<u64>,
     /// The file it came from.
     pub path: String,
     /// Steps passed, in order. Those after the commit are added when they end.
     pub stages: Vec<Stage>,
     /// Why it was refused.
     pub error: Option<Refusal>,
+}
+
+impl Record {
+    /// Whether this is how a generation came to serve.
+    fn made(&self, generation: u64) -> bool {
+        self.generation == generation && self.outcome != Outcome::Refused
+    }
+}
+
+/// The records as they are sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Oldest first.
+    pub records: Vec<Record>,
 }
 
 /// The latest records, oldest first.
@@ -71,10 +87,15 @@ impl History {
 
     /// Adds a stage to the record of the upgrade that made `generation` current.
     pub fn add_stage(&mut self, generation: u64, stage: Stage) {
-        let made = |r: &&mut Record| r.generation == generation && r.outcome != Outcome::Refused;
-        if let Some(record) = self.records.iter_mut().rev().find(made) {
+        if let Some(record) = self.records.iter_mut().rfind(|record| record.made(generation)) {
             record.stages.push(stage);
         }
+    }
+
+    /// The SHA-256 of the library that served as the generation with this number, if it is known.
+    pub fn served(&self, generation: u64) -> Option<String> {
+        let record = self.records.iter().rfind(|record| record.made(generation))?;
+        record.to.as_ref().map(|identity| identity.sha256.clone())
     }
 
     /// Oldest first.
@@ -90,7 +111,8 @@ mod tests {
     fn record(generation: u64, outcome: Outcome) -> Record {
         let (from, to, error) = (None, None, None);
         let path = String::new();
-        Record { at_ms: 0, outcome, generation, from, to, path, stages: vec![], error }
+        let (stages, restored) = (vec![], None);
+        Record { at_ms: 0, outcome, generation, from, to, restored, path, stages, error }
     }
 
     #[test]

@@ -7,13 +7,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::board::{COUNTERS, Shown};
-use super::driver::{Driver, Serving, stage, tell};
+use super::driver::Driver;
+use super::flight::{stage, tell};
+use super::limits::Work;
 use super::phase::Event;
+use super::serving::{Serving, unix_ms};
 use super::staging::Job;
 use super::{Report, Retirement, Update};
 use crate::logic::generation::{Generation, Retiring};
 use crate::logic::loaded::Unloaded;
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
+use crate::worker::held_up::{self, HeldUp};
+use crate::worker::shared;
 
 /// How long an answer waits for the replaced generation to be unloaded.
 pub const ANSWER_WAIT: Duration = Duration::from_secs(1);
@@ -30,6 +35,7 @@ pub(super) struct Leaving {
     serving: Serving,
     hold: Hold,
     since: Instant,
+    since_ms: u64,
     answer: Option<(Report, mpsc::Sender<Update>)>,
 }
 
@@ -50,14 +56,16 @@ impl Leaving {
         updates: mpsc::Sender<Update>,
     ) -> Self {
         let (hold, since) = (Hold::Draining(retiring), Instant::now());
-        Self { serving, hold, since, answer: Some((report, updates)) }
+        Self { serving, hold, since, since_ms: unix_ms(), answer: Some((report, updates)) }
     }
 
     pub(super) fn show(&self) -> (Shown, Arc<AtomicU64>) {
-        match self.hold {
-            Hold::Draining(_) => self.serving.show("retiring"),
-            Hold::Drained(_) | Hold::Unloading => self.serving.show("unloading"),
-        }
+        let state = match self.hold {
+            Hold::Draining(_) => "retiring",
+            Hold::Drained(_) | Hold::Unloading => "unloading",
+        };
+        let (shown, panics) = self.serving.show(state);
+        (Shown { replaced_ms: Some(self.since_ms), ..shown }, panics)
     }
 
     /// Moves on if the grace period is over; whether it did.
@@ -81,6 +89,26 @@ impl Leaving {
             tell(&updates, Update::Done(Box::new(report)));
         }
     }
+
+    /// Answers although it is not gone, with who holds it up.
+    fn answer_late(&mut self) {
+        let Some((report, updates)) = &mut self.answer else { return };
+        let server = shared::get();
+        let held_up = server.map(held_up::all).unwrap_or_default();
+        if server.is_none_or(|server| held_up.len() < server.workers() as usize) {
+            report.warnings.extend(held_up.iter().map(HeldUp::to_string));
+            return self.answer();
+        }
+        let message = format!(
+            "{} serves as generation {}, but no client is served: {}",
+            report.to.label(),
+            report.generation,
+            held_up::told(&held_up)
+        );
+        tracing::error!("{message}");
+        tell(updates, Update::Error(Refusal::new(Code::Stuck, message)));
+        self.answer = None;
+    }
 }
 
 impl Driver {
@@ -103,7 +131,7 @@ impl Driver {
                 drained.push((leaving.serving.number, leaving.since.elapsed()));
             }
             if leaving.since.elapsed() >= ANSWER_WAIT {
-                leaving.answer();
+                leaving.answer_late();
             }
             self.leaving.push(leaving);
         }
@@ -118,7 +146,7 @@ impl Driver {
             return;
         };
         if let Hold::Drained(generation) = std::mem::replace(&mut leaving.hold, Hold::Unloading)
-            && self.jobs.try_send(Job::Unload(generation)).is_err()
+            && !self.hand_over(Work::Unload(number), Job::Unload(generation))
         {
             tracing::error!(generation = number, "the staging thread does not take any work");
         }

@@ -8,19 +8,25 @@
 //! ```
 //!
 //! Reading order: [`phase`] (the rules), [`driver`] (what carries them out), [`staging`] (the slow
-//! work), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands).
+//! work, and [`limits`] when it takes too long) with [`trials`], [`board`] (what everybody may read),
+//! [`history`], [`wire`] (`SHELL` commands).
 //!
 //! Invariant: everything before the commit and after the grace period happens on the staging
-//! thread, at lower priority; workers take no part in either.
+//! thread, at the lowest priority; workers take no part in either.
 #![forbid(unsafe_code)]
 
 pub mod board;
 pub mod carried;
 pub mod driver;
+mod flight;
 pub mod history;
+mod kept;
 mod leaving;
+mod limits;
 pub mod phase;
+pub mod serving;
 pub mod staging;
+mod trials;
 pub mod wire;
 
 use std::path::PathBuf;
@@ -30,6 +36,7 @@ use tokio::sync::mpsc;
 
 use crate::logic::identity::Identity;
 use crate::refusal::{Code, Refusal};
+use board::Former;
 use history::Stage;
 
 /// Requests that may wait for the driver.
@@ -46,9 +53,22 @@ pub struct UpgradeRequest {
     /// Load it even if these very bytes are serving, and verify them afresh.
     #[serde(default)]
     pub force: bool,
+    /// The SHA-256 it must have, hexadecimal. Without one, a file of the same name with `.sha256`
+    /// behind it says so, if there is one.
+    #[serde(default)]
+    pub sha256: Option<String>,
     /// The build id it must have, hexadecimal.
     #[serde(default)]
     pub build_id: Option<String>,
+}
+
+/// What a rollback may be asked for with. Without any it is that of `to`: none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// The generation whose library is to serve again; none: the one that served before.
+    #[serde(default)]
+    pub to: Option<u64>,
 }
 
 /// An upgrade or a rollback.
@@ -56,8 +76,12 @@ pub struct UpgradeRequest {
 pub enum Ask {
     /// To this library.
     Upgrade(UpgradeRequest),
-    /// To the library that served before the current one.
-    Rollback,
+    /// To the library that served before the current one and was not gone back from, or to that of
+    /// a generation.
+    Rollback {
+        /// The generation.
+        to: Option<u64>,
+    },
 }
 
 /// What the asker hears, in order: stages as they pass, then one end.
@@ -105,6 +129,10 @@ pub struct Report {
     pub from: Identity,
     /// What serves now.
     pub to: Identity,
+    /// The generation that was gone back to, of a rollback.
+    pub restored: Option<u64>,
+    /// What a rollback would bring back now.
+    pub rollback_to: Option<Former>,
     /// Steps in order, with their times.
     pub stages: Vec<Stage>,
     /// Microseconds from the decision until every new batch runs the new logic.
@@ -148,9 +176,12 @@ impl Handle {
     pub fn ask(&self, ask: Ask) -> mpsc::Receiver<Update> {
         let (updates, arriving) = mpsc::channel(UPDATES_MAX);
         if let Err(error) = self.requests.try_send(Request { ask, updates }) {
-            let (mpsc::error::TrySendError::Full(request)
-            | mpsc::error::TrySendError::Closed(request)) = error;
-            let refusal = Refusal::new(Code::Busy, "too many requests are waiting");
+            let (request, refusal) = match error {
+                mpsc::error::TrySendError::Full(request) => {
+                    (request, Refusal::new(Code::Busy, "too many requests are waiting"))
+                }
+                mpsc::error::TrySendError::Closed(request) => (request, stopping()),
+            };
             // The channel is new, so there is room.
             let _ = request.updates.try_send(Update::Error(refusal));
         }
@@ -172,4 +203,9 @@ impl Handle {
         }
         Err(Refusal::new(Code::ShuttingDown, "the server stopped before the upgrade ended"))
     }
+}
+
+/// Of what is asked for when it is too late.
+fn stopping() -> Refusal {
+    Refusal::new(Code::ShuttingDown, "the server is stopping")
 }

@@ -19,6 +19,10 @@ use crate::refusal::Code;
 /// long batch still runs on the generation before.
 pub const RETIRING_MAX: usize = 2;
 
+/// Most libraries that may have hung while the server loaded them; then only those that have served
+/// are loaded. Each costs a thread and its image until the server is restarted.
+pub const HUNG_MAX: usize = 4;
+
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -27,8 +31,19 @@ pub enum Kind {
         /// See above.
         force: bool,
     },
-    /// The library that served before the current one.
-    Rollback,
+    /// A library that served before.
+    Rollback(Target),
+}
+
+/// What a rollback leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A library that is kept.
+    Kept,
+    /// The library that serves, which was asked for by a number that it has or had.
+    Current,
+    /// There is none.
+    Nothing,
 }
 
 /// What is being done for the one upgrade that may be under way.
@@ -72,8 +87,8 @@ pub struct Phase {
     pub step: Step,
     /// The generation that serves.
     pub current: u64,
-    /// Whether there is a library to go back to.
-    pub has_previous: bool,
+    /// Libraries that the server has given up on while it loaded them. They are still there.
+    pub hung: usize,
     /// Replaced generations that are still loaded, oldest first.
     pub retiring: Vec<Retiree>,
 }
@@ -105,8 +120,8 @@ pub enum Event {
 pub enum Action {
     /// Copy and check the bytes of the library asked for.
     Stage,
-    /// Copy the bytes of the previous library again.
-    StagePrevious,
+    /// Get the kept library ready that the rollback leads to.
+    StageKept,
     /// Try the staged bytes out. `fresh`: even if the same bytes passed before.
     Verify {
         /// See above.
@@ -129,7 +144,7 @@ pub enum Action {
 impl Phase {
     /// The state after the first library has been published.
     pub fn first(number: u64) -> Self {
-        Self { step: Step::Idle, current: number, has_previous: false, retiring: Vec::new() }
+        Self { step: Step::Idle, current: number, hung: 0, retiring: Vec::new() }
     }
 }
 
@@ -160,27 +175,32 @@ pub fn next(phase: Phase, event: Event) -> (Phase, Vec<Action>) {
 
 fn asked(phase: Phase, kind: Kind) -> (Phase, Vec<Action>) {
     if phase.step != Step::Idle || phase.retiring.len() >= RETIRING_MAX {
-        return (phase, vec![Action::Refuse(Code::Busy)]);
+        return refuse(phase, Code::Busy);
     }
     let stage = match kind {
-        Kind::Rollback if !phase.has_previous => {
-            return (phase, vec![Action::Refuse(Code::NoPrevious)]);
-        }
-        Kind::Rollback => Action::StagePrevious,
+        Kind::Rollback(Target::Nothing) => return refuse(phase, Code::NoPrevious),
+        Kind::Rollback(Target::Current) => return refuse(phase, Code::AlreadyRunning),
+        Kind::Rollback(Target::Kept) => Action::StageKept,
+        Kind::Upgrade { .. } if phase.hung >= HUNG_MAX => return refuse(phase, Code::LoadHung),
         Kind::Upgrade { .. } => Action::Stage,
     };
     (Phase { step: Step::Staging(kind), ..phase }, vec![stage])
 }
 
+fn refuse(phase: Phase, code: Code) -> (Phase, Vec<Action>) {
+    (phase, vec![Action::Refuse(code)])
+}
+
 fn abandon(phase: Phase, code: Code) -> (Phase, Vec<Action>) {
-    (Phase { step: Step::Idle, ..phase }, vec![Action::Abandon(code)])
+    let hung = phase.hung + usize::from(code == Code::LoadHung);
+    (Phase { step: Step::Idle, hung, ..phase }, vec![Action::Abandon(code)])
 }
 
 fn commit(phase: Phase) -> (Phase, Vec<Action>) {
     let (old, new) = (phase.current, phase.current + 1);
     let mut retiring = phase.retiring;
     retiring.push(Retiree { number: old, unloading: false });
-    let phase = Phase { step: Step::Idle, current: new, has_previous: true, retiring };
+    let phase = Phase { step: Step::Idle, current: new, retiring, ..phase };
     (phase, vec![Action::Commit(new), Action::Watch(old)])
 }
 
@@ -207,6 +227,7 @@ mod tests {
 
     const UPGRADE: Kind = Kind::Upgrade { force: false };
     const FORCED: Kind = Kind::Upgrade { force: true };
+    const ROLLBACK: Kind = Kind::Rollback(Target::Kept);
 
     /// Runs events from the first phase; returns the last phase and all actions in order.
     fn run(events: &[Event]) -> (Phase, Vec<Action>) {
@@ -236,7 +257,7 @@ mod tests {
                 Action::Watch(1)
             ]
         );
-        assert_eq!((phase.current, phase.has_previous), (2, true));
+        assert_eq!(phase.current, 2);
         let (phase, actions) = next(phase, Event::GracePassed(1));
         assert_eq!(actions, [Action::Unload(1)]);
         assert_eq!(next(phase, Event::Unloaded(1)).0.retiring, []);
@@ -244,9 +265,9 @@ mod tests {
 
     #[test]
     fn a_rollback_is_a_generation_of_its_own() {
-        let events = [&UPGRADED[..], &[Event::Asked(Kind::Rollback)], &UPGRADED[1..]].concat();
+        let events = [&UPGRADED[..], &[Event::Asked(ROLLBACK)], &UPGRADED[1..]].concat();
         let (phase, actions) = run(&events);
-        assert!(actions.contains(&Action::StagePrevious));
+        assert!(actions.contains(&Action::StageKept));
         assert_eq!(phase.current, 3);
     }
 
@@ -258,9 +279,8 @@ mod tests {
         assert_eq!(phase.step, Step::Idle);
         let (_, actions) = run(&[Event::Asked(FORCED), same]);
         assert_eq!(actions.last(), Some(&Action::Verify { fresh: true }));
-        // The previous library may be the same bytes, after a forced reload.
-        let events = [&UPGRADED[..], &[Event::Asked(Kind::Rollback), same]].concat();
-        assert_eq!(run(&events).1.last(), Some(&Action::Verify { fresh: false }));
+        let current = Event::Asked(Kind::Rollback(Target::Current));
+        assert_eq!(run(&[current]).1, [Action::Refuse(Code::AlreadyRunning)]);
     }
 
     #[test]
@@ -268,9 +288,22 @@ mod tests {
         let (phase, actions) = run(&[Event::Asked(UPGRADE), Event::Asked(FORCED)]);
         assert_eq!(actions[1..], [Action::Refuse(Code::Busy)]);
         assert_eq!(phase.step, Step::Staging(UPGRADE));
-        assert_eq!(run(&[Event::Asked(Kind::Rollback)]).1, [Action::Refuse(Code::NoPrevious)]);
+        let nothing = Event::Asked(Kind::Rollback(Target::Nothing));
+        assert_eq!(run(&[nothing]).1, [Action::Refuse(Code::NoPrevious)]);
         let twice = [&UPGRADED[..], &UPGRADED[..], &[Event::Asked(UPGRADE)]].concat();
         assert_eq!(run(&twice).1.last(), Some(&Action::Refuse(Code::Busy)));
+    }
+
+    #[test]
+    fn after_some_that_hung_only_what_has_served_is_loaded() {
+        let hung = [Event::Asked(UPGRADE), Event::Failed(Code::LoadHung)];
+        let events = hung.repeat(HUNG_MAX);
+        let (phase, actions) = run(&events);
+        assert_eq!(actions.last(), Some(&Action::Abandon(Code::LoadHung)));
+        assert_eq!(phase.step, Step::Idle);
+        let refused = vec![Action::Refuse(Code::LoadHung)];
+        assert_eq!(next(phase.clone(), Event::Asked(UPGRADE)), (phase.clone(), refused));
+        assert_eq!(next(phase, Event::Asked(ROLLBACK)).1, [Action::StageKept]);
     }
 
     fn events(phase: &Phase) -> Vec<Event> {
@@ -278,12 +311,15 @@ mod tests {
         let mut events = vec![
             Event::Asked(UPGRADE),
             Event::Asked(FORCED),
-            Event::Asked(Kind::Rollback),
+            Event::Asked(ROLLBACK),
+            Event::Asked(Kind::Rollback(Target::Current)),
+            Event::Asked(Kind::Rollback(Target::Nothing)),
             STAGED,
             Event::Staged { is_current: true },
             Event::Verified,
             Event::Loaded,
             Event::Failed(Code::Io),
+            Event::Failed(Code::LoadHung),
         ];
         events.extend(numbers.clone().map(Event::GracePassed));
         events.extend(numbers.map(Event::Unloaded));
@@ -296,6 +332,7 @@ mod tests {
         let commits = actions.iter().filter(|a| matches!(a, Action::Commit(_))).count() as u64;
         assert_eq!(after.current, before.current + commits, "{context}");
         assert!(after.retiring.len() <= RETIRING_MAX, "{context}");
+        assert!(after.hung <= before.hung + 1, "{context}");
         assert!(after.retiring.iter().all(|r| r.number < after.current), "{context}");
         for action in actions {
             match *action {
@@ -331,7 +368,7 @@ mod tests {
             for event in events(&before) {
                 let (after, actions) = next(before.clone(), event);
                 check(&before, event, &after, &actions);
-                if after.current < 7 && seen.insert(after.clone()) {
+                if after.current < 6 && after.hung <= HUNG_MAX && seen.insert(after.clone()) {
                     queue.push_back(after);
                 }
             }

@@ -1,24 +1,29 @@
-//! The thread that copies, verifies, loads and unloads libraries.
+//! The thread that copies, verifies, loads and unloads libraries, one after another.
+//!
+//! One that hangs is left where it is, and another takes its place: see [`super::limits`].
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use abi::host::HostRef;
 use tokio::sync::mpsc::Sender;
 
-use crate::logic::Loaded;
+use crate::logic::digest::Expected;
 use crate::logic::generation::Generation;
 use crate::logic::image::Image;
 use crate::logic::loaded::Unloaded;
 use crate::logic::verify::Verdict;
 use crate::logic::verify::parent::Verifier;
+use crate::logic::{self, Loaded};
+use crate::priority;
 use crate::refusal::{Code, Refusal};
 
-/// How much nicer the thread and what it starts are than the workers.
-const NICENESS: i32 = 10;
+use super::trials::Trials;
+
 /// Verdicts remembered. Going back and forth between two releases needs two.
 const VERDICTS_MAX: usize = 16;
 /// Jobs that may wait: one of an upgrade, and the unloading of each retiree.
@@ -26,11 +31,13 @@ const JOBS_MAX: usize = 8;
 
 /// Work for the thread.
 pub enum Job {
-    /// Copy and check the library at a path. `build_id`: which it must have.
+    /// Copy and check the library at a path.
     Stage {
         /// See above.
         path: PathBuf,
-        /// See above.
+        /// The SHA-256 it must have; see [`Expected::of`].
+        sha256: Option<String>,
+        /// The build id it must have.
         build_id: Option<String>,
         /// Images there are already: the same bytes need not be copied and hashed again.
         held: Vec<Arc<Image>>,
@@ -79,42 +86,99 @@ pub struct Setup {
     pub verifier: Verifier,
 }
 
-/// Starts the thread; it ends when the returned sender is dropped.
-///
-/// # Errors
-/// If the system has no thread for it.
-pub fn start(setup: Setup, done: Sender<Done>) -> std::io::Result<SyncSender<Job>> {
-    let (jobs, arriving) = sync_channel(JOBS_MAX);
-    let staging = Staging { setup, verdicts: VecDeque::new() };
-    std::thread::Builder::new()
-        .name("staging".to_owned())
-        .spawn(move || staging.run(&arriving, &done))?;
-    Ok(jobs)
+/// A job that has ended.
+pub struct Finished {
+    /// The number of the thread that did it.
+    pub by: u64,
+    /// How it ended.
+    pub done: Done,
 }
 
+/// The thread, and jobs for it. It ends when this is dropped.
+pub struct Stager {
+    jobs: SyncSender<Job>,
+    staging: Arc<Staging>,
+}
+
+impl Stager {
+    /// Starts the first thread.
+    ///
+    /// # Errors
+    /// If the system has no thread for it.
+    pub fn start(setup: Setup, finished: Sender<Finished>) -> std::io::Result<Self> {
+        let (jobs, arriving) = sync_channel(JOBS_MAX);
+        let Setup { host, lanes, verifier } = setup;
+        let staging = Arc::new(Staging {
+            host,
+            lanes,
+            trials: Mutex::new(Trials::start(verifier)?),
+            verdicts: Mutex::default(),
+            arriving: Mutex::new(arriving),
+            finished,
+            on_duty: AtomicU64::new(0),
+        });
+        let stager = Self { jobs, staging };
+        stager.relieve()?;
+        Ok(stager)
+    }
+
+    /// Hands over a job. `false`: it is not taken.
+    pub fn send(&self, job: Job) -> bool {
+        self.jobs.try_send(job).is_ok()
+    }
+
+    /// Puts another thread in the place of the one that hangs.
+    ///
+    /// # Errors
+    /// If the system has no thread for it. Then jobs are taken until there are too many, and none
+    /// is done.
+    pub fn relieve(&self) -> std::io::Result<()> {
+        let staging = Arc::clone(&self.staging);
+        let number = staging.on_duty.fetch_add(1, Ordering::SeqCst) + 1;
+        let work = move || staging.run(number);
+        std::thread::Builder::new().name("staging".to_owned()).spawn(work).map(drop)
+    }
+
+    /// The number of the thread whose work counts.
+    pub fn on_duty(&self) -> u64 {
+        self.staging.on_duty.load(Ordering::SeqCst)
+    }
+}
+
+/// What one thread after another works with.
 struct Staging {
-    setup: Setup,
-    verdicts: VecDeque<Arc<Verdict>>,
+    host: HostRef,
+    lanes: usize,
+    trials: Mutex<Trials>,
+    verdicts: Mutex<VecDeque<Arc<Verdict>>>,
+    arriving: Mutex<Receiver<Job>>,
+    finished: Sender<Finished>,
+    on_duty: AtomicU64,
 }
 
 impl Staging {
-    fn run(mut self, jobs: &Receiver<Job>, done: &Sender<Done>) {
-        // For this thread only, and what it starts.
-        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-            tracing::warn!(%error, "the staging thread runs at ordinary priority");
-        }
-        while let Ok(job) = jobs.recv() {
-            if done.blocking_send(self.perform(job)).is_err() {
+    fn run(&self, by: u64) {
+        priority::give_way(priority::LOWEST);
+        let is_on_duty = || self.on_duty.load(Ordering::SeqCst) == by;
+        while let Some(job) = self.next().filter(|_| is_on_duty()) {
+            let done = self.perform(job);
+            // What nobody waits for any more is undone here, where it may hang again.
+            if !is_on_duty() || self.finished.blocking_send(Finished { by, done }).is_err() {
                 return;
             }
         }
     }
 
-    fn perform(&mut self, job: Job) -> Done {
+    fn next(&self) -> Option<Job> {
+        locked(&self.arriving).recv().ok()
+    }
+
+    fn perform(&self, job: Job) -> Done {
         let start = Instant::now();
         match job {
-            Job::Stage { path, build_id, held } => {
-                Done::Staged(stage(&path, build_id, &held), start.elapsed())
+            Job::Stage { path, sha256, build_id, held } => {
+                let staged = stage(&path, sha256.as_deref(), build_id.as_deref(), &held);
+                Done::Staged(staged, start.elapsed())
             }
             Job::Again(image) => Done::Staged(again(&image), start.elapsed()),
             Job::Verify { image, fresh } => {
@@ -132,17 +196,20 @@ impl Staging {
 
     /// The same bytes get the same verdict, so it is remembered; a refusal may be the machine's
     /// doing and is not.
-    fn verify(&mut self, image: &Image, fresh: bool) -> Result<Arc<Verdict>, Refusal> {
+    fn verify(&self, image: &Arc<Image>, fresh: bool) -> Result<Arc<Verdict>, Refusal> {
         let same = |verdict: &&Arc<Verdict>| verdict.identity.sha256 == image.sha256();
-        if let Some(known) = self.verdicts.iter().find(same).filter(|_| !fresh) {
+        let mut verdicts = locked(&self.verdicts);
+        if let Some(known) = verdicts.iter().find(same).filter(|_| !fresh) {
             return Ok(Arc::clone(known));
         }
-        self.verdicts.retain(|verdict| !same(&verdict));
-        let verdict = Arc::new(self.setup.verifier.verify(image)?);
-        if self.verdicts.len() == VERDICTS_MAX {
-            self.verdicts.pop_front();
+        verdicts.retain(|verdict| !same(&verdict));
+        drop(verdicts);
+        let verdict = Arc::new(locked(&self.trials).verify(image)?);
+        let mut verdicts = locked(&self.verdicts);
+        if verdicts.len() == VERDICTS_MAX {
+            verdicts.pop_front();
         }
-        self.verdicts.push_back(Arc::clone(&verdict));
+        verdicts.push_back(Arc::clone(&verdict));
         Ok(verdict)
     }
 
@@ -152,20 +219,28 @@ impl Staging {
         verdict: &Verdict,
         number: u64,
     ) -> Result<Box<Generation>, Refusal> {
-        let loaded = Loaded::load(image, verdict, self.setup.host)?;
-        Generation::new(number, loaded, self.setup.lanes)
+        let loaded = Loaded::load(image, verdict, self.host)?;
+        Generation::new(number, loaded, self.lanes)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn stage(
     path: &Path,
-    build_id: Option<String>,
+    sha256: Option<&str>,
+    build_id: Option<&str>,
     held: &[Arc<Image>],
 ) -> Result<Arc<Image>, Refusal> {
     let same = held.iter().find(|image| image.is_copy_of(path).unwrap_or(false));
     let image = match same {
-        Some(image) => again(image)?,
-        None => Arc::new(Image::read(path)?),
+        Some(image) => {
+            Expected::of(path, sha256)?.map_or(Ok(()), |expected| expected.check(image))?;
+            again(image)?
+        }
+        None => Arc::new(logic::read(path, sha256)?),
     };
     match build_id {
         Some(expected) if !expected.eq_ignore_ascii_case(image.build_id()) => {

@@ -37,9 +37,13 @@ pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Stat
     let verb = match verb {
         "upgrade" | "upgrade-force" if !argument.is_empty() => {
             let (path, force) = (argument.into(), verb == "upgrade-force");
-            Verb::Ask(Ask::Upgrade(UpgradeRequest { path, force, build_id: None }))
+            Verb::Ask(Ask::Upgrade(UpgradeRequest { path, force, sha256: None, build_id: None }))
         }
-        "rollback" => Verb::Ask(Ask::Rollback),
+        "rollback" if argument.is_empty() => Verb::Ask(Ask::Rollback { to: None }),
+        "rollback" => match argument.parse() {
+            Ok(generation) => Verb::Ask(Ask::Rollback { to: Some(generation) }),
+            Err(_) => return Status::NOT_FOUND,
+        },
         "status" => Verb::Status,
         "history" => Verb::History,
         _ => return Status::NOT_FOUND,

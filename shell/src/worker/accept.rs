@@ -3,8 +3,10 @@
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 
+use abi::client::Client;
 use abi::config::id;
 use abi::logic::close_reason;
+use abi::wait;
 use mio::Interest;
 use mio::unix::SourceFd;
 
@@ -109,8 +111,21 @@ impl Worker {
         // First, so that no other thread looks at what logic now gives back.
         self.server.table().remove(connection.table_slot);
         online.generation().client_close(self.lane, connection.client(), reason);
+        end_wait(connection.client());
         open::close(connection);
         self.server.table().leave();
         self.mailbox.clients().fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Ends a wait that logic should have taken off a client that is gone: whoever finds it in the queue
+/// of a key would give elements to nobody.
+fn end_wait(client: &Client) {
+    // SAFETY: only logic frees a wait, once it has taken it off its client. Nobody refers to one
+    // exclusively before.
+    if let Some(left) = unsafe { client.wait.as_ptr().as_ref() } {
+        let (from, to) = (wait::state::WAITING, wait::state::ENDED);
+        // Where it fails, somebody has ended it, or is serving it right now and was first.
+        let _ = left.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
     }
 }

@@ -8,7 +8,7 @@ use abi::message::Message;
 use abi::ptr::Ptr;
 
 use super::Worker;
-use super::mailbox::drop_message;
+use crate::client::message::drop_message;
 use crate::client::{bump, output, state};
 use crate::logic::generation::Online;
 

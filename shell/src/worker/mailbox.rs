@@ -4,7 +4,6 @@ use abi::client_ref::ClientRef;
 use abi::message::Message;
 use abi::ptr::Ptr;
 
-use crate::arena;
 use crate::client::open::Accepted;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError, Waker};
@@ -73,8 +72,13 @@ impl Mailbox {
     /// Whether something that the worker does takes so long that a new client should not wait for
     /// it.
     pub fn is_held_up(&self, now_ms: u64) -> bool {
+        self.at_work_for_ms(now_ms).is_some_and(|ms| ms > ROUND_MS_MAX)
+    }
+
+    /// How long the worker has not been in its poll; none if it is there.
+    pub fn at_work_for_ms(&self, now_ms: u64) -> Option<u64> {
         let since_ms = self.working_since_ms.load(Ordering::Relaxed);
-        since_ms != 0 && now_ms.saturating_sub(since_ms) > ROUND_MS_MAX
+        (since_ms != 0).then(|| now_ms.saturating_sub(since_ms))
     }
 
     /// Posts a message. Takes over one of its references.
@@ -138,16 +142,5 @@ impl Mailbox {
     pub fn collect(&self, into: &mut Mail) {
         self.pending.store(false, Ordering::SeqCst);
         std::mem::swap(&mut *self.lock(), into);
-    }
-}
-
-/// Gives one reference of a message back; the last frees it.
-pub fn drop_message(message: Ptr<Message>) {
-    // SAFETY: the caller holds a reference, so the message is live.
-    let header = unsafe { &*message.as_ptr() };
-    let bytes = size_of::<Message>() as u64 + u64::from(header.len2) + u64::from(header.len3);
-    if header.references.fetch_sub(1, Ordering::AcqRel) == 1 {
-        // SAFETY: that was the last reference, and messages are allocated with just this size.
-        unsafe { arena::free(message.address(), bytes) };
     }
 }

@@ -1,14 +1,12 @@
 //! A mailbox on one thread. How threads interleave in it is explored by `tests/interleavings`.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use abi::client_ref::ClientRef;
-use abi::message::Message;
 use abi::ptr::Ptr;
 use mio::{Events, Poll, Token, Waker};
 
-use super::mailbox::{Mail, Mailbox, ROUND_MS_MAX, drop_message};
+use super::mailbox::{Mail, Mailbox, ROUND_MS_MAX};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
@@ -63,11 +61,4 @@ fn mail_keeps_its_order() {
     let ids: Vec<_> = mail.messages.iter().map(|(client, _)| client.id()).collect();
     assert_eq!(ids, [1, 2, 3]);
     assert!(!mailbox.has_mail());
-}
-
-#[test]
-fn drops_of_a_message_free_it_with_the_last() {
-    let message = Message { kind: 1, references: AtomicU32::new(2), len2: 0, len3: 0, detail: 0 };
-    drop_message(Ptr::new(&raw const message as u64));
-    assert_eq!(message.references.load(Ordering::Relaxed), 1);
 }

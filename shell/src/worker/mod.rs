@@ -10,10 +10,13 @@
 //! - [`scheduler`], [`load`]: which thread runs which worker
 //! - [`event`]: what a poll reports
 //! - [`serve`]: a client's turn: read, run logic, write
+//! - [`round`]: the first reads of several clients' turns, before any of them goes on
 //! - [`accept`]: new connections, and the end of one
 //! - [`mail`], [`mailbox`], [`post`]: what other threads have for its clients
+//! - [`swap`]: what another logic than before owes to clients
 //! - [`timers`], [`tick`]: what is done because time has passed
 //! - [`background`]: what logic wants done beside its requests
+//! - [`held_up`]: workers that do not come back, for whoever asks
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
 //! [`crate::logic::generation`]) there. Logic is called with no lock of the shell's held.
@@ -22,6 +25,7 @@ pub mod accept;
 pub mod background;
 pub mod clock;
 pub mod event;
+pub mod held_up;
 pub mod listeners;
 pub mod load;
 pub mod mail;
@@ -29,11 +33,13 @@ pub mod mailbox;
 #[cfg(test)]
 mod mailbox_tests;
 pub mod post;
+pub mod round;
 pub mod scheduler;
 pub mod serve;
 pub mod shared;
 pub mod slab;
 pub mod stop;
+pub mod swap;
 pub mod tick;
 pub mod timers;
 
@@ -54,8 +60,10 @@ use clock::Clock;
 use event::Event;
 use mail::Posted;
 use mailbox::{Mail, Mailbox};
+use round::Round;
 use shared::ServerShared;
 use slab::Slab;
+use swap::Swap;
 use tick::Ticker;
 use timers::Timers;
 
@@ -66,6 +74,8 @@ const EVENTS_PER_POLL: usize = 512;
 #[derive(Clone, Copy, Debug)]
 struct Buffers {
     input: u64,
+    /// For a round of reads, see [`round`].
+    round: u64,
     output: u64,
 }
 
@@ -82,6 +92,7 @@ pub struct Worker {
     timers: Timers,
     ticker: Ticker,
     clock: Clock,
+    round: Round,
     /// Clients with more to do than their turn allowed.
     queue: VecDeque<u32>,
     /// Clients that were postponed; some may no longer be.
@@ -94,6 +105,8 @@ pub struct Worker {
     taken: Mail,
     /// Room for the clients that are given messages. Empty.
     mailed: Vec<u32>,
+    /// Clients that the logic which serves has not been shown yet.
+    swap: Swap,
     accept_again: bool,
     /// The last poll may not have reported all there was.
     more_events: bool,
@@ -124,9 +137,10 @@ impl Worker {
     pub fn new(lane: u32, server: &'static ServerShared, poll: Poll) -> Result<Self, NoMemory> {
         let buffers = Buffers {
             input: arena::alloc(input::SHARED_BYTES),
+            round: arena::alloc(input::ROUND_BUFFER_BYTES),
             output: arena::alloc(output::SHARED_BYTES),
         };
-        if buffers.input == 0 || buffers.output == 0 {
+        if [buffers.input, buffers.round, buffers.output].contains(&0) {
             return Err(NoMemory);
         }
         let clock = Clock::new();
@@ -142,12 +156,14 @@ impl Worker {
             timers: Timers::default(),
             ticker: Ticker::new(&clock),
             clock,
+            round: Round::default(),
             queue: VecDeque::new(),
             postponed: Vec::new(),
             mail: Mail::default(),
             messages: Vec::new(),
             taken: Mail::default(),
             mailed: Vec::new(),
+            swap: Swap::default(),
             accept_again: false,
             more_events: false,
         })
@@ -168,6 +184,7 @@ impl Worker {
         for event in events {
             self.handle(&mut online, event.into());
         }
+        self.run_round(&mut online);
         self.after_events(&mut online);
         self.more_events = events.iter().count() == EVENTS_PER_POLL;
     }
@@ -202,7 +219,11 @@ impl Worker {
     }
 
     fn is_behind(&self) -> bool {
-        self.more_events || self.has_mail_left() || !self.queue.is_empty() || self.accept_again
+        self.more_events
+            || self.has_mail_left()
+            || !self.queue.is_empty()
+            || self.swap.is_under_way()
+            || self.accept_again
     }
 
     /// Waits for events for so long at most.
@@ -245,7 +266,7 @@ impl Worker {
                 if readiness.writable && connection.is(state::WRITE_WAIT) {
                     self.resume_output(online, place.slot);
                 } else {
-                    self.serve(online, place.slot);
+                    self.read_ahead(online, place);
                 }
             }
         }
@@ -259,6 +280,7 @@ impl Worker {
             self.accept_all();
         }
         self.run_queue(online);
+        self.follow_swap(online);
         self.run_timers(online);
         if self.ticker.is_due(&self.clock) {
             self.tick(online);

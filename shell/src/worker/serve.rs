@@ -20,7 +20,7 @@ use crate::logic::generation::Online;
 const ROUNDS_MAX: u32 = 16;
 
 /// What follows a step of a turn.
-enum Next {
+pub(super) enum Next {
     /// There may be more to do.
     Again,
     /// Nothing before another event.
@@ -64,10 +64,11 @@ impl Worker {
         if !connection.is(state::READABLE) {
             return Next::Wait;
         }
-        self.read(slot)
+        self.read(slot, self.buffers.input)
     }
 
-    fn read(&mut self, slot: u32) -> Next {
+    /// Reads once, into a buffer of the client's own or the one it is lent.
+    pub(super) fn read(&mut self, slot: u32, lent: u64) -> Next {
         let connection = self.clients.get(slot);
         let hangup = connection.is(state::HANGUP);
         let (fd, client) = connection.parts();
@@ -84,7 +85,7 @@ impl Worker {
         if before as u64 > bytes_max {
             return self.over_input_limit(slot);
         }
-        let filled = input::fill(fd, client, self.buffers.input, bytes_max);
+        let filled = input::fill(fd, client, lent, bytes_max);
         let (len, needed) = (client.input.len(), client.input_need);
         bump(&self.stats.bytes_in, (len - before) as u64);
         match filled {
@@ -271,8 +272,13 @@ impl Worker {
     }
 
     /// Ends a turn: no buffer of the worker's stays lent.
-    fn park(&mut self, online: &mut Online, slot: u32) {
-        let parked = input::park(self.clients.get(slot).client());
+    pub(super) fn park(&mut self, online: &mut Online, slot: u32) {
+        let connection = self.clients.get(slot);
+        let client = connection.client();
+        let waits = client.flags.load(Ordering::Relaxed) & flag::BLOCKED != 0;
+        let is_held = waits || !client.input.is_empty();
+        let parked = input::park(client);
+        connection.put(state::HELD, is_held);
         if parked == Err(NoMemory)
             && let Next::Close(reason) = self.no_memory(slot)
         {

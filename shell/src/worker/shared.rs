@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use abi::client_ref::ClientRef;
 use abi::config::{ConfigStore, id};
+use abi::lane::Running;
 use abi::message::Message;
 use abi::ptr::Ptr;
 use abi::stats::LaneStats;
@@ -14,10 +15,11 @@ use tokio::sync::Notify;
 
 use super::background::Jobs;
 use super::listeners::Listeners;
-use super::mailbox::{Mailbox, drop_message};
+use super::mailbox::Mailbox;
 use crate::arena::NoMemory;
 use crate::arena::roots::Roots;
 use crate::client::limits::number;
+use crate::client::message::drop_message;
 use crate::client::table::Table;
 
 static SERVER: OnceLock<ServerShared> = OnceLock::new();
@@ -45,6 +47,7 @@ pub struct ServerShared {
     listeners: Listeners,
     jobs: Jobs,
     config_file: Option<PathBuf>,
+    passed_over: OnceLock<Vec<String>>,
     asked_to_stop: AtomicU32,
     stopping: AtomicU32,
     stop_asked: Notify,
@@ -66,6 +69,7 @@ impl ServerShared {
             listeners: Listeners::new(registries),
             jobs: Jobs::default(),
             config_file,
+            passed_over: OnceLock::new(),
             asked_to_stop: AtomicU32::new(RUNNING),
             stopping: AtomicU32::new(RUNNING),
             stop_asked: Notify::new(),
@@ -99,7 +103,18 @@ impl ServerShared {
 
     /// Counters of a lane.
     pub fn lane_stats(&self, lane: u32) -> &'static LaneStats {
-        self.roots.lane_stats(lane)
+        &self.roots.lane(lane).stats
+    }
+
+    /// What a lane runs.
+    pub fn running(&self, lane: u32) -> &'static Running {
+        &self.roots.lane(lane).running
+    }
+
+    /// The name of the command that has this slot. None if there is none, or while names are
+    /// being added.
+    pub fn command_name(&self, slot: u32) -> Option<String> {
+        self.roots.command_name(slot)
     }
 
     /// The listening sockets.
@@ -115,6 +130,16 @@ impl ServerShared {
     /// The configuration file.
     pub fn config_file(&self) -> Option<&PathBuf> {
         self.config_file.as_ref()
+    }
+
+    /// Keeps the names of the settings that logic passed over at the start.
+    pub fn pass_over(&self, names: Vec<String>) {
+        assert!(self.passed_over.set(names).is_ok(), "the server starts once");
+    }
+
+    /// Whether a setting of this name was passed over at the start.
+    pub fn was_passed_over(&self, name: &str) -> bool {
+        self.passed_over.get().is_some_and(|names| names.iter().any(|known| known == name))
     }
 
     /// The mailbox of the worker with the fewest clients, with one more counted. One that a long

@@ -6,6 +6,8 @@ use shell::arena::{self, ArenaError, Options, layout, mapping};
 use std::fs::File;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
 
 use super::turn;
 
@@ -100,6 +102,53 @@ fn a_file_serves_one_server_at_a_time_and_starts_empty() {
     let mut word = [1; 8];
     rustix::io::pread(&second, &mut word, 0).unwrap();
     assert_eq!(word, [0; 8]);
+}
+
+#[test]
+fn a_file_has_the_space_to_start_with_before_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = mapping::open_file(&dir.path().join("arena"), BYTES).unwrap();
+    let on_disk = rustix::fs::fstat(&file).unwrap().st_blocks as u64 * 512;
+    assert!((16 << 20..BYTES).contains(&on_disk), "{on_disk} bytes");
+}
+
+/// Set for a process of its own: the folder for the file of its arena.
+const FOLDER_VARIABLE: &str = "ARENA_TEST_FOLDER";
+/// What that process prints at its end.
+const HAD_SPACE: &str = "had its space in time";
+
+#[test]
+fn blocks_in_a_file_have_their_space_before_they_are_used() {
+    if let Some(folder) = std::env::var_os(FOLDER_VARIABLE) {
+        return use_blocks_in_a_file(Path::new(&folder));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let name = "files::blocks_in_a_file_have_their_space_before_they_are_used";
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(FOLDER_VARIABLE, dir.path())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.contains(HAD_SPACE), "{printed}");
+}
+
+fn use_blocks_in_a_file(folder: &Path) {
+    const BLOCK: u64 = 32 << 20;
+    let file = Some(folder.join("arena"));
+    let arena = arena::create(&Options { capacity_bytes: Some(1 << 30), file }).unwrap();
+    let on_disk = || arena.resident_bytes().unwrap();
+    let before = on_disk();
+    assert!(before < BLOCK, "{before} bytes");
+    let block = arena::alloc(BLOCK);
+    assert!(on_disk() >= BLOCK, "pages that were never used");
+    // SAFETY: allocated above, and used by nobody.
+    unsafe { arena::free(block, BLOCK) };
+    arena.release_free_memory().unwrap();
+    assert!(on_disk() < BLOCK, "they were handed back");
+    assert_ne!(arena::alloc(BLOCK), 0);
+    assert!(on_disk() >= BLOCK, "holes");
+    println!("{HAD_SPACE}");
 }
 
 #[test]

@@ -66,7 +66,8 @@ fn much_free_memory_goes_back_by_itself() {
     // SAFETY: as above; it is not used again.
     unsafe { arena::free(block, BYTES) };
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while arena.resident_bytes().unwrap() > resident + (1 << 20) {
+    // What shares a chunk of 2 MiB with something else may stay, before and after the block.
+    while arena.resident_bytes().unwrap() > resident + (4 << 20) {
         assert!(std::time::Instant::now() < deadline, "memory stayed");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

@@ -56,6 +56,26 @@ fn try_reclaim<const LANES: usize>(old: Old<'_, LANES>) -> Option<Old<'_, LANES>
     }
 }
 
+/// A lane in a batch that does not end holds up the version it runs on, and none that comes after.
+#[test]
+fn a_lane_that_stays_holds_up_one_version() {
+    explore::many("grace period, a lane stays, three swaps beside another", || {
+        let current = Arc::new(Current::<Release, 2>::new());
+        assert!(current.publish(release(1)).is_none());
+        let other = Arc::clone(&current);
+        let mut stays = current.enter(1);
+        let used = stays.version().number;
+        let lane = thread::spawn(move || serve(&other, 0, &[2]));
+        let replaced = swap(&current, 4);
+        lane.join().unwrap();
+        assert_eq!(current.used_by(1), Some(used));
+        let held: Vec<_> = replaced.into_iter().filter_map(try_reclaim).collect();
+        assert_eq!(held.iter().map(Retiring::number).collect::<Vec<_>>(), [used]);
+        drop(stays);
+        assert!(held.into_iter().filter_map(try_reclaim).next().is_none());
+    });
+}
+
 /// Publishes versions 2 to `last`, trying to reclaim all that were replaced after each; what is
 /// left must be reclaimable once no lane is online.
 fn swap<'a, const LANES: usize>(

@@ -9,7 +9,8 @@ use abi::ptr::Ptr;
 use shuttle::thread::{self, yield_now};
 
 use crate::explore;
-use crate::mailbox::{Mail, Mailbox, drop_message};
+use crate::mailbox::{Mail, Mailbox};
+use crate::message::drop_message;
 use crate::sync::Waker;
 use crate::sync::atomic::{AtomicBool, Ordering};
 

@@ -19,6 +19,8 @@ mod grace;
 #[allow(dead_code, reason = "the product uses more of it")]
 #[path = "../../src/worker/mailbox.rs"]
 mod mailbox;
+#[path = "../../src/client/message.rs"]
+mod message;
 
 /// Where the mailbox gives messages back.
 mod arena {

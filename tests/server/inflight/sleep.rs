@@ -12,7 +12,7 @@ fn a_worker_in_a_long_command_keeps_its_release_and_the_others_move_on() {
     let server = Server::start();
     let (mut sleeper, mut other) = (server.connect(), server.connect());
     assert_eq!(other.ask(NEW), "-ERR syntax error\r\n");
-    sleeper.send(&["DEBUG", "SLEEP", "3"]);
+    sleeper.send(&["DEBUG", "SLEEP", "8"]);
     assert!(sleeper.is_silent(Duration::from_millis(100)));
     // The other worker answers, so it is not the one that sleeps.
     assert_eq!(other.ask("PING"), "+PONG\r\n");

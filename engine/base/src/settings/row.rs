@@ -13,6 +13,9 @@ pub const PROTECTED: u8 = 4;
 /// Its value is kept out of the slow log and of `MONITOR`.
 pub const SECRET: u8 = 8;
 
+/// What it lacks (see [`Row::lacks`]) must not be passed over: the server does not start with it.
+pub const VITAL: u8 = 16;
+
 /// A setting that code reads as a `T`.
 ///
 /// The constructors of each `T` give the kinds that can be read as one, so that a value always is
@@ -36,8 +39,11 @@ pub struct Row {
     pub kind: Kind,
     /// Its value until somebody sets it.
     pub default: &'static str,
-    /// [`IMMUTABLE`], [`HIDDEN`], [`PROTECTED`], [`SECRET`].
+    /// [`IMMUTABLE`], [`HIDDEN`], [`PROTECTED`], [`SECRET`], [`VITAL`].
     pub flags: u8,
+    /// Why its values have no effect but the one that leaves it off, which is the default; empty
+    /// if they have. Others are refused by `CONFIG SET`, and passed over with a warning at start.
+    pub lacks: &'static str,
     /// A number outside these limits is taken, and moved to the nearer one.
     pub held_to: Option<(i64, i64)>,
 }
@@ -128,7 +134,7 @@ pub enum Policy {
 impl Row {
     /// A setting; the rest is added by the methods below.
     pub const fn new(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Self {
-        Self { name, alias: "", id, kind, default, flags: 0, held_to: None }
+        Self { name, alias: "", id, kind, default, flags: 0, lacks: "", held_to: None }
     }
 
     /// Gives it an older name.
@@ -140,6 +146,12 @@ impl Row {
     /// Sets flags.
     pub const fn flags(mut self, flags: u8) -> Self {
         self.flags |= flags;
+        self
+    }
+
+    /// Says why no value has an effect but the default, which leaves it off.
+    pub const fn lacks(mut self, why: &'static str) -> Self {
+        self.lacks = why;
         self
     }
 
@@ -217,6 +229,13 @@ impl Setting<i64> {
         default: &'static str,
     ) -> Self {
         Self::new(name, id, Kind::Integer(min, max), default)
+    }
+}
+
+impl Setting<i64> {
+    /// Bytes, with units, or a share in percent, which is negative.
+    pub const fn bytes_or_percent(name: &'static str, id: u32, default: &'static str) -> Self {
+        Self::new(name, id, Kind::MemoryOrPercent, default)
     }
 }
 

@@ -44,6 +44,8 @@ settings! {
         Setting::count("active-expire-effort", slot(13), (1, 10), "1");
     pub const ENABLE_DEBUG_COMMAND: Setting<Permission> =
         Setting::permission("enable-debug-command", slot(11), "no");
+    pub const ENABLE_MODULE_COMMAND: Setting<Permission> =
+        Setting::permission("enable-module-command", slot(84), "no");
     pub const ENABLE_PROTECTED_CONFIGS: Setting<Permission> =
         Setting::permission("enable-protected-configs", slot(24), "no");
     // Redis does not have it: tools that copy all settings from server to server do not see it.
@@ -87,7 +89,9 @@ settings! {
     pub const MAXCLIENTS: Setting<u64> =
         Setting::count("maxclients", shell::MAXCLIENTS, (1, u32::MAX as i64), "10000");
     pub const MAXMEMORY: Setting<u64> =
-        Setting::bytes("maxmemory", slot(0), (0, u64::MAX), "0");
+        Setting::bytes("maxmemory", shell::MAXMEMORY, (0, u64::MAX), "0");
+    pub const MAXMEMORY_CLIENTS: Setting<i64> =
+        Setting::bytes_or_percent("maxmemory-clients", slot(97), "0");
     pub const MAXMEMORY_EVICTION_TENACITY: Setting<u64> =
         Setting::count("maxmemory-eviction-tenacity", slot(19), (0, 100), "10");
     pub const MAXMEMORY_POLICY: Setting<Policy> =

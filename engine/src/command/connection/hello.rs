@@ -21,8 +21,8 @@ const NO_PASSWORD: Error = Error::new(
 const NO_PROTOCOL: Error = Error::new("NOPROTO unsupported protocol version");
 const NOT_A_PROTOCOL: Error = Error::new("ERR Protocol version is not an integer or out of range");
 const HELLO_NO_AUTH: Error = Error::new(
-    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
-     <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH \
+     <user> <pass> option can be used to authenticate the client and select the \
      RESP protocol version at the same time",
 );
 

@@ -3,13 +3,16 @@
 use crate::exec::argument::{Argument, block, integer, one_of, token};
 use crate::exec::context::ClientCtx;
 use crate::session::clients::{self, Kind};
+use crate::session::watch;
 use base::args::Args;
 use base::error::{self, Done, Error};
 
 const NOT_AN_ID: Error = Error::new("ERR Invalid client ID");
 
 pub fn info(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    let line = clients::describe_own(cx.data.keys.core, cx.session.state());
+    let (core, client) = (&mut *cx.data.keys.core, cx.session.state());
+    let is_dirty = watch::is_dirty(core, client);
+    let line = clients::describe_own(core, client, is_dirty);
     cx.out.verbatim("txt", (line + "\n").as_bytes());
     Ok(())
 }
@@ -38,12 +41,14 @@ pub fn list(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     } else if args.len() != 2 {
         return Err(error::SYNTAX);
     }
+    let dirty = watch::dirty_clients(cx.core());
     let mut lines = Vec::new();
     let core = &*cx.keys.core;
     clients::for_each(core, |client, guarded| {
         let asked = ids.as_ref().is_none_or(|ids| ids.contains(&(client.id as i64)));
         if asked && kind.is_none_or(|kind| kind == Kind::of(client)) {
-            lines.push((client.id, clients::describe(core, client, guarded)));
+            let is_dirty = dirty.contains(&client.id);
+            lines.push((client.id, clients::describe(core, client, guarded, is_dirty)));
         }
     });
     lines.sort();

@@ -99,24 +99,25 @@ const CLIENT: &[Spec] = &[
         &[],
         "Returns the number of the connection.",
     ),
-    row("client|info", 2, list::info).flags(OWN).tips(&["nondeterministic_output"]).doc(
-        "6.2.0",
-        "O(1)",
-        &[],
-        "Describes the connection in a line.",
-    ),
+    row("client|info", 2, list::info)
+        .flags(OWN | LOCKS_ITSELF)
+        .tips(&["nondeterministic_output"])
+        .doc("6.2.0", "O(1)", &[], "Describes the connection in a line."),
     row("client|kill", -3, client::kill).flags(OTHERS).doc(
         "2.4.0",
         "O(N) where N is the number of connections",
         client::KILL,
         "Closes connections.",
     ),
-    row("client|list", -2, list::list).flags(OTHERS).tips(&["nondeterministic_output"]).doc(
-        "2.4.0",
-        "O(N) where N is the number of connections",
-        list::LIST,
-        "Describes connections, a line each.",
-    ),
+    row("client|list", -2, list::list)
+        .flags(OTHERS | LOCKS_ITSELF)
+        .tips(&["nondeterministic_output"])
+        .doc(
+            "2.4.0",
+            "O(N) where N is the number of connections",
+            list::LIST,
+            "Describes connections, a line each.",
+        ),
     row("client|no-evict", 3, client::no_evict).flags(OTHERS).doc(
         "7.0.0",
         "O(1)",

@@ -11,7 +11,7 @@ use crate::exec::secrets::Secrets;
 use crate::exec::spec::{Group, Spec};
 use crate::session::settings;
 use crate::session::settings::change::{Change, apply};
-use crate::session::settings::kind::parse;
+use crate::session::settings::kind::{lack, parse};
 use crate::session::settings::spec::{SETTINGS, find};
 use crate::session::stats;
 use base::args::Args;
@@ -107,6 +107,9 @@ fn set(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     for (setting, index) in named.into_iter().zip((2..).step_by(2)) {
         let name = args.at(index);
         let value = parse(setting, args.at(index + 1)).map_err(|reason| failed(name, &reason))?;
+        if let Some(why) = lack(setting, &value) {
+            return Err(failed(name, why));
+        }
         changes.push(Change { setting, name: name.to_vec(), value });
     }
     apply(cx.core(), &changes)
@@ -150,8 +153,9 @@ fn reset_stat(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 
 fn rewrite(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     let core = &*cx.keys.core;
-    let lines = lines(core, |setting| !settings::is_default(core, setting));
-    write_lines(cx, &lines)
+    let changed = lines(core, |setting| !settings::is_default(core, setting));
+    let defaults = lines(core, |setting| settings::is_default(core, setting));
+    write_lines(cx, &format!("{changed}\n\n{defaults}"))
 }
 
 /// `DEBUG CONFIG-REWRITE-FORCE-ALL`

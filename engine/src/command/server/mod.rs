@@ -1,5 +1,6 @@
 //! The server itself: what it tells of itself, its settings, and how it is looked after.
 
+mod acl;
 mod config;
 mod container;
 mod debug;
@@ -9,6 +10,7 @@ mod introspect;
 mod latency;
 mod lolwut;
 mod memory;
+mod module;
 mod shell;
 mod shutdown;
 mod slowlog;
@@ -22,6 +24,7 @@ use base::error::Done;
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
+    acl::ACL,
     introspect::COMMAND,
     config::CONFIG,
     Spec::for_client("debug", -2, Group::Server, debug::debug)
@@ -46,6 +49,11 @@ pub const COMMANDS: &[Spec] = &[
         "Draws something, and tells the version.",
     ),
     memory::MEMORY,
+    module::MODULE,
+    Spec::for_client("role", 1, Group::Server, role)
+        .flags(NOSCRIPT | LOADING | STALE | FAST)
+        .categories(category::ADMIN | category::DANGEROUS)
+        .doc("2.8.12", "O(1)", &[], "Tells what the server is to others that have the same data."),
     shell::SHELL,
     Spec::for_client("shutdown", -1, Group::Server, shutdown::shutdown)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
@@ -61,6 +69,15 @@ pub const COMMANDS: &[Spec] = &[
         .tips(&["nondeterministic_output"])
         .doc("2.6.0", "O(1)", &[], "Tells the time: Unix seconds, and microseconds."),
 ];
+
+/// A master without replicas, as `INFO replication` tells it.
+fn role(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    cx.out.array(3);
+    cx.out.bulk(b"master");
+    cx.out.integer(0);
+    cx.out.array(0);
+    Ok(())
+}
 
 fn time(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     let now_us = cx.core().host.unix_us()() as i64;

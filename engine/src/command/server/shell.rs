@@ -3,7 +3,7 @@
 use super::container::{container, is_allowed};
 use crate::command::help;
 use crate::exec::admin;
-use crate::exec::argument::string;
+use crate::exec::argument::{integer, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec};
@@ -31,11 +31,11 @@ pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
             &[],
             "Returns what was loaded, when, and how it ended, as JSON.",
         ),
-        Spec::for_client("shell|rollback", 2, Group::Server, rollback).flags(FLAGS).doc(
+        Spec::for_client("shell|rollback", -2, Group::Server, rollback).flags(FLAGS).doc(
             "7.0.0",
             "O(1)",
-            &[],
-            "Puts the logic back that was current before the last upgrade.",
+            &[integer("generation").token("TO").optional()],
+            "Puts the logic back that was current before the last upgrade, or that of a generation.",
         ),
         Spec::for_client("shell|status", 2, Group::Server, status).flags(FLAGS).doc(
             "7.0.0",
@@ -60,9 +60,16 @@ fn history(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     admin::request(cx, "history", "")
 }
 
-fn rollback(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+fn rollback(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     allowed(cx)?;
-    admin::request(cx, "rollback", "")
+    match args.len() {
+        2 => admin::request(cx, "rollback", ""),
+        4 if args.is(2, "TO") => {
+            let generation = args.integer_in(3, 1..=i64::MAX, error::NOT_INTEGER)?;
+            admin::request(cx, "rollback", &generation.to_string())
+        }
+        _ => Err(error::SYNTAX),
+    }
 }
 
 fn status(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {

@@ -36,7 +36,11 @@ pub fn strlen(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (key, value) = (args.at(1), args.at(2));
     if args.len() == 3 {
-        store(cx, key, value, Ttl::Clear);
+        cx.keys.set_string(key, value, Ttl::Clear);
+        cx.modified(Class::STRING, "set", key);
+        if cx.tells_effects() {
+            cx.effect_as(args);
+        }
         cx.out.ok();
         return Ok(());
     }

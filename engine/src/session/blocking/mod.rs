@@ -16,7 +16,9 @@
 pub(crate) mod queue;
 mod waiting;
 
-pub use waiting::{Ending, end, finish, finish_with, give_up, on_timeout_of, time_out};
+pub use waiting::{
+    Ending, end, finish, finish_with, give_up, has_deadline, on_timeout_of, time_out,
+};
 pub(crate) use waiting::{Keyed, begin, block, leave, new_keyless, sleep, wait_of};
 
 use abi::wait::{on_timeout, wakes_on};

@@ -1,11 +1,15 @@
 //! The queue of those who wait for a key, oldest first.
 
+use abi::client::ClientState;
 use abi::ptr::Ptr;
 use abi::wait::{BlockedKey, Wait, Waiter};
 
+use super::waiting::wait_of;
 use base::core::Core;
+use base::lock::set_of;
+use base::notices::Key;
 use keyspace::Keys;
-use store::named::{Name, address_of};
+use store::named::{Name, address_of, name_of};
 
 /// Appends waiter `index` of a wait to a key's queue. Where memory runs out it is in none.
 ///
@@ -74,6 +78,27 @@ pub(crate) unsafe fn unlink(core: &mut Core, waiter: *mut Waiter) {
             queues.remove(hash, address);
         }
     }
+}
+
+/// The keys that a client of this lane waits for. No shard is locked.
+pub(crate) fn awaited_keys(core: &mut Core, client: &ClientState) -> Vec<Key> {
+    let Some(wait) = wait_of(client) else { return Vec::new() };
+    let waiters = (0..wait.key_count as usize).map(|index| {
+        // SAFETY: a wait has as many waiters.
+        unsafe { wait.waiters.as_ptr().add(index) }
+    });
+    waiters
+        .filter_map(|waiter| {
+            // SAFETY: the waiter lives as long as the wait, and its hash never changes.
+            core.lock(set_of(unsafe { (*waiter).hash }));
+            // SAFETY: a waiter changes, and its queue lives, under the lock of its shard alone,
+            // which this lane has.
+            let queue = unsafe { (*waiter).key.as_ptr().as_ref() };
+            let key = queue.map(|queue| Key::new(queue.db, name_of(queue)));
+            core.unlock();
+            key
+        })
+        .collect()
 }
 
 /// The oldest waiter of a key, or null. The key's shard is locked.

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use abi::client::{Client, ClientShared, ClientState, flag};
+use abi::client::{Client, ClientGuarded, ClientShared, ClientState, flag};
 use abi::container::RawBytes;
 use abi::ptr::Ptr;
 use abi::wait::{Wait, Waiter, kind, on_timeout, state, wakes_on};
@@ -62,6 +62,7 @@ unsafe fn wait_for(core: &mut Core, wait: Ptr<Wait>, keyed: &Keyed<'_>) {
         (raw.db, raw.value_type) = (keyed.db, keyed.awaited.value_type as u32);
         raw.on_timeout = on_timeout::NULL_ARRAY;
         raw.wakes_on = keyed.awaited.wakes_on;
+        raw.deadline_ms = keyed.awaited.deadline.unwrap_or(0) as u64;
         command_blob::append(&mut Bytes::new(&mut raw.command, heap), keyed.args);
         let bytes = keyed.keys.len() * size_of::<Waiter>();
         raw.waiters = Ptr::new(heap.alloc(bytes));
@@ -99,9 +100,13 @@ pub(crate) fn sleep(
     resp3: bool,
 ) {
     let wait = new_keyless(core, client, kind::SLEEP, resp3);
+    let deadline_ms = deadline.unwrap_or(0) as u64;
     // SAFETY: a new wait, of which nobody else knows.
-    unsafe { (*wait.as_ptr()).on_timeout = on_timeout };
-    client.deadline_ms = deadline.unwrap_or(0) as u64;
+    unsafe {
+        (*wait.as_ptr()).on_timeout = on_timeout;
+        (*wait.as_ptr()).deadline_ms = deadline_ms;
+    }
+    client.deadline_ms = deadline_ms;
     begin(core, client, wait);
 }
 
@@ -120,7 +125,8 @@ pub(crate) fn new_keyless(core: &Core, client: &ClientShared, kind: u32, resp3: 
         waiters: Ptr::NULL,
         command: RawBytes::EMPTY,
         since_ns: core.host.monotonic_ns()(),
-        reserved: [0; 4],
+        deadline_ms: 0,
+        reserved: [0; 3],
     };
     allocate(core, wait)
 }
@@ -158,6 +164,13 @@ pub(crate) fn wait_of(client: &ClientState) -> Option<&Wait> {
     // SAFETY: a blocked client's wait lives until its owner frees it, who needs the client
     // exclusively for that. Until then nobody refers to it exclusively.
     unsafe { client.wait.as_ptr().as_ref() }
+}
+
+/// Whether a client, whose part for others is locked, waits until a deadline at most.
+pub fn has_deadline(guarded: &ClientGuarded) -> bool {
+    // SAFETY: a wait is taken off its client under the lock that is held, and freed after.
+    let wait = unsafe { guarded.wait.as_ptr().as_ref() };
+    wait.is_some_and(|wait| wait.deadline_ms != 0)
 }
 
 /// Ends a client's wait without a reply. False: somebody has ended it, and the reply is under way.

@@ -79,6 +79,15 @@ fn parse_kind(kind: Kind, text: &[u8]) -> Result<Value, Fault> {
     }
 }
 
+/// Why a value has no effect, if it would switch on what this server does not have.
+pub fn lack(setting: &Row, value: &Value) -> Option<&'static str> {
+    let switches_on = match (setting.kind, value) {
+        (Kind::Shutdown, Value::Number(how)) => how & SHUTDOWN_SAVE != 0,
+        _ => parse(setting, setting.default.as_bytes()).as_ref() != Ok(value),
+    };
+    (switches_on && !setting.lacks.is_empty()).then_some(setting.lacks)
+}
+
 /// The text that stands for a number.
 pub fn format(kind: Kind, number: i64) -> String {
     match kind {
@@ -183,9 +192,9 @@ fn parse_octal(text: &[u8]) -> Result<Value, Fault> {
     }
 }
 
-/// The words of a list.
+/// The words of a list: one space is between two, so a second one makes a word that is empty.
 pub fn words(text: &[u8]) -> Vec<&[u8]> {
-    text.split(|b| *b == b' ').filter(|word| !word.is_empty()).collect()
+    if text.is_empty() { Vec::new() } else { text.split(|b| *b == b' ').collect() }
 }
 
 fn joined(words: &[impl AsRef<[u8]>]) -> Value {
@@ -197,6 +206,9 @@ fn parse_addresses(text: &[u8]) -> Result<Value, Fault> {
     let words = words(text);
     if words.len() > ADDRESSES_MAX {
         return Err("Too many bind addresses specified.".into());
+    }
+    if words.iter().any(|word| word.is_empty()) {
+        return Err("Failed to bind to specified addresses.".into());
     }
     Ok(joined(&words))
 }
@@ -309,7 +321,8 @@ fn limits_of_class(words: &[&[u8]]) -> Result<[i64; 4], Fault> {
         b"pubsub" => 2,
         _ => return Err("Invalid client class specified in buffer limit configuration.".into()),
     };
-    let numbers = (parse_memory(words[1]), parse_memory(words[2]), parse_integer(words[3]));
+    let seconds = if words[3].is_empty() { Some(0) } else { parse_integer(words[3]) };
+    let numbers = (parse_memory(words[1]), parse_memory(words[2]), seconds);
     match numbers {
         (Some(hard), Some(soft), Some(seconds @ 0..)) => {
             Ok([class, hard as i64, soft as i64, seconds])
@@ -369,11 +382,13 @@ mod tests {
 
     #[test]
     fn lists() {
-        check(Kind::Save, " 900 1  300 10", Ok("900 1 300 10"));
+        check(Kind::Save, "900 1 300 10", Ok("900 1 300 10"));
+        check(Kind::Save, " 900 1", Err("Invalid save"));
         check(Kind::Save, "", Ok(""));
         check(Kind::Save, "0 1", Err("Invalid save"));
         check(Kind::Save, "900", Err("Invalid save"));
-        check(Kind::Addresses, " 127.0.0.1  -::1", Ok("127.0.0.1 -::1"));
+        check(Kind::Addresses, "127.0.0.1 -::1", Ok("127.0.0.1 -::1"));
+        check(Kind::Addresses, "127.0.0.1  -::1", Err("Failed to bind"));
         check(Kind::Addresses, &"a ".repeat(17), Err("Too many bind"));
         check(Kind::Shutdown, "NOW nosave", Ok("nosave now"));
         check(Kind::Shutdown, "default", Ok("default"));
@@ -389,8 +404,28 @@ mod tests {
         check(Kind::Percentiles, "50 101", Err("should sit"));
         check(Kind::OutputLimits, "replica 1mb 2 3", Ok("[[1, 1048576, 2, 3]]"));
         check(Kind::OutputLimits, "normal 1 2", Err("Wrong number"));
+        check(Kind::OutputLimits, "normal 1  2 3", Err("Wrong number"));
+        check(Kind::OutputLimits, "normal 1 2 ", Ok("[[0, 1, 2, 0]]"));
         check(Kind::OutputLimits, "master 1 2 3", Err("Invalid client class"));
         check(Kind::OutputLimits, "normal 1 2 -3", Err("Error in hard"));
+    }
+
+    #[test]
+    fn what_would_switch_on_what_there_is_not() {
+        let row = |kind, default| Row::new("a", 0, kind, default).lacks("nothing");
+        let check = |setting: Row, text: &str, expect: bool| {
+            let value = parse(&setting, text.as_bytes()).unwrap();
+            assert_eq!(lack(&setting, &value).is_some(), expect, "{:?} {text}", setting.kind);
+        };
+        check(row(Kind::Bool, "no"), "no", false);
+        check(row(Kind::Bool, "no"), "yes", true);
+        check(row(Kind::MemoryOrPercent, "0"), "0%", false);
+        check(row(Kind::MemoryOrPercent, "0"), "5%", true);
+        check(row(Kind::Save, ""), "", false);
+        check(row(Kind::Save, ""), "900 1", true);
+        check(row(Kind::Shutdown, "default"), "nosave now", false);
+        check(row(Kind::Shutdown, "default"), "save", true);
+        check(Row::new("a", 0, Kind::Bool, "no"), "yes", false);
     }
 
     #[test]

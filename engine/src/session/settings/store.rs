@@ -5,12 +5,12 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 use abi::config::id as shell_id;
 use abi::container::RawBytes;
 
-use super::kind::{Value, format, parse};
+use super::kind::{Value, format, lack, parse};
 use super::spec::{self, SETTINGS};
 use base::bytes::{self, Bytes};
 use base::core::Core;
 use base::heap::Heap;
-use base::settings::row::{Kind, Row};
+use base::settings::row::{Kind, Row, VITAL};
 use base::settings::setting::OUTPUT_REPLICA_HARD;
 
 /// Settings of older versions of Redis that are read and do nothing.
@@ -35,25 +35,37 @@ pub fn init(core: &mut Core) {
     core.refresh();
 }
 
-/// Applies a setting at start-up. Lines of `save` add up, unless one is empty.
-pub fn configure(core: &mut Core, name: &str, values: &[&str]) -> Result<(), String> {
+/// Applies a setting at start-up. Lines of `save` add up, unless one is empty. Returns why it was
+/// passed over, if it was.
+pub fn configure(
+    core: &mut Core,
+    name: &str,
+    values: &[&str],
+) -> Result<Option<&'static str>, String> {
     if RETIRED.contains(&name) {
-        return if values.len() == 1 { Ok(()) } else { Err(WRONG_NUMBER.into()) };
+        return if values.len() == 1 { Ok(None) } else { Err(WRONG_NUMBER.into()) };
     }
     let setting = spec::find(name.as_bytes()).ok_or_else(|| unknown(name))?;
     if values.len() != 1 && !setting.kind.is_list() {
         return Err(WRONG_NUMBER.into());
     }
     let mut text = values.join(" ").into_bytes();
-    if let Kind::Save = setting.kind
-        && !text.is_empty()
-    {
-        text = [get(core, setting), text].join(&b' ');
+    if let Kind::Save = setting.kind {
+        text = added(get(core, setting), text);
     }
     let value = parse(setting, &text)?;
-    put(core, setting, &value);
+    match lack(setting, &value) {
+        Some(why) if setting.has(VITAL) => return Err(why.into()),
+        Some(why) => return Ok(Some(why)),
+        None => put(core, setting, &value),
+    }
     core.refresh();
-    Ok(())
+    Ok(None)
+}
+
+/// Two lists as one; an empty one clears what was before it.
+fn added(before: Vec<u8>, more: Vec<u8>) -> Vec<u8> {
+    if before.is_empty() || more.is_empty() { more } else { [before, more].join(&b' ') }
 }
 
 fn unknown(name: &str) -> String {

@@ -1,12 +1,12 @@
 //! The settings that the engine does not read: a row each, in the order of their names.
 //!
-//! The shell reads some by their ids. The rest is about what does not exist here, and only keeps
-//! its value. Names, defaults and limits are those of Redis 7.0, so that configuration files and
-//! clients written for it work.
+//! The shell reads some by their ids. The rest is about what does not exist here: what would switch
+//! something on says what it lacks, and what would only tune it keeps its value. Names, defaults
+//! and limits are those of Redis 7.0, so that configuration files and clients written for it work.
 
 use abi::config::id as shell;
 
-use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row, SECRET, Setting};
+use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row, SECRET, VITAL};
 use base::settings::setting::{INT_MAX, INT_MIN, MEMORY_MAX, slot};
 
 const fn row(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Row {
@@ -18,6 +18,12 @@ const fn fixed(name: &'static str, id: u32, kind: Kind, default: &'static str) -
     row(name, id, kind, default).flags(IMMUTABLE)
 }
 
+const NOTHING_ON_DISK: &str = "this server keeps nothing on disk";
+const NO_PINNING: &str = "this server does not bind its threads to processors; use taskset";
+const NO_SUPERVISION: &str = "this server tells no supervisor of its start";
+const NO_SYSLOG: &str = "this server does not log to syslog; use logfile";
+const NO_TITLE: &str = "this server does not change its title in the list of processes";
+
 pub const UNREAD: &[Row] = &[
     row(
         "acl-pubsub-default",
@@ -25,7 +31,9 @@ pub const UNREAD: &[Row] = &[
         Kind::Words(&["allchannels", "resetchannels"]),
         "resetchannels",
     ),
-    fixed("aclfile", slot(33), Kind::Text, ""),
+    fixed("aclfile", slot(33), Kind::Text, "")
+        .flags(VITAL)
+        .lacks("this server has no users; use requirepass"),
     row("acllog-max-len", slot(34), Kind::Integer(0, i64::MAX), "128"),
     row("active-defrag-cycle-max", slot(35), Kind::Integer(1, 99), "25"),
     row("active-defrag-cycle-min", slot(36), Kind::Integer(1, 99), "1"),
@@ -33,9 +41,10 @@ pub const UNREAD: &[Row] = &[
     row("active-defrag-max-scan-fields", slot(38), Kind::Integer(1, i64::MAX), "1000"),
     row("active-defrag-threshold-lower", slot(39), Kind::Integer(0, 1000), "10"),
     row("active-defrag-threshold-upper", slot(40), Kind::Integer(0, 1000), "100"),
-    row("activedefrag", slot(41), Kind::Bool, "no"),
+    row("activedefrag", slot(41), Kind::Bool, "no")
+        .lacks("this server gives memory back without moving entries"),
     row("activerehashing", slot(42), Kind::Bool, "yes"),
-    fixed("always-show-logo", slot(43), Kind::Bool, "no"),
+    fixed("always-show-logo", slot(43), Kind::Bool, "no").lacks("this server has no logo"),
     row("aof-disable-auto-gc", slot(44), Kind::Bool, "no"),
     row("aof-load-truncated", slot(45), Kind::Bool, "yes"),
     row("aof-rewrite-incremental-fsync", slot(46), Kind::Bool, "yes"),
@@ -45,13 +54,15 @@ pub const UNREAD: &[Row] = &[
     fixed("appenddirname", slot(50), Kind::FileName, "appendonlydir"),
     fixed("appendfilename", slot(51), Kind::FileName, "appendonly.aof"),
     row("appendfsync", slot(52), Kind::Words(&["everysec", "always", "no"]), "everysec"),
-    row("appendonly", slot(53), Kind::Bool, "no"),
+    row("appendonly", slot(53), Kind::Bool, "no").lacks(NOTHING_ON_DISK),
+    // Redis does not have it: tools that copy all settings from server to server do not see it.
+    row("arena-huge-pages", shell::ARENA_HUGE_PAGES, Kind::Bool, "yes").flags(HIDDEN),
     row("auto-aof-rewrite-min-size", slot(54), Kind::Memory(0, MEMORY_MAX), "67108864"),
     row("auto-aof-rewrite-percentage", slot(55), Kind::Integer(0, INT_MAX), "100"),
     fixed("bgsave_cpulist", slot(56), Kind::Text, ""),
     row("bind", shell::BIND, Kind::Addresses, "127.0.0.1"),
     row("bind-source-addr", slot(57), Kind::Text, ""),
-    fixed("bio_cpulist", slot(58), Kind::Text, ""),
+    fixed("bio_cpulist", slot(58), Kind::Text, "").lacks(NO_PINNING),
     row("busy-reply-threshold", slot(59), Kind::Integer(0, i64::MAX), "5000")
         .alias("lua-time-limit"),
     row(
@@ -75,7 +86,7 @@ pub const UNREAD: &[Row] = &[
     row("cluster-announce-port", slot(66), Kind::Integer(0, 65_535), "0"),
     row("cluster-announce-tls-port", slot(67), Kind::Integer(0, 65_535), "0"),
     fixed("cluster-config-file", slot(68), Kind::Text, "nodes.conf"),
-    fixed("cluster-enabled", slot(69), Kind::Bool, "no"),
+    fixed("cluster-enabled", slot(69), Kind::Bool, "no").lacks("this server stands alone"),
     row("cluster-link-sendbuf-limit", slot(70), Kind::Memory(0, u64::MAX), "0"),
     row("cluster-migration-barrier", slot(71), Kind::Integer(0, INT_MAX), "1"),
     row("cluster-node-timeout", slot(72), Kind::Integer(0, i64::MAX), "15000"),
@@ -99,14 +110,15 @@ pub const UNREAD: &[Row] = &[
     row("dir", shell::DIR, Kind::Directory, ".").flags(PROTECTED),
     fixed("disable-thp", slot(82), Kind::Bool, "yes"),
     row("dynamic-hz", slot(83), Kind::Bool, "yes"),
-    Setting::permission("enable-module-command", slot(84), "no").row(),
     row("hll-sparse-max-bytes", slot(87), Kind::Memory(0, MEMORY_MAX), "3000"),
     row("ignore-warnings", slot(88), Kind::Text, ""),
-    fixed("io-threads", slot(89), Kind::Integer(1, 128), "1"),
+    fixed("io-threads", slot(89), Kind::Integer(1, 128), "1")
+        .lacks("the setting workers says how many threads serve"),
     fixed("io-threads-do-reads", slot(90), Kind::Bool, "no"),
     row("jemalloc-bg-thread", slot(91), Kind::Bool, "yes"),
     row("key-load-delay", slot(92), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
-    row("list-compress-depth", slot(93), Kind::Integer(0, INT_MAX), "0"),
+    row("list-compress-depth", slot(93), Kind::Integer(0, INT_MAX), "0")
+        .lacks("this server does not compress lists"),
     row(
         "loading-process-events-interval-bytes",
         slot(94),
@@ -123,17 +135,20 @@ pub const UNREAD: &[Row] = &[
     ),
     row("masterauth", slot(95), Kind::Text, "").flags(SECRET),
     row("masteruser", slot(96), Kind::Text, "").flags(SECRET),
-    row("maxmemory-clients", slot(97), Kind::MemoryOrPercent, "0"),
     row("min-replicas-max-lag", slot(98), Kind::Integer(0, INT_MAX), "10")
         .alias("min-slaves-max-lag"),
     row("min-replicas-to-write", slot(99), Kind::Integer(0, INT_MAX), "0")
-        .alias("min-slaves-to-write"),
+        .alias("min-slaves-to-write")
+        .lacks("this server has no replicas"),
     row("no-appendfsync-on-rewrite", slot(100), Kind::Bool, "no"),
-    row("oom-score-adj", slot(101), Kind::Words(&["no", "yes", "relative", "absolute"]), "no"),
+    row("oom-score-adj", slot(101), Kind::Words(&["no", "yes", "relative", "absolute"]), "no")
+        .lacks("this server leaves its score to who starts it; use choom"),
     row("oom-score-adj-values", slot(102), Kind::OomScores, "0 200 800"),
-    fixed("pidfile", slot(103), Kind::Text, ""),
+    fixed("pidfile", slot(103), Kind::Text, "")
+        .lacks("this server writes no file of its process id"),
     row("port", shell::PORT, Kind::Integer(0, 65_535), "6379"),
-    row("proc-title-template", slot(104), Kind::Template, "{title} {listen-addr} {server-mode}"),
+    row("proc-title-template", slot(104), Kind::Template, "{title} {listen-addr} {server-mode}")
+        .lacks(NO_TITLE),
     row(
         "propagation-error-behavior",
         slot(105),
@@ -171,18 +186,20 @@ pub const UNREAD: &[Row] = &[
     row("replica-serve-stale-data", slot(128), Kind::Bool, "yes").alias("slave-serve-stale-data"),
     fixed("replicaof", slot(129), Kind::Primary, "").alias("slaveof"),
     row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
-    row("save", slot(131), Kind::Save, ""),
-    fixed("server_cpulist", slot(132), Kind::Text, ""),
+    row("save", slot(131), Kind::Save, "").lacks(NOTHING_ON_DISK),
+    fixed("server_cpulist", slot(132), Kind::Text, "").lacks(NO_PINNING),
     fixed("set-proc-title", slot(134), Kind::Bool, "yes"),
-    row("shutdown-on-sigint", slot(135), Kind::Shutdown, "default"),
-    row("shutdown-on-sigterm", slot(136), Kind::Shutdown, "default"),
+    row("shutdown-on-sigint", slot(135), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),
+    row("shutdown-on-sigterm", slot(136), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),
     row("shutdown-timeout", shell::SHUTDOWN_TIMEOUT, Kind::Integer(0, INT_MAX), "10"),
-    fixed("socket-mark-id", slot(137), Kind::Integer(0, u32::MAX as i64), "0"),
+    fixed("socket-mark-id", slot(137), Kind::Integer(0, u32::MAX as i64), "0")
+        .lacks("this server does not mark its sockets"),
     row("stop-writes-on-bgsave-error", slot(138), Kind::Bool, "yes"),
     row("stream-node-max-bytes", slot(139), Kind::Memory(0, MEMORY_MAX), "4096"),
     row("stream-node-max-entries", slot(140), Kind::Integer(0, i64::MAX), "100"),
-    fixed("supervised", slot(141), Kind::Words(&["upstart", "systemd", "auto", "no"]), "no"),
-    fixed("syslog-enabled", slot(142), Kind::Bool, "no"),
+    fixed("supervised", slot(141), Kind::Words(&["upstart", "systemd", "auto", "no"]), "no")
+        .lacks(NO_SUPERVISION),
+    fixed("syslog-enabled", slot(142), Kind::Bool, "no").lacks(NO_SYSLOG),
     fixed(
         "syslog-facility",
         slot(143),
@@ -208,7 +225,9 @@ pub const UNREAD: &[Row] = &[
     row("tls-dh-params-file", slot(155), Kind::Text, ""),
     row("tls-key-file", slot(156), Kind::Text, ""),
     row("tls-key-file-pass", slot(157), Kind::Text, "").flags(SECRET),
-    row("tls-port", slot(158), Kind::Integer(0, 0), "0"),
+    row("tls-port", slot(158), Kind::Integer(0, 65_535), "0")
+        .flags(VITAL)
+        .lacks("this server has no TLS"),
     row("tls-prefer-server-ciphers", slot(159), Kind::Bool, "no"),
     row("tls-protocols", slot(160), Kind::Text, ""),
     row("tls-replication", slot(161), Kind::Bool, "no"),
@@ -219,5 +238,7 @@ pub const UNREAD: &[Row] = &[
     fixed("unixsocket", shell::UNIXSOCKET, Kind::Text, ""),
     fixed("unixsocketperm", shell::UNIXSOCKETPERM, Kind::Octal, "0"),
     row("use-exit-on-panic", slot(166), Kind::Bool, "no").flags(HIDDEN),
-    row("watchdog-period", slot(167), Kind::Integer(0, INT_MAX), "0").flags(HIDDEN),
+    row("watchdog-period", slot(167), Kind::Integer(0, INT_MAX), "0")
+        .flags(HIDDEN)
+        .lacks("this server has no watchdog"),
 ];

@@ -10,7 +10,7 @@ mod samples;
 pub use commands::{CommandTotals, command_totals};
 pub use errors::{count_error, errors};
 pub use histogram::{Durations, record};
-pub use names::{Slots, counters_of, slot_name};
+pub use names::{Slots, counted, counters_of, slot_name};
 pub use reset::reset;
 pub use samples::{Rate, rate, sample};
 

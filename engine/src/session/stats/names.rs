@@ -52,17 +52,21 @@ impl<'a> Slots<'a> {
         Self { core, names: locked(core), next: 0 }
     }
 
-    /// The slot of a command's name, given out on first use.
-    pub fn slot(&mut self, name: &str) -> u32 {
+    /// The slot of a command's name, if it has one.
+    pub fn find(&mut self, name: &str) -> Option<u32> {
         let known = vec::slice(&self.names.slots);
         let (before, after) = known.split_at(self.next.min(known.len()));
         // SAFETY: addresses of the list.
         let is_it = |at: &u64| unsafe { bytes_at(*at) } == name.as_bytes();
         let found = after.iter().position(is_it).map(|at| before.len() + at);
-        let found = found.or_else(|| before.iter().position(is_it));
-        let slot = found.unwrap_or_else(|| self.add(name));
+        let slot = found.or_else(|| before.iter().position(is_it))?;
         self.next = slot + 1;
-        slot as u32
+        Some(slot as u32)
+    }
+
+    /// The slot of a command's name, given out on first use.
+    pub fn slot(&mut self, name: &str) -> u32 {
+        self.find(name).unwrap_or_else(|| self.add(name) as u32)
     }
 
     fn add(&mut self, name: &str) -> usize {

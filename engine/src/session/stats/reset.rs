@@ -13,12 +13,13 @@ use base::counters::total;
 use base::roots::Roots;
 
 /// All counters that a reset concerns.
-const COUNTERS: [fn(&LaneStats) -> &AtomicU64; 20] = [
+const COUNTERS: [fn(&LaneStats) -> &AtomicU64; 21] = [
     |lane| &lane.commands,
     |lane| &lane.hits,
     |lane| &lane.misses,
     |lane| &lane.expired,
     |lane| &lane.evicted,
+    |lane| &lane.evicted_clients,
     |lane| &lane.bytes_in,
     |lane| &lane.bytes_out,
     |lane| &lane.connections,

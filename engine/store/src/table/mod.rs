@@ -12,7 +12,10 @@ mod segment;
 mod tests;
 mod walk;
 
-pub use prefetch::{prefetch_bucket, prefetch_item, prefetch_line};
+pub use prefetch::{
+    Inner, prefetch_bucket, prefetch_inner_bucket, prefetch_inner_item, prefetch_item,
+    prefetch_line,
+};
 
 use abi::container::{Bucket, RawTable};
 use core::ops::Deref;

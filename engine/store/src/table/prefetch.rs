@@ -49,28 +49,81 @@ pub fn prefetch_item(raw: &RawTable, hash: u64) {
     }
 }
 
+/// A table inside of an item of another: its root word, as it was when it was looked at, and the hash
+/// of what is to be looked up in it.
+#[derive(Clone, Copy)]
+pub struct Inner {
+    root: u64,
+    hash: u64,
+}
+
+/// Prefetches the bucket that `inner` belongs to in a table inside of the item that `hash` probably
+/// finds. `root_at` tells from the item's first word at which of its words that table's root is, if
+/// it has one. Needs no lock; reads the item, which [`prefetch_item`] should have brought in.
+#[inline]
+pub fn prefetch_inner_bucket(
+    raw: &RawTable,
+    hash: u64,
+    inner: u64,
+    root_at: impl Fn(u64) -> Option<usize>,
+) -> Option<Inner> {
+    let window = window(raw)?;
+    // What is there by now may be anything: only where it is must be right.
+    let item = readable(locate_item(raw, hash, &window)? & !7, 8, &window)?;
+    // SAFETY: aligned and in the window.
+    let at = root_at(unsafe { word(item) })?;
+    // SAFETY: as above.
+    let root = unsafe { word(readable(item + 8 * at as u64, 8, &window)?) };
+    prefetch_line(locate_from(root, inner, &window)?);
+    Some(Inner { root, hash: inner })
+}
+
+/// Prefetches the item that an inner table probably holds. Needs no lock; reads the bucket, which
+/// [`prefetch_inner_bucket`] should have brought in.
+#[inline]
+pub fn prefetch_inner_item(raw: &RawTable, inner: Inner) {
+    let item = window(raw)
+        .and_then(|window| item_in(locate_from(inner.root, inner.hash, &window)?, inner.hash));
+    if let Some(address) = item {
+        prefetch_line(address);
+    }
+}
+
 /// Where the bucket of `hash` should be, if that lies in `window`.
 #[inline]
 pub(super) fn locate(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u64> {
+    locate_from(raw.root.load(Relaxed), hash, window)
+}
+
+/// As [`locate`], of a table by its root word, which may by now be none.
+#[inline]
+pub(super) fn locate_from(root: u64, hash: u64, window: &Range<u64>) -> Option<u64> {
     // SAFETY: nothing but addresses is asked of it.
-    let segment = match unsafe { Root::decode(raw.root.load(Relaxed)) } {
+    let segment = match unsafe { Root::decode(root) } {
         Root::Empty => return None,
         Root::Single(segment) => segment,
         Root::Directory(directory) => {
-            let address = directory.address + 8 * prefix(hash, directory.bits) as u64;
+            let word_at = 8 * prefix(hash, directory.bits) as u64;
+            let address = directory.address.wrapping_add(word_at);
             // SAFETY: aligned and in the window; of what it names only the address is asked.
             unsafe { Segment::decode(word(readable(address, 8, window)?)) }
         }
     };
-    // A word that is no longer a directory's can have any depth.
+    // A word that is no longer a directory's can have any depth and address.
     let index = prefix(hash << (segment.depth & 63), segment.bits);
-    readable(segment.address + (index * BUCKET_BYTES) as u64, BUCKET_BYTES, window)
+    let address = segment.address.wrapping_add((index * BUCKET_BYTES) as u64);
+    readable(address, BUCKET_BYTES, window)
 }
 
 /// Where the item of `hash` should be, if the bucket lies in `window`.
 #[inline]
 pub(super) fn locate_item(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u64> {
-    let address = locate(raw, hash, window)?;
+    item_in(locate(raw, hash, window)?, hash)
+}
+
+/// The item with the tag of `hash` in the bucket at an address that [`locate`] gave.
+#[inline]
+fn item_in(address: u64, hash: u64) -> Option<u64> {
     // SAFETY: the bucket's address is 64-byte aligned, and all of it is in the window.
     let slot = |i: usize| unsafe { word(address + 8 * i as u64) };
     let matches = bucket::matching_words(slot, bucket::tag(hash));

@@ -385,6 +385,35 @@ fn hints_lead_to_the_item_or_nowhere() {
     pair.end(held);
 }
 
+/// Memory in which a table was once, and where anything is by now.
+#[repr(align(64))]
+struct Anything([u64; 512]);
+
+proptest! {
+    #[test]
+    fn hints_read_nothing_outside_of_the_window_whatever_is_there(
+        words in prop::collection::vec(any::<u64>(), 64),
+        roots in prop::collection::vec((any::<u64>(), any::<u64>()), 64),
+    ) {
+        let mut memory = Box::new(Anything([0; 512]));
+        let begin = memory.0.as_ptr() as u64;
+        let window = begin..begin + 4096;
+        for (at, word) in memory.0.iter_mut().enumerate() {
+            // Some words lead back into the memory.
+            let word_here = words[at % words.len()].rotate_left(at as u32);
+            *word = if word_here & 1 == 0 { begin + word_here % 4096 } else { word_here };
+        }
+        for (root, hash) in roots {
+            for root in [root, begin + root % 4096, begin + ((root % 4096) & !63) + (root & 31)] {
+                if let Some(found) = prefetch::locate_from(root, hash, &window) {
+                    prop_assert!(found.is_multiple_of(64) && found >= begin);
+                    prop_assert!(found + 64 <= window.end);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn vector_and_scalar_search_agree() {
     let held = outstanding();

@@ -9,7 +9,7 @@
 mod layout;
 mod owned;
 
-pub use layout::Shape;
+pub use layout::{Shape, table_root};
 pub use owned::{OwnedBody, OwnedEntry};
 
 use core::marker::PhantomData;

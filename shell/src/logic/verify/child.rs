@@ -7,11 +7,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use abi::container::RawBytes;
+use abi::host::HostRef;
 use abi::logic::LogicRef;
 use abi::manifest::Manifest;
+use abi::stats::LANES_MAX;
 use abi::status::Status;
 use rustix::process::{Resource, Rlimit};
 
+use super::battery::{self, Compared, Line};
+use super::trial::Trial;
 use super::{Report, Step, Verdict, stand_in};
 use crate::logic::image::Image;
 use crate::logic::library::Library;
@@ -22,12 +26,14 @@ use crate::refusal::{Code, Refusal};
 const ADDRESS_SPACE_BYTES: u64 = 16 << 30;
 /// Descriptors the library may have open.
 const DESCRIPTORS: u64 = 64;
+/// Texts that a battery may consist of.
+const BATTERIES_MAX: u32 = 1000;
 
-/// Verifies the image on standard input, which has this hash, and reports on standard output, a
-/// JSON object a line.
-pub fn run(sha256: String) -> ExitCode {
+/// Verifies the image on standard input, which has this hash, for a server with so many lanes, and
+/// reports on standard output, a JSON object a line.
+pub fn run(sha256: String, lanes: u32) -> ExitCode {
     let Ok((image, mut reporter)) = take_channels() else { return ExitCode::FAILURE };
-    let report = match verify(image, sha256, &mut reporter) {
+    let report = match verify(image, sha256, lanes.clamp(1, LANES_MAX as u32), &mut reporter) {
         Ok(verdict) => Report::Passed(verdict),
         Err(refusal) => Report::Refused(refusal),
     };
@@ -59,10 +65,17 @@ fn take_channels() -> std::io::Result<(File, Reporter)> {
     Ok((File::from(image), Reporter(File::from(report))))
 }
 
-fn verify(image: File, sha256: String, reporter: &mut Reporter) -> Result<Verdict, Refusal> {
+fn verify(
+    image: File,
+    sha256: String,
+    lanes: u32,
+    reporter: &mut Reporter,
+) -> Result<Verdict, Refusal> {
     reporter.step(Step::Start);
     limit().map_err(|e| Refusal::new(Code::Io, format!("limits of the verifying process: {e}")))?;
     let image = Image::inherited(image, sha256)?;
+    let host = stand_in::table()?;
+    let threads = threads();
     reporter.step(Step::Open);
     // SAFETY: this process exists to be lost.
     let library = unsafe { Library::open(Arc::new(image)) }?;
@@ -71,14 +84,19 @@ fn verify(image: File, sha256: String, reporter: &mut Reporter) -> Result<Verdic
     reporter.step(Step::Manifest);
     identity::check(&manifest)?;
     let (identity, abilities) = identity::describe(&manifest, library.image());
-    let leaked_bytes = exercise(logic, reporter)?;
+    let requests = exercise(logic, host, lanes, reporter)?;
+    check_started(threads)?;
     reporter.step(Step::Close);
+    ok(Step::Close, Code::AttachFailed, logic.detach()(), "")?;
+    let leaked_bytes = logic.outstanding_bytes()();
     let unloads = !library.close()?;
-    Ok(Verdict { identity, abilities, unloads, leaked_bytes })
+    Ok(Verdict { identity, abilities, requests, unloads, leaked_bytes })
 }
 
 fn limit() -> rustix::io::Result<()> {
-    let set = |resource, most| {
+    let set = |resource, most: u64| {
+        // What the server may not have, this process may not ask for.
+        let most = rustix::process::getrlimit(resource).maximum.map_or(most, |max| most.min(max));
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         rustix::process::setrlimit(resource, limit)
     };
@@ -115,12 +133,16 @@ fn check_contract(library: &Library) -> Result<(LogicRef, Manifest), Refusal> {
     layouts.map(|()| (logic, manifest))
 }
 
-/// Attaches the library, runs its test, has it panic, makes and drops a scratch, and detaches it.
-/// Returns the
-/// bytes it has leaked.
-fn exercise(logic: LogicRef, reporter: &mut Reporter) -> Result<i64, Refusal> {
+/// Attaches the library, runs its test, has it panic, makes a scratch for every lane and runs its
+/// battery there. Returns how many requests that had.
+fn exercise(
+    logic: LogicRef,
+    host: HostRef,
+    lanes: u32,
+    reporter: &mut Reporter,
+) -> Result<usize, Refusal> {
     reporter.step(Step::Attach);
-    ok(Step::Attach, Code::AttachFailed, logic.attach()(stand_in::table()), "")?;
+    ok(Step::Attach, Code::AttachFailed, logic.attach()(host), "")?;
     reporter.step(Step::SelfTest);
     let mut error = RawBytes::EMPTY;
     let status = logic.self_test()(&mut error);
@@ -131,24 +153,69 @@ fn exercise(logic: LogicRef, reporter: &mut Reporter) -> Result<i64, Refusal> {
         return Err(Refusal::new(Code::PanicsEndProcess, message));
     }
     reporter.step(Step::Scratch);
-    let scratch = logic.scratch_new()(0);
-    if scratch.is_null() {
-        return Err(Refusal::new(Code::AttachFailed, "the library could not make a scratch"));
+    let mut trial = Trial::start(logic, lanes)?;
+    reporter.step(Step::Battery);
+    let texts = (0..BATTERIES_MAX).map(|index| logic.battery()(index));
+    let mut requests = 0;
+    for text in texts.take_while(|text| !text.is_empty()) {
+        let lines = battery::parse(text.as_str());
+        let lines = lines.map_err(|text| Refusal::new(Code::BatteryFailed, text))?;
+        for line in lines {
+            requests += usize::from(run_line(&mut trial, &line, reporter)?);
+        }
+        trial.rest()?;
     }
-    logic.scratch_drop()(scratch);
-    check_threads()?;
-    ok(Step::Close, Code::AttachFailed, logic.detach()(), "")?;
-    Ok(logic.outstanding_bytes()())
+    Ok(requests)
 }
 
-/// This process has had one thread so far.
-fn check_threads() -> Result<(), Refusal> {
-    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    if threads == 1 {
-        return Ok(());
+/// Runs a line of a battery; says whether it was a request.
+fn run_line(trial: &mut Trial, line: &Line, reporter: &mut Reporter) -> Result<bool, Refusal> {
+    let at = |refusal: Refusal| {
+        let message = format!("{}, at '{}'", refusal.message, line.text);
+        Refusal { message, ..refusal }
+    };
+    let heard = match &line.step {
+        battery::Step::Nothing => return Ok(false),
+        battery::Step::Configure(words) => {
+            return trial.configure(words).map_err(at).map(|()| false);
+        }
+        battery::Step::Ask { connection, request, .. }
+        | battery::Step::Send { connection, request } => {
+            reporter.send(&Report::Line(line.text.clone()));
+            trial.send(*connection, request).map_err(at)?;
+            trial.unread(*connection)
+        }
+        battery::Step::Hear { connection, compared } => {
+            let is_whole = *compared == Compared::Whole;
+            let bytes_max = if is_whole { line.reply.len() } else { usize::MAX };
+            trial.hear(*connection, bytes_max).map_err(at)?
+        }
+    };
+    if line.accepts(&heard) {
+        return Ok(true);
     }
-    let message = format!("the library has started {} threads", threads - 1);
-    Err(Refusal::new(Code::StartsThreads, message))
+    let (got, expected) = (heard.escape_ascii(), line.reply.escape_ascii());
+    let message = format!(
+        "line {} of the battery, '{}', is to be answered '{expected:.200}', not '{got:.200}'",
+        line.number, line.text
+    );
+    Err(Refusal::new(Code::BatteryFailed, message))
+}
+
+/// Threads of this process.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+}
+
+/// What the library has started is still there when it is gone.
+fn check_started(threads_before: usize) -> Result<(), Refusal> {
+    match threads().saturating_sub(threads_before) {
+        0 => Ok(()),
+        more => {
+            let message = format!("the library has started {more} threads");
+            Err(Refusal::new(Code::StartsThreads, message))
+        }
+    }
 }
 
 fn ok(step: Step, code: Code, status: Status, text: &str) -> Result<(), Refusal> {

@@ -1,11 +1,15 @@
 //! Trying a library out in a process of its own before it comes near the server.
 //!
-//! [`parent`] starts that process and judges how it ended, [`child`] is what runs in it, and
-//! [`stand_in`] the host table the library meets there.
+//! [`parent`] starts that process and judges how it ended, [`child`] is what runs in it, [`trial`]
+//! the server without sockets that the library is tried in, [`battery`] what it is asked there, and
+//! [`stand_in`] the host table it meets.
 
+pub mod battery;
 pub mod child;
 pub mod parent;
 pub mod stand_in;
+mod strays;
+mod trial;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +34,10 @@ pub enum Step {
     SelfTest,
     /// Having it panic and catch that.
     CatchPanic,
-    /// Making and dropping a lane's scratch.
+    /// Making a scratch for every lane, and setting up an arena.
     Scratch,
+    /// Running its battery.
+    Battery,
     /// Detaching and closing it.
     Close,
 }
@@ -48,6 +54,7 @@ impl Step {
             Self::SelfTest => "self_test",
             Self::CatchPanic => "catch_panic",
             Self::Scratch => "scratch",
+            Self::Battery => "battery",
             Self::Close => "close",
         }
     }
@@ -62,6 +69,8 @@ pub struct Verdict {
     /// What it can do.
     #[serde(flatten)]
     pub abilities: Abilities,
+    /// Requests of its battery that it answered as it says.
+    pub requests: usize,
     /// Whether the kernel had it unmapped after it was closed. If not, every upgrade away from it
     /// leaves its image in memory.
     pub unloads: bool,
@@ -74,6 +83,8 @@ pub struct Verdict {
 #[serde(rename_all = "snake_case")]
 enum Report {
     Step(Step),
+    /// A line of the battery that is about to run.
+    Line(String),
     Passed(Verdict),
     Refused(Refusal),
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::{Report, Step, Verdict};
+use super::{Report, Step, Verdict, strays};
 use crate::logic::image::Image;
 use crate::refusal::{Code, Refusal};
 
@@ -20,6 +20,9 @@ pub const VERB: &str = "__verify";
 
 /// What a library may take to be verified, unless told otherwise.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// Lanes that a library is tried with where there is no server that would say how many it has.
+pub const LANES: u32 = 8;
 
 /// Bytes kept of what the process prints, from its end.
 const PRINTED_BYTES_MAX: usize = 4096;
@@ -33,12 +36,14 @@ pub struct Verifier {
     pub program: PathBuf,
     /// When to give up.
     pub time_limit: Duration,
+    /// Lanes of the server that the library is for.
+    pub lanes: u32,
 }
 
 impl Default for Verifier {
     /// This very program, also when its file has been replaced.
     fn default() -> Self {
-        Self { program: PathBuf::from("/proc/self/exe"), time_limit: TIME_LIMIT }
+        Self { program: PathBuf::from("/proc/self/exe"), time_limit: TIME_LIMIT, lanes: LANES }
     }
 }
 
@@ -53,8 +58,15 @@ impl Verifier {
             Refusal::new(Code::Io, format!("cannot run the verifying process: {e}"))
         })?;
         let in_time = trial.listen();
+        // Before the rest of its group is killed, which would not be counted then.
+        let strays = strays::kill(&trial.mark);
         let status = trial.end();
-        trial.judge(in_time, status, self.time_limit)
+        let verdict = trial.judge(in_time, status, self.time_limit)?;
+        if strays == 0 {
+            return Ok(verdict);
+        }
+        let message = format!("the library has started {strays} processes, which were killed");
+        Err(Refusal::new(Code::StartsProcesses, message))
     }
 }
 
@@ -62,6 +74,7 @@ impl Verifier {
 struct Trial {
     child: Child,
     exited: OwnedFd,
+    mark: String,
     deadline: Instant,
     report: Vec<u8>,
     printed: VecDeque<u8>,
@@ -70,10 +83,11 @@ struct Trial {
 
 impl Trial {
     fn start(verifier: &Verifier, image: &Image) -> std::io::Result<Self> {
-        let memory = image.as_fd().try_clone_to_owned()?;
+        let (memory, mark) = (image.as_fd().try_clone_to_owned()?, strays::mark());
         let mut child = Command::new(&verifier.program)
-            .args([VERB, image.sha256()])
+            .args([VERB, image.sha256(), &verifier.lanes.to_string()])
             .env("RUST_BACKTRACE", "0")
+            .env(strays::VARIABLE, &mark)
             .stdin(Stdio::from(memory))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -83,7 +97,7 @@ impl Trial {
         match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
             Ok(exited) => {
                 let (report, printed) = (Vec::new(), VecDeque::new());
-                Ok(Self { child, exited, deadline, report, printed, has_ended: false })
+                Ok(Self { child, exited, mark, deadline, report, printed, has_ended: false })
             }
             Err(error) => {
                 let _ = end(&mut child);
@@ -131,18 +145,19 @@ impl Trial {
         status: std::io::Result<ExitStatus>,
         limit: Duration,
     ) -> Result<Verdict, Refusal> {
-        let mut step = Step::Start;
+        let (mut step, mut at) = (Step::Start, String::new());
         let lines = self.report.split(|byte| *byte == b'\n');
         for report in lines.filter_map(|line| serde_json::from_slice(line).ok()) {
             match report {
-                Report::Step(reached) => step = reached,
+                Report::Step(reached) => (step, at) = (reached, String::new()),
+                Report::Line(line) => at = format!(" at '{line}'"),
                 Report::Passed(verdict) if in_time => return Ok(verdict),
                 Report::Refused(refusal) => return Err(refusal),
                 Report::Passed(_) => {}
             }
         }
         let panicked = step == Step::CatchPanic;
-        let step = step.name();
+        let step = format!("{}{at}", step.name());
         if !in_time {
             let message =
                 format!("the library was not verified within {limit:?}; it hung in {step}");

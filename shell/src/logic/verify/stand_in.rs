@@ -1,8 +1,7 @@
-//! The host table for a library under test: memory, clocks and a log, but no server behind it.
+//! The host table for a library under test: an arena, clocks and a log, but no server behind it.
 
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use abi::arena::ArenaHeader;
@@ -10,20 +9,28 @@ use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
 use abi::host::{GenerationInfo, Host, HostRef, ProcessInfo};
 use abi::job::Job;
-use abi::keyspace::{Keyspace, placement};
 use abi::message::Message;
 use abi::ptr::Ptr;
-use abi::shared::Shared;
+use abi::stats::LANES_MAX;
 use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
+use crate::arena::roots::Roots;
+use crate::arena::{self, NoMemory, classes, futex, layout};
+use crate::client::message::drop_message;
+use crate::client::table::Table;
 use crate::logic::ticks::tick_q32_ns;
+use crate::random;
+use crate::refusal::{Code, Refusal};
+
+/// Address space of the trial's arena.
+const ARENA_BYTES: u64 = 1 << 30;
 
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     abi_version,
-    arena,
-    alloc: host_alloc,
+    arena: arena_header,
+    alloc,
     free,
     realloc,
     usable,
@@ -48,80 +55,98 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     shutdown,
 });
 
-/// The table. There is no arena, nobody to post to, and nothing to administer.
-pub fn table() -> HostRef {
-    HostRef(TABLE.static_as_prefix())
+/// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.
+///
+/// # Errors
+/// As [`memory`].
+pub fn table() -> Result<HostRef, Refusal> {
+    memory()?;
+    Ok(HostRef(TABLE.static_as_prefix()))
+}
+
+/// What the library meets in place of a server: an arena, and what it has handed over.
+pub struct Memory {
+    /// The roots in the arena.
+    pub roots: Roots,
+    /// The clients of the trial.
+    pub table: Table,
+    handed_over: Mutex<HandedOver>,
+}
+
+/// Mail with the ids of the clients it is for, and jobs.
+type HandedOver = (Vec<(u64, Ptr<Message>)>, Vec<Job>);
+
+// SAFETY: a message belongs to no thread; all else is made for access from all threads.
+unsafe impl Send for Memory {}
+// SAFETY: as above; what was handed over is behind a lock.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    fn make() -> Result<Self, Refusal> {
+        let options = arena::Options { capacity_bytes: Some(ARENA_BYTES), file: None };
+        let failed = |what: &dyn std::fmt::Display| {
+            Refusal::new(Code::Io, format!("there is no arena for the trial: {what}"))
+        };
+        let arena = arena::create(&options).map_err(|e| failed(&e))?;
+        let roots = Roots::create(arena, LANES_MAX, unix_us() / 1000);
+        let roots = roots.map_err(|NoMemory| failed(&"it is too small"))?;
+        // SAFETY: the root was made just now, is never freed, and nobody else adds to it.
+        let table = unsafe { Table::new(roots.clients()) };
+        Ok(Self { roots, table, handed_over: Mutex::default() })
+    }
+
+    /// Takes what the library has handed over since the last time.
+    pub fn take(&self) -> HandedOver {
+        std::mem::take(&mut self.handed_over())
+    }
+
+    fn handed_over(&self) -> MutexGuard<'_, HandedOver> {
+        self.handed_over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+static MEMORY: OnceLock<Result<Memory, Refusal>> = OnceLock::new();
+
+/// The arena, made when it is first asked for.
+///
+/// # Errors
+/// `io` if the process may not have one.
+pub fn memory() -> Result<&'static Memory, Refusal> {
+    MEMORY.get_or_init(Memory::make).as_ref().map_err(Clone::clone)
 }
 
 extern "C" fn abi_version() -> u32 {
     abi::version::ABI_VERSION
 }
 
-/// Roots that are all zero: enough to take the address of, with nothing in them.
-extern "C" fn arena() -> Ptr<ArenaHeader> {
-    static HEADER: OnceLock<u64> = OnceLock::new();
-    Ptr::new(*HEADER.get_or_init(|| {
-        let header = zeroed::<ArenaHeader>();
-        let shared = zeroed::<Shared>();
-        let keyspace = zeroed::<Keyspace>();
-        // SAFETY: all were made above and nobody else has them; all zero is valid for them.
-        unsafe {
-            (*header).magic = abi::version::ARENA_MAGIC;
-            (*header).abi_version = abi::version::ABI_VERSION;
-            (*header).layout_fingerprint = abi::version::LAYOUT_FINGERPRINT;
-            (*keyspace).placement = placement::SEEDED;
-            (*header).keyspace = Ptr::from_raw(keyspace);
-            (*header).clients = Ptr::from_raw(zeroed());
-            (*shared).lanes = std::array::from_fn(|_| Ptr::from_raw(zeroed()));
-            (*header).shared = Ptr::from_raw(shared);
-        }
-        header as u64
-    }))
+extern "C" fn arena_header() -> Ptr<ArenaHeader> {
+    Ptr::from_raw(layout::header())
 }
 
-/// Memory for a root struct. Kept for the life of the process, which is short.
-fn zeroed<T>() -> *mut T {
-    // SAFETY: no root struct is of size zero.
-    unsafe { alloc_zeroed(Layout::new::<T>()).cast() }
-}
-
-fn layout(size: u64) -> Option<Layout> {
-    let align = if size.is_multiple_of(64) { 64 } else { 8 };
-    Layout::from_size_align(usize::try_from(size.max(1)).ok()?, align).ok()
-}
-
-extern "C" fn host_alloc(size: u64) -> u64 {
-    // SAFETY: the layout's size is not zero.
-    layout(size).map_or(0, |layout| unsafe { alloc(layout) } as u64)
+extern "C" fn alloc(size: u64) -> u64 {
+    arena::alloc(size)
 }
 
 extern "C" fn free(address: u64, size: u64) {
-    if let Some(layout) = layout(size) {
-        // SAFETY: the library hands back what `host_alloc` gave it for this size.
-        unsafe { dealloc(address as *mut u8, layout) };
-    }
+    // SAFETY: the contract of the host table.
+    unsafe { arena::free(address, size) }
 }
 
 extern "C" fn realloc(address: u64, old_size: u64, new_size: u64) -> u64 {
-    let moved = host_alloc(new_size);
-    if moved != 0 {
-        let kept = old_size.min(new_size) as usize;
-        // SAFETY: both allocations are live, distinct, and have at least `kept` bytes.
-        unsafe { std::ptr::copy_nonoverlapping(address as *const u8, moved as *mut u8, kept) };
-        free(address, old_size);
-    }
-    moved
+    // SAFETY: the contract of the host table.
+    unsafe { arena::realloc(address, old_size, new_size) }
 }
 
 extern "C" fn usable(size: u64) -> u64 {
-    size
+    classes::rounded(size)
 }
 
 extern "C" fn used_bytes() -> u64 {
-    0
+    arena::used_bytes()
 }
 
-extern "C" fn unix_us() -> u64 {
+/// See [`abi::host::Host::unix_us`].
+pub(super) extern "C" fn unix_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_micros() as u64)
 }
 
@@ -131,33 +156,39 @@ extern "C" fn monotonic_ns() -> u64 {
 }
 
 extern "C" fn random(bytes: *mut u8, len: u64) {
-    // SAFETY: the library gives `len` bytes to fill.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, len as usize) };
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[7];
-    }
+    // SAFETY: the contract of the host table: `len` writable bytes.
+    random::fill(unsafe { std::slice::from_raw_parts_mut(bytes, len as usize) });
 }
 
 extern "C" fn log(_level: u32, text: RStr<'_>) {
     eprintln!("{text}");
 }
 
-extern "C" fn lock_wait(_word: &AtomicU32, _expected: u32) {
-    std::thread::yield_now();
+extern "C" fn lock_wait(word: &AtomicU32, expected: u32) {
+    futex::wait(word, expected);
 }
 
-extern "C" fn lock_wake(_word: &AtomicU32) {}
+extern "C" fn lock_wake(word: &AtomicU32) {
+    futex::wake(word);
+}
 
 extern "C" fn sleep_us(duration: u64) {
     std::thread::sleep(Duration::from_micros(duration));
 }
 
-extern "C" fn post(_client: ClientRef, _message: Ptr<Message>) {}
+extern "C" fn post(client: ClientRef, message: Ptr<Message>) {
+    match memory() {
+        Ok(memory) => memory.handed_over().0.push((client.id(), message)),
+        Err(_) => drop_message(message),
+    }
+}
 
 extern "C" fn wake_workers() {}
 
-extern "C" fn submit(_job: &Job) -> Status {
-    Status::REFUSED
+extern "C" fn submit(job: &Job) -> Status {
+    let Ok(memory) = memory() else { return Status::REFUSED };
+    memory.handed_over().1.push(*job);
+    Status::OK
 }
 
 extern "C" fn config_changed(_id: u32, _error: &mut RawBytes) -> Status {

@@ -195,7 +195,7 @@ fn populate(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 fn add(cx: &mut ClientCtx<'_>, key: &[u8], value: &[u8]) {
     let (hash, db) = (cx.keys.hash(key), cx.keys.db);
     let effect: [&[u8]; 3] = [b"SET", key, value];
-    wait_for_room(cx.core(), effects::at_most(effect));
+    wait_for_room(cx.core(), effects::takes_at_most(effect.concat().len(), effect.len()));
     cx.keys.with_shard(shard_of(hash), |keys| {
         if !keys.contains(key, Intent::Peek) {
             keys.set_string(key, value, Ttl::Clear);

@@ -35,7 +35,7 @@ pub fn stats(core: &mut Core, text: &mut Text) {
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", stats::sum(roots, |core| &core.reads));
     text.field("total_writes_processed", stats::sum(roots, |core| &core.writes));
-    for name in ["io_threaded_reads_processed", "io_threaded_writes_processed"] {
+    for name in IO_NOT_HERE {
         text.field(name, 0);
     }
     text.field("total_batches_processed", stats::sum(roots, |core| &core.batches));
@@ -74,6 +74,15 @@ const NOT_HERE: [&str; 14] = [
     "unexpected_error_replies",
 ];
 
+/// The same of reading and writing: there are no threads for that alone, and no buffers that stay
+/// with a client and are fitted to it from time to time.
+const IO_NOT_HERE: [&str; 4] = [
+    "io_threaded_reads_processed",
+    "io_threaded_writes_processed",
+    "reply_buffer_shrinks",
+    "reply_buffer_expands",
+];
+
 fn kilobytes(bytes: u64) -> String {
     format!("{:.2}", bytes as f64 / 1024.0)
 }
@@ -95,7 +104,7 @@ fn keys(core: &Core, text: &mut Text) {
     let expire_ms = stats::sum(roots, |core| &core.expire_us) / 1000;
     text.field("expire_cycle_cpu_milliseconds", expire_ms);
     text.field("evicted_keys", stats::sum(roots, |core| &core.evicted));
-    text.field("evicted_clients", 0);
+    text.field("evicted_clients", stats::sum(roots, |core| &core.evicted_clients));
     let current_ms = over_maxmemory_ms(core);
     let over_ms = stats::sum(roots, |core| &core.over_maxmemory_us) / 1000;
     text.field("total_eviction_exceeded_time", over_ms + current_ms);

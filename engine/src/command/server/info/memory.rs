@@ -44,6 +44,7 @@ pub fn memory(core: &mut Core, text: &mut Text) {
     text.field("mem_cluster_links", 0);
     text.field("mem_aof_buffer", 0);
     text.field("mem_allocator", "arena");
+    text.field("mem_huge_pages", process.huge_arena_bytes);
     text.field("active_defrag_running", 0);
     let upkeep = upkeep(core.roots);
     let (pending, freed) = (upkeep.lazy_pending.load(Relaxed), upkeep.lazy_freed.load(Relaxed));

@@ -26,6 +26,9 @@ pub fn server(core: &mut Core, text: &mut Text) {
     text.field("arch_bits", usize::BITS);
     text.field("monotonic_clock", "POSIX clock_gettime");
     text.field("multiplexing_api", "epoll");
+    text.field("atomicvar_api", "rust-core");
+    // What Redis says that was built by another compiler.
+    text.field("gcc_version", "0.0.0");
     text.field("process_id", process.pid);
     text.field("process_supervised", "no");
     text.field("run_id", core.roots.run_id());
@@ -85,6 +88,7 @@ pub fn clients(core: &mut Core, text: &mut Text) {
     let blocked = core.roots.shared().blocked_clients.load(Relaxed) as u64;
     text.field("blocked_clients", blocked + summary.postponed);
     text.field("tracking_clients", 0);
+    text.field("clients_in_timeout_table", summary.with_deadline);
 }
 
 pub fn persistence(core: &mut Core, text: &mut Text) {

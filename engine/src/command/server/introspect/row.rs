@@ -81,38 +81,46 @@ pub fn write_access(out: &mut Reply<'_>, bits: u16) {
     write_words(out, access_words(bits));
 }
 
-/// The categories of access rules a command belongs to, in the order they are shown: those its
-/// group and flags imply, and those its row adds.
+/// A category of access rules: its name, and which commands belong to it.
+pub type Category = (&'static str, fn(&Spec) -> bool);
+
+/// The categories, in the order they are shown. A command's group and flags say that it belongs to
+/// one, or its row adds it.
+pub const CATEGORIES: [Category; 21] = [
+    ("keyspace", |spec| also(spec, extra::KEYSPACE)),
+    ("read", |spec| spec.has(flag::READONLY) && !also(spec, extra::SCRIPTING)),
+    ("write", |spec| spec.has(flag::WRITE)),
+    ("set", |spec| is_of(spec, Group::Set) || also(spec, extra::SET)),
+    ("sortedset", |spec| is_of(spec, Group::SortedSet) || also(spec, extra::SORTED_SET)),
+    ("list", |spec| is_of(spec, Group::List) || also(spec, extra::LIST)),
+    ("hash", |spec| is_of(spec, Group::Hash)),
+    ("string", |spec| is_of(spec, Group::String)),
+    ("bitmap", |spec| is_of(spec, Group::Bitmap)),
+    ("hyperloglog", |spec| is_of(spec, Group::HyperLogLog)),
+    ("geo", |spec| is_of(spec, Group::Geo)),
+    ("stream", |spec| is_of(spec, Group::Stream)),
+    ("pubsub", |spec| spec.has(flag::PUBSUB)),
+    ("admin", |spec| spec.has(flag::ADMIN) || also(spec, extra::ADMIN)),
+    ("fast", |spec| spec.has(flag::FAST)),
+    ("slow", |spec| !spec.has(flag::FAST)),
+    ("blocking", |spec| spec.has(flag::BLOCKING)),
+    ("dangerous", |spec| spec.has(flag::ADMIN) || also(spec, extra::DANGEROUS)),
+    ("connection", |spec| also(spec, extra::CONNECTION)),
+    ("transaction", |spec| also(spec, extra::TRANSACTION)),
+    ("scripting", |spec| also(spec, extra::SCRIPTING)),
+];
+
+fn also(spec: &Spec, category: u32) -> bool {
+    spec.categories & category != 0
+}
+
+fn is_of(spec: &Spec, group: Group) -> bool {
+    spec.group == group && spec.subcommands.is_empty()
+}
+
+/// The categories that a command belongs to.
 pub fn categories(spec: &Spec) -> Vec<&'static str> {
-    let has = |flag| spec.flags & flag != 0;
-    let also = |category| spec.categories & category != 0;
-    let group = |group| spec.group == group && spec.subcommands.is_empty();
-    [
-        ("keyspace", also(extra::KEYSPACE)),
-        ("read", has(flag::READONLY) && !also(extra::SCRIPTING)),
-        ("write", has(flag::WRITE)),
-        ("set", group(Group::Set) || also(extra::SET)),
-        ("sortedset", group(Group::SortedSet) || also(extra::SORTED_SET)),
-        ("list", group(Group::List) || also(extra::LIST)),
-        ("hash", group(Group::Hash)),
-        ("string", group(Group::String)),
-        ("bitmap", group(Group::Bitmap)),
-        ("hyperloglog", group(Group::HyperLogLog)),
-        ("geo", group(Group::Geo)),
-        ("stream", group(Group::Stream)),
-        ("pubsub", has(flag::PUBSUB)),
-        ("admin", has(flag::ADMIN)),
-        ("fast", has(flag::FAST)),
-        ("slow", !has(flag::FAST)),
-        ("blocking", has(flag::BLOCKING)),
-        ("dangerous", has(flag::ADMIN) || also(extra::DANGEROUS)),
-        ("connection", also(extra::CONNECTION)),
-        ("transaction", also(extra::TRANSACTION)),
-        ("scripting", also(extra::SCRIPTING)),
-    ]
-    .into_iter()
-    .filter_map(|(name, belongs)| belongs.then_some(name))
-    .collect()
+    CATEGORIES.iter().filter(|(_, has)| has(spec)).map(|(name, _)| *name).collect()
 }
 
 fn is_range_from_index(rule: &KeySpec) -> bool {

@@ -1,0 +1,103 @@
+//! Workers that do not come back from what they run, and what that is.
+
+use std::fmt;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use abi::client_ref::ClientRef;
+use serde::{Deserialize, Serialize};
+
+use super::clock::Clock;
+use super::shared::ServerShared;
+use crate::logic::generation;
+
+/// A worker that has been at one turn for this long is told.
+const TOLD_FROM_MS: u64 = 1000;
+
+/// A worker that is held up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldUp {
+    /// Which.
+    pub worker: u32,
+    /// Milliseconds since it last looked for something else to do.
+    pub for_ms: u64,
+    /// The command it runs, or waits to run while another lane has its keys; none outside of
+    /// commands.
+    pub command: Option<String>,
+    /// The client whose command it is.
+    pub client: Option<u64>,
+    /// The generation whose code runs.
+    pub generation: Option<u64>,
+    /// Clients of the worker, which all wait.
+    pub clients: u32,
+}
+
+/// The workers that are held up.
+pub fn all(server: &ServerShared) -> Vec<HeldUp> {
+    let now_ms = Clock::new().monotonic_ms();
+    (0..server.workers()).filter_map(|worker| look_at(server, worker, now_ms)).collect()
+}
+
+fn look_at(server: &ServerShared, worker: u32, now_ms: u64) -> Option<HeldUp> {
+    let mailbox = server.mailbox(worker);
+    let for_ms = mailbox.at_work_for_ms(now_ms).filter(|ms| *ms >= TOLD_FROM_MS)?;
+    let running = server.running(worker);
+    // Stored last when a command begins: what is read after it belongs to it or to a later one.
+    let slot = running.command.load(Acquire).checked_sub(1);
+    let client = slot.map(|_| ClientRef(running.client.load(Relaxed)).id());
+    Some(HeldUp {
+        worker,
+        for_ms,
+        command: slot.and_then(|slot| server.command_name(slot)),
+        client,
+        generation: generation::used_by(worker),
+        clients: mailbox.clients().load(Relaxed),
+    })
+}
+
+impl fmt::Display for HeldUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { worker, for_ms, command, client, generation, clients } = self;
+        write!(f, "worker {worker} has been at ")?;
+        match command {
+            Some(name) => write!(f, "{}", name.to_uppercase().replace('|', " "))?,
+            None => f.write_str("work outside of commands")?,
+        }
+        write!(f, " for {}.{} s", for_ms / 1000, for_ms % 1000 / 100)?;
+        if let Some(generation) = generation {
+            write!(f, " in generation {generation}")?;
+        }
+        if let Some(client) = client {
+            write!(f, " for client {client}")?;
+        }
+        write!(f, "; clients that wait for it: {clients}")
+    }
+}
+
+/// Each in its own words, one after another.
+pub fn told(held_up: &[HeldUp]) -> String {
+    held_up.iter().map(HeldUp::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_a_worker_up_is_told_as_far_as_it_is_known() {
+        let known = HeldUp {
+            worker: 1,
+            for_ms: 12_345,
+            command: Some("client|list".into()),
+            client: Some(7),
+            generation: Some(2),
+            clients: 3,
+        };
+        let expected = "worker 1 has been at CLIENT LIST for 12.3 s in generation 2 for client 7; \
+                        clients that wait for it: 3";
+        assert_eq!(known.to_string(), expected);
+        let unknown = HeldUp { command: None, client: None, generation: None, ..known };
+        let expected =
+            "worker 1 has been at work outside of commands for 12.3 s; clients that wait for it: 3";
+        assert_eq!(unknown.to_string(), expected);
+    }
+}
