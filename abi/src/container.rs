@@ -193,6 +193,81 @@ pub struct RawSet {
     pub members: RawTable,
 }
 
+/// A sorted set with many or large members: a table of [`scored`] records by name, and a B+ tree of
+/// the same records in order of score, then of name.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct RawSortedSet {
+    /// The members.
+    pub members: RawTable,
+    /// Address of the topmost node of the tree, or zero.
+    pub root: u64,
+    /// Levels of [`TreeInner`] above the leaves.
+    pub height: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl RawSortedSet {
+    /// A sorted set without members, nothing allocated.
+    pub const fn new() -> Self {
+        Self { members: RawTable::new(), root: 0, height: 0, reserved: 0 }
+    }
+}
+
+impl Default for RawSortedSet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Most members of a [`TreeLeaf`]: it then fills 1 KiB.
+pub const LEAF_MEMBERS: usize = 125;
+
+/// Most children of a [`TreeInner`]: so many fit into 1 KiB.
+pub const INNER_CHILDREN: usize = 31;
+
+/// A leaf of a sorted set's tree: this header, then `capacity` words of which the first `count` are
+/// members, in order. There is at least one.
+///
+/// The sort key of a member is a number of 128 bits: the order of its score (see [`scored`]) and below
+/// it the first eight bytes of its name, big-endian, filled up with zeros. So keys are in the order of
+/// members, though some may have the same. A word has the address of the member's record in bits
+/// 0..48, and in bits 48..64 a prefix of its sort key: `(key - base) >> shift`, 0 for a key below
+/// `base` and `0xffff` for one that is too large. So a search reads few records, mostly one.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct TreeLeaf {
+    /// The upper half of what prefixes are counted from.
+    pub base_score: u64,
+    /// Its lower half.
+    pub base_name: u64,
+    /// Bits of the difference that prefixes leave out, below 128.
+    pub shift: u32,
+    /// Members.
+    pub count: u16,
+    /// Words after this header, at most [`LEAF_MEMBERS`].
+    pub capacity: u16,
+}
+
+/// A node of a sorted set's tree above the leaves. Of each array the first `count` are in use.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct TreeInner {
+    /// Children, at least one.
+    pub count: u64,
+    /// Zero.
+    pub reserved: [u64; 3],
+    /// Of each child, the order of its first member's score.
+    pub scores: [u64; INNER_CHILDREN],
+    /// Of each child, the address of its first member's record.
+    pub firsts: [u64; INNER_CHILDREN],
+    /// The addresses of the children: leaves, or nodes a level lower.
+    pub children: [u64; INNER_CHILDREN],
+    /// Members below each child.
+    pub members: [u64; INNER_CHILDREN],
+}
+
 /// A node of a list: this header, then `capacity_bytes` bytes of which `start..end` hold packed
 /// elements (see [`packed`]). Free room may be at both ends, so that both ends push in O(1).
 #[repr(C)]
@@ -223,11 +298,25 @@ pub struct ListNode {
 /// last. The item's hash is that of its name, made as that of a key.
 pub mod record {}
 
-/// Rows of packed elements in one byte string: what small hashes (rows of field and value) and
-/// small sets (rows of a member) are.
+/// A member of a large sorted set: one allocation of
+///
+/// ```text
+/// score f64, length of the name, the name
+/// ```
+///
+/// with the length and the hash as in [`record`]. No score is NaN. The order of a score is an
+/// integer that compares as scores do: the bits of the `f64`, all inverted if it is negative, else
+/// with the top bit set; both zeros have that of +0.
+pub mod scored {}
+
+/// Rows of packed elements in one byte string: what small hashes (rows of field and value), small
+/// sets (rows of a member) and small sorted sets (rows of a member and its score) are.
+///
+/// A score is an integer if it is one of at most 2^62 in magnitude, else a string of the eight bytes
+/// of the `f64`, little-endian; -0 is the integer 0. The rows of a sorted set are in order of score, then of member.
 ///
 /// The first two bytes are the number of rows, little-endian; [`rows::UNCOUNTED`] if there are as many
-/// or more. Then the rows, in the order in which they came, each as many elements as a row has. An
+/// or more. Then the rows, in the order in which they came if they have no other, each as many elements as a row has. An
 /// element is as in [`packed`], without its tail. No two rows have the same first element.
 pub mod rows {
     /// Bytes before the first row.

@@ -98,10 +98,11 @@ pub struct WatchedKey {
 /// 0       8     head word, see below
 /// 8       8     lengths, only with LARGE: key length u32, embedded value length u32
 /// +       8     absolute expiry in Unix ms (i64), only with TTL
-/// +       n     body, by encoding: i64, RawBytes, RawList, RawSet, RawHash, or none
+/// +       n     body, by encoding: i64, RawBytes, RawList, RawSet, RawSortedSet,
+///               RawHash, or none
 /// +       k     key bytes
 /// +       v     value bytes, only of an encoding without a body: an embedded string, integers of a
-///               set, rows of a small set or hash
+///               set, rows of a small set, sorted set or hash
 /// ```
 ///
 /// Head word, bits from the least significant:

@@ -174,6 +174,12 @@ pub struct StoredTypes {
     /// See the type.
     pub set: *const crate::container::RawSet,
     /// See the type.
+    pub sorted_set: *const crate::container::RawSortedSet,
+    /// See the type.
+    pub tree_leaf: *const crate::container::TreeLeaf,
+    /// See the type.
+    pub tree_inner: *const crate::container::TreeInner,
+    /// See the type.
     pub effects: *const crate::effects::EffectsStream,
     /// See the type.
     pub extent: *const crate::effects::Extent,

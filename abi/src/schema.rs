@@ -25,6 +25,11 @@ pub mod encoding {
     pub const SET_PACKED: u8 = 0x21;
     /// A set of a record a member: the body is a `RawSet`. Level 1.
     pub const SET_TABLE: u8 = 0x22;
+    /// A small sorted set, stored after the key in the entry itself (`container::rows`): no body.
+    /// Level 1.
+    pub const ZSET_PACKED: u8 = 0x30;
+    /// A sorted set of a record a member: the body is a `RawSortedSet`. Level 1.
+    pub const ZSET_TREE: u8 = 0x31;
     /// A small hash, stored after the key in the entry itself (`container::rows`): no body.
     /// Level 1.
     pub const HASH_PACKED: u8 = 0x40;

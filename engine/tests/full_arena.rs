@@ -184,7 +184,7 @@ const FILLED: usize = 30;
 /// A member that makes its set a large one.
 const LONG_MEMBER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// A hash or set that its command fills, `parts` a time.
+/// A hash, set or sorted set that its command fills, `parts` a time.
 fn filled_with(command: &str, parts: &str) -> String {
     let all: Vec<String> =
         (0..FILLED).map(|number| parts.replace('#', &number.to_string())).collect();
@@ -253,6 +253,39 @@ fn sets() {
 }
 
 #[test]
+fn sorted_sets() {
+    let small = filled_with("zadd z", "# member:#");
+    let many = filled_with(&format!("zadd z 5 {LONG_MEMBER}"), "# member:#");
+    check(&[], "zadd z 1 a");
+    check(&["zadd z 1 a"], "zadd z 2 a");
+    check(&["zadd z 1 a"], "zadd z 0.1 a 2 b");
+    check(&["zadd z 1 a", "pexpire z 100000"], "zadd z 2 b");
+    check(&[], &small);
+    check(&[], &many);
+    check(&[&small], &many);
+    check(&[&small], &many.replace("member:", "other:"));
+    check(&[&many], "zadd z 7 another");
+    check(&[&many], "zadd z 70 member:7");
+    check(&[&many], "zadd z 70 member:7 1 a 8 b 3 member:20");
+    check(&[&many], "zincrby z 0.5 member:7");
+    check(&[&many], "zrem z member:7 member:8");
+    check(&[&small], "zrem z member:7 member:8");
+    check(&["zadd z 1 a"], "zrem z a");
+    check(&[&small], "zpopmin z 20");
+    check(&[&many], "zpopmax z 20");
+    check(&[&many], "zmpop 2 none z min count 100");
+    check(&[&many], "zremrangebyscore z 3 20");
+    check(&[&small], "zremrangebyrank z 3 20");
+    check(&[&many], "zrangestore d z 3 20");
+    check(&[&many], "zunionstore d 2 z z");
+    check(&[&many, "sadd s member:7 x"], "zinterstore z 2 z s");
+    check(&[&many, "sadd s member:7 x"], "zdiffstore z 2 z s");
+    check(&[&many], "zrange z 0 -1 withscores");
+    check(&[&many], "sort z by nosort store l");
+    check(&[&many], "copy z y");
+}
+
+#[test]
 fn keys() {
     let many = filled("l");
     let fields = filled_with("hset l", "field:# value:#");
@@ -260,7 +293,9 @@ fn keys() {
     check(&[&fields], "copy l m");
     check(&["config set hash-max-listpack-entries 1", &fields], "copy l m");
     check(&[&members], "copy l m");
-    for source in ["set a 1", "set a 1 px 100000", "rpush a 1 2 3", "hset a b c", "sadd a b c"] {
+    for source in
+        ["set a 1", "set a 1 px 100000", "rpush a 1 2 3", "hset a b c", "sadd a b c", "zadd a 1 b"]
+    {
         check(&[source], "rename a b");
         check(&[source, "set b x"], "rename a b");
         check(&[source, "set b x px 100000"], "rename a b");

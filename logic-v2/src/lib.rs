@@ -1,9 +1,10 @@
-//! Release 2: release 1, with conditions on values and a faster `LCS … LEN`.
+//! Release 2: release 1, with conditions on values, ranks with scores and a faster `LCS … LEN`.
 //!
 //! It reads and writes what release 1 does, so each can follow the other at any time.
 
 mod conditional;
 mod lcs;
+mod rank;
 
 use engine::exec::argument::{key, string};
 use engine::exec::release::Release;
@@ -15,6 +16,7 @@ static RELEASE: Release = Release {
     changes: &[
         "SET key value IFEQ comparison-value: sets a string only if it has that value now",
         "DELIFEQ key value: removes a string only if it has that value now",
+        "ZRANK, ZREVRANK key member WITHSCORE: returns the score too",
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],
     commands: COMMANDS,
@@ -58,4 +60,6 @@ const CHANGED: &[Spec] = &[
             "Removes a key if it holds a string equal to the given one.",
         ),
     engine::command::row("lcs").run(lcs::lcs),
+    engine::command::row("zrank").run(rank::zrank).arguments(rank::RANK).arity(-3),
+    engine::command::row("zrevrank").run(rank::zrevrank).arguments(rank::RANK).arity(-3),
 ];

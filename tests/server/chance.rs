@@ -73,9 +73,11 @@ impl Draw {
     /// Words separated by tabs, and how the reply is compared.
     fn command(&mut self) -> (String, Order) {
         let key = self.key();
-        match self.below(3) {
+        match self.below(5) {
             0 => self.of_hashes(&key),
             1 => self.of_sets(&key),
+            2 => self.of_zsets(&key),
+            3 => self.of_ranges(&key),
             _ => self.of_keys(&key),
         }
     }
@@ -136,12 +138,107 @@ impl Draw {
         (line, Order::Kept)
     }
 
+    /// A score: often one that others have, at times at an edge.
+    fn score(&mut self) -> String {
+        match self.below(12) {
+            0..=5 => (self.below(9) as i64 - 4).to_string(),
+            6 => self.of(&["inf", "-inf", "+Infinity", "-0", "0", "1e400", "nan", "", " 1"]).into(),
+            7 => self.of(&["1e17", "1e18", "4611686018427387905", "1e300", "5e-324"]).into(),
+            8 => self.of(&["9007199254740993", "-9007199254740992", "0x10", "x", "1e-400"]).into(),
+            _ => format!("{}.{}", self.below(20) as i64 - 10, self.below(1000)),
+        }
+    }
+
+    /// An end of a range of scores.
+    fn bound(&mut self) -> String {
+        format!("{}{}", self.of(&["", "", "("]), self.score())
+    }
+
+    /// Several keys with how many they are.
+    fn inputs(&mut self) -> (u64, String) {
+        let count = 1 + self.below(3);
+        let keys: Vec<_> = (0..count).map(|_| self.key()).collect();
+        (count, format!("{count}\t{}", keys.join("\t")))
+    }
+
+    fn of_zsets(&mut self, key: &str) -> (String, Order) {
+        let line = match self.below(20) {
+            0..=4 => format!("ZADD\t{key}\t{}\t{}", self.score(), self.text()),
+            5 | 6 => {
+                let options = ["NX", "XX", "GT", "LT", "CH", "XX\tGT", "XX\tCH", "GT\tCH", "INCR"];
+                let options = self.of(&options);
+                let pairs =
+                    (0..1 + self.below(9)).map(|_| format!("{}\t{}", self.score(), self.text()));
+                format!("ZADD\t{key}\t{options}\t{}", pairs.collect::<Vec<_>>().join("\t"))
+            }
+            7 => {
+                let by = self.of(&["1", "-0.5", "0", "1e3", "inf", "nan", "x"]);
+                format!("ZINCRBY\t{key}\t{by}\t{}", self.text())
+            }
+            8 => format!("ZREM\t{key}\t{}", self.texts(5)),
+            9 => format!("ZMSCORE\t{key}\t{}", self.texts(5)),
+            10 => format!("{}\t{key}\t{}", self.of(&["ZRANK", "ZREVRANK", "ZSCORE"]), self.text()),
+            11 => format!("{}\t{key}\t{}", self.of(&["ZPOPMIN", "ZPOPMAX"]), self.integer()),
+            12 => {
+                let (end, (_, keys)) = (self.of(&["MIN", "MAX"]), self.inputs());
+                format!("ZMPOP\t{keys}\t{end}\tCOUNT\t{}", 1 + self.below(5))
+            }
+            13 => format!("ZCOUNT\t{key}\t{}\t{}", self.bound(), self.bound()),
+            14 | 15 => {
+                let (count, keys) = self.inputs();
+                let weights: Vec<_> = (0..count).map(|_| self.score()).collect();
+                let by = self.of(&["SUM", "MIN", "MAX"]);
+                let name = self.of(&["ZUNION", "ZINTER"]);
+                let weights = weights.join("\t");
+                format!("{name}\t{keys}\tWEIGHTS\t{weights}\tAGGREGATE\t{by}\tWITHSCORES")
+            }
+            16 => {
+                let (_, keys) = self.inputs();
+                format!("{}\t{key}\t{keys}", self.of(&["ZUNIONSTORE", "ZINTERSTORE", "ZDIFFSTORE"]))
+            }
+            17 => {
+                let (_, keys) = self.inputs();
+                self.of(&["ZDIFF\t#\tWITHSCORES", "ZINTERCARD\t#"]).replace('#', &keys)
+            }
+            18 => return (format!("ZRANDMEMBER\t{key}\t10000\tWITHSCORES"), Order::FreePairs),
+            _ => return (format!("ZSCAN\t{key}\t0\tCOUNT\t100000"), Order::Free),
+        };
+        (line, Order::Kept)
+    }
+
+    /// Ranges of sorted sets.
+    fn of_ranges(&mut self, key: &str) -> (String, Order) {
+        let (scores, reverse) = (self.of(&["", "\tWITHSCORES"]), self.of(&["", "\tREV"]));
+        let limit = match self.below(3) {
+            0 => format!("\tLIMIT\t{}\t{}", self.integer(), self.integer()),
+            _ => String::new(),
+        };
+        let (start, stop) = (self.integer(), self.integer());
+        let (min, max) = (self.bound(), self.bound());
+        let line = match self.below(9) {
+            0 => format!("ZRANGE\t{key}\t{start}\t{stop}{reverse}{scores}"),
+            1 | 2 => format!("ZRANGE\t{key}\t{min}\t{max}\tBYSCORE{reverse}{limit}{scores}"),
+            3 => format!("ZRANGEBYSCORE\t{key}\t{min}\t{max}{scores}{limit}"),
+            4 => format!("ZREVRANGEBYSCORE\t{key}\t{min}\t{max}{scores}{limit}"),
+            5 => format!("ZRANGESTORE\t{}\t{key}\t{start}\t{stop}{reverse}", self.key()),
+            6 => format!("ZRANGESTORE\t{}\t{key}\t{min}\t{max}\tBYSCORE{limit}", self.key()),
+            7 => format!("ZREMRANGEBYSCORE\t{key}\t{min}\t{max}"),
+            _ => format!("ZREMRANGEBYRANK\t{key}\t{start}\t{stop}"),
+        };
+        (line, Order::Kept)
+    }
+
     fn of_keys(&mut self, key: &str) -> (String, Order) {
         let line = match self.below(12) {
-            0 => format!("{}\t{key}", self.of(&["HLEN", "SCARD", "TYPE", "OBJECT\tENCODING"])),
-            1 => format!("SORT\t{key}\tALPHA"),
-            2 => format!("SORT\t{key}\tALPHA\tGET\t#\tGET\tk*->{}\tSTORE\tlist", self.text()),
-            3 => format!("SORT\t{key}\tBY\tnosort\tSTORE\tlist"),
+            0 => format!(
+                "{}\t{key}",
+                self.of(&["HLEN", "SCARD", "ZCARD", "TYPE", "OBJECT\tENCODING"])
+            ),
+            // In Redis a sorted set that is sorted is a skiplist from then on: a copy is sorted.
+            1 => "SORT\tcopy\tALPHA".into(),
+            2 => format!("SORT\tcopy\tALPHA\tGET\t#\tGET\tk*->{}\tSTORE\tlist", self.text()),
+            3 => "SORT\tcopy\tBY\tnosort\tSTORE\tlist".into(),
+            4 if self.below(2) == 0 => format!("COPY\t{key}\tcopy\tREPLACE"),
             4 => format!("COPY\t{key}\t{}\tREPLACE", self.key()),
             5 => format!("RENAME\t{key}\t{}", self.key()),
             6 => format!("{}\t{key}", self.of(&["DEL", "UNLINK", "PERSIST", "EXISTS"])),
@@ -155,6 +252,10 @@ impl Draw {
                     "hash-max-listpack-value\t64",
                     "set-max-intset-entries\t16",
                     "set-max-intset-entries\t512",
+                    "zset-max-listpack-entries\t8",
+                    "zset-max-listpack-entries\t128",
+                    "zset-max-ziplist-value\t20",
+                    "zset-max-listpack-value\t64",
                 ]);
                 format!("CONFIG\tSET\t{setting}")
             }

@@ -17,6 +17,7 @@ mod limits;
 mod oracle;
 mod order;
 mod protocol;
+mod ranks;
 mod readme;
 mod redis_crate;
 mod scan;

@@ -212,20 +212,23 @@ fn any_key_may_be_the_random_one() {
 struct Value {
     scan: &'static str,
     add: &'static str,
-    /// What follows a name when it is added.
-    value: &'static str,
+    /// What stands before a name when it is added, and what follows it.
+    around: [&'static str; 2],
     remove: &'static str,
 }
 
 const VALUES: &[Value] = &[
-    Value { scan: "HSCAN value", add: "HSET value", value: " v", remove: "HDEL value" },
-    Value { scan: "SSCAN value", add: "SADD value", value: "", remove: "SREM value" },
+    Value { scan: "HSCAN value", add: "HSET value", around: ["", " v"], remove: "HDEL value" },
+    Value { scan: "SSCAN value", add: "SADD value", around: ["", ""], remove: "SREM value" },
+    Value { scan: "ZSCAN value", add: "ZADD value", around: ["7 ", ""], remove: "ZREM value" },
 ];
 
 impl Value {
     fn add(&self, connection: &mut Connection, names: &[String]) {
         for names in names.chunks(100) {
-            let parts: Vec<_> = names.iter().map(|name| format!("{name}{}", self.value)).collect();
+            let [before, behind] = self.around;
+            let parts: Vec<_> =
+                names.iter().map(|name| format!("{before}{name}{behind}")).collect();
             connection.ask(&format!("{} {}", self.add, parts.join(" ")));
         }
     }
@@ -278,8 +281,8 @@ fn a_quiet_value_is_told_once() {
             value.add(&mut connection, &names("name", size));
             for count in [1, 7, 10, 1_000, 100_000] {
                 let walk = Walk::whole_over(value.scan, &mut connection, count);
-                // Values are told beside their fields.
-                let names = walk.seen.iter().filter(|(name, _)| *name != "v");
+                // Values and scores are told beside their names.
+                let names = walk.seen.iter().filter(|(name, _)| name.starts_with("name:"));
                 let once = names.filter(|(_, times)| **times == 1).count();
                 assert_eq!(once, size, "{} COUNT {count}", value.scan);
             }

@@ -86,6 +86,7 @@ const PILES: &[Pile] = &[
                 "engine/src/command/set/",
                 "engine/src/command/string/",
                 "engine/src/command/transaction.rs",
+                "engine/src/command/zset/",
             ],
             &["engine/src/command/mod.rs"],
         ],

@@ -174,7 +174,8 @@ pub fn parse_integer(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// A floating-point number: no spaces around it, not NaN, and not so large that it overflows.
+/// A floating-point number: no spaces around it, not NaN, neither so large that it overflows nor so
+/// small that nothing is left of it.
 pub fn parse_float(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     let plain = text.trim_start_matches(['+', '-']);
@@ -183,7 +184,14 @@ pub fn parse_float(text: &[u8]) -> Option<f64> {
         Some(value) => value,
         None => text.parse().ok()?,
     };
-    (!value.is_nan() && (value.is_finite() || spelled)).then_some(value)
+    let is_lost = value == 0.0 && has_digits(plain);
+    (!value.is_nan() && !is_lost && (value.is_finite() || spelled)).then_some(value)
+}
+
+/// Whether a decimal number has other digits than zeros before its exponent.
+fn has_digits(text: &str) -> bool {
+    let mantissa = text.split(['e', 'E', 'x', 'X']).next().unwrap_or_default();
+    mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'))
 }
 
 /// A hexadecimal integer such as `0x1f`, which C's `strtod` takes too.

@@ -9,7 +9,8 @@ use base::error::Error;
 use store::records::Record;
 use store::rows::{self, Change, Rows, RowsBuf};
 use value::entry::Making;
-use value::hash::{self, HashBuf, HashRef, Limits};
+use value::hash::{self, HashBuf, HashRef};
+use value::limits::Limits;
 
 impl Keys<'_> {
     fn hash_limits(&self) -> Limits {

@@ -28,6 +28,7 @@ mod string;
 pub mod totals;
 mod transfer;
 mod watched;
+mod zset;
 
 pub use expiry::{Round, Ttls};
 pub use found::{Found, Removed};
@@ -38,6 +39,7 @@ pub use scan::Cursor;
 pub use set::SetMut;
 pub use transfer::Presence;
 pub use watched::{CHANGE, VANISHING};
+pub use zset::{Operand, ZsetMut};
 
 use base::core::Core;
 use base::counters;

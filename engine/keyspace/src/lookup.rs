@@ -76,17 +76,20 @@ impl Keys<'_> {
     }
 
     /// The entries of several keys, all at once, to look at them. An error as soon as a key holds a
-    /// value of another type than `value_type`.
+    /// value of none of these types.
     pub fn entries<'k>(
         &mut self,
         keys: impl Iterator<Item = &'k [u8]>,
-        value_type: u8,
+        value_types: &[u8],
         intent: Intent,
     ) -> Result<Vec<Option<Entry<'_>>>, Error> {
         let mut addresses = Vec::new();
         for key in keys {
-            let found = self.lookup_typed(key, value_type, intent)?;
-            addresses.push(found.map(|found| found.entry().address()));
+            let entry = self.entry(key, intent);
+            if entry.is_some_and(|entry| !value_types.contains(&entry.value_type())) {
+                return Err(error::WRONG_TYPE);
+            }
+            addresses.push(entry.map(Entry::address));
         }
         // SAFETY: entries of locked shards. A lookup removes no entry but one of its own key whose
         // time has come, and by the same time that key is not found in the first place; none moves

@@ -38,7 +38,7 @@ impl Keys<'_> {
         intent: Intent,
     ) -> Result<Vec<Option<SetRef<'_>>>, Error> {
         let seed = self.core.roots.seed;
-        let entries = self.entries(keys, value_type::SET, intent)?;
+        let entries = self.entries(keys, &[value_type::SET], intent)?;
         Ok(entries.into_iter().map(|entry| entry.map(|entry| set::view(entry, seed))).collect())
     }
 

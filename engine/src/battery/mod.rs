@@ -28,6 +28,8 @@ pub const SET: &str = include_str!("set.txt");
 pub const STRING: &str = include_str!("string.txt");
 /// Of the commands of [`crate::command::transaction`].
 pub const TRANSACTION: &str = include_str!("transaction.txt");
+/// Of the commands of [`crate::command::zset`].
+pub const ZSET: &str = include_str!("zset.txt");
 
 /// Of all commands.
 pub const ALL: &[&str] = &[
@@ -43,4 +45,5 @@ pub const ALL: &[&str] = &[
     SET,
     STRING,
     TRANSACTION,
+    ZSET,
 ];

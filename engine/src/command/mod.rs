@@ -16,6 +16,7 @@ pub mod set;
 pub mod string;
 pub mod transaction;
 mod walk;
+pub mod zset;
 
 use crate::exec::spec::Spec;
 use base::text::equal;
@@ -34,6 +35,7 @@ pub const ALL: &[&[Spec]] = &[
     set::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
+    zset::COMMANDS,
 ];
 
 /// The row of a command, to be changed by a release that does it differently.

@@ -334,6 +334,12 @@ impl Spec {
         self
     }
 
+    /// With another number of arguments, the name included: negative if that is the least.
+    pub const fn arity(mut self, arity: i16) -> Self {
+        self.arity = arity;
+        self
+    }
+
     /// The row with other arguments, for a release that adds some.
     pub const fn arguments(mut self, arguments: &'static [Argument]) -> Self {
         self.arguments = arguments;

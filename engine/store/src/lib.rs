@@ -6,4 +6,5 @@ pub mod named;
 pub mod packed;
 pub mod records;
 pub mod rows;
+pub mod sorted;
 pub mod table;

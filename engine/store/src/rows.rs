@@ -79,6 +79,24 @@ impl<'a, const WIDTH: usize> Rows<'a, WIDTH> {
         elements(&self.bytes[place.start..]).0
     }
 
+    /// The offset of the first row that is not one of the first rows for which `is_before` holds, and
+    /// how many those are.
+    pub fn partition(
+        self,
+        mut is_before: impl FnMut([Element<'a>; WIDTH]) -> bool,
+    ) -> (usize, usize) {
+        let (mut offset, mut before) = (HEAD_BYTES, 0);
+        while offset < self.bytes.len() {
+            let (row, len) = elements(&self.bytes[offset..]);
+            if !is_before(row) {
+                break;
+            }
+            offset += len;
+            before += 1;
+        }
+        (offset, before)
+    }
+
     /// The row with this index.
     pub fn nth(self, index: usize) -> Option<[Element<'a>; WIDTH]> {
         self.iter().nth(index)
@@ -217,6 +235,30 @@ impl<const WIDTH: usize> RowsBuf<WIDTH> {
     pub fn push(&mut self, row: [Element<'_>; WIDTH]) {
         encode(&mut self.bytes, &row);
         self.set_len(self.len + 1);
+    }
+
+    /// Puts a row whose first element no other has at the offset of another, or behind all.
+    pub fn insert(&mut self, offset: usize, row: [Element<'_>; WIDTH]) {
+        let mut added = Vec::new();
+        encode(&mut added, &row);
+        self.bytes.splice(offset..offset, added);
+        self.set_len(self.len + 1);
+    }
+
+    /// Removes the rows of a range of indices, which are there.
+    pub fn remove_range(&mut self, range: core::ops::Range<usize>) {
+        let offset = |index: usize| {
+            let mut left = index;
+            let is_before = |_| {
+                let is_before = left > 0;
+                left = left.saturating_sub(1);
+                is_before
+            };
+            self.view().partition(is_before).0
+        };
+        let (start, end) = (offset(range.start), offset(range.end));
+        self.bytes.drain(start..end);
+        self.set_len(self.len - range.len());
     }
 
     /// Removes the row with this first element. Tells whether there was one.

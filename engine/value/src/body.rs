@@ -1,12 +1,13 @@
 //! The bodies of encodings: the part of an entry that is of one of the raw layouts.
 
-use abi::container::{RawBytes, RawHash, RawList, RawSet};
+use abi::container::{RawBytes, RawHash, RawList, RawSet, RawSortedSet};
 use abi::schema::encoding as id;
 
 use base::bytes::Bytes;
 use base::heap::Heap;
 use store::list::{Limit, List};
 use store::records::Records;
+use store::sorted::Sorted;
 
 /// For tables whose names are not looked up.
 const NO_SEED: [u64; 2] = [0; 2];
@@ -67,8 +68,17 @@ unsafe impl Body for RawHash {
     }
 }
 
+// SAFETY: as `abi::schema` says.
+unsafe impl Body for RawSortedSet {
+    const ENCODING: u8 = id::ZSET_TREE;
+
+    fn free(&mut self, heap: Heap) {
+        Sorted::of(self, heap, NO_SEED).clear();
+    }
+}
+
 /// All encodings, with the bytes of their bodies.
-const ALL: [(u8, u8); 9] = [
+const ALL: [(u8, u8); 11] = [
     of::<i64>(),
     without(id::STRING_EMBEDDED),
     of::<RawBytes>(),
@@ -76,6 +86,8 @@ const ALL: [(u8, u8); 9] = [
     without(id::SET_INTS),
     without(id::SET_PACKED),
     of::<RawSet>(),
+    without(id::ZSET_PACKED),
+    of::<RawSortedSet>(),
     without(id::HASH_PACKED),
     of::<RawHash>(),
 ];

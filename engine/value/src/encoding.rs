@@ -6,7 +6,7 @@
 use crate::body::{self, Body};
 use crate::digest::Digest;
 use crate::entry::{Entry, EntryMut, OwnedEntry};
-use crate::{hash, list, set, string};
+use crate::{hash, list, set, string, zset};
 use base::heap::Heap;
 
 /// All that one encoding can do.
@@ -34,7 +34,7 @@ pub struct Encoding {
     /// they follow the key.
     pub made_by: &'static str,
     /// Calls the visitor with each element, in order: the parts it is made of (a string or an
-    /// element of a list is one).
+    /// element of a list is one, a member of a sorted set its score and its name).
     pub visit: Visit,
     /// Bytes of the value in a dump that is not compressed.
     pub serialized_len: fn(Entry<'_>) -> usize,
@@ -50,7 +50,7 @@ pub const NO_SEED: Seed = [0; 2];
 pub type Visit = fn(Entry<'_>, &mut dyn FnMut(&[&[u8]]));
 
 /// All encodings. Which of them have a body, and which, is in `body.rs`.
-const ALL: [&Encoding; 9] = [
+const ALL: [&Encoding; 11] = [
     &string::INT,
     &string::EMBEDDED,
     &string::HEAP,
@@ -58,6 +58,8 @@ const ALL: [&Encoding; 9] = [
     &set::INTS,
     &set::PACKED,
     &set::TABLE,
+    &zset::PACKED,
+    &zset::TREE,
     &hash::PACKED,
     &hash::TABLE,
 ];

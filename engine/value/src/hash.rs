@@ -7,15 +7,13 @@ use abi::schema::{LEVEL_1, encoding as id};
 use crate::digest::Digest;
 use crate::encoding::{Encoding, NO_SEED, Seed, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
+use crate::limits::Limits;
 use crate::serialized;
 use crate::string::Str;
 use base::heap::Heap;
 use store::packed::Element;
 use store::records::{Records, RecordsRef};
 use store::rows::{Rows, RowsBuf};
-
-/// Most bytes of rows, whatever the settings.
-const ROWS_BYTES_MAX: usize = 1 << 30;
 
 /// A small hash, behind the key in the entry.
 pub const PACKED: Encoding = Encoding {
@@ -175,29 +173,6 @@ impl<'a> HashRef<'a> {
                 Some((Str::Bytes(found.name), Str::Bytes(found.value)))
             }
         }
-    }
-}
-
-/// What hashes are small.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Fields that one has at most.
-    pub entries: u64,
-    /// Bytes of the longest field or value.
-    pub value_bytes: u64,
-}
-
-impl Limits {
-    /// Whether a field or value may be one of a small hash.
-    #[inline]
-    pub fn admit(&self, text: &[u8]) -> bool {
-        text.len() as u64 <= self.value_bytes
-    }
-
-    /// Whether a small hash may have so many fields in so many bytes.
-    #[inline]
-    pub fn allow(&self, fields: usize, bytes: usize) -> bool {
-        fields as u64 <= self.entries && bytes <= ROWS_BYTES_MAX
     }
 }
 

@@ -7,10 +7,12 @@ pub mod encoding;
 pub mod entry;
 pub mod hash;
 pub mod hyperloglog;
+pub mod limits;
 pub mod list;
 mod serialized;
 pub mod set;
 pub mod string;
+pub mod zset;
 
 use abi::keyspace::value_type;
 

@@ -124,6 +124,37 @@ const ROWS: &[Row] = &[
         "SADD s 1 | SDIFFSTORE d s t | SDIFFSTORE d s s",
     ),
     same("SADD s 2 1; SORT s BY nosort STORE d", "SADD s 2 1 | SORT s BY nosort STORE d"),
+    // Sorted sets.
+    same("ZADD z 1 a 2 b; ZADD z 1 a; ZADD z XX 5 c", "ZADD z 1 a 2 b"),
+    same("ZADD z INCR 1.5 a; ZINCRBY z 0.1 a", "ZADD z INCR 1.5 a | ZINCRBY z 0.1 a"),
+    same(
+        "ZADD z 1 a 2 b; ZREM z a x; ZREM z x; ZREM z b",
+        "ZADD z 1 a 2 b | ZREM z a x | ZREM z b",
+    ),
+    same(
+        "ZADD z 1 a 2 b; ZPOPMIN z; ZPOPMAX z 5; ZPOPMAX z; ZPOPMAX z 0",
+        "ZADD z 1 a 2 b | ZPOPMIN z | ZPOPMAX z 5",
+    ),
+    same("ZADD z 1 a 2 b; ZMPOP 2 n z MAX COUNT 10; ZMPOP 1 z MIN", "ZADD z 1 a 2 b | ZPOPMAX z 2"),
+    same(
+        "ZADD z 1 a 2 b; BZPOPMIN n z 0; BZMPOP 0 1 z MAX COUNT 3",
+        "ZADD z 1 a 2 b | ZPOPMIN z | ZPOPMAX z 1",
+    ),
+    same("& BZPOPMAX m z 0; ZADD z 1 a 2 b", "ZADD z 1 a 2 b | ZPOPMAX z"),
+    same("& BZMPOP 0 1 z MIN COUNT 9; ZADD z 1 a 2 b", "ZADD z 1 a 2 b | ZPOPMIN z 2"),
+    same(
+        "ZADD z 1 a 2 b; ZREMRANGEBYRANK z 0 0; ZREMRANGEBYSCORE z 5 9; ZREMRANGEBYLEX z - +",
+        "ZADD z 1 a 2 b | ZREMRANGEBYRANK z 0 0 | ZREMRANGEBYLEX z - +",
+    ),
+    same(
+        "ZADD z 1 a; ZUNIONSTORE d 2 z y; ZUNIONSTORE e 1 y; ZINTERSTORE d 2 z y",
+        "ZADD z 1 a | ZUNIONSTORE d 2 z y | ZINTERSTORE d 2 z y",
+    ),
+    same(
+        "ZADD z 1 a; ZDIFFSTORE d 2 z y; ZRANGESTORE d z 5 9; ZRANGESTORE d z 0 -1 REV",
+        "ZADD z 1 a | ZDIFFSTORE d 2 z y | ZRANGESTORE d z 5 9 | ZRANGESTORE d z 0 -1 REV",
+    ),
+    same("ZADD z 1 a; ZSCORE z a; ZRANDMEMBER z; ZSCAN z 0; ZRANGE z 0 -1", "ZADD z 1 a"),
     // Keys.
     same("SET k v; DEL k j; DEL k", "SET k v | DEL k j"),
     same("SET k v; UNLINK k; UNLINK k", "SET k v | UNLINK k"),

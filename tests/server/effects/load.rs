@@ -23,8 +23,10 @@ fn shared(random: &mut Random) -> String {
     let mut set = || format!("s{}", random.below(SHARED));
     let (set, third) = (set(), set());
     let hash = format!("h{}", random.below(SHARED));
+    let mut zset = || format!("z{}", random.below(SHARED));
+    let (zset, zset2) = (zset(), zset());
     let value = random.below(1000);
-    match random.below(28) {
+    match random.below(36) {
         0 => format!("SET {text} {value}"),
         1 => format!("SET {text} {value} PX {}", 1 + value % 20),
         2 => format!("SET {text} {value} KEEPTTL"),
@@ -51,6 +53,14 @@ fn shared(random: &mut Random) -> String {
         24 => format!("SMOVE {set} {third} {}", value % 50),
         25 => format!("SUNIONSTORE {set} {set} {third}"),
         26 => format!("SDIFFSTORE {set} {set} {third}"),
+        27 => format!("ZADD {zset} {value} {} {} {}", value % 40, value % 7, value % 50),
+        28 => format!("ZINCRBY {zset} 0.1 member:{}", value % 30),
+        29 => format!("ZPOPMIN {zset} {}", value % 4),
+        30 => format!("BZMPOP 0.01 2 {zset} {zset2} MAX COUNT 3"),
+        31 => format!("BZPOPMAX {zset} {zset2} 0.01"),
+        32 => format!("ZUNIONSTORE {zset} 2 {zset2} {set} WEIGHTS 0.5 2"),
+        33 => format!("ZRANGESTORE {zset} {zset2} 0 {}", value % 20),
+        34 => format!("ZADD {zset} {value} {}", "x".repeat(70)),
         _ => format!("PEXPIRE {list} {}", 1 + value % 20),
     }
 }

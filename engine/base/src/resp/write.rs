@@ -255,7 +255,10 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// A number in the shortest form that reads back the same, as `%.17g` would write it.
+/// Significant digits of a number.
+const DIGITS: usize = 17;
+
+/// A number as C's `%.17g` writes it.
 pub fn format_double(value: f64) -> String {
     if value.is_nan() {
         return "nan".into();
@@ -263,22 +266,65 @@ pub fn format_double(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.into();
     }
-    if value == value.trunc() && value.abs() < 1e17 {
-        if value == 0.0 && value.is_sign_negative() {
-            return "-0".into();
-        }
-        return (value as i64).to_string();
+    if value == value.trunc() && value.abs() < 1e17 && (value != 0.0 || value.is_sign_positive()) {
+        return itoa::Buffer::new().format(value as i64).to_owned();
     }
-    let mut buffer = ryu::Buffer::new();
-    let text = buffer.format_finite(value);
-    match text.split_once('e') {
-        Some((digits, exponent)) if !exponent.starts_with('-') => {
-            format!("{}e+{exponent}", digits.trim_end_matches(".0"))
+    // All digits are wanted exactly: `d.dddde-5`.
+    let text = format!("{:.*e}", DIGITS - 1, value.abs());
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let sign = if value < 0.0 || 1.0 / value < 0.0 { "-" } else { "" };
+    let plain = digits.replace('.', "");
+    let text = match exponent {
+        0.. if (exponent as usize) < DIGITS => {
+            let (whole, rest) = plain.split_at(exponent as usize + 1);
+            format!("{whole}.{rest}")
         }
-        Some((digits, exponent)) if exponent.len() == 2 => {
-            format!("{}e-0{}", digits.trim_end_matches(".0"), &exponent[1..])
+        -4..0 => format!("0.{}{plain}", "0".repeat((-1 - exponent) as usize)),
+        _ => {
+            let direction = if exponent < 0 { '-' } else { '+' };
+            let digits = without_zeros(digits);
+            return format!("{sign}{digits}e{direction}{:02}", exponent.abs());
         }
-        Some((digits, exponent)) => format!("{}e{exponent}", digits.trim_end_matches(".0")),
-        None => text.to_string(),
+    };
+    format!("{sign}{}", without_zeros(&text))
+}
+
+/// A number with a point without zeros at its end.
+fn without_zeros(text: &str) -> &str {
+    text.trim_end_matches('0').trim_end_matches('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::format_double;
+
+    /// What `printf("%.17g")` writes.
+    #[test]
+    fn doubles() {
+        for (value, expect) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (-7.0, "-7"),
+            (3.5, "3.5"),
+            (0.1, "0.10000000000000001"),
+            (-3.15, "-3.1499999999999999"),
+            (1e16, "10000000000000000"),
+            (99999999999999984.0, "99999999999999984"),
+            (1e17, "1e+17"),
+            (-1e17, "-1e+17"),
+            (1.5e300, "1.5000000000000001e+300"),
+            (1e-4, "0.0001"),
+            (1.25e-5, "1.2500000000000001e-05"),
+            (2f64.powi(-10), "0.0009765625"),
+            (5e-324, "4.9406564584124654e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN, "nan"),
+        ] {
+            assert_eq!(format_double(value), expect);
+        }
     }
 }

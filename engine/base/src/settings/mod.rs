@@ -64,6 +64,10 @@ pub struct Settings {
     pub hash_value_bytes: u64,
     /// Members of a set of integers at most, if it is to be kept as one.
     pub intset_entries: u64,
+    /// Members of a small sorted set at most.
+    pub zset_entries: u64,
+    /// Bytes of a member of a small sorted set at most.
+    pub zset_value_bytes: u64,
     /// Longest string.
     pub bulk_max: u64,
     /// Milliseconds from which on an event is recorded; 0: none is.
@@ -106,6 +110,8 @@ impl Settings {
             hash_entries: get(roots, setting::HASH_MAX_LISTPACK_ENTRIES),
             hash_value_bytes: get(roots, setting::HASH_MAX_LISTPACK_VALUE),
             intset_entries: get(roots, setting::SET_MAX_INTSET_ENTRIES),
+            zset_entries: get(roots, setting::ZSET_MAX_LISTPACK_ENTRIES),
+            zset_value_bytes: get(roots, setting::ZSET_MAX_LISTPACK_VALUE),
             bulk_max: get(roots, setting::PROTO_MAX_BULK_LEN),
             latency_ms,
             noticed_ns: noticed_ns(slowlog_us, latency_ms),

@@ -157,8 +157,8 @@ fn load(keys: &mut Keys<'_>, key: &[u8]) -> Result<(Vec<Vec<u8>>, bool), Error> 
         return Err(error::WRONG_TYPE);
     }
     let mut elements = Vec::new();
-    // What follows the first part, a score, is not sorted by.
-    (entry.row().visit)(entry, &mut |parts| elements.push(parts[0].to_vec()));
+    // What comes before the last part, a score, is not sorted by.
+    (entry.row().visit)(entry, &mut |parts| elements.extend(parts.last().map(|p| p.to_vec())));
     Ok((elements, entry.value_type() == value_type::SET))
 }
 

@@ -277,7 +277,8 @@ fn parse_percentiles(text: &[u8]) -> Result<Value, Fault> {
                         [0.0,100.0]"
                 .into());
         }
-        parsed.push(base::resp::write::format_double(value));
+        let digits = format!("{value:.6}");
+        parsed.push(digits.trim_end_matches('0').trim_end_matches('.').to_owned());
     }
     Ok(joined(&parsed))
 }

@@ -240,8 +240,4 @@ pub const UNREAD: &[Row] = &[
     row("watchdog-period", slot(167), Kind::Integer(0, INT_MAX), "0")
         .flags(HIDDEN)
         .lacks("this server has no watchdog"),
-    row("zset-max-listpack-entries", slot(168), Kind::Integer(0, i64::MAX), "128")
-        .alias("zset-max-ziplist-entries"),
-    row("zset-max-listpack-value", slot(169), Kind::Memory(0, MEMORY_MAX), "64")
-        .alias("zset-max-ziplist-value"),
 ];

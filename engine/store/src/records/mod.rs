@@ -4,6 +4,7 @@
 mod record;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;
 
 pub use record::Record;
 
