@@ -90,7 +90,10 @@ mod tests {
 
     #[test]
     fn arguments_agree_with_the_arity() {
-        for row in rows().filter(|row| !row.arguments.is_empty()) {
+        // Redis documents a source as needed that this one does not need.
+        let laxer = ["pfmerge"];
+        let documented = rows().filter(|row| !row.arguments.is_empty());
+        for row in documented.filter(|row| !laxer.contains(&row.name)) {
             let names = 1 + row.name.contains('|') as usize;
             let mut varies = false;
             visit(row.arguments, &mut |a| varies |= a.is_optional || a.is_multiple);
