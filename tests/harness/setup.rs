@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tempfile::TempDir;
 
-use super::libraries::{library, shell};
+use super::libraries::{self, library, shell};
 use super::{Server, eventually};
 
 /// The user and group that own no files.
@@ -104,6 +104,11 @@ impl Setup {
     pub fn spawn(mut self) -> Server {
         if self.has_admin {
             self.command.arg("--admin").arg(self.dir.path().join("admin"));
+        }
+        let is_limited = self.command.get_args().any(|arg| arg == "--verify-timeout-ms");
+        if libraries::is_elsewhere() && !is_limited {
+            // Another build than cargo's own: a sanitised one takes its time to be tried.
+            self.command.args(["--verify-timeout-ms", "120000"]);
         }
         let printed = File::create(self.dir.path().join("stderr")).expect("a file");
         self.command.current_dir(self.dir.path());
