@@ -10,16 +10,12 @@ pub use record::Record;
 
 use abi::container::{RawHash, RawSet, RawTable};
 
-use super::table::{self, POSITION_BITS, Slot, Table, TableRef};
+use super::table::{self, Slot, Table, TableRef};
 use base::hash::hash;
 use base::heap::{Heap, or_undo};
 
 /// Records looked at to tell how much memory many take.
 const MEASURED_MAX: usize = 2048;
-/// Places of a table that [`RecordsRef::scan`] looks at for each record it is asked for.
-const POSITIONS_PER_RECORD: u64 = 10;
-/// The low bits of a position that are always zero.
-const CURSOR_SHIFT: u32 = u64::BITS - POSITION_BITS;
 
 /// A table of records to look things up in. `VALUES`: whether they have values.
 #[derive(Clone, Copy)]
@@ -97,20 +93,7 @@ impl<'a, const VALUES: bool> RecordsRef<'a, VALUES> {
     /// A record that is there throughout the walk is visited, however the table grows or shrinks;
     /// cursors mean the same in every release, and are below 2^36.
     pub fn scan(self, cursor: u64, count: u64, visit: &mut dyn FnMut(Record<'a>)) -> u64 {
-        let mut position = cursor << CURSOR_SHIFT;
-        let mut seen = 0;
-        for _ in 0..count.saturating_mul(POSITIONS_PER_RECORD) {
-            let next = self.table().scan(position, &mut |address| {
-                seen += 1;
-                visit(self.record(address));
-            });
-            let Some(next) = next else { return 0 };
-            position = next;
-            if seen >= count {
-                break;
-            }
-        }
-        position >> CURSOR_SHIFT
+        self.table().scan_some(cursor, count, &mut |address| visit(self.record(address)))
     }
 
     /// Bytes that table and records take of the heap. Of many records some are measured.
@@ -125,14 +108,7 @@ impl<'a, const VALUES: bool> RecordsRef<'a, VALUES> {
     }
 
     fn measured(self, most: usize, usable: impl Fn(usize) -> usize) -> usize {
-        let (mut seen, mut bytes, mut next) = (0, 0, Some(0));
-        while let (Some(position), true) = (next, seen < most) {
-            next = self.table().scan(position, &mut |address| {
-                seen += 1;
-                bytes += usable(self.record(address).size::<VALUES>());
-            });
-        }
-        let all = (bytes as u128 * self.len() as u128 / seen.max(1) as u128) as usize;
+        let all = self.table().sum(most, |address| usable(self.record(address).size::<VALUES>()));
         table::bytes(self.raw) + all
     }
 }

@@ -14,17 +14,13 @@ use core::ops::Range;
 
 use abi::container::RawSortedSet;
 
-use super::table::{self, POSITION_BITS, Slot, Table, TableRef};
+use super::table::{self, Slot, Table, TableRef};
 use base::hash::hash;
 use base::heap::{Heap, or_undo};
 use tree::{Tree, TreeRef};
 
 /// Records looked at to tell how much memory many take.
 const MEASURED_MAX: usize = 2048;
-/// Places of a table that [`SortedRef::scan`] looks at for each record it is asked for.
-const POSITIONS_PER_RECORD: u64 = 10;
-/// The low bits of a position that are always zero.
-const CURSOR_SHIFT: u32 = u64::BITS - POSITION_BITS;
 
 /// A sorted set to look at.
 #[derive(Clone, Copy)]
@@ -130,20 +126,7 @@ impl<'a> SortedRef<'a> {
     /// A member that is there throughout the walk is visited, however the table grows or shrinks;
     /// cursors mean the same in every release, and are below 2^36.
     pub fn scan(self, cursor: u64, count: u64, visit: &mut dyn FnMut(Scored<'a>)) -> u64 {
-        let mut position = cursor << CURSOR_SHIFT;
-        let mut seen = 0;
-        for _ in 0..count.saturating_mul(POSITIONS_PER_RECORD) {
-            let next = self.table().scan(position, &mut |address| {
-                seen += 1;
-                visit(self.record(address));
-            });
-            let Some(next) = next else { return 0 };
-            position = next;
-            if seen >= count {
-                break;
-            }
-        }
-        position >> CURSOR_SHIFT
+        self.table().scan_some(cursor, count, &mut |address| visit(self.record(address)))
     }
 
     /// Bytes that table, tree and records take of the heap. Of many records some are measured.
@@ -160,14 +143,7 @@ impl<'a> SortedRef<'a> {
     }
 
     fn measured(self, most: usize, usable: impl Fn(usize) -> usize) -> usize {
-        let (mut seen, mut bytes, mut next) = (0, 0, Some(0));
-        while let (Some(position), true) = (next, seen < most) {
-            next = self.table().scan(position, &mut |address| {
-                seen += 1;
-                bytes += usable(self.record(address).size());
-            });
-        }
-        let all = (bytes as u128 * self.len() as u128 / seen.max(1) as u128) as usize;
+        let all = self.table().sum(most, |address| usable(self.record(address).size()));
         table::bytes(&self.raw.members) + all
     }
 }

@@ -3,15 +3,21 @@
 
 use abi::container::{BUCKET_SLOTS, Bucket};
 
-use super::TableRef;
 use super::bucket::{self, ADDRESS};
 use super::segment::{Root, Segment};
+use super::{POSITION_BITS, TableRef};
 
 /// Random places looked at before an item is taken from wherever there is one.
 const DRAWS_MAX: usize = 24;
 
 /// Longest part of a chain that takes part in a draw, in items.
 const CHAIN_MAX: usize = 64;
+
+/// Places that [`TableRef::scan_some`] looks at for each item it is asked for.
+const POSITIONS_PER_ITEM: u64 = 10;
+
+/// The low bits of a position that are always zero.
+const CURSOR_SHIFT: u32 = u64::BITS - POSITION_BITS;
 
 impl<'a> TableRef<'a> {
     /// Visits the items of the bucket at `position` and returns the next position, if any.
@@ -24,6 +30,38 @@ impl<'a> TableRef<'a> {
         let segment = self.segment(position)?;
         visit_chain(segment.bucket(segment.index(position)), visit);
         after(position, segment.prefix_bits())
+    }
+
+    /// Goes on with a walk that is handed out piece by piece: visits at least `count` items, or fewer
+    /// if many places in a row have none. Returns the cursor to go on with; 0 is both the start and
+    /// the end. A cursor is the part of a position that is not always zero: below 2^36.
+    pub fn scan_some(&self, cursor: u64, count: u64, visit: &mut dyn FnMut(u64)) -> u64 {
+        let mut position = cursor << CURSOR_SHIFT;
+        let mut seen = 0;
+        for _ in 0..count.saturating_mul(POSITIONS_PER_ITEM) {
+            let next = self.scan(position, &mut |item| {
+                seen += 1;
+                visit(item);
+            });
+            let Some(next) = next else { return 0 };
+            position = next;
+            if seen >= count {
+                break;
+            }
+        }
+        position >> CURSOR_SHIFT
+    }
+
+    /// What all items come to by `measure`: of more than `most`, as far as those seen first tell.
+    pub fn sum(&self, most: usize, measure: impl Fn(u64) -> usize) -> usize {
+        let (mut seen, mut sum, mut next) = (0, 0, Some(0));
+        while let (Some(position), true) = (next, seen < most) {
+            next = self.scan(position, &mut |item| {
+                seen += 1;
+                sum += measure(item);
+            });
+        }
+        (sum as u128 * super::len(self.raw) as u128 / seen.max(1) as u128) as usize
     }
 
     /// Visits every item.
