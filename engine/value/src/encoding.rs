@@ -87,6 +87,11 @@ pub fn row(encoding: u8) -> &'static Encoding {
     ROWS[encoding as usize].unwrap_or_else(|| body::unknown(encoding))
 }
 
+/// [`Encoding::copy`] of the encodings whose value lies behind the key in the entry.
+pub fn copy_embedded(heap: Heap, _: Seed, entry: Entry<'_>, key: &[u8]) -> OwnedEntry {
+    OwnedEntry::embedded(heap, &entry.shape_for(key), key, &[entry.embedded()])
+}
+
 /// Frees what an entry's body owns: [`Encoding::free`] of the encodings whose body is a `T`.
 pub fn free_body<T: Body>(heap: Heap, entry: &mut EntryMut<'_>) {
     entry.body_mut::<T>().free(heap);

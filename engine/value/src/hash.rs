@@ -5,7 +5,7 @@ use abi::container::{RawHash, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{Encoding, NO_SEED, Seed, free_body};
+use crate::encoding::{Encoding, NO_SEED, Seed, copy_embedded, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
 use crate::serialized;
@@ -23,9 +23,7 @@ pub const PACKED: Encoding = Encoding {
     bytes: |_, _| 0,
     estimated_bytes: |_| 0,
     allocations: |_| 0,
-    copy: |heap, _, entry, key| {
-        OwnedEntry::embedded(heap, &entry.shape_for(key), key, &[entry.embedded()])
-    },
+    copy: copy_embedded,
     free: |_, _| {},
     digest,
     made_by: "HSET",

@@ -4,7 +4,7 @@
 use abi::container::RawBytes;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::{Encoding, free_body};
+use crate::encoding::{Encoding, copy_embedded, free_body};
 use crate::entry::{Entry, EntryMut, Making, OwnedBody, OwnedEntry, Shape};
 use crate::serialized;
 use base::args::parse_integer;
@@ -98,9 +98,7 @@ pub const EMBEDDED: Encoding = Encoding {
         const EMBSTR_MAX: usize = 44;
         if entry.is_raw() || entry.embedded().len() > EMBSTR_MAX { "raw" } else { "embstr" }
     },
-    copy: |heap, _, entry, key| {
-        OwnedEntry::embedded(heap, &entry.shape_for(key), key, &[entry.embedded()])
-    },
+    copy: copy_embedded,
     ..INT
 };
 
