@@ -194,6 +194,20 @@ fn has_digits(text: &str) -> bool {
     mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'))
 }
 
+/// What C sees of a text: up to its first zero byte.
+pub fn c_text(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// A number as C's `strtod` reads one that ends with the text or its first zero byte. Nothing at all
+/// is 0.
+pub fn parse_c_float(text: &[u8]) -> Option<f64> {
+    match c_text(text) {
+        b"" => Some(0.0),
+        text => parse_float(text.trim_ascii_start()),
+    }
+}
+
 /// A hexadecimal integer such as `0x1f`, which C's `strtod` takes too.
 fn hexadecimal(text: &str) -> Option<f64> {
     let (sign, digits) = match text.strip_prefix('-') {
@@ -283,6 +297,23 @@ mod tests {
         check("*2\r\n$3\r\nDEL\r\n$01\r\nk\r\n", &[(8, 3), (18, 1)], None);
         check("DEL k\r\n", &[(0, 3), (4, 1)], None);
         check("*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n", &[(8, 1), (22, 1)], None);
+    }
+
+    #[test]
+    fn floats_as_c_reads_them() {
+        for (text, expect) in [
+            (&b"1.5"[..], Some(1.5)),
+            (b"", Some(0.0)),
+            (b" 7", Some(7.0)),
+            (b"7 ", None),
+            (b"  ", None),
+            (b"3\0x", Some(3.0)),
+            (b"x", None),
+            (b"-inf", Some(f64::NEG_INFINITY)),
+            (b"nan", None),
+        ] {
+            assert_eq!(parse_c_float(text), expect, "{:?}", String::from_utf8_lossy(text));
+        }
     }
 
     #[test]

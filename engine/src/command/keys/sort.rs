@@ -8,7 +8,7 @@ use abi::keyspace::value_type;
 use crate::exec::argument::{Argument, block, integer, key, one_of, pattern, token};
 use crate::exec::context::Ctx;
 use crate::exec::options::{Options, Token};
-use base::args::{Args, parse_float};
+use base::args::{Args, parse_c_float};
 use base::error::{self, Done, Error};
 use base::event::Class;
 use keyspace::{Intent, Keys};
@@ -175,7 +175,7 @@ fn weigh(
         let weight = pattern.and_then(|pattern| look_up(keys, pattern, &element));
         let text = if pattern.is_some() { weight.as_deref() } else { Some(&element[..]) };
         let score = match text {
-            Some(text) if !request.alphabetic && !keeps_order => score(text),
+            Some(text) if !request.alphabetic && !keeps_order => parse_c_float(text),
             _ => Some(0.0),
         };
         all_have_scores &= score.is_some();
@@ -183,15 +183,6 @@ fn weigh(
     });
     let rows = rows.collect();
     if all_have_scores { Ok(rows) } else { Err(NO_SCORE) }
-}
-
-/// A number as C's `strtod` reads one that ends with the text or its first zero byte.
-fn score(text: &[u8]) -> Option<f64> {
-    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    if text.is_empty() {
-        return Some(0.0);
-    }
-    parse_float(text.trim_ascii_start())
 }
 
 /// What a pattern such as `weight_*` or `object_*->field` leads to for an element.
@@ -252,24 +243,7 @@ fn store(cx: &mut Ctx<'_>, request: &Request<'_>, key: &[u8], rows: &[Row]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{field_arrow, score};
-
-    #[test]
-    fn scores() {
-        for (text, expect) in [
-            (&b"1.5"[..], Some(1.5)),
-            (b"", Some(0.0)),
-            (b" 7", Some(7.0)),
-            (b"7 ", None),
-            (b"  ", None),
-            (b"3\0x", Some(3.0)),
-            (b"x", None),
-            (b"-inf", Some(f64::NEG_INFINITY)),
-            (b"nan", None),
-        ] {
-            assert_eq!(score(text), expect, "{:?}", String::from_utf8_lossy(text));
-        }
-    }
+    use super::field_arrow;
 
     #[test]
     fn fields() {

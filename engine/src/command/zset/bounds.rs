@@ -1,6 +1,6 @@
 //! Ends of ranges of scores and of names, as commands take them.
 
-use base::args::parse_float;
+use base::args::{c_text, parse_c_float};
 use base::error::Error;
 use store::sorted::Cut;
 
@@ -29,14 +29,11 @@ fn score(text: &[u8]) -> Result<(f64, bool), Error> {
 /// A number as C's `strtod` reads one that ends with the text or its first zero byte. One too large is
 /// infinite, one too small nothing.
 fn number(text: &[u8]) -> Option<f64> {
-    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    if text.is_empty() {
-        return Some(0.0);
-    }
-    let text = text.trim_ascii_start();
-    let beyond =
-        || std::str::from_utf8(text).ok()?.parse().ok().filter(|value| !f64::is_nan(*value));
-    parse_float(text).or_else(beyond)
+    let beyond = || {
+        let text = std::str::from_utf8(c_text(text).trim_ascii_start()).ok()?;
+        text.parse().ok().filter(|value| !f64::is_nan(*value))
+    };
+    parse_c_float(text).or_else(beyond)
 }
 
 /// The places where a range of names begins and ends: `[name`, or `(name` without that name; `-` and
