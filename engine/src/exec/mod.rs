@@ -12,6 +12,7 @@ pub mod call;
 pub mod context;
 pub mod deliver;
 pub mod dispatch;
+pub mod first_of;
 pub mod index;
 mod monitor;
 pub mod options;

@@ -3,35 +3,21 @@
 use abi::keyspace::value_type;
 
 use crate::command::list::ends::{pop_name, take};
-use crate::command::list::transfer::{WHERE, end};
-use crate::exec::argument::{Argument, double, integer, key};
+use crate::command::list::transfer::{ENDS, WHERE};
+use crate::exec::argument::{Argument, double};
 use crate::exec::context::Ctx;
+use crate::exec::first_of::{self, FirstOf};
 use crate::exec::options::Options;
 use crate::session::blocking::Awaited;
 use base::args::Args;
-use base::error::{self, Done, Error};
+use base::error::{Done, Error};
 use store::list::End;
 
-const NUMKEYS: Error = Error::new("ERR numkeys should be greater than 0");
-const COUNT: Error = Error::new("ERR count should be greater than 0");
-
 /// The arguments of `LMPOP`.
-pub const LMPOP: &[Argument] = &[
-    integer("numkeys"),
-    key("key", 0).multiple(),
-    WHERE,
-    integer("count").token("COUNT").optional(),
-];
+pub const LMPOP: &[Argument] = &first_of::arguments(WHERE);
 /// The arguments of `BLMPOP`: those of `LMPOP` behind a timeout.
 pub const BLMPOP: &[Argument] = &[double("timeout"), LMPOP[0], LMPOP[1], LMPOP[2], LMPOP[3]];
 const OPTIONS: &Options = &Options::of(LMPOP).once();
-
-/// What is to be taken, and from which arguments.
-struct Request<'a> {
-    keys: Vec<&'a [u8]>,
-    end: End,
-    count: usize,
-}
 
 pub fn lmpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let request = read(args, 1)?;
@@ -51,26 +37,12 @@ pub fn blmpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     cx.block(&keys, Awaited::value(value_type::LIST, deadline))
 }
 
-/// Reads `numkeys key … end [COUNT count]` from argument `at` on.
-fn read(args: Args<'_>, at: usize) -> Result<Request<'_>, Error> {
-    let numkeys = args.integer_in(at, 1..=i64::MAX, NUMKEYS)? as usize;
-    let behind = at.saturating_add(1).saturating_add(numkeys);
-    if behind >= args.len() {
-        return Err(error::SYNTAX);
-    }
-    let end = end(args, behind)?;
-    let mut count = 1;
-    let mut options = OPTIONS.walk(args, behind + 1);
-    for option in options.by_ref() {
-        count = option.integer_in(1..=i64::MAX, COUNT)? as usize;
-    }
-    options.finish()?;
-    let keys = args.from(at + 1).take(numkeys).collect();
-    Ok(Request { keys, end, count })
+fn read(args: Args<'_>, at: usize) -> Result<FirstOf<'_, End>, Error> {
+    FirstOf::read(args, at, OPTIONS, (WHERE, ENDS))
 }
 
 /// Takes elements from the first of some keys that holds a list. Tells whether one does.
-fn take_first(cx: &mut Ctx<'_>, keys: &[&[u8]], request: &Request<'_>) -> Result<bool, Error> {
+fn take_first(cx: &mut Ctx<'_>, keys: &[&[u8]], request: &FirstOf<'_, End>) -> Result<bool, Error> {
     for &key in keys {
         if cx.keys.list_mut(key)?.is_some() {
             cx.out.array(2);

@@ -10,6 +10,8 @@ use store::list::End;
 
 /// An end of a list.
 pub const WHERE: Argument = one_of("where", &[token("LEFT"), token("RIGHT")]);
+/// What its words stand for.
+pub const ENDS: [End; 2] = [End::Front, End::Back];
 
 /// The arguments of `LMOVE`.
 pub const LMOVE: &[Argument] =
@@ -37,7 +39,7 @@ pub fn side_name(end: End) -> &'static [u8] {
 
 /// Argument `index` as an end.
 pub fn end(args: Args<'_>, index: usize) -> Result<End, Error> {
-    WHERE.choose(args, index, [End::Front, End::Back]).ok_or(error::SYNTAX)
+    WHERE.choose(args, index, ENDS).ok_or(error::SYNTAX)
 }
 
 /// Moves an element and replies with it. Tells whether there was one.

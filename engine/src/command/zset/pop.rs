@@ -4,14 +4,12 @@ use abi::keyspace::value_type;
 
 use crate::exec::argument::{Argument, double, integer, key, one_of, token};
 use crate::exec::context::Ctx;
+use crate::exec::first_of::{self, FirstOf};
 use crate::exec::options::Options;
 use crate::session::blocking::Awaited;
 use base::args::Args;
 use base::error::{self, Done, Error};
 use base::event::Class;
-
-const NUMKEYS: Error = Error::new("ERR numkeys should be greater than 0");
-const COUNT: Error = Error::new("ERR count should be greater than 0");
 
 /// The arguments of `ZPOPMIN` and `ZPOPMAX`.
 pub const ZPOP: &[Argument] = &[key("key", 0), integer("count").optional()];
@@ -20,12 +18,7 @@ pub const BZPOP: &[Argument] = &[key("key", 0).multiple(), double("timeout")];
 
 const WHERE: Argument = one_of("where", &[token("MIN"), token("MAX")]);
 /// The arguments of `ZMPOP`.
-pub const ZMPOP: &[Argument] = &[
-    integer("numkeys"),
-    key("key", 0).multiple(),
-    WHERE,
-    integer("count").token("COUNT").optional(),
-];
+pub const ZMPOP: &[Argument] = &first_of::arguments(WHERE);
 /// The arguments of `BZMPOP`: those of `ZMPOP` behind a timeout.
 pub const BZMPOP: &[Argument] = &[double("timeout"), ZMPOP[0], ZMPOP[1], ZMPOP[2], ZMPOP[3]];
 const OPTIONS: &Options = &Options::of(ZMPOP).once();
@@ -151,29 +144,8 @@ fn pop_or_wait(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     cx.block(&keys, Awaited::value(value_type::ZSET, deadline))
 }
 
-/// What is to be taken, and from which arguments.
-struct Request<'a> {
-    keys: Vec<&'a [u8]>,
-    end: End,
-    count: usize,
-}
-
-/// Reads `numkeys key … end [COUNT count]` from argument `at` on.
-fn read(args: Args<'_>, at: usize) -> Result<Request<'_>, Error> {
-    let numkeys = args.integer_in(at, 1..=i64::MAX, NUMKEYS)? as usize;
-    let behind = at.saturating_add(1).saturating_add(numkeys);
-    if behind >= args.len() {
-        return Err(error::SYNTAX);
-    }
-    let end = WHERE.choose(args, behind, [End::Min, End::Max]).ok_or(error::SYNTAX)?;
-    let mut count = 1;
-    let mut options = OPTIONS.walk(args, behind + 1);
-    for option in options.by_ref() {
-        count = option.integer_in(1..=i64::MAX, COUNT)? as usize;
-    }
-    options.finish()?;
-    let keys = args.from(at + 1).take(numkeys).collect();
-    Ok(Request { keys, end, count })
+fn read(args: Args<'_>, at: usize) -> Result<FirstOf<'_, End>, Error> {
+    FirstOf::read(args, at, OPTIONS, (WHERE, [End::Min, End::Max]))
 }
 
 pub fn zmpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -195,7 +167,7 @@ pub fn bzmpop(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 /// Takes members of the first of some keys that holds a sorted set. Tells whether one does.
-fn take_first(cx: &mut Ctx<'_>, keys: &[&[u8]], request: &Request<'_>) -> Result<bool, Error> {
+fn take_first(cx: &mut Ctx<'_>, keys: &[&[u8]], request: &FirstOf<'_, End>) -> Result<bool, Error> {
     for &key in keys {
         let taken = take(cx, key, request.end, request.count, Shape::PairsWithKey)?;
         if taken > 0 {
