@@ -169,17 +169,14 @@ impl Core {
     /// this lane does: its replies go out at the end of a batch.
     #[inline]
     pub fn defer_effects(&mut self) {
-        self.effects.defers = true;
+        self.effects.begin_batch();
     }
 
     /// Appends the effects that were put by, and puts none by any more.
     #[inline]
     pub fn pay(&mut self) {
-        self.effects.defers = false;
-        if self.locks.is_owing() {
-            self.effects.pay();
-            self.locks.quit();
-        }
+        self.effects.end_batch();
+        self.locks.quit();
     }
 
     /// The Unix time in ms by which keys have expired: none has for who applies effects.

@@ -65,7 +65,7 @@ pub struct Effects {
     /// Whether the command that runs has said what it did.
     is_said: bool,
     /// Whether effects may be put by, to be appended together.
-    pub(crate) defers: bool,
+    defers: bool,
     /// Whether some have been since the last unlock.
     has_deferred: bool,
 }
@@ -293,6 +293,18 @@ impl Effects {
         self.clear();
     }
 
+    /// From here to [`Effects::end_batch`] effects may be put by.
+    pub(crate) fn begin_batch(&mut self) {
+        self.defers = true;
+    }
+
+    /// Appends what was put by, and gives back the room that nothing was told in.
+    pub(crate) fn end_batch(&mut self) {
+        if core::mem::take(&mut self.defers) {
+            self.pay();
+        }
+    }
+
     /// Appends what was put by: before others hear of it otherwise than by taking its shards.
     pub fn pay(&mut self) {
         if let Some(writer) = &mut self.writer {
@@ -450,7 +462,7 @@ mod tests {
     fn what_is_put_by_is_in_order_with_what_is_not() {
         let (stream, mut consumer, mut effects) = fixture();
         assert_eq!(effects.ask(1000), Credit::Granted);
-        effects.defers = true;
+        effects.begin_batch();
         let resp = b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n";
         let spans = [(8, 4), (18, 1)].map(|(start, len)| Span { start, len });
         effects.verbatim(0, b"incr", Args::new(resp, &spans));
@@ -472,6 +484,21 @@ mod tests {
         effects.pay();
         let expect = "INCR n|MULTI|DEL a|DEL b|EXEC|renamed n";
         assert_eq!(read(stream, &mut consumer), expect);
+    }
+
+    #[test]
+    fn a_batch_keeps_no_room_that_nothing_was_told_in() {
+        let (_, _consumer, mut effects) = fixture();
+        let stream = effects.stream().unwrap();
+        // SAFETY: each lane has this writer alone.
+        let mut others = [1, 2].map(|lane| unsafe { stream.writer(lane) });
+        effects.begin_batch();
+        assert_eq!(effects.ask(1900), Credit::Granted);
+        assert_eq!(others[0].ask(1900), Credit::Granted);
+        assert_eq!(others[1].ask(1900), Credit::Wait);
+        effects.flush();
+        effects.end_batch();
+        assert_eq!(others[1].ask(1900), Credit::Granted);
     }
 
     #[test]

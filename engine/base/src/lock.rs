@@ -127,10 +127,4 @@ impl LockSet {
             self.lock_of(shard).quit(self.locker);
         }
     }
-
-    /// Whether the lane may owe effects.
-    #[inline(always)]
-    pub fn is_owing(&self) -> bool {
-        self.owing != 0
-    }
 }
