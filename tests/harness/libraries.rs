@@ -24,11 +24,6 @@ fn given_dir() -> Option<PathBuf> {
     std::env::var_os("SHELL_BUILD_DIR").map(|dir| root().join(dir))
 }
 
-/// Whether the program and the releases are those of another build.
-pub fn is_elsewhere() -> bool {
-    given_dir().is_some()
-}
-
 /// The program under test.
 pub fn shell() -> PathBuf {
     given_dir().map_or_else(|| PathBuf::from(BUILT), |dir| dir.join("shell"))
