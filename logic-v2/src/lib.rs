@@ -7,7 +7,7 @@ mod lcs;
 mod rank;
 
 use engine::exec::argument::{key, string};
-use engine::exec::release::Release;
+use engine::exec::release::{self, Release};
 use engine::exec::spec::{Group, KeySpec, Spec, access::*, flag::*};
 
 static RELEASE: Release = Release {
@@ -26,27 +26,14 @@ static RELEASE: Release = Release {
 engine::export_logic!(RELEASE);
 
 /// The engine's tables, then the rows that differ: a later row takes the place of an earlier one.
-const COMMANDS: &[&[Spec]] = &{
-    let mut tables: [&[Spec]; engine::command::ALL.len() + 1] =
-        [CHANGED; engine::command::ALL.len() + 1];
-    let mut at = 0;
-    while at < engine::command::ALL.len() {
-        tables[at] = engine::command::ALL[at];
-        at += 1;
-    }
-    tables
-};
+const COMMANDS: &[&[Spec]] =
+    &release::with::<_, { engine::command::ALL.len() + 1 }>(engine::command::ALL, CHANGED);
 
 /// The engine's, and a text of this release's own.
-const BATTERY: &[&str] = &{
-    let mut texts = [include_str!("battery.txt"); engine::battery::ALL.len() + 1];
-    let mut at = 0;
-    while at < engine::battery::ALL.len() {
-        texts[at] = engine::battery::ALL[at];
-        at += 1;
-    }
-    texts
-};
+const BATTERY: &[&str] = &release::with::<_, { engine::battery::ALL.len() + 1 }>(
+    engine::battery::ALL,
+    include_str!("battery.txt"),
+);
 
 const CHANGED: &[Spec] = &[
     engine::command::row("set").run(conditional::set).arguments(conditional::SET),

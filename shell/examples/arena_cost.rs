@@ -4,8 +4,8 @@
 //! Both are called through function pointers, as logic calls its host.
 
 use rustix::time::{ClockId, clock_gettime};
+use shell::arena::calls as memory;
 use shell::arena::{self, Arena, Options};
-use shell::host::memory;
 use std::alloc::{Layout, alloc as system_alloc, dealloc};
 use std::hint::black_box;
 use std::time::Duration;

@@ -5,6 +5,7 @@ pub mod arena;
 pub mod cli;
 pub mod client;
 pub mod config;
+mod control_groups;
 pub mod effects;
 pub mod host;
 pub mod log;

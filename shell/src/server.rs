@@ -136,7 +136,7 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     tracing::info!(workers, port = server.listeners().port(), "Ready to accept connections");
     let ended = control::run(server, outfit.services(server), move || threads.join(server))?;
     let Some(ended) = ended else {
-        let error = ServeError::Stuck(held_up::told(&held_up::all(server)));
+        let error = ServeError::Stuck(held_up::told(&held_up::all()));
         tracing::error!("{error}");
         return Err(error);
     };

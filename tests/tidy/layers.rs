@@ -97,7 +97,12 @@ const PILES: &[Pile] = &[
             &["shell/src/refusal.rs"],
             &["shell/src/log.rs"],
             &["shell/src/config.rs", "shell/src/config/"],
-            &["shell/src/priority.rs", "shell/src/random.rs", "shell/src/sync.rs"],
+            &[
+                "shell/src/control_groups.rs",
+                "shell/src/priority.rs",
+                "shell/src/random.rs",
+                "shell/src/sync.rs",
+            ],
             &["shell/src/arena/"],
             &["shell/src/client/"],
             &["shell/src/logic/"],

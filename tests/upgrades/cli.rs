@@ -89,6 +89,20 @@ fn a_rollback_to_a_generation_can_be_asked_for_again() {
 }
 
 #[test]
+fn what_is_kept_can_be_gone_back_to_however_long_ago_it_served() {
+    let server = Server::echo("");
+    server.upgrade("ok_b", &[]).report();
+    // More refusals than the history keeps records.
+    for _ in 0..300 {
+        assert_eq!(server.cli(&["upgrade", "/nowhere", "--json"]).code(), "not_found");
+    }
+    let ended = server.cli(&["rollback", "--to", "1", "--json"]);
+    assert_eq!(ended.report()["to"]["name"], "echo");
+    let again = server.cli(&["rollback", "--to", "3", "--json"]);
+    assert_eq!(again.code(), "already_running");
+}
+
+#[test]
 fn what_is_loaded_anew_is_no_target_of_a_rollback() {
     let server = Server::echo("");
     server.upgrade("ok_b", &[]).report();

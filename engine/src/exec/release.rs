@@ -20,3 +20,18 @@ pub struct Release {
     /// is named. See docs/writing-logic.md, and [`crate::battery`] for the engine's commands.
     pub battery: &'static [&'static str],
 }
+
+/// A list with one more at its end: the engine's tables or batteries, and one of a release's own.
+///
+/// # Panics
+/// If `N` is not one more than there are.
+pub const fn with<T: Copy, const N: usize>(all: &[T], one: T) -> [T; N] {
+    assert!(N == all.len() + 1, "it has one more");
+    let mut list = [one; N];
+    let mut at = 0;
+    while at < all.len() {
+        list[at] = all[at];
+        at += 1;
+    }
+    list
+}

@@ -10,7 +10,7 @@
 //! - Chunks in use follow one by one, when nearly all of their memory is there. Who touches one
 //!   meanwhile waits for half a millisecond, so they follow slowly.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -37,15 +37,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(64);
 /// Chunks looked at between two pauses.
 const LOOKS: u32 = 64;
 
-/// `MADV_COLLAPSE` of Linux.
-const COLLAPSE: c_int = 25;
-
 static WANTED: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU32 = AtomicU32::new(0);
-
-unsafe extern "C" {
-    fn madvise(start: *mut c_void, bytes: usize, advice: c_int) -> c_int;
-}
 
 /// Says whether huge pages are to be made from now on. Those there are stay.
 pub fn want(wanted: bool) {
@@ -195,7 +188,7 @@ impl Huge {
         let start = layout::page_address(chunks.start * CHUNK_PAGES);
         let bytes = chunks.len() * CHUNK_BYTES as usize;
         // SAFETY: the range is part of the arena's mapping; what is in it does not change.
-        if unsafe { madvise(start as *mut c_void, bytes, COLLAPSE) } == 0 {
+        if unsafe { libc::madvise(start as *mut c_void, bytes, libc::MADV_COLLAPSE) } == 0 {
             self.works = true;
             chunks.for_each(|chunk| self.note(chunk));
             return true;

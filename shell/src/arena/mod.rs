@@ -17,6 +17,7 @@
 //!
 //! Invariant: locks are taken in the order shared heap, class, runs.
 
+pub mod calls;
 pub mod central;
 pub mod classes;
 pub mod futex;

@@ -3,7 +3,6 @@
 //! Everything else in the shell lies below this, and nothing but the command line above it: who
 //! needs the table is given it.
 
-pub mod memory;
 mod process;
 mod server;
 
@@ -13,26 +12,27 @@ use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
+use crate::arena::calls;
 use crate::logic::ticks;
 use crate::upgrade::board::COUNTERS;
 use crate::upgrade::wire;
 
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     abi_version,
-    arena: memory::arena,
-    alloc: memory::alloc,
-    free: memory::free,
-    realloc: memory::realloc,
-    usable: memory::usable,
-    used_bytes: memory::used_bytes,
-    unix_us: memory::unix_us,
-    monotonic_ns: memory::monotonic_ns,
+    arena: calls::arena,
+    alloc: calls::alloc,
+    free: calls::free,
+    realloc: calls::realloc,
+    usable: calls::usable,
+    used_bytes: calls::used_bytes,
+    unix_us: calls::unix_us,
+    monotonic_ns: calls::monotonic_ns,
     tick_q32_ns: ticks::tick_q32_ns,
-    random: memory::random,
+    random: calls::random,
     log,
-    lock_wait: memory::lock_wait,
-    lock_wake: memory::lock_wake,
-    sleep_us: memory::sleep_us,
+    lock_wait: calls::lock_wait,
+    lock_wake: calls::lock_wake,
+    sleep_us: calls::sleep_us,
     post: server::post,
     wake_workers: server::wake_workers,
     submit: server::submit,

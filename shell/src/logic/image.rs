@@ -292,10 +292,7 @@ fn faithful_copy(source: &File) -> Result<File, Refusal> {
     let before = source.metadata().map_err(io_error)?;
     let memory = checked_copy(source)?;
     let after = source.metadata().map_err(io_error)?;
-    let stamp = |file: &Metadata| {
-        (file.len(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec())
-    };
-    if stamp(&before) != stamp(&after) {
+    if Stamp::of(&before) != Stamp::of(&after) {
         let message = "the file was written to while it was copied";
         return Err(Refusal::new(Code::FileChanged, message));
     }

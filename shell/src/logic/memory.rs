@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::control_groups;
 use crate::refusal::{Code, Refusal};
 
 /// What a trial takes beside the library: a process, and its arena.
@@ -41,65 +42,16 @@ fn machine(root: &Path) -> Option<u64> {
     line.trim().trim_end_matches(" kB").parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The names under which a version of control groups tells of memory.
-struct Names {
-    mount: &'static str,
-    limit: &'static str,
-    used: &'static str,
-    cached: &'static str,
-}
-
-const V1: Names = Names {
-    mount: "sys/fs/cgroup/memory",
-    limit: "memory.limit_in_bytes",
-    used: "memory.usage_in_bytes",
-    cached: "total_inactive_file",
-};
-
-const V2: Names = Names {
-    mount: "sys/fs/cgroup",
-    limit: "memory.max",
-    used: "memory.current",
-    cached: "inactive_file",
-};
-
 /// What is left in each control group that this process is in.
-fn groups(root: &Path) -> Vec<(u64, String)> {
-    let text = std::fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-    let mut left = Vec::new();
-    for line in text.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let names = match controllers {
-            "" => V2,
-            list if list.split(',').any(|name| name == "memory") => V1,
-            _ => continue,
-        };
-        let mount = root.join(names.mount);
-        // Up to the root of what is mounted, which in a container may be the group itself.
-        for group in Path::new(path.trim_start_matches('/')).ancestors() {
-            let folder = mount.join(group);
-            left.extend(left_in(&folder, &names).map(|bytes| (bytes, shown(root, &folder))));
-        }
-    }
-    left
+fn groups(root: &Path) -> impl Iterator<Item = (u64, String)> {
+    let all = control_groups::all(root).into_iter();
+    all.filter_map(move |group| Some((group.left()?, shown(root, &group.folder))))
 }
 
 fn shown(root: &Path, folder: &Path) -> String {
     let path =
         folder.strip_prefix(root).map_or(folder.to_owned(), |path| PathBuf::from("/").join(path));
     format!("the control group {}", path.display())
-}
-
-/// Bytes that a group may still take. What it caches of files can be given back.
-fn left_in(folder: &Path, names: &Names) -> Option<u64> {
-    let number = |name: &str| -> Option<u64> {
-        std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok()
-    };
-    let (limit, used) = (number(names.limit)?, number(names.used)?);
-    let stat = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-    let cached = stat.lines().find_map(|line| line.strip_prefix(names.cached)?.trim().parse().ok());
-    Some(limit.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
 }
 
 #[cfg(test)]

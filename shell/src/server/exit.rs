@@ -9,10 +9,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use abi::client_ref::ClientRef;
-
 use crate::arena;
-use crate::worker::shared;
+use crate::worker::shared::{self, Runs};
 
 /// Status of a process that a library has ended.
 pub const STATUS: u8 = 6;
@@ -70,11 +68,9 @@ extern "C" fn at_exit() {
 /// What the lane that calls exit runs.
 fn what_runs(lane: Option<u32>) -> String {
     let Some((lane, server)) = lane.zip(shared::get()) else { return "no lane's work".to_owned() };
-    let running = server.running(lane);
-    let Some(slot) = running.command.load(Ordering::Acquire).checked_sub(1) else {
+    let Some(Runs { command, client }) = server.runs(lane) else {
         return format!("lane {lane}, outside of commands");
     };
-    let client = ClientRef(running.client.load(Ordering::Relaxed)).id();
-    let command = server.command_name(slot).unwrap_or_else(|| "a command".to_owned());
+    let command = command.unwrap_or_else(|| "a command".to_owned());
     format!("'{command}' of client {client}, on lane {lane}")
 }

@@ -1,12 +1,12 @@
 //! Limits of the system that a server cannot start under: named before they are met, since what
 //! fails then says neither which it was nor what would do.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::arena::ADDRESS_SPACE_MIN;
+use crate::control_groups;
 
 /// Memory that a server without keys takes, with the trial of a library.
 const MEMORY_MIN: u64 = 16 << 20;
@@ -14,9 +14,6 @@ const MEMORY_MIN: u64 = 16 << 20;
 const DESCRIPTORS_SHARED: u64 = 58;
 /// Descriptors that each worker has for its polls.
 const DESCRIPTORS_PER_WORKER: u64 = 3;
-
-/// Where control groups are.
-const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 
 /// A limit that is too low to start.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +62,7 @@ pub fn check(workers: u32) -> Result<(), LimitError> {
         return Err(LimitError::AddressSpace { limit, needed: ADDRESS_SPACE_MIN });
     }
     let needed = MEMORY_MIN;
-    if let Some((limit, file)) = memory_limit(Path::new(CONTROL_GROUPS), &own_groups())
+    if let Some((limit, file)) = memory_limit(Path::new("/"))
         && limit < needed
     {
         return Err(LimitError::Memory { file, limit, needed });
@@ -107,42 +104,18 @@ fn descriptors_reserved(workers: u32) -> u64 {
     DESCRIPTORS_SHARED + DESCRIPTORS_PER_WORKER * u64::from(workers)
 }
 
-/// The control groups of this process; nothing if the system does not tell.
-fn own_groups() -> String {
-    fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
-}
-
-/// The lowest memory limit of the control groups that a process is in, and where it stands.
-/// `groups`: lines of `number:controllers:path`. A path that is not visible from inside of a
-/// container is looked for at its root.
-fn memory_limit(root: &Path, groups: &str) -> Option<(u64, PathBuf)> {
-    let mut lowest = None;
-    for line in groups.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let (root, name) = match controllers {
-            "" => (root.to_owned(), "memory.max"),
-            _ if controllers.split(',').any(|c| c == "memory") => {
-                (root.join("memory"), "memory.limit_in_bytes")
-            }
-            _ => continue,
-        };
-        for folder in Path::new(path.trim_start_matches('/')).ancestors() {
-            let file = root.join(folder).join(name);
-            let limit = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
-            if let Some(limit) = limit
-                && lowest.as_ref().is_none_or(|(least, _)| limit < *least)
-            {
-                lowest = Some((limit, file));
-            }
-        }
-    }
-    lowest
+/// The lowest memory limit of the control groups that this process is in, and where it stands.
+fn memory_limit(root: &Path) -> Option<(u64, PathBuf)> {
+    let limits = control_groups::all(root)
+        .into_iter()
+        .filter_map(|group| Some((group.limit()?, group.limit_file())));
+    limits.min_by_key(|(limit, _)| *limit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_lowest_limit_of_all_groups_above_counts() {
@@ -153,13 +126,15 @@ mod tests {
             fs::write(file, text).unwrap();
         };
         let check = |groups: &str, expected: Option<(u64, &str)>| {
-            let expected = expected.map(|(limit, file)| (limit, root.path().join(file)));
-            assert_eq!(memory_limit(root.path(), groups), expected, "{groups}");
+            let folder = root.path().join("sys/fs/cgroup");
+            let expected = expected.map(|(limit, file)| (limit, folder.join(file)));
+            put("proc/self/cgroup", groups);
+            assert_eq!(memory_limit(root.path()), expected, "{groups}");
         };
-        put("a/memory.max", "5000\n");
-        put("a/b/memory.max", "max\n");
-        put("memory/memory.limit_in_bytes", "9223372036854771712\n");
-        put("memory/c/memory.limit_in_bytes", "4000\n");
+        put("sys/fs/cgroup/a/memory.max", "5000\n");
+        put("sys/fs/cgroup/a/b/memory.max", "max\n");
+        put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+        put("sys/fs/cgroup/memory/c/memory.limit_in_bytes", "4000\n");
         check("0::/a/b\n", Some((5000, "a/memory.max")));
         check("0::/\n", None);
         check("0::/not/visible\n", None);

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::history::{self, History};
 use crate::logic::identity::Identity;
 use crate::worker::held_up::{self, HeldUp};
-use crate::worker::shared;
 
 /// The counters behind [`abi::host::Host::generation_info`]. Of this process, for the host table
 /// has no other way to them.
@@ -220,7 +219,7 @@ impl Board {
             keys: carried.keys,
             effects: carried.effects,
             memory: carried.memory,
-            held_up: shared::get().map(held_up::all).unwrap_or_default(),
+            held_up: held_up::all(),
         }
     }
 

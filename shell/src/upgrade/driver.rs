@@ -88,8 +88,10 @@ impl Driver {
         loop {
             let wake = self.next_look().min(self.watch.left());
             tokio::select! {
-                Some(request) = self.requests.recv() => self.on_request(request),
+                // What has ended is not overdue, however late it is looked at.
+                biased;
                 Some(finished) = self.finished.recv() => self.on_finished(finished),
+                Some(request) = self.requests.recv() => self.on_request(request),
                 () = tokio::time::sleep(wake) => {
                     self.look_at_leaving();
                     self.give_up_overdue();
@@ -121,9 +123,13 @@ impl Driver {
             let kept = self.kept.target();
             return (kept.map_or(Target::Nothing, |_| Target::Kept), kept);
         };
-        let served = self.board.lock().history.served(number);
-        let kept = served.as_deref().and_then(|sha256| self.kept.find(sha256));
-        match (served, kept) {
+        // What is there is known by its own number; by an earlier one of the same bytes as long as
+        // the history goes back.
+        let known = self.kept.all().chain([&self.current]).find(|known| known.number == number);
+        let sha256 = known.map(|known| known.sha256().to_owned());
+        let sha256 = sha256.or_else(|| self.board.lock().history.served(number));
+        let kept = sha256.as_deref().and_then(|sha256| self.kept.find(sha256));
+        match (sha256, kept) {
             (Some(sha256), _) if sha256 == self.current.sha256() => (Target::Current, None),
             (_, Some(kept)) => (Target::Kept, Some(kept)),
             (_, None) => (Target::Nothing, None),
@@ -156,6 +162,10 @@ impl Driver {
                     flight.verdict = Some(verdict);
                     Event::Verified
                 })
+            }
+            Done::Loaded(Ok(generation), _) if is_stopping() => {
+                self.hand_over(Work::Unload(generation.number), Job::Unload(generation));
+                self.failed(Refusal::new(Code::ShuttingDown, "the server is stopping"))
             }
             Done::Loaded(result, took) => {
                 self.passed("loaded", took, result, |flight, generation| {
@@ -415,7 +425,7 @@ impl Driver {
     }
 
     fn in_use(&self) -> String {
-        let held_up = shared::get().map(held_up::all).unwrap_or_default();
+        let held_up = held_up::all();
         let by = if held_up.is_empty() { "" } else { ": " };
         let count = self.phase.retiring.len();
         format!("{count} older generations are still in use{by}{}", held_up::told(&held_up))

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::history::Stage;
-use super::serving::unix_ms;
 use super::{Ask, Request, Update};
 use crate::logic::generation::Generation;
 use crate::logic::image::Image;
 use crate::logic::verify::Verdict;
 use crate::refusal::{Code, Refusal};
+use crate::worker::clock::unix_ms;
 
 /// The upgrade under way.
 pub(super) struct Flight {

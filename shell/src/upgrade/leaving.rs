@@ -11,12 +11,13 @@ use super::driver::Driver;
 use super::flight::{stage, tell};
 use super::limits::Work;
 use super::phase::Event;
-use super::serving::{Serving, unix_ms};
+use super::serving::Serving;
 use super::staging::Job;
 use super::{Report, Retirement, Update};
 use crate::logic::generation::{Generation, Retiring};
 use crate::logic::loaded::Unloaded;
 use crate::refusal::{Code, Refusal};
+use crate::worker::clock::unix_ms;
 use crate::worker::held_up::{self, HeldUp};
 use crate::worker::shared;
 
@@ -88,8 +89,7 @@ impl Leaving {
     /// generation they are in.
     fn answer(&mut self) {
         let Some((mut report, updates)) = self.answer.take() else { return };
-        let server = shared::get();
-        let held_up = server.map(held_up::all).unwrap_or_default();
+        let (server, held_up) = (shared::get(), held_up::all());
         if server.is_none_or(|server| held_up.len() < server.workers() as usize) {
             report.warnings.extend(held_up.iter().map(HeldUp::to_string));
             return tell(&updates, Update::Done(Box::new(report)));

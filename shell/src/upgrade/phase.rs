@@ -192,7 +192,9 @@ fn refuse(phase: Phase, code: Code) -> (Phase, Vec<Action>) {
 }
 
 fn abandon(phase: Phase, code: Code) -> (Phase, Vec<Action>) {
-    let hung = phase.hung + usize::from(code == Code::LoadHung);
+    // A copy or a trial that takes too long holds nothing that a later load needs.
+    let has_hung = code == Code::LoadHung && matches!(phase.step, Step::Loading(_));
+    let hung = phase.hung + usize::from(has_hung);
     (Phase { step: Step::Idle, hung, ..phase }, vec![Action::Abandon(code)])
 }
 
@@ -296,8 +298,11 @@ mod tests {
 
     #[test]
     fn after_some_that_hung_only_what_has_served_is_loaded() {
-        let hung = [Event::Asked(UPGRADE), Event::Failed(Code::LoadHung)];
-        let events = hung.repeat(HUNG_MAX);
+        let late = [Event::Asked(UPGRADE), Event::Failed(Code::LoadHung)];
+        let mut events = late.repeat(HUNG_MAX);
+        assert_eq!(run(&events).0.hung, 0, "nothing was loaded");
+        let hung = [Event::Asked(UPGRADE), STAGED, Event::Verified, Event::Failed(Code::LoadHung)];
+        events.extend(hung.repeat(HUNG_MAX));
         let (phase, actions) = run(&events);
         assert_eq!(actions.last(), Some(&Action::Abandon(Code::LoadHung)));
         assert_eq!(phase.step, Step::Idle);

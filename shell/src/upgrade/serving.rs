@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::board::{Former, Shown};
 use crate::logic::generation::Generation;
 use crate::logic::identity::Identity;
 use crate::logic::image::Image;
+use crate::worker::clock::unix_ms;
 
 /// Who a generation is, and the copy of the library it runs from.
 #[derive(Clone)]
@@ -56,9 +56,4 @@ impl Serving {
         };
         (shown, Arc::clone(&self.panics))
     }
-}
-
-/// Unix time in milliseconds.
-pub(super) fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }

@@ -124,7 +124,8 @@ impl Stager {
 
     /// Hands over a job. `false`: it is not taken.
     pub fn send(&self, job: Job) -> bool {
-        self.jobs.try_send(job).is_ok()
+        // Dropped here, a library could hang the thread that calls.
+        self.jobs.try_send(job).map_err(core::mem::forget).is_ok()
     }
 
     /// Puts another thread in the place of the one that hangs.
@@ -134,8 +135,8 @@ impl Stager {
     /// is done.
     pub fn relieve(&self) -> std::io::Result<()> {
         let staging = Arc::clone(&self.staging);
-        let number = staging.on_duty.fetch_add(1, Ordering::SeqCst) + 1;
-        let work = move || staging.run(number);
+        staging.on_duty.fetch_add(1, Ordering::SeqCst);
+        let work = move || staging.run();
         std::thread::Builder::new().name("staging".to_owned()).spawn(work).map(drop)
     }
 
@@ -157,20 +158,23 @@ struct Staging {
 }
 
 impl Staging {
-    fn run(&self, by: u64) {
+    fn run(&self) {
         priority::give_way(priority::LOWEST);
-        let is_on_duty = || self.on_duty.load(Ordering::SeqCst) == by;
-        while let Some(job) = self.next().filter(|_| is_on_duty()) {
+        while let Some((job, by)) = self.next() {
             let done = self.perform(job);
+            let is_on_duty = self.on_duty.load(Ordering::SeqCst) == by;
             // What nobody waits for any more is undone here, where it may hang again.
-            if !is_on_duty() || self.finished.blocking_send(Finished { by, done }).is_err() {
+            if !is_on_duty || self.finished.blocking_send(Finished { by, done }).is_err() {
                 return;
             }
         }
     }
 
-    fn next(&self) -> Option<Job> {
-        locked(&self.arriving).recv().ok()
+    /// A job, and the number under which it is done: a thread that was relieved as it had just
+    /// finished is as good as its successor.
+    fn next(&self) -> Option<(Job, u64)> {
+        let job = locked(&self.arriving).recv().ok()?;
+        Some((job, self.on_duty.load(Ordering::SeqCst)))
     }
 
     fn perform(&self, job: Job) -> Done {

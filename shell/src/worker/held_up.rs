@@ -1,13 +1,12 @@
 //! Workers that do not come back from what they run, and what that is.
 
 use std::fmt;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use abi::client_ref::ClientRef;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
-use super::shared::ServerShared;
+use super::shared::{self, ServerShared};
 use crate::logic::generation;
 
 /// A worker that has been at one turn for this long is told.
@@ -31,8 +30,9 @@ pub struct HeldUp {
     pub clients: u32,
 }
 
-/// The workers that are held up.
-pub fn all(server: &ServerShared) -> Vec<HeldUp> {
+/// The workers that are held up; none where there is no server.
+pub fn all() -> Vec<HeldUp> {
+    let Some(server) = shared::get() else { return Vec::new() };
     let now_ms = Clock::new().monotonic_ms();
     (0..server.workers()).filter_map(|worker| look_at(server, worker, now_ms)).collect()
 }
@@ -40,15 +40,12 @@ pub fn all(server: &ServerShared) -> Vec<HeldUp> {
 fn look_at(server: &ServerShared, worker: u32, now_ms: u64) -> Option<HeldUp> {
     let mailbox = server.mailbox(worker);
     let for_ms = mailbox.at_work_for_ms(now_ms).filter(|ms| *ms >= TOLD_FROM_MS)?;
-    let running = server.running(worker);
-    // Stored last when a command begins: what is read after it belongs to it or to a later one.
-    let slot = running.command.load(Acquire).checked_sub(1);
-    let client = slot.map(|_| ClientRef(running.client.load(Relaxed)).id());
+    let runs = server.runs(worker);
     Some(HeldUp {
         worker,
         for_ms,
-        command: slot.and_then(|slot| server.command_name(slot)),
-        client,
+        client: runs.as_ref().map(|runs| runs.client),
+        command: runs.and_then(|runs| runs.command),
         generation: generation::used_by(worker),
         clients: mailbox.clients().load(Relaxed),
     })

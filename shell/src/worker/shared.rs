@@ -39,6 +39,14 @@ const RUNNING: u32 = 0;
 const STOPPING: u32 = 1;
 const STOPPING_NOW: u32 = 2;
 
+/// What a lane is at.
+pub struct Runs {
+    /// The command's name; none while names are being added.
+    pub command: Option<String>,
+    /// The client whose command it is.
+    pub client: u64,
+}
+
 /// What the threads share. Lives as long as the process.
 pub struct ServerShared {
     mailboxes: Box<[Mailbox]>,
@@ -106,15 +114,13 @@ impl ServerShared {
         &self.roots.lane(lane).stats
     }
 
-    /// What a lane runs.
-    pub fn running(&self, lane: u32) -> &'static Running {
-        &self.roots.lane(lane).running
-    }
-
-    /// The name of the command that has this slot. None if there is none, or while names are
-    /// being added.
-    pub fn command_name(&self, slot: u32) -> Option<String> {
-        self.roots.command_name(slot)
+    /// The command that a lane runs, if it is at one.
+    pub fn runs(&self, lane: u32) -> Option<Runs> {
+        let running: &Running = &self.roots.lane(lane).running;
+        // Stored last when a command begins: what is read after it belongs to it or to a later one.
+        let slot = running.command.load(Ordering::Acquire).checked_sub(1)?;
+        let client = ClientRef(running.client.load(Ordering::Relaxed)).id();
+        Some(Runs { command: self.roots.command_name(slot), client })
     }
 
     /// The listening sockets.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use shell::arena;
-use shell::host::memory;
+use shell::arena::calls;
 use std::sync::Mutex;
 
 use super::{Block, on_lane, turn};
@@ -103,7 +103,7 @@ proptest! {
         let before = arena::used_bytes();
         let mut live = run_all(&lists);
         assert_disjoint(&mut live);
-        let expected: u64 = live.iter().map(|block| memory::usable(block.size)).sum();
+        let expected: u64 = live.iter().map(|block| calls::usable(block.size)).sum();
         prop_assert_eq!(arena::used_bytes() - before, expected);
         live.into_iter().for_each(Block::free);
         prop_assert_eq!(arena::used_bytes(), before);

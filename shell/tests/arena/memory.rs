@@ -1,7 +1,7 @@
 //! How much memory the arena takes, and that it gives it back.
 
 use shell::arena;
-use shell::host::memory;
+use shell::arena::calls;
 
 use super::{Block, on_lane, turn};
 
@@ -95,7 +95,7 @@ fn a_large_block_grows_and_shrinks_where_it_is_if_there_is_room() {
     for size in [100_000, 120_000, 131_072, 50_000, 40_000, 90_000, 300_000] {
         block.resize(size);
         assert_eq!(block.address, address, "moved for {size} bytes");
-        assert_eq!(arena::used_bytes() - used, memory::usable(size));
+        assert_eq!(arena::used_bytes() - used, calls::usable(size));
     }
     block.resize(100);
     assert_ne!(block.address, address, "a small block in a large one's place");

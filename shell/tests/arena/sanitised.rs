@@ -3,7 +3,7 @@
 //! Each fault is committed in a process of its own, which must not survive it.
 
 use shell::arena;
-use shell::host::memory;
+use shell::arena::calls;
 use std::hint::black_box;
 use std::process::Command;
 
@@ -64,7 +64,7 @@ fn commit(name: &str) {
 fn touch_all_of_live_blocks() {
     for size in [1, 8, 100, 4096, 30_000, LARGE] {
         let address = arena::alloc(size);
-        for at in 0..memory::usable(size) {
+        for at in 0..calls::usable(size) {
             write(address + at);
             read(address + at);
         }

@@ -15,7 +15,7 @@ use abi::status::Status;
 use rustix::process::{Resource, Rlimit};
 
 use super::battery::{self, Compared, Line};
-use super::trial::Trial;
+use super::trial::{Trial, check, text_of};
 use super::{Report, Step, Verdict, stand_in};
 use crate::logic::image::Image;
 use crate::logic::library::Library;
@@ -87,7 +87,7 @@ fn verify(
     let requests = exercise(logic, host, lanes, reporter)?;
     check_started(threads)?;
     reporter.step(Step::Close);
-    ok(Step::Close, Code::AttachFailed, logic.detach()(), "")?;
+    check(Step::Close.name(), logic.detach()(), Code::AttachFailed, "")?;
     let leaked_bytes = logic.outstanding_bytes()();
     let unloads = !library.close()?;
     Ok(Verdict { identity, abilities, requests, unloads, leaked_bytes })
@@ -142,11 +142,11 @@ fn exercise(
     reporter: &mut Reporter,
 ) -> Result<usize, Refusal> {
     reporter.step(Step::Attach);
-    ok(Step::Attach, Code::AttachFailed, logic.attach()(host), "")?;
+    check(Step::Attach.name(), logic.attach()(host), Code::AttachFailed, "")?;
     reporter.step(Step::SelfTest);
     let mut error = RawBytes::EMPTY;
     let status = logic.self_test()(&mut error);
-    ok(Step::SelfTest, Code::SelfTestFailed, status, &text_of(&error))?;
+    check(Step::SelfTest.name(), status, Code::SelfTestFailed, &text_of(&error))?;
     reporter.step(Step::CatchPanic);
     if logic.catch_panic()() != Status::PANICKED {
         let message = "the library did not report a panic that it was to catch";
@@ -216,27 +216,4 @@ fn check_started(threads_before: usize) -> Result<(), Refusal> {
             Err(Refusal::new(Code::StartsThreads, message))
         }
     }
-}
-
-fn ok(step: Step, code: Code, status: Status, text: &str) -> Result<(), Refusal> {
-    let step = step.name();
-    match status {
-        Status::OK => Ok(()),
-        Status::PANICKED => {
-            Err(Refusal::new(Code::LoadPanicked, format!("the library panicked in {step}: {text}")))
-        }
-        Status(number) => {
-            Err(Refusal::new(code, format!("{step} ended with status {number}: {text}")))
-        }
-    }
-}
-
-/// The text a library left in memory of the stand-in host's. Not freed: this process ends soon.
-fn text_of(text: &RawBytes) -> String {
-    if text.data.is_null() {
-        return String::new();
-    }
-    // SAFETY: the library says that so many bytes are there.
-    let bytes = unsafe { std::slice::from_raw_parts(text.data.as_ptr(), text.len as usize) };
-    String::from_utf8_lossy(bytes).into_owned()
 }

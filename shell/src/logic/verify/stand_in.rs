@@ -1,10 +1,7 @@
 //! The host table for a library under test: an arena, clocks and a log, but no server behind it.
 
-use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use abi::arena::ArenaHeader;
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
 use abi::host::{GenerationInfo, Host, HostRef, ProcessInfo};
@@ -17,11 +14,10 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
 use crate::arena::roots::Roots;
-use crate::arena::{self, NoMemory, classes, futex, layout};
+use crate::arena::{self, NoMemory, calls};
 use crate::client::message::drop_message;
 use crate::client::table::Table;
 use crate::logic::ticks::tick_q32_ns;
-use crate::random;
 use crate::refusal::{Code, Refusal};
 
 /// Address space of the trial's arena.
@@ -29,20 +25,20 @@ const ARENA_BYTES: u64 = 1 << 30;
 
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     abi_version,
-    arena: arena_header,
-    alloc,
-    free,
-    realloc,
-    usable,
-    used_bytes,
-    unix_us,
-    monotonic_ns,
+    arena: calls::arena,
+    alloc: calls::alloc,
+    free: calls::free,
+    realloc: calls::realloc,
+    usable: calls::usable,
+    used_bytes: calls::used_bytes,
+    unix_us: calls::unix_us,
+    monotonic_ns: calls::monotonic_ns,
     tick_q32_ns,
-    random,
+    random: calls::random,
     log,
-    lock_wait,
-    lock_wake,
-    sleep_us,
+    lock_wait: calls::lock_wait,
+    lock_wake: calls::lock_wake,
+    sleep_us: calls::sleep_us,
     post,
     wake_workers,
     submit,
@@ -88,7 +84,7 @@ impl Memory {
             Refusal::new(Code::Io, format!("there is no arena for the trial: {what}"))
         };
         let arena = arena::create(&options).map_err(|e| failed(&e))?;
-        let roots = Roots::create(arena, LANES_MAX, unix_us() / 1000);
+        let roots = Roots::create(arena, LANES_MAX, calls::unix_us() / 1000);
         let roots = roots.map_err(|NoMemory| failed(&"it is too small"))?;
         // SAFETY: the root was made just now, is never freed, and nobody else adds to it.
         let table = unsafe { Table::new(roots.clients()) };
@@ -119,61 +115,8 @@ extern "C" fn abi_version() -> u32 {
     abi::version::ABI_VERSION
 }
 
-extern "C" fn arena_header() -> Ptr<ArenaHeader> {
-    Ptr::from_raw(layout::header())
-}
-
-extern "C" fn alloc(size: u64) -> u64 {
-    arena::alloc(size)
-}
-
-extern "C" fn free(address: u64, size: u64) {
-    // SAFETY: the contract of the host table.
-    unsafe { arena::free(address, size) }
-}
-
-extern "C" fn realloc(address: u64, old_size: u64, new_size: u64) -> u64 {
-    // SAFETY: the contract of the host table.
-    unsafe { arena::realloc(address, old_size, new_size) }
-}
-
-extern "C" fn usable(size: u64) -> u64 {
-    classes::rounded(size)
-}
-
-extern "C" fn used_bytes() -> u64 {
-    arena::used_bytes()
-}
-
-/// See [`abi::host::Host::unix_us`].
-pub(super) extern "C" fn unix_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_micros() as u64)
-}
-
-extern "C" fn monotonic_ns() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
-}
-
-extern "C" fn random(bytes: *mut u8, len: u64) {
-    // SAFETY: the contract of the host table: `len` writable bytes.
-    random::fill(unsafe { std::slice::from_raw_parts_mut(bytes, len as usize) });
-}
-
 extern "C" fn log(_level: u32, text: RStr<'_>) {
     eprintln!("{text}");
-}
-
-extern "C" fn lock_wait(word: &AtomicU32, expected: u32) {
-    futex::wait(word, expected);
-}
-
-extern "C" fn lock_wake(word: &AtomicU32) {
-    futex::wake(word);
-}
-
-extern "C" fn sleep_us(duration: u64) {
-    std::thread::sleep(Duration::from_micros(duration));
 }
 
 extern "C" fn post(client: ClientRef, message: Ptr<Message>) {

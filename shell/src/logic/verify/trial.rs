@@ -16,6 +16,7 @@ use abi::status::Status;
 use abi_stable::std_types::{RSlice, RStr};
 
 use super::stand_in::{self, Memory};
+use crate::arena::calls;
 use crate::client::limits::number;
 use crate::client::message::drop_message;
 use crate::client::open::{self, Accepted};
@@ -54,7 +55,7 @@ impl Trial {
             let message = format!("the library could not make a scratch for lane {lane}");
             return Err(Refusal::new(Code::AttachFailed, message));
         }
-        check("init", logic.init()(trial.scratches[0]), Code::AttachFailed)?;
+        check("init", logic.init()(trial.scratches[0]), Code::AttachFailed, "")?;
         let databases = number(&memory.roots.shared().config, id::DATABASES).max(1);
         let made = memory.roots.create_databases(databases);
         made.map_err(|_| Refusal::new(Code::Io, "the trial's arena is full"))?;
@@ -72,7 +73,7 @@ impl Trial {
         let values = RSlice::from_slice(&values);
         let scratch = self.scratches[0];
         let status = self.logic.configure()(scratch, RStr::from_str(name), values, &mut error);
-        check(&format!("configure {name}"), status, Code::BatteryFailed)
+        check(&format!("configure {name}"), status, Code::BatteryFailed, &text_of(&error))
     }
 
     /// Has a connection send bytes, and everybody hear what follows from them.
@@ -86,7 +87,7 @@ impl Trial {
         loop {
             let (logic, scratch) = (self.logic, self.scratches[lane as usize]);
             let status = logic.process()(scratch, Ptr::from_raw(self.client(number)));
-            check("process", status, Code::BatteryFailed)?;
+            check("process", status, Code::BatteryFailed, "")?;
             if self.client(number).flags.load(Ordering::Relaxed) & flag::MORE_INPUT == 0 {
                 break;
             }
@@ -119,11 +120,11 @@ impl Trial {
         if deadline_ms == 0 || !open.unread.is_empty() {
             return Ok(());
         }
-        let left_us = (deadline_ms * 1000).saturating_sub(stand_in::unix_us());
+        let left_us = (deadline_ms * 1000).saturating_sub(calls::unix_us());
         std::thread::sleep(Duration::from_micros(left_us));
         let (scratch, client) = (self.scratches[open.lane as usize], open.connection.client());
         let status = self.logic.deadline()(scratch, Ptr::from_raw(client));
-        check("deadline", status, Code::BatteryFailed)?;
+        check("deadline", status, Code::BatteryFailed, "")?;
         self.settle()
     }
 
@@ -138,7 +139,7 @@ impl Trial {
         }
         for lane in 0..self.scratches.len() {
             let status = self.logic.tick()(self.scratches[lane], lane as u32);
-            check("tick", status, Code::BatteryFailed)?;
+            check("tick", status, Code::BatteryFailed, "")?;
         }
         self.settle()
     }
@@ -160,7 +161,7 @@ impl Trial {
             let background = *self.scratches.last().expect("a server has a lane");
             for job in jobs {
                 let status = self.logic.background()(background, &job);
-                check("background", status, Code::BatteryFailed)?;
+                check("background", status, Code::BatteryFailed, "")?;
             }
         }
         let message = "clients of the library have mail for each other without end";
@@ -175,9 +176,9 @@ impl Trial {
         // SAFETY: the mail holds a reference until `drop_message`.
         let message = unsafe { &*message.as_ptr() };
         let status = self.logic.deliver()(scratch, Ptr::from_raw(client), message);
-        check("deliver", status, Code::BatteryFailed)?;
+        check("deliver", status, Code::BatteryFailed, "")?;
         let status = self.logic.process()(scratch, Ptr::from_raw(client));
-        check("process", status, Code::BatteryFailed)
+        check("process", status, Code::BatteryFailed, "")
     }
 
     fn take_output(&mut self) -> Result<(), Refusal> {
@@ -209,13 +210,13 @@ impl Trial {
             unix: false,
             from_here: true,
         };
-        let opened = open::open(table, accepted, lane, stand_in::unix_us() / 1000);
+        let opened = open::open(table, accepted, lane, calls::unix_us() / 1000);
         let connection = opened.map_err(|_| Refusal::new(Code::Io, "the arena is full"))?;
         table.enter(u32::MAX);
         self.connections.insert(number, Open { id, connection, lane, unread: Vec::new() });
         let (logic, scratch) = (self.logic, self.scratches[lane as usize]);
         let status = logic.client_open()(scratch, Ptr::from_raw(self.client(number)));
-        check("client_open", status, Code::BatteryFailed)?;
+        check("client_open", status, Code::BatteryFailed, "")?;
         Ok(lane)
     }
 
@@ -228,7 +229,7 @@ impl Trial {
         let status = self.logic.client_close()(scratch, Ptr::from_raw(connection.client()), reason);
         open::close(connection);
         self.memory.table.leave();
-        check("client_close", status, Code::BatteryFailed)
+        check("client_close", status, Code::BatteryFailed, "")
     }
 
     fn client(&mut self, number: u8) -> &mut Client {
@@ -244,14 +245,28 @@ impl Drop for Trial {
     }
 }
 
-fn check(what: &str, status: Status, code: Code) -> Result<(), Refusal> {
+/// Refuses a library whose call did not end well. `text` is what it says itself, if anything.
+pub(super) fn check(what: &str, status: Status, code: Code, text: &str) -> Result<(), Refusal> {
+    let text = if text.is_empty() { String::new() } else { format!(": {text}") };
     match status {
         Status::OK => Ok(()),
         Status::PANICKED => {
-            Err(Refusal::new(Code::LoadPanicked, format!("the library panicked in {what}")))
+            Err(Refusal::new(Code::LoadPanicked, format!("the library panicked in {what}{text}")))
         }
-        Status(number) => Err(Refusal::new(code, format!("{what} ended with status {number}"))),
+        Status(number) => {
+            Err(Refusal::new(code, format!("{what} ended with status {number}{text}")))
+        }
     }
+}
+
+/// The text a library left in memory of the stand-in host's. Not freed: this process ends soon.
+pub(super) fn text_of(text: &RawBytes) -> String {
+    if text.data.is_null() {
+        return String::new();
+    }
+    // SAFETY: the library says that so many bytes are there.
+    let bytes = unsafe { std::slice::from_raw_parts(text.data.as_ptr(), text.len as usize) };
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A descriptor for a connection that has no socket.

@@ -1,4 +1,5 @@
-//! The functions of the host table that concern memory, locks and time.
+//! The functions of a host table that concern memory, locks and time: those of the server, and of
+//! the stand-in that a trial has.
 //!
 //! Signatures are those of [`abi::host::Host`], and so are the contracts: logic promises there
 //! that an address it hands back came from here with the size it says.
@@ -9,8 +10,8 @@ use rustix::time::{ClockId, clock_gettime};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use crate::arena::{self, classes, futex, layout};
-use crate::random;
+use super::{classes, futex, layout};
+use crate::{arena, random};
 
 /// See [`abi::host::Host::arena`].
 pub extern "C" fn arena() -> Ptr<ArenaHeader> {
