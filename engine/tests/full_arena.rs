@@ -119,6 +119,38 @@ fn filled(key: &str) -> String {
     format!("rpush {key} {}", elements.join(" "))
 }
 
+/// Runs a command whose client's output has `room` bytes left, with no memory for more.
+fn check_without_room(before: &str, command: &str, room: u64) {
+    let (mut server, _) = server(&[before]);
+    let unchanged = state(&mut server, 2);
+    server.write(1, command);
+    let output = &mut server.client(1).output;
+    // As if what is there had been written to before.
+    let capacity = std::mem::replace(&mut output.capacity, output.end + room);
+    testing::allow_allocations(0);
+    server.run(1);
+    testing::allow_allocations(u64::MAX);
+    server.client(1).output.capacity = capacity;
+    if server.read(1) != ":1\r\n" {
+        assert_eq!(
+            state(&mut server, 2),
+            unchanged,
+            "{command} with {room}: something has changed"
+        );
+    }
+    server.say(2, "flushall");
+}
+
+#[test]
+fn nothing_is_gone_where_there_is_no_room_for_the_reply() {
+    for room in 0..40 {
+        check_without_room("hset h f v", "hdel h f", room);
+        check_without_room("sadd s m", "srem s m", room);
+        check_without_room("zadd z 1 m", "zrem z m", room);
+        check_without_room("rpush l e", "lrem l 0 e", room);
+    }
+}
+
 #[test]
 fn strings() {
     let many = "mset a 1 b 2 c 3 d four e five";

@@ -141,6 +141,8 @@ struct Started {
 impl Started {
     #[inline(always)]
     fn now(cx: &mut Ctx<'_>, call: &Call) -> Self {
+        // A command that takes something away first would otherwise be without a reply.
+        cx.out.reserve_line();
         let core = &mut *cx.keys.core;
         core.reads_only = call.spec.has(flag::READONLY);
         let ticks = ticks(core.host);

@@ -5,6 +5,9 @@ use abi::container::RawBuffer;
 use crate::buffer::Buffer;
 use crate::heap::Heap;
 
+/// Bytes of a reply of one line, but for errors and texts: a kind, an integer, the line's end.
+const LINE_MAX: usize = 32;
+
 /// A client's output, in its protocol.
 pub struct Reply<'a> {
     buffer: Buffer<'a>,
@@ -38,6 +41,12 @@ impl<'a> Reply<'a> {
     /// Takes back what was written since the output had this length.
     pub fn truncate(&mut self, len: usize) {
         self.buffer.truncate(len);
+    }
+
+    /// Makes room for a reply of one line, so that it is not the reply for which there is no memory.
+    #[inline]
+    pub fn reserve_line(&mut self) {
+        self.buffer.reserve(LINE_MAX);
     }
 
     /// What was written since the output had this length.
