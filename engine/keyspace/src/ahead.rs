@@ -32,9 +32,9 @@ pub fn fetch_item(roots: Roots, db: u32, hash: u64) {
 /// Has the bucket of a field or member fetched into the cache, by a look at the entry of a hash, if
 /// the value is a table.
 #[inline]
-pub fn fetch_part_bucket(roots: Roots, db: u32, hash: u64, part: u64) -> Option<Inner> {
-    let table = &roots.part(shard_of(hash), db).keys;
-    prefetch_inner_bucket(table, hash, part, table_root)
+pub fn fetch_part_bucket(roots: Roots, db: u32, of: u64, part: &[u8]) -> Option<Inner> {
+    let table = &roots.part(shard_of(of), db).keys;
+    prefetch_inner_bucket(table, of, || hash(part, roots.seed), table_root)
 }
 
 /// Has a field or member fetched into the cache, by a look at its bucket.

@@ -4,13 +4,13 @@
 use abi::container::RawHash;
 use abi::keyspace::value_type;
 
-use crate::{Found, Intent, Keys, Removed, access};
+use crate::{Found, Intent, Keys, Removed};
 use base::error::Error;
 use store::records::Record;
 use store::rows::{self, Change, Rows, RowsBuf};
-use value::entry::Making;
 use value::hash::{self, HashBuf, HashRef};
 use value::limits::Limits;
+use value::string::Ttl;
 
 impl Keys<'_> {
     fn hash_limits(&self) -> Limits {
@@ -45,8 +45,7 @@ impl Keys<'_> {
         }
         let mut buf = HashBuf::new(self.core.heap, self.core.roots.seed, self.hash_limits());
         let added = fields.by_ref().filter(|[field, value]| buf.set(field, value)).count();
-        let access = access::initial(self.core);
-        let entry = buf.finish(&Making { key, expires_at: None, access });
+        let entry = buf.finish(&self.making(key, Ttl::Clear));
         self.insert(self.hash(key), entry);
         Ok(added)
     }

@@ -4,14 +4,15 @@
 use abi::container::RawSet;
 use abi::keyspace::value_type;
 
-use crate::{Found, Intent, Keys, Removed, access};
+use crate::{Found, Intent, Keys, Removed};
 use base::args::parse_integer;
 use base::error::Error;
 use store::ints::{Addition, Ints};
 use store::records::Record;
 use store::rows::{self, Change};
-use value::entry::{Making, OwnedEntry};
+use value::entry::OwnedEntry;
 use value::set::{self, SetBuf, SetRef, SmallSet};
+use value::string::Ttl;
 
 impl Keys<'_> {
     /// A set to be filled and then given to [`Keys::set_members`].
@@ -61,16 +62,14 @@ impl Keys<'_> {
         }
         let mut buf = self.new_set();
         let added = members.filter(|member| buf.add(member)).count();
-        let access = access::initial(self.core);
-        let entry = buf.finish(&Making { key, expires_at: None, access });
+        let entry = buf.finish(&self.making(key, Ttl::Clear));
         self.insert(self.hash(key), entry);
         Ok(added)
     }
 
     /// Sets a key to a set, which is not empty, whatever it held before.
     pub fn set_members(&mut self, key: &[u8], members: SetBuf) {
-        let access = access::initial(self.core);
-        let entry = members.finish(&Making { key, expires_at: None, access });
+        let entry = members.finish(&self.making(key, Ttl::Clear));
         self.upsert(entry);
     }
 }

@@ -6,13 +6,14 @@ use core::ops::Range;
 use abi::container::RawSortedSet;
 use abi::keyspace::value_type;
 
-use crate::{Found, Intent, Keys, Removed, access};
+use crate::{Found, Intent, Keys, Removed};
 use base::error::Error;
 use store::rows::{self, Change, Rows, RowsBuf};
 use store::sorted::Scored;
-use value::entry::{Entry, Making};
+use value::entry::Entry;
 use value::limits::Limits;
 use value::set::{self, SetRef};
+use value::string::Ttl;
 use value::zset::{self, ZsetBuf, ZsetRef};
 
 impl Keys<'_> {
@@ -53,15 +54,13 @@ impl Keys<'_> {
 
     /// Makes a sorted set of members, of which there is at least one, for a key that is not there.
     pub fn add_zset(&mut self, key: &[u8], members: ZsetBuf) {
-        let access = access::initial(self.core);
-        let entry = members.finish(&Making { key, expires_at: None, access });
+        let entry = members.finish(&self.making(key, Ttl::Clear));
         self.insert(self.hash(key), entry);
     }
 
     /// Sets a key to a sorted set, which is not empty, whatever it held before.
     pub fn set_zset(&mut self, key: &[u8], members: ZsetBuf) {
-        let access = access::initial(self.core);
-        let entry = members.finish(&Making { key, expires_at: None, access });
+        let entry = members.finish(&self.making(key, Ttl::Clear));
         self.upsert(entry);
     }
 }

@@ -12,6 +12,7 @@ use crate::exec::index::KeyRule;
 use crate::exec::panics::{self, Unwound};
 use crate::exec::thread::ThreadContext;
 use crate::exec::transaction;
+use crate::session::stats::counters_of;
 use crate::session::{self, blocking, lifecycle};
 use base::args::Args;
 use base::counters::add;
@@ -45,8 +46,6 @@ pub struct Item {
     end: usize,
     /// Hash of its first key, if it has exactly one.
     pub hash: u64,
-    /// Hash of the field or member that it names first, if it names any; else 0.
-    part: u64,
 }
 
 /// Parsed commands, and what stands in the input behind them.
@@ -75,7 +74,7 @@ pub fn process(thread: &mut ThreadContext, client: &mut Client) {
         batch.fill(thread, client);
         let more = !batch.items.is_empty();
         if more {
-            batch.prefetch(thread);
+            batch.prefetch(thread, client);
             batch.execute(thread, client);
         }
         const LATER: u64 = flag::POSTPONED | flag::MORE_INPUT;
@@ -118,7 +117,8 @@ pub fn recover(thread: &mut ThreadContext, client: &mut Client, begin: u64, unwo
 fn fail_running(thread: &mut ThreadContext, client: &mut Client, mark: usize, unwound: &Unwound) {
     let slot = client.last_command.load(Relaxed).checked_sub(1);
     if let Some(slot) = slot {
-        panics::count(&thread.core, slot);
+        let core = &thread.core;
+        panics::count(core, counters_of(core, core.stats, slot));
     }
     tell(thread, client, slot, unwound);
     if !blocking::give_up(&mut thread.core, client) {
@@ -213,15 +213,8 @@ impl Batch {
         let data = if inline { &self.inline } else { input };
         let args = Args::new(data, &self.spans[first..]);
         let command = thread.exec.index.find(args.at(0)).unwrap_or(UNKNOWN);
-        let mut item = Item {
-            command,
-            inline,
-            first: first as u32,
-            count: args.len() as u32,
-            end,
-            hash: 0,
-            part: 0,
-        };
+        let mut item =
+            Item { command, inline, first: first as u32, count: args.len() as u32, end, hash: 0 };
         if command != UNKNOWN
             && let KeyRule::One(at) = thread.exec.index[command].keys
             && let Some(key) = args.get(at as usize)
@@ -229,29 +222,35 @@ impl Batch {
             item.hash = hash(key, thread.core.roots.seed);
             // Under way while the rest of the batch is parsed.
             fetch_bucket(thread.core.roots, 0, item.hash);
-            if thread.exec.index[command].names_part
-                && let Some(part) = args.get(at as usize + 1)
-            {
-                item.part = hash(part, thread.core.roots.seed);
-            }
         }
         self.items.push(item);
     }
 
     /// Fetches the entries of the keys that will be needed, whose buckets are under way; then, where
     /// a value is a table, the fields and members.
-    fn prefetch(&mut self, thread: &ThreadContext) {
+    fn prefetch(&mut self, thread: &ThreadContext, client: &Client) {
         if self.items.len() < 2 {
             return;
         }
+        // SAFETY: as in `fill`.
+        let input = unsafe { unread(client) };
         let roots = thread.core.roots;
         for item in self.items.iter().filter(|item| item.hash != 0) {
             fetch_item(roots, 0, item.hash);
         }
-        let parts = self.items.iter().filter(|item| item.part != 0);
-        self.parts
-            .extend(parts.filter_map(|item| fetch_part_bucket(roots, 0, item.hash, item.part)));
-        self.parts.drain(..).for_each(|part| fetch_part(roots, part));
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.extend(self.items.iter().filter(|item| item.hash != 0).filter_map(|item| {
+            let part = thread.exec.index[item.command].part_of(self.args(item, input))?;
+            fetch_part_bucket(roots, 0, item.hash, part)
+        }));
+        parts.drain(..).for_each(|part| fetch_part(roots, part));
+        self.parts = parts;
+    }
+
+    /// The arguments of an item, where `input` is the client's.
+    fn args<'a>(&'a self, item: &Item, input: &'a [u8]) -> Args<'a> {
+        let data = if item.inline { &self.inline[..] } else { input };
+        Args::new(data, &self.spans[item.first as usize..][..item.count as usize])
     }
 
     /// Executes the items. Their effects are in the stream when this returns, before any reply is
@@ -270,12 +269,11 @@ impl Batch {
         let input = unsafe { unread(client) };
         let begin = client.input.start;
         for item in &self.items {
-            let data = if item.inline { &self.inline[..] } else { input };
-            let spans = &self.spans[item.first as usize..][..item.count as usize];
+            let args = self.args(item, input);
             let before = client.input.start;
             // Consumed before it runs, so that a command that panics is not run again.
             client.input.start = begin + item.end as u64;
-            dispatch::execute(thread, client, item, Args::new(data, spans));
+            dispatch::execute(thread, client, item, args);
             let flags = client.flags.load(Relaxed);
             if flags & flag::POSTPONED != 0 {
                 client.input.start = before;

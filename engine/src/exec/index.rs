@@ -253,6 +253,14 @@ impl Index {
 }
 
 impl Command {
+    /// The name in the arguments by which the command finds a part of its key's value, if it does.
+    pub fn part_of<'a>(&self, args: Args<'a>) -> Option<&'a [u8]> {
+        match self.keys {
+            KeyRule::One(key) if self.names_part => args.get(key as usize + 1),
+            _ => None,
+        }
+    }
+
     fn is_counted(&self) -> bool {
         self.slot != NO_SLOT
     }

@@ -14,10 +14,11 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 use abi::client::ClientShared;
 use abi::host::{HostRef, level};
+use abi::stats::CommandStat;
 use abi::status::Status;
 
 use crate::session::clients;
-use crate::session::stats::{counters_of, slot_name};
+use crate::session::stats::slot_name;
 use base::core::Core;
 use base::counters::add;
 use base::error::{self, Error};
@@ -172,10 +173,9 @@ pub fn command(core: &Core, slot: Option<u32>) -> String {
     name.map_or_else(|| "a command".to_owned(), |name| format!("the command '{name}'"))
 }
 
-/// Counts a command that was broken off: it has run, and it has failed.
-pub fn count(core: &Core, slot: u32) {
+/// Counts a command that was broken off where it counts: it has run, and it has failed.
+pub fn count(core: &Core, stat: &CommandStat) {
     add(&core.stats.commands, 1);
-    let stat = counters_of(core, core.stats, slot);
     add(&stat.calls, 1);
     add(&stat.failed, 1);
 }

@@ -91,7 +91,7 @@ fn give_up(cx: &mut ClientCtx<'_>, call: &Call, mark: usize, unwound: &Unwound) 
     data.keys.core.effects.take_is_said();
     data.wait = None;
     data.out.truncate(mark);
-    panics::count(data.keys.core, call.slot);
+    panics::count(data.keys.core, call.stat);
     exec.panics.tell_contained(data.keys.core, unwound, |core| {
         panics::command_of(core, Some(call.slot), session.state())
     });

@@ -71,11 +71,15 @@ fn pop(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
         }
         _ => return Err(error::SYNTAX),
     };
-    if cx.keys.zset_mut(args.at(1))?.is_none() || count == 0 {
+    let key = args.at(1);
+    // None asked for is an error too if the key holds something else.
+    let is_empty = match count {
+        0 => cx.keys.zset(key)?.is_none_or(|_| true),
+        _ => take(cx, key, end, count, shape)? == 0,
+    };
+    if is_empty {
         cx.out.array(0);
-        return Ok(());
     }
-    take(cx, args.at(1), end, count, shape)?;
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub struct Inner {
 pub fn prefetch_inner_bucket(
     raw: &RawTable,
     hash: u64,
-    inner: u64,
+    inner: impl FnOnce() -> u64,
     root_at: impl Fn(u64) -> Option<usize>,
 ) -> Option<Inner> {
     let window = window(raw)?;
@@ -74,8 +74,9 @@ pub fn prefetch_inner_bucket(
     let at = root_at(unsafe { word(item) })?;
     // SAFETY: as above.
     let root = unsafe { word(readable(item + 8 * at as u64, 8, &window)?) };
-    prefetch_line(locate_from(root, inner, &window)?);
-    Some(Inner { root, hash: inner })
+    let hash = inner();
+    prefetch_line(locate_from(root, hash, &window)?);
+    Some(Inner { root, hash })
 }
 
 /// Prefetches the item that an inner table probably holds. Needs no lock; reads the bucket, which

@@ -6,7 +6,7 @@ use abi::keyspace::entry::{
     MARK_SHIFT, SMALL_KEY_MAX, SMALL_VALUE_MAX, VALUE_LEN_SHIFT,
 };
 
-use abi::container::{RawHash, RawSet, RawTable};
+use abi::container::{RawHash, RawSet, RawSortedSet, RawTable};
 use abi::schema::encoding as id;
 
 use crate::body;
@@ -16,6 +16,7 @@ const WORD: usize = size_of::<u64>();
 const ROOT: usize = core::mem::offset_of!(RawTable, root) / WORD;
 const _: () = assert!(core::mem::offset_of!(RawSet, members) == 0);
 const _: () = assert!(core::mem::offset_of!(RawHash, fields) == 0);
+const _: () = assert!(core::mem::offset_of!(RawSortedSet, members) == 0);
 const ACCESS_MASK: u64 = !0 << ACCESS_SHIFT;
 const ENCODING_MASK: u64 = 0xff;
 /// Bits of the head word that a shape says nothing of: what others have noted in the entry.
@@ -77,7 +78,8 @@ impl Shape {
 /// At which word of an entry with this head the root of the table is that its value is, if it is one.
 #[inline]
 pub fn table_root(head: u64) -> Option<usize> {
-    let is_table = matches!((head & ENCODING_MASK) as u8, id::SET_TABLE | id::HASH_TABLE);
+    let is_table =
+        matches!((head & ENCODING_MASK) as u8, id::SET_TABLE | id::HASH_TABLE | id::ZSET_TREE);
     let before = 1 + usize::from(head & FLAG_LARGE != 0) + usize::from(head & FLAG_TTL != 0);
     is_table.then_some(before + ROOT)
 }
