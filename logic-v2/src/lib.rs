@@ -1,10 +1,12 @@
-//! Release 2: release 1, with conditions on values, ranks with scores and a faster `LCS … LEN`.
+//! Release 2: release 1, with conditions on values, ranks with scores, the last entry of a stream, more
+//! that is told of consumers and a faster `LCS … LEN`.
 //!
 //! It reads and writes what release 1 does, so each can follow the other at any time.
 
 mod conditional;
 mod lcs;
 mod rank;
+mod stream;
 
 use engine::exec::argument::{key, string};
 use engine::exec::release::{self, Release};
@@ -17,6 +19,9 @@ static RELEASE: Release = Release {
         "SET key value IFEQ comparison-value: sets a string only if it has that value now",
         "DELIFEQ key value: removes a string only if it has that value now",
         "ZRANK, ZREVRANK key member WITHSCORE: returns the score too",
+        "XREAD STREAMS key +: returns the last entry of a stream",
+        "XREADGROUP, XCLAIM, XAUTOCLAIM: make the consumer also where it gets nothing",
+        "XINFO STREAM FULL, XINFO CONSUMERS: tell when a consumer last got an entry",
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],
     commands: COMMANDS,
@@ -47,6 +52,11 @@ const CHANGED: &[Spec] = &[
             "Removes a key if it holds a string equal to the given one.",
         ),
     engine::command::row("lcs").run(lcs::lcs),
+    engine::command::row("xread").run(stream::xread),
+    engine::command::row("xreadgroup").run(stream::xreadgroup),
+    engine::command::row("xclaim").run(stream::xclaim),
+    engine::command::row("xautoclaim").run(stream::xautoclaim),
+    engine::command::row("xinfo").subcommands(stream::INFO),
     engine::command::row("zrank").run(rank::zrank).arguments(rank::RANK).arity(-3),
     engine::command::row("zrevrank").run(rank::zrevrank).arguments(rank::RANK).arity(-3),
 ];

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod list;
 mod serialized;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod zset;
 

@@ -5,7 +5,7 @@ use abi::container::{RawSet, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{Encoding, NO_SEED, Seed, copy_embedded, free_body};
+use crate::encoding::{Encoding, MadeBy, NO_SEED, Seed, copy_embedded, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::serialized;
 use crate::string::Str;
@@ -35,7 +35,7 @@ pub const INTS: Encoding = Encoding {
     copy: copy_embedded,
     free: |_, _| {},
     digest,
-    made_by: "SADD",
+    made_by: MadeBy::Parts("SADD"),
     visit,
     serialized_len: |entry| {
         let ints = Ints::new(entry.embedded());
