@@ -203,6 +203,8 @@ impl RawEntries {
 pub struct StreamNode {
     /// The id that deltas are counted from: that of the first entry that was put here.
     pub base: StreamId,
+    /// The greatest id that was ever here: trimming by an id removes a node only when it is below.
+    pub top: StreamId,
     /// First byte of the first entry, from the start of the data.
     pub start: u32,
     /// One past the last byte of the last entry.

@@ -212,7 +212,10 @@ impl<'a> Entries<'a> {
             let excess = match trim.keep {
                 Keep::Last(left) if len <= left => break,
                 Keep::Last(left) => count.min(len - left),
-                Keep::From(id) if node.last_id() < id => count,
+                Keep::From(id) if node.top() < id => count,
+                // A node whose last entry was removed by its id is left where only whole ones go, as
+                // in Redis.
+                Keep::From(_) if trim.approximate => break,
                 Keep::From(id) => node.count_before(id),
             };
             if trim.limit > 0 && before - len + count > trim.limit {

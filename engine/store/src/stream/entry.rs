@@ -180,6 +180,11 @@ impl Draft {
         Self { id, base, is_same, body_len, listpack_len }
     }
 
+    /// The id.
+    pub const fn id(&self) -> StreamId {
+        self.id
+    }
+
     /// Bytes that the entry takes.
     pub fn len(&self) -> usize {
         number_len(self.body_len as u64) + self.body_len

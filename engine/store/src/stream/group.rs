@@ -117,7 +117,7 @@ impl<'a> GroupRef<'a> {
 
     /// How many entries of all that there ever were have been read; none if that is not known.
     pub fn entries_read(self) -> Option<u64> {
-        u64::try_from(self.raw.read).ok()
+        (self.raw.read != -1).then_some(self.raw.read as u64)
     }
 
     /// Consumers.

@@ -35,6 +35,11 @@ impl<'a> Node<'a> {
         self.head.base
     }
 
+    /// The greatest id that was ever here.
+    pub const fn top(self) -> StreamId {
+        self.head.top
+    }
+
     /// Entries.
     pub const fn count(self) -> usize {
         self.head.count as usize
@@ -168,6 +173,7 @@ impl NodeMut<'_> {
         draft.write(&mut self.data[start..start + len], fields);
         self.head.end += len as u32;
         self.head.last = start as u32;
+        self.head.top = draft.id();
         self.head.listpack_bytes += draft.listpack_len as u32;
         self.count(|head| head.count += 1);
     }
@@ -237,6 +243,7 @@ pub fn allocate<'e>(
     let names = entry::names_len(fields);
     let head = StreamNode {
         base,
+        top: base,
         start: names as u32,
         end: names as u32,
         last: names as u32,
@@ -277,9 +284,10 @@ pub unsafe fn copy(heap: Heap, address: u64, room: usize) -> Option<u64> {
         let from = Node::at(address);
         let (start, names) = (from.start(), entry::names_end(from.data));
         let gap = (start - names) as u32;
-        let StreamNode { base, end, last, count, deleted, listpack_bytes, .. } = *from.head;
+        let StreamNode { base, top, end, last, count, deleted, listpack_bytes, .. } = *from.head;
         let head = StreamNode {
             base,
+            top,
             start: names as u32,
             end: end - gap,
             last: last - gap,
