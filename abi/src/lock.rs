@@ -52,23 +52,6 @@ impl RawLock {
         protocol::unlock(&self.word, by);
     }
 
-    /// Gives the lock back, for whoever takes it next to have what the caller owes appended to the
-    /// effects stream. Returns whether it did: if somebody may be waiting the lock is still held.
-    ///
-    /// # Safety
-    /// As for [`RawLock::unlock`].
-    #[inline(always)]
-    #[must_use]
-    pub unsafe fn unlock_owing(&self, by: impl Locker) -> bool {
-        protocol::unlock_owing(&self.word, by)
-    }
-
-    /// What the caller owed when it gave the lock back is in the stream.
-    #[inline(always)]
-    pub fn quit(&self, by: impl Locker) {
-        protocol::quit(&self.word, by);
-    }
-
     /// Who holds the lock right now, if somebody does.
     pub fn holder(&self) -> Option<Holder> {
         protocol::holder(&self.word)

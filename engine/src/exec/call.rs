@@ -187,7 +187,6 @@ fn account(
 
 /// Tells what a command did: it is its own effect if it has changed something and said nothing
 /// else.
-#[cold]
 fn tell_effect(core: &mut Core, db: u32, spec: &Spec, args: Args<'_>, dirty: u64) {
     let has_changed = core.stats.dirty.load(Relaxed) != dirty;
     if !core.effects.take_is_said() && has_changed && spec.has(flag::WRITE) {
