@@ -37,10 +37,10 @@ impl RawLock {
         protocol::try_lock(&self.word, by)
     }
 
-    /// Takes the lock.
+    /// Takes the lock. Returns whether it had to wait.
     #[inline(always)]
-    pub fn lock(&self, by: impl Locker) {
-        protocol::lock(&self.word, by);
+    pub fn lock(&self, by: impl Locker) -> bool {
+        protocol::lock(&self.word, by)
     }
 
     /// Gives the lock back.

@@ -73,12 +73,14 @@ pub fn try_lock<W: Word>(word: &W, by: impl Locker<W>) -> bool {
     word.replace(FREE, by.holder().0)
 }
 
-/// Takes the lock.
+/// Takes the lock. Returns whether it had to wait.
 #[inline(always)]
-pub fn lock<W: Word>(word: &W, by: impl Locker<W>) {
-    if !try_lock(word, by) {
+pub fn lock<W: Word>(word: &W, by: impl Locker<W>) -> bool {
+    let is_free = try_lock(word, by);
+    if !is_free {
         lock_contended(word, by);
     }
+    !is_free
 }
 
 #[cold]

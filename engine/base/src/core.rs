@@ -36,6 +36,9 @@ pub struct Core {
     pub clock: Clock,
     /// Measures commands.
     pub ticks: Ticks,
+    /// When the command before ended, if nothing that takes long has been done since: then this
+    /// is when the next begins.
+    pub ended_at: Option<u64>,
     /// For sampling.
     pub random: Random,
     /// Settings that commands need all the time.
@@ -77,6 +80,7 @@ impl Core {
             stats: &lane.stats,
             clock: Clock::read(host),
             ticks: Ticks::of(host),
+            ended_at: None,
             random: Random::new(u64::from_ne_bytes(seed)),
             settings: Settings::default(),
             notices: Notices::default(),
@@ -97,6 +101,7 @@ impl Core {
     #[inline]
     pub fn refresh(&mut self) {
         self.clock = Clock::read(self.host);
+        self.ended_at = None;
         self.settings.refresh(self.roots);
     }
 
@@ -139,7 +144,9 @@ impl Core {
     /// Locks the shards of a set. See [`LockSet::acquire`].
     #[inline]
     pub fn lock(&mut self, set: ShardSet) {
-        self.locks.acquire(set);
+        if self.locks.acquire(set) {
+            self.ended_at = None;
+        }
         self.effects.begin();
     }
 
@@ -153,6 +160,7 @@ impl Core {
     #[inline]
     pub fn unlock(&mut self) {
         if self.notices.is_any() {
+            self.ended_at = None;
             (self.settle)(self);
         }
         self.effects.flush_apart();

@@ -54,17 +54,18 @@ impl LockSet {
     }
 
     /// Takes the shards of a set. None may be held: taking more while holding some could break
-    /// the order.
+    /// the order. Returns whether it had to wait.
     #[inline]
-    pub fn acquire(&mut self, set: ShardSet) {
+    pub fn acquire(&mut self, set: ShardSet) -> bool {
         assert_eq!(self.held, 0, "shards are locked all at once");
-        let mut rest = set;
+        let (mut rest, mut has_waited) = (set, false);
         while rest != 0 {
             let shard = self.roots.shard(rest.trailing_zeros() as usize);
-            shard.lock.lock(self.locker);
+            has_waited |= shard.lock.lock(self.locker);
             self.take(shard, rest);
             rest &= rest - 1;
         }
+        has_waited
     }
 
     /// Takes also the shards of a set, as far as nobody else holds them. Never waits, so the order
