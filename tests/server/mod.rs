@@ -9,6 +9,7 @@ mod effects;
 mod eviction;
 mod expiry;
 mod flags;
+mod geo;
 mod huge_pages;
 mod hyperloglog;
 mod inflight;
