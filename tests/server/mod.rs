@@ -14,6 +14,7 @@ mod huge_pages;
 mod hyperloglog;
 mod inflight;
 mod info;
+mod later;
 mod limits;
 mod oracle;
 mod order;

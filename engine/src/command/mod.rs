@@ -18,7 +18,7 @@ pub mod server;
 pub mod set;
 pub mod string;
 pub mod transaction;
-mod walk;
+pub mod walk;
 pub mod zset;
 
 use crate::exec::spec::Spec;

@@ -37,6 +37,14 @@ impl Point {
         self.longitude.abs() <= LONGITUDE_MAX && self.latitude.abs() <= LATITUDE_MAX
     }
 
+    /// The nearest position on the map, along a meridian and a parallel.
+    pub fn on_map(self) -> Self {
+        Self {
+            longitude: self.longitude.clamp(-LONGITUDE_MAX, LONGITUDE_MAX),
+            latitude: self.latitude.clamp(-LATITUDE_MAX, LATITUDE_MAX),
+        }
+    }
+
     /// The position, which is on the map, as a score.
     pub fn score(self) -> u64 {
         Cell::of(self, STEPS_MAX).bits
@@ -45,11 +53,8 @@ impl Point {
     /// The middle of the smallest cell that a score stands for; on the map, whatever the score.
     pub fn of_score(score: f64) -> Self {
         let area = Cell { bits: whole(score), steps: STEPS_MAX }.area();
-        let middle = |[min, max]: [f64; 2], most: f64| ((min + max) / 2.0).clamp(-most, most);
-        Self {
-            longitude: middle(area.longitude, LONGITUDE_MAX),
-            latitude: middle(area.latitude, LATITUDE_MAX),
-        }
+        let middle = |[min, max]: [f64; 2]| (min + max) / 2.0;
+        Self { longitude: middle(area.longitude), latitude: middle(area.latitude) }.on_map()
     }
 
     /// As a standard geohash. Its last digit, for which there are not enough bits, is always 0.

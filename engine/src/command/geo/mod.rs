@@ -6,9 +6,10 @@ mod grid;
 mod search;
 mod sphere;
 
+pub use arguments::{GEOSEARCH, GEOSEARCHSTORE};
 pub use grid::{Area, Point};
-pub use search::{SEARCH, SEARCH_STORE, geosearch, geosearchstore, search_region};
-pub use sphere::{Region, distance_m};
+pub use search::{Form, SEARCH, SEARCH_STORE, geosearch, geosearchstore, search_region};
+pub use sphere::{Region, degrees, distance_m, radians};
 
 use crate::exec::argument::{key, string};
 use crate::exec::spec::access::*;

@@ -40,6 +40,18 @@ pub struct Form {
     first: usize,
 }
 
+impl Form {
+    /// The argument that is the key to search.
+    pub const fn key(&self) -> usize {
+        self.key
+    }
+
+    /// The first argument that is an option.
+    pub const fn first_option(&self) -> usize {
+        self.first
+    }
+}
+
 /// Where a command says around what it searches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum From {

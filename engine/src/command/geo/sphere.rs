@@ -7,11 +7,13 @@ const RADIUS_M: f64 = 6_372_797.560856;
 const MERCATOR_M: f64 = 20_037_726.37;
 const RADIANS_PER_DEGREE: f64 = core::f64::consts::PI / 180.0;
 
-fn radians(degrees: f64) -> f64 {
+/// Degrees in radians.
+pub fn radians(degrees: f64) -> f64 {
     degrees * RADIANS_PER_DEGREE
 }
 
-fn degrees(radians: f64) -> f64 {
+/// Radians in degrees.
+pub fn degrees(radians: f64) -> f64 {
     radians / RADIANS_PER_DEGREE
 }
 
