@@ -31,6 +31,13 @@ fn state(server: &mut Server, who: usize) -> String {
         assert!(names.is_empty() || info.contains(&told), "{told} {info}");
     }
     server.say(who, "select 0");
+    let keys = server.say(who, "keys *");
+    for name in keys.split("\r\n").filter(is_name) {
+        if server.say(who, &format!("type {name}")) == "+stream\r\n" {
+            state += &server.say(who, &format!("xinfo stream {name}"));
+            state += &server.say(who, &format!("xinfo groups {name}"));
+        }
+    }
     write!(state, "{}{}", server.say(who, "dbsize"), server.say(who, "debug digest")).unwrap();
     state
 }
@@ -315,6 +322,34 @@ fn sorted_sets() {
     check(&[&many], "zrange z 0 -1 withscores");
     check(&[&many], "sort z by nosort store l");
     check(&[&many], "copy z y");
+}
+
+#[test]
+fn streams() {
+    let values = "a 1 b two c \"three and more of it\"";
+    let entry = |id: u32| format!("xadd s {id}-1 {values}");
+    let many: Vec<String> = (1..=100).map(entry).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let one = entry(1);
+    check(&[], &one);
+    check(&[&one], &entry(2));
+    check(&[&one], "xadd s maxlen 1 5-1 other fields");
+    check(&many, &entry(101));
+    check(&many, "xdel s 1-1 50-1 100-1");
+    check(&many, "xtrim s maxlen 5");
+    check(&[], "xgroup create s g $ mkstream");
+    let few = [&many[..3], &["xgroup create s g 0"]].concat();
+    check(&few, "xgroup createconsumer s g c");
+    check(&few, "xreadgroup group g c streams s >");
+    check(&few, "xreadgroup group g c noack streams s >");
+    check(&few, "xreadgroup group g c streams s 0");
+    let read = [&many[..50], &["xgroup create s g 0", "xreadgroup group g c streams s >"]].concat();
+    check(&read, "xreadgroup group g c count 1 streams s 0");
+    check(&read, "xack s g 1-1 25-1 50-1");
+    check(&read, "xgroup delconsumer s g c");
+    check(&read, "copy s t");
+    check_each(&read, "xclaim s g d 0 1-1 25-1");
+    check_each(&read, "xautoclaim s g d 0 0 count 3 justid");
 }
 
 #[test]

@@ -3,9 +3,14 @@
 //!
 //! It reads and writes what release 1 does, so each can follow the other at any time.
 
+mod bits;
+mod clients;
 mod conditional;
+mod connection;
 mod lcs;
+mod polygon;
 mod rank;
+mod scan;
 mod stream;
 
 use engine::exec::argument::{key, string};
@@ -15,13 +20,21 @@ use engine::exec::spec::{Group, KeySpec, Spec, access::*, flag::*};
 static RELEASE: Release = Release {
     name: "logic-v2",
     version: env!("CARGO_PKG_VERSION"),
+    redis_version: "8.0.6",
     changes: &[
         "SET key value IFEQ comparison-value: sets a string only if it has that value now",
         "DELIFEQ key value: removes a string only if it has that value now",
         "ZRANK, ZREVRANK key member WITHSCORE: returns the score too",
         "XREAD STREAMS key +: returns the last entry of a stream",
-        "XREADGROUP, XCLAIM, XAUTOCLAIM: make the consumer also where it gets nothing",
+        "XREADGROUP, XCLAIM, XAUTOCLAIM: make the consumer also where it gets nothing; who waited is answered \
+         as if the command had come now",
         "XINFO STREAM FULL, XINFO CONSUMERS: tell when a consumer last got an entry",
+        "GEOSEARCH, GEOSEARCHSTORE BYPOLYGON num-vertices longitude latitude …: members in a polygon",
+        "HSCAN key cursor NOVALUES, ZSCAN key cursor NOSCORES: names alone",
+        "BITCOUNT key start: to the end; BITCOUNT and BITPOS refuse arguments whether there is a key or not",
+        "CLIENT LIST, CLIENT KILL: filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, IP, MAXAGE, several \
+         IDs, NOT- before most, and all of them in both; lines with watch, lib-name, lib-ver, io-thread",
+        "CLIENT SETINFO LIB-NAME | LIB-VER value, CLIENT NO-TOUCH ON | OFF",
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],
     commands: COMMANDS,
@@ -51,11 +64,21 @@ const CHANGED: &[Spec] = &[
             &[key("key", 0), string("value")],
             "Removes a key if it holds a string equal to the given one.",
         ),
+    connection::CLIENT,
+    engine::command::row("bitcount").run(bits::bitcount).arguments(bits::BITCOUNT),
+    engine::command::row("bitpos").run(bits::bitpos),
+    engine::command::row("geosearch").run(polygon::geosearch).arguments(polygon::GEOSEARCH),
+    engine::command::row("geosearchstore")
+        .run(polygon::geosearchstore)
+        .arguments(polygon::GEOSEARCHSTORE),
+    engine::command::row("hscan").run(scan::hscan).arguments(scan::HSCAN),
+    engine::command::row("zscan").run(scan::zscan).arguments(scan::ZSCAN),
     engine::command::row("lcs").run(lcs::lcs),
     engine::command::row("xread").run(stream::xread),
     engine::command::row("xreadgroup").run(stream::xreadgroup),
     engine::command::row("xclaim").run(stream::xclaim),
     engine::command::row("xautoclaim").run(stream::xautoclaim),
+    engine::command::row("xsetid").run(stream::xsetid),
     engine::command::row("xinfo").subcommands(stream::INFO),
     engine::command::row("zrank").run(rank::zrank).arguments(rank::RANK).arity(-3),
     engine::command::row("zrevrank").run(rank::zrevrank).arguments(rank::RANK).arity(-3),

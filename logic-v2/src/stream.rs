@@ -1,5 +1,6 @@
 //! Streams as of Redis 7.4: `XREAD` with `+`, the last entry; consumers are made and heard of also where
-//! they get nothing, and `XINFO` tells when they last got something.
+//! they get nothing, and `XINFO` tells when they last got something; who has waited is served as if the
+//! command had come now; `XSETID` goes by what was removed.
 #![forbid(unsafe_code)]
 
 use engine::base::args::Args;
@@ -12,13 +13,13 @@ use engine::store::stream::{EntriesRef, StreamId};
 /// The subcommands of `XINFO`.
 pub const INFO: &[Spec] = &[
     XINFO[0].run(|cx, args| stream::info_consumers_at(cx, args, Level::Redis72)),
-    XINFO[1],
+    XINFO[1].run(|cx, args| stream::info_groups_at(cx, args, Level::Redis72)),
     XINFO[2],
     XINFO[3].run(|cx, args| stream::info_stream_at(cx, args, Level::Redis72)),
 ];
 
 pub fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    stream::xread_with(cx, args, Some(before_the_last))
+    stream::xread_at(cx, args, Level::Redis72, Some(before_the_last))
 }
 
 pub fn xreadgroup(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
@@ -27,6 +28,10 @@ pub fn xreadgroup(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn xclaim(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     stream::xclaim_at(cx, args, Level::Redis72)
+}
+
+pub fn xsetid(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    stream::xsetid_at(cx, args, Level::Redis72)
 }
 
 pub fn xautoclaim(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {

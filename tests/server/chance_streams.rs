@@ -202,7 +202,7 @@ impl Draw {
                 create("a"),
                 create("b"),
             ],
-            3 => vec![format!("XINFO\tGROUPS\t{key}")],
+            3 => return vec![(format!("XINFO\tGROUPS\t{key}"), View::Info)],
             4 => {
                 let line = format!("XINFO\tSTREAM\t{key}\tFULL\tCOUNT\t{}", self.count());
                 return vec![(line, View::Info)];
@@ -290,7 +290,7 @@ fn renewed(draw: &mut Draw) -> [String; 3] {
 }
 
 /// The reply in a form that is equal when the replies count as equal.
-fn canonical(reply: &Reply, view: View) -> Vec<Vec<u8>> {
+fn canonical(reply: &Reply, view: View, release: u8) -> Vec<Vec<u8>> {
     match view {
         View::Idle if reply.0.starts_with(b"*") && !reply.0.starts_with(b"*-1") => {
             let entries = parts(reply).into_iter().map(|entry| {
@@ -300,19 +300,20 @@ fn canonical(reply: &Reply, view: View) -> Vec<Vec<u8>> {
             });
             entries.collect()
         }
-        View::Info if reply.0.starts_with(b"*") => told(&reply.0),
+        View::Info if reply.0.starts_with(b"*") => told(&reply.0, release),
         _ => vec![reply.0.clone()],
     }
 }
 
-/// The lines of what `XINFO` tells, without lengths and what is left out.
-fn told(reply: &[u8]) -> Vec<Vec<u8>> {
+/// The lines of what `XINFO` tells, without lengths and what is left out: of the second release also the
+/// lag of groups, which is known there where it is not in Redis 7.0.
+fn told(reply: &[u8], release: u8) -> Vec<Vec<u8>> {
     let lines = reply.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
     let mut lines = lines.filter(|line| !line.starts_with(b"*") && !line.starts_with(b"$"));
     let mut kept = Vec::new();
     while let Some(line) = lines.next() {
         let is_time = line.starts_with(b":") && line.len() >= 12;
-        if line == b"active-time" {
+        if line == b"active-time" || release == 2 && line == b"lag" {
             lines.next();
         } else if !is_time {
             kept.push(line.to_vec());
@@ -326,13 +327,20 @@ struct Both {
     ours: Connection,
     theirs: Connection,
     seed: u64,
+    /// Which release serves.
+    release: u8,
 }
 
 impl Both {
     fn compare(&mut self, line: &str, view: View, at: u64) {
         let words: Vec<&str> = line.split('\t').collect();
+        // The second release goes by what was removed.
+        if self.release == 2 && words[0] == "XSETID" {
+            return;
+        }
+        let release = self.release;
         let replies = [&mut self.ours, &mut self.theirs].map(|server| server.call(&words));
-        let [ours, theirs] = replies.each_ref().map(|reply| canonical(reply, view));
+        let [ours, theirs] = replies.each_ref().map(|reply| canonical(reply, view, release));
         let differs = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs);
         assert!(
             ours == theirs,
@@ -347,7 +355,7 @@ impl Both {
         self.compare("DEBUG\tDIGEST", View::Whole, at);
         for key in 0..KEYS {
             self.compare(&format!("XINFO\tSTREAM\ts{key}"), View::Whole, at);
-            self.compare(&format!("XINFO\tGROUPS\ts{key}"), View::Whole, at);
+            self.compare(&format!("XINFO\tGROUPS\ts{key}"), View::Info, at);
             self.compare(&format!("XINFO\tSTREAM\ts{key}\tFULL\tCOUNT\t0"), View::Info, at);
         }
     }
@@ -364,7 +372,7 @@ fn replies_and_streams_are_those_of_redis() {
     let seed = number("CHANCE_SEED", SEED);
     let mut draw = Draw { random: Random(seed), ms: 1 };
     let (ours, theirs) = (Connection::open(server.port), Connection::open(peer.port));
-    let mut both = Both { ours, theirs, seed };
+    let mut both = Both { ours, theirs, seed, release: 1 };
     for at in 1..=number("CHANCE_COMMANDS", COMMANDS) {
         for (line, view) in draw.commands() {
             both.compare(&line, view, at);
@@ -373,6 +381,7 @@ fn replies_and_streams_are_those_of_redis() {
             both.compare_all(at);
             renewed(&mut draw).iter().for_each(|line| both.compare(line, View::Whole, at));
             server.swap();
+            both.release = 3 - both.release;
         }
     }
 }

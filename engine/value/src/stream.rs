@@ -301,6 +301,17 @@ pub fn entries_up_to(entries: EntriesRef<'_>, id: StreamId) -> Option<u64> {
     }
 }
 
+/// As [`lag`], where it is known of a group that has read none of the entries there are, too: it has to read
+/// all of them.
+pub fn lag_by_length(entries: EntriesRef<'_>, group: GroupRef<'_>) -> Option<i64> {
+    let first = entries.first_id();
+    let is_behind = group.last_id() < first && entries.max_deleted_id() < first;
+    if entries.is_empty() || is_behind {
+        return Some(entries.len() as i64);
+    }
+    lag(entries, group)
+}
+
 /// How many entries a group has still to read; none if that cannot be told.
 pub fn lag(entries: EntriesRef<'_>, group: GroupRef<'_>) -> Option<i64> {
     let added = entries.added();

@@ -150,3 +150,40 @@ fn a_transaction_serves_those_who_wait_after_it_is_done() {
     assert_eq!(pusher.ask("EXEC"), "*2\r\n:2\r\n$1\r\na\r\n");
     client.expect(b"*2\r\n$4\r\nlist\r\n$1\r\nb\r\n");
 }
+
+#[test]
+fn those_who_wait_for_a_stream_are_served_through_the_next_release() {
+    let server = Server::start();
+    let mut writer = server.connect();
+    writer.ask("XADD s 1-1 a b");
+    writer.ask("XGROUP CREATE s g $");
+    for id in 2..6 {
+        let [mut one, mut other] = one_on_each(&server);
+        let [mut first, mut second] = one_on_each(&server);
+        one.send(&["XREAD", "BLOCK", "0", "STREAMS", "none", "s", "$", "$"]);
+        other.send(&["XREAD", "BLOCK", "0", "COUNT", "1", "STREAMS", "s", "1-1"]);
+        first.send(&["XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">"]);
+        // The second of these two had something to read at once.
+        let at_once = if id == 2 { 0 } else { 1 };
+        blocked(&mut writer, 3 - at_once);
+        second.send(&["XREADGROUP", "GROUP", "g", "d", "BLOCK", "0", "STREAMS", "s", ">"]);
+        blocked(&mut writer, 4 - at_once);
+        server.swap();
+        assert_eq!(writer.ask(&format!("XADD s {id}-1 a b")).raw(), format!("$3\r\n{id}-1\r\n"));
+        let entry = |id| {
+            format!(
+                "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n{id}-1\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n"
+            )
+        };
+        one.expect(entry(id).as_bytes());
+        other.expect(entry(2).as_bytes());
+        first.expect(entry(id).as_bytes());
+        blocked(&mut writer, 1);
+        writer.ask("XGROUP DESTROY s g");
+        let reply = second.read().raw();
+        assert!(reply.starts_with("-NOGROUP "), "{reply}");
+        writer.ask("XGROUP CREATE s g $");
+    }
+    // Nobody is left in a queue.
+    assert_eq!(writer.ask("XADD s 9-1 a b"), "$3\r\n9-1\r\n");
+}

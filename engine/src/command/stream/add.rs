@@ -1,5 +1,6 @@
 //! Adding and removing entries: `XADD`, `XTRIM`, `XDEL`, `XSETID`.
 
+use crate::command::stream::Level;
 use crate::command::stream::id::{NewId, parse_strict};
 use crate::exec::argument::{Argument, block, integer, key, one_of, string, token};
 use crate::exec::context::Ctx;
@@ -318,6 +319,11 @@ pub fn xdel(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 pub fn xsetid(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    xsetid_at(cx, args, Level::Redis70)
+}
+
+/// `XSETID` as a level has it.
+pub fn xsetid_at(cx: &mut Ctx<'_>, args: Args<'_>, level: Level) -> Done {
     let (key, id) = (args.at(1), parse_strict(args.at(2), 0)?);
     let (mut added, mut deleted) = (None, StreamId::MIN);
     let mut options = XSETID_OPTIONS.walk(args, 3);
@@ -338,6 +344,9 @@ pub fn xsetid(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     };
     let mut entries = stream.entries_mut();
     let view = entries.view();
+    if level == Level::Redis72 && id < view.max_deleted_id() {
+        return Err(smaller_than("current max_deleted_entry_id"));
+    }
     if id < view.top_id() {
         return Err(smaller_than("the target stream top item"));
     }

@@ -5,8 +5,9 @@ use crate::command::stream::reply;
 use crate::exec::context::Ctx;
 use base::error::Done;
 use base::event::Class;
+use base::heap::or_undo;
 use keyspace::Intent;
-use store::stream::StreamId;
+use store::stream::{Group, StreamId};
 use value::stream::{entries_up_to, has_gaps_behind, id_text};
 
 /// A pending entry as it has become.
@@ -42,7 +43,9 @@ pub fn tell_consumer(cx: &mut Ctx<'_>, key: &[u8], reader: Reader<'_>) {
     }
 }
 
-/// Writes the entries that a group has not read, and gives them to a consumer.
+/// Writes the entries that a group has not read, and gives them to a consumer, which is made if need be.
+/// Where memory runs out nothing has changed, but that entries which another consumer had may be this
+/// one's.
 pub fn new_entries(
     cx: &mut Ctx<'_>,
     key: &[u8],
@@ -58,6 +61,8 @@ pub fn new_entries(
     let mut ids = Vec::new();
     let range = entries.range(start, StreamId::MAX).take(count.unwrap_or(usize::MAX));
     reply::entries(&mut cx.out, range, |id| ids.push(id));
+    let is_new = group.add_consumer(reader.consumer, now, -1);
+    give(&mut group, reader.consumer, if noack { &[] } else { &ids }, now, is_new);
     let mut read = group.view().entries_read();
     for &id in &ids {
         if let Some(known) = read.filter(|_| !has_gaps_behind(entries, id)) {
@@ -65,27 +70,57 @@ pub fn new_entries(
         } else if entries.added() > 0 {
             read = entries_up_to(entries, id);
         }
-        if !noack && let Some(mut claims) = group.claims(reader.consumer) {
-            claims.take(id, now, 1);
-            claims.set_active(now);
-        }
-        // One after the other: where memory runs out, what was not delivered is still to be read.
-        group.set_read(id, read);
     }
-    let last = group.view().last_id();
+    let last = ids.last().copied().unwrap_or(group.view().last_id());
+    group.set_read(last, read);
     cx.keys.count_changes(1);
-    if !cx.tells_effects() {
-        return Ok(());
+    if is_new {
+        tell_consumer(cx, key, reader);
     }
-    if !noack {
-        let deliveries = ids.into_iter().map(|id| Delivery { id, at_ms: now, count: 1 });
-        tell(cx, key, reader, last, deliveries);
+    if cx.tells_effects() && !ids.is_empty() {
+        if !noack {
+            let deliveries = ids.into_iter().map(|id| Delivery { id, at_ms: now, count: 1 });
+            tell(cx, key, reader, last, deliveries);
+        }
+        tell_read(cx, key, reader.group, last, read);
     }
-    tell_read(cx, key, reader.group, last, read);
     Ok(())
 }
 
-/// Writes what a consumer has got and not acknowledged, behind an id: it is delivered once more.
+/// Makes entries pending for a consumer, which is heard of now.
+fn give(group: &mut Group<'_>, consumer: &[u8], ids: &[StreamId], now: i64, is_new: bool) {
+    let mut state = (&mut *group, Vec::with_capacity(ids.len()));
+    or_undo(
+        &mut state,
+        |(group, added)| {
+            for &id in ids {
+                let is_pending = group.view().pending_at(id).is_some();
+                let Some(mut claims) = group.claims(consumer) else { return };
+                claims.take(id, now, 1);
+                if !is_pending {
+                    added.push(id);
+                }
+            }
+        },
+        |(group, added)| {
+            for &id in added.iter() {
+                group.acknowledge(id);
+            }
+            if is_new {
+                group.remove_consumer(consumer);
+            }
+        },
+    );
+    if let Some(mut claims) = group.claims(consumer) {
+        claims.set_seen(now);
+        if !ids.is_empty() {
+            claims.set_active(now);
+        }
+    }
+}
+
+/// Writes what a consumer, which is made if need be, has got and not acknowledged, behind an id: it is
+/// delivered once more. Where memory runs out nothing has changed.
 pub fn history(
     cx: &mut Ctx<'_>,
     key: &[u8],
@@ -116,11 +151,16 @@ pub fn history(
         }
     }
     cx.out.finish(deferred, written);
+    let is_new = group.add_consumer(reader.consumer, now, -1);
     if let Some(mut claims) = group.claims(reader.consumer) {
+        claims.set_seen(now);
         deliveries.iter().for_each(|it| claims.take(it.id, it.at_ms, it.count));
     }
     let last = group.view().last_id();
     cx.keys.count_changes(1);
+    if is_new {
+        tell_consumer(cx, key, reader);
+    }
     if cx.tells_effects() {
         tell(cx, key, reader, last, deliveries.into_iter());
     }

@@ -9,7 +9,7 @@ use base::args::Args;
 use base::error::{self, Done};
 use base::resp::write::Reply;
 use store::stream::{ConsumerRef, EntriesRef, GroupRef, StreamEntry, StreamId};
-use value::stream::{StreamRef, lag};
+use value::stream::{StreamRef, lag, lag_by_length};
 
 /// The arguments of `XINFO STREAM`.
 pub const STREAM: &[Argument] = &[
@@ -102,7 +102,7 @@ fn full(out: &mut Reply<'_>, stream: StreamRef<'_>, count: usize, level: Level) 
         out.bulk(group.name());
         out.bulk(b"last-delivered-id");
         reply::id(out, group.last_id());
-        progress(out, entries, group);
+        progress(out, entries, group, level);
         out.bulk(b"pel-count");
         out.count(group.pending_len());
         out.bulk(b"pending");
@@ -145,20 +145,29 @@ fn full_consumer(out: &mut Reply<'_>, consumer: ConsumerRef<'_>, count: usize, l
 }
 
 /// How far a group has read, and how much is left.
-fn progress(out: &mut Reply<'_>, entries: EntriesRef<'_>, group: GroupRef<'_>) {
+fn progress(out: &mut Reply<'_>, entries: EntriesRef<'_>, group: GroupRef<'_>, level: Level) {
     out.bulk(b"entries-read");
     match group.entries_read() {
         Some(read) => out.integer(read as i64),
         None => out.null(),
     }
     out.bulk(b"lag");
-    match lag(entries, group) {
+    let left = match level {
+        Level::Redis70 => lag(entries, group),
+        Level::Redis72 => lag_by_length(entries, group),
+    };
+    match left {
         Some(lag) => out.integer(lag),
         None => out.null(),
     }
 }
 
 pub fn info_groups(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
+    info_groups_at(cx, args, Level::Redis70)
+}
+
+/// `XINFO GROUPS` as a level has it.
+pub fn info_groups_at(cx: &mut Ctx<'_>, args: Args<'_>, level: Level) -> Done {
     let StreamRef { entries, groups } = cx.keys.stream(args.at(2))?.ok_or(error::NO_SUCH_KEY)?;
     let out = &mut cx.out;
     out.array(groups.len());
@@ -172,7 +181,7 @@ pub fn info_groups(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         out.count(group.pending_len());
         out.bulk(b"last-delivered-id");
         reply::id(out, group.last_id());
-        progress(out, entries, group);
+        progress(out, entries, group, level);
     }
     Ok(())
 }

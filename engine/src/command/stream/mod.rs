@@ -11,9 +11,10 @@ mod range;
 mod read;
 mod reply;
 
+pub use add::xsetid_at;
 pub use claim::{xautoclaim_at, xclaim_at};
-pub use info::{info_consumers_at, info_stream_at};
-pub use read::{Meaning, xread_with, xreadgroup_at};
+pub use info::{info_consumers_at, info_groups_at, info_stream_at};
+pub use read::{Meaning, xread_at, xreadgroup_at};
 
 use crate::command::help;
 use crate::exec::argument::{Argument, KEY};
@@ -30,7 +31,8 @@ pub enum Level {
     /// As in Redis 7.0.
     Redis70,
     /// As since Redis 7.2: a consumer is made, and heard of, also where it gets nothing, and it is told
-    /// when it last got something.
+    /// when it last got something; who has waited is served as if the command had come now; a group that
+    /// has read none of the entries there are lags by all of them, which came with Redis 7.4.
     Redis72,
 }
 

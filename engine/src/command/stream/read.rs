@@ -16,8 +16,16 @@ use keyspace::Intent;
 use store::stream::{EntriesRef, StreamId};
 use value::stream::{StreamRef, id_text};
 
+/// Of Redis 7.0, whichever of the two commands it was.
 const UNBALANCED: Error = Error::new(
     "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+);
+const UNBALANCED_XREAD: Error = Error::new(
+    "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' must be \
+     specified.",
+);
+const UNBALANCED_XREADGROUP: Error = Error::new(
+    "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.",
 );
 const GROUP_IN_XREAD: Error =
     Error::new("ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.");
@@ -102,7 +110,7 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn parse(args: Args<'a>, has_group: bool) -> Result<Self, Error> {
+    fn parse(args: Args<'a>, has_group: bool, level: Level) -> Result<Self, Error> {
         let mut request =
             Self { count: None, block_ms: None, noack: false, reader: None, keys: 0..0 };
         let mut at = 1;
@@ -122,7 +130,11 @@ impl<'a> Request<'a> {
                 at += 2;
             } else if args.is(at, "STREAMS") && follow > 0 {
                 if !follow.is_multiple_of(2) {
-                    return Err(UNBALANCED);
+                    return Err(match (level, has_group) {
+                        (Level::Redis70, _) => UNBALANCED,
+                        (Level::Redis72, false) => UNBALANCED_XREAD,
+                        (Level::Redis72, true) => UNBALANCED_XREADGROUP,
+                    });
                 }
                 request.keys = at + 1..at + 1 + follow / 2;
             } else if args.is(at, "GROUP") && follow > 1 {
@@ -153,6 +165,12 @@ impl<'a> Request<'a> {
         key + self.keys.len()
     }
 
+    /// How many entries it gets once it has waited.
+    fn count_after_wait(&self, level: Level) -> Option<usize> {
+        let most = (level == Level::Redis70).then_some(COUNT_AFTER_WAIT);
+        self.count.or(most)
+    }
+
     /// Waits for the streams, if that is asked for. Ids are what they mean now.
     fn wait(&self, cx: &mut Ctx<'_>, args: Args<'a>, ids: &[StreamId]) -> Done {
         let Some(ms) = self.block_ms else {
@@ -181,14 +199,14 @@ fn at_the_end(entries: Option<EntriesRef<'_>>) -> StreamId {
 }
 
 pub fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    xread_with(cx, args, None)
+    xread_at(cx, args, Level::Redis70, None)
 }
 
-/// `XREAD`, where `+` has a meaning or none.
-pub fn xread_with(cx: &mut Ctx<'_>, args: Args<'_>, plus: Option<Meaning>) -> Done {
-    let request = Request::parse(args, false)?;
+/// `XREAD` as a level has it, where `+` has a meaning or none.
+pub fn xread_at(cx: &mut Ctx<'_>, args: Args<'_>, level: Level, plus: Option<Meaning>) -> Done {
+    let request = Request::parse(args, false, level)?;
     if let Mode::Serving(ready) = cx.mode {
-        return serve(cx, args, &request, ready);
+        return serve(cx, args, &request, ready, level);
     }
     let ids = request.keys.clone().map(|at| {
         let stream = cx.keys.stream(args.at(at))?;
@@ -220,8 +238,23 @@ fn write_behind(out: &mut Reply<'_>, stream: StreamRef<'_>, id: StreamId, count:
     reply::entries(out, range.take(count.unwrap_or(usize::MAX)), |_| ());
 }
 
+/// The id that is to be above what a client has seen that waits. In Redis 7.0 there need not be an entry
+/// of it any more: it may have been trimmed away again.
+fn greatest(entries: EntriesRef<'_>, level: Level) -> StreamId {
+    match level {
+        Level::Redis70 => entries.last_id(),
+        Level::Redis72 => entries.top_id(),
+    }
+}
+
 /// Serves a client that has waited, if there is something for it in the stream that has changed.
-fn serve(cx: &mut Ctx<'_>, args: Args<'_>, request: &Request<'_>, ready: &[u8]) -> Done {
+fn serve(
+    cx: &mut Ctx<'_>,
+    args: Args<'_>,
+    request: &Request<'_>,
+    ready: &[u8],
+    level: Level,
+) -> Done {
     let Some(at) = request.keys.clone().find(|at| args.at(*at) == ready) else {
         return cx.block(&[], Awaited::value(value_type::STREAM, None));
     };
@@ -229,14 +262,13 @@ fn serve(cx: &mut Ctx<'_>, args: Args<'_>, request: &Request<'_>, ready: &[u8]) 
     let Some(stream) = cx.keys.stream_mut(ready, Intent::Peek)? else {
         return cx.block(&[], Awaited::value(value_type::STREAM, None));
     };
-    // There need not be an entry any more: it may have been trimmed away again.
-    if stream.entries().last_id() <= id {
+    if greatest(stream.entries(), level) <= id {
         return cx.block(&[], Awaited::value(value_type::STREAM, None));
     }
     let mut served = Served::none(cx.out.len());
     served.begin(&mut cx.out, ready);
     let stream = StreamRef { entries: stream.entries(), groups: stream.groups() };
-    write_behind(&mut cx.out, stream, id, Some(request.count.unwrap_or(COUNT_AFTER_WAIT)));
+    write_behind(&mut cx.out, stream, id, request.count_after_wait(level));
     served.finish(&mut cx.out);
     Ok(())
 }
@@ -293,10 +325,10 @@ pub fn xreadgroup(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 /// `XREADGROUP` as a level has it: it says of `+` that it has no meaning, and a consumer that gets
 /// nothing is heard of all the same.
 pub fn xreadgroup_at(cx: &mut Ctx<'_>, args: Args<'_>, level: Level) -> Done {
-    let request = Request::parse(args, true)?;
+    let request = Request::parse(args, true, level)?;
     let Some(reader) = request.reader else { return Err(NO_GROUP_GIVEN) };
     if let Mode::Serving(ready) = cx.mode {
-        return serve_group(cx, &request, reader, ready);
+        return serve_group(cx, &request, reader, ready, level);
     }
     let mut ids = Vec::with_capacity(request.keys.len());
     for at in request.keys.clone() {
@@ -319,15 +351,14 @@ pub fn xreadgroup_at(cx: &mut Ctx<'_>, args: Args<'_>, level: Level) -> Done {
         let Some(stream) = cx.keys.stream(key)? else { continue };
         let last = stream.groups.get(reader.group).map_or(StreamId::MAX, |group| group.last_id());
         let has_new = stream.entries.top_id() > last;
-        if *id != StreamId::MAX || has_new || level == Level::Redis72 {
-            deliver::ensure_consumer(cx, key, reader)?;
-        }
         if *id != StreamId::MAX {
             served.begin(&mut cx.out, key);
             deliver::history(cx, key, reader, *id, request.count)?;
         } else if has_new {
             served.begin(&mut cx.out, key);
             deliver::new_entries(cx, key, reader, request.count, request.noack)?;
+        } else if level == Level::Redis72 {
+            deliver::ensure_consumer(cx, key, reader)?;
         }
     }
     cx.keys.core.effects.nothing_else();
@@ -335,20 +366,30 @@ pub fn xreadgroup_at(cx: &mut Ctx<'_>, args: Args<'_>, level: Level) -> Done {
 }
 
 /// As [`serve`], of a client that reads for a group.
-fn serve_group(cx: &mut Ctx<'_>, request: &Request<'_>, reader: Reader<'_>, ready: &[u8]) -> Done {
+fn serve_group(
+    cx: &mut Ctx<'_>,
+    request: &Request<'_>,
+    reader: Reader<'_>,
+    ready: &[u8],
+    level: Level,
+) -> Done {
+    let gone = |otherwise: Error| match level {
+        Level::Redis70 => otherwise,
+        Level::Redis72 => no_group(ready, reader.group),
+    };
     let stream = match cx.keys.stream_mut(ready, Intent::Peek) {
         Ok(Some(stream)) => stream,
-        Ok(None) | Err(_) => return Err(KEY_GONE),
+        Err(error) if level == Level::Redis72 => return Err(error),
+        Ok(None) | Err(_) => return Err(gone(KEY_GONE)),
     };
     let group = stream.groups().get(reader.group);
-    let last = group.ok_or(GROUP_GONE)?.last_id();
-    if stream.entries().last_id() <= last {
+    let last = group.ok_or_else(|| gone(GROUP_GONE))?.last_id();
+    if greatest(stream.entries(), level) <= last {
         return cx.block(&[], Awaited::value(value_type::STREAM, None));
     }
-    deliver::ensure_consumer(cx, ready, reader)?;
     let mut served = Served::none(cx.out.len());
     served.begin(&mut cx.out, ready);
-    let count = Some(request.count.unwrap_or(COUNT_AFTER_WAIT));
+    let count = request.count_after_wait(level);
     deliver::new_entries(cx, ready, reader, count, request.noack)?;
     served.finish(&mut cx.out);
     cx.keys.core.effects.nothing_else();
