@@ -55,10 +55,13 @@ def run(opts: Options) -> dict[str, Any]:
     if "memory" in opts.parts:
         say("memory per key")
         results["memory"] = with_pair(opts, lambda pair: memory.keys(opts, pair))
+        say("memory per entry of a stream")
+        results["entries"] = with_pair(opts, lambda pair: memory.entries(opts, pair))
         say("memory per connection")
         results["connections"] = with_pair(opts, lambda pair: memory.connections(opts, pair))
         say("")
         report.show_memory(results["memory"], "its peer")
+        report.show_entries(results["entries"], "its peer")
         report.show_connections(results["connections"], "its peer")
     if "swaps" in opts.parts and opts.upgradable:
         with make_shell(opts) as server:

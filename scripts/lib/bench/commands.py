@@ -18,6 +18,8 @@ VALUE_BYTES = 64
 # Of a hash.
 FIELDS = 10
 FIELD_BYTES = 8
+# Of an entry of a stream.
+ENTRY_FIELDS = 3
 SUBSCRIBERS = 10
 
 # Requests of a run of a few seconds, by pipeline.
@@ -47,7 +49,8 @@ def rows() -> list[Row]:
     found += [_test(name, depth) for depth in (1, 16) for name in ("INCR", "LPUSH", "LPOP")]
     found += [_test("MSET", depth, weight=5.0) for depth in (1, 16)]
     found += [_publish(depth) for depth in (1, 16)]
-    found += [row for depth in (1, 16) for row in _hashes(depth) + _sets(depth)]
+    found += [row for depth in (1, 16)
+              for row in _hashes(depth) + _sets(depth) + _streams(depth)]
     return found
 
 
@@ -84,6 +87,19 @@ def _sets(depth: int) -> list[Row]:
     return [*found, Row(f"SPOP P{depth}", pop, depth, 4.0, "popped", consumes=True)]
 
 
+def entry() -> list[str]:
+    """Names and values of an entry of a stream."""
+    return [part for i in range(ENTRY_FIELDS) for part in (f"field{i}", "x" * FIELD_BYTES)]
+
+
+def _streams(depth: int) -> list[Row]:
+    """Entries of one stream of a million."""
+    add = ("-P", str(depth), "XADD", "grown", "*", *entry())
+    read = ("-P", str(depth), "XREAD", "COUNT", "10", "STREAMS", "stream", "__rand_int__")
+    return [Row(f"XADD P{depth}", add, depth, 2.0, "entries"),
+            Row(f"XREAD of 10 P{depth}", read, depth, 5.0, "entries")]
+
+
 def _fill(server: Server, keys: int, command: Callable[[int], tuple[resp.Argument, ...]]) -> None:
     with resp.Connection(server.port) as connection:
         for first in range(0, keys, _BATCH):
@@ -108,9 +124,14 @@ def _preload_popped(server: Server, keys: int) -> None:
     _fill(server, keys, lambda i: ("SADD", "popped", b"member:%012d" % i))
 
 
+def preload_entries(server: Server, keys: int) -> None:
+    """Fills a stream with entries of ids that count up."""
+    _fill(server, keys, lambda i: ("XADD", "stream", f"{i}-1", *entry()))
+
+
 _PRELOADS = {
     "strings": preload, "hashes": _preload_hashes, "members": _preload_members,
-    "popped": _preload_popped,
+    "popped": _preload_popped, "entries": preload_entries,
 }
 
 

@@ -1,6 +1,7 @@
-"""Resident memory: of an empty server, of a connection, of a key."""
+"""Resident memory: of an empty server, of a connection, of a key, of an entry of a stream."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from bench import commands
@@ -20,12 +21,25 @@ def keys(opts: Options, servers: list[Server]) -> dict[str, Any]:
             "ratio": ours["bytes_per_key"] / peer["bytes_per_key"]}
 
 
+def entries(opts: Options, servers: list[Server]) -> dict[str, Any]:
+    """Bytes per entry of one stream, of three fields with values of 8 bytes, on servers that never
+    held anything."""
+    ours, peer = (_filled(server, commands.preload_entries, opts.keys) for server in servers)
+    return {"entries": opts.keys, "server": ours, "peer": peer,
+            "ratio": ours["bytes_each"] / peer["bytes_each"]}
+
+
 def _keys(server: Server, number: int) -> dict[str, float]:
+    filled = _filled(server, commands.preload, number)
+    return {**filled, "bytes_per_key": filled["bytes_each"]}
+
+
+def _filled(server: Server, fill: Callable[[Server, int], None], number: int) -> dict[str, float]:
     empty = procfs.rss(server.pid)
-    commands.preload(server, number)
+    fill(server, number)
     time.sleep(_SETTLE_S)
     full = procfs.rss(server.pid)
-    return {"empty_rss": empty, "full_rss": full, "bytes_per_key": (full - empty) / number}
+    return {"empty_rss": empty, "full_rss": full, "bytes_each": (full - empty) / number}
 
 
 def connections(opts: Options, servers: list[Server]) -> dict[str, Any]:

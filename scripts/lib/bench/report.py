@@ -43,7 +43,15 @@ def show_memory(result: dict[str, Any], peer: str) -> None:
 
 def _memory_row(name: str, result: dict[str, float]) -> tuple[str, ...]:
     return (name, table.mebibytes(result["empty_rss"]), table.mebibytes(result["full_rss"]),
-            f"{result['bytes_per_key']:.1f}")
+            f"{result['bytes_each']:.1f}")
+
+
+def show_entries(result: dict[str, Any], peer: str) -> None:
+    print(f"\nMemory of a stream of {count(result['entries'])} entries of three fields of 8 bytes")
+    print(table.render(("", "empty", "with entries", "bytes per entry"), [
+        _memory_row("this server", result["server"]), _memory_row(peer, result["peer"]),
+        ("ratio", "", "", f"{result['ratio']:.2f}"),
+    ]))
 
 
 def show_connections(result: dict[str, Any], peer: str) -> None:
