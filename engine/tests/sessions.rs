@@ -9,7 +9,7 @@ mod host;
 use std::sync::atomic::Ordering::Relaxed;
 
 use base::heap::testing;
-use host::Server;
+use host::{Server, table};
 
 #[test]
 fn replies_are_written_while_the_client_is_looked_at_and_changed() {
@@ -227,4 +227,20 @@ fn who_has_the_last_reply_of_a_connection_finds_no_trace_of_its_session() {
         assert_eq!(server.say(writer, "publish ch m"), ":0\r\n", "after {last}");
         assert_eq!(server.say(writer, "pubsub channels"), "*0\r\n", "after {last}");
     }
+}
+
+#[test]
+fn those_whose_turn_has_not_come_are_left_alone() {
+    let mut server = Server::new();
+    let writer = server.connect();
+    let [first, second, third, reader] = [(); 4].map(|()| server.connect());
+    server.say(writer, "xgroup create s g $ mkstream");
+    for who in [first, second, third] {
+        server.say(who, &format!("xreadgroup group g c{who} block 0 streams s >"));
+    }
+    server.say(reader, "xread block 0 streams s 9-0");
+    server.say(writer, "xadd s 1-0 a b");
+    let mail = table::take_mail();
+    assert_eq!(mail.len(), 1, "only one of them gets the entry, and nobody else hears of it");
+    mail.into_iter().for_each(|(_, message)| table::drop_message(message));
 }

@@ -114,7 +114,7 @@ unsafe fn servable(
         let is_there = value_type.is_some_and(|found| found as u32 == wait.value_type);
         if (is_there || wait.wakes_on == wakes_on::ABSENCE)
             && wait.state.load(Acquire) == state::WAITING
-            && let Some(set) = serving_set(thread, wait, hash)
+            && let Some(set) = serving_set(thread, wait, hash, &key.name)
         {
             return Some((waiter, set));
         }
@@ -124,10 +124,17 @@ unsafe fn servable(
 }
 
 /// The shards that a waiter's command needs when it is served with the key of a hash. None if
-/// this release does not have the command.
-fn serving_set(thread: &ThreadContext, wait: &Wait, hash: u64) -> Option<ShardSet> {
+/// this release does not have the command, or it would find nothing.
+fn serving_set(thread: &mut ThreadContext, wait: &Wait, hash: u64, key: &[u8]) -> Option<ShardSet> {
     let blob = Blob::decode(&wait.command);
     let call = look_up(&thread.exec.index, blob.args()).ok()?;
+    if let Some(ready) = call.spec.ready {
+        let mut keys = Keys::new(&mut thread.core, wait.db);
+        keys.hint(key, hash);
+        if !ready(&mut keys, blob.args(), key) {
+            return None;
+        }
+    }
     // Keys found by a single rule are alternatives: only the one that is ready is used. Another
     // rule finds what else the command touches: where it moves elements to.
     Some(match call.spec.keys {

@@ -5,6 +5,7 @@ use crate::exec::context::{ClientCtx, Ctx};
 use crate::exec::secrets::Secrets;
 use base::args::Args;
 use base::error::Done;
+use keyspace::Keys;
 
 /// The code of a command that works on keys: it sees no client, and so can be run on behalf of one
 /// of another lane.
@@ -251,6 +252,10 @@ impl KeySpec {
 /// Tells which arguments are the keys of a command.
 pub type Locate = fn(Args<'_>) -> core::ops::Range<usize>;
 
+/// Tells whether a command that waits may find something in a key that has changed, whose shard is locked.
+/// If not it need not be run.
+pub type Ready = fn(&mut Keys<'_>, Args<'_>, &[u8]) -> bool;
+
 /// What has taken the place of a command.
 #[derive(Clone, Copy)]
 pub struct Replaced {
@@ -278,6 +283,9 @@ pub struct Spec {
     /// Finds the keys where the rules may be misled by other arguments: what runs commands goes by
     /// this, and what tells of them by the rules, as in Redis.
     pub locate: Option<Locate>,
+    /// Of a command that may wait for what does not vanish with the first who gets it: so many may wait
+    /// whose turn has not come.
+    pub ready: Option<Ready>,
     /// Hints for clients, as in Redis's documentation.
     pub tips: &'static [&'static str],
     /// What it is about.
@@ -323,6 +331,7 @@ impl Spec {
             categories: 0,
             keys: &[],
             locate: None,
+            ready: None,
             tips: &[],
             group,
             since: "1.0.0",
@@ -386,6 +395,12 @@ impl Spec {
     /// Says how the keys are found when the command is run.
     pub const fn located_by(mut self, locate: Locate) -> Self {
         self.locate = Some(locate);
+        self
+    }
+
+    /// Says when it is worth while to run it for a client that waits.
+    pub const fn ready(mut self, ready: Ready) -> Self {
+        self.ready = Some(ready);
         self
     }
 

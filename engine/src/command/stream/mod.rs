@@ -185,6 +185,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(READONLY | BLOCKING | MOVABLE_KEYS)
         .keys(&[behind_streams(1)])
         .located_by(read::keys)
+        .ready(read::is_ready)
         .doc(
             "5.0.0",
             RETURNED,
@@ -195,6 +196,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(WRITE | BLOCKING | MOVABLE_KEYS)
         .keys(&[behind_streams(4)])
         .located_by(read::keys)
+        .ready(read::is_ready_for_group)
         .doc(
             "5.0.0",
             "O(N*log(M)) where N is the number of entries returned and M that of pending ones",

@@ -12,7 +12,7 @@ use crate::session::blocking::Awaited;
 use base::args::Args;
 use base::error::{self, Done, Error};
 use base::resp::write::Reply;
-use keyspace::Intent;
+use keyspace::{Intent, Keys};
 use store::stream::{EntriesRef, StreamId};
 use value::stream::{StreamRef, id_text};
 
@@ -85,6 +85,30 @@ pub fn keys(args: Args<'_>) -> Range<usize> {
         };
     }
     0..0
+}
+
+/// Whether a stream may have something for a client that waits in `XREAD`: what cannot be told here,
+/// running the command tells.
+pub fn is_ready(keys: &mut Keys<'_>, args: Args<'_>, ready: &[u8]) -> bool {
+    may_have_more(keys, args, ready, false)
+}
+
+/// As [`is_ready`], of `XREADGROUP`.
+pub fn is_ready_for_group(keys: &mut Keys<'_>, args: Args<'_>, ready: &[u8]) -> bool {
+    may_have_more(keys, args, ready, true)
+}
+
+fn may_have_more(keys: &mut Keys<'_>, args: Args<'_>, ready: &[u8], has_group: bool) -> bool {
+    let Ok(request) = Request::parse(args, has_group, Level::Redis70) else { return true };
+    let Ok(Some(stream)) = keys.stream_mut(ready, Intent::Peek) else { return true };
+    let seen = match request.reader {
+        Some(reader) => stream.groups().get(reader.group).map(|group| group.last_id()),
+        None => {
+            let at = request.keys.clone().find(|at| args.at(*at) == ready);
+            at.and_then(|at| parse_strict(args.at(request.id_of(at)), 0).ok())
+        }
+    };
+    seen.is_none_or(|seen| stream.entries().last_id() > seen)
 }
 
 /// A group, and who reads for it.
