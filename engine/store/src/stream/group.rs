@@ -147,12 +147,14 @@ impl<'a> GroupRef<'a> {
     /// The pending entry of an id.
     pub fn pending_at(self, id: StreamId) -> Option<Pending<'a>> {
         let word = IdsRef::new(&self.raw.pending).get(id)?;
-        Some(pending(IdSlot { id, word }))
+        // SAFETY: a word of the group's own map, and the group is borrowed.
+        Some(unsafe { pending(IdSlot { id, word }) })
     }
 
     /// The pending entries from an id on.
     pub fn pending_from(self, id: StreamId) -> impl Iterator<Item = Pending<'a>> + 'a {
-        IdsRef::new(&self.raw.pending).iter_from(id).map(pending)
+        // SAFETY: words of the map, and the group is borrowed: a consumer is only looked at with it.
+        IdsRef::new(&self.raw.pending).iter_from(id).map(|slot| unsafe { pending(slot) })
     }
 
     /// The id of the last pending entry.
@@ -190,7 +192,8 @@ impl<'a> ConsumerRef<'a> {
 
     /// Its pending entries from an id on.
     pub fn pending_from(self, id: StreamId) -> impl Iterator<Item = Pending<'a>> + 'a {
-        IdsRef::new(&self.raw.pending).iter_from(id).map(pending)
+        // SAFETY: words of the map, and the group is borrowed: a consumer is only looked at with it.
+        IdsRef::new(&self.raw.pending).iter_from(id).map(|slot| unsafe { pending(slot) })
     }
 }
 
@@ -208,9 +211,13 @@ pub struct Pending<'a> {
 }
 
 /// The pending entry that a slot leads to.
-fn pending<'a>(slot: IdSlot) -> Pending<'a> {
-    // SAFETY: a word of a map of a group or consumer, which are borrowed, and so are all pending
-    // entries of the group and its consumers: they are changed with the group alone.
+///
+/// # Safety
+/// A slot of the map of a group or of a consumer, and neither the group nor what belongs to it is changed
+/// for `'a`.
+unsafe fn pending<'a>(slot: IdSlot) -> Pending<'a> {
+    // SAFETY: words of such maps are pending entries, whose consumers are the group's; none of them is
+    // changed for 'a, as the caller promises.
     let (entry, raw) = unsafe {
         let entry = &*(slot.word as *const PendingEntry);
         (entry, &*entry.consumer.as_ptr())
