@@ -4,6 +4,7 @@
 
 mod bits;
 mod clients;
+mod commandlog;
 mod conditional;
 mod connection;
 mod lcs;
@@ -24,6 +25,7 @@ static RELEASE: Release = Release {
         "DELIFEQ key value: removes a string only if it has that value now",
         "ZRANK, ZREVRANK key member WITHSCORE: returns the score too",
         "GEOSEARCH, GEOSEARCHSTORE BYPOLYGON num-vertices longitude latitude …: members in a polygon",
+        "COMMANDLOG GET | LEN | RESET type: commands that were slow, large, or had large replies",
         "HSCAN key cursor NOVALUES, ZSCAN key cursor NOSCORES: names alone",
         "BITCOUNT key start: to the end; BITCOUNT and BITPOS refuse arguments whether there is a key or not",
         "CLIENT LIST, CLIENT KILL: filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, IP, MAXAGE, several \
@@ -59,6 +61,7 @@ const CHANGED: &[Spec] = &[
             "Removes a key if it holds a string equal to the given one.",
         ),
     connection::CLIENT,
+    commandlog::COMMANDLOG,
     engine::command::row("bitcount").run(bits::bitcount).arguments(bits::BITCOUNT),
     engine::command::row("bitpos").run(bits::bitpos),
     engine::command::row("geosearch").run(polygon::geosearch).arguments(polygon::GEOSEARCH),

@@ -15,6 +15,9 @@ mod shell;
 mod shutdown;
 mod slowlog;
 
+pub use container::{HELP as CONTAINER_HELP, container};
+pub use slowlog::tell as tell_log;
+
 use crate::exec::argument::{integer, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::*;
