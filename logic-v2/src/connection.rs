@@ -5,7 +5,7 @@
 use abi::client::flag;
 use engine::base::args::Args;
 use engine::base::error::{Done, Error};
-use engine::command::connection::{ENABLED, HELP, OWN, row, switch};
+use engine::command::connection::{ENABLED, HELP, OWN, row, setname, switch};
 use engine::exec::argument::{Argument, one_of, string};
 use engine::exec::context::ClientCtx;
 use engine::exec::release;
@@ -56,6 +56,10 @@ const CHANGED: &[Spec] = &[
         &[ENABLED],
         "Says whether the connection's reads count as use of the keys.",
     ),
+    row("client|setname", 3, setname)
+        .flags(OWN)
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+        .doc("2.6.9", "O(1)", &[string("connection-name")], "Names the connection."),
     row("client|setinfo", 4, setinfo)
         .flags(OWN)
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])

@@ -10,6 +10,7 @@ mod connection;
 mod lcs;
 mod polygon;
 mod rank;
+mod rows;
 mod scan;
 
 use engine::exec::argument::{key, string};
@@ -40,8 +41,10 @@ static RELEASE: Release = Release {
 engine::export_logic!(RELEASE);
 
 /// The engine's tables, then the rows that differ: a later row takes the place of an earlier one.
-const COMMANDS: &[&[Spec]] =
-    &release::with::<_, { engine::command::ALL.len() + 1 }>(engine::command::ALL, CHANGED);
+const COMMANDS: &[&[Spec]] = &release::with::<_, { engine::command::ALL.len() + 2 }>(
+    &release::with::<_, { engine::command::ALL.len() + 1 }>(engine::command::ALL, rows::CHANGED),
+    CHANGED,
+);
 
 /// The engine's, and a text of this release's own.
 const BATTERY: &[&str] = &release::with::<_, { engine::battery::ALL.len() + 1 }>(

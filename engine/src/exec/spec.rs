@@ -358,6 +358,12 @@ impl Spec {
         self
     }
 
+    /// Clears bits of [`flag`], for a release in which they do not apply any more.
+    pub const fn without(mut self, flags: u32) -> Self {
+        self.flags &= !flags;
+        self
+    }
+
     /// Puts the command into a group other than its family's.
     pub const fn in_group(mut self, group: Group) -> Self {
         self.group = group;

@@ -32,6 +32,14 @@ const NOTHING: &str = "";
 const ROWS_OF_SECOND: &[Row] = &[
     other("SET k v; SET k w IFEQ v; SET k x IFEQ v", "SET k v | SET k w", NOTHING),
     other("SET k v; DELIFEQ k w; DELIFEQ k v", "SET k v | DEL k", NOTHING),
+    other(
+        "ZADD g 0 a 5 b; GEOSEARCHSTORE d g BYPOLYGON 3 10 10 20 20 30 10; \
+         GEOSEARCHSTORE d g BYPOLYGON 4 -180 -85.05112878 0 -85.05112878 0 0 -180 0; \
+         GEOSEARCH g BYPOLYGON 4 -180 -85.05112878 0 -85.05112878 0 0 -180 0; \
+         GEOSEARCHSTORE d n BYPOLYGON 3 0 0 1 1 2 0; GEOSEARCHSTORE d n BYPOLYGON 3 0 0 1 1 2 0",
+        "ZADD g 0 a 5 b | MULTI | DEL d | ZADD d 0 a 5 b | EXEC | DEL d",
+        NOTHING,
+    ),
 ];
 
 const ROWS: &[Row] = &[

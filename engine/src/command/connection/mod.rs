@@ -7,7 +7,7 @@ mod list;
 mod pause;
 mod unblock;
 
-pub use client::{ENABLED, HELP, kill, kill_those, switch};
+pub use client::{ENABLED, HELP, kill, kill_those, setname, switch};
 pub use list::{tell_all, tell_own};
 
 use crate::exec::argument::{integer, string};
