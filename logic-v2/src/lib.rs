@@ -74,6 +74,14 @@ const CHANGED: &[Spec] = &[
     engine::command::row("hscan").run(scan::hscan).arguments(scan::HSCAN),
     engine::command::row("zscan").run(scan::zscan).arguments(scan::ZSCAN),
     engine::command::row("lcs").run(lcs::lcs),
-    engine::command::row("zrank").run(rank::zrank).arguments(rank::RANK).arity(-3),
-    engine::command::row("zrevrank").run(rank::zrevrank).arguments(rank::RANK).arity(-3),
+    engine::command::row("zrank")
+        .run(rank::zrank)
+        .arguments(rank::RANK)
+        .arity(-3)
+        .history(rank::HISTORY),
+    engine::command::row("zrevrank")
+        .run(rank::zrevrank)
+        .arguments(rank::RANK)
+        .arity(-3)
+        .history(rank::HISTORY),
 ];

@@ -58,6 +58,19 @@ pub const fn row(name: &str) -> Spec {
     panic!("no table has a command of this name")
 }
 
+/// The row of a subcommand such as `client|list`, as [`row`].
+pub const fn subcommand(container: &str, name: &str) -> Spec {
+    let rows = row(container).subcommands;
+    let mut at = 0;
+    while at < rows.len() {
+        if equal(rows[at].name.as_bytes(), name.as_bytes()) {
+            return rows[at];
+        }
+        at += 1;
+    }
+    panic!("the command has no subcommand of this name")
+}
+
 #[cfg(test)]
 mod tests {
     use super::ALL;

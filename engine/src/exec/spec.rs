@@ -288,6 +288,8 @@ pub struct Spec {
     pub secrets: Secrets,
     /// What has taken its place, if something has.
     pub replaced: Option<Replaced>,
+    /// What has changed about it since: in which version of Redis, and what.
+    pub history: &'static [(&'static str, &'static str)],
     /// Its subcommands; the command itself then only tells that one is missing.
     pub subcommands: &'static [Spec],
 }
@@ -324,6 +326,7 @@ impl Spec {
             arguments: &[],
             secrets: Secrets::None,
             replaced: None,
+            history: &[],
             subcommands: &[],
         }
     }
@@ -331,6 +334,12 @@ impl Spec {
     /// The row with other code, for a release that does a command differently.
     pub const fn run(mut self, run: Run) -> Self {
         self.code = Code::Keys(run);
+        self
+    }
+
+    /// As [`Spec::run`], of a command that concerns its client.
+    pub const fn run_for_client(mut self, run: RunForClient) -> Self {
+        self.code = Code::Client(run);
         self
     }
 
@@ -400,6 +409,12 @@ impl Spec {
         self.complexity = complexity;
         self.arguments = arguments;
         self.summary = summary;
+        self
+    }
+
+    /// Says what has changed about it since it was first there: in which version, and what.
+    pub const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Self {
+        self.history = history;
         self
     }
 

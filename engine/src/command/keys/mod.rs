@@ -30,6 +30,9 @@ const fn generic(name: &'static str, arity: i16, run: Run) -> Spec {
     Spec::new(name, arity, Group::Generic, run).categories(KEYSPACE)
 }
 
+const CONDITIONED: &[(&str, &str)] = &[("7.0.0", "Takes NX, XX, GT and LT.")];
+const TOLD_APART: &[(&str, &str)] = &[("2.8.0", "Tells -2 of a key that is not there.")];
+
 /// `EXPIRE` and its relatives.
 const fn expiring(
     name: &'static str,
@@ -37,7 +40,7 @@ const fn expiring(
     arguments: &'static [Argument],
     run: Run,
 ) -> Spec {
-    generic(name, -3, run).flags(WRITE | FAST).keys(CHANGE).doc(
+    generic(name, -3, run).history(CONDITIONED).flags(WRITE | FAST).keys(CHANGE).doc(
         since,
         "O(1)",
         arguments,
@@ -103,6 +106,7 @@ pub const COMMANDS: &[Spec] = &[
             "Removes keys, leaving it to a background thread to free large values.",
         ),
     generic("exists", -2, presence::exists)
+        .history(&[("3.0.3", "Takes several keys.")])
         .flags(READONLY | FAST)
         .keys(LOOK_ALL)
         .tips(SUM_OF_SHARDS)
@@ -139,6 +143,7 @@ pub const COMMANDS: &[Spec] = &[
             "Returns every key that matches a pattern.",
         ),
     generic("scan", -2, scan::scan)
+        .history(&[("6.0.0", "Takes TYPE.")])
         .flags(READONLY | LOCKS_ITSELF)
         .tips(&["nondeterministic_output", "request_policy:special"])
         .doc(
@@ -157,6 +162,7 @@ pub const COMMANDS: &[Spec] = &[
         .in_group(Group::Server)
         .doc("1.0.0", "O(1)", &[], "Tells how many keys the database has."),
     generic("flushdb", -1, flush::flushdb)
+        .history(&[("4.0.0", "Takes ASYNC."), ("6.2.0", "Takes SYNC.")])
         .flags(WRITE | LOCKS_ITSELF)
         .categories(DANGEROUS)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
@@ -168,6 +174,7 @@ pub const COMMANDS: &[Spec] = &[
             "Removes all keys of the database.",
         ),
     generic("flushall", -1, flush::flushall)
+        .history(&[("4.0.0", "Takes ASYNC."), ("6.2.0", "Takes SYNC.")])
         .flags(WRITE | LOCKS_ITSELF)
         .categories(DANGEROUS)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
@@ -198,6 +205,7 @@ pub const COMMANDS: &[Spec] = &[
             "Renames a key, over another if there is one.",
         ),
     generic("renamenx", 3, transfer::renamenx)
+        .history(&[("3.2.0", "Both names may be the same.")])
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2, OW | INSERT)])
         .doc(
@@ -262,8 +270,11 @@ pub const COMMANDS: &[Spec] = &[
         &[key("key", 0), unix_time("unix-time-milliseconds"), WHEN],
         expire::pexpireat,
     ),
-    telling("ttl", "1.0.0", "Tells how many seconds a key has left.", expire::ttl).tips(VARYING),
+    telling("ttl", "1.0.0", "Tells how many seconds a key has left.", expire::ttl)
+        .history(TOLD_APART)
+        .tips(VARYING),
     telling("pttl", "2.6.0", "Tells how many milliseconds a key has left.", expire::pttl)
+        .history(TOLD_APART)
         .tips(VARYING),
     telling(
         "expiretime",

@@ -25,12 +25,15 @@ use base::settings::setting;
 pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container)
     .doc("2.0.0", "Depends on the subcommand", &[], "Holds the commands about settings.")
     .subcommands(&[
-        Spec::for_client("config|get", -3, Group::Server, get).flags(ADMINISTRATION).doc(
-            "2.0.0",
-            "O(N) where N is the number of settings named",
-            &[block("parameter", &[string("parameter")]).multiple()],
-            "Returns the settings whose names match a pattern, with their values.",
-        ),
+        Spec::for_client("config|get", -3, Group::Server, get)
+            .history(&[("7.0.0", "Takes several patterns.")])
+            .flags(ADMINISTRATION)
+            .doc(
+                "2.0.0",
+                "O(N) where N is the number of settings named",
+                &[block("parameter", &[string("parameter")]).multiple()],
+                "Returns the settings whose names match a pattern, with their values.",
+            ),
         Spec::for_client("config|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "5.0.0",
             "O(1)",
@@ -47,6 +50,7 @@ pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container
             "Writes the settings as they are now to the configuration file.",
         ),
         Spec::for_client("config|set", -4, Group::Server, set)
+            .history(&[("7.0.0", "Takes several settings.")])
             .flags(ADMINISTRATION)
             .secrets(Secrets::OfSettings(2))
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])

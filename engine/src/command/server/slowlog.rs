@@ -19,6 +19,7 @@ pub const SLOWLOG: Spec = Spec::for_client("slowlog", -2, Group::Server, contain
     .doc("2.2.12", "Depends on the subcommand", &[], "Holds the commands about slow commands.")
     .subcommands(&[
         Spec::for_client("slowlog|get", -2, Group::Server, get)
+            .history(&[("4.0.0", "Tells the client's address and name.")])
             .flags(FLAGS)
             .tips(&["request_policy:all_nodes", "nondeterministic_output"])
             .doc(

@@ -34,6 +34,12 @@ pub const COMMANDS: &[Spec] = &[
         "Returns the string value of a key.",
     ),
     row("set", -3, basic::set)
+        .history(&[
+            ("2.6.12", "Takes EX, PX, NX and XX."),
+            ("6.0.0", "Takes KEEPTTL."),
+            ("6.2.0", "Takes GET, EXAT and PXAT."),
+            ("7.0.0", "NX and GET go together."),
+        ])
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE).unless(&["GET"], OW | UPDATE)])
         .doc(
