@@ -8,6 +8,7 @@ mod commandlog;
 mod conditional;
 mod connection;
 mod lcs;
+mod msetex;
 mod polygon;
 mod rank;
 mod rows;
@@ -26,6 +27,7 @@ static RELEASE: Release = Release {
         "DELIFEQ key value: removes a string only if it has that value now",
         "ZRANK, ZREVRANK key member WITHSCORE: returns the score too",
         "GEOSEARCH, GEOSEARCHSTORE BYPOLYGON num-vertices longitude latitude …: members in a polygon",
+        "MSETEX numkeys key value …: several strings, on a condition and for a time",
         "COMMANDLOG GET | LEN | RESET type: commands that were slow, large, or had large replies",
         "HSCAN key cursor NOVALUES, ZSCAN key cursor NOSCORES: names alone",
         "BITCOUNT key start: to the end; BITCOUNT and BITPOS refuse arguments whether there is a key or not",
@@ -65,6 +67,7 @@ const CHANGED: &[Spec] = &[
         ),
     connection::CLIENT,
     commandlog::COMMANDLOG,
+    msetex::MSETEX,
     engine::command::row("bitcount").run(bits::bitcount).arguments(bits::BITCOUNT),
     engine::command::row("bitpos").run(bits::bitpos),
     engine::command::row("geosearch").run(polygon::geosearch).arguments(polygon::GEOSEARCH),

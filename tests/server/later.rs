@@ -75,6 +75,7 @@ fn what_only_the_second_release_has_is_gone_after_a_rollback() {
         "commandlog|len",
         "commandlog|reset",
         "delifeq",
+        "msetex",
     ];
     assert_eq!(added, expected);
     connection.ask("GEOADD g 1 2 m");
@@ -88,6 +89,10 @@ fn what_only_the_second_release_has_is_gone_after_a_rollback() {
         (
             "COMMANDLOG LEN slow",
             "-ERR unknown command 'COMMANDLOG', with args beginning with: 'LEN' 'slow' \r\n",
+        ),
+        (
+            "MSETEX 1 k v",
+            "-ERR unknown command 'MSETEX', with args beginning with: '1' 'k' 'v' \r\n",
         ),
         ("CONFIG GET commandlog*", "*0\r\n"),
         (

@@ -537,7 +537,8 @@ impl KeySpec {
                 let count = args.integer(args.get(first).map(|_| first)?).ok()?;
                 let begin = first + offset as usize;
                 let count = usize::try_from(count).ok()?;
-                if count > args.len().saturating_sub(begin) {
+                let last = count.saturating_sub(1).checked_mul(step as usize)?;
+                if count > 0 && last >= args.len().saturating_sub(begin) {
                     return None;
                 }
                 found.extend((begin..begin + count * step as usize).step_by(step as usize));

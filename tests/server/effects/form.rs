@@ -33,6 +33,11 @@ const ROWS_OF_SECOND: &[Row] = &[
     other("SET k v; SET k w IFEQ v; SET k x IFEQ v", "SET k v | SET k w", NOTHING),
     other("SET k v; DELIFEQ k w; DELIFEQ k v", "SET k v | DEL k", NOTHING),
     other(
+        "MSETEX 2 a 1 b 2 EX 100; MSETEX 2 b 3 c 4 NX; MSETEX 1 a 5 XX KEEPTTL",
+        "MULTI | SET a 1 PXAT <ms> | SET b 2 PXAT <ms> | EXEC | SET a 5 KEEPTTL",
+        NOTHING,
+    ),
+    other(
         "ZADD g 0 a 5 b; GEOSEARCHSTORE d g BYPOLYGON 3 10 10 20 20 30 10; \
          GEOSEARCHSTORE d g BYPOLYGON 4 -180 -85.05112878 0 -85.05112878 0 0 -180 0; \
          GEOSEARCH g BYPOLYGON 4 -180 -85.05112878 0 -85.05112878 0 0 -180 0; \

@@ -7,8 +7,9 @@ mod many;
 mod options;
 mod part;
 
-pub use basic::set;
+pub use basic::{set, store};
 pub use lcs::lcs;
+pub use options::SetOptions;
 
 use crate::exec::argument::{KEY, block, double, integer, key, string};
 use crate::exec::spec::access::*;
