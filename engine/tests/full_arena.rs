@@ -318,6 +318,21 @@ fn sorted_sets() {
 }
 
 #[test]
+fn positions() {
+    let few = "geoadd g 13.361389 38.115556 a 15.087269 37.502669 b";
+    let many = filled_with("geoadd g", "13.# 38.# member:#");
+    check(&[], few);
+    check(&[few], "geoadd g 1 2 a 3 4 c");
+    check(&[few], "geosearch g fromlonlat 15 37 byradius 300 km asc withdist withcoord");
+    check(&[few], "geosearchstore d g fromlonlat 15 37 byradius 300 km");
+    check(&[few, "set d v"], "georadius g 15 37 300 km storedist d");
+    check(&[few], "georadiusbymember g a 300 km store g");
+    check(&[&many], "geosearchstore d g frommember member:7 bybox 900 900 km storedist");
+    check(&[&many], "geosearchstore g none frommember member:7 bybox 900 900 km");
+    check(&[&many], "geopos g member:1 member:2 member:3");
+}
+
+#[test]
 fn keys() {
     let many = filled("l");
     let fields = filled_with("hset l", "field:# value:#");
