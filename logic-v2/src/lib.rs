@@ -1,4 +1,5 @@
-//! Release 2: release 1, with conditions on values, ranks with scores and a faster `LCS … LEN`.
+//! Release 2: release 1, with what Redis 7.2 to 8.0 and Valkey 8 to 9.1 added that needs no new form
+//! of stored data, and a faster `LCS … LEN`. docs/compatibility.md tells what is as in which server.
 //!
 //! It reads and writes what release 1 does, so each can follow the other at any time.
 
