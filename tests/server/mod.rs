@@ -14,6 +14,7 @@ mod hyperloglog;
 mod inflight;
 mod info;
 mod lazyfree;
+mod lcs;
 mod limits;
 mod oracle;
 mod order;
