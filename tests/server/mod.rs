@@ -13,6 +13,7 @@ mod huge_pages;
 mod hyperloglog;
 mod inflight;
 mod info;
+mod large;
 mod lazyfree;
 mod lcs;
 mod limits;
