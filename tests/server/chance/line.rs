@@ -25,7 +25,7 @@
 use super::draw::Draw;
 
 /// Commands that take more words in the second release.
-const WIDER_IN_SECOND: &[&str] = &["ZRANK", "ZREVRANK"];
+const WIDER_IN_SECOND: &[&str] = &["ZRANK", "ZREVRANK", "BITCOUNT"];
 
 /// How replies are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
