@@ -231,6 +231,10 @@ impl Draw {
             "text" => return self.text(),
             "lex" => return self.lex(),
             "int" => self.integer(),
+            "index" if self.one_in(8) => {
+                self.of(&["9223372036854775807", "-9223372036854775808", "-100000"]).into()
+            }
+            "index" => self.signed(20),
             "count" => self.count(),
             "sample" => self.sample(),
             "float" => self.float(),

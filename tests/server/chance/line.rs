@@ -24,8 +24,8 @@
 
 use super::draw::Draw;
 
-/// Commands that take more words in the second release.
-const WIDER_IN_SECOND: &[&str] = &["ZRANK", "ZREVRANK", "BITCOUNT"];
+/// Commands that take other words in the second release.
+const OTHER_IN_SECOND: &[&str] = &["ZRANK", "ZREVRANK", "BITCOUNT", "BITPOS"];
 
 /// How replies are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -227,8 +227,8 @@ impl Lines {
     /// A command by one of the lines, at times with a word too many or too few.
     pub fn draw(&self, draw: &mut Draw) -> Call {
         let mut call = self.draw_whole(draw);
-        let is_wider = WIDER_IN_SECOND.iter().any(|name| call.words[0] == name.as_bytes());
-        if draw.one_in(80) && !is_wider {
+        let is_other = OTHER_IN_SECOND.iter().any(|name| call.words[0] == name.as_bytes());
+        if draw.one_in(80) && !is_other {
             damage(&mut call, draw);
         }
         call
