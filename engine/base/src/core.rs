@@ -8,7 +8,7 @@ use abi::stats::LaneStats;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::clock::{Clock, Ticks};
+use crate::clock::{Clock, Ticks, ticks};
 use crate::effects::{self, Effects};
 use crate::event::Class;
 use crate::heap::Heap;
@@ -19,6 +19,11 @@ use crate::roots::Roots;
 use crate::running::RunningCommand;
 use crate::settings::row::{Numeric, Setting, Text};
 use crate::settings::{self, Settings};
+
+/// How long a lane waits for shards that others hold: many times what nearly all commands take.
+const SHARD_WAIT_NS: u64 = 50_000;
+/// How long it then leaves it at one look.
+const SHARD_RETRY_NS: u64 = 1_000_000;
 
 /// The part of a lane that every layer may use.
 pub struct Core {
@@ -61,6 +66,8 @@ pub struct Core {
     pub has_no_room: bool,
     /// Shards this lane has locked.
     locks: LockSet,
+    /// When it last gave up waiting for a shard, in ticks.
+    gave_up: u64,
     /// Acts on notices before a shard is unlocked.
     settle: fn(&mut Core),
 }
@@ -93,6 +100,7 @@ impl Core {
             applies_effects: false,
             has_no_room: false,
             locks: LockSet::new(roots, FutexLocker::new(id, host)),
+            gave_up: 0,
             settle,
         }
     }
@@ -148,6 +156,38 @@ impl Core {
             self.ended_at = None;
         }
         self.effects.begin();
+    }
+
+    /// As [`Core::lock`], unless somebody holds one of the shards for longer than nearly all commands
+    /// take: then none is locked. Returns whether they are.
+    #[inline]
+    pub fn lock_soon(&mut self, set: ShardSet) -> bool {
+        let are_locked = self.locks.try_acquire(set) || self.keep_trying(set);
+        if are_locked {
+            self.effects.begin();
+        }
+        are_locked
+    }
+
+    /// Waits for shards, but not again soon when it was in vain: there may be many who want them.
+    #[cold]
+    fn keep_trying(&mut self, set: ShardSet) -> bool {
+        let elapsed_ns =
+            |core: &Self, since| core.ticks.to_ns(ticks(core.host).wrapping_sub(since));
+        if elapsed_ns(self, self.gave_up) < SHARD_RETRY_NS {
+            return false;
+        }
+        let begin = ticks(self.host);
+        self.ended_at = None;
+        while elapsed_ns(self, begin) < SHARD_WAIT_NS {
+            // Whoever holds a shard may need this processor.
+            std::thread::yield_now();
+            if self.locks.try_acquire(set) {
+                return true;
+            }
+        }
+        self.gave_up = ticks(self.host);
+        false
     }
 
     /// Locks also the shards of a set if nobody holds them. See [`LockSet::try_extend`].

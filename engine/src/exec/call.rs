@@ -7,7 +7,7 @@ use abi::stats::CommandStat;
 
 use crate::exec::context::{ClientCtx, Ctx, Mode};
 use crate::exec::index::{Index, KeyRule};
-use crate::exec::spec::{Code, Spec, flag};
+use crate::exec::spec::{Begin, Code, KeySpec, Spec, flag};
 use crate::exec::{aftermath, monitor, slow};
 use crate::maintenance::notices;
 use crate::session::blocking::{self, Keyed};
@@ -68,7 +68,24 @@ pub fn keys_lock_set(seed: [u64; 2], call: &Call, args: Args<'_>) -> ShardSet {
         KeyRule::Rules => {
             call.spec.key_indices(args).into_iter().fold(0, |all, i| all | set(args.at(i)))
         }
+        KeyRule::Patterns => match (1..args.len()).any(|i| args.at(i).contains(&b'*')) {
+            true => ALL_SHARDS,
+            false => call.spec.keys.iter().fold(0, |all, rule| all | patternless(rule, args, &set)),
+        },
         KeyRule::All => ALL_SHARDS,
+    }
+}
+
+/// The shards of what a rule may find in a command without patterns: what stands behind any of its
+/// words, whichever the command takes for its option.
+fn patternless(rule: &KeySpec, args: Args<'_>, set: &dyn Fn(&[u8]) -> ShardSet) -> ShardSet {
+    match rule.begin {
+        Begin::Index(at) => args.get(at as usize).map_or(0, set),
+        Begin::Unknown("") => 0,
+        Begin::Unknown(word) | Begin::Keyword(word, _) => {
+            let found = (1..args.len()).filter(|i| args.is(*i, word));
+            found.filter_map(|i| args.get(i + 1)).fold(0, |all, key| all | set(key))
+        }
     }
 }
 

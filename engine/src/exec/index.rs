@@ -33,6 +33,8 @@ pub enum KeyRule {
     },
     /// By the row's rules.
     Rules,
+    /// Any key if an argument is a pattern, else by the row's rules.
+    Patterns,
     /// Any key.
     All,
 }
@@ -347,6 +349,9 @@ fn names_part(spec: &Spec) -> bool {
 fn keys(spec: &Spec) -> KeyRule {
     if spec.has(flag::ALL_KEYS) {
         return KeyRule::All;
+    }
+    if spec.has(flag::KEYS_BY_PATTERN) {
+        return KeyRule::Patterns;
     }
     match spec.keys {
         [] => KeyRule::None,

@@ -68,6 +68,9 @@ pub mod flag {
 
     /// Runs with every shard locked: it may touch any key.
     pub const ALL_KEYS: u32 = 1 << 24;
+    /// May touch any key if an argument has a star, which makes it a pattern, and else those that
+    /// its row names.
+    pub const KEYS_BY_PATTERN: u32 = 1 << 20;
     /// Run at once even between `MULTI` and `EXEC`.
     pub const NOT_QUEUED: u32 = 1 << 25;
     /// Allowed for a subscriber that speaks RESP2.

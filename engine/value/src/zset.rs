@@ -295,6 +295,20 @@ impl ZsetBuf {
         self.tree().set(member);
     }
 
+    /// Adds members of different names. What will not be small in the end is never made so: a small
+    /// sorted set does not keep the sign of a zero.
+    pub fn set_all<'m>(&mut self, members: impl Iterator<Item = Scored<'m>> + Clone) {
+        let (mut len, mut bytes) = (0, 0);
+        let stays_small = members.clone().all(|member| {
+            (len, bytes) = (len + 1, bytes + member.name.len());
+            self.limits.admit(member.name) && self.limits.allow(len, bytes)
+        });
+        if !stays_small {
+            self.tree();
+        }
+        members.for_each(|member| self.set(member));
+    }
+
     /// The tree, which it is from now on.
     fn tree(&mut self) -> Sorted<'_> {
         let (heap, seed) = (self.heap, self.seed);

@@ -3,7 +3,7 @@
 mod corpus;
 mod form;
 mod load;
-mod replay;
+pub mod replay;
 mod slow;
 
 use crate::harness::cli::{begin, finish};

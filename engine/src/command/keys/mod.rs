@@ -81,7 +81,7 @@ const SORTED: &str =
 /// `SORT` and `SORT_RO`, which may look at any key.
 const fn sorting(name: &'static str, run: Run) -> Spec {
     Spec::new(name, -2, Group::Generic, run)
-        .flags(MOVABLE_KEYS | ALL_KEYS)
+        .flags(MOVABLE_KEYS | KEYS_BY_PATTERN)
         .categories(SET | SORTED_SET | LIST | DANGEROUS)
 }
 

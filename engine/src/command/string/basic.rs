@@ -129,7 +129,7 @@ pub fn getset(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn getdel(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
-    if reply_value(cx, key)? && cx.keys.remove(key) {
+    if reply_value(cx, key)? && cx.keys.delete(key) {
         cx.modified(Class::GENERIC, "del", key);
         cx.effect(&[b"DEL", key]);
     }
