@@ -1,8 +1,10 @@
-//! Release 2: release 1, with conditions on values, ranks with scores and a faster `LCS … LEN`.
+//! Release 2: release 1, with conditions on values, ranks with scores, dumps of newer servers and a
+//! faster `LCS … LEN`.
 //!
 //! It reads and writes what release 1 does, so each can follow the other at any time.
 
 mod conditional;
+mod dump;
 mod lcs;
 mod rank;
 
@@ -17,6 +19,8 @@ static RELEASE: Release = Release {
         "SET key value IFEQ comparison-value: sets a string only if it has that value now",
         "DELIFEQ key value: removes a string only if it has that value now",
         "ZRANK, ZREVRANK key member WITHSCORE: returns the score too",
+        "RESTORE: takes payloads of versions 11, 12 and, of Valkey, 80, and sets as listpacks in them",
+        "OBJECT ENCODING: calls a small set that is not one of integers a listpack",
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],
     commands: COMMANDS,
@@ -46,6 +50,9 @@ const CHANGED: &[Spec] = &[
             &[key("key", 0), string("value")],
             "Removes a key if it holds a string equal to the given one.",
         ),
+    engine::command::row("restore").run(dump::restore),
+    engine::command::row("restore-asking").run(dump::restore),
+    engine::command::row("object").subcommands(dump::OBJECT),
     engine::command::row("lcs").run(lcs::lcs),
     engine::command::row("zrank").run(rank::zrank).arguments(rank::RANK).arity(-3),
     engine::command::row("zrevrank").run(rank::zrevrank).arguments(rank::RANK).arity(-3),

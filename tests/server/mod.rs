@@ -5,6 +5,7 @@ mod battery;
 mod blocking;
 mod chance;
 mod commands;
+mod dump;
 mod effects;
 mod eviction;
 mod expiry;
