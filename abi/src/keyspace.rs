@@ -4,6 +4,7 @@ use abi_stable::StableAbi;
 use core::sync::atomic::AtomicU64;
 
 use crate::container::RawTable;
+use crate::effects::Debt;
 use crate::lock::RawLock;
 use crate::ptr::Ptr;
 use crate::root::RootHead;
@@ -44,6 +45,8 @@ pub struct Shard {
     pub reserved0: u32,
     /// One [`ShardDb`] a database.
     pub dbs: Ptr<ShardDb>,
+    /// Effects of what was done here that may not be in the stream yet.
+    pub debt: Debt,
     /// Items are [`WatchedKey`].
     pub watched: RawTable,
     /// Items are [`crate::wait::BlockedKey`].
@@ -51,7 +54,7 @@ pub struct Shard {
     /// When the expire cycle was last here, Unix ms. Also read without the lock.
     pub expire_round_ms: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
 }
 
 /// One database's part of a shard.

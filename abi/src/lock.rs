@@ -37,10 +37,10 @@ impl RawLock {
         protocol::try_lock(&self.word, by)
     }
 
-    /// Takes the lock.
+    /// Takes the lock. Returns whether it had to wait.
     #[inline(always)]
-    pub fn lock(&self, by: impl Locker) {
-        protocol::lock(&self.word, by);
+    pub fn lock(&self, by: impl Locker) -> bool {
+        protocol::lock(&self.word, by)
     }
 
     /// Gives the lock back.
@@ -50,23 +50,6 @@ impl RawLock {
     #[inline(always)]
     pub unsafe fn unlock(&self, by: impl Locker) {
         protocol::unlock(&self.word, by);
-    }
-
-    /// Gives the lock back, for whoever takes it next to have what the caller owes appended to the
-    /// effects stream. Returns whether it did: if somebody may be waiting the lock is still held.
-    ///
-    /// # Safety
-    /// As for [`RawLock::unlock`].
-    #[inline(always)]
-    #[must_use]
-    pub unsafe fn unlock_owing(&self, by: impl Locker) -> bool {
-        protocol::unlock_owing(&self.word, by)
-    }
-
-    /// What the caller owed when it gave the lock back is in the stream.
-    #[inline(always)]
-    pub fn quit(&self, by: impl Locker) {
-        protocol::quit(&self.word, by);
     }
 
     /// Who holds the lock right now, if somebody does.

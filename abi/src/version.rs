@@ -8,7 +8,7 @@
 //! - Anything else is a new [`ABI_VERSION`], and a library built for another one is refused.
 
 /// The version of the whole contract. A library with another one is refused at load.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// First word of an arena: `HOTSHELL` in ASCII, little-endian.
 pub const ARENA_MAGIC: u64 = u64::from_le_bytes(*b"HOTSHELL");

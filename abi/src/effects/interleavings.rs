@@ -10,7 +10,9 @@ use std::sync::atomic::AtomicU32 as Word;
 
 use super::layout::DEFERRED_MAX;
 use super::sync::{AtomicU32, Ordering::Relaxed, pause};
-use super::{Calls, Consumer, Credit, Dbs, EffectsStream, Lost, Policy, Ring, Stream, Writer};
+use super::{
+    Calls, Consumer, Credit, Dbs, Debt, EffectsStream, Lost, Policy, Ring, Stream, Writer,
+};
 use crate::lock::{Holder, Locker, protocol};
 
 const FREED: u64 = 0xeeee_eeee_eeee_eeee;
@@ -88,7 +90,7 @@ impl Fixture {
         free(ring.address, ring.capacity);
         assert!(!self.stream().is_on());
         let places = self.raw.lanes.iter().map(|lane| lane.deferred_place.load(Relaxed));
-        places.filter(|place| *place != 0).for_each(|place| free(place, DEFERRED_MAX as u64));
+        places.filter(|place| *place != 0).for_each(|place| free(place, DEFERRED_MAX));
         check_memory();
     }
 }
@@ -170,18 +172,22 @@ fn ask_patiently(writer: &mut Writer<'_>, bytes: usize) {
     }
 }
 
-/// Explores a scenario at random, then with few changes of thread at well chosen places.
-/// `EFFECTS_INTERLEAVINGS` in the environment says how often, in per cent of the usual.
-fn explore(name: &str, count: usize, scenario: impl Fn() + Send + Sync + Clone + 'static) {
-    let percent = std::env::var("EFFECTS_INTERLEAVINGS").ok().and_then(|n| n.parse().ok());
-    let half = count * percent.unwrap_or(100) / 200;
+pub(super) fn config() -> Config {
     let mut config = Config::default();
     // That it knows no weaker orderings than SeqCst: `mod.rs` argues those.
     config.silence_warnings = true;
     // A stream of the scheduler's atomics is large, and made on the stack.
     config.stack_size = 256 << 10;
-    let random = Runner::new(RandomScheduler::new(half), config.clone()).run(scenario.clone());
-    let chosen = Runner::new(PctScheduler::new(3, half), config).run(scenario);
+    config
+}
+
+/// Explores a scenario at random, then with few changes of thread at well chosen places.
+/// `EFFECTS_INTERLEAVINGS` in the environment says how often, in per cent of the usual.
+fn explore(name: &str, count: usize, scenario: impl Fn() + Send + Sync + Clone + 'static) {
+    let percent = std::env::var("EFFECTS_INTERLEAVINGS").ok().and_then(|n| n.parse().ok());
+    let half = count * percent.unwrap_or(100) / 200;
+    let random = Runner::new(RandomScheduler::new(half), config()).run(scenario.clone());
+    let chosen = Runner::new(PctScheduler::new(3, half), config()).run(scenario);
     println!("{name}: {} interleavings explored", random + chosen);
     assert_eq!(random + chosen, 2 * half);
 }
@@ -228,10 +234,10 @@ fn who_is_paid_for_may_append_meanwhile() {
         let consumer = fixture.join(Policy::Hold);
         let mut writer = fixture.writer(0);
         ask_patiently(&mut writer, 20);
-        assert!(writer.defer(Dbs::one(0), b"put by"));
+        assert!(writer.defer(0, &[b'x'; 20]));
         let payer = {
             let fixture = Arc::clone(&fixture);
-            thread::spawn(move || fixture.stream().pay(0))
+            thread::spawn(move || assert_eq!(fixture.stream().pay(0, 20), 20))
         };
         let writers = append_each(&fixture, &[0], 10);
         (0..6).for_each(|_| check_published(&fixture, ring));
@@ -361,11 +367,15 @@ fn nobody_writes_to_a_ring_that_was_taken_away() {
 
 /// Shards of the last scenario, each with its lock and how often it was changed.
 #[derive(Default)]
-struct Shards([(Shard, AtomicU32); 2]);
+struct Shards([Shard; 2]);
 
-/// A shard's lock, as [`crate::lock::RawLock`] would be, on the scheduler's atomics.
 #[derive(Default)]
-struct Shard(AtomicU32);
+struct Shard {
+    /// As in a [`crate::lock::RawLock`], but of the scheduler's atomics.
+    lock: AtomicU32,
+    debt: Debt,
+    changes: AtomicU32,
+}
 
 /// A lane that takes shards.
 #[derive(Clone, Copy)]
@@ -384,41 +394,31 @@ impl Locker<AtomicU32> for Lane<'_> {
     }
 
     fn wake(self, _: &AtomicU32) {}
-
-    fn pay_for(self, lane: u32) {
-        self.fixture.stream().pay(lane);
-    }
 }
 
 impl Lane<'_> {
     /// Changes a shard: its effect says the how manieth change it is, and puts it by if it can.
-    fn change(self, shards: &Shards, shard: usize, writer: &mut Writer<'_>) {
-        let (Shard(word), changes) = &shards.0[shard];
+    fn change(self, shard: &Shard, of: usize, writer: &mut Writer<'_>, paid: &mut [u64]) {
         ask_patiently(writer, 30);
-        protocol::lock(word, self);
-        let number = changes.load(Relaxed);
-        changes.store(number + 1, Relaxed);
-        let text = effect(shard as u32, number, 0, 0);
-        if !writer.defer(Dbs::one(0), text.as_bytes()) {
+        protocol::lock(&shard.lock, self);
+        if shard.debt.is_any() {
+            shard.debt.settle(self.fixture.stream(), self.number, paid);
+        }
+        let number = shard.changes.load(Relaxed);
+        shard.changes.store(number + 1, Relaxed);
+        let text = effect(of as u32, number, 0, 10);
+        if writer.defer(0, text.as_bytes()) {
+            shard.debt.owe(self.number, writer.put());
+        } else {
             writer.append(Dbs::one(0), text.as_bytes()).unwrap();
-            return protocol::unlock(word, self);
         }
-        if !protocol::unlock_owing(word, self) {
-            writer.pay();
-            protocol::unlock(word, self);
-        }
+        protocol::unlock(&shard.lock, self);
     }
 
     /// Appends what is not put by.
     fn append(self, text: &str, writer: &mut Writer<'_>) {
         ask_patiently(writer, text.len());
         writer.append(Dbs::one(0), text.as_bytes()).unwrap();
-    }
-
-    /// Pays, and says so.
-    fn end(self, shards: &Shards, writer: &mut Writer<'_>) {
-        writer.pay();
-        shards.0.iter().for_each(|(Shard(word), _)| protocol::quit(word, self));
     }
 }
 
@@ -429,13 +429,14 @@ fn change_in_turn(fixture: &Arc<Fixture>, shards: &Arc<Shards>) -> Vec<thread::J
         let (fixture, shards) = (Arc::clone(fixture), Arc::clone(shards));
         thread::spawn(move || {
             let (lane, mut writer) = (Lane { fixture: &fixture, number }, fixture.writer(number));
+            let mut paid = [0; 3];
             for shard in [0, number as usize, 0] {
-                lane.change(&shards, shard, &mut writer);
+                lane.change(&shards.0[shard], shard, &mut writer, &mut paid);
             }
             if number == 0 {
                 lane.append(&effect(2, 0, 0, 20), &mut writer);
             }
-            lane.end(&shards, &mut writer);
+            writer.pay();
         })
     };
     [0, 1].map(start).into()

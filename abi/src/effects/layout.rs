@@ -15,8 +15,8 @@ pub const NAME_MAX: usize = 24;
 /// Lanes that may write. The tests that explore interleavings have fewer: each atomic costs there.
 pub(super) const LANES: usize = if cfg!(test) { 3 } else { LANES_MAX };
 
-/// Bytes of effects that a lane may put by.
-pub(super) const DEFERRED_MAX: usize = if cfg!(test) { 64 } else { 4096 };
+/// Bytes of effects that a lane may have put by, a power of two.
+pub(super) const DEFERRED_MAX: u64 = if cfg!(test) { 64 } else { 4096 };
 
 /// Root of the effects stream.
 ///
@@ -130,33 +130,45 @@ pub(super) mod state {
     pub const CUT: u32 = 4;
 }
 
-/// What one lane has of the stream. Only its writer stores here, but for what says otherwise.
+/// What one lane has of the stream.
+///
+/// Only its writer stores in the first line. In the second so does who pays for the lane, which
+/// others may at any time.
 #[repr(C, align(64))]
 #[derive(StableAbi, Default)]
 #[cfg_attr(test, sabi(unsafe_opaque_fields))]
 pub struct LaneEffects {
-    /// One more than the position from which this lane is still copying; 0: from none. This and
-    /// `copying_to` are also stored by who pays for the lane.
-    pub(super) copying: AtomicU64,
-    /// Where what it copies ends. With `copying` it tells what a lane that died left undone.
-    pub(super) copying_to: AtomicU64,
     /// The epoch of the credit.
     pub(super) epoch: AtomicU64,
     /// Bytes of room in the ring that are this lane's.
     pub(super) credit: AtomicU64,
     /// Bytes of extents that are this lane's.
     pub(super) spill_credit: AtomicU64,
-    /// Where the effects are that the lane has put by; 0: it never has.
+    /// Where effects are put by: a ring of [`DEFERRED_MAX`] bytes; 0: the lane never has.
     pub(super) deferred_place: AtomicU64,
-    /// How many bytes they are; the upper bit while somebody pays. The room for them and a `SELECT`
-    /// is no more in `credit`. Also stored by who pays.
-    pub(super) deferred: AtomicU32,
-    /// Their database.
+    /// Bytes that were ever put by. The room for those that are not yet paid is no more in `credit`.
+    pub(super) put: AtomicU64,
+    /// The database of those that are not yet paid.
     pub(super) deferred_db: AtomicU32,
+    /// Zero.
+    pub(super) reserved0: u32,
+    /// Zero.
+    pub(super) reserved1: [u64; 2],
+
+    /// One more than the position from which this lane is still copying; 0: from none.
+    pub(super) copying: AtomicU64,
+    /// Where what it copies ends. With `copying` it tells what a lane that died left undone.
+    pub(super) copying_to: AtomicU64,
+    /// Of the bytes put by, how many have been appended. Stored by who pays only.
+    pub(super) paid: AtomicU64,
+    /// How many will have been, once who pays is done. Likewise.
+    pub(super) paying_to: AtomicU64,
     /// Held by who pays.
     pub(super) deferred_lock: Lock,
-    /// How far who pays has come.
+    /// How far who pays has come. Stored by who pays only.
     pub(super) paying: AtomicU32,
+    /// Zero.
+    pub(super) reserved2: [u64; 3],
 }
 
 /// Bytes of the stream that are not in the ring. Followed by them.

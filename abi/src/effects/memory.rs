@@ -1,6 +1,7 @@
 //! The ring and the extents as bytes.
 
 use core::ptr::{copy_nonoverlapping, write_bytes};
+use core::slice;
 
 use super::layout::Extent;
 use super::sync::step;
@@ -33,15 +34,15 @@ impl Span {
         self.len
     }
 
-    /// Fills the span with `head`, then `body`, which are as long as it is.
+    /// Fills the span with these parts, which together are as long as it is.
     ///
     /// # Safety
-    /// The span is the caller's alone: reserved, `copying` says so, and not yet published.
-    pub unsafe fn write(self, head: &[u8], body: &[u8]) {
-        assert_eq!((head.len() + body.len()) as u64, self.len);
+    /// The span is the caller's alone: nobody else reads or writes there before it is published.
+    pub unsafe fn write<const N: usize>(self, parts: [&[u8]; N]) {
+        assert_eq!(parts.iter().map(|part| part.len() as u64).sum::<u64>(), self.len);
         let Ring { address, capacity } = self.ring;
         let mut at = self.start;
-        for part in [head, body] {
+        for part in parts {
             step();
             let (first, rest) = part.split_at(part.len().min((capacity - at) as usize));
             // SAFETY: both ranges are within the span, which is the caller's alone: together the
@@ -52,6 +53,22 @@ impl Span {
             }
             at += part.len() as u64;
             at -= if at >= capacity { capacity } else { 0 };
+        }
+    }
+
+    /// The span in the one or two parts that it is in.
+    ///
+    /// # Safety
+    /// Nobody writes there while they are used.
+    pub unsafe fn parts<'a>(&self) -> [&'a [u8]; 2] {
+        let Ring { address, capacity } = self.ring;
+        let first = self.len.min(capacity - self.start) as usize;
+        step();
+        // SAFETY: both ranges are within the span, which nobody writes to.
+        unsafe {
+            let at = (address + self.start) as *const u8;
+            let rest = slice::from_raw_parts(address as *const u8, self.len as usize - first);
+            [slice::from_raw_parts(at, first), rest]
         }
     }
 
@@ -74,36 +91,12 @@ impl Span {
     /// # Safety
     /// Nobody writes to the span meanwhile: it is before the frontier, and its reader keeps it.
     pub unsafe fn read(self, to: &mut [u8]) {
-        let Ring { address, capacity } = self.ring;
-        let first = self.len.min(capacity - self.start) as usize;
-        step();
-        let (to_first, to_rest) = to[..self.len as usize].split_at_mut(first);
-        // SAFETY: both ranges are within the span, which nobody writes to; `to` is elsewhere.
-        unsafe {
-            let at = (address + self.start) as *const u8;
-            copy_nonoverlapping(at, to_first.as_mut_ptr(), first);
-            copy_nonoverlapping(address as *const u8, to_rest.as_mut_ptr(), to_rest.len());
-        }
+        // SAFETY: the caller's promise.
+        let [first, rest] = unsafe { self.parts() };
+        let (to_first, to_rest) = to[..self.len as usize].split_at_mut(first.len());
+        to_first.copy_from_slice(first);
+        to_rest.copy_from_slice(rest);
     }
-}
-
-/// Copies bytes to `address`.
-///
-/// # Safety
-/// There is room for them, which is nobody else's and not where they are.
-pub(super) unsafe fn put(address: u64, bytes: &[u8]) {
-    step();
-    // SAFETY: the caller's promise.
-    unsafe { copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
-}
-
-/// The bytes at `address`.
-///
-/// # Safety
-/// They are there, and not written to meanwhile.
-pub(super) unsafe fn bytes<'a>(address: u64, len: usize) -> &'a [u8] {
-    // SAFETY: the caller's promise.
-    unsafe { core::slice::from_raw_parts(address as *const u8, len) }
 }
 
 /// An allocation that may become an extent, and is freed if it does not.

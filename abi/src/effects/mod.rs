@@ -12,6 +12,7 @@
 //! - [`tail`]: the end of the stream and the room in the ring, under the lock
 //! - [`writer`]: credit, and appending
 //! - [`deferred`]: effects put by, and appended together
+//! - [`debt`]: what a shard says of them
 //! - [`consumers`]: who reads: joining, reading, advancing, leaving
 //! - [`recovery`]: what a process that died left undone
 //! - [`memory`]: the ring and the extents as bytes; all that is `unsafe` is there
@@ -22,8 +23,8 @@
 //! on one key, and the effects of two transactions that share a key, stand in the order in which
 //! they were executed.
 //!
-//! Deferral. A lane may put effects by and append them later, when it gives the shards back in a
-//! state that says so ([`crate::lock`]): whoever takes such a shard first appends what that lane has
+//! Deferral. A lane may put effects by and append them later, when it says so in the shards
+//! ([`Debt`]) before it gives them back: whoever takes such a shard first appends what that lane has
 //! put by, all of it. So effects of one lane that are put by and effects of another never concern
 //! the same shard, and the order above holds. Their room is promised when they are put by.
 //!
@@ -54,6 +55,7 @@
 //! its end and it is wholly before the frontier.
 
 pub mod consumers;
+mod debt;
 mod deferred;
 pub mod layout;
 mod memory;
@@ -69,6 +71,8 @@ mod interleavings;
 use tail::Tail;
 
 pub use consumers::{Consumer, ConsumerInfo, JoinError, Lost};
+pub use debt::Debt;
+pub use deferred::deferred_at_most;
 pub use layout::{ConsumerSlot, EffectsStream, Extent, LaneEffects, Policy};
 pub use stream::{Calls, Ring, SELECT_MAX, Stream};
 pub use sync::Ordering;

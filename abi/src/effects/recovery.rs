@@ -30,7 +30,9 @@ impl Stream<'_> {
             let fill = |lane| unsafe { self.fill_reserved(&tail, lane) };
             ((0..self.raw.lanes.len()).map(fill).sum(), dropped)
         };
-        (0..self.raw.lanes.len()).for_each(|lane| self.pay(lane as u32));
+        for lane in 0..self.raw.lanes.len() {
+            Payer::lock(*self, lane).pay();
+        }
         self.tail().settle_all();
         self.free_extents(dropped);
         blanked
@@ -127,17 +129,20 @@ impl Tail<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::interleavings::Fixture;
+    use super::super::interleavings::{Fixture, config};
     use super::super::memory::Spare;
     use super::super::{Consumer, Credit, Dbs, Extent, Policy};
     use super::*;
+    use shuttle::Runner;
+    use shuttle::scheduler::RandomScheduler;
     use std::sync::Arc;
 
     const SELECT: &str = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
 
     /// Runs on atomics that work within an exploration only.
     fn once(test: impl Fn(Arc<Fixture>) + Send + Sync + 'static) {
-        shuttle::check_random(move || test(Fixture::new()), 1);
+        let scheduler = RandomScheduler::new(1);
+        Runner::new(scheduler, config()).run(move || test(Fixture::new()));
     }
 
     fn append(fixture: &Fixture, lane: u32, text: &str) {
@@ -199,21 +204,26 @@ mod tests {
     /// A lane puts an effect by.
     fn defer(fixture: &Fixture, lane: u32, text: &str) {
         let mut writer = fixture.writer(lane);
-        assert_eq!(writer.ask(text.len() as u64), Credit::Granted);
-        assert!(writer.defer(Dbs::one(0), text.as_bytes()));
+        assert_eq!(writer.ask(3 * text.len() as u64), Credit::Granted);
+        assert!(writer.defer(0, text.as_bytes()));
     }
 
     /// Who pays for a lane dies once room is reserved, or once all has been copied.
     fn die_paying(fixture: &Fixture, lane: u32, has_copied: bool) {
         let end = fixture.stream().position();
-        fixture.stream().pay(lane);
         let place = &fixture.raw.lanes[lane as usize];
-        let len = (fixture.stream().position() - end) as u32;
-        place.deferred.store(len | 1 << 31, Relaxed);
+        let paid = place.paid.load(Relaxed);
+        fixture.stream().pay(lane, place.put.load(Relaxed));
+        place.paid.store(paid, Relaxed);
         place.copying.store(end + 1, Relaxed);
         place.paying.store(if has_copied { 2 } else { 1 }, Relaxed);
         core::mem::forget(Payer::lock(fixture.stream(), lane as usize));
     }
+
+    /// Effects that are large enough to be put by.
+    const FILLED: &str = "filled, and not told";
+    const EMPTY: &str = "not filled: is empty";
+    const PUT_BY: &str = "put by: not yet paid";
 
     #[test]
     fn what_was_put_by_is_appended_once() {
@@ -221,17 +231,34 @@ mod tests {
             let ring = fixture.open(2048);
             let mut consumer = fixture.join(Policy::Hold);
             append(&fixture, 1, "before");
-            for (lane, text, has_copied) in [(0, "filled", true), (2, "empty", false)] {
+            for (lane, text, has_copied) in [(0, FILLED, true), (2, EMPTY, false)] {
                 defer(&fixture, lane, text);
                 die_paying(&fixture, lane, has_copied);
             }
             let end = fixture.stream().position();
             // SAFETY: the ring is in use, and nobody else uses it.
             unsafe { ((ring.address + end - 5) as *mut [u8; 5]).write([0; 5]) };
-            defer(&fixture, 1, "put by");
+            defer(&fixture, 1, PUT_BY);
             assert_eq!(recover(&fixture), 0);
             append(&fixture, 0, "after");
-            let expect = [SELECT, "before", "filled", "empty", "put by", SELECT, "after"];
+            let expect = [SELECT, "before", FILLED, EMPTY, PUT_BY, SELECT, "after"];
+            assert_eq!(read(&fixture, &mut consumer), expect.concat());
+            fixture.stream().leave(consumer);
+            fixture.end();
+        });
+    }
+
+    #[test]
+    fn what_a_lane_reserves_before_who_paid_for_it_is_done_is_its_own() {
+        once(|fixture| {
+            fixture.open(2048);
+            let mut consumer = fixture.join(Policy::Hold);
+            defer(&fixture, 0, FILLED);
+            fixture.stream().pay(0, FILLED.len() as u64);
+            fixture.raw.lanes[0].paying.store(2, Relaxed);
+            die_copying(&fixture, 0, 5, false);
+            assert_eq!(recover(&fixture), 5);
+            let expect = [SELECT, FILLED, &"\n".repeat(5)];
             assert_eq!(read(&fixture, &mut consumer), expect.concat());
             fixture.stream().leave(consumer);
             fixture.end();

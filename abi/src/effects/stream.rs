@@ -49,10 +49,6 @@ impl Locker for Calls {
     fn wake(self, word: &core::sync::atomic::AtomicU32) {
         (self.lock_wake)(word);
     }
-
-    fn pay_for(self, _: u32) {
-        unreachable!("no lock of the stream is given back with something owed");
-    }
 }
 
 /// A stream and what it needs to work.

@@ -93,7 +93,7 @@ impl<'a> Writer<'a> {
     fn ask_for_more(&mut self, bytes: u64) -> Credit {
         if !self.is_current() {
             // What was put by was for the readers of another ring.
-            self.stream.pay(self.number as u32);
+            self.stream.pay(self.number as u32, self.put());
         }
         let (tail, lane) = (self.stream.tail(), self.lane());
         if !tail.is_open() {
@@ -145,7 +145,7 @@ impl<'a> Writer<'a> {
     /// effect larger than its credit, and an arena that is full.
     pub fn append(&mut self, dbs: Dbs, effects: &[u8]) -> Result<u64, NoRoom> {
         // What the lane has put by was before.
-        self.stream.pay(self.number as u32);
+        self.stream.pay(self.number as u32, self.put());
         let mut spare = None;
         loop {
             let tail = self.stream.tail();
@@ -187,7 +187,7 @@ impl<'a> Writer<'a> {
     fn publish(&mut self, span: Span, select: &[u8], effects: &[u8]) {
         // SAFETY: reserved just now by this lane, which has one writer; the ring or extent is not
         // freed and the span is not read while the lane says that it copies.
-        unsafe { span.write(select, effects) };
+        unsafe { span.write([select, effects]) };
         self.lane().copying.store(0, Release);
     }
 }

@@ -1,6 +1,5 @@
 //! The lock's real code, run through interleavings of its threads by `shuttle`: nobody is inside
-//! beside another, nobody sleeps for ever, the word names who is inside, and who is inside finds
-//! nothing owed by another.
+//! beside another, nobody sleeps for ever, and the word names who is inside.
 //!
 //! Each test says how many it explored. A thread that nobody wakes ends an exploration as a
 //! deadlock.
@@ -32,8 +31,6 @@ struct Shared {
     early: Plain,
     /// Zero, or the number of who is inside and one.
     inside: Plain,
-    /// How much each thread owes for what it did inside.
-    debts: [Plain; 4],
 }
 
 /// A thread that takes the lock.
@@ -41,8 +38,6 @@ struct Shared {
 struct Thread<'a> {
     shared: &'a Shared,
     number: u32,
-    /// Whether it gives the lock back with something owed.
-    owes: bool,
 }
 
 impl Word for AtomicU32 {
@@ -56,10 +51,6 @@ impl Word for AtomicU32 {
 
     fn replace(&self, old: u32, new: u32) -> bool {
         self.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-
-    fn give(&self, old: u32, new: u32) -> bool {
-        self.compare_exchange(old, new, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -82,11 +73,6 @@ impl Locker<AtomicU32> for Thread<'_> {
         let _queue = self.shared.queue.lock().unwrap();
         self.shared.sleepers.notify_one();
     }
-
-    fn pay_for(self, lane: u32) {
-        assert_ne!(self.lane(), Some(lane), "what it owes itself can wait");
-        self.shared.debts[lane as usize + 1].store(0, SeqCst);
-    }
 }
 
 impl Thread<'_> {
@@ -106,24 +92,8 @@ impl Thread<'_> {
             (self.holder(), self.lane()),
             "another is named"
         );
-        let all = self.shared.debts.iter().enumerate();
-        let mut others = all.filter(|(number, _)| *number != self.number as usize);
-        assert!(others.all(|(_, debt)| debt.load(SeqCst) == 0), "another still owes");
-        self.owe();
         assert_eq!(inside.swap(0, SeqCst), self.number + 1, "somebody came in meanwhile");
-        if !self.owes || !protocol::unlock_owing(word, self) {
-            self.pay();
-            protocol::unlock(word, self);
-        }
-    }
-
-    fn owe(self) {
-        self.shared.debts[self.number as usize].store(self.owes.into(), SeqCst);
-    }
-
-    /// Pays for itself.
-    fn pay(self) {
-        self.shared.debts[self.number as usize].store(0, SeqCst);
+        protocol::unlock(word, self);
     }
 
     fn lock(self) {
@@ -145,15 +115,13 @@ struct Scenario {
     times: u32,
     /// The first only takes it where it is free.
     tries: bool,
-    /// All but the first give it back with something owed, and pay at their end.
-    owe: bool,
     /// So many sleeps end early.
     early: u32,
 }
 
 impl Scenario {
     const fn new(threads: u32, times: u32) -> Self {
-        Self { threads, times, tries: false, owe: false, early: 0 }
+        Self { threads, times, tries: false, early: 0 }
     }
 
     fn run(self) {
@@ -161,27 +129,20 @@ impl Scenario {
     }
 }
 
-fn run(Scenario { threads, times, tries, owe, early }: Scenario) {
+fn run(Scenario { threads, times, tries, early }: Scenario) {
     let shared = Arc::new(Shared {
         word: AtomicU32::new(protocol::FREE),
         queue: Mutex::new(()),
         sleepers: Condvar::new(),
         early: early.into(),
         inside: 0.into(),
-        debts: Default::default(),
     });
     let start = |number: u32| {
         let shared = Arc::clone(&shared);
         thread::spawn(move || {
-            let this = Thread { shared: &shared, number, owes: owe && number > 0 };
+            let this = Thread { shared: &shared, number };
             (0..times)
                 .for_each(|_| if tries && number == 0 { this.try_lock() } else { this.lock() });
-            if this.owes {
-                // Lets others come in before it pays.
-                protocol::holder(&shared.word);
-                this.pay();
-                protocol::quit(&shared.word, this);
-            }
         })
     };
     let started: Vec<_> = (0..threads).map(start).collect();
@@ -241,14 +202,4 @@ fn sleep_that_ends_early() {
     all("lock, two threads, one early end of sleep", move || scenario.run());
     let scenario = Scenario { early: 2, ..Scenario::new(3, 2) };
     many("lock, three threads, two early ends of sleep", move || scenario.run());
-}
-
-#[test]
-fn what_is_owed_is_paid_by_who_comes_next() {
-    let scenario = Scenario { owe: true, ..Scenario::new(3, 2) };
-    many("lock, two threads that owe and one that does not", move || scenario.run());
-    let scenario = Scenario { tries: true, early: 1, ..scenario };
-    many("lock, two threads that owe and one that only tries", move || scenario.run());
-    let scenario = Scenario { owe: true, ..Scenario::new(2, 1) };
-    many("lock, a thread that owes and one that does not", move || scenario.run());
 }

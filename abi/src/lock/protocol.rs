@@ -11,7 +11,7 @@ pub struct Holder(u32);
 
 impl Holder {
     /// A thread of the shell that runs no logic.
-    pub const SHELL: Self = Self(OWING - 1);
+    pub const SHELL: Self = Self(CONTENDED - 1);
 
     /// A lane.
     pub const fn lane(number: u32) -> Self {
@@ -32,8 +32,6 @@ pub trait Word {
     fn swap(&self, new: u32, order: Ordering) -> u32;
     /// Whether it was `old` and is now `new`: acquires if so.
     fn replace(&self, old: u32, new: u32) -> bool;
-    /// As [`Word::replace`], but releases.
-    fn give(&self, old: u32, new: u32) -> bool;
 }
 
 impl Word for AtomicU32 {
@@ -51,11 +49,6 @@ impl Word for AtomicU32 {
     fn replace(&self, old: u32, new: u32) -> bool {
         self.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
-
-    #[inline(always)]
-    fn give(&self, old: u32, new: u32) -> bool {
-        self.compare_exchange(old, new, Ordering::Release, Ordering::Relaxed).is_ok()
-    }
 }
 
 /// How a thread takes locks: under which name, how it sleeps, how it wakes others.
@@ -66,73 +59,49 @@ pub trait Locker<W: Word = AtomicU32>: Copy {
     fn wait(self, word: &W, expected: u32);
     /// Wakes one sleeper, as `FUTEX_WAKE` does.
     fn wake(self, word: &W);
-    /// Appends what `lane` owes to the effects stream, as [`crate::effects::Stream::pay`] does.
-    fn pay_for(self, lane: u32);
 }
 
-/// The word of a lock that nobody holds: this, or who held it last with [`OWING`]. Else it is its
-/// holder, with [`CONTENDED`] if somebody may be waiting.
+/// The word of a lock that nobody holds. Else it is its holder, with [`CONTENDED`] if somebody may
+/// be waiting.
 pub const FREE: u32 = 0;
 const CONTENDED: u32 = 1 << 31;
-/// Nobody holds the lock, but the lane that is named, which held it last, may owe the effects
-/// stream what it did meanwhile. Whoever takes the lock has that appended before all else.
-const OWING: u32 = 1 << 30;
 const SPINS: u32 = if cfg!(test) { 1 } else { 64 };
 
 /// Takes the lock if nobody holds it. Returns whether it did.
 #[inline(always)]
 pub fn try_lock<W: Word>(word: &W, by: impl Locker<W>) -> bool {
-    word.replace(FREE, by.holder().0) || take(word, by, 0)
+    word.replace(FREE, by.holder().0)
 }
 
-/// Takes the lock.
+/// Takes the lock. Returns whether it had to wait.
 #[inline(always)]
-pub fn lock<W: Word>(word: &W, by: impl Locker<W>) {
-    if !word.replace(FREE, by.holder().0) {
+pub fn lock<W: Word>(word: &W, by: impl Locker<W>) -> bool {
+    let is_free = try_lock(word, by);
+    if !is_free {
         lock_contended(word, by);
     }
+    !is_free
 }
 
 #[cold]
 fn lock_contended<W: Word>(word: &W, by: impl Locker<W>) {
     for _ in 0..SPINS {
-        if take(word, by, 0) {
+        if word.load(Ordering::Relaxed) == FREE && try_lock(word, by) {
             return;
         }
         core::hint::spin_loop();
     }
     loop {
-        // Others may still sleep, and whoever has slept cannot know: the mark stays.
-        if take(word, by, CONTENDED) {
-            return;
-        }
         let seen = word.load(Ordering::Relaxed);
-        if is_held(seen) && (seen & CONTENDED != 0 || word.replace(seen, seen | CONTENDED)) {
+        if seen == FREE {
+            // Others may still sleep, and whoever has slept cannot know: the mark stays.
+            if word.replace(FREE, by.holder().0 | CONTENDED) {
+                return;
+            }
+        } else if seen & CONTENDED != 0 || word.replace(seen, seen | CONTENDED) {
             by.wait(word, seen | CONTENDED);
         }
     }
-}
-
-/// Takes a lock that nobody holds, and pays for who owes.
-#[cold]
-fn take<W: Word>(word: &W, by: impl Locker<W>, mark: u32) -> bool {
-    let seen = word.load(Ordering::Relaxed);
-    if is_held(seen) || !word.replace(seen, by.holder().0 | mark) {
-        return false;
-    }
-    // Not before: the one who owes could take the lock in between, and owe more.
-    let debtor = Holder(seen & !OWING);
-    if seen != FREE
-        && debtor != by.holder()
-        && let Some(lane) = debtor.lane_number()
-    {
-        by.pay_for(lane);
-    }
-    true
-}
-
-fn is_held(word: u32) -> bool {
-    word != FREE && word & OWING == 0
 }
 
 /// Gives the lock back, which the caller holds.
@@ -143,22 +112,8 @@ pub fn unlock<W: Word>(word: &W, by: impl Locker<W>) {
     }
 }
 
-/// Gives the lock back, which the caller holds, for whoever takes it next to pay what the caller
-/// owes. Returns whether it did: not if somebody may be waiting, who is not to pay first.
-#[inline(always)]
-pub fn unlock_owing<W: Word>(word: &W, by: impl Locker<W>) -> bool {
-    word.give(by.holder().0, by.holder().0 | OWING)
-}
-
-/// The caller has paid: where it was the last to hold the lock, nobody needs to pay for it.
-#[inline(always)]
-pub fn quit<W: Word>(word: &W, by: impl Locker<W>) {
-    // If it fails somebody has taken the lock meanwhile.
-    let _ = word.give(by.holder().0 | OWING, FREE);
-}
-
 /// Who holds the lock right now, if somebody does.
 pub fn holder(word: &impl Word) -> Option<Holder> {
     let seen = word.load(Ordering::Relaxed);
-    is_held(seen).then_some(Holder(seen & !CONTENDED))
+    (seen != FREE).then_some(Holder(seen & !CONTENDED))
 }

@@ -1,6 +1,7 @@
 //! What a lane has for all layers. It is dropped with the release; nothing in it may outlive a call
 //! in meaning.
 
+use abi::effects::Stream;
 use abi::host::HostRef;
 use abi::lock::{Holder, Locker};
 use abi::stats::LaneStats;
@@ -36,6 +37,9 @@ pub struct Core {
     pub clock: Clock,
     /// Measures commands.
     pub ticks: Ticks,
+    /// When the command before ended, if nothing that takes long has been done since: then this
+    /// is when the next begins.
+    pub ended_at: Option<u64>,
     /// For sampling.
     pub random: Random,
     /// Settings that commands need all the time.
@@ -79,6 +83,7 @@ impl Core {
             stats: &lane.stats,
             clock: Clock::read(host),
             ticks: Ticks::of(host),
+            ended_at: None,
             random: Random::new(u64::from_ne_bytes(seed)),
             settings: Settings::default(),
             notices: Notices::default(),
@@ -100,6 +105,7 @@ impl Core {
     #[inline]
     pub fn refresh(&mut self) {
         self.clock = Clock::read(self.host);
+        self.ended_at = None;
         self.settings.refresh(self.roots);
     }
 
@@ -142,7 +148,9 @@ impl Core {
     /// Locks the shards of a set. See [`LockSet::acquire`].
     #[inline]
     pub fn lock(&mut self, set: ShardSet) {
-        self.locks.acquire(set);
+        if self.locks.acquire(set) {
+            self.ended_at = None;
+        }
         self.effects.begin();
     }
 
@@ -156,6 +164,7 @@ impl Core {
     #[inline]
     pub fn unlock(&mut self) {
         if self.notices.is_any() {
+            self.ended_at = None;
             (self.settle)(self);
         }
         self.effects.flush_apart();
@@ -163,24 +172,28 @@ impl Core {
     }
 
     fn release(&mut self) {
-        if self.effects.take_has_deferred() {
-            self.locks.owe();
+        if let Some(put) = self.effects.take_deferred() {
+            self.locks.owe(put);
         }
         self.locks.release();
     }
 
     /// From here to [`Core::pay`] effects may be put by, as nobody but who takes a shard sees what
-    /// this lane does: its replies go out at the end of a batch.
+    /// this lane does: its replies go out at the end of a batch. It is of so many commands, whose
+    /// arguments, so many in all, came in `bytes` of input.
     #[inline]
-    pub fn defer_effects(&mut self) {
+    pub fn defer_effects(&mut self, commands: usize, bytes: usize, arguments: usize) {
         self.effects.begin_batch();
+        if self.effects.is_wanted() {
+            self.effects.ask_for_batch(commands, bytes, arguments);
+            self.has_no_room &= !self.effects.has_room_for_batch();
+        }
     }
 
     /// Appends the effects that were put by, and puts none by any more.
     #[inline]
     pub fn pay(&mut self) {
         self.effects.end_batch();
-        self.locks.quit();
     }
 
     /// The Unix time in ms by which keys have expired: none has for who applies effects.
@@ -220,6 +233,11 @@ impl FutexLocker {
     pub const fn lane(self) -> u32 {
         self.lane
     }
+
+    /// The effects stream as the lane uses it, if the host has one.
+    pub(crate) fn effects(self) -> Option<Stream<'static>> {
+        effects::stream_of(self.host).map(|stream| stream.by_lane(self.lane))
+    }
 }
 
 impl Locker for FutexLocker {
@@ -234,11 +252,5 @@ impl Locker for FutexLocker {
 
     fn wake(self, word: &AtomicU32) {
         self.host.lock_wake()(word);
-    }
-
-    fn pay_for(self, lane: u32) {
-        if let Some(stream) = effects::stream_of(self.host) {
-            stream.by_lane(self.lane).pay(lane);
-        }
     }
 }

@@ -15,7 +15,7 @@
 //! Effects that have happened are flushed also when the command fails or panics afterwards.
 
 use crate::args::Args;
-use abi::effects::{Calls, Credit, Dbs, NoRoom, Stream, Writer};
+use abi::effects::{Calls, Credit, Dbs, NoRoom, SELECT_MAX, Stream, Writer, deferred_at_most};
 use abi::host::{HostRef, level};
 use abi_stable::std_types::RStr;
 
@@ -66,6 +66,8 @@ pub struct Effects {
     is_said: bool,
     /// Whether effects may be put by, to be appended together.
     defers: bool,
+    /// Whether there is room for what all commands of the batch say, transactions left out.
+    has_room: bool,
     /// Whether some have been since the last unlock.
     has_deferred: bool,
 }
@@ -92,6 +94,7 @@ impl Effects {
             in_transaction: false,
             is_said: false,
             defers: false,
+            has_room: false,
             has_deferred: false,
         }
     }
@@ -198,7 +201,7 @@ impl Effects {
     fn put_by(&mut self, db: u32, command: &[u8]) -> bool {
         let is_alone = self.defers && self.count == 0 && !self.in_transaction && self.is_on;
         let Some(writer) = self.writer.as_mut().filter(|_| is_alone) else { return false };
-        let is_put = writer.defer(Dbs::one(db), command);
+        let is_put = writer.defer(db, command);
         self.has_deferred |= is_put;
         is_put
     }
@@ -285,7 +288,8 @@ impl Effects {
             self.bytes.extend_from_slice(EXEC);
         }
         let effects = &self.bytes[from..];
-        if self.defers && writer.defer(self.dbs, effects) {
+        let is_one_db = self.dbs.first == self.dbs.last;
+        if self.defers && is_one_db && writer.defer(self.dbs.first, effects) {
             self.has_deferred = true;
         } else {
             append(writer, self.host, self.dbs, effects);
@@ -298,8 +302,22 @@ impl Effects {
         self.defers = true;
     }
 
+    /// Asks for room for the effects of a batch at once, so that its commands need not.
+    pub(crate) fn ask_for_batch(&mut self, commands: usize, bytes: usize, arguments: usize) {
+        let each = SLACK + SELECT_MAX;
+        let bytes = takes_at_most(bytes, arguments) + commands as u64 * each;
+        self.has_room = self.has_room(deferred_at_most(bytes));
+    }
+
+    /// Whether there is room for what the commands of the batch say, transactions left out.
+    #[inline(always)]
+    pub fn has_room_for_batch(&self) -> bool {
+        self.has_room
+    }
+
     /// Appends what was put by, and gives back the room that nothing was told in.
     pub(crate) fn end_batch(&mut self) {
+        self.has_room = false;
         if core::mem::take(&mut self.defers) {
             self.pay();
         }
@@ -312,10 +330,11 @@ impl Effects {
         }
     }
 
-    /// Whether effects have been put by since this was last asked.
+    /// How much has been put by in the lane's life, if something has since this was last asked.
     #[inline(always)]
-    pub(crate) fn take_has_deferred(&mut self) -> bool {
-        core::mem::take(&mut self.has_deferred)
+    pub(crate) fn take_deferred(&mut self) -> Option<u64> {
+        let has_deferred = core::mem::take(&mut self.has_deferred);
+        self.writer.as_ref().filter(|_| has_deferred).map(Writer::put)
     }
 
     /// Forgets what has not been flushed.
@@ -468,7 +487,7 @@ mod tests {
         effects.verbatim(0, b"incr", Args::new(resp, &spans));
         effects.command(0, &[b"SET", b"k", b"v"]);
         effects.flush();
-        assert!(effects.take_has_deferred());
+        assert!(effects.take_deferred().is_some());
         assert_eq!(read(stream, &mut consumer), "");
         // In another database, then with a transaction around it.
         effects.command(1, &[b"DEL", b"k"]);

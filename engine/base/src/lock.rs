@@ -1,7 +1,7 @@
 //! Shard locks. The order is ascending: whoever wants several takes the lowest first.
 
-use abi::keyspace::SHARDS;
-use abi::lock::{Locker, RawLock};
+use abi::keyspace::{SHARDS, Shard};
+use abi::stats::LANES_MAX;
 
 use crate::core::FutexLocker;
 use crate::roots::Roots;
@@ -27,8 +27,10 @@ pub fn set_of(hash: u64) -> ShardSet {
 /// The shards a lane holds locked.
 pub struct LockSet {
     held: ShardSet,
-    /// Shards that were given back while this lane owed effects of theirs.
-    owing: ShardSet,
+    /// How much the lane has put by of what it did in the shards held; 0: nothing.
+    put: u64,
+    /// What is known of how far each lane has paid.
+    paid: [u64; LANES_MAX],
     roots: Roots,
     locker: FutexLocker,
 }
@@ -36,7 +38,7 @@ pub struct LockSet {
 impl LockSet {
     /// None.
     pub fn new(roots: Roots, locker: FutexLocker) -> Self {
-        Self { held: 0, owing: 0, roots, locker }
+        Self { held: 0, put: 0, paid: [0; LANES_MAX], roots, locker }
     }
 
     /// The shards held.
@@ -51,23 +53,19 @@ impl LockSet {
         self.held >> shard & 1 != 0
     }
 
-    #[inline(always)]
-    fn lock_of(&self, shard: usize) -> &'static RawLock {
-        &self.roots.shard(shard).lock
-    }
-
     /// Takes the shards of a set. None may be held: taking more while holding some could break
-    /// the order.
+    /// the order. Returns whether it had to wait.
     #[inline]
-    pub fn acquire(&mut self, set: ShardSet) {
+    pub fn acquire(&mut self, set: ShardSet) -> bool {
         assert_eq!(self.held, 0, "shards are locked all at once");
-        let mut rest = set;
+        let (mut rest, mut has_waited) = (set, false);
         while rest != 0 {
-            let shard = rest.trailing_zeros() as usize;
-            self.lock_of(shard).lock(self.locker);
-            self.held |= 1 << shard;
+            let shard = self.roots.shard(rest.trailing_zeros() as usize);
+            has_waited |= shard.lock.lock(self.locker);
+            self.take(shard, rest);
             rest &= rest - 1;
         }
+        has_waited
     }
 
     /// Takes also the shards of a set, as far as nobody else holds them. Never waits, so the order
@@ -75,56 +73,52 @@ impl LockSet {
     pub fn try_extend(&mut self, set: ShardSet) -> bool {
         let mut rest = set & !self.held;
         while rest != 0 {
-            let shard = rest.trailing_zeros() as usize;
-            if !self.lock_of(shard).try_lock(self.locker) {
+            let shard = self.roots.shard(rest.trailing_zeros() as usize);
+            if !shard.lock.try_lock(self.locker) {
                 return false;
             }
-            self.held |= 1 << shard;
+            self.take(shard, rest);
             rest &= rest - 1;
         }
         true
     }
 
-    /// The lane owes effects of what it did in the shards held.
-    pub fn owe(&mut self) {
-        self.owing |= self.held;
+    /// The shard, the first of `rest`, has just been locked.
+    #[inline(always)]
+    fn take(&mut self, shard: &Shard, rest: ShardSet) {
+        self.held |= rest & rest.wrapping_neg();
+        if shard.debt.is_any() {
+            self.settle(shard);
+        }
+    }
+
+    /// Has what others owe for the shard appended.
+    #[inline(never)]
+    fn settle(&mut self, shard: &Shard) {
+        if let Some(stream) = self.locker.effects() {
+            shard.debt.settle(stream, self.locker.lane(), &mut self.paid);
+        }
+    }
+
+    /// Effects of what the lane did in the shards held are put by, and so are all of the lane's
+    /// before: `put` bytes in its life.
+    pub fn owe(&mut self, put: u64) {
+        self.put = put;
     }
 
     /// Gives back all that is held.
     #[inline]
     pub fn release(&mut self) {
+        let put = core::mem::take(&mut self.put);
         while self.held != 0 {
-            let shard = self.held.trailing_zeros() as usize;
+            let shard = self.roots.shard(self.held.trailing_zeros() as usize);
             self.held &= self.held - 1;
-            if self.owing >> shard & 1 != 0 && self.release_owing(shard) {
-                continue;
+            if put != 0 {
+                shard.debt.owe(self.locker.lane(), put);
             }
             // SAFETY: it was held, by this set alone. What was found in the shard is borrowed from
             // the core, which has this set and is exclusive to whoever gives its locks back.
-            unsafe { self.lock_of(shard).unlock(self.locker) };
-        }
-    }
-
-    /// Gives a shard back for whoever takes it next to pay for. If somebody waits for it already,
-    /// pays instead: then it is still to be given back.
-    #[cold]
-    fn release_owing(&mut self, shard: usize) -> bool {
-        // SAFETY: as in `release`.
-        let is_released = unsafe { self.lock_of(shard).unlock_owing(self.locker) };
-        if !is_released {
-            self.locker.pay_for(self.locker.lane());
-            self.owing &= !(1 << shard);
-        }
-        is_released
-    }
-
-    /// What the lane owed is in the stream.
-    #[inline]
-    pub fn quit(&mut self) {
-        while self.owing != 0 {
-            let shard = self.owing.trailing_zeros() as usize;
-            self.owing &= self.owing - 1;
-            self.lock_of(shard).quit(self.locker);
+            unsafe { shard.lock.unlock(self.locker) };
         }
     }
 }

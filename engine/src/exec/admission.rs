@@ -48,7 +48,10 @@ pub fn admit(
     if pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec) {
         return Ok(Admitted::Elsewhere);
     }
-    if thread.core.effects.is_wanted() && !has_room_for_effects(thread, client, call.spec, args)? {
+    if thread.core.effects.is_wanted()
+        && (!thread.core.effects.has_room_for_batch() || call.spec.has(flag::TRANSACTION))
+        && !has_room_for_effects(thread, client, call.spec, args)?
+    {
         return Ok(Admitted::Elsewhere);
     }
     if flags & MULTI != 0 && !call.spec.has(flag::NOT_QUEUED) {

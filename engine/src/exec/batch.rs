@@ -256,8 +256,8 @@ impl Batch {
     /// Executes the items. Their effects are in the stream when this returns, before any reply is
     /// sent.
     fn execute(&mut self, thread: &mut ThreadContext, client: &mut Client) {
-        if self.items.len() > 1 {
-            thread.core.defer_effects();
+        if let [_, .., last] = &self.items[..] {
+            thread.core.defer_effects(self.items.len(), last.end, self.spans.len());
         }
         self.execute_items(thread, client);
         thread.core.pay();

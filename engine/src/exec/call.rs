@@ -145,7 +145,7 @@ impl Started {
         cx.out.reserve_line();
         let core = &mut *cx.keys.core;
         core.reads_only = call.spec.has(flag::READONLY);
-        let ticks = ticks(core.host);
+        let ticks = core.ended_at.take().unwrap_or_else(|| ticks(core.host));
         core.running.since(ticks);
         Self { ticks, output: cx.out.len(), dirty: core.stats.dirty.load(Relaxed) }
     }
@@ -163,7 +163,9 @@ fn account(
     is_first: bool,
 ) -> u64 {
     let core = &mut *cx.keys.core;
-    let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(started.ticks));
+    let now = ticks(core.host);
+    let elapsed_ns = core.ticks.to_ns(now.wrapping_sub(started.ticks));
+    core.ended_at = Some(now);
     add(&call.stat.calls, is_first as u64);
     add(&call.stat.time_ns, elapsed_ns);
     add(&core.stats.commands, is_first as u64);
@@ -180,6 +182,7 @@ fn account(
         stats::record(call.stat, elapsed_ns, core.heap);
     }
     if core.notices.is_any() {
+        core.ended_at = None;
         notices::settle(core);
     }
     elapsed_ns
@@ -187,7 +190,6 @@ fn account(
 
 /// Tells what a command did: it is its own effect if it has changed something and said nothing
 /// else.
-#[cold]
 fn tell_effect(core: &mut Core, db: u32, spec: &Spec, args: Args<'_>, dirty: u64) {
     let has_changed = core.stats.dirty.load(Relaxed) != dirty;
     if !core.effects.take_is_said() && has_changed && spec.has(flag::WRITE) {
@@ -211,7 +213,8 @@ fn wait(cx: &mut ClientCtx<'_>, args: Args<'_>) {
 
 /// Remembers a command that took long: in the slow log, as an event of the latency monitor.
 #[cold]
-fn notice(core: &Core, client: &ClientShared, spec: &Spec, args: Args<'_>, elapsed_ns: u64) {
+fn notice(core: &mut Core, client: &ClientShared, spec: &Spec, args: Args<'_>, elapsed_ns: u64) {
+    core.ended_at = None;
     let slow_us = core.settings.slowlog_us;
     if slow_us >= 0 && elapsed_ns / 1000 >= slow_us as u64 {
         slow::record(core, client, spec, args, elapsed_ns / 1000);
@@ -223,6 +226,7 @@ fn notice(core: &Core, client: &ClientShared, spec: &Spec, args: Args<'_>, elaps
 /// Shows a command to those who watch all.
 #[cold]
 fn feed_monitors(cx: &mut ClientCtx<'_>, spec: &Spec, args: Args<'_>) {
+    cx.data.keys.core.ended_at = None;
     let within = cx.data.mode != Mode::Direct;
     let client = cx.session.state();
     if let Some(line) = monitor::feed(cx.data.keys.core, client, within, spec, args) {

@@ -46,6 +46,7 @@ pub fn execute(thread: &mut ThreadContext, client: &mut Client, item: &Item, arg
     thread.exec.reply_mark = None;
     if thread.core.notices.is_any_ready() {
         serving::serve_ready(thread);
+        thread.core.ended_at = None;
     }
     thread.core.unlock();
 }

@@ -41,6 +41,9 @@ pub enum KeyRule {
 pub struct Command {
     /// What clients call it: the name in its row, unless it has been renamed.
     name: Cow<'static, [u8]>,
+    folded: Folded,
+    /// Whether that says it all: at most eight letters.
+    is_word: bool,
     /// Its row.
     pub spec: &'static Spec,
     /// Its slot in the counters; [`NO_SLOT`] until [`Index::count`] has given it one.
@@ -80,22 +83,49 @@ pub struct Index {
     is_counted: bool,
 }
 
-/// The lower-case name's hash: its length, its first and its last eight bytes.
+/// A name as it is looked up: with a bit set in every byte that makes a letter lower-case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Folded {
+    /// The first eight bytes, from the lowest on.
+    first: u64,
+    /// The last eight; none of a shorter name.
+    last: u64,
+    len: usize,
+}
+
+impl Folded {
+    #[inline]
+    fn new(name: &[u8]) -> Self {
+        const LOWER: u64 = 0x2020_2020_2020_2020;
+        let last = name.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+        Self { first: first_bytes(name) | LOWER, last: last | LOWER, len: name.len() }
+    }
+
+    /// Where the search for the name begins.
+    #[inline]
+    fn place(self) -> usize {
+        let mixed = self.first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.last.rotate_left(29);
+        let mixed = (mixed ^ self.len as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        (mixed >> 53) as usize
+    }
+}
+
+/// The first eight bytes, from the lowest on; zeros behind a shorter name.
 #[inline]
-fn place(name: &[u8]) -> usize {
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    let mut first = [0u8; 8];
-    let n = name.len();
-    let (a, b) = if n >= 8 {
-        first.copy_from_slice(&name[..8]);
-        (u64::from_le_bytes(first), u64::from_le_bytes(name[n - 8..].try_into().unwrap()))
-    } else {
-        first[..n].copy_from_slice(name);
-        (u64::from_le_bytes(first), 0)
-    };
-    let mixed = (a | LOWER).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (b | LOWER).rotate_left(29);
-    let mixed = (mixed ^ n as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    (mixed >> 53) as usize
+fn first_bytes(name: &[u8]) -> u64 {
+    // Both ends of what is shorter, which may overlap: a copy of so many bytes would be a call.
+    match (name.first_chunk::<8>(), name.first_chunk::<4>(), name.first_chunk::<2>()) {
+        (Some(all), ..) => u64::from_le_bytes(*all),
+        (_, Some(first), _) => {
+            let last = name.last_chunk::<4>().map_or(0, |last| u32::from_le_bytes(*last));
+            u64::from(u32::from_le_bytes(*first)) | u64::from(last) << (8 * (name.len() - 4))
+        }
+        (.., Some(first)) => {
+            let last = u64::from(name[name.len() - 1]);
+            u64::from(u16::from_le_bytes(*first)) | last << (8 * (name.len() - 1))
+        }
+        _ => name.first().map_or(0, |first| u64::from(*first)),
+    }
 }
 
 impl Index {
@@ -154,7 +184,7 @@ impl Index {
         if let Some(at) = self.find(from)
             && self.find(to).is_none()
         {
-            self.commands[at as usize].name = Cow::Owned(to.to_ascii_lowercase());
+            self.commands[at as usize].set_name(Cow::Owned(to.to_ascii_lowercase()));
             self.enter_all();
         }
     }
@@ -169,7 +199,7 @@ impl Index {
     }
 
     fn enter(&mut self, at: u16) {
-        let mut place = place(&self.commands[at as usize].name);
+        let mut place = self.commands[at as usize].folded.place();
         while self.table[place] != NONE {
             place = (place + 1) % TABLE;
         }
@@ -179,13 +209,15 @@ impl Index {
     /// The command of this name, in any case.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<u16> {
-        let mut place = place(name);
+        let folded = Folded::new(name);
+        let mut place = folded.place();
         loop {
             let at = self.table[place];
             if at == NONE {
                 return None;
             }
-            if self.commands[at as usize].name.eq_ignore_ascii_case(name) {
+            let command = &self.commands[at as usize];
+            if command.folded == folded && (command.is_word || command.is_called(name)) {
                 return Some(at);
             }
             place = (place + 1) % TABLE;
@@ -264,6 +296,16 @@ impl Command {
     fn is_counted(&self) -> bool {
         self.slot != NO_SLOT
     }
+
+    fn set_name(&mut self, name: Cow<'static, [u8]>) {
+        self.folded = Folded::new(&name);
+        self.is_word = name.len() <= 8 && name.iter().all(u8::is_ascii_lowercase);
+        self.name = name;
+    }
+
+    fn is_called(&self, name: &[u8]) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
 }
 
 impl core::ops::Index<u16> for Index {
@@ -277,15 +319,19 @@ impl core::ops::Index<u16> for Index {
 fn command(core: &Core, slots: &mut Slots<'_>, spec: &'static Spec) -> Command {
     let known = slots.find(spec.name).and_then(|slot| Some((slot, counted(core.stats, slot)?)));
     let (slot, stat) = known.unwrap_or((NO_SLOT, &NOWHERE));
-    Command {
-        name: Cow::Borrowed(spec.name.as_bytes()),
+    let mut command = Command {
+        name: Cow::Borrowed(b""),
+        folded: Folded::new(b""),
+        is_word: false,
         spec,
         slot,
         stat,
         keys: keys(spec),
         names_part: names_part(spec),
         subcommands: 0..0,
-    }
+    };
+    command.set_name(Cow::Borrowed(spec.name.as_bytes()));
+    command
 }
 
 /// Whether the argument behind the first, a key, is what a part of the value is found by: as the row
@@ -326,5 +372,20 @@ fn range(spec: &KeySpec) -> Option<KeyRule> {
             Some(KeyRule::Range { first, last, step: step as u8 })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_are_those_of_a_copy() {
+        let name: Vec<u8> = (0..20).map(|at| 0x81 + at * 5).collect();
+        for len in 0..=name.len() {
+            let mut padded = [0; 8];
+            padded[..len.min(8)].copy_from_slice(&name[..len.min(8)]);
+            assert_eq!(first_bytes(&name[..len]), u64::from_le_bytes(padded), "{len}");
+        }
     }
 }

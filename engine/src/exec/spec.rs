@@ -437,7 +437,8 @@ impl Spec {
 
     /// The first word of it: of a subcommand, the name of its command.
     pub fn first_word(&self) -> &'static str {
-        self.name.split('|').next().unwrap_or(self.name)
+        let end = self.name.bytes().position(|byte| byte == b'|');
+        &self.name[..end.unwrap_or(self.name.len())]
     }
 
     /// The indices of the arguments that are keys. `None` when the arguments make no sense.

@@ -123,6 +123,7 @@ fn evict(core: &mut Core, pool: &mut Pool, limit_us: u64) -> Outcome {
         return Outcome::Nothing;
     }
     let begin = ticks(core.host);
+    core.ended_at = None;
     let outcome = evict_until(core, pool, begin, limit_us);
     latency::record(core, "eviction-cycle", elapsed_us(core, begin) / 1000);
     outcome

@@ -46,8 +46,4 @@ impl Locker for ThisThread {
     fn wake(self, word: &AtomicU32) {
         wake(word);
     }
-
-    fn pay_for(self, _: u32) {
-        unreachable!("the shell locks no shard");
-    }
 }
