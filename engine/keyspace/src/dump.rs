@@ -21,20 +21,21 @@ pub struct Restoring<'k> {
 }
 
 impl Keys<'_> {
-    /// The payload of a dump of a key's value.
-    pub fn dump(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+    /// Hands out the payload of a dump of a key's value, piece by piece. Tells whether there is such
+    /// a key.
+    pub fn dump(&mut self, key: &[u8], take: &mut dyn FnMut(&[u8])) -> bool {
         self.with_compressor(|keys, compressor| {
-            let entry = keys.entry(key, Intent::Read)?;
-            Some(dump::payload(entry, compressor))
+            let entry = keys.entry(key, Intent::Read);
+            entry.map(|entry| dump::payload(entry, compressor, take)).is_some()
         })
     }
 
     /// Bytes that a key's value takes in a dump.
     pub fn dumped_bytes(&mut self, key: &[u8]) -> Option<usize> {
         self.with_compressor(|keys, compressor| {
-            let (entry, mut out) = (keys.entry(key, Intent::Peek)?, Vec::new());
-            dump::write(entry, &mut out, compressor);
-            Some(out.len())
+            let (entry, mut bytes) = (keys.entry(key, Intent::Peek)?, 0);
+            dump::pieces(entry, compressor, &mut |piece| bytes += piece.len());
+            Some(bytes)
         })
     }
 

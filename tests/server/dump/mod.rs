@@ -7,10 +7,12 @@ mod old;
 use crate::harness::connection::{Reply, parts};
 use crate::harness::{Connection, Peer, Random, Server};
 
-/// Values that are made.
-const VALUES: usize = 1200;
-/// Payloads that are damaged.
+/// Values that are made. `DUMP_VALUES` says otherwise.
+const VALUES: usize = 800;
+/// Payloads that are damaged. `DUMP_DAMAGED` says otherwise.
 const DAMAGED: usize = 6000;
+/// From where they are drawn. `DUMP_SEED` says otherwise.
+const SEED: usize = 0x5eed_d0d0;
 /// Bytes of version and checksum.
 const FOOTER: usize = 10;
 
@@ -68,13 +70,18 @@ fn content(server: &mut Connection, key: &str) -> (String, String, Vec<Vec<u8>>)
     (kind, encoding, found)
 }
 
+fn number(name: &str, otherwise: usize) -> usize {
+    let given = std::env::var(name).ok();
+    given.map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
 struct Draw {
     random: Random,
 }
 
 impl Draw {
-    fn new(seed: u64) -> Self {
-        Self { random: Random(seed) }
+    fn new() -> Self {
+        Self { random: Random(number("DUMP_SEED", SEED) as u64) }
     }
 
     fn below(&mut self, bound: usize) -> usize {
@@ -136,6 +143,23 @@ impl Draw {
             _ => line.extend(self.texts(count)),
         }
         line
+    }
+
+    /// A limit of small values, and what it is to be.
+    fn setting(&mut self) -> &'static str {
+        let settings = [
+            "hash-max-listpack-entries 8",
+            "hash-max-listpack-entries 512",
+            "hash-max-listpack-value 20",
+            "hash-max-listpack-value 64",
+            "set-max-intset-entries 16",
+            "set-max-intset-entries 512",
+            "zset-max-listpack-entries 8",
+            "zset-max-listpack-entries 128",
+            "zset-max-listpack-value 20",
+            "zset-max-listpack-value 64",
+        ];
+        settings[self.below(settings.len())]
     }
 
     /// A payload's value as servers write or wrote it, of few elements. What has scores as text is
@@ -224,9 +248,10 @@ fn has_an_order(encoding: &str, payloads: &[Vec<u8>; 2]) -> bool {
 fn dumps_are_those_of_redis_and_each_server_reads_those_of_the_other() {
     let (server, peer) = (Server::start(), Peer::start());
     let (ours, theirs) = (&mut server.connect(), &mut Connection::open(peer.port));
-    let (mut draw, mut compared) = (Draw::new(0x5eed_d0d0), 0);
+    let (mut draw, mut compared) = (Draw::new(), 0);
     let (mut kind, mut is_kept) = (0, false);
-    for at in 0..VALUES {
+    let values = number("DUMP_VALUES", VALUES);
+    for at in 0..values {
         if !is_kept {
             kind = draw.below(6);
             ours.ask("DEL k");
@@ -242,14 +267,24 @@ fn dumps_are_those_of_redis_and_each_server_reads_those_of_the_other() {
             assert_eq!(payloads[0], payloads[1], "value {at}: {here:?}");
             compared += 1;
         }
-        assert_eq!(restore(theirs, "copy", &payloads[0]), "+OK\r\n", "value {at}: {here:?}");
-        assert_eq!(restore(ours, "copy", &payloads[1]), "+OK\r\n", "value {at}: {here:?}");
-        assert_eq!(content(theirs, "copy"), here, "value {at}");
-        assert_eq!(content(ours, "copy"), here, "value {at}");
+        let length = format!(" serializedlength:{} ", payloads[0].len() - 1 - FOOTER);
+        let told = ours.ask("DEBUG OBJECT k").text();
+        assert!(told.contains(&length), "value {at}: {told}, not {length}");
+        // Whoever reads it may have other limits than who wrote it.
+        let setting = format!("CONFIG SET {}", draw.setting());
+        assert_eq!(ours.ask(&setting), theirs.ask(&setting));
+        for payload in &payloads {
+            for server in [&mut *ours, &mut *theirs] {
+                assert_eq!(restore(server, "copy", payload), "+OK\r\n", "value {at}: {here:?}");
+            }
+            let copy = content(ours, "copy");
+            assert_eq!(copy, content(theirs, "copy"), "value {at}");
+            assert_eq!((&copy.0, &copy.2), (&here.0, &here.2), "value {at}");
+        }
         // The next is this one, changed, or another.
         is_kept = draw.below(4) > 0;
     }
-    assert!(compared > VALUES / 4, "only {compared} were compared");
+    assert!(compared > values / 4, "only {compared} were compared");
 }
 
 /// What Redis takes though it is none of what any server writes: scores of which only the beginning
@@ -267,8 +302,9 @@ fn damaged_payloads_are_refused_or_hold_what_they_hold_for_redis() {
     let (ours, theirs) = (&mut server.connect(), &mut Connection::open(peer.port));
     theirs.ask("CONFIG SET sanitize-dump-payload yes");
     theirs.ask("CONFIG SET rdbcompression no");
-    let (mut draw, mut taken) = (Draw::new(0xdead_5eed), 0);
-    for at in 0..DAMAGED {
+    let (mut draw, mut taken) = (Draw::new(), 0);
+    let damaged = number("DUMP_DAMAGED", DAMAGED);
+    for at in 0..damaged {
         let mut value = draw.value(theirs);
         draw.damage(&mut value);
         // Streams are not known here.
@@ -287,7 +323,7 @@ fn damaged_payloads_are_refused_or_hold_what_they_hold_for_redis() {
             taken += 1;
         }
     }
-    assert!(taken > DAMAGED / 5, "only {taken} were taken");
+    assert!(taken > damaged / 5, "only {taken} were taken");
 }
 
 #[test]

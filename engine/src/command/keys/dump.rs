@@ -19,8 +19,13 @@ const WRONG_FOOTER: Error = Error::new("ERR DUMP payload version or checksum are
 const WRONG_DATA: &str = "ERR Bad data format";
 
 pub fn dump(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let payload = cx.keys.dump(args.at(1));
-    cx.out.bulk_or_null(payload.as_deref());
+    let out = &mut cx.out;
+    let payload = out.defer_bulk();
+    if cx.keys.dump(args.at(1), &mut |piece| out.raw(piece)) {
+        out.finish_bulk(payload);
+    } else {
+        out.null();
+    }
     Ok(())
 }
 

@@ -16,48 +16,52 @@ use crate::entry::{Entry, OwnedEntry};
 use crate::serialized::fault::Fault;
 use crate::serialized::reader::Reader;
 use crate::serialized::writer::Writer;
-use base::crc64::crc64;
+use base::crc64::{Checksum, crc64};
 use base::lzf::Compressor;
 use kinds::Reads;
 
 /// The version that is written: all that values need has been there since.
 pub const VERSION: u16 = 10;
-/// Bytes behind the value.
-const FOOTER_BYTES: usize = 10;
-/// Bytes of the checksum, at the end of them.
+/// Bytes of the checksum, at the end of a payload.
 const CHECKSUM_BYTES: usize = 8;
+/// Bytes from which on a piece is complete.
+const PIECE_BYTES: usize = 64 << 10;
 
-/// Appends a whole value, without its type.
-pub fn write(entry: Entry<'_>, out: &mut Vec<u8>, compressor: Option<&mut Compressor>) {
-    let mut writer = Writer::new(out, compressor, usize::MAX);
-    let mut place = 0;
+/// Hands out a value piece by piece, without its type.
+pub fn pieces(
+    entry: Entry<'_>,
+    mut compressor: Option<&mut Compressor>,
+    take: &mut dyn FnMut(&[u8]),
+) {
+    let (mut piece, mut place) = (Vec::new(), 0);
     loop {
+        let mut writer = Writer::new(&mut piece, compressor.as_deref_mut(), PIECE_BYTES);
         place = (entry.row().dump)(entry, place, &mut writer);
+        take(&piece);
+        piece.clear();
         if place == 0 {
             break;
         }
     }
 }
 
-/// The payload that `DUMP` returns for a value.
-pub fn payload(entry: Entry<'_>, compressor: Option<&mut Compressor>) -> Vec<u8> {
-    let mut out = vec![entry.row().dump_type];
-    write(entry, &mut out, compressor);
-    seal(&mut out);
-    out
-}
-
-/// Appends version and checksum.
-fn seal(out: &mut Vec<u8>) {
-    out.extend(VERSION.to_le_bytes());
-    out.extend(crc64(out).to_le_bytes());
+/// Hands out the payload that `DUMP` returns for a value, piece by piece.
+pub fn payload(entry: Entry<'_>, compressor: Option<&mut Compressor>, take: &mut dyn FnMut(&[u8])) {
+    let mut checksum = Checksum::default();
+    let mut tell = |bytes: &[u8]| {
+        checksum.add(bytes);
+        take(bytes);
+    };
+    tell(&[entry.row().dump_type]);
+    pieces(entry, compressor, &mut tell);
+    tell(&VERSION.to_le_bytes());
+    take(&checksum.value().to_le_bytes());
 }
 
 /// The version of a payload, and its type and value; none if its checksum is wrong.
 pub fn open(payload: &[u8]) -> Option<(u16, &[u8])> {
     let (sealed, checksum) = payload.split_last_chunk::<CHECKSUM_BYTES>()?;
     let (value, version) = sealed.split_last_chunk()?;
-    debug_assert_eq!(payload.len() - value.len(), FOOTER_BYTES);
     let is_sound = crc64(sealed).to_le_bytes() == *checksum;
     is_sound.then_some((u16::from_le_bytes(*version), value))
 }

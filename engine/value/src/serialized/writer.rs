@@ -88,15 +88,13 @@ impl<'a> Writer<'a> {
     fn compressed(&mut self, bytes: &[u8]) -> bool {
         let Some(compressor) = self.compressor.take() else { return false };
         let packed = compressor.compress(bytes, bytes.len() - SAVED_MIN);
-        if let Some(packed) = packed {
-            self.out.push(COMPRESSED);
-            self.length(packed.len());
-            self.length(bytes.len());
-            self.out.extend_from_slice(packed);
-        }
-        let is_done = packed.is_some();
         self.compressor = Some(compressor);
-        is_done
+        let Some(packed) = packed else { return false };
+        self.out.push(COMPRESSED);
+        self.length(packed.len());
+        self.length(bytes.len());
+        self.out.extend(packed);
+        true
     }
 
     /// A number as eight bytes.
