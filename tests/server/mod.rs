@@ -15,6 +15,7 @@ mod hyperloglog;
 mod inflight;
 mod info;
 mod limits;
+mod migrate;
 mod oracle;
 mod order;
 mod protocol;

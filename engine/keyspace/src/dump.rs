@@ -23,9 +23,9 @@ pub struct Restoring<'k> {
 impl Keys<'_> {
     /// Hands out the payload of a dump of a key's value, piece by piece. Tells whether there is such
     /// a key.
-    pub fn dump(&mut self, key: &[u8], take: &mut dyn FnMut(&[u8])) -> bool {
+    pub fn dump(&mut self, key: &[u8], intent: Intent, take: &mut dyn FnMut(&[u8])) -> bool {
         self.with_compressor(|keys, compressor| {
-            let entry = keys.entry(key, Intent::Read);
+            let entry = keys.entry(key, intent);
             entry.map(|entry| dump::payload(entry, compressor, take)).is_some()
         })
     }

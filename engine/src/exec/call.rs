@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::ClientShared;
+use abi::client::{ClientShared, flag as client_flag};
 use abi::stats::CommandStat;
 
 use crate::exec::context::{ClientCtx, Ctx, Mode};
@@ -84,7 +84,12 @@ pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     } else {
         run(cx, call, args)
     };
-    let elapsed_ns = account(&mut cx.data, call, args, started, outcome, true);
+    // One that puts itself off is run again, and counted then.
+    let is_over = !cx.session.has(client_flag::POSTPONED);
+    let elapsed_ns = account(&mut cx.data, call, args, started, outcome, is_over);
+    if !is_over {
+        return;
+    }
     if cx.data.wait.is_some() {
         wait(cx, args);
     }

@@ -21,7 +21,7 @@ const WRONG_DATA: &str = "ERR Bad data format";
 pub fn dump(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let out = &mut cx.out;
     let payload = out.defer_bulk();
-    if cx.keys.dump(args.at(1), &mut |piece| out.raw(piece)) {
+    if cx.keys.dump(args.at(1), Intent::Read, &mut |piece| out.raw(piece)) {
         out.finish_bulk(payload);
     } else {
         out.null();

@@ -3,6 +3,7 @@
 mod dump;
 mod expire;
 mod flush;
+mod migrate;
 mod object;
 mod presence;
 mod scan;
@@ -24,6 +25,10 @@ const LOOK_SECOND: &[KeySpec] = &[KeySpec::at(2, RO)];
 const LOOK_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, RO)];
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
 const REPLACE: &[KeySpec] = &[KeySpec::at(1, OW | UPDATE)];
+const MIGRATED: &[KeySpec] = &[
+    KeySpec::at(3, RW | ACCESS | DELETE).or_behind("KEYS"),
+    KeySpec::all_behind("KEYS", -2, RW | ACCESS | DELETE | INCOMPLETE),
+];
 const CHANGE: &[KeySpec] = &[KeySpec::at(1, RW | UPDATE)];
 const DELETE_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, RM | DELETE)];
 
@@ -152,6 +157,18 @@ pub const COMMANDS: &[Spec] = &[
         dump::RESTORE,
         "Makes a key that moves from one node of a cluster to another.",
     ),
+    Spec::for_client("migrate", -6, Group::Generic, migrate::migrate)
+        .flags(WRITE | MOVABLE_KEYS | REFUSED_IN_MULTI)
+        .categories(KEYSPACE | DANGEROUS)
+        .keys(MIGRATED)
+        .secrets(migrate::SECRETS)
+        .tips(VARYING)
+        .doc(
+            "2.6.0",
+            "O(N) where N is the number of elements of all values, here and at the other server",
+            migrate::MIGRATE,
+            "Moves keys to another server.",
+        ),
     generic("type", 2, presence::kind).flags(READONLY | FAST).keys(LOOK).doc(
         "1.0.0",
         "O(1)",
