@@ -73,6 +73,7 @@ mod tests {
         let release = |battery: &'static [&'static str]| Release {
             name: "test",
             version: "0.0.0",
+            redis_version: "7.0.15",
             changes: &[],
             commands: &[crate::command::string::COMMANDS],
             battery,

@@ -19,6 +19,7 @@ use keyspace::Intent;
 static RELEASE: Release = Release {
     name: "test",
     version: "0.0.0",
+    redis_version: "7.0.15",
     changes: &[],
     commands: &[
         command::bitmap::COMMANDS,

@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 static FAULTY: Release = Release {
     name: "faulty",
     version: "0.0.0",
+    redis_version: "7.0.15",
     changes: &[],
     commands: &[
         command::connection::COMMANDS,

@@ -11,6 +11,7 @@ use host::Server;
 static NEWER: Release = Release {
     name: "newer",
     version: "0.0.1",
+    redis_version: "7.0.15",
     changes: &[],
     commands: &[command::string::COMMANDS, ROWS],
     battery: &[],

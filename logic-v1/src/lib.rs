@@ -5,6 +5,7 @@ use engine::exec::release::Release;
 static RELEASE: Release = Release {
     name: "logic-v1",
     version: env!("CARGO_PKG_VERSION"),
+    redis_version: "7.0.15",
     changes: &[],
     commands: engine::command::ALL,
     battery: engine::battery::ALL,

@@ -3,10 +3,15 @@
 //!
 //! It reads and writes what release 1 does, so each can follow the other at any time.
 
+mod bits;
+mod clients;
 mod conditional;
+mod connection;
 mod dump;
 mod lcs;
+mod polygon;
 mod rank;
+mod scan;
 
 use engine::exec::argument::{key, string};
 use engine::exec::release::{self, Release};
@@ -15,12 +20,19 @@ use engine::exec::spec::{Group, KeySpec, Spec, access::*, flag::*};
 static RELEASE: Release = Release {
     name: "logic-v2",
     version: env!("CARGO_PKG_VERSION"),
+    redis_version: "8.0.6",
     changes: &[
         "SET key value IFEQ comparison-value: sets a string only if it has that value now",
         "DELIFEQ key value: removes a string only if it has that value now",
         "ZRANK, ZREVRANK key member WITHSCORE: returns the score too",
         "RESTORE: takes payloads of versions 11, 12 and, of Valkey, 80, and sets as listpacks in them",
         "OBJECT ENCODING: calls a small set that is not one of integers a listpack",
+        "GEOSEARCH, GEOSEARCHSTORE BYPOLYGON num-vertices longitude latitude …: members in a polygon",
+        "HSCAN key cursor NOVALUES, ZSCAN key cursor NOSCORES: names alone",
+        "BITCOUNT key start: to the end; BITCOUNT and BITPOS refuse arguments whether there is a key or not",
+        "CLIENT LIST, CLIENT KILL: filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, IP, MAXAGE, several \
+         IDs, NOT- before most, and all of them in both; lines with watch, lib-name, lib-ver, io-thread",
+        "CLIENT SETINFO LIB-NAME | LIB-VER value, CLIENT NO-TOUCH ON | OFF",
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],
     commands: COMMANDS,
@@ -53,6 +65,15 @@ const CHANGED: &[Spec] = &[
     engine::command::row("restore").run(dump::restore),
     engine::command::row("restore-asking").run(dump::restore),
     engine::command::row("object").subcommands(dump::OBJECT),
+    connection::CLIENT,
+    engine::command::row("bitcount").run(bits::bitcount).arguments(bits::BITCOUNT),
+    engine::command::row("bitpos").run(bits::bitpos),
+    engine::command::row("geosearch").run(polygon::geosearch).arguments(polygon::GEOSEARCH),
+    engine::command::row("geosearchstore")
+        .run(polygon::geosearchstore)
+        .arguments(polygon::GEOSEARCHSTORE),
+    engine::command::row("hscan").run(scan::hscan).arguments(scan::HSCAN),
+    engine::command::row("zscan").run(scan::zscan).arguments(scan::ZSCAN),
     engine::command::row("lcs").run(lcs::lcs),
     engine::command::row("zrank").run(rank::zrank).arguments(rank::RANK).arity(-3),
     engine::command::row("zrevrank").run(rank::zrevrank).arguments(rank::RANK).arity(-3),

@@ -71,12 +71,15 @@ const PILES: &[Pile] = &[
             &[
                 "engine/src/command/chance.rs",
                 "engine/src/command/help.rs",
+                "engine/src/command/partial_sort.rs",
+                "engine/src/command/scores.rs",
                 "engine/src/command/walk.rs",
             ],
             &[
                 "engine/src/command/bitmap/",
                 "engine/src/command/cluster.rs",
                 "engine/src/command/connection/",
+                "engine/src/command/geo/",
                 "engine/src/command/hash/",
                 "engine/src/command/hyperloglog/",
                 "engine/src/command/keys/",

@@ -10,6 +10,8 @@ pub const BITMAP: &str = include_str!("bitmap.txt");
 pub const CLUSTER: &str = include_str!("cluster.txt");
 /// Of the commands of [`crate::command::connection`].
 pub const CONNECTION: &str = include_str!("connection.txt");
+/// Of the commands of [`crate::command::geo`].
+pub const GEO: &str = include_str!("geo.txt");
 /// Of the commands of [`crate::command::hash`].
 pub const HASH: &str = include_str!("hash.txt");
 /// Of the commands of [`crate::command::hyperloglog`].
@@ -36,6 +38,7 @@ pub const ALL: &[&str] = &[
     BITMAP,
     CLUSTER,
     CONNECTION,
+    GEO,
     HASH,
     HYPERLOGLOG,
     KEYS,

@@ -25,8 +25,7 @@ pub fn told<T, R>(
 }
 
 fn tell(core: &mut Core, db: u32, call: &Call, args: Args<'_>) {
-    let indices = call.spec.key_indices(args).unwrap_or_default();
-    for key in indices.into_iter().map(|index| args.at(index)) {
+    for key in call.spec.key_indices(args).into_iter().map(|index| args.at(index)) {
         for db in databases(core, db, call) {
             tell_key(core, db, key);
         }

@@ -179,6 +179,12 @@ impl Argument {
         self
     }
 
+    /// Given once, for the reading of one that may be repeated.
+    pub const fn once(mut self) -> Self {
+        self.is_multiple = false;
+        self
+    }
+
     /// May be repeated, each time with the word that announces it.
     pub const fn multiple_token(mut self) -> Self {
         self.is_multiple = true;

@@ -64,11 +64,9 @@ pub fn keys_lock_set(seed: [u64; 2], call: &Call, args: Args<'_>) -> ShardSet {
             let end = args.len() - last as usize;
             (first as usize..=end).step_by(step as usize).fold(0, |all, i| all | set(args.at(i)))
         }
-        KeyRule::Rules => match call.spec.key_indices(args) {
-            Some(indices) => indices.into_iter().fold(0, |all, i| all | set(args.at(i))),
-            // The command will say what is wrong with its arguments.
-            None => 0,
-        },
+        KeyRule::Rules => {
+            call.spec.key_indices(args).into_iter().fold(0, |all, i| all | set(args.at(i)))
+        }
         KeyRule::All => ALL_SHARDS,
     }
 }

@@ -27,7 +27,7 @@ use base::args::Args;
 use base::error::{self, Error};
 use base::text::equal;
 
-/// The most options of a command.
+/// The most options of a command whose options are read all at once.
 const OPTIONS_MAX: usize = 16;
 
 /// A word that announces an option, as an index into its command's [`Options`].
@@ -40,20 +40,20 @@ struct Entry {
     /// How many arguments follow the word.
     values: u8,
     /// The entries, a bit each, beside which this one cannot be given.
-    excludes: u16,
+    excludes: u32,
 }
 
-/// The options of a command.
-pub struct Options {
-    entries: [Entry; OPTIONS_MAX],
+/// The options of a command, of which there are `N` at most: up to 32.
+pub struct Options<const N: usize = OPTIONS_MAX> {
+    entries: [Entry; N],
     len: usize,
 }
 
-impl Options {
+impl<const N: usize> Options<N> {
     /// The options among a command's arguments: those that may be left out or have a word.
     pub const fn of(arguments: &[Argument]) -> Self {
         const NONE: Entry = Entry { word: "", values: 0, excludes: 0 };
-        let mut options = Self { entries: [NONE; OPTIONS_MAX], len: 0 };
+        let mut options = Self { entries: [NONE; N], len: 0 };
         let mut at = 0;
         while at < arguments.len() {
             if arguments[at].is_optional || arguments[at].token.is_some() {
@@ -106,7 +106,7 @@ impl Options {
 
     const fn add(&mut self, argument: &Argument) {
         if let Some(word) = argument.token {
-            assert!(self.len < OPTIONS_MAX, "a command has more options than there is room for");
+            assert!(self.len < N, "a command has more options than there is room for");
             self.entries[self.len] = Entry { word, values: values(argument), excludes: 0 };
             self.len += 1;
             return;
@@ -138,6 +138,13 @@ impl Options {
         }
     }
 
+    /// Reads option after option, from argument `index` on.
+    pub fn walk<'a>(&'static self, args: Args<'a>, index: usize) -> Walk<'a, N> {
+        Walk { options: self, args, next: index, seen: 0 }
+    }
+}
+
+impl Options {
     /// Reads all options, from argument `index` to the end.
     pub fn read<'a>(&'static self, args: Args<'a>, index: usize) -> Result<Given<'a>, Error> {
         self.read_or(args, index, |_| error::SYNTAX)
@@ -160,11 +167,6 @@ impl Options {
             None => Ok(given),
             Some(index) => Err(error(index)),
         }
-    }
-
-    /// Reads option after option, from argument `index` on.
-    pub fn walk<'a>(&'static self, args: Args<'a>, index: usize) -> Walk<'a> {
-        Walk { options: self, args, next: index, seen: 0 }
     }
 }
 
@@ -192,14 +194,14 @@ const fn values(argument: &Argument) -> u8 {
 
 /// Reads options one after the other; ends before the first argument that is none, which may be
 /// for want of its values, or because of another option that excludes it.
-pub struct Walk<'a> {
-    options: &'static Options,
+pub struct Walk<'a, const N: usize = OPTIONS_MAX> {
+    options: &'static Options<N>,
     args: Args<'a>,
     next: usize,
-    seen: u16,
+    seen: u32,
 }
 
-impl<'a> Iterator for Walk<'a> {
+impl<'a, const N: usize> Iterator for Walk<'a, N> {
     type Item = GivenOption<'a>;
 
     fn next(&mut self) -> Option<GivenOption<'a>> {
@@ -217,7 +219,7 @@ impl<'a> Iterator for Walk<'a> {
     }
 }
 
-impl Walk<'_> {
+impl<const N: usize> Walk<'_, N> {
     /// The argument at which the walk has come to stand, if it is not through.
     pub fn rest(&self) -> Option<usize> {
         (self.next < self.args.len()).then_some(self.next)

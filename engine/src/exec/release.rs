@@ -1,9 +1,7 @@
 //! What makes a release: its name and its commands.
 
 use crate::exec::spec::Spec;
-
-/// The version of Redis whose behaviour this is; clients choose their features by it.
-pub const REDIS_VERSION: &str = "7.0.15";
+use base::text::equal;
 
 /// A release of the logic. A `cdylib` has one as a static and exports it with
 /// [`crate::export_logic`].
@@ -12,6 +10,8 @@ pub struct Release {
     pub name: &'static str,
     /// Semantic version.
     pub version: &'static str,
+    /// The version of Redis whose behaviour this is; clients choose their features by it.
+    pub redis_version: &'static str,
     /// What a user notices that differs from the release before, a line each.
     pub changes: &'static [&'static str],
     /// Tables of commands; a later row takes the place of an earlier one of the same name.
@@ -33,5 +33,32 @@ pub const fn with<T: Copy, const N: usize>(all: &[T], one: T) -> [T; N] {
         list[at] = all[at];
         at += 1;
     }
+    list
+}
+
+/// Rows with others in the place of those of the same name, and the rest of these at the end.
+///
+/// # Panics
+/// If `N` is not how many there are then.
+pub const fn changed<const N: usize>(rows: &[Spec], others: &[Spec]) -> [Spec; N] {
+    let mut list = [others[0]; N];
+    let mut len = 0;
+    while len < rows.len() {
+        list[len] = rows[len];
+        len += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        let mut place = 0;
+        while place < len && !equal(list[place].name.as_bytes(), others[at].name.as_bytes()) {
+            place += 1;
+        }
+        list[place] = others[at];
+        if place == len {
+            len += 1;
+        }
+        at += 1;
+    }
+    assert!(len == N, "there are as many");
     list
 }

@@ -455,16 +455,23 @@ impl Spec {
         &self.name[..end.unwrap_or(self.name.len())]
     }
 
-    /// The indices of the arguments that are keys. `None` when the arguments make no sense.
-    pub fn key_indices(&self, args: Args<'_>) -> Option<Vec<usize>> {
+    /// The indices of the arguments that may be keys: where a word that announces one is given more
+    /// than once, of all of them. Where arguments make no sense to a rule, those of the others: the
+    /// command may look at these before it says so.
+    pub fn key_indices(&self, args: Args<'_>) -> Vec<usize> {
         let mut found = Vec::new();
-        for spec in self.keys {
-            spec.find_in(args, &mut found)?;
+        for rule in self.keys {
+            let before = found.len();
+            if rule.find_in(args, &mut found).is_none() {
+                found.truncate(before);
+            }
+            rule.find_again(args, &mut found);
         }
-        Some(found)
+        found
     }
 
-    /// As [`Spec::key_indices`], with what is done with each key: bits of [`access`].
+    /// The indices of the arguments that are keys, as clients are told them, with what is done with
+    /// each key: bits of [`access`]. `None` when the arguments make no sense.
     pub fn keys_with_access(&self, args: Args<'_>) -> Option<Vec<(usize, u16)>> {
         let options = 1 + self.arguments.iter().take_while(|a| !a.is_optional).count();
         let mut found = Vec::new();
@@ -492,6 +499,16 @@ impl KeySpec {
                 let from = args.len().checked_sub(from.unsigned_abs() as usize)?;
                 (1..=from).rev().find(|&i| args.is(i, word)).map(|i| i + 1)
             }
+        }
+    }
+
+    /// Finds the keys behind all words but the first.
+    fn find_again(&self, args: Args<'_>, found: &mut Vec<usize>) {
+        if let (Begin::Keyword(word, from @ 0..), Find::Range { last: 0, .. }) =
+            (self.begin, self.find)
+        {
+            let words = (from as usize..args.len().saturating_sub(1)).filter(|&i| args.is(i, word));
+            found.extend(words.skip(1).map(|i| i + 1));
         }
     }
 

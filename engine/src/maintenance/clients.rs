@@ -20,7 +20,7 @@ pub fn tick(core: &Core) {
     if victims.is_empty() {
         return;
     }
-    let closed = clients::kill_all(core, |client| victims.contains(&client.id));
+    let closed = clients::kill_all(core, |client, _| victims.contains(&client.id));
     add(&core.stats.evicted_clients, closed.len() as u64);
 }
 

@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{ClientBlock, ClientGuarded, ClientShared, flag};
 use abi::client_ref::ClientRef;
+use abi::container::RawBytes;
 use abi::message::kind as message_kind;
 use abi::wait::kind as wait_kind;
 
@@ -116,11 +117,14 @@ pub fn set_text(core: &Core, client: &ClientShared, which: Text, value: &[u8]) {
 
 /// Kills the connections that fit: nobody serves them any more, publishers pass over them, and
 /// their workers close them. Returns which they are.
-pub fn kill_all(core: &Core, mut fits: impl FnMut(&ClientShared) -> bool) -> Vec<ClientRef> {
+pub fn kill_all(
+    core: &Core,
+    mut fits: impl FnMut(&ClientShared, &ClientGuarded) -> bool,
+) -> Vec<ClientRef> {
     let mut killed = Vec::new();
     pubsub::change_killed(core, |passed_over| {
         for_each(core, |client, guarded| {
-            if fits(client) {
+            if fits(client, guarded) {
                 kill(client, guarded);
                 killed.push(client.reference());
                 if pubsub::has_any(client) {
@@ -215,8 +219,22 @@ pub fn memory(client: &ClientShared) -> u64 {
 }
 
 /// A connection of this lane in a line, as `CLIENT INFO` shows it.
-pub fn describe_own(core: &Core, client: &ClientShared, is_dirty: bool) -> String {
-    describe(core, client, &client.guarded.lock(core.locker()), is_dirty)
+pub fn describe_own(core: &Core, client: &ClientShared, is_dirty: bool, fields: Fields) -> String {
+    describe(core, client, &client.guarded.lock(core.locker()), is_dirty, fields)
+}
+
+/// What a line about a connection tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fields {
+    /// What Redis 7.0 tells.
+    Redis7,
+    /// What Redis 8.0 tells: keys watched, library and thread too.
+    Redis8,
+}
+
+/// Bytes as text, with what is not UTF-8 replaced.
+fn text(raw: &RawBytes) -> String {
+    String::from_utf8_lossy(bytes::slice(raw)).into_owned()
 }
 
 /// A connection in a line, as `CLIENT LIST` shows it. `is_dirty`: a key that it watches has changed.
@@ -225,9 +243,8 @@ pub fn describe(
     client: &ClientShared,
     guarded: &ClientGuarded,
     is_dirty: bool,
+    fields: Fields,
 ) -> String {
-    let now = core.clock.now_ms as u64;
-    let text = |raw| String::from_utf8_lossy(bytes::slice(raw)).into_owned();
     let number = |counter: &core::sync::atomic::AtomicU64| counter.load(Relaxed);
     let (output, queued) = (number(&client.output_bytes), number(&client.multi_bytes));
     let (input, free) = (number(&client.input_bytes), number(&client.input_free_bytes));
@@ -240,18 +257,22 @@ pub fn describe(
     };
     let (sub, psub, ssub) =
         (&client.channel_count, &client.pattern_count, &client.shard_channel_count);
+    let (watched, library) = match fields {
+        Fields::Redis7 => (String::new(), String::new()),
+        Fields::Redis8 => later_fields(client, guarded),
+    };
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} \
-         ssub={} multi={} qbuf={input} qbuf-free={free} argv-mem=0 multi-mem={queued} rbs=0 \
+         ssub={} multi={}{watched} qbuf={input} qbuf-free={free} argv-mem=0 multi-mem={queued} rbs=0 \
          rbp=0 obl={short} oll={lists} omem={long} tot-mem={memory} events={} cmd={command} user=default \
-         redir=-1 resp={} lib-name={} lib-ver={}",
+         redir=-1 resp={}{library}",
         client.id,
         text(&client.peer),
         text(&client.local),
         client.fd,
         text(&guarded.name),
-        now.saturating_sub(client.created_ms) / 1000,
-        now.saturating_sub(number(&client.active_ms)) / 1000,
+        age_s(core, client),
+        idle_s(core, client),
         letters(client, is_dirty),
         client.db.load(Relaxed),
         sub.load(Relaxed),
@@ -260,13 +281,28 @@ pub fn describe(
         client.multi_count.load(Relaxed),
         if output > 0 { "rw" } else { "r" },
         client.resp.load(Relaxed),
-        text(&guarded.lib_name),
-        text(&guarded.lib_version),
     )
 }
 
+/// What later releases of Redis tell: behind `multi`, and at the end.
+fn later_fields(client: &ClientShared, guarded: &ClientGuarded) -> (String, String) {
+    let (name, version) = (text(&guarded.lib_name), text(&guarded.lib_version));
+    let watched = format!(" watch={}", client.watch_count.load(Relaxed));
+    (watched, format!(" lib-name={name} lib-ver={version} io-thread={}", client.worker))
+}
+
+/// Seconds since a connection was accepted.
+pub fn age_s(core: &Core, client: &ClientShared) -> u64 {
+    (core.clock.now_ms as u64).saturating_sub(client.created_ms) / 1000
+}
+
+/// Seconds since a connection last sent something.
+pub fn idle_s(core: &Core, client: &ClientShared) -> u64 {
+    (core.clock.now_ms as u64).saturating_sub(client.active_ms.load(Relaxed)) / 1000
+}
+
 /// The flags of a connection as letters; `N` for none.
-fn letters(client: &ClientShared, is_dirty: bool) -> String {
+pub fn letters(client: &ClientShared, is_dirty: bool) -> String {
     let flags = client.flags.load(Relaxed);
     let has = |bit| flags & bit != 0;
     let text: String = [

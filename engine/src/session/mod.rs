@@ -54,7 +54,7 @@ impl Session<'_> {
 
     /// The client, to look at it.
     #[inline]
-    pub(crate) fn state(&self) -> &ClientState {
+    pub fn state(&self) -> &ClientState {
         self.state
     }
 

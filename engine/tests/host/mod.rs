@@ -28,6 +28,7 @@ use std::sync::atomic::Ordering::Relaxed;
 static RELEASE: Release = Release {
     name: "test",
     version: "0.0.0",
+    redis_version: "7.0.15",
     changes: &[],
     commands: command::ALL,
     battery: engine::battery::ALL,

@@ -154,6 +154,25 @@ const ROWS: &[Row] = &[
         "ZADD z 1 a; ZDIFFSTORE d 2 z y; ZRANGESTORE d z 5 9; ZRANGESTORE d z 0 -1 REV",
         "ZADD z 1 a | ZDIFFSTORE d 2 z y | ZRANGESTORE d z 5 9 | ZRANGESTORE d z 0 -1 REV",
     ),
+    // Positions, which are told as the scores they are.
+    same("GEOADD g -180 -85.05112878 a; GEOADD g -180 -85.05112878 a", "zadd g 0 a"),
+    same(
+        "GEOADD g 1 2 a; GEOADD g NX CH 3 4 a 5 6 b",
+        "zadd g <ms> a | zadd g NX CH <ms> a <ms> b",
+    ),
+    same("GEOADD g XX 1 2 a; GEOADD g 1 2 a 200 4 b", NOTHING),
+    same(
+        "ZADD g 0 a; GEOSEARCHSTORE d g FROMMEMBER a BYRADIUS 1 m; GEOSEARCH g FROMMEMBER a BYRADIUS 1 m; \
+         GEOSEARCHSTORE d none FROMMEMBER a BYRADIUS 1 m; GEOSEARCHSTORE d none FROMMEMBER a BYRADIUS 1 m",
+        "ZADD g 0 a | GEOSEARCHSTORE d g FROMMEMBER a BYRADIUS 1 m | \
+         GEOSEARCHSTORE d none FROMMEMBER a BYRADIUS 1 m",
+    ),
+    same(
+        "ZADD g 0 a; GEORADIUS g -180 -85 9 km STORE d; GEORADIUS g -180 -85 9 km; \
+         GEORADIUSBYMEMBER g a 1 km STOREDIST e; GEORADIUS g 1 2 1 km STORE d; GEORADIUS g 1 2 1 km STORE d",
+        "ZADD g 0 a | GEORADIUS g -180 -85 9 km STORE d | GEORADIUSBYMEMBER g a 1 km STOREDIST e | \
+         GEORADIUS g 1 2 1 km STORE d",
+    ),
     same("ZADD z 1 a; ZSCORE z a; ZRANDMEMBER z; ZSCAN z 0; ZRANGE z 0 -1", "ZADD z 1 a"),
     // Keys.
     same("SET k v; DEL k j; DEL k", "SET k v | DEL k j"),

@@ -95,8 +95,9 @@ impl Corpus {
 
     /// Where a line is, and what it says.
     pub fn place(&self, line: &Line) -> String {
-        let name = self.path.file_name().expect("a file").to_string_lossy();
-        format!("tests/oracle/{name}:{}: {}", line.number, line.text)
+        let path = self.path.display().to_string();
+        let path = path.rsplit_once("/../").map_or(&*path, |(_, path)| path);
+        format!("{path}:{}: {}", line.number, line.text)
     }
 
     /// Writes the file with these replies, one for each line.

@@ -186,7 +186,16 @@ impl<'a> Reply<'a> {
 
     /// A floating-point number; in RESP2 a byte string.
     pub fn double(&mut self, value: f64) {
-        let text = format_double(value);
+        self.number(&format_double(value));
+    }
+
+    /// A finite floating-point number without an exponent, with 17 decimals at most; in RESP2 a byte
+    /// string.
+    pub fn decimal(&mut self, value: f64) {
+        self.number(&format_decimal(value));
+    }
+
+    fn number(&mut self, text: &str) {
         if self.resp3 {
             self.raw(b",");
             self.raw(text.as_bytes());
@@ -311,6 +320,15 @@ pub fn format_double(value: f64) -> String {
     format!("{sign}{}", without_zeros(&text))
 }
 
+/// A finite number as Redis writes one for people: C's `%.17f` without zeros at its end.
+fn format_decimal(value: f64) -> String {
+    const DECIMALS: usize = 17;
+    match without_zeros(&format!("{value:.DECIMALS$}")) {
+        "-0" => "0".into(),
+        text => text.into(),
+    }
+}
+
 /// A number with a point without zeros at its end.
 fn without_zeros(text: &str) -> &str {
     text.trim_end_matches('0').trim_end_matches('.')
@@ -318,7 +336,22 @@ fn without_zeros(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::format_double;
+    use super::{format_decimal, format_double};
+
+    #[test]
+    fn decimals() {
+        for (value, expect) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (-1e-20, "0"),
+            (-180.0, "-180"),
+            (0.1, "0.10000000000000001"),
+            (2f64.powi(-17), "0.00000762939453125"),
+            (13.361_389_338_970_184, "13.36138933897018433"),
+        ] {
+            assert_eq!(format_decimal(value), expect);
+        }
+    }
 
     /// What `printf("%.17g")` writes.
     #[test]

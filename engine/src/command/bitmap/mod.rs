@@ -6,6 +6,8 @@ mod field;
 mod operation;
 mod search;
 
+pub use search::{UNIT, bitcount, bitpos, count_from};
+
 use crate::exec::argument::{integer, key, string};
 use crate::exec::spec::access::*;
 use crate::exec::spec::flag::*;

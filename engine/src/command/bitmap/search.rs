@@ -10,7 +10,8 @@ use base::error::{self, Done, Error};
 
 const BIT: Error = Error::new("ERR The bit argument must be 1 or 0.");
 
-const UNIT: Argument = one_of("index_unit", &[token("BYTE"), token("BIT")]).since("7.0.0");
+/// What a range is of.
+pub const UNIT: Argument = one_of("index_unit", &[token("BYTE"), token("BIT")]).since("7.0.0");
 const END: [Argument; 2] = [integer("end"), UNIT.optional()];
 
 /// The arguments of `BITCOUNT`.
@@ -43,6 +44,15 @@ pub fn bitcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         _ => return Err(error::SYNTAX),
     };
     cx.out.integer(bits::count(bytes, range) as i64);
+    Ok(())
+}
+
+/// Counts the bits from a byte of a key's string on.
+pub fn count_from(cx: &mut Ctx<'_>, key: &[u8], start: i64) -> Done {
+    let value = cx.keys.string(key)?;
+    let bytes = value.as_ref().map_or(&[][..], |value| value.as_bytes());
+    let count = bits::count(bytes, bit_range(start, -1, 8, bytes.len()));
+    cx.out.integer(count as i64);
     Ok(())
 }
 

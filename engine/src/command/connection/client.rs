@@ -1,6 +1,6 @@
 //! `CLIENT`: the connection itself, and the end of others.
 
-use abi::client::{ClientShared, flag};
+use abi::client::{ClientGuarded, ClientShared, flag};
 
 use crate::exec::argument::{Argument, integer, one_of, string, token};
 use crate::exec::context::ClientCtx;
@@ -8,9 +8,11 @@ use crate::exec::options::{GivenOption, Options, Token};
 use crate::session::clients::{self, Kind, Text};
 use base::args::Args;
 use base::bytes;
+use base::core::Core;
 use base::error::{self, Done, Error};
 
-const HELP: &[&str] = &[
+/// What `CLIENT HELP` tells; its last two lines are about itself.
+pub const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GETNAME",
     "    The name of this connection.",
@@ -29,14 +31,10 @@ const HELP: &[&str] = &[
     "    Connections, described in a line each.",
     "NO-EVICT (ON|OFF)",
     "    Whether this connection is kept when memory is short.",
-    "NO-TOUCH (ON|OFF)",
-    "    Whether reads of this connection leave the keys' access time as it is.",
     "PAUSE <timeout> [WRITE|ALL]",
     "    Put off the commands of all clients for so many milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Whether this connection gets replies.",
-    "SETINFO (LIB-NAME|LIB-VER) <value>",
-    "    Tell which client library uses this connection.",
     "SETNAME <name>",
     "    Name this connection.",
     "UNBLOCK <id> [TIMEOUT|ERROR]",
@@ -79,33 +77,11 @@ pub fn setname(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-/// What `CLIENT SETINFO` is told.
-pub const LIBRARY: Argument = one_of(
-    "libname_libver",
-    &[string("libname").token("LIB-NAME"), string("libver").token("LIB-VER")],
-);
-
-pub fn setinfo(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    const MEANINGS: [(Text, &str); 2] =
-        [(Text::LibName, "lib-name"), (Text::LibVersion, "lib-ver")];
-    let Some((text, name)) = LIBRARY.choose(args, 2, MEANINGS) else {
-        let option = args.text(2);
-        return Err(Error::owned(format!("ERR Unrecognized option '{option}'")));
-    };
-    if !clients::is_plain(args.at(3)) {
-        let rule = "cannot contain spaces, newlines or special characters.";
-        return Err(Error::owned(format!("ERR {name} {rule}")));
-    }
-    clients::set_text(cx.data.keys.core, cx.session.state_mut(), text, args.at(3));
-    cx.out.ok();
-    Ok(())
-}
-
 /// `ON` or `OFF`.
 pub const ENABLED: Argument = one_of("enabled", &[token("ON"), token("OFF")]);
 
 /// `ON` or `OFF` for a bit of the client's flags.
-fn switch(cx: &mut ClientCtx<'_>, args: Args<'_>, bit: u64) -> Done {
+pub fn switch(cx: &mut ClientCtx<'_>, args: Args<'_>, bit: u64) -> Done {
     let on = ENABLED.choose(args, 2, [true, false]).ok_or(error::SYNTAX)?;
     cx.session.put(bit, on);
     cx.out.ok();
@@ -114,10 +90,6 @@ fn switch(cx: &mut ClientCtx<'_>, args: Args<'_>, bit: u64) -> Done {
 
 pub fn no_evict(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     switch(cx, args, flag::NO_EVICT)
-}
-
-pub fn no_touch(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    switch(cx, args, flag::NO_TOUCH)
 }
 
 /// Whether replies are wanted.
@@ -237,12 +209,22 @@ pub fn kill(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     Ok(())
 }
 
-/// Closes the connections that fit; this one only once its reply has been sent.
 fn kill_all(cx: &mut ClientCtx<'_>, filter: &Filter<'_>) -> usize {
+    kill_those(cx, filter.keep_own, |_, client, _| filter.fits(client))
+}
+
+/// Closes the connections that fit, this one only if so asked and once its reply has been sent.
+/// Returns how many.
+pub fn kill_those(
+    cx: &mut ClientCtx<'_>,
+    keep_own: bool,
+    fits: impl Fn(&Core, &ClientShared, &ClientGuarded) -> bool,
+) -> usize {
     let own = cx.session.id();
     let mut own_too = false;
-    let killed = clients::kill_all(cx.keys.core, |client| {
-        let fits = filter.fits(client) && !(filter.keep_own && client.id == own);
+    let core = &*cx.keys.core;
+    let killed = clients::kill_all(core, |client, guarded| {
+        let fits = fits(core, client, guarded) && !(keep_own && client.id == own);
         own_too |= fits && client.id == own;
         fits && client.id != own
     });

@@ -5,7 +5,6 @@ use abi::client::flag;
 use crate::exec::argument::{Argument, block, integer, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::options::{Options, Token};
-use crate::exec::release::REDIS_VERSION;
 use crate::exec::secrets::Secrets;
 use crate::session::clients;
 use base::args::Args;
@@ -116,10 +115,11 @@ pub fn hello(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 
 fn describe(cx: &mut ClientCtx<'_>) {
     let id = cx.session.id() as i64;
+    let version = cx.exec.release.redis_version;
     let protocol = if cx.out.resp3 { 3 } else { 2 };
     let out = &mut cx.out;
     out.map(7);
-    for (field, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
+    for (field, value) in [("server", "redis"), ("version", version)] {
         out.bulk(field.as_bytes());
         out.bulk(value.as_bytes());
     }

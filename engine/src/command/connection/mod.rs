@@ -7,6 +7,9 @@ mod list;
 mod pause;
 mod unblock;
 
+pub use client::{ENABLED, HELP, kill, kill_those, switch};
+pub use list::{tell_all, tell_own};
+
 use crate::exec::argument::{integer, string};
 use crate::exec::secrets::Secrets;
 use crate::exec::spec::category::CONNECTION;
@@ -14,13 +17,14 @@ use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec};
 
 /// Flags of commands that concern nothing but their connection.
-const OWN: u32 = NOSCRIPT | LOADING | STALE;
+pub const OWN: u32 = NOSCRIPT | LOADING | STALE;
 /// Flags of commands by which a connection comes into the state it can be used in, or leaves it.
 const ENTRY: u32 = OWN | FAST | NO_AUTH | ALLOW_BUSY;
 /// Flags of commands about other connections.
 const OTHERS: u32 = OWN | ADMIN;
 
-const fn row(name: &'static str, arity: i16, run: crate::exec::spec::RunForClient) -> Spec {
+/// A row about the connection.
+pub const fn row(name: &'static str, arity: i16, run: crate::exec::spec::RunForClient) -> Spec {
     Spec::for_client(name, arity, Group::Connection, run).categories(CONNECTION)
 }
 
@@ -124,12 +128,6 @@ const CLIENT: &[Spec] = &[
         &[client::ENABLED],
         "Says whether the connection may be closed to save memory.",
     ),
-    row("client|no-touch", 3, client::no_touch).flags(OWN).doc(
-        "7.2.0",
-        "O(1)",
-        &[client::ENABLED],
-        "Says whether the connection's reads count as use of the keys.",
-    ),
     row("client|pause", -3, pause::pause).flags(OTHERS).doc(
         "2.9.50",
         "O(1)",
@@ -142,12 +140,6 @@ const CLIENT: &[Spec] = &[
         "O(1)",
         &[client::REPLY],
         "Says whether the connection wants replies.",
-    ),
-    row("client|setinfo", 4, client::setinfo).flags(OWN).doc(
-        "7.2.0",
-        "O(1)",
-        &[client::LIBRARY],
-        "Tells which client library the connection is used by.",
     ),
     row("client|setname", 3, client::setname).flags(OWN).doc(
         "2.6.9",

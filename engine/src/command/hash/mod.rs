@@ -6,6 +6,8 @@ mod counter;
 mod read;
 mod scan;
 
+pub use scan::hscan;
+
 use crate::exec::argument::{Argument, KEY, block, double, integer, key, string};
 use crate::exec::spec::access::*;
 use crate::exec::spec::flag::*;

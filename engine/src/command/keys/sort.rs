@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use abi::keyspace::value_type;
 
+use crate::command::partial_sort::sort_part;
 use crate::exec::argument::{Argument, block, integer, key, one_of, pattern, token};
 use crate::exec::context::Ctx;
 use crate::exec::options::{Options, Token};
@@ -137,17 +138,29 @@ fn run(cx: &mut Ctx<'_>, args: Args<'_>, options: &'static Options) -> Done {
         request.order_set();
     }
     let mut rows = weigh(&mut cx.keys, &request, elements)?;
-    if !request.keeps_order() {
-        rows.sort_by(|a, b| request.compare(a, b));
-    } else if request.descending {
-        rows.reverse();
-    }
-    let wanted = &rows[request.range(rows.len())];
+    let range = request.range(rows.len());
+    put_in_order(&request, &mut rows, range.clone());
+    let wanted = &rows[range];
     match request.store {
         Some(key) => store(cx, &request, key, wanted),
         None => reply(cx, &request, wanted),
     }
     Ok(())
+}
+
+/// Sorts the rows, at least those of a range. What a pattern has led to may be the same for several,
+/// which come out otherwise where not all are wanted.
+fn put_in_order(request: &Request<'_>, rows: &mut [Row], wanted: Range<usize>) {
+    let compare = |a: &Row, b: &Row| request.compare(a, b);
+    if request.keeps_order() {
+        if request.descending {
+            rows.reverse();
+        }
+    } else if request.by.is_none() || wanted.len() == rows.len() {
+        rows.sort_by(compare);
+    } else if !wanted.is_empty() {
+        sort_part(rows, wanted, &compare);
+    }
 }
 
 /// The elements of the value to sort, and whether it is a set.

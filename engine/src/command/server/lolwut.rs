@@ -1,7 +1,6 @@
 //! `LOLWUT`: a ring of swapped squares, another one each time, and the version.
 
 use crate::exec::context::ClientCtx;
-use crate::exec::release::REDIS_VERSION;
 use base::args::{Args, parse_integer};
 use base::error::{self, Done};
 use base::random::Random;
@@ -15,7 +14,7 @@ pub fn lolwut(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         return Err(error::NOT_INTEGER);
     }
     let mut text = draw(&mut cx.core().random);
-    text.push_str(&format!("\nRedis ver. {}\n", REDIS_VERSION));
+    text.push_str(&format!("\nRedis ver. {}\n", cx.exec.release.redis_version));
     cx.out.verbatim("txt", text.as_bytes());
     Ok(())
 }

@@ -11,6 +11,7 @@ mod remove;
 mod scan;
 
 pub use read::{rank, zrank, zrevrank};
+pub use scan::zscan;
 
 use crate::exec::argument::{Argument, KEY, double, integer, key, string};
 use crate::exec::spec::access::*;

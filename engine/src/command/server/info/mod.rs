@@ -35,14 +35,18 @@ const fn section(name: &'static str, write: fn(&mut Core, &mut Text)) -> Section
     Section { name, by_default: true, write: Write::Core(write) }
 }
 
+const fn of_release(name: &'static str, write: fn(&mut Core, &Release, &mut Text)) -> Section {
+    Section { name, by_default: true, write: Write::Release(write) }
+}
+
 const fn on_request(name: &'static str, write: fn(&mut Core, &mut Text)) -> Section {
     Section { name, by_default: false, write: Write::Core(write) }
 }
 
 /// All sections, in the order they are shown.
 const SECTIONS: &[Section] = &[
-    section("Server", process::server),
-    Section { name: "Logic", by_default: true, write: Write::Release(process::logic) },
+    of_release("Server", process::server),
+    of_release("Logic", process::logic),
     section("Clients", process::clients),
     section("Memory", memory::memory),
     section("Persistence", process::persistence),

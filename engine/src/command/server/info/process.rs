@@ -5,18 +5,18 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::container::RawBytes;
 
 use super::Text;
-use crate::exec::release::{REDIS_VERSION, Release};
+use crate::exec::release::Release;
 use crate::session::census;
 use crate::session::settings;
 use base::core::Core;
 use base::settings::setting;
 use base::sha1;
 
-pub fn server(core: &mut Core, text: &mut Text) {
+pub fn server(core: &mut Core, release: &Release, text: &mut Text) {
     let process = core.host.process_info()();
     let hz = core.get(setting::HZ);
     let uptime_s = (core.clock.now_ms as u64).saturating_sub(core.roots.shared().started_ms) / 1000;
-    text.field("redis_version", REDIS_VERSION);
+    text.field("redis_version", release.redis_version);
     text.field("redis_git_sha1", "00000000");
     text.field("redis_git_dirty", 0);
     text.field("redis_build_id", 0);
