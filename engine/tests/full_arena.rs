@@ -223,6 +223,51 @@ fn filled_with(command: &str, parts: &str) -> String {
     format!("{command} {}", all.join(" "))
 }
 
+/// A payload of a value of this type with so many elements, each made of these strings with its
+/// number for `#`. All bytes are text, as [`Server::write`] needs them: the last number is such that
+/// those of the checksum are too.
+fn payload(kind: u8, count: usize, strings: &[&str]) -> String {
+    let string = |text: String| {
+        let len = text.len() as u8;
+        let head = if len < 64 { &[len][..] } else { &[0x40, len] };
+        [head, text.as_bytes()].concat()
+    };
+    let sealed = |salt: usize| {
+        let mut bytes = vec![kind, count as u8];
+        for number in 0..count {
+            let number = if number + 1 < count { number } else { salt };
+            let strings = strings.iter().map(|text| text.replace('#', &number.to_string()));
+            bytes.extend(strings.flat_map(string));
+        }
+        bytes.extend(10u16.to_le_bytes());
+        bytes.extend(base::crc64::crc64(&bytes).to_le_bytes());
+        bytes
+    };
+    let is_text = |bytes: &Vec<u8>| bytes.is_ascii() && !bytes.contains(&b' ');
+    let found = (count..).map(sealed).find(is_text).expect("one of some hundreds");
+    String::from_utf8(found).expect("it is text")
+}
+
+#[test]
+fn dumps() {
+    for payload in [
+        payload(1, FILLED, &["element:#"]),
+        payload(2, FILLED, &["#"]),
+        payload(2, FILLED, &["member:#"]),
+        payload(2, FILLED, &[&format!("{LONG_MEMBER}#")]),
+        payload(3, FILLED, &["member:#", "#"]),
+        payload(3, FILLED, &[&format!("{LONG_MEMBER}#"), "#"]),
+        payload(4, FILLED, &["field:#", "value:#"]),
+        payload(4, FILLED, &["field:#", &format!("{LONG_MEMBER}#")]),
+    ] {
+        check(&[], &format!("restore k 0 {payload}"));
+        check(&["set k v"], &format!("restore k 100000 {payload} replace"));
+        check(&["rpush k a b", "pexpire k 100000"], &format!("restore k 0 {payload} replace"));
+    }
+    check(&[LONG], "dump long");
+    check(&[&filled("l")], "dump l");
+}
+
 #[test]
 fn hashes() {
     let many = filled_with("hset h", "field:# value:#");

@@ -8,6 +8,7 @@ mod clients;
 mod commandlog;
 mod conditional;
 mod connection;
+mod dump;
 mod lcs;
 mod msetex;
 mod polygon;
@@ -27,6 +28,8 @@ static RELEASE: Release = Release {
         "SET key value IFEQ comparison-value: sets a string only if it has that value now",
         "DELIFEQ key value: removes a string only if it has that value now",
         "ZRANK, ZREVRANK key member WITHSCORE: returns the score too",
+        "RESTORE: takes payloads of versions 11, 12 and, of Valkey, 80, and sets as listpacks in them",
+        "OBJECT ENCODING: calls a small set that is not one of integers a listpack",
         "GEOSEARCH, GEOSEARCHSTORE BYPOLYGON num-vertices longitude latitude …: members in a polygon",
         "MSETEX numkeys key value …: several strings, on a condition and for a time",
         "COMMANDLOG GET | LEN | RESET type: commands that were slow, large, or had large replies",
@@ -66,6 +69,9 @@ const CHANGED: &[Spec] = &[
             &[key("key", 0), string("value")],
             "Removes a key if it holds a string equal to the given one.",
         ),
+    engine::command::row("restore").run(dump::restore),
+    engine::command::row("restore-asking").run(dump::restore),
+    engine::command::row("object").subcommands(dump::OBJECT),
     connection::CLIENT,
     commandlog::COMMANDLOG,
     msetex::MSETEX,

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::ClientShared;
+use abi::client::{ClientShared, flag as client_flag};
 use abi::stats::CommandStat;
 
 use crate::exec::context::{ClientCtx, Ctx, Mode};
@@ -100,9 +100,14 @@ pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     } else {
         run(cx, call, args)
     };
+    // One that puts itself off is run again, and counted then.
+    let is_over = !cx.session.has(client_flag::POSTPONED);
     let output = started.output;
-    let elapsed_ns = account(&mut cx.data, call, args, started, outcome, true);
-    let reply = cx.data.out.len() - output;
+    let elapsed_ns = account(&mut cx.data, call, args, started, outcome, is_over);
+    if !is_over {
+        return;
+    }
+    let reply = cx.data.out.len().saturating_sub(output);
     if cx.data.wait.is_some() {
         wait(cx, args);
     }

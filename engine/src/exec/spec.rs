@@ -200,11 +200,14 @@ pub struct KeySpec {
     pub access: u16,
     /// For `variable_flags`: what is done if none of some words is given.
     pub otherwise: Option<(&'static [&'static str], u16)>,
+    /// A word behind which keys are named if the one found here is empty. `COMMAND INFO` does not
+    /// tell.
+    pub gives_way_to: Option<&'static str>,
 }
 
 impl KeySpec {
     const fn new(begin: Begin, find: Find, access: u16) -> Self {
-        Self { begin, find, access, otherwise: None }
+        Self { begin, find, access, otherwise: None, gives_way_to: None }
     }
 
     /// One key at an argument.
@@ -230,6 +233,17 @@ impl KeySpec {
     /// One key behind a word that is looked for from argument `from` on.
     pub const fn behind(word: &'static str, from: i16, access: u16) -> Self {
         Self::new(Begin::Keyword(word, from), Find::Range { last: 0, step: 1, limit: 0 }, access)
+    }
+
+    /// All arguments behind a word that is looked for from argument `from` on.
+    pub const fn all_behind(word: &'static str, from: i16, access: u16) -> Self {
+        Self::new(Begin::Keyword(word, from), Find::Range { last: -1, step: 1, limit: 0 }, access)
+    }
+
+    /// Says that an empty argument is no key if there is a word behind which keys are named.
+    pub const fn or_behind(mut self, word: &'static str) -> Self {
+        self.gives_way_to = Some(word);
+        self
     }
 
     /// Says what is done instead if none of some words is given.
@@ -524,6 +538,12 @@ impl KeySpec {
 
     fn find_in(&self, args: Args<'_>, found: &mut Vec<usize>) -> Option<()> {
         let Some(first) = self.first(args) else { return Some(()) };
+        if let Some(word) = self.gives_way_to
+            && args.get(first).is_some_and(<[u8]>::is_empty)
+            && (first + 1..args.len()).any(|index| args.is(index, word))
+        {
+            return Some(());
+        }
         match self.find {
             Find::Range { last, step, limit } => {
                 let end = match (last, limit) {

@@ -203,6 +203,20 @@ const ROWS: &[Row] = &[
     same("SET k v; SET j v; RENAMENX k j", "SET k v | SET j v"),
     same("SET k v; COPY k j; COPY k j", "SET k v | COPY k j"),
     same("SET k v; MOVE k 1; MOVE k 1", "SET k v | MOVE k 1"),
+    same(
+        "RESTORE k 0 \0\x06v12967\n\0hjj9zUeo; RESTORE k 0 \0\x06v12967\n\0hjj9zUeo; DUMP k",
+        r"RESTORE k 0 \x00\x06v12967\n\x00hjj9zUeo",
+    ),
+    same(
+        "RESTORE k 100000 \0\x06v12967\n\0hjj9zUeo IDLETIME 5 REPLACE",
+        r"RESTORE k <ms> \x00\x06v12967\n\x00hjj9zUeo IDLETIME 5 REPLACE ABSTTL",
+    ),
+    same(
+        "RESTORE k 9999999999999 \0\x06v12967\n\0hjj9zUeo ABSTTL",
+        r"RESTORE k <ms> \x00\x06v12967\n\x00hjj9zUeo ABSTTL",
+    ),
+    same("RESTORE k 1 \0\x06v12967\n\0hjj9zUeo ABSTTL", NOTHING),
+    same("SET k v; RESTORE k 1 \0\x06v12967\n\0hjj9zUeo ABSTTL REPLACE", "SET k v | DEL k"),
     same("SELECT 3; SET k v; SWAPDB 3 4", "SELECT 3 | SET k v | SWAPDB 3 4"),
     same("SELECT 3; FLUSHDB; FLUSHALL", "SELECT 3 | FLUSHDB | FLUSHALL"),
     // Keys whose time has come.

@@ -1,13 +1,17 @@
 //! Keys of any type, and the keyspace as a whole.
 
+mod dump;
 mod expire;
 mod flush;
+mod migrate;
 mod object;
 mod presence;
 mod scan;
 mod sort;
 mod transfer;
 mod wait;
+
+pub use dump::restore_reading;
 
 use crate::command::keys::expire::WHEN;
 use crate::exec::argument::{Argument, KEY, integer, key, pattern, unix_time};
@@ -20,6 +24,11 @@ const LOOK: &[KeySpec] = &[KeySpec::at(1, RO)];
 const LOOK_SECOND: &[KeySpec] = &[KeySpec::at(2, RO)];
 const LOOK_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, RO)];
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
+const REPLACE: &[KeySpec] = &[KeySpec::at(1, OW | UPDATE)];
+const MIGRATED: &[KeySpec] = &[
+    KeySpec::at(3, RW | ACCESS | DELETE).or_behind("KEYS"),
+    KeySpec::all_behind("KEYS", -2, RW | ACCESS | DELETE | INCOMPLETE),
+];
 const CHANGE: &[KeySpec] = &[KeySpec::at(1, RW | UPDATE)];
 const DELETE_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, RM | DELETE)];
 
@@ -85,6 +94,14 @@ const fn sorting(name: &'static str, run: Run) -> Spec {
         .categories(SET | SORTED_SET | LIST | DANGEROUS)
 }
 
+const RESTORING: &str = "O(1) to make the key, O(N) to make a value of N elements; O(N*log(N)) for a \
+     sorted set";
+
+/// `RESTORE` and its twin.
+const fn restoring(name: &'static str) -> Spec {
+    generic(name, -4, dump::restore).flags(WRITE | DENYOOM).keys(REPLACE).categories(DANGEROUS)
+}
+
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
     generic("del", -2, presence::del).flags(WRITE).keys(DELETE_ALL).tips(SUM_OF_SHARDS).doc(
@@ -125,6 +142,36 @@ pub const COMMANDS: &[Spec] = &[
             "O(N) where N is the number of keys",
             &[key("key", 0).multiple()],
             "Counts an access to keys and tells how many of them are there.",
+        ),
+    generic("dump", 2, dump::dump).flags(READONLY).keys(READ).tips(VARYING).doc(
+        "2.6.0",
+        "O(N) where N is the number of elements of the value",
+        KEY,
+        "Returns the value of a key as bytes that RESTORE makes it of.",
+    ),
+    restoring("restore").doc(
+        "2.6.0",
+        RESTORING,
+        dump::RESTORE,
+        "Makes a key of the bytes that DUMP returned for its value.",
+    ),
+    restoring("restore-asking").flags(ASKING | SYSTEM).in_group(Group::Server).doc(
+        "3.0.0",
+        RESTORING,
+        dump::RESTORE,
+        "Makes a key that moves from one node of a cluster to another.",
+    ),
+    Spec::for_client("migrate", -6, Group::Generic, migrate::migrate)
+        .flags(WRITE | MOVABLE_KEYS | REFUSED_IN_MULTI)
+        .categories(KEYSPACE | DANGEROUS)
+        .keys(MIGRATED)
+        .secrets(migrate::SECRETS)
+        .tips(VARYING)
+        .doc(
+            "2.6.0",
+            "O(N) where N is the number of elements of all values, here and at the other server",
+            migrate::MIGRATE,
+            "Moves keys to another server.",
         ),
     generic("type", 2, presence::kind).flags(READONLY | FAST).keys(LOOK).doc(
         "1.0.0",
