@@ -49,7 +49,7 @@ pub fn delifeq(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
     let equal = cx.keys.string(key)?.is_some_and(|value| value.as_bytes() == args.at(2));
     if equal {
-        cx.keys.remove(key);
+        cx.keys.delete(key);
         cx.modified(Class::GENERIC, "del", key);
         cx.effect(&[b"DEL", key]);
     }

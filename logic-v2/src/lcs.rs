@@ -5,10 +5,13 @@
 //! time.
 #![forbid(unsafe_code)]
 
+use abi::keyspace::value_type;
 use engine::base::args::Args;
 use engine::base::error::Done;
 use engine::command::string;
 use engine::exec::context::Ctx;
+use engine::keyspace::Intent;
+use engine::value;
 
 /// Bytes of masks above which the engine's method decides.
 const MASK_BYTES_MAX: usize = 64 << 20;
@@ -18,17 +21,28 @@ pub fn lcs(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if args.len() != 4 || !args.is(3, "LEN") {
         return string::lcs(cx, args);
     }
-    let texts = [1, 2].map(|at| match cx.keys.string(args.at(at)) {
-        Ok(value) => Some(value.map_or(Vec::new(), |value| value.as_bytes().to_vec())),
-        Err(_) => None,
-    });
-    match texts {
-        [Some(a), Some(b)] if a.len().min(b.len()) * 32 <= MASK_BYTES_MAX => {
-            let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-            cx.out.count(longest_common(&short, &long));
-            Ok(())
-        }
-        _ => string::lcs(cx, args),
+    let [Some(a), Some(b)] = [1, 2].map(|at| len(cx, args.at(at))) else {
+        return string::lcs(cx, args);
+    };
+    if a.min(b) * 32 > MASK_BYTES_MAX {
+        return string::lcs(cx, args);
+    }
+    let mut text = |at| {
+        let value = cx.keys.string(args.at(at))?;
+        Ok(value.map_or(Vec::new(), |value| value.as_bytes().to_vec()))
+    };
+    let (a, b) = (text(1)?, text(2)?);
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    cx.out.count(longest_common(&short, &long));
+    Ok(())
+}
+
+/// How long a key's string is, none if it holds something else. Nobody is told that it was looked
+/// for: whoever reads it then tells.
+fn len(cx: &mut Ctx<'_>, key: &[u8]) -> Option<usize> {
+    match cx.keys.entry(key, Intent::Peek) {
+        Some(entry) if entry.value_type() != value_type::STRING => None,
+        entry => Some(entry.map_or(0, |entry| value::string::view(entry).as_bytes().len())),
     }
 }
 

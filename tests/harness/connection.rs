@@ -123,6 +123,17 @@ impl Connection {
         }
     }
 
+    /// Whether a reply or push is there to be read, without waiting for one.
+    pub fn has_reply(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a mode");
+        let mut chunk = [0; 65_536];
+        while let Ok(n @ 1..) = self.stream.read(&mut chunk) {
+            self.unread.extend_from_slice(&chunk[..n]);
+        }
+        self.stream.set_nonblocking(false).expect("a mode");
+        reply_end(&self.unread, 0).is_some()
+    }
+
     /// Whether nothing comes within a time.
     pub fn is_silent(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).expect("a timeout");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{Connection, Server, command};
+use crate::harness::{Connection, Random, Server, command};
 
 /// Cursors must fit a floating-point number: some clients keep them in one.
 const CURSOR_MAX: u64 = 1 << 53;
@@ -287,5 +287,51 @@ fn a_quiet_value_is_told_once() {
                 assert_eq!(once, size, "{} COUNT {count}", value.scan);
             }
         }
+    }
+}
+
+/// Between the calls of a walk: the value grows or shrinks, small values are to be tables or not,
+/// the other release takes over.
+fn disturb_by_chance(random: &mut Random, value: &Value, server: &Server, other: &mut Connection) {
+    for _ in 0..random.below(4) {
+        let (batch, count) = (random.below(12), 1 + random.below(400) as usize);
+        let some = names(&format!("passing:{batch}"), count);
+        match random.below(60) {
+            0 => server.swap(),
+            1..=4 => {
+                let entries = [0, 8, 128, 1024][random.below(4) as usize];
+                for kind in ["hash-max-listpack", "zset-max-listpack", "set-max-intset"] {
+                    other.ask(&format!("CONFIG SET {kind}-entries {entries}"));
+                }
+            }
+            // A copy is made anew, for what is in it.
+            5..=14 => {
+                other.ask("COPY value copy REPLACE");
+                other.ask("RENAME copy value");
+            }
+            15..=35 => value.add(other, &some),
+            _ => value.remove(other, &some),
+        }
+    }
+}
+
+#[test]
+fn walks_over_values_keep_the_promise_whatever_happens() {
+    let server = Server::start();
+    let (mut connection, mut other) = (server.connect(), server.connect());
+    let mut random = Random(0x5ca7);
+    for round in 0..60 {
+        let value = &VALUES[round % VALUES.len()];
+        connection.ask("FLUSHALL");
+        let staying = names("stay", 1 + random.below(600) as usize);
+        value.add(&mut connection, &staying);
+        let mut walk = Walk::over(value.scan);
+        while walk.step(&mut connection, &format!("COUNT {}", 1 + random.below(40))) {
+            disturb_by_chance(&mut random, value, &server, &mut other);
+            assert!(walk.calls < 20_000, "the walk does not end");
+        }
+        let missing: Vec<_> =
+            staying.iter().filter(|name| !walk.seen.contains_key(*name)).collect();
+        assert!(missing.is_empty(), "{} in round {round}: {missing:?}", value.scan);
     }
 }

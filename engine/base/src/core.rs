@@ -8,17 +8,23 @@ use abi::stats::LaneStats;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::clock::{Clock, Ticks};
+use crate::clock::{Clock, Ticks, ticks};
 use crate::effects::{self, Effects};
 use crate::event::Class;
 use crate::heap::Heap;
 use crate::lock::{LockSet, ShardSet};
+use crate::lzf::Compressor;
 use crate::notices::{Event, Key, Notices};
 use crate::random::Random;
 use crate::roots::Roots;
 use crate::running::RunningCommand;
 use crate::settings::row::{Numeric, Setting, Text};
 use crate::settings::{self, Settings};
+
+/// How long a lane waits for shards that others hold: many times what nearly all commands take.
+const SHARD_WAIT_NS: u64 = 50_000;
+/// How long it then leaves it at one look.
+const SHARD_RETRY_NS: u64 = 1_000_000;
 
 /// The part of a lane that every layer may use.
 pub struct Core {
@@ -53,6 +59,8 @@ pub struct Core {
     pub own_pushes: Vec<Vec<u8>>,
     /// What the running command did, on its way to the effects stream.
     pub effects: Effects,
+    /// Compresses strings in dumps.
+    pub compressor: Compressor,
     /// Whether the client whose command runs applies effects of another server: nothing expires
     /// for it but by its `DEL`.
     pub applies_effects: bool,
@@ -61,6 +69,8 @@ pub struct Core {
     pub has_no_room: bool,
     /// Shards this lane has locked.
     locks: LockSet,
+    /// When it last gave up waiting for a shard, in ticks.
+    gave_up: u64,
     /// Acts on notices before a shard is unlocked.
     settle: fn(&mut Core),
 }
@@ -90,9 +100,11 @@ impl Core {
             // SAFETY: a lane is one thread at a time, and its contexts of several generations do
             // not run at the same time.
             effects: unsafe { Effects::new(host, id) },
+            compressor: Compressor::default(),
             applies_effects: false,
             has_no_room: false,
             locks: LockSet::new(roots, FutexLocker::new(id, host)),
+            gave_up: 0,
             settle,
         }
     }
@@ -148,6 +160,38 @@ impl Core {
             self.ended_at = None;
         }
         self.effects.begin();
+    }
+
+    /// As [`Core::lock`], unless somebody holds one of the shards for longer than nearly all commands
+    /// take: then none is locked. Returns whether they are.
+    #[inline]
+    pub fn lock_soon(&mut self, set: ShardSet) -> bool {
+        let are_locked = self.locks.try_acquire(set) || self.keep_trying(set);
+        if are_locked {
+            self.effects.begin();
+        }
+        are_locked
+    }
+
+    /// Waits for shards, but not again soon when it was in vain: there may be many who want them.
+    #[cold]
+    fn keep_trying(&mut self, set: ShardSet) -> bool {
+        let elapsed_ns =
+            |core: &Self, since| core.ticks.to_ns(ticks(core.host).wrapping_sub(since));
+        if elapsed_ns(self, self.gave_up) < SHARD_RETRY_NS {
+            return false;
+        }
+        let begin = ticks(self.host);
+        self.ended_at = None;
+        while elapsed_ns(self, begin) < SHARD_WAIT_NS {
+            // Whoever holds a shard may need this processor.
+            std::thread::yield_now();
+            if self.locks.try_acquire(set) {
+                return true;
+            }
+        }
+        self.gave_up = ticks(self.host);
+        false
     }
 
     /// Locks also the shards of a set if nobody holds them. See [`LockSet::try_extend`].

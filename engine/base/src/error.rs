@@ -88,14 +88,22 @@ pub fn out_of_range(min: i64, max: i64) -> Error {
 
 /// A text that ends with what the client sent.
 pub fn with_bytes(text: &str, bytes: &[u8]) -> Error {
-    Error::owned([text.as_bytes(), bytes].concat())
+    Error::owned([text.as_bytes(), shown(bytes, usize::MAX)].concat())
 }
+
+/// As much of what a client sent as a text shows: like Redis, at most `max` bytes, up to a zero.
+fn shown(sent: &[u8], max: usize) -> &[u8] {
+    let end = memchr::memchr(0, sent).unwrap_or(sent.len());
+    &sent[..end.min(max)]
+}
+
+/// Bytes that a text shows of what a client sent.
+const SHOWN_MAX: usize = 128;
 
 /// The text for a command that no row of the table has.
 pub fn unknown_command(name: &[u8], rest: impl Iterator<Item = impl AsRef<[u8]>>) -> Error {
-    const SHOWN_MAX: usize = 128;
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend_from_slice(&name[..name.len().min(SHOWN_MAX)]);
+    text.extend_from_slice(shown(name, SHOWN_MAX));
     text.extend_from_slice(b"', with args beginning with: ");
     let begin = text.len();
     for arg in rest {
@@ -103,9 +111,8 @@ pub fn unknown_command(name: &[u8], rest: impl Iterator<Item = impl AsRef<[u8]>>
         if room == 0 {
             break;
         }
-        let arg = arg.as_ref();
         text.push(b'\'');
-        text.extend_from_slice(&arg[..arg.len().min(room)]);
+        text.extend_from_slice(shown(arg.as_ref(), room));
         text.extend_from_slice(b"' ");
     }
     Error::owned(text)
@@ -113,16 +120,19 @@ pub fn unknown_command(name: &[u8], rest: impl Iterator<Item = impl AsRef<[u8]>>
 
 /// The text for a subcommand whose arguments make no sense, the subcommand as it was typed.
 pub fn subcommand_syntax(command: &str, subcommand: &[u8]) -> Error {
-    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
-    text.extend_from_slice(&subcommand[..subcommand.len().min(128)]);
-    text.extend_from_slice(format!("'. Try {} HELP.", command.to_uppercase()).as_bytes());
-    Error::owned(text)
+    about_subcommand(
+        "ERR unknown subcommand or wrong number of arguments for '",
+        command,
+        subcommand,
+    )
 }
 
 /// The text for a subcommand that its command does not have.
 pub fn unknown_subcommand(command: &str, subcommand: &[u8]) -> Error {
-    let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend_from_slice(&subcommand[..subcommand.len().min(128)]);
-    text.extend_from_slice(format!("'. Try {} HELP.", command.to_uppercase()).as_bytes());
-    Error::owned(text)
+    about_subcommand("ERR unknown subcommand '", command, subcommand)
+}
+
+fn about_subcommand(text: &str, command: &str, subcommand: &[u8]) -> Error {
+    let hint = format!("'. Try {} HELP.", command.to_uppercase());
+    Error::owned([text.as_bytes(), shown(subcommand, SHOWN_MAX), hint.as_bytes()].concat())
 }

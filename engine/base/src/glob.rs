@@ -4,8 +4,12 @@
 /// Whether a text matches a pattern. `fold`: letters match in any case.
 ///
 /// A pattern with many stars takes time linear in the text for each star, never more: only the
-/// last star passed is ever tried again.
+/// last star passed is ever tried again. An empty text matches no pattern but the empty one, not even
+/// `*`.
 pub fn matches(pattern: &[u8], text: &[u8], fold: bool) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     loop {
@@ -88,7 +92,8 @@ mod tests {
     #[test]
     fn patterns() {
         for (pattern, text, expect) in [
-            ("*", "", true),
+            ("*", "", false),
+            ("**", "", false),
             ("", "", true),
             ("", "a", false),
             ("h?llo", "hello", true),

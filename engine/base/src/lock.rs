@@ -68,6 +68,18 @@ impl LockSet {
         has_waited
     }
 
+    /// As [`LockSet::acquire`], if nobody holds any of them; else none is taken. Returns whether they
+    /// are.
+    #[inline]
+    pub fn try_acquire(&mut self, set: ShardSet) -> bool {
+        assert_eq!(self.held, 0, "shards are locked all at once");
+        let all = self.try_extend(set);
+        if !all {
+            self.release();
+        }
+        all
+    }
+
     /// Takes also the shards of a set, as far as nobody else holds them. Never waits, so the order
     /// does not matter. Returns whether all of the set are held now.
     pub fn try_extend(&mut self, set: ShardSet) -> bool {

@@ -13,6 +13,7 @@
 pub mod access;
 pub mod ahead;
 mod awaited;
+mod dump;
 mod expiry;
 mod flush;
 mod found;
@@ -31,6 +32,7 @@ mod transfer;
 mod watched;
 mod zset;
 
+pub use dump::Restoring;
 pub use expiry::{Round, Ttls};
 pub use found::{Found, Removed};
 pub use hash::HashMut;
@@ -180,16 +182,34 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Removes a key and frees its value here and now. Tells whether it was there.
+    /// Removes a key because nothing is left or has come of its value, also one whose time has come.
+    /// Tells whether it was there. As of every removal, a value that takes long to free is left to a
+    /// background thread if the setting for its reason says so: here `lazyfree-lazy-server-del`.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        let found = self.lookup(key, Intent::Peek);
-        found.map(|found| found.discard(false)).is_some()
+        let lazily = self.core.get(setting::LAZYFREE_LAZY_SERVER_DEL);
+        self.discard(key, Intent::Past, lazily)
+    }
+
+    /// Removes a key because a client asks for it: `lazyfree-lazy-user-del`.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        let lazily = self.core.get(setting::LAZYFREE_LAZY_USER_DEL);
+        self.discard(key, Intent::Peek, lazily)
+    }
+
+    /// Removes a key because it is given a time that has passed: `lazyfree-lazy-expire`.
+    pub fn delete_as_expired(&mut self, key: &[u8]) -> bool {
+        let lazily = self.core.get(setting::LAZYFREE_LAZY_EXPIRE);
+        self.discard(key, Intent::Peek, lazily)
     }
 
     /// Removes a key; a value that takes long to free is left to a background thread.
     pub fn unlink(&mut self, key: &[u8]) -> bool {
-        let found = self.lookup(key, Intent::Peek);
-        found.map(|found| found.discard(true)).is_some()
+        self.discard(key, Intent::Peek, true)
+    }
+
+    fn discard(&mut self, key: &[u8], intent: Intent, lazily: bool) -> bool {
+        let found = self.lookup(key, intent);
+        found.map(|found| found.discard(lazily)).is_some()
     }
 
     /// A key has been modified: counts it, and tells those who watch it.

@@ -16,7 +16,7 @@ use value::entry::Entry;
 /// | `Examine` | `OBJECT` | yes | | | |
 /// | `Write` | changing a value | | yes | | |
 /// | `Peek` | a key that is about to go or to be overwritten, and the server's own purposes | | | | |
-/// | `Past` | telling expired from absent | | | | yes |
+/// | `Past` | telling expired from absent, or what goes whichever it is | | | | yes |
 ///
 /// A key whose time has come is removed by all that do not find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -153,17 +153,25 @@ impl Keys<'_> {
         }
     }
 
-    /// Goes on with a walk: visits at least `count` keys, or fewer if many places in a row have
-    /// none, and returns where it goes on. Keys whose time has come are removed instead.
+    /// Goes on with a walk: sees at least `count` keys, or fewer if many places in a row have none,
+    /// visits those whose names are admitted, and returns where it goes on. Keys whose time has come
+    /// are removed instead.
     ///
     /// A walk from [`Cursor::START`] until it comes back there visits every key that is in the
     /// database throughout, however the tables grow and shrink meanwhile; some more than once.
-    pub fn scan(&mut self, from: Cursor, count: u64, visit: &mut dyn FnMut(Entry<'_>)) -> Cursor {
+    pub fn scan(
+        &mut self,
+        from: Cursor,
+        count: u64,
+        admits: &dyn Fn(&[u8]) -> bool,
+        visit: &mut dyn FnMut(Entry<'_>),
+    ) -> Cursor {
         let mut budget = Budget { keys: count, positions: count.saturating_mul(POSITIONS_PER_KEY) };
         let mut cursor = from;
         loop {
-            cursor =
-                self.with_shard(cursor.shard, |keys| keys.scan_shard(cursor, &mut budget, visit));
+            cursor = self.with_shard(cursor.shard, |keys| {
+                keys.scan_shard(cursor, &mut budget, admits, visit)
+            });
             if budget.is_spent() || cursor == Cursor::START {
                 return cursor;
             }
@@ -175,6 +183,7 @@ impl Keys<'_> {
         &mut self,
         mut cursor: Cursor,
         budget: &mut Budget,
+        admits: &dyn Fn(&[u8]) -> bool,
         visit: &mut dyn FnMut(Entry<'_>),
     ) -> Cursor {
         let now = self.core.expiry_now_ms();
@@ -184,10 +193,11 @@ impl Keys<'_> {
             let next = part.keys().scan(cursor.position, &mut |address| {
                 // SAFETY: items of the table are entries, and the shard is locked.
                 let entry = unsafe { Entry::at(address) };
-                if entry.is_expired(now) {
-                    expired.push(address);
-                } else {
-                    visit(entry);
+                match admits(entry.key()) {
+                    true if entry.is_expired(now) => expired.push(address),
+                    true => visit(entry),
+                    // As in Redis, a walk touches no key that it does not tell.
+                    false => {}
                 }
                 budget.keys = budget.keys.saturating_sub(1);
             });

@@ -2,15 +2,16 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::ClientShared;
+use abi::client::{ClientShared, flag as client_flag};
 use abi::stats::CommandStat;
 
 use crate::exec::context::{ClientCtx, Ctx, Mode};
 use crate::exec::index::{Index, KeyRule};
-use crate::exec::spec::{Code, Spec, flag};
+use crate::exec::spec::{Begin, Code, KeySpec, Spec, flag};
 use crate::exec::{aftermath, monitor, slow};
 use crate::maintenance::notices;
 use crate::session::blocking::{self, Keyed};
+use crate::session::slow::Log;
 use crate::session::{latency, monitor as monitors, stats};
 use base::args::Args;
 use base::clock::ticks;
@@ -71,7 +72,24 @@ pub fn keys_lock_set(seed: [u64; 2], call: &Call, args: Args<'_>) -> ShardSet {
         KeyRule::Rules => {
             call.spec.key_indices(args).into_iter().fold(0, |all, i| all | set(args.at(i)))
         }
+        KeyRule::Patterns => match (1..args.len()).any(|i| args.at(i).contains(&b'*')) {
+            true => ALL_SHARDS,
+            false => call.spec.keys.iter().fold(0, |all, rule| all | patternless(rule, args, &set)),
+        },
         KeyRule::All => ALL_SHARDS,
+    }
+}
+
+/// The shards of what a rule may find in a command without patterns: what stands behind any of its
+/// words, whichever the command takes for its option.
+fn patternless(rule: &KeySpec, args: Args<'_>, set: &dyn Fn(&[u8]) -> ShardSet) -> ShardSet {
+    match rule.begin {
+        Begin::Index(at) => args.get(at as usize).map_or(0, set),
+        Begin::Unknown("") => 0,
+        Begin::Unknown(word) | Begin::Keyword(word, _) => {
+            let found = (1..args.len()).filter(|i| args.is(*i, word));
+            found.filter_map(|i| args.get(i + 1)).fold(0, |all, key| all | set(key))
+        }
     }
 }
 
@@ -86,7 +104,14 @@ pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     } else {
         run(cx, call, args)
     };
-    let elapsed_ns = account(&mut cx.data, call, args, started, outcome, true);
+    // One that puts itself off is run again, and counted then.
+    let is_over = !cx.session.has(client_flag::POSTPONED);
+    let output = started.output;
+    let elapsed_ns = account(&mut cx.data, call, args, started, outcome, is_over);
+    if !is_over {
+        return;
+    }
+    let reply = cx.data.out.len().saturating_sub(output);
     if cx.data.wait.is_some() {
         wait(cx, args);
     }
@@ -96,6 +121,12 @@ pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     }
     if elapsed_ns >= core.settings.noticed_ns {
         if_room(|| notice(core, cx.session.state(), call.spec, args, elapsed_ns));
+    }
+    // At least the greater of both, and less than twice that: whether it is so, is looked at there.
+    if (args.bytes_at_most() | reply) as u64 >= core.settings.large_bytes
+        && cx.exec.release.has("commandlog")
+    {
+        if_room(|| slow::record_large(core, cx.session.state(), (call.spec, args), reply));
     }
     if monitors::is_on(core.roots) {
         if_room(|| feed_monitors(cx, call.spec, args));
@@ -232,7 +263,7 @@ fn notice(core: &mut Core, client: &ClientShared, spec: &Spec, args: Args<'_>, e
     core.ended_at = None;
     let slow_us = core.settings.slowlog_us;
     if slow_us >= 0 && elapsed_ns / 1000 >= slow_us as u64 {
-        slow::record(core, client, spec, args, elapsed_ns / 1000);
+        slow::record(core, Log::Slow, client, (spec, args), elapsed_ns / 1000);
     }
     let event = if spec.has(flag::FAST) { "fast-command" } else { "command" };
     latency::record(core, event, elapsed_ns / 1_000_000);

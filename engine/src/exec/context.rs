@@ -13,7 +13,6 @@ use base::error::{self, Done, Error};
 use base::event::Class;
 use base::number::Extended;
 use base::resp::write::Reply;
-use base::settings::setting;
 use keyspace::Keys;
 
 /// The context of a command: always its first parameter.
@@ -146,11 +145,7 @@ impl Ctx<'_> {
             }
             return;
         }
-        if core.get(setting::LAZYFREE_LAZY_EXPIRE) {
-            self.keys.unlink(key);
-        } else {
-            self.keys.remove(key);
-        }
+        self.keys.delete_as_expired(key);
         self.modified(Class::GENERIC, "del", key);
         self.effect(&[b"DEL", key]);
     }

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, flag as client_flag};
 use abi::host::level;
 
-use crate::exec::admission::{Admitted, admit};
+use crate::exec::admission::{self, Admitted, admit};
 use crate::exec::batch::Item;
 use crate::exec::call::{self, Call, UNKNOWN, fail, keys_lock_set, resolve};
 use crate::exec::context::{ClientCtx, Ctx, Mode};
@@ -15,6 +15,7 @@ use crate::exec::thread::{Exec, ThreadContext};
 use crate::exec::{serving, transaction};
 use crate::session::{self, multi};
 use base::args::Args;
+use base::clock::Clock;
 use base::core::Core;
 use base::counters::add;
 use base::error::{self, Error};
@@ -22,6 +23,9 @@ use base::lock::{ShardSet, set_of};
 use base::running::About;
 use keyspace::Keys;
 use keyspace::ahead::look_ahead;
+
+/// Time after which a command that found a shard held tries again.
+const SHARD_RETRY_MS: i64 = 1;
 
 /// Executes a command a client sent.
 #[inline]
@@ -144,7 +148,9 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: &Call, item: &Item
         shards: set,
         hashes: known_hashes,
     });
-    core.lock(set);
+    if !core.lock_soon(set) {
+        return put_off(core, client);
+    }
     let flags = client.flags.load(Relaxed);
     let records_access = flags & client_flag::NO_TOUCH == 0;
     core.applies_effects = flags & client_flag::APPLIES_EFFECTS != 0;
@@ -166,6 +172,16 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: &Call, item: &Item
     if !cx.data.keys.core.own_pushes.is_empty() {
         push_before_reply(&mut cx);
     }
+}
+
+/// Puts a command off that needs a shard which somebody holds for long: its client's input stays as
+/// it is until then, and the lane serves others meanwhile.
+#[cold]
+fn put_off(core: &mut Core, client: &mut Client) {
+    core.running.end();
+    core.has_no_room = false;
+    core.clock = Clock::read(core.host);
+    admission::postpone(client, core.clock.now_ms + SHARD_RETRY_MS);
 }
 
 /// Puts what the command has pushed to its own client before its reply.

@@ -35,6 +35,8 @@ pub enum KeyRule {
     Rules,
     /// By code of the command's own.
     Located(Locate),
+    /// Any key if an argument is a pattern, else by the row's rules.
+    Patterns,
     /// Any key.
     All,
 }
@@ -352,6 +354,9 @@ fn keys(spec: &Spec) -> KeyRule {
     }
     if let Some(locate) = spec.locate {
         return KeyRule::Located(locate);
+    }
+    if spec.has(flag::KEYS_BY_PATTERN) {
+        return KeyRule::Patterns;
     }
     match spec.keys {
         [] => KeyRule::None,

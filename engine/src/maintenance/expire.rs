@@ -175,8 +175,12 @@ fn round(core: &mut Core, index: usize, pace: Pace) -> bool {
     for offset in 0..databases.min(DATABASES_PER_ROUND) {
         let db = (first + offset) % databases;
         if table::len(&core.roots.part(index, db).expires) > 0 {
-            let mut keys = Keys::new(core, db);
-            let round = keys.with_shard(index, |keys| keys.expire_round(index, pace.keys));
+            // One that somebody holds for long has its turn another time.
+            if !core.lock_soon(1 << index) {
+                return false;
+            }
+            let round = Keys::new(core, db).expire_round(index, pace.keys);
+            core.unlock();
             again |= pace.wants_another(&round);
         }
     }

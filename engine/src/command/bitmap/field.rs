@@ -231,9 +231,16 @@ impl Field {
         }
     }
 
-    /// A number as this type takes it: a negative one is a large one without a sign.
+    /// A number as this type takes it: a negative one is a large one without a sign. With a sign the
+    /// lowest of all are too, because Redis subtracts them from the largest that fits, which wraps
+    /// around.
     fn exact(self, value: i64) -> i128 {
-        if self.signed { value as i128 } else { value as u64 as i128 }
+        let distance = |width: u32| ((1i64 << (width - 1)) - 1).checked_sub(value);
+        match self.signed {
+            false => value as u64 as i128,
+            true if self.width < 64 && distance(self.width).is_none() => value as i128 + (1 << 64),
+            true => value as i128,
+        }
     }
 
     /// A value that fits, or none.

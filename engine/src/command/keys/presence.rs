@@ -4,24 +4,21 @@ use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::Done;
 use base::event::Class;
-use base::settings::setting;
-use keyspace::Intent;
+use keyspace::{Intent, Keys};
 use value;
 
 pub fn del(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    let lazily = cx.keys.core.get(setting::LAZYFREE_LAZY_USER_DEL);
-    remove(cx, args, lazily)
+    remove(cx, args, |keys, key| keys.delete(key))
 }
 
 pub fn unlink(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
-    remove(cx, args, true)
+    remove(cx, args, |keys, key| keys.unlink(key))
 }
 
-fn remove(cx: &mut Ctx<'_>, args: Args<'_>, lazily: bool) -> Done {
+fn remove(cx: &mut Ctx<'_>, args: Args<'_>, remove: fn(&mut Keys<'_>, &[u8]) -> bool) -> Done {
     let mut removed = 0;
     for key in args.from(1) {
-        let present = if lazily { cx.keys.unlink(key) } else { cx.keys.remove(key) };
-        if present {
+        if remove(&mut cx.keys, key) {
             cx.modified(Class::GENERIC, "del", key);
             removed += 1;
         }

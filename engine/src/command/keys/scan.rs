@@ -34,10 +34,10 @@ pub fn randomkey(cx: &mut Ctx<'_>, _args: Args<'_>) -> Done {
 
 pub fn keys(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (out, pattern) = (&mut cx.out, args.at(1));
-    let array = out.defer_array();
+    let (array, all) = (out.defer_array(), pattern == b"*");
     let mut found = 0;
     cx.keys.for_each(&mut |entry| {
-        if glob::matches(pattern, entry.key(), false) {
+        if all || glob::matches(pattern, entry.key(), false) {
             out.bulk(entry.key());
             found += 1;
         }
@@ -68,11 +68,8 @@ impl<'a> Wanted<'a> {
         Ok(found)
     }
 
-    /// Whether a key is wanted. Looking at its type counts as a hit.
-    fn admits(&self, entry: Entry<'_>, hits: &mut usize) -> bool {
-        if !self.filter.admits(entry.key()) {
-            return false;
-        }
+    /// Whether a key has the type that is wanted. Looking at that counts as a hit.
+    fn has_kind(&self, entry: Entry<'_>, hits: &mut usize) -> bool {
         self.kind.is_none_or(|kind| {
             *hits += 1;
             kind.eq_ignore_ascii_case(value::type_name(entry.value_type()).as_bytes())
@@ -85,8 +82,9 @@ pub fn scan(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let wanted = Wanted::parse(args)?;
     let (mut page, mut hits) = (Page::default(), 0);
     let from = Cursor::from_number(cursor);
-    let next = cx.keys.scan(from, wanted.filter.count, &mut |entry| {
-        if wanted.admits(entry, &mut hits) {
+    let admits = |key: &[u8]| wanted.filter.admits(key);
+    let next = cx.keys.scan(from, wanted.filter.count, &admits, &mut |entry| {
+        if wanted.has_kind(entry, &mut hits) {
             page.push(entry.key());
         }
     });

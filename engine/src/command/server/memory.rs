@@ -76,7 +76,7 @@ fn usage(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     }
     options.finish()?;
     let heap = cx.keys.core.heap;
-    let bytes = cx.keys.entry(args.at(2), Intent::Peek).map(|entry| entry.memory(heap));
+    let bytes = cx.keys.entry(args.at(2), Intent::Past).map(|entry| entry.memory(heap));
     match bytes {
         Some(bytes) => cx.out.count(bytes),
         None => cx.out.null(),

@@ -137,11 +137,7 @@ fn pop_many(cx: &mut Ctx<'_>, key: &[u8], count: usize) -> Done {
 fn pop_all(cx: &mut Ctx<'_>, key: &[u8], count: usize) -> Done {
     let lazily = cx.core().get(setting::LAZYFREE_LAZY_SERVER_DEL);
     let removal: &[u8] = if lazily { b"UNLINK" } else { b"DEL" };
-    if lazily {
-        cx.keys.unlink(key);
-    } else {
-        cx.keys.remove(key);
-    }
+    cx.keys.remove(key);
     cx.modified_times(count, Class::SET, "spop", key);
     cx.keys.notify(Class::GENERIC, "del", key);
     cx.effect(&[removal, key]);

@@ -59,6 +59,7 @@ const fn behind_streams(from: i16) -> KeySpec {
         find: Find::Range { last: -1, step: 1, limit: 2 },
         access: RO | ACCESS,
         otherwise: None,
+        gives_way_to: None,
     }
 }
 

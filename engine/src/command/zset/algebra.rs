@@ -9,7 +9,6 @@ use crate::exec::options::{Options, Token};
 use base::args::{Args, parse_float};
 use base::error::{self, Done, Error};
 use base::event::Class;
-use base::settings::setting;
 use keyspace::Operand;
 use store::sorted::{Scored, order};
 
@@ -269,13 +268,12 @@ fn store(cx: &mut Ctx<'_>, args: Args<'_>, operation: Operation, event: &'static
     cx.out.count(found.len());
     if !found.is_empty() {
         let mut stored = cx.keys.new_zset();
-        found.iter().for_each(|(score, name)| stored.set(Scored { score: *score, name }));
+        stored.set_all(found.iter().map(|(score, name)| Scored { score: *score, name }));
         cx.keys.set_zset(key, stored);
         cx.modified(Class::ZSET, event, key);
         return Ok(());
     }
-    let lazily = cx.core().get(setting::LAZYFREE_LAZY_SERVER_DEL);
-    if if lazily { cx.keys.unlink(key) } else { cx.keys.remove(key) } {
+    if cx.keys.remove(key) {
         cx.modified(Class::GENERIC, "del", key);
     }
     Ok(())

@@ -74,7 +74,7 @@ fn pop(cx: &mut Ctx<'_>, args: Args<'_>, end: End) -> Done {
     let key = args.at(1);
     // None asked for is an error too if the key holds something else.
     let is_empty = match count {
-        0 => cx.keys.zset(key)?.is_none_or(|_| true),
+        0 => cx.keys.zset_mut(key)?.is_none_or(|_| true),
         _ => take(cx, key, end, count, shape)? == 0,
     };
     if is_empty {

@@ -93,6 +93,12 @@ impl<'a> Names<'a> {
         (read_number(&mut rest) as usize, rest)
     }
 
+    /// The names, one after the other.
+    pub fn iter(self) -> NamesOf<'a> {
+        let (left, rest) = self.split();
+        NamesOf { left, rest }
+    }
+
     /// Whether these are the names of fields, in the same order.
     pub fn are_those_of<'e>(self, fields: impl Fields<'e>) -> bool {
         let (count, mut rest) = self.split();
@@ -265,6 +271,11 @@ impl<'a> StreamEntry<'a> {
         (Self { id, names, is_same, rest }, len)
     }
 
+    /// Whether its fields are named as the node's.
+    pub const fn has_names_of_node(self) -> bool {
+        self.is_same
+    }
+
     /// Its fields.
     #[inline]
     pub fn fields(self) -> FieldsOf<'a> {
@@ -305,6 +316,27 @@ fn read_id(rest: &mut &[u8], base: StreamId) -> (StreamId, bool) {
     let first = if head & SAME_MS == 0 { 0 } else { base.seq };
     (StreamId { ms: base.ms + ms, seq: first + seq }, head & SAME_FIELDS != 0)
 }
+
+/// Names at the head of a node.
+pub struct NamesOf<'a> {
+    left: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for NamesOf<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        Some(take(&mut self.rest))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for NamesOf<'_> {}
 
 /// Names and values of an entry.
 #[derive(Clone)]

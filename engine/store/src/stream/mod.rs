@@ -22,8 +22,49 @@ pub use range::{Range, RevRange};
 use abi::stream::RawEntries;
 
 use crate::ids::IdsRef;
+use crate::packed::Element;
 use base::heap::Heap;
 use node::Node;
+
+/// A node of a stream, as dumps have it.
+#[derive(Clone, Copy)]
+pub struct Packed<'a> {
+    node: Node<'a>,
+}
+
+impl<'a> Packed<'a> {
+    /// The id that deltas are counted from.
+    pub const fn base(self) -> StreamId {
+        self.node.base()
+    }
+
+    /// Entries.
+    pub const fn len(self) -> usize {
+        self.node.count()
+    }
+
+    /// Whether there are none, which is never so.
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The names of the fields of its first entry.
+    pub fn names(self) -> impl ExactSizeIterator<Item = Element<'a>> {
+        self.node.names().iter()
+    }
+
+    /// The entries, each with whether its fields have those names.
+    pub fn entries(self) -> impl Iterator<Item = (StreamEntry<'a>, bool)> {
+        let mut offset = self.node.start();
+        core::iter::from_fn(move || {
+            (offset < self.node.end()).then(|| {
+                let (entry, next) = self.node.entry(offset);
+                offset = next;
+                (entry, entry.has_names_of_node())
+            })
+        })
+    }
+}
 
 /// Entries of a stream to look at.
 #[derive(Clone, Copy)]
@@ -101,9 +142,9 @@ impl<'a> EntriesRef<'a> {
         radix::nodes(self.ids().iter_from(StreamId::MIN).map(|slot| slot.id))
     }
 
-    /// The bytes of the listpack that each node would be in Redis.
-    pub fn listpack_bytes(self) -> impl Iterator<Item = usize> + 'a {
-        self.nodes().map(Node::listpack_bytes)
+    /// The nodes that the entries are packed into, in order.
+    pub fn packed(self) -> impl Iterator<Item = Packed<'a>> + 'a {
+        self.nodes().map(|node| Packed { node })
     }
 
     /// Bytes that all of it takes.

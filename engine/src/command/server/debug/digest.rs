@@ -38,7 +38,7 @@ pub fn values(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         let mut digest = Digest::default();
         let hash = cx.keys.hash(key);
         cx.keys.with_shard(shard_of(hash), |keys| {
-            if let Some(entry) = keys.entry(key, Intent::Peek) {
+            if let Some(entry) = keys.entry(key, Intent::Past) {
                 entry.mix_into(&mut digest);
             }
         });

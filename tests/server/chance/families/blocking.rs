@@ -1,0 +1,10 @@
+//! Commands that wait for a key.
+
+pub const LINES: &str = "
+3 BLPOP|BRPOP ( $list )*3 $timeout
+2 BLMOVE $list $list|$any LEFT|RIGHT LEFT|RIGHT $timeout
+  BRPOPLPUSH $list $list $timeout
+2 BLMPOP $timeout #3:$list LEFT|RIGHT { COUNT $count }
+3 BZPOPMIN|BZPOPMAX ( $zset )*3 $timeout
+2 BZMPOP $timeout #3:$zset MIN|MAX { COUNT $count }
+";
