@@ -30,6 +30,7 @@ pub const MSETEX: Spec = Spec::new("msetex", -4, Group::String, msetex)
         find: Find::KeyNum { first: 1, step: 2 },
         access: OW | UPDATE,
         otherwise: None,
+        gives_way_to: None,
     }])
     .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
     .doc(
