@@ -102,7 +102,7 @@ pub struct WatchedKey {
 /// 8       8     lengths, only with LARGE: key length u32, embedded value length u32
 /// +       8     absolute expiry in Unix ms (i64), only with TTL
 /// +       n     body, by encoding: i64, RawBytes, RawList, RawSet, RawSortedSet,
-///               RawHash, or none
+///               RawHash, RawStream, or none
 /// +       k     key bytes
 /// +       v     value bytes, only of an encoding without a body: an embedded string, integers of a
 ///               set, rows of a small set, sorted set or hash

@@ -30,5 +30,6 @@ pub mod schema;
 pub mod shared;
 pub mod stats;
 pub mod status;
+pub mod stream;
 pub mod version;
 pub mod wait;

@@ -180,6 +180,18 @@ pub struct StoredTypes {
     /// See the type.
     pub tree_inner: *const crate::container::TreeInner,
     /// See the type.
+    pub stream: *const crate::stream::RawStream,
+    /// See the type.
+    pub id_node: *const crate::stream::IdNode,
+    /// See the type.
+    pub id_slot: *const crate::stream::IdSlot,
+    /// See the type.
+    pub stream_node: *const crate::stream::StreamNode,
+    /// See the type.
+    pub stream_group: *const crate::stream::StreamGroup,
+    /// See the type.
+    pub pending_entry: *const crate::stream::PendingEntry,
+    /// See the type.
     pub effects: *const crate::effects::EffectsStream,
     /// See the type.
     pub extent: *const crate::effects::Extent,

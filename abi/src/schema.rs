@@ -35,6 +35,8 @@ pub mod encoding {
     pub const HASH_PACKED: u8 = 0x40;
     /// A hash of a record a field: the body is a `RawHash`. Level 1.
     pub const HASH_TABLE: u8 = 0x41;
+    /// A stream: the body is a `RawStream`. Level 1.
+    pub const STREAM_NODES: u8 = 0x60;
 
     /// The type that an encoding is one of.
     pub const fn value_type(id: u8) -> u8 {

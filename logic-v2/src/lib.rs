@@ -1,5 +1,5 @@
-//! Release 2: release 1, with conditions on values, ranks with scores, dumps of newer servers and a
-//! faster `LCS … LEN`.
+//! Release 2: release 1, with conditions on values, ranks with scores, the last entry of a stream, more
+//! that is told of consumers, dumps of newer servers and a faster `LCS … LEN`.
 //!
 //! It reads and writes what release 1 does, so each can follow the other at any time.
 
@@ -12,6 +12,7 @@ mod lcs;
 mod polygon;
 mod rank;
 mod scan;
+mod stream;
 
 use engine::exec::argument::{key, string};
 use engine::exec::release::{self, Release};
@@ -33,6 +34,9 @@ static RELEASE: Release = Release {
         "CLIENT LIST, CLIENT KILL: filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, IP, MAXAGE, several \
          IDs, NOT- before most, and all of them in both; lines with watch, lib-name, lib-ver, io-thread",
         "CLIENT SETINFO LIB-NAME | LIB-VER value, CLIENT NO-TOUCH ON | OFF",
+        "XREAD STREAMS key +: returns the last entry of a stream",
+        "XREADGROUP, XCLAIM, XAUTOCLAIM: make the consumer also where it gets nothing",
+        "XINFO STREAM FULL, XINFO CONSUMERS: tell when a consumer last got an entry",
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],
     commands: COMMANDS,
@@ -75,6 +79,11 @@ const CHANGED: &[Spec] = &[
     engine::command::row("hscan").run(scan::hscan).arguments(scan::HSCAN),
     engine::command::row("zscan").run(scan::zscan).arguments(scan::ZSCAN),
     engine::command::row("lcs").run(lcs::lcs),
+    engine::command::row("xread").run(stream::xread),
+    engine::command::row("xreadgroup").run(stream::xreadgroup),
+    engine::command::row("xclaim").run(stream::xclaim),
+    engine::command::row("xautoclaim").run(stream::xautoclaim),
+    engine::command::row("xinfo").subcommands(stream::INFO),
     engine::command::row("zrank").run(rank::zrank).arguments(rank::RANK).arity(-3),
     engine::command::row("zrevrank").run(rank::zrevrank).arguments(rank::RANK).arity(-3),
 ];

@@ -156,6 +156,11 @@ impl Effects {
         self.add(db, parts.iter().copied());
     }
 
+    /// The command that runs has said all that it did, be it nothing.
+    pub fn nothing_else(&mut self) {
+        self.is_said = self.is_on;
+    }
+
     /// As [`Effects::command`], with arguments as they came but for the name that the command has
     /// everywhere.
     pub fn command_as(&mut self, db: u32, name: &[u8], args: Args<'_>) {

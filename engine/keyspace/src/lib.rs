@@ -25,6 +25,7 @@ mod lookup;
 mod part;
 mod scan;
 mod set;
+mod stream;
 mod string;
 pub mod totals;
 mod transfer;

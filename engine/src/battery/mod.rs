@@ -26,6 +26,8 @@ pub const PUBSUB: &str = include_str!("pubsub.txt");
 pub const SERVER: &str = include_str!("server.txt");
 /// Of the commands of [`crate::command::set`].
 pub const SET: &str = include_str!("set.txt");
+/// Of the commands of [`crate::command::stream`].
+pub const STREAM: &str = include_str!("stream.txt");
 /// Of the commands of [`crate::command::string`].
 pub const STRING: &str = include_str!("string.txt");
 /// Of the commands of [`crate::command::transaction`].
@@ -46,6 +48,7 @@ pub const ALL: &[&str] = &[
     PUBSUB,
     SERVER,
     SET,
+    STREAM,
     STRING,
     TRANSACTION,
     ZSET,

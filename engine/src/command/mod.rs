@@ -16,6 +16,7 @@ pub mod pubsub;
 mod scores;
 pub mod server;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod transaction;
 pub mod walk;
@@ -37,6 +38,7 @@ pub const ALL: &[&[Spec]] = &[
     pubsub::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
+    stream::COMMANDS,
     string::COMMANDS,
     transaction::COMMANDS,
     zset::COMMANDS,
@@ -170,8 +172,11 @@ mod tests {
             for (at, rule) in row.keys.iter().enumerate() {
                 let (Begin::Keyword(word, _) | Begin::Unknown(word)) = rule.begin else { continue };
                 let mut found = word.is_empty();
+                let is_key = |argument: &Argument| argument.key_spec == Some(at as u8);
                 visit(row.arguments, &mut |argument| {
-                    found |= argument.token == Some(word) && argument.key_spec == Some(at as u8);
+                    let is_behind =
+                        is_key(argument) || argument.members.first().is_some_and(is_key);
+                    found |= argument.token == Some(word) && is_behind;
                 });
                 assert!(found, "{}: {word}", row.name);
             }

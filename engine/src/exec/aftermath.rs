@@ -6,6 +6,7 @@ use base::args::Args;
 use base::core::Core;
 use base::heap::or_undo;
 use keyspace::{Intent, Keys};
+use value::encoding::{MadeBy, Say};
 use value::entry::Entry;
 
 /// Parts of a value told at a time: a field and its value are not told apart.
@@ -42,28 +43,32 @@ fn databases(core: &Core, db: u32, call: &Call) -> core::ops::Range<u32> {
 
 /// Says what a key is now, whatever it was.
 fn tell_key(core: &mut Core, db: u32, key: &[u8]) {
-    let told = Keys::new(core, db).entry(key, Intent::Past).map(describe);
-    core.effects.command(db, &[b"DEL", key]);
-    let Some(Described { command, parts, expires_at }) = told else { return };
-    for parts in parts.chunks(ELEMENTS) {
-        let words = [command, key].into_iter().chain(parts.iter().map(Vec::as_slice));
-        core.effects.command(db, &words.collect::<Vec<_>>());
+    let mut commands = Vec::new();
+    let mut say = |words: &[&[u8]]| commands.push(words.iter().map(|word| word.to_vec()).collect());
+    say(&[b"DEL", key]);
+    if let Some(entry) = Keys::new(core, db).entry(key, Intent::Past) {
+        remake(entry, key, &mut say);
     }
-    if let Some(at) = expires_at {
-        core.effects.command(db, &[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
+    for command in commands as Vec<Vec<Vec<u8>>> {
+        core.effects.command(db, &command.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
 }
 
-struct Described {
-    /// What makes the value, when the parts follow the key.
-    command: &'static [u8],
-    parts: Vec<Vec<u8>>,
-    expires_at: Option<i64>,
-}
-
-fn describe(entry: Entry<'_>) -> Described {
-    let mut parts = Vec::new();
-    (entry.row().visit)(entry, &mut |element| parts.extend(element.iter().map(|p| p.to_vec())));
-    let command = entry.row().made_by.as_bytes();
-    Described { command, parts, expires_at: entry.expires_at() }
+/// The commands that make a key as it is where there is none.
+fn remake(entry: Entry<'_>, key: &[u8], say: Say<'_>) {
+    match &entry.row().made_by {
+        MadeBy::Parts(command) => {
+            let mut parts = Vec::new();
+            let mut add = |element: &[&[u8]]| parts.extend(element.iter().map(|p| p.to_vec()));
+            (entry.row().visit)(entry, &mut add);
+            for parts in parts.chunks(ELEMENTS) {
+                let words = [command.as_bytes(), key].into_iter();
+                say(&words.chain(parts.iter().map(Vec::as_slice)).collect::<Vec<_>>());
+            }
+        }
+        MadeBy::Commands(remake) => remake(entry, key, say),
+    }
+    if let Some(at) = entry.expires_at() {
+        say(&[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
+    }
 }

@@ -20,6 +20,7 @@ use base::error::{self, Done, Error};
 use base::hash::hash;
 use base::heap::if_room;
 use base::lock::{ALL_SHARDS, ShardSet, set_of};
+use base::resp::parse::Span;
 use base::resp::write::Reply;
 
 /// No command of the release has the name.
@@ -63,6 +64,9 @@ pub fn keys_lock_set(seed: [u64; 2], call: &Call, args: Args<'_>) -> ShardSet {
         KeyRule::Range { first, last, step } => {
             let end = args.len() - last as usize;
             (first as usize..=end).step_by(step as usize).fold(0, |all, i| all | set(args.at(i)))
+        }
+        KeyRule::Located(locate) => {
+            locate(args).map(|i| args.at(i)).fold(0, |all, key| all | set(key))
         }
         KeyRule::Rules => {
             call.spec.key_indices(args).into_iter().fold(0, |all, i| all | set(args.at(i)))
@@ -204,14 +208,27 @@ fn tell_effect(core: &mut Core, db: u32, spec: &Spec, args: Args<'_>, dirty: u64
 #[cold]
 fn wait(cx: &mut ClientCtx<'_>, args: Args<'_>) {
     let Some(waiting) = cx.data.wait.take() else { return };
+    let (data, spans) = instead_of(args, &waiting.instead);
     let keyed = Keyed {
         db: cx.data.keys.db,
         keys: waiting.keys.iter().map(Vec::as_slice).collect(),
-        args,
+        args: Args::new(&data, &spans),
         awaited: waiting.awaited,
         resp3: cx.data.out.resp3,
     };
     blocking::block(cx.data.keys.core, cx.session.state_mut(), keyed);
+}
+
+/// Arguments, some of them replaced, in bytes of their own.
+fn instead_of(args: Args<'_>, instead: &[(usize, Vec<u8>)]) -> (Vec<u8>, Vec<Span>) {
+    let (mut data, mut spans) = (Vec::new(), Vec::with_capacity(args.len()));
+    for (index, arg) in args.from(0).enumerate() {
+        let replaced = instead.iter().find(|(at, _)| *at == index);
+        let arg = replaced.map_or(arg, |(_, by)| by);
+        spans.push(Span { start: data.len() as u32, len: arg.len() as u32 });
+        data.extend_from_slice(arg);
+    }
+    (data, spans)
 }
 
 /// Remembers a command that took long: in the slow log, as an event of the latency monitor.

@@ -74,6 +74,8 @@ pub enum Mode<'a> {
 pub(crate) struct Waiting {
     pub keys: Vec<Vec<u8>>,
     pub awaited: Awaited,
+    /// Arguments that the command is run again with instead of those it came with.
+    pub instead: Vec<(usize, Vec<u8>)>,
 }
 
 impl<'a> Ctx<'a> {
@@ -166,7 +168,11 @@ impl Ctx<'_> {
     pub fn deadline(&self, seconds: &[u8]) -> Result<Option<i64>, Error> {
         let seconds = Extended::parse(seconds).ok_or(error::TIMEOUT_NOT_FLOAT)?;
         // One too large to be told in milliseconds wraps around in Redis.
-        let ms = seconds.thousandfold_ceil().unwrap_or(i64::MIN);
+        self.deadline_ms(seconds.thousandfold_ceil().unwrap_or(i64::MIN))
+    }
+
+    /// As [`Ctx::deadline`], of a timeout in milliseconds.
+    pub fn deadline_ms(&self, ms: i64) -> Result<Option<i64>, Error> {
         match ms {
             ..0 => Err(error::TIMEOUT_NEGATIVE),
             0 => Ok(None),
@@ -183,10 +189,20 @@ impl Ctx<'_> {
     /// the deadline: then the command is run again, by whoever made the key, with that key in
     /// [`Mode::Serving`]. Where it must not wait, the reply of a timeout is given at once.
     pub fn block(&mut self, keys: &[&[u8]], awaited: Awaited) -> Done {
+        self.block_instead(keys, awaited, Vec::new())
+    }
+
+    /// As [`Ctx::block`]. Some arguments, by their indices, are others when the command is run again.
+    pub fn block_instead(
+        &mut self,
+        keys: &[&[u8]],
+        awaited: Awaited,
+        instead: Vec<(usize, Vec<u8>)>,
+    ) -> Done {
         match self.mode {
             Mode::Direct => {
                 let keys = keys.iter().map(|key| key.to_vec()).collect();
-                self.wait = Some(Waiting { keys, awaited });
+                self.wait = Some(Waiting { keys, awaited, instead });
             }
             Mode::Transaction => blocking::timeout_reply(&mut self.out, awaited.without_waiting),
             Mode::Serving(_) | Mode::NotServed => self.mode = Mode::NotServed,

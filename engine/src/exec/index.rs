@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use abi::stats::CommandStat;
 
 use crate::exec::argument::{Argument, Kind};
-use crate::exec::spec::{Begin, Find, KeySpec, Spec, flag};
+use crate::exec::spec::{Begin, Find, KeySpec, Locate, Spec, flag};
 use crate::session::stats::{Slots, counted, counters_of};
 use base::args::Args;
 use base::core::Core;
@@ -14,7 +14,7 @@ use base::error::{self, Error};
 use base::heap::if_room;
 
 /// How a command's keys are found when it is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum KeyRule {
     /// It has none.
     None,
@@ -33,6 +33,8 @@ pub enum KeyRule {
     },
     /// By the row's rules.
     Rules,
+    /// By code of the command's own.
+    Located(Locate),
     /// Any key.
     All,
 }
@@ -347,6 +349,9 @@ fn names_part(spec: &Spec) -> bool {
 fn keys(spec: &Spec) -> KeyRule {
     if spec.has(flag::ALL_KEYS) {
         return KeyRule::All;
+    }
+    if let Some(locate) = spec.locate {
+        return KeyRule::Located(locate);
     }
     match spec.keys {
         [] => KeyRule::None,

@@ -262,6 +262,9 @@ impl KeySpec {
     }
 }
 
+/// Tells which arguments are the keys of a command.
+pub type Locate = fn(Args<'_>) -> core::ops::Range<usize>;
+
 /// What has taken the place of a command.
 #[derive(Clone, Copy)]
 pub struct Replaced {
@@ -286,6 +289,9 @@ pub struct Spec {
     pub categories: u32,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Finds the keys where the rules may be misled by other arguments: what runs commands goes by
+    /// this, and what tells of them by the rules, as in Redis.
+    pub locate: Option<Locate>,
     /// Hints for clients, as in Redis's documentation.
     pub tips: &'static [&'static str],
     /// What it is about.
@@ -330,6 +336,7 @@ impl Spec {
             flags: 0,
             categories: 0,
             keys: &[],
+            locate: None,
             tips: &[],
             group,
             since: "1.0.0",
@@ -387,6 +394,12 @@ impl Spec {
     /// Says where the keys are.
     pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
         self.keys = keys;
+        self
+    }
+
+    /// Says how the keys are found when the command is run.
+    pub const fn located_by(mut self, locate: Locate) -> Self {
+        self.locate = Some(locate);
         self
     }
 
@@ -459,6 +472,9 @@ impl Spec {
     /// than once, of all of them. Where arguments make no sense to a rule, those of the others: the
     /// command may look at these before it says so.
     pub fn key_indices(&self, args: Args<'_>) -> Vec<usize> {
+        if let Some(locate) = self.locate {
+            return locate(args).collect();
+        }
         let mut found = Vec::new();
         for rule in self.keys {
             let before = found.len();

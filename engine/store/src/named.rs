@@ -7,6 +7,7 @@ use abi::client::Subscription;
 use abi::container::RawTable;
 use abi::keyspace::WatchedKey;
 use abi::shared::{Channel, ErrorStat};
+use abi::stream::{StreamConsumer, StreamGroup};
 use abi::wait::BlockedKey;
 
 use super::table::{self, Table, TableRef};
@@ -78,6 +79,8 @@ records! {
     ErrorStat, name_len;
     WatchedKey, key_len, db;
     BlockedKey, key_len, db;
+    StreamGroup, name_len;
+    StreamConsumer, name_len;
 }
 
 /// The name of a record.

@@ -2,12 +2,14 @@
 
 use abi::container::{RawBytes, RawHash, RawList, RawSet, RawSortedSet};
 use abi::schema::encoding as id;
+use abi::stream::RawStream;
 
 use base::bytes::Bytes;
 use base::heap::Heap;
 use store::list::{Limit, List};
 use store::records::Records;
 use store::sorted::Sorted;
+use store::stream::{Entries, Groups};
 
 /// For tables whose names are not looked up.
 const NO_SEED: [u64; 2] = [0; 2];
@@ -77,8 +79,18 @@ unsafe impl Body for RawSortedSet {
     }
 }
 
+// SAFETY: as `abi::schema` says.
+unsafe impl Body for RawStream {
+    const ENCODING: u8 = id::STREAM_NODES;
+
+    fn free(&mut self, heap: Heap) {
+        Entries::new(&mut self.entries, heap).clear();
+        Groups::new(&mut self.groups, heap, NO_SEED).clear();
+    }
+}
+
 /// All encodings, with the bytes of their bodies.
-const ALL: [(u8, u8); 11] = [
+const ALL: [(u8, u8); 12] = [
     of::<i64>(),
     without(id::STRING_EMBEDDED),
     of::<RawBytes>(),
@@ -90,6 +102,7 @@ const ALL: [(u8, u8); 11] = [
     of::<RawSortedSet>(),
     without(id::HASH_PACKED),
     of::<RawHash>(),
+    of::<RawStream>(),
 ];
 
 const fn of<T: Body>() -> (u8, u8) {

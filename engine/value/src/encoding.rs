@@ -7,7 +7,7 @@ use crate::body::{self, Body};
 use crate::digest::Digest;
 use crate::entry::{Entry, EntryMut, OwnedEntry};
 use crate::serialized::writer::Writer;
-use crate::{hash, list, set, string, zset};
+use crate::{hash, list, set, stream, string, zset};
 use base::heap::Heap;
 
 /// All that one encoding can do.
@@ -31,9 +31,8 @@ pub struct Encoding {
     pub free: fn(Heap, &mut EntryMut<'_>),
     /// Adds the value to a digest, as Redis does.
     pub digest: fn(Entry<'_>, &mut Digest),
-    /// The command that makes the value of its parts, in the order in which they are visited, when
-    /// they follow the key.
-    pub made_by: &'static str,
+    /// What makes the value where there is none.
+    pub made_by: MadeBy,
     /// Calls the visitor with each element, in order: the parts it is made of (a string or an
     /// element of a list is one, a member of a sorted set its score and its name).
     pub visit: Visit,
@@ -42,6 +41,18 @@ pub struct Encoding {
     /// Writes the value as dumps of that type have it.
     pub dump: Dump,
 }
+
+/// What makes a value.
+pub enum MadeBy {
+    /// A command of this name with the parts behind the key, in the order in which they are visited; or
+    /// several, each with some of them.
+    Parts(&'static str),
+    /// The commands that this says for a key.
+    Commands(fn(Entry<'_>, &[u8], Say<'_>)),
+}
+
+/// What commands are said to, each as its words.
+pub type Say<'s> = &'s mut dyn FnMut(&[&[u8]]);
 
 /// What hashes are made with.
 pub type Seed = [u64; 2];
@@ -60,7 +71,7 @@ pub(crate) const DUMPED_AT_ONCE: u64 = 16;
 pub type Visit = fn(Entry<'_>, &mut dyn FnMut(&[&[u8]]));
 
 /// All encodings. Which of them have a body, and which, is in `body.rs`.
-const ALL: [&Encoding; 11] = [
+const ALL: [&Encoding; 12] = [
     &string::INT,
     &string::EMBEDDED,
     &string::HEAP,
@@ -72,6 +83,7 @@ const ALL: [&Encoding; 11] = [
     &zset::TREE,
     &hash::PACKED,
     &hash::TABLE,
+    &stream::NODES,
 ];
 
 /// The rows by their ids.

@@ -5,7 +5,7 @@ use abi::container::{RawHash, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{DUMPED_AT_ONCE, Encoding, NO_SEED, Seed, copy_embedded, free_body};
+use crate::encoding::{DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Seed, copy_embedded, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
 use crate::serialized::kind;
@@ -28,7 +28,7 @@ pub const PACKED: Encoding = Encoding {
     copy: copy_embedded,
     free: |_, _| {},
     digest,
-    made_by: "HSET",
+    made_by: MadeBy::Parts("HSET"),
     visit,
     dump_type: kind::HASH_LISTPACK,
     dump: |entry, _, out| {

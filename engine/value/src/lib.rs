@@ -12,6 +12,7 @@ pub mod limits;
 pub mod list;
 pub mod serialized;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod zset;
 

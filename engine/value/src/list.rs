@@ -4,7 +4,7 @@
 use abi::container::RawList;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::{Encoding, free_body};
+use crate::encoding::{Encoding, MadeBy, free_body};
 use crate::entry::{Entry, OwnedBody, OwnedEntry};
 use crate::serialized::kind;
 use crate::serialized::listpack::ListpackBuf;
@@ -28,7 +28,7 @@ pub const NODES: Encoding = Encoding {
     },
     free: free_body::<RawList>,
     digest: |entry, digest| entry.mix_parts_into(digest),
-    made_by: "RPUSH",
+    made_by: MadeBy::Parts("RPUSH"),
     visit: |entry, visit| {
         let mut digits = itoa::Buffer::new();
         view(entry).iter().for_each(|element| visit(&[element.bytes(&mut digits)]));

@@ -5,7 +5,7 @@ use abi::container::{RawSet, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{DUMPED_AT_ONCE, Encoding, NO_SEED, Seed, copy_embedded, free_body};
+use crate::encoding::{DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Seed, copy_embedded, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::serialized::writer::Writer;
 use crate::serialized::{intset, kind};
@@ -36,7 +36,7 @@ pub const INTS: Encoding = Encoding {
     copy: copy_embedded,
     free: |_, _| {},
     digest,
-    made_by: "SADD",
+    made_by: MadeBy::Parts("SADD"),
     visit,
     dump_type: kind::SET_INTSET,
     dump: |entry, _, out| {

@@ -4,7 +4,7 @@
 use abi::container::RawBytes;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::{Encoding, copy_embedded, free_body};
+use crate::encoding::{Encoding, MadeBy, copy_embedded, free_body};
 use crate::entry::{Entry, EntryMut, Making, OwnedBody, OwnedEntry, Shape};
 use crate::serialized::kind;
 use base::args::parse_integer;
@@ -86,7 +86,7 @@ pub const INT: Encoding = Encoding {
     },
     free: |_, _| {},
     digest: |entry, digest| entry.mix_parts_into(digest),
-    made_by: "SET",
+    made_by: MadeBy::Parts("SET"),
     visit: visit_string,
     dump_type: kind::STRING,
     dump: |entry, _, out| {

@@ -7,7 +7,7 @@ use abi::container::RawSortedSet;
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{Encoding, NO_SEED, Seed, copy_embedded, free_body};
+use crate::encoding::{Encoding, MadeBy, NO_SEED, Seed, copy_embedded, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
 use crate::serialized::kind;
@@ -35,7 +35,7 @@ pub const PACKED: Encoding = Encoding {
     copy: copy_embedded,
     free: |_, _| {},
     digest,
-    made_by: "ZADD",
+    made_by: MadeBy::Parts("ZADD"),
     visit,
     dump_type: kind::ZSET_LISTPACK,
     dump: |entry, _, out| {

@@ -35,6 +35,83 @@ const ROWS_OF_SECOND: &[Row] = &[
 ];
 
 const ROWS: &[Row] = &[
+    // Streams.
+    same("XADD s 1-1 a b; XADD s 1-1 a b; XADD s 2-* a b", "XADD s 1-1 a b | XADD s 2-0 a b"),
+    same("XADD s NOMKSTREAM 1-1 a b; XADD s 0-* a b", "XADD s 0-1 a b"),
+    same("XADD s 1 a b; XADD s MAXLEN 1 2 a b", "XADD s 1 a b | XADD s MAXLEN 1 2 a b"),
+    same(
+        "XADD s 1 a b; XADD s MAXLEN ~ 1 2-* a b; XADD s MINID ~ 2 3 a b",
+        "XADD s 1 a b | XADD s MAXLEN = 2 2-0 a b | XADD s MINID = 1-0 3 a b",
+    ),
+    other(
+        "XADD s 1 a b; XADD s MAXLEN ~ 0 LIMIT 9 2 a b",
+        "XADD s 1 a b | XADD s MAXLEN = 0 2 a b",
+        "XADD s 1 a b | XADD s MAXLEN = 0 LIMIT 9 2 a b",
+    ),
+    same(
+        "XADD s 1 a b; XADD s 2 a b; XTRIM s MAXLEN 1; XTRIM s MAXLEN 1",
+        "XADD s 1 a b | XADD s 2 a b | XTRIM s MAXLEN 1",
+    ),
+    same("XADD s 1 a b; XTRIM s MAXLEN ~ 0; XTRIM s MINID 5", "XADD s 1 a b | XTRIM s MAXLEN = 0"),
+    same("XADD s 1 a b; XDEL s 1 2; XDEL s 1", "XADD s 1 a b | XDEL s 1 2"),
+    same("XADD s 1 a b; XSETID s 5", "XADD s 1 a b | XSETID s 5"),
+    same("XADD s 1 a b; XRANGE s - +; XREAD STREAMS s 0; XINFO STREAM s", "XADD s 1 a b"),
+    same("XGROUP CREATE s g $ MKSTREAM; XGROUP CREATE s g 0", "XGROUP CREATE s g $ MKSTREAM"),
+    same(
+        "XADD s 1 a b; XGROUP CREATE s g 0; XGROUP SETID s g $; XGROUP DESTROY s g",
+        "XADD s 1 a b | XGROUP CREATE s g 0 | XGROUP SETID s g $ | XGROUP DESTROY s g",
+    ),
+    same(
+        "XADD s 1 a b; XGROUP CREATE s g 0; XGROUP CREATECONSUMER s g c; \
+         XGROUP CREATECONSUMER s g c; XGROUP DELCONSUMER s g c; XGROUP DELCONSUMER s g c",
+        "XADD s 1 a b | XGROUP CREATE s g 0 | XGROUP CREATECONSUMER s g c | \
+         XGROUP DELCONSUMER s g c",
+    ),
+    // How many entries a group has read is told too, as since Redis 7.2.
+    other(
+        "XADD s 1 a b; XGROUP CREATE s g 0; XREADGROUP GROUP g c STREAMS s >; XACK s g 1",
+        "XADD s 1 a b | XGROUP CREATE s g 0 | MULTI | XGROUP CREATECONSUMER s g c | \
+         XCLAIM s g c 0 1-0 TIME <ms> RETRYCOUNT 1 FORCE JUSTID LASTID 1-0 | \
+         XGROUP SETID s g 1-0 ENTRIESREAD 1 | EXEC | XACK s g 1",
+        "XADD s 1 a b | XGROUP CREATE s g 0 | \
+         XCLAIM s g c 0 1-0 TIME <ms> RETRYCOUNT 1 FORCE JUSTID LASTID 1-0 | XACK s g 1",
+    ),
+    // So is what is delivered once more.
+    other(
+        "XADD s 1 a b; XGROUP CREATE s g 1; XGROUP CREATECONSUMER s g c; \
+         XCLAIM s g c 0 1 FORCE JUSTID; XREADGROUP GROUP g c STREAMS s 0",
+        "XADD s 1 a b | XGROUP CREATE s g 1 | XGROUP CREATECONSUMER s g c | \
+         XCLAIM s g c 0 1-0 TIME <ms> RETRYCOUNT 1 FORCE JUSTID LASTID 1-0 | \
+         XCLAIM s g c 0 1-0 TIME <ms> RETRYCOUNT 2 FORCE JUSTID LASTID 1-0",
+        "XADD s 1 a b | XGROUP CREATE s g 1 | XGROUP CREATECONSUMER s g c | \
+         XCLAIM s g c 0 1 TIME <ms> RETRYCOUNT 1 FORCE JUSTID LASTID 1-0",
+    ),
+    same(
+        "XADD s 1 a b; XGROUP CREATE s g 0; XREADGROUP GROUP g c NOACK STREAMS s >",
+        "XADD s 1 a b | XGROUP CREATE s g 0 | MULTI | XGROUP CREATECONSUMER s g c | \
+         XGROUP SETID s g 1-0 ENTRIESREAD 1 | EXEC",
+    ),
+    same(
+        "XADD s 1 a b; XGROUP CREATE s g 0; XGROUP CREATECONSUMER s g c; \
+         XGROUP CREATECONSUMER s g d; XCLAIM s g c 0 1-0 FORCE JUSTID; XAUTOCLAIM s g d 0 0; \
+         XDEL s 1; XAUTOCLAIM s g d 0 0; XCLAIM s g c 0 9 LASTID 8; XCLAIM s g c 0 9",
+        "XADD s 1 a b | XGROUP CREATE s g 0 | XGROUP CREATECONSUMER s g c | \
+         XGROUP CREATECONSUMER s g d | \
+         XCLAIM s g c 0 1-0 TIME <ms> RETRYCOUNT 1 FORCE JUSTID LASTID 0-0 | \
+         XCLAIM s g d 0 1-0 TIME <ms> RETRYCOUNT 2 FORCE JUSTID LASTID 0-0 | XDEL s 1 | \
+         XCLAIM s g d 0 1-0 TIME <ms> RETRYCOUNT 2 FORCE JUSTID LASTID 0-0 | \
+         XGROUP SETID s g 8-0 ENTRIESREAD -1",
+    ),
+    other(
+        "XGROUP CREATE s g $ MKSTREAM; XGROUP CREATECONSUMER s g c; \
+         & XREADGROUP GROUP g c BLOCK 0 STREAMS s >; XADD s 1 a b",
+        "XGROUP CREATE s g $ MKSTREAM | XGROUP CREATECONSUMER s g c | XADD s 1 a b | MULTI | \
+         XCLAIM s g c 0 1-0 TIME <ms> RETRYCOUNT 1 FORCE JUSTID LASTID 1-0 | \
+         XGROUP SETID s g 1-0 ENTRIESREAD 1 | EXEC",
+        "XGROUP CREATE s g $ MKSTREAM | XGROUP CREATECONSUMER s g c | XADD s 1 a b | \
+         XCLAIM s g c 0 1-0 TIME <ms> RETRYCOUNT 1 FORCE JUSTID LASTID 1-0",
+    ),
+    same("& XREAD BLOCK 0 STREAMS s $; XADD s 1 a b", "XADD s 1 a b"),
     // Strings.
     same("SET k v", "SET k v"),
     same("SET k v EX 100", "SET k v PXAT <ms>"),

@@ -105,7 +105,8 @@ impl Drop for Recorder {
     }
 }
 
-/// All that a server stores: the digest, and when each key ends. For this nothing expires.
+/// All that a server stores: the digest, when each key ends, and of a stream what it remembers beside
+/// its entries. For this nothing expires.
 pub fn data(server: &Server) -> String {
     let mut client = server.connect();
     assert_eq!(client.ask("DEBUG APPLY-EFFECTS 1"), "+OK\r\n");
@@ -117,9 +118,29 @@ pub fn data(server: &Server) -> String {
         for key in keys.iter().filter_map(|key| value_of(key)) {
             let at = client.call(&[b"PEXPIRETIME", key]).raw();
             lines.push(format!("{db} {} {at}", key.escape_ascii()));
+            if client.call(&[&b"TYPE"[..], key]).raw() == "+stream\r\n" {
+                let info = client.call(&[&b"XINFO"[..], b"STREAM", key, b"FULL", b"COUNT", b"0"]);
+                lines.push(format!("{db} {} {}", key.escape_ascii(), remembered(&info.raw())));
+            }
         }
     }
     lines.join("\n")
+}
+
+/// What `XINFO STREAM` tells of a stream, without when consumers were there, which is not told, and how
+/// entries are packed, which is as a server likes it.
+fn remembered(info: &str) -> String {
+    let left_out = ["seen-time", "active-time", "radix-tree-keys", "radix-tree-nodes"];
+    let mut lines = info.split("\r\n").filter(|line| !line.starts_with(['*', '$']));
+    let mut kept = Vec::new();
+    while let Some(line) = lines.next() {
+        if left_out.contains(&line) {
+            lines.next();
+        } else {
+            kept.push(line);
+        }
+    }
+    kept.join(" ")
 }
 
 /// What a bulk string says.

@@ -68,6 +68,10 @@ pub struct Settings {
     pub zset_entries: u64,
     /// Bytes of a member of a small sorted set at most.
     pub zset_value_bytes: u64,
+    /// Bytes of a stream's node at most; 0 for no limit.
+    pub stream_node_bytes: u64,
+    /// Entries of a stream's node at most; 0 for no limit.
+    pub stream_node_entries: u64,
     /// Longest string.
     pub bulk_max: u64,
     /// Milliseconds from which on an event is recorded; 0: none is.
@@ -112,6 +116,8 @@ impl Settings {
             intset_entries: get(roots, setting::SET_MAX_INTSET_ENTRIES),
             zset_entries: get(roots, setting::ZSET_MAX_LISTPACK_ENTRIES),
             zset_value_bytes: get(roots, setting::ZSET_MAX_LISTPACK_VALUE),
+            stream_node_bytes: get(roots, setting::STREAM_NODE_MAX_BYTES),
+            stream_node_entries: get(roots, setting::STREAM_NODE_MAX_ENTRIES),
             bulk_max: get(roots, setting::PROTO_MAX_BULK_LEN),
             latency_ms,
             noticed_ns: noticed_ns(slowlog_us, latency_ms),

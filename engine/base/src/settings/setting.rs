@@ -118,6 +118,10 @@ settings! {
         Setting::integer("slowlog-log-slower-than", slot(6), (-1, i64::MAX), "10000");
     pub const SLOWLOG_MAX_LEN: Setting<u64> =
         Setting::count("slowlog-max-len", slot(7), (0, i64::MAX), "128");
+    pub const STREAM_NODE_MAX_BYTES: Setting<u64> =
+        Setting::bytes("stream-node-max-bytes", slot(139), (0, MEMORY_MAX), "4096");
+    pub const STREAM_NODE_MAX_ENTRIES: Setting<u64> =
+        Setting::count("stream-node-max-entries", slot(140), (0, i64::MAX), "100");
     pub const ZSET_MAX_LISTPACK_ENTRIES: Setting<u64> =
         Setting::count("zset-max-listpack-entries", slot(168), (0, i64::MAX), "128")
             .alias("zset-max-ziplist-entries");

@@ -194,8 +194,6 @@ pub const UNREAD: &[Row] = &[
     fixed("socket-mark-id", slot(137), Kind::Integer(0, u32::MAX as i64), "0")
         .lacks("this server does not mark its sockets"),
     row("stop-writes-on-bgsave-error", slot(138), Kind::Bool, "yes"),
-    row("stream-node-max-bytes", slot(139), Kind::Memory(0, MEMORY_MAX), "4096"),
-    row("stream-node-max-entries", slot(140), Kind::Integer(0, i64::MAX), "100"),
     fixed("supervised", slot(141), Kind::Words(&["upstart", "systemd", "auto", "no"]), "no")
         .lacks(NO_SUPERVISION),
     fixed("syslog-enabled", slot(142), Kind::Bool, "no").lacks(NO_SYSLOG),

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod kinds;
+mod streams;
 
 pub use kinds::Building;
 

@@ -97,6 +97,16 @@ impl<'a> Writer<'a> {
         true
     }
 
+    /// A number that may be any of 64 bits.
+    pub fn number(&mut self, number: u64) {
+        self.length(number as usize);
+    }
+
+    /// Bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
     /// A number as eight bytes.
     pub fn double(&mut self, value: f64) {
         self.out.extend(value.to_le_bytes());

@@ -1,0 +1,169 @@
+//! Giving entries of a stream to a consumer of a group, and telling of it.
+
+use crate::command::stream::read::Reader;
+use crate::command::stream::reply;
+use crate::exec::context::Ctx;
+use base::error::Done;
+use base::event::Class;
+use keyspace::Intent;
+use store::stream::StreamId;
+use value::stream::{entries_up_to, has_gaps_behind, id_text};
+
+/// A pending entry as it has become.
+pub struct Delivery {
+    /// Its id.
+    pub id: StreamId,
+    /// When it was delivered, Unix ms.
+    pub at_ms: i64,
+    /// How often.
+    pub count: u64,
+}
+
+/// Makes a consumer of a group that is there, if need be, which is heard of now.
+pub fn ensure_consumer(cx: &mut Ctx<'_>, key: &[u8], reader: Reader<'_>) -> Done {
+    let now = cx.keys.core.clock.now_ms;
+    let Some(mut stream) = cx.keys.stream_mut(key, Intent::Peek)? else { return Ok(()) };
+    let Some(mut group) = stream.groups_mut().get(reader.group) else { return Ok(()) };
+    if let Some(mut claims) = group.claims(reader.consumer) {
+        claims.set_seen(now);
+        return Ok(());
+    }
+    group.add_consumer(reader.consumer, now, -1);
+    tell_consumer(cx, key, reader);
+    Ok(())
+}
+
+/// Counts and says that a consumer was made.
+pub fn tell_consumer(cx: &mut Ctx<'_>, key: &[u8], reader: Reader<'_>) {
+    cx.keys.count_changes(1);
+    cx.keys.notify(Class::STREAM, "xgroup-createconsumer", key);
+    if cx.tells_effects() {
+        cx.effect(&[b"XGROUP", b"CREATECONSUMER", key, reader.group, reader.consumer]);
+    }
+}
+
+/// Writes the entries that a group has not read, and gives them to a consumer.
+pub fn new_entries(
+    cx: &mut Ctx<'_>,
+    key: &[u8],
+    reader: Reader<'_>,
+    count: Option<usize>,
+    noack: bool,
+) -> Done {
+    let now = cx.keys.core.clock.now_ms;
+    let Some(stream) = cx.keys.stream_mut(key, Intent::Peek)? else { return Ok(()) };
+    let (entries, groups) = stream.split();
+    let Some(mut group) = groups.get(reader.group) else { return Ok(()) };
+    let Some(start) = group.view().last_id().next() else { return Ok(()) };
+    let mut ids = Vec::new();
+    let range = entries.range(start, StreamId::MAX).take(count.unwrap_or(usize::MAX));
+    reply::entries(&mut cx.out, range, |id| ids.push(id));
+    let mut read = group.view().entries_read();
+    for &id in &ids {
+        if let Some(known) = read.filter(|_| !has_gaps_behind(entries, id)) {
+            read = Some(known.wrapping_add(1));
+        } else if entries.added() > 0 {
+            read = entries_up_to(entries, id);
+        }
+        if !noack && let Some(mut claims) = group.claims(reader.consumer) {
+            claims.take(id, now, 1);
+            claims.set_active(now);
+        }
+        // One after the other: where memory runs out, what was not delivered is still to be read.
+        group.set_read(id, read);
+    }
+    let last = group.view().last_id();
+    cx.keys.count_changes(1);
+    if !cx.tells_effects() {
+        return Ok(());
+    }
+    if !noack {
+        let deliveries = ids.into_iter().map(|id| Delivery { id, at_ms: now, count: 1 });
+        tell(cx, key, reader, last, deliveries);
+    }
+    tell_read(cx, key, reader.group, last, read);
+    Ok(())
+}
+
+/// Writes what a consumer has got and not acknowledged, behind an id: it is delivered once more.
+pub fn history(
+    cx: &mut Ctx<'_>,
+    key: &[u8],
+    reader: Reader<'_>,
+    behind: StreamId,
+    count: Option<usize>,
+) -> Done {
+    let now = cx.keys.core.clock.now_ms;
+    let Some(stream) = cx.keys.stream_mut(key, Intent::Peek)? else { return Ok(()) };
+    let (entries, groups) = stream.split();
+    let Some(mut group) = groups.get(reader.group) else { return Ok(()) };
+    let mut deliveries = Vec::new();
+    let deferred = cx.out.defer_array();
+    let mut written = 0;
+    if let (Some(consumer), Some(start)) = (group.view().consumer(reader.consumer), behind.next()) {
+        for pending in consumer.pending_from(start).take(count.unwrap_or(usize::MAX)) {
+            written += 1;
+            let Some(entry) = entries.get(pending.id) else {
+                // It is gone by other means than an acknowledgement.
+                cx.out.array(2);
+                reply::id(&mut cx.out, pending.id);
+                cx.out.null_array();
+                continue;
+            };
+            reply::entry(&mut cx.out, entry);
+            let count = pending.deliveries.wrapping_add(1);
+            deliveries.push(Delivery { id: pending.id, at_ms: now, count });
+        }
+    }
+    cx.out.finish(deferred, written);
+    if let Some(mut claims) = group.claims(reader.consumer) {
+        deliveries.iter().for_each(|it| claims.take(it.id, it.at_ms, it.count));
+    }
+    let last = group.view().last_id();
+    cx.keys.count_changes(1);
+    if cx.tells_effects() {
+        tell(cx, key, reader, last, deliveries.into_iter());
+    }
+    Ok(())
+}
+
+/// Says that entries have become pending as they are now. Whoever does it again finds the group at
+/// this last id at least.
+pub fn tell(
+    cx: &mut Ctx<'_>,
+    key: &[u8],
+    reader: Reader<'_>,
+    last: StreamId,
+    deliveries: impl Iterator<Item = Delivery>,
+) {
+    let last = id_text(last);
+    for Delivery { id, at_ms, count } in deliveries {
+        let (mut time, mut times) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (time, times) = (time.format(at_ms).as_bytes(), times.format(count).as_bytes());
+        let id = id_text(id);
+        cx.effect(&[
+            b"XCLAIM",
+            key,
+            reader.group,
+            reader.consumer,
+            b"0",
+            &id,
+            b"TIME",
+            time,
+            b"RETRYCOUNT",
+            times,
+            b"FORCE",
+            b"JUSTID",
+            b"LASTID",
+            &last,
+        ]);
+    }
+}
+
+/// Says how far a group has read.
+pub fn tell_read(cx: &mut Ctx<'_>, key: &[u8], group: &[u8], last: StreamId, read: Option<u64>) {
+    let read = read.map_or(-1, |read| read as i64);
+    let (mut digits, last) = (itoa::Buffer::new(), id_text(last));
+    let read = digits.format(read).as_bytes();
+    cx.effect(&[b"XGROUP", b"SETID", key, group, &last, b"ENTRIESREAD", read]);
+}
