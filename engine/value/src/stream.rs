@@ -7,19 +7,17 @@ use abi::schema::{LEVEL_1, encoding as id};
 use abi::stream::RawStream;
 
 use crate::digest::Digest;
+use crate::dump;
 use crate::encoding::{Encoding, MadeBy, NO_SEED, Say, Seed, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::serialized::kind;
-use crate::serialized::listpack::ListpackBuf;
-use crate::serialized::writer::Writer;
 use base::heap::Heap;
 use store::packed::Element;
-use store::stream::{
-    Entries, EntriesRef, GroupRef, Groups, GroupsRef, Packed, StreamEntry, StreamId,
-};
+use store::stream::{Entries, EntriesRef, GroupRef, Groups, GroupsRef, StreamEntry, StreamId};
 
 /// Bytes that a pending entry takes, about.
 const PENDING_BYTES: usize = 80;
+
 /// Packed nodes of entries in a tree.
 pub const NODES: Encoding = Encoding {
     id: id::STREAM_NODES,
@@ -58,7 +56,7 @@ pub const NODES: Encoding = Encoding {
         }
     },
     dump_type: kind::STREAM_LISTPACKS_2,
-    dump,
+    dump: dump::streams::write,
 };
 
 /// Adds an entry to a digest, as Redis does.
@@ -158,79 +156,6 @@ fn remake_group(group: GroupRef<'_>, key: &[u8], say: Say<'_>) {
             b"JUSTID",
             b"FORCE",
         ]);
-    }
-}
-
-/// Writes a stream as Redis 7.0 dumps it. Entries that were removed are left out, which Redis keeps in
-/// their listpacks and marks.
-fn dump(entry: Entry<'_>, _: u64, out: &mut Writer<'_>) -> u64 {
-    let StreamRef { entries, groups } = view(entry, NO_SEED);
-    out.length(entries.node_count());
-    for node in entries.packed() {
-        out.string(&dumped_id(node.base()));
-        out.string(&listpack(&node));
-    }
-    out.length(entries.len());
-    for id in [entries.last_id(), entries.first_id(), entries.max_deleted_id()] {
-        out.length(id.ms as usize);
-        out.length(id.seq as usize);
-    }
-    out.length(entries.added() as usize);
-    out.length(groups.len());
-    groups.sorted().into_iter().for_each(|group| dump_group(group, out));
-    0
-}
-
-/// An id as its bytes in a dump.
-fn dumped_id(id: StreamId) -> [u8; 16] {
-    (u128::from(id.ms) << u64::BITS | u128::from(id.seq)).to_be_bytes()
-}
-
-/// A node as the listpack that it is in Redis.
-fn listpack(node: &Packed<'_>) -> Vec<u8> {
-    const SAME_FIELDS: i64 = 2;
-    let mut listpack = ListpackBuf::default();
-    let mut push = |element| listpack.push(element);
-    let names = node.names();
-    [node.len() as i64, 0, names.len() as i64].into_iter().for_each(|n| push(Element::Int(n)));
-    names.for_each(&mut push);
-    push(Element::Int(0));
-    for (entry, is_same) in node.entries() {
-        let fields = entry.fields();
-        let count = fields.len() as i64;
-        push(Element::Int(if is_same { SAME_FIELDS } else { 0 }));
-        push(Element::Int(entry.id.ms.wrapping_sub(node.base().ms) as i64));
-        push(Element::Int(entry.id.seq.wrapping_sub(node.base().seq) as i64));
-        if is_same {
-            fields.for_each(|[_, value]| push(value));
-            push(Element::Int(count + 3));
-        } else {
-            push(Element::Int(count));
-            fields.flatten().for_each(&mut push);
-            push(Element::Int(2 * count + 4));
-        }
-    }
-    listpack.finish()
-}
-
-fn dump_group(group: GroupRef<'_>, out: &mut Writer<'_>) {
-    out.string(group.name());
-    out.length(group.last_id().ms as usize);
-    out.length(group.last_id().seq as usize);
-    out.length(group.entries_read().unwrap_or(u64::MAX) as usize);
-    out.length(group.pending_len());
-    for pending in group.pending_from(StreamId::MIN) {
-        out.raw(&dumped_id(pending.id));
-        out.raw(&pending.delivered_ms.to_le_bytes());
-        out.length(pending.deliveries as usize);
-    }
-    let consumers = group.sorted_consumers();
-    out.length(consumers.len());
-    for consumer in consumers {
-        out.string(consumer.name());
-        out.raw(&consumer.seen_ms().to_le_bytes());
-        out.length(consumer.pending_len());
-        consumer.pending_from(StreamId::MIN).for_each(|pending| out.raw(&dumped_id(pending.id)));
     }
 }
 

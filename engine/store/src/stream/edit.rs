@@ -28,6 +28,11 @@ impl Limit {
         Self { bytes, entries: if entries == 0 { u64::MAX } else { entries } }
     }
 
+    /// Whether a node may have more bytes of entries than these, of names.
+    pub const fn is_roomy_for(self, names: usize) -> bool {
+        names as u64 * 4 <= self.bytes
+    }
+
     /// Whether a node is to get no entry of so many bytes.
     fn is_reached(self, node: Node<'_>, bytes: usize) -> bool {
         (node.listpack_bytes() + bytes) as u64 >= self.bytes || node.count_ever() >= self.entries

@@ -142,9 +142,9 @@ impl<'a> EntriesRef<'a> {
         radix::nodes(self.ids().iter_from(StreamId::MIN).map(|slot| slot.id))
     }
 
-    /// The nodes that the entries are packed into, in order.
-    pub fn packed(self) -> impl Iterator<Item = Packed<'a>> + 'a {
-        self.nodes().map(|node| Packed { node })
+    /// The nodes that the entries are packed into, in order, whose base is not below an id.
+    pub fn packed_from(self, id: StreamId) -> impl Iterator<Item = Packed<'a>> {
+        self.nodes_from(id).map(|node| Packed { node })
     }
 
     /// Bytes that all of it takes.
@@ -165,8 +165,12 @@ impl<'a> EntriesRef<'a> {
         IdsRef::new(&self.raw.nodes)
     }
 
-    fn nodes(self) -> impl Iterator<Item = Node<'a>> + 'a {
-        self.ids().iter_from(StreamId::MIN).map(move |slot| self.node(slot.word))
+    fn nodes(self) -> impl Iterator<Item = Node<'a>> {
+        self.nodes_from(StreamId::MIN)
+    }
+
+    fn nodes_from(self, id: StreamId) -> impl Iterator<Item = Node<'a>> {
+        self.ids().iter_from(id).map(move |slot| self.node(slot.word))
     }
 
     /// The node that a word of the tree leads to.

@@ -7,6 +7,7 @@ use core::ops::RangeInclusive;
 
 use abi::container::RawList;
 
+use super::streams::{self, Form};
 use crate::encoding::Seed;
 use crate::entry::{Making, OwnedBody, OwnedEntry};
 use crate::hash::HashBuf;
@@ -37,6 +38,8 @@ pub struct Building<'a> {
     pub zset: Limits,
     /// Members that a set of integers has at most.
     pub ints_max: u64,
+    /// Of streams.
+    pub stream: store::stream::Limit,
 }
 
 /// A type of serialized values.
@@ -84,7 +87,6 @@ const fn row(id: u8, load: Load) -> Kind {
     Kind { id, versions: 0..=u16::MAX, load }
 }
 
-// Streams are types 15, 19 and 21.
 const KINDS: &[Kind] = &[
     row(kind::STRING, string),
     row(kind::LIST, |reader, building| {
@@ -137,6 +139,8 @@ const KINDS: &[Kind] = &[
     }),
     row(kind::HASH_ZIPLIST, |reader, building| packed_hash(reader, building, ziplist::for_each)),
     row(kind::HASH_LISTPACK, |reader, building| packed_hash(reader, building, listpack::for_each)),
+    row(kind::STREAM_LISTPACKS, |reader, building| streams::load(reader, building, Form::First)),
+    row(kind::STREAM_LISTPACKS_2, |reader, building| streams::load(reader, building, Form::Second)),
 ];
 
 const NEWER_KINDS: &[Kind] = &[
@@ -147,6 +151,7 @@ const NEWER_KINDS: &[Kind] = &[
             listpack::for_each(&bytes, &mut |member| add(member.bytes(&mut digits)))
         })
     }),
+    row(kind::STREAM_LISTPACKS_3, |reader, building| streams::load(reader, building, Form::Third)),
     Kind { id: kind::VALKEY_HASH_2, versions: VALKEY..=VALKEY, load: fields_that_end },
     Kind { id: kind::HASH_METADATA, versions: 12..=12, load: fields_that_end },
     Kind { id: kind::HASH_LISTPACK_EX, versions: 12..=12, load: fields_that_end },

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod kinds;
+pub mod streams;
 
 pub use kinds::Building;
 

@@ -25,16 +25,20 @@ pub const ZSET_ZIPLIST: u8 = 12;
 pub const HASH_ZIPLIST: u8 = 13;
 /// A list as ziplists.
 pub const LIST_QUICKLIST: u8 = 14;
+/// A stream as Redis has written it before 7.0: less is told of it and of its groups.
+pub const STREAM_LISTPACKS: u8 = 15;
 /// A hash as a listpack.
 pub const HASH_LISTPACK: u8 = 16;
 /// A sorted set as a listpack.
 pub const ZSET_LISTPACK: u8 = 17;
 /// A list as listpacks and long elements.
 pub const LIST_QUICKLIST_2: u8 = 18;
-/// A stream: listpacks, what it remembers, and consumer groups, as of Redis 7.0.
+/// A stream.
 pub const STREAM_LISTPACKS_2: u8 = 19;
 /// A set as a listpack.
 pub const SET_LISTPACK: u8 = 20;
+/// A stream, of whose consumers it is told when they last got an entry.
+pub const STREAM_LISTPACKS_3: u8 = 21;
 /// Valkey: a hash with fields that have a time to live.
 pub const VALKEY_HASH_2: u8 = 22;
 /// Redis: a hash with fields that have a time to live.

@@ -87,6 +87,11 @@ impl ListpackBuf {
         self.bytes.extend_from_slice(text);
     }
 
+    /// Adds an integer.
+    pub fn push_int(&mut self, value: i64) {
+        self.push(Element::Int(value));
+    }
+
     /// The byte string.
     pub fn finish(mut self) -> Vec<u8> {
         self.bytes.push(END);
@@ -134,6 +139,28 @@ pub fn for_each(bytes: &[u8], visit: EachElement<'_>) -> Result<(), Fault> {
         UNCOUNTED => Ok(()),
         counted if usize::from(counted) == count => Ok(()),
         _ => Err(damage(4)),
+    }
+}
+
+/// The elements of a listpack that is well-formed throughout.
+pub fn elements(bytes: &[u8]) -> Result<Elements<'_>, Fault> {
+    for_each(bytes, &mut |_| Ok(()))?;
+    Ok(Elements { rest: &bytes[HEAD_BYTES..bytes.len() - 1] })
+}
+
+/// See [`elements`].
+#[derive(Clone)]
+pub struct Elements<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        let (element, len) = first(self.rest)?;
+        self.rest = &self.rest[len..];
+        Some(element)
     }
 }
 

@@ -6,6 +6,7 @@ use super::fault::Fault;
 use base::args::{c_text, parse_c_float};
 use base::lzf;
 
+const TOO_MANY: &str = "more elements than there are bytes left";
 /// Longest string that is read.
 const STRING_MAX: usize = u32::MAX as usize - (64 << 10);
 
@@ -54,7 +55,8 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+    /// So many bytes.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let taken = self.take(N)?;
         Ok(*taken.first_chunk().expect("as many bytes as were taken"))
     }
@@ -84,13 +86,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many things follow, maybe none, each at least so many bytes long.
+    pub fn count_or_none(&mut self, bytes_min: usize) -> Result<usize, Fault> {
+        let count = self.length()?;
+        let fits = |count: &usize| *count <= self.left() / bytes_min;
+        usize::try_from(count).ok().filter(fits).ok_or(self.damage(TOO_MANY))
+    }
+
     /// How many things follow: at least one, each at least so many bytes long.
     pub fn count(&mut self, bytes_min: usize) -> Result<usize, Fault> {
-        let count = self.length()?;
-        match usize::try_from(count).ok().filter(|count| *count <= self.left() / bytes_min) {
-            Some(0) => Err(self.damage("a value without elements")),
-            Some(count) => Ok(count),
-            None => Err(self.damage("more elements than there are bytes left")),
+        match self.count_or_none(bytes_min)? {
+            0 => Err(self.damage("a value without elements")),
+            count => Ok(count),
         }
     }
 

@@ -102,6 +102,11 @@ impl<'a> Writer<'a> {
         true
     }
 
+    /// A number that may be any of 64 bits.
+    pub fn number(&mut self, number: u64) {
+        self.length(number as usize);
+    }
+
     /// A number as eight bytes.
     pub fn double(&mut self, value: f64) {
         self.out.extend(value.to_le_bytes());
