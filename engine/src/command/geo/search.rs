@@ -10,7 +10,6 @@ use crate::exec::options::{GivenOption, Options};
 use base::args::{Args, parse_float};
 use base::error::{self, Done, Error};
 use base::event::Class;
-use base::settings::setting;
 use store::sorted::{Cut, Scored};
 use value::zset::ZsetRef;
 
@@ -300,8 +299,7 @@ impl<'a> Request<'a> {
     fn store(&self, cx: &mut Ctx<'_>, key: &[u8], event: &'static str, found: &[Found]) {
         cx.out.count(found.len());
         if found.is_empty() {
-            let lazily = cx.core().get(setting::LAZYFREE_LAZY_SERVER_DEL);
-            if if lazily { cx.keys.unlink(key) } else { cx.keys.remove(key) } {
+            if cx.keys.remove(key) {
                 cx.modified(Class::GENERIC, "del", key);
             }
             return;
