@@ -115,8 +115,13 @@ pub struct ClientState {
     pub wait: Ptr<Wait>,
     /// When the output first passed its soft limit, Unix ms; 0: it is below.
     pub soft_limit_since_ms: u64,
+    /// What a command that is put off has begun by [`crate::host::Host::exchange`]; empty without
+    /// one. `id u64`, as the call's `detail`; `command u64`, the checksum of its arguments; `len u32`
+    /// and so many bytes that are the command's own; then, once it is there, the outcome as it was
+    /// posted.
+    pub exchange: RawBytes,
     /// Zero.
-    pub reserved: [u64; 17],
+    pub reserved: [u64; 14],
 }
 
 impl Deref for ClientState {
@@ -282,7 +287,7 @@ const _: () = {
 
 impl ClientBlock {
     /// Layout version of both parts.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// Makes a client that has received nothing, with a part for others that is given. Returns
     /// where the two parts are.
@@ -308,7 +313,8 @@ impl ClientBlock {
                 subscriptions: Ptr::NULL,
                 wait: Ptr::NULL,
                 soft_limit_since_ms: 0,
-                reserved: [0; 17],
+                exchange: RawBytes::EMPTY,
+                reserved: [0; 14],
             },
         };
         // SAFETY: as the caller promises, each place is aligned, large enough and nobody else's.

@@ -1,7 +1,7 @@
 //! The function table of the shell: all that logic may ask of its host.
 
 use abi_stable::StableAbi;
-use abi_stable::std_types::RStr;
+use abi_stable::std_types::{RSlice, RStr};
 use core::sync::atomic::AtomicU32;
 
 use crate::arena::ArenaHeader;
@@ -81,6 +81,24 @@ pub struct GenerationInfo {
     pub reserved: [u64; 8],
 }
 
+/// What is to be sent to another server, and what is to come back.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// Its name or address.
+    pub host: RStr<'a>,
+    /// Its TCP port.
+    pub port: u32,
+    /// Lines that come back.
+    pub lines: u32,
+    /// How long each step may take: to connect, to send some more, to receive some more.
+    pub timeout_ms: u64,
+    /// What is sent.
+    pub request: RSlice<'a, u8>,
+    /// Comes back with the outcome.
+    pub detail: u64,
+}
+
 /// What the shell offers. New functions go at the end.
 ///
 /// All may be called from any lane. None unwinds. Those that can fail say so by [`Status`] or by a
@@ -153,6 +171,10 @@ pub struct Host {
     /// Asks the server to stop as on SIGTERM.
     #[sabi(last_prefix_field)]
     pub shutdown: extern "C" fn(now: u32),
+    /// Has bytes sent to another server over a connection of their own. What comes back is posted
+    /// as a message [`crate::message::kind::EXCHANGE_REPLY`]. `REFUSED`: too many are under way, or
+    /// the server stops. Then no message comes.
+    pub exchange: extern "C" fn(client: ClientRef, exchange: &Exchange<'_>) -> Status,
 }
 
 impl From<HostRef> for Calls {

@@ -22,6 +22,21 @@ pub mod kind {
     /// to every client that waits. Logic ends a wait for what it does not have, and makes up for
     /// what the one before may have left undone.
     pub const NEW_LOGIC: u32 = 6;
+    /// What became of an exchange: a byte of [`exchange_outcome`](super::exchange_outcome), then the
+    /// lines that came back. `detail` is that of [`crate::host::Exchange`].
+    pub const EXCHANGE_REPLY: u32 = 7;
+}
+
+/// How an exchange with another server ended.
+pub mod exchange_outcome {
+    /// All lines have come.
+    pub const DONE: u8 = b'+';
+    /// The server has no address, or there was no connection in time.
+    pub const NOT_CONNECTED: u8 = b'c';
+    /// Not all could be sent, or not in time.
+    pub const NOT_SENT: u8 = b'w';
+    /// Not all lines have come, or not in time.
+    pub const NOT_ANSWERED: u8 = b'r';
 }
 
 /// What a [`kind::PUSH`] is for, in the two lowest bits of its `detail`; the others are those of

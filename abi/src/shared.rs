@@ -63,8 +63,12 @@ pub struct Shared {
     pub startup_bytes: AtomicU64,
     /// How often the replication id was changed.
     pub replication_id_changes: AtomicU64,
+    /// Commands that were large themselves. Taken as `slowlog`.
+    pub large_requests: Locked<Slowlog>,
+    /// Commands whose replies were large. Taken as `slowlog`.
+    pub large_replies: Locked<Slowlog>,
     /// Script libraries, access rules, tracking: zero until a schema level gives them a meaning.
-    pub reserved: [u64; 53],
+    pub reserved: [u64; 45],
 }
 
 /// Work on the whole keyspace that goes on beside the commands.
@@ -149,7 +153,7 @@ pub struct ErrorStat {
     pub reserved: u32,
 }
 
-/// `SLOWLOG`.
+/// `SLOWLOG`, and each of the logs of `COMMANDLOG`.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Slowlog {
@@ -159,7 +163,7 @@ pub struct Slowlog {
     pub entries: RawVec,
 }
 
-/// One slow command.
+/// One command that was slow or large.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct SlowlogEntry {
@@ -167,8 +171,8 @@ pub struct SlowlogEntry {
     pub id: u64,
     /// When it ran, Unix seconds.
     pub time_s: u64,
-    /// How long it took, in microseconds.
-    pub duration_us: u64,
+    /// How long it took, in microseconds; or how large it or its reply was, in bytes.
+    pub amount: u64,
     /// `u32` number of arguments, then each as `u32` length and bytes; already shortened.
     pub command: RawBytes,
     /// The client's `address:port`.

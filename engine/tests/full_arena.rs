@@ -223,6 +223,51 @@ fn filled_with(command: &str, parts: &str) -> String {
     format!("{command} {}", all.join(" "))
 }
 
+/// A payload of a value of this type with so many elements, each made of these strings with its
+/// number for `#`. All bytes are text, as [`Server::write`] needs them: the last number is such that
+/// those of the checksum are too.
+fn payload(kind: u8, count: usize, strings: &[&str]) -> String {
+    let string = |text: String| {
+        let len = text.len() as u8;
+        let head = if len < 64 { &[len][..] } else { &[0x40, len] };
+        [head, text.as_bytes()].concat()
+    };
+    let sealed = |salt: usize| {
+        let mut bytes = vec![kind, count as u8];
+        for number in 0..count {
+            let number = if number + 1 < count { number } else { salt };
+            let strings = strings.iter().map(|text| text.replace('#', &number.to_string()));
+            bytes.extend(strings.flat_map(string));
+        }
+        bytes.extend(10u16.to_le_bytes());
+        bytes.extend(base::crc64::crc64(&bytes).to_le_bytes());
+        bytes
+    };
+    let is_text = |bytes: &Vec<u8>| bytes.is_ascii() && !bytes.contains(&b' ');
+    let found = (count..).map(sealed).find(is_text).expect("one of some hundreds");
+    String::from_utf8(found).expect("it is text")
+}
+
+#[test]
+fn dumps() {
+    for payload in [
+        payload(1, FILLED, &["element:#"]),
+        payload(2, FILLED, &["#"]),
+        payload(2, FILLED, &["member:#"]),
+        payload(2, FILLED, &[&format!("{LONG_MEMBER}#")]),
+        payload(3, FILLED, &["member:#", "#"]),
+        payload(3, FILLED, &[&format!("{LONG_MEMBER}#"), "#"]),
+        payload(4, FILLED, &["field:#", "value:#"]),
+        payload(4, FILLED, &["field:#", &format!("{LONG_MEMBER}#")]),
+    ] {
+        check(&[], &format!("restore k 0 {payload}"));
+        check(&["set k v"], &format!("restore k 100000 {payload} replace"));
+        check(&["rpush k a b", "pexpire k 100000"], &format!("restore k 0 {payload} replace"));
+    }
+    check(&[LONG], "dump long");
+    check(&[&filled("l")], "dump l");
+}
+
 #[test]
 fn hashes() {
     let many = filled_with("hset h", "field:# value:#");
@@ -315,6 +360,21 @@ fn sorted_sets() {
     check(&[&many], "zrange z 0 -1 withscores");
     check(&[&many], "sort z by nosort store l");
     check(&[&many], "copy z y");
+}
+
+#[test]
+fn positions() {
+    let few = "geoadd g 13.361389 38.115556 a 15.087269 37.502669 b";
+    let many = filled_with("geoadd g", "13.# 38.# member:#");
+    check(&[], few);
+    check(&[few], "geoadd g 1 2 a 3 4 c");
+    check(&[few], "geosearch g fromlonlat 15 37 byradius 300 km asc withdist withcoord");
+    check(&[few], "geosearchstore d g fromlonlat 15 37 byradius 300 km");
+    check(&[few, "set d v"], "georadius g 15 37 300 km storedist d");
+    check(&[few], "georadiusbymember g a 300 km store g");
+    check(&[&many], "geosearchstore d g frommember member:7 bybox 900 900 km storedist");
+    check(&[&many], "geosearchstore g none frommember member:7 bybox 900 900 km");
+    check(&[&many], "geopos g member:1 member:2 member:3");
 }
 
 #[test]

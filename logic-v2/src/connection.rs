@@ -6,6 +6,7 @@ use abi::client::flag;
 use engine::base::args::Args;
 use engine::base::error::{Done, Error};
 use engine::command::connection::{ENABLED, HELP, OWN, row, switch};
+use engine::command::subcommand;
 use engine::exec::argument::{Argument, one_of, string};
 use engine::exec::context::ClientCtx;
 use engine::exec::release;
@@ -22,45 +23,58 @@ pub const CLIENT: Spec = {
     ENGINES.subcommands(SUBCOMMANDS)
 };
 
+const TO_ALL: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+
 const CHANGED: &[Spec] = &[
-    row("client|help", 2, help).flags(LOADING | STALE).doc(
-        "5.0.0",
-        "O(1)",
-        &[],
-        "Explains the subcommands.",
-    ),
-    row("client|info", 2, info).flags(OWN | LOCKS_ITSELF).tips(&["nondeterministic_output"]).doc(
-        "6.2.0",
-        "O(1)",
-        &[],
-        "Describes the connection in a line.",
-    ),
-    row("client|kill", -3, kill).flags(OWN | ADMIN | LOCKS_ITSELF).doc(
-        "2.4.0",
-        "O(N) where N is the number of connections",
-        KILL,
-        "Closes connections.",
-    ),
-    row("client|list", -2, list)
-        .flags(OWN | ADMIN | LOCKS_ITSELF)
-        .tips(&["nondeterministic_output"])
-        .doc(
-            "2.4.0",
-            "O(N) where N is the number of connections",
-            LIST,
-            "Describes connections, a line each.",
+    subcommand("client", "client|help").run_for_client(help),
+    subcommand("client", "client|info").run_for_client(info),
+    subcommand("client", "client|kill")
+        .run_for_client(kill)
+        .arguments(KILL)
+        .flags(LOCKS_ITSELF)
+        .history(&with_more::<6>(
+            subcommand("client", "client|kill").history,
+            &[("7.4.0", "Takes MAXAGE.")],
+        )),
+    subcommand("client", "client|list").run_for_client(list).arguments(LIST).history(
+        &with_more::<9>(
+            subcommand("client", "client|list").history,
+            &[
+                ("7.2.0", "Tells lib-name and lib-ver."),
+                ("7.4.0", "Tells watch."),
+                ("8.0.0", "Tells io-thread."),
+            ],
         ),
+    ),
+    subcommand("client", "client|setname").tips(TO_ALL),
     row("client|no-touch", 3, no_touch).flags(OWN).doc(
         "7.2.0",
         "O(1)",
         &[ENABLED],
         "Says whether the connection's reads count as use of the keys.",
     ),
-    row("client|setinfo", 4, setinfo)
-        .flags(OWN)
-        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
-        .doc("7.2.0", "O(1)", &[LIBRARY], "Tells which client library the connection is used by."),
+    row("client|setinfo", 4, setinfo).flags(OWN).tips(TO_ALL).doc(
+        "7.2.0",
+        "O(1)",
+        &[LIBRARY],
+        "Tells which client library the connection is used by.",
+    ),
 ];
+
+/// What has changed, and what has changed since.
+const fn with_more<const N: usize>(
+    history: &[(&'static str, &'static str)],
+    more: &[(&'static str, &'static str)],
+) -> [(&'static str, &'static str); N] {
+    assert!(history.len() + more.len() == N, "there are as many");
+    let mut all = [more[0]; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < history.len() { history[at] } else { more[at - history.len()] };
+        at += 1;
+    }
+    all
+}
 
 const ADDED_HELP: &[&str] = &[
     "KILL and LIST with <option> <value> [<option> <value> [...]]",

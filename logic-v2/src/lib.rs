@@ -1,14 +1,19 @@
-//! Release 2: release 1, with conditions on values, ranks with scores and a faster `LCS … LEN`.
+//! Release 2: release 1, with what Redis 7.2 to 8.0 and Valkey 8 to 9.1 added that needs no new form
+//! of stored data, and a faster `LCS … LEN`. docs/compatibility.md tells what is as in which server.
 //!
 //! It reads and writes what release 1 does, so each can follow the other at any time.
 
 mod bits;
 mod clients;
+mod commandlog;
 mod conditional;
 mod connection;
+mod dump;
 mod lcs;
+mod msetex;
 mod polygon;
 mod rank;
+mod rows;
 mod scan;
 
 use engine::exec::argument::{key, string};
@@ -23,7 +28,11 @@ static RELEASE: Release = Release {
         "SET key value IFEQ comparison-value: sets a string only if it has that value now",
         "DELIFEQ key value: removes a string only if it has that value now",
         "ZRANK, ZREVRANK key member WITHSCORE: returns the score too",
+        "RESTORE: takes payloads of versions 11, 12 and, of Valkey, 80, and sets as listpacks in them",
+        "OBJECT ENCODING: calls a small set that is not one of integers a listpack",
         "GEOSEARCH, GEOSEARCHSTORE BYPOLYGON num-vertices longitude latitude …: members in a polygon",
+        "MSETEX numkeys key value …: several strings, on a condition and for a time",
+        "COMMANDLOG GET | LEN | RESET type: commands that were slow, large, or had large replies",
         "HSCAN key cursor NOVALUES, ZSCAN key cursor NOSCORES: names alone",
         "BITCOUNT key start: to the end; BITCOUNT and BITPOS refuse arguments whether there is a key or not",
         "CLIENT LIST, CLIENT KILL: filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, IP, MAXAGE, several \
@@ -38,8 +47,10 @@ static RELEASE: Release = Release {
 engine::export_logic!(RELEASE);
 
 /// The engine's tables, then the rows that differ: a later row takes the place of an earlier one.
-const COMMANDS: &[&[Spec]] =
-    &release::with::<_, { engine::command::ALL.len() + 1 }>(engine::command::ALL, CHANGED);
+const COMMANDS: &[&[Spec]] = &release::with::<_, { engine::command::ALL.len() + 2 }>(
+    &release::with::<_, { engine::command::ALL.len() + 1 }>(engine::command::ALL, rows::CHANGED),
+    CHANGED,
+);
 
 /// The engine's, and a text of this release's own.
 const BATTERY: &[&str] = &release::with::<_, { engine::battery::ALL.len() + 1 }>(
@@ -58,7 +69,12 @@ const CHANGED: &[Spec] = &[
             &[key("key", 0), string("value")],
             "Removes a key if it holds a string equal to the given one.",
         ),
+    engine::command::row("restore").run(dump::restore),
+    engine::command::row("restore-asking").run(dump::restore),
+    engine::command::row("object").subcommands(dump::OBJECT),
     connection::CLIENT,
+    commandlog::COMMANDLOG,
+    msetex::MSETEX,
     engine::command::row("bitcount").run(bits::bitcount).arguments(bits::BITCOUNT),
     engine::command::row("bitpos").run(bits::bitpos),
     engine::command::row("geosearch").run(polygon::geosearch).arguments(polygon::GEOSEARCH),
@@ -68,6 +84,14 @@ const CHANGED: &[Spec] = &[
     engine::command::row("hscan").run(scan::hscan).arguments(scan::HSCAN),
     engine::command::row("zscan").run(scan::zscan).arguments(scan::ZSCAN),
     engine::command::row("lcs").run(lcs::lcs),
-    engine::command::row("zrank").run(rank::zrank).arguments(rank::RANK).arity(-3),
-    engine::command::row("zrevrank").run(rank::zrevrank).arguments(rank::RANK).arity(-3),
+    engine::command::row("zrank")
+        .run(rank::zrank)
+        .arguments(rank::RANK)
+        .arity(-3)
+        .history(rank::HISTORY),
+    engine::command::row("zrevrank")
+        .run(rank::zrevrank)
+        .arguments(rank::RANK)
+        .arity(-3)
+        .history(rank::HISTORY),
 ];

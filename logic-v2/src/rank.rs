@@ -11,6 +11,9 @@ use engine::exec::context::Ctx;
 pub const RANK: &[Argument] =
     &[key("key", 0), string("member"), token("WITHSCORE").optional().since("7.2.0")];
 
+/// What is told of it.
+pub const HISTORY: &[(&str, &str)] = &[("7.2.0", "Takes WITHSCORE.")];
+
 pub fn zrank(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     if args.len() == 3 { zset::zrank(cx, args) } else { with_score(cx, args, false) }
 }

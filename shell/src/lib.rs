@@ -7,6 +7,7 @@ pub mod client;
 pub mod config;
 mod control_groups;
 pub mod effects;
+pub mod exchange;
 pub mod host;
 pub mod log;
 pub mod logic;

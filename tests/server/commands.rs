@@ -111,7 +111,10 @@ fn documents(docs: &Value, into: &mut BTreeMap<String, BTreeMap<String, Value>>)
                     assert!(!value.leaf().is_empty(), "{name}: {field}");
                     fields.insert(field.to_owned(), Value::Leaf(String::new()));
                 }
-                "history" => {}
+                "history" => {
+                    let versions = value.list().iter().map(|change| change.list()[0].clone());
+                    fields.insert(field.to_owned(), Value::List(versions.collect()));
+                }
                 _ => {
                     fields.insert(field.to_owned(), value.clone());
                 }

@@ -66,7 +66,17 @@ fn what_only_the_second_release_has_is_gone_after_a_rollback() {
     let before = commands(&mut connection);
     server.swap();
     let added: Vec<_> = commands(&mut connection).difference(&before).cloned().collect();
-    let expected = ["client|no-touch", "client|setinfo", "delifeq"];
+    let expected = [
+        "client|no-touch",
+        "client|setinfo",
+        "commandlog",
+        "commandlog|get",
+        "commandlog|help",
+        "commandlog|len",
+        "commandlog|reset",
+        "delifeq",
+        "msetex",
+    ];
     assert_eq!(added, expected);
     connection.ask("GEOADD g 1 2 m");
     assert_eq!(connection.ask("CLIENT SETINFO LIB-NAME x"), "+OK\r\n");
@@ -76,6 +86,20 @@ fn what_only_the_second_release_has_is_gone_after_a_rollback() {
         ("CLIENT NO-TOUCH ON", "-ERR unknown subcommand 'NO-TOUCH'. Try CLIENT HELP.\r\n"),
         ("CLIENT SETINFO LIB-NAME x", "-ERR unknown subcommand 'SETINFO'. Try CLIENT HELP.\r\n"),
         ("DELIFEQ k v", "-ERR unknown command 'DELIFEQ', with args beginning with: 'k' 'v' \r\n"),
+        (
+            "COMMANDLOG LEN slow",
+            "-ERR unknown command 'COMMANDLOG', with args beginning with: 'LEN' 'slow' \r\n",
+        ),
+        (
+            "MSETEX 1 k v",
+            "-ERR unknown command 'MSETEX', with args beginning with: '1' 'k' 'v' \r\n",
+        ),
+        ("CONFIG GET commandlog*", "*0\r\n"),
+        (
+            "CONFIG SET commandlog-reply-larger-than 1",
+            "-ERR Unknown option or number of arguments for CONFIG SET - \
+             'commandlog-reply-larger-than'\r\n",
+        ),
         ("GEOSEARCH g BYPOLYGON 3 0 0 9 0 9 9", "-ERR syntax error\r\n"),
         ("CLIENT KILL MAXAGE 100", "-ERR syntax error\r\n"),
         ("CLIENT LIST NAME x", "-ERR syntax error\r\n"),
@@ -84,4 +108,20 @@ fn what_only_the_second_release_has_is_gone_after_a_rollback() {
         assert_eq!(connection.ask(line), error, "{line}");
     }
     assert_eq!(connection.ask("ZCARD g"), ":1\r\n");
+}
+
+#[test]
+fn a_setting_and_a_log_that_only_the_second_release_has_are_there_when_it_comes_again() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    server.swap();
+    assert_eq!(connection.ask("CONFIG SET commandlog-reply-larger-than 40"), "+OK\r\n");
+    let long = "x".repeat(50);
+    connection.ask(&format!("PING {long}"));
+    server.swap();
+    connection.ask(&format!("PING {long}"));
+    server.swap();
+    assert_eq!(connection.ask("COMMANDLOG LEN large-reply"), ":1\r\n");
+    let setting = connection.ask("CONFIG GET commandlog-reply-larger-than").raw();
+    assert!(setting.ends_with("$2\r\n40\r\n"), "{setting}");
 }

@@ -112,6 +112,7 @@ const PILES: &[Pile] = &[
             &["shell/src/worker/"],
             &["shell/src/server.rs", "shell/src/server/"],
             &["shell/src/effects/"],
+            &["shell/src/exchange.rs"],
             &["shell/src/upgrade/"],
             &["shell/src/metrics/"],
             &["shell/src/admin/"],

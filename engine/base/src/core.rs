@@ -13,6 +13,7 @@ use crate::effects::{self, Effects};
 use crate::event::Class;
 use crate::heap::Heap;
 use crate::lock::{LockSet, ShardSet};
+use crate::lzf::Compressor;
 use crate::notices::{Event, Key, Notices};
 use crate::random::Random;
 use crate::roots::Roots;
@@ -58,6 +59,8 @@ pub struct Core {
     pub own_pushes: Vec<Vec<u8>>,
     /// What the running command did, on its way to the effects stream.
     pub effects: Effects,
+    /// Compresses strings in dumps.
+    pub compressor: Compressor,
     /// Whether the client whose command runs applies effects of another server: nothing expires
     /// for it but by its `DEL`.
     pub applies_effects: bool,
@@ -97,6 +100,7 @@ impl Core {
             // SAFETY: a lane is one thread at a time, and its contexts of several generations do
             // not run at the same time.
             effects: unsafe { Effects::new(host, id) },
+            compressor: Compressor::default(),
             applies_effects: false,
             has_no_room: false,
             locks: LockSet::new(roots, FutexLocker::new(id, host)),

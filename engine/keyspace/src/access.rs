@@ -30,6 +30,21 @@ pub fn after_access(core: &mut Core, before: u32) -> u32 {
     }
 }
 
+/// The clock of a key that was last used so many seconds ago, or is used so often: of the two the one
+/// that keys are told apart by.
+pub fn told(core: &Core, idle_s: Option<u64>, frequency: Option<u8>) -> u32 {
+    let now = initial(core);
+    match (core.settings.policy.is_lfu(), idle_s, frequency) {
+        (true, _, Some(frequency)) => now & !0xff | u32::from(frequency),
+        // Before the clock began it was half of it ago.
+        (false, Some(idle_s), _) => u32::try_from(idle_s)
+            .ok()
+            .and_then(|idle_s| now.checked_sub(idle_s))
+            .unwrap_or((now + CLOCK_MASK / 2) % CLOCK_MASK),
+        _ => now,
+    }
+}
+
 /// The clock of a key whose value is set anew: used now; its frequency goes on.
 pub fn after_set(core: &mut Core, before: u32) -> u32 {
     if core.settings.policy.is_lfu() { after_access_lfu(core, before) } else { initial(core) }

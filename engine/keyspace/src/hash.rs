@@ -13,7 +13,7 @@ use value::limits::Limits;
 use value::string::Ttl;
 
 impl Keys<'_> {
-    fn hash_limits(&self) -> Limits {
+    pub(crate) fn hash_limits(&self) -> Limits {
         let settings = &self.core.settings;
         Limits { entries: settings.hash_entries, value_bytes: settings.hash_value_bytes }
     }

@@ -13,6 +13,7 @@
 pub mod access;
 pub mod ahead;
 mod awaited;
+mod dump;
 mod expiry;
 mod flush;
 mod found;
@@ -30,6 +31,7 @@ mod transfer;
 mod watched;
 mod zset;
 
+pub use dump::Restoring;
 pub use expiry::{Round, Ttls};
 pub use found::{Found, Removed};
 pub use hash::HashMut;

@@ -11,7 +11,7 @@ use value::entry::OwnedEntry;
 use value::list;
 
 impl Keys<'_> {
-    fn list_limit(&self) -> Limit {
+    pub(crate) fn list_limit(&self) -> Limit {
         Limit::from_setting(self.core.settings.list_node_limit)
     }
 

@@ -21,7 +21,7 @@ impl Keys<'_> {
     }
 
     /// Members that a set of integers has at most.
-    fn ints_max(&self) -> u64 {
+    pub(crate) fn ints_max(&self) -> u64 {
         self.core.settings.intset_entries.min(set::INTS_MAX)
     }
 

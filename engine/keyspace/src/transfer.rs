@@ -7,6 +7,13 @@ use base::event::Class;
 use value::entry::{Entry, OwnedEntry, Shape};
 
 impl Keys<'_> {
+    /// Puts an entry where its key leads, as a new key, whatever was there.
+    pub fn put_anew(&mut self, entry: OwnedEntry) {
+        let hash = self.hash(entry.view().key());
+        let replaced = self.upsert_at(hash, entry.view());
+        self.arrived_anew(hash, entry.into_address(), replaced);
+    }
+
     /// Gives a key that is there another name, which is not the one it has.
     pub fn rename(&mut self, from: &[u8], to: &[u8]) {
         let heap = self.core.heap;
@@ -40,11 +47,7 @@ impl Keys<'_> {
         let Some(entry) = self.entry(from, Intent::Peek) else { return };
         let mut copy = entry.duplicate(heap, seed, to);
         copy.view_mut().set_access(access);
-        self.in_db(db, |keys| {
-            let hash = keys.hash(to);
-            let replaced = keys.upsert_at(hash, copy.view());
-            keys.arrived_anew(hash, copy.into_address(), replaced);
-        });
+        self.in_db(db, |keys| keys.put_anew(copy));
     }
 
     /// Moves a key to another database, unless it has a key of this name. Tells whether it did.

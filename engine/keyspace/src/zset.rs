@@ -17,7 +17,7 @@ use value::string::Ttl;
 use value::zset::{self, ZsetBuf, ZsetRef};
 
 impl Keys<'_> {
-    fn zset_limits(&self) -> Limits {
+    pub(crate) fn zset_limits(&self) -> Limits {
         let settings = &self.core.settings;
         Limits { entries: settings.zset_entries, value_bytes: settings.zset_value_bytes }
     }

@@ -139,7 +139,12 @@ const CLUSTER: &[Spec] = &[
         &[],
         "Lists the connections between nodes.",
     ),
-    row("cluster|meet", -4, CHANGES).doc("3.0.0", O_1, MEET, "Adds a node."),
+    row("cluster|meet", -4, CHANGES).history(&[("4.0.0", "Takes the port of the bus.")]).doc(
+        "3.0.0",
+        O_1,
+        MEET,
+        "Adds a node.",
+    ),
     row("cluster|myid", 2, STALE).doc("3.0.0", O_1, &[], "Returns the id of this node."),
     row("cluster|nodes", 2, STALE).tips(VARIES).doc("3.0.0", O_NODES, &[], "Lists the nodes."),
     row("cluster|replicas", 3, LOOKS).tips(VARIES).doc(
@@ -184,6 +189,10 @@ const CLUSTER: &[Spec] = &[
         .doc("3.0.0", O_1, NODE, "Lists the replicas of a master.")
         .replaced("5.0.0", "`CLUSTER REPLICAS`"),
     row("cluster|slots", 2, STALE)
+        .history(&[
+            ("4.0.0", "Tells ids of nodes."),
+            ("7.0.0", "Tells more of where nodes are reached."),
+        ])
         .tips(VARIES)
         .doc("3.0.0", O_NODES, &[], "Lists which nodes have which slots.")
         .replaced("7.0.0", "`CLUSTER SHARDS`"),

@@ -58,11 +58,26 @@ pub const fn row(name: &str) -> Spec {
     panic!("no table has a command of this name")
 }
 
+/// The row of a subcommand such as `client|list`, as [`row`].
+pub const fn subcommand(container: &str, name: &str) -> Spec {
+    let rows = row(container).subcommands;
+    let mut at = 0;
+    while at < rows.len() {
+        if equal(rows[at].name.as_bytes(), name.as_bytes()) {
+            return rows[at];
+        }
+        at += 1;
+    }
+    panic!("the command has no subcommand of this name")
+}
+
 #[cfg(test)]
 mod tests {
     use super::ALL;
     use crate::exec::argument::{Argument, Kind};
     use crate::exec::spec::{Begin, Spec};
+    use base::args::Args;
+    use base::resp::parse::Span;
 
     fn rows() -> impl Iterator<Item = &'static Spec> {
         let tables = ALL.iter().copied().flatten();
@@ -136,6 +151,31 @@ mod tests {
             let is_channel =
                 row.name.starts_with("s") && row.group == crate::exec::spec::Group::PubSub;
             assert!(is_channel || used.iter().all(|used| *used), "{}", row.name);
+        }
+    }
+
+    /// What is locked before a command runs: all keys that it may look at.
+    #[test]
+    fn every_argument_that_may_be_a_key_is_found() {
+        for (line, expect) in [
+            ("georadius g 1 2 3 m store a", &[1, 7][..]),
+            ("georadius g 1 2 3 m storedist c store a store b", &[1, 9, 11, 7]),
+            ("georadius g 1 2 3 m store", &[1]),
+            ("georadiusbymember g store 3 m count 1 store a", &[1, 8]),
+            ("zunionstore d 2 a b", &[1, 3, 4]),
+            ("zunionstore d 3 a b", &[1]),
+            ("zunionstore d x a b", &[1]),
+            ("sort l by w_* store a store b", &[1, 7]),
+        ] {
+            let mut spans = Vec::new();
+            for word in line.split(' ') {
+                let start = spans.last().map_or(0, |last: &Span| last.start + last.len + 1);
+                spans.push(Span { start, len: word.len() as u32 });
+            }
+            let args = Args::new(line.as_bytes(), &spans);
+            let name = line.split(' ').next().expect("a name");
+            let row = rows().find(|row| row.name == name).expect("a command");
+            assert_eq!(row.key_indices(args), expect, "{line}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::client::ClientShared;
+use abi::client::{ClientShared, flag as client_flag};
 use abi::stats::CommandStat;
 
 use crate::exec::context::{ClientCtx, Ctx, Mode};
@@ -11,6 +11,7 @@ use crate::exec::spec::{Begin, Code, KeySpec, Spec, flag};
 use crate::exec::{aftermath, monitor, slow};
 use crate::maintenance::notices;
 use crate::session::blocking::{self, Keyed};
+use crate::session::slow::Log;
 use crate::session::{latency, monitor as monitors, stats};
 use base::args::Args;
 use base::clock::ticks;
@@ -99,7 +100,14 @@ pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     } else {
         run(cx, call, args)
     };
-    let elapsed_ns = account(&mut cx.data, call, args, started, outcome, true);
+    // One that puts itself off is run again, and counted then.
+    let is_over = !cx.session.has(client_flag::POSTPONED);
+    let output = started.output;
+    let elapsed_ns = account(&mut cx.data, call, args, started, outcome, is_over);
+    if !is_over {
+        return;
+    }
+    let reply = cx.data.out.len().saturating_sub(output);
     if cx.data.wait.is_some() {
         wait(cx, args);
     }
@@ -109,6 +117,12 @@ pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     }
     if elapsed_ns >= core.settings.noticed_ns {
         if_room(|| notice(core, cx.session.state(), call.spec, args, elapsed_ns));
+    }
+    // At least the greater of both, and less than twice that: whether it is so, is looked at there.
+    if (args.bytes_at_most() | reply) as u64 >= core.settings.large_bytes
+        && cx.exec.release.has("commandlog")
+    {
+        if_room(|| slow::record_large(core, cx.session.state(), (call.spec, args), reply));
     }
     if monitors::is_on(core.roots) {
         if_room(|| feed_monitors(cx, call.spec, args));
@@ -232,7 +246,7 @@ fn notice(core: &mut Core, client: &ClientShared, spec: &Spec, args: Args<'_>, e
     core.ended_at = None;
     let slow_us = core.settings.slowlog_us;
     if slow_us >= 0 && elapsed_ns / 1000 >= slow_us as u64 {
-        slow::record(core, client, spec, args, elapsed_ns / 1000);
+        slow::record(core, Log::Slow, client, (spec, args), elapsed_ns / 1000);
     }
     let event = if spec.has(flag::FAST) { "fast-command" } else { "command" };
     latency::record(core, event, elapsed_ns / 1_000_000);

@@ -13,7 +13,7 @@ use crate::session::blocking::Ending;
 use crate::session::command_blob::Blob;
 use crate::session::message::text;
 use crate::session::stats::counters_of;
-use crate::session::{self, blocking, pubsub};
+use crate::session::{self, blocking, exchange, pubsub};
 use base::core::Core;
 use base::counters::add;
 use base::error::{self, Error};
@@ -32,6 +32,9 @@ pub fn deliver(thread: &mut ThreadContext, client: &mut Client, message: &Messag
         }
         kind::ADMIN_REPLY if client.wait.address() == message.detail => {
             admin::reply(core, client, text(message, false));
+        }
+        kind::EXCHANGE_REPLY => {
+            exchange::conclude(core, client, message.detail, text(message, false));
         }
         kind::UNBLOCK if !client.wait.is_null() => unblock(core, client, message.detail == 1),
         // A wait that could not be served after all may have missed its deadline meanwhile.

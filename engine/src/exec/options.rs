@@ -84,6 +84,14 @@ impl<const N: usize> Options<N> {
         self
     }
 
+    /// For a command that does not take these two together, though it does not document that.
+    pub const fn apart(mut self, one: &str, other: &str) -> Self {
+        let [Token(one), Token(other)] = [self.token(one), self.token(other)];
+        self.entries[one as usize].excludes |= 1 << other;
+        self.entries[other as usize].excludes |= 1 << one;
+        self
+    }
+
     /// An option's token. It is called while compiling: no option of this word stops that.
     pub const fn token(&self, word: &str) -> Token {
         let mut at = 0;

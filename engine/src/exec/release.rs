@@ -1,6 +1,7 @@
 //! What makes a release: its name and its commands.
 
 use crate::exec::spec::Spec;
+use base::settings::row::Row;
 use base::text::equal;
 
 /// A release of the logic. A `cdylib` has one as a static and exports it with
@@ -19,6 +20,18 @@ pub struct Release {
     /// What is tried before it serves: texts of requests with their replies, in which every command
     /// is named. See docs/writing-logic.md, and [`crate::battery`] for the engine's commands.
     pub battery: &'static [&'static str],
+}
+
+impl Release {
+    /// Whether there is a command of this name, which is in lower case.
+    pub fn has(&self, name: &str) -> bool {
+        self.commands.iter().copied().flatten().any(|spec| spec.name == name)
+    }
+
+    /// Whether users know a setting.
+    pub fn knows(&self, setting: &Row) -> bool {
+        setting.command.is_empty() || self.has(setting.command)
+    }
 }
 
 /// A list with one more at its end: the engine's tables or batteries, and one of a release's own.

@@ -25,7 +25,7 @@ pub fn configure(
         add(core, &exec.index, values)?;
         None
     } else {
-        settings::configure(core, name, values)?
+        settings::configure(core, name, values, |setting| exec.release.knows(setting))?
     };
     thread.refresh();
     Ok(passed_over)

@@ -12,14 +12,12 @@ pub enum Secrets {
     None,
     /// All from this one on.
     From(usize),
-    /// So many behind a word, which may stand from an argument on.
+    /// So many behind each of some words, which may stand from an argument on.
     Behind {
-        /// The word, in capitals.
-        word: &'static str,
-        /// The first argument that may be the word.
+        /// The words, in capitals, and how many follow each.
+        words: &'static [(&'static str, usize)],
+        /// The first argument that may be one of the words.
         from: usize,
-        /// How many follow it.
-        count: usize,
     },
     /// From an argument on names and values of settings take turns: values of settings that are
     /// secrets.
@@ -32,9 +30,9 @@ impl Secrets {
         match self {
             Secrets::None => false,
             Secrets::From(first) => index >= first,
-            Secrets::Behind { word, from, count } => {
-                (from.max(index.saturating_sub(count))..index).any(|at| args.is(at, word))
-            }
+            Secrets::Behind { words, from } => words.iter().any(|(word, count)| {
+                (from.max(index.saturating_sub(*count))..index).any(|at| args.is(at, word))
+            }),
             Secrets::OfSettings(first) => {
                 let is_value = index > first && !(index - first).is_multiple_of(2);
                 is_value && find(args.at(index - 1)).is_some_and(|setting| setting.has(SECRET))
@@ -68,10 +66,11 @@ mod tests {
 
     #[test]
     fn what_follows_a_word_is_hidden_wherever_the_word_stands() {
-        let secrets = Secrets::Behind { word: "AUTH", from: 2, count: 2 };
+        let secrets = Secrets::Behind { words: &[("AUTH", 2), ("KEY", 1)], from: 2 };
         check(secrets, "HELLO 3 auth user password SETNAME a", "HELLO 3 auth * * SETNAME a");
         check(secrets, "HELLO 3 SETNAME a AUTH user password", "HELLO 3 SETNAME a AUTH * *");
         check(secrets, "HELLO AUTH 3 4", "HELLO AUTH 3 4");
+        check(secrets, "HELLO 3 KEY a b AUTH c d e", "HELLO 3 KEY * b AUTH * * e");
     }
 
     #[test]

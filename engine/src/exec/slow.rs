@@ -1,25 +1,54 @@
-//! Which commands the slow log remembers, and what of them.
+//! Which commands the slow log and its kin remember, and what of them.
 
 use abi::client::ClientShared;
 use base::args::Args;
 use base::bytes::OwnedBytes;
 use base::core::Core;
 use base::heap::Heap;
+use base::settings::setting;
 
 use crate::exec::spec::{Spec, flag};
-use crate::session::{command_blob, slow};
+use crate::session::command_blob;
+use crate::session::slow::{self, Log};
 
 /// Most arguments of a command that are kept.
 const ARGUMENTS_MAX: usize = 32;
 /// Most bytes of an argument that are kept.
 const ARGUMENT_MAX: usize = 128;
 
-/// Remembers a command of a client that took long.
+/// Remembers a command of a client that was slow or large: by how many microseconds, or bytes.
 #[cold]
-pub fn record(core: &Core, client: &ClientShared, spec: &Spec, args: Args<'_>, duration_us: u64) {
+pub fn record(
+    core: &Core,
+    which: Log,
+    client: &ClientShared,
+    (spec, args): (&Spec, Args<'_>),
+    amount: u64,
+) {
     if !spec.has(flag::SKIP_SLOWLOG) {
-        slow::add(core, client, shortened(core.heap, args, spec), duration_us);
+        slow::add(core, which, client, shortened(core.heap, args, spec), amount);
     }
+}
+
+/// Remembers a command of a client if it was large, or its reply, which has so many bytes.
+#[cold]
+pub fn record_large(core: &Core, client: &ClientShared, command: (&Spec, Args<'_>), reply: usize) {
+    let record_from = |which, bytes: u64, setting| {
+        // A negative limit is none.
+        if u64::try_from(core.get(setting)).is_ok_and(|least| bytes >= least) {
+            record(core, which, client, command, bytes);
+        }
+    };
+    let request = bytes_of(command.1);
+    record_from(Log::LargeRequest, request, setting::COMMANDLOG_REQUEST_LARGER_THAN);
+    record_from(Log::LargeReply, reply as u64, setting::COMMANDLOG_REPLY_LARGER_THAN);
+}
+
+/// Bytes of a command as clients send it: an array of strings.
+fn bytes_of(args: Args<'_>) -> u64 {
+    let head = |number: usize| 3 + itoa::Buffer::new().format(number).len();
+    let strings = args.from(0).map(|arg| head(arg.len()) + arg.len() + 2);
+    (head(args.len()) + strings.sum::<usize>()) as u64
 }
 
 /// The command with long arguments cut and with what lies beyond the first many left out.

@@ -200,11 +200,14 @@ pub struct KeySpec {
     pub access: u16,
     /// For `variable_flags`: what is done if none of some words is given.
     pub otherwise: Option<(&'static [&'static str], u16)>,
+    /// A word behind which keys are named if the one found here is empty. `COMMAND INFO` does not
+    /// tell.
+    pub gives_way_to: Option<&'static str>,
 }
 
 impl KeySpec {
     const fn new(begin: Begin, find: Find, access: u16) -> Self {
-        Self { begin, find, access, otherwise: None }
+        Self { begin, find, access, otherwise: None, gives_way_to: None }
     }
 
     /// One key at an argument.
@@ -230,6 +233,17 @@ impl KeySpec {
     /// One key behind a word that is looked for from argument `from` on.
     pub const fn behind(word: &'static str, from: i16, access: u16) -> Self {
         Self::new(Begin::Keyword(word, from), Find::Range { last: 0, step: 1, limit: 0 }, access)
+    }
+
+    /// All arguments behind a word that is looked for from argument `from` on.
+    pub const fn all_behind(word: &'static str, from: i16, access: u16) -> Self {
+        Self::new(Begin::Keyword(word, from), Find::Range { last: -1, step: 1, limit: 0 }, access)
+    }
+
+    /// Says that an empty argument is no key if there is a word behind which keys are named.
+    pub const fn or_behind(mut self, word: &'static str) -> Self {
+        self.gives_way_to = Some(word);
+        self
     }
 
     /// Says what is done instead if none of some words is given.
@@ -291,6 +305,8 @@ pub struct Spec {
     pub secrets: Secrets,
     /// What has taken its place, if something has.
     pub replaced: Option<Replaced>,
+    /// What has changed about it since: in which version of Redis, and what.
+    pub history: &'static [(&'static str, &'static str)],
     /// Its subcommands; the command itself then only tells that one is missing.
     pub subcommands: &'static [Spec],
 }
@@ -327,6 +343,7 @@ impl Spec {
             arguments: &[],
             secrets: Secrets::None,
             replaced: None,
+            history: &[],
             subcommands: &[],
         }
     }
@@ -334,6 +351,12 @@ impl Spec {
     /// The row with other code, for a release that does a command differently.
     pub const fn run(mut self, run: Run) -> Self {
         self.code = Code::Keys(run);
+        self
+    }
+
+    /// As [`Spec::run`], of a command that concerns its client.
+    pub const fn run_for_client(mut self, run: RunForClient) -> Self {
+        self.code = Code::Client(run);
         self
     }
 
@@ -358,6 +381,12 @@ impl Spec {
     /// Sets bits of [`flag`].
     pub const fn flags(mut self, flags: u32) -> Self {
         self.flags |= flags;
+        self
+    }
+
+    /// Clears bits of [`flag`], for a release in which they do not apply any more.
+    pub const fn without(mut self, flags: u32) -> Self {
+        self.flags &= !flags;
         self
     }
 
@@ -397,6 +426,12 @@ impl Spec {
         self.complexity = complexity;
         self.arguments = arguments;
         self.summary = summary;
+        self
+    }
+
+    /// Says what has changed about it since it was first there: in which version, and what.
+    pub const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Self {
+        self.history = history;
         self
     }
 
@@ -503,6 +538,12 @@ impl KeySpec {
 
     fn find_in(&self, args: Args<'_>, found: &mut Vec<usize>) -> Option<()> {
         let Some(first) = self.first(args) else { return Some(()) };
+        if let Some(word) = self.gives_way_to
+            && args.get(first).is_some_and(<[u8]>::is_empty)
+            && (first + 1..args.len()).any(|index| args.is(index, word))
+        {
+            return Some(());
+        }
         match self.find {
             Find::Range { last, step, limit } => {
                 let end = match (last, limit) {
@@ -519,7 +560,8 @@ impl KeySpec {
                 let count = args.integer(args.get(first).map(|_| first)?).ok()?;
                 let begin = first + offset as usize;
                 let count = usize::try_from(count).ok()?;
-                if count > args.len().saturating_sub(begin) {
+                let last = count.saturating_sub(1).checked_mul(step as usize)?;
+                if count > 0 && last >= args.len().saturating_sub(begin) {
                     return None;
                 }
                 found.extend((begin..begin + count * step as usize).step_by(step as usize));

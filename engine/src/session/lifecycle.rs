@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, ClientGuarded, ClientState, flag};
 use abi::container::RawBytes;
 
-use crate::session::{self, blocking, clients, monitor, multi, pubsub, watch};
+use crate::session::{self, blocking, clients, exchange, monitor, multi, pubsub, watch};
 use base::bytes::Bytes;
 use base::core::Core;
 use base::settings::setting;
@@ -45,6 +45,7 @@ pub fn open(core: &mut Core, client: &mut ClientState) {
 /// Gives back all that hangs on a client.
 pub fn close(core: &mut Core, client: &mut Client) {
     abandon_wait(core, client);
+    exchange::forget(core, client);
     forget_session(core, client);
     let mut guarded = client.guarded.lock(core.locker());
     let ClientGuarded { name, lib_name, lib_version, user, watches, .. } = &mut *guarded;

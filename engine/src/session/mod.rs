@@ -6,6 +6,7 @@ pub mod blocking;
 pub mod census;
 pub mod clients;
 pub mod command_blob;
+pub mod exchange;
 pub mod latency;
 pub mod lifecycle;
 pub mod memory;

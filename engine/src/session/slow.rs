@@ -1,4 +1,4 @@
-//! The slow log.
+//! The slow log, and those of commands that were large.
 
 use abi::client::ClientShared;
 use abi::container::RawBytes;
@@ -13,20 +13,48 @@ use base::heap::Heap;
 use base::settings::setting;
 use base::vec::{self, Words};
 
-/// The slow log, locked.
-fn locked(core: &Core) -> Guard<'static, Slowlog, FutexLocker> {
-    core.roots.shared().slowlog.lock(core.locker())
+/// What is remembered apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Commands that took long.
+    Slow,
+    /// Commands that were large.
+    LargeRequest,
+    /// Commands whose replies were large.
+    LargeReply,
 }
 
-/// Remembers a command of a client, already shortened, that took long.
+impl Log {
+    /// The log, locked.
+    fn locked(self, core: &Core) -> Guard<'static, Slowlog, FutexLocker> {
+        let shared = core.roots.shared();
+        let log = match self {
+            Self::Slow => &shared.slowlog,
+            Self::LargeRequest => &shared.large_requests,
+            Self::LargeReply => &shared.large_replies,
+        };
+        log.lock(core.locker())
+    }
+
+    /// Entries kept at most.
+    fn kept_max(self, core: &Core) -> usize {
+        core.get(match self {
+            Self::Slow => setting::SLOWLOG_MAX_LEN,
+            Self::LargeRequest => setting::COMMANDLOG_LARGE_REQUEST_MAX_LEN,
+            Self::LargeReply => setting::COMMANDLOG_LARGE_REPLY_MAX_LEN,
+        }) as usize
+    }
+}
+
+/// Remembers a command of a client, already shortened: with how many microseconds it took, or bytes.
 ///
 /// Where memory runs out it is not remembered.
-pub fn add(core: &Core, client: &ClientShared, command: OwnedBytes, duration_us: u64) {
+pub fn add(core: &Core, which: Log, client: &ClientShared, command: OwnedBytes, amount: u64) {
     let heap = core.heap;
-    let kept_max = core.get(setting::SLOWLOG_MAX_LEN) as usize;
+    let kept_max = which.kept_max(core);
     let name = copy(heap, &client.guarded.lock(core.locker()).name);
     let peer = copy(heap, &client.peer);
-    let mut log = locked(core);
+    let mut log = which.locked(core);
     let id = log.next_id;
     let mut entries = Words::new(&mut log.entries, heap);
     entries.reserve(1);
@@ -35,7 +63,7 @@ pub fn add(core: &Core, client: &ClientShared, command: OwnedBytes, duration_us:
     let entry = SlowlogEntry {
         id,
         time_s: (core.clock.now_ms / 1000) as u64,
-        duration_us,
+        amount,
         command: command.into_raw(),
         peer: peer.into_raw(),
         name: name.into_raw(),
@@ -63,8 +91,8 @@ pub struct Report {
     pub id: u64,
     /// When the command ran, Unix seconds.
     pub time_s: u64,
-    /// How long it took, in microseconds.
-    pub duration_us: u64,
+    /// How long it took, in microseconds, or how large it was, in bytes.
+    pub amount: u64,
     /// The command, shortened.
     pub args: Vec<Vec<u8>>,
     /// The client's `address:port`.
@@ -78,7 +106,7 @@ impl Report {
         Self {
             id: entry.id,
             time_s: entry.time_s,
-            duration_us: entry.duration_us,
+            amount: entry.amount,
             args: Blob::decode(&entry.command).args().from(0).map(<[u8]>::to_vec).collect(),
             peer: bytes::slice(&entry.peer).to_vec(),
             name: bytes::slice(&entry.name).to_vec(),
@@ -87,21 +115,21 @@ impl Report {
 }
 
 /// The newest entries, `count` at most, the newest first.
-pub fn newest(core: &Core, count: usize) -> Vec<Report> {
-    let log = locked(core);
+pub fn newest(core: &Core, which: Log, count: usize) -> Vec<Report> {
+    let log = which.locked(core);
     let addresses = vec::slice(&log.entries).iter().rev().take(count);
     // SAFETY: entries of the log live until they are taken out of it, with the lock held.
     addresses.map(|address| Report::of(unsafe { &*(*address as *const SlowlogEntry) })).collect()
 }
 
 /// How many entries there are.
-pub fn len(core: &Core) -> usize {
-    locked(core).entries.len as usize
+pub fn len(core: &Core, which: Log) -> usize {
+    which.locked(core).entries.len as usize
 }
 
 /// Removes all entries.
-pub fn clear(core: &Core) {
-    let mut log = locked(core);
+pub fn clear(core: &Core, which: Log) {
+    let mut log = which.locked(core);
     let mut entries = Words::new(&mut log.entries, core.heap);
     while let Some(address) = entries.pop() {
         // SAFETY: as in `add`.

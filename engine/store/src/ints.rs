@@ -163,7 +163,8 @@ impl Default for IntsBuf {
 }
 
 impl IntsBuf {
-    fn with_width(width: usize) -> Self {
+    /// None, each of which is to have at least so many bytes: 2, 4 or 8.
+    pub fn with_width(width: usize) -> Self {
         Self { bytes: vec![width as u8] }
     }
 

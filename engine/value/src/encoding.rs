@@ -6,6 +6,7 @@
 use crate::body::{self, Body};
 use crate::digest::Digest;
 use crate::entry::{Entry, EntryMut, OwnedEntry};
+use crate::serialized::writer::Writer;
 use crate::{hash, list, set, string, zset};
 use base::heap::Heap;
 
@@ -36,8 +37,10 @@ pub struct Encoding {
     /// Calls the visitor with each element, in order: the parts it is made of (a string or an
     /// element of a list is one, a member of a sorted set its score and its name).
     pub visit: Visit,
-    /// Bytes of the value in a dump that is not compressed.
-    pub serialized_len: fn(Entry<'_>) -> usize,
+    /// The type of a dump of it: one of `serialized::kind`.
+    pub dump_type: u8,
+    /// Writes the value as dumps of that type have it.
+    pub dump: Dump,
 }
 
 /// What hashes are made with.
@@ -45,6 +48,13 @@ pub type Seed = [u64; 2];
 
 /// For a view through which nothing is looked up by its hash.
 pub const NO_SEED: Seed = [0; 2];
+
+/// See [`Encoding::dump`]. Goes on from a place, 0 being the start, until the writer is full; returns
+/// where to go on, or 0 at the end. The value is the same until then.
+pub type Dump = fn(Entry<'_>, u64, &mut Writer<'_>) -> u64;
+
+/// Records of a table that are dumped before the writer is asked whether it is full.
+pub(crate) const DUMPED_AT_ONCE: u64 = 16;
 
 /// See [`Encoding::visit`].
 pub type Visit = fn(Entry<'_>, &mut dyn FnMut(&[&[u8]]));

@@ -5,10 +5,12 @@ use abi::container::{RawHash, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{Encoding, NO_SEED, Seed, copy_embedded, free_body};
+use crate::encoding::{DUMPED_AT_ONCE, Encoding, NO_SEED, Seed, copy_embedded, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
-use crate::serialized;
+use crate::serialized::kind;
+use crate::serialized::listpack::ListpackBuf;
+use crate::serialized::writer::Writer;
 use crate::string::Str;
 use base::heap::Heap;
 use store::packed::Element;
@@ -28,10 +30,12 @@ pub const PACKED: Encoding = Encoding {
     digest,
     made_by: "HSET",
     visit,
-    serialized_len: |entry| {
-        let rows = rows(entry).iter().flatten();
-        let bytes = rows.map(serialized::listpack_len).sum::<usize>();
-        serialized::blob_len(serialized::LISTPACK_BYTES + bytes)
+    dump_type: kind::HASH_LISTPACK,
+    dump: |entry, _, out| {
+        let mut listpack = ListpackBuf::default();
+        rows(entry).iter().flatten().for_each(|element| listpack.push(element));
+        out.string(&listpack.finish());
+        0
     },
 };
 
@@ -48,13 +52,8 @@ pub const TABLE: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
     free: free_body::<RawHash>,
-    serialized_len: |entry| {
-        let mut bytes = serialized::length_len(fields(entry, NO_SEED).len());
-        fields(entry, NO_SEED).for_each(&mut |record| {
-            bytes += serialized::string_len(record.name) + serialized::string_len(record.value);
-        });
-        bytes
-    },
+    dump_type: kind::HASH,
+    dump,
     ..PACKED
 };
 
@@ -82,6 +81,24 @@ fn digest(entry: Entry<'_>, digest: &mut Digest) {
 
 fn visit(entry: Entry<'_>, visit: &mut dyn FnMut(&[&[u8]])) {
     view(entry, NO_SEED).for_each(&mut |field, value| visit(&[field, value]));
+}
+
+/// A place is a cursor of [`RecordsRef::scan`].
+fn dump(entry: Entry<'_>, from: u64, out: &mut Writer<'_>) -> u64 {
+    let fields = fields(entry, NO_SEED);
+    if from == 0 {
+        out.length(fields.len());
+    }
+    let mut cursor = from;
+    loop {
+        cursor = fields.scan(cursor, DUMPED_AT_ONCE, &mut |record| {
+            out.string(record.name);
+            out.string(record.value);
+        });
+        if cursor == 0 || out.is_full() {
+            return cursor;
+        }
+    }
 }
 
 /// A hash to read.
@@ -196,6 +213,14 @@ impl HashBuf {
     /// With the fields of a small hash.
     pub fn of(rows: Rows<'_, 2>, heap: Heap, seed: Seed, limits: Limits) -> Self {
         Self { form: Form::Packed(rows.into()), ..Self::new(heap, seed, limits) }
+    }
+
+    /// Whether there are no fields.
+    pub fn is_empty(&self) -> bool {
+        match &self.form {
+            Form::Packed(rows) => rows.is_empty(),
+            Form::Table(raw) => RecordsRef::<true>::of(raw, self.seed).is_empty(),
+        }
     }
 
     /// Gives a field a value. Tells whether it is a new field.

@@ -3,13 +3,14 @@
 
 pub mod body;
 pub mod digest;
+pub mod dump;
 pub mod encoding;
 pub mod entry;
 pub mod hash;
 pub mod hyperloglog;
 pub mod limits;
 pub mod list;
-mod serialized;
+pub mod serialized;
 pub mod set;
 pub mod string;
 pub mod zset;

@@ -6,9 +6,11 @@ use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::encoding::{Encoding, free_body};
 use crate::entry::{Entry, OwnedBody, OwnedEntry};
-use crate::serialized;
+use crate::serialized::kind;
+use crate::serialized::listpack::ListpackBuf;
+use crate::serialized::writer::Writer;
 use base::heap::Heap;
-use store::list::{End, Limit, List, ListRef};
+use store::list::{Element, End, Forward, Limit, List, ListRef};
 
 /// Packed nodes, linked.
 pub const NODES: Encoding = Encoding {
@@ -31,13 +33,42 @@ pub const NODES: Encoding = Encoding {
         let mut digits = itoa::Buffer::new();
         view(entry).iter().for_each(|element| visit(&[element.bytes(&mut digits)]));
     },
-    serialized_len: |entry| {
-        let mut digits = itoa::Buffer::new();
-        let elements = view(entry).iter();
-        let bytes = elements.map(|element| serialized::string_len(element.bytes(&mut digits)));
-        serialized::length_len(view(entry).len()) + bytes.sum::<usize>()
-    },
+    dump_type: kind::LIST_QUICKLIST_2,
+    dump,
 };
+
+/// Bytes of an element that Redis keeps apart from others.
+const PLAIN_MIN: usize = 1 << 30;
+
+/// A place is a number of nodes.
+fn dump(entry: Entry<'_>, from: u64, out: &mut Writer<'_>) -> u64 {
+    let list = view(entry);
+    if from == 0 {
+        out.length(list.nodes());
+    }
+    let mut done = from as usize;
+    for elements in list.by_node().skip(done) {
+        dump_node(elements, out);
+        done += 1;
+        if out.is_full() {
+            break;
+        }
+    }
+    if done == list.nodes() { 0 } else { done as u64 }
+}
+
+fn dump_node(mut elements: Forward<'_>, out: &mut Writer<'_>) {
+    if let Some(Element::Bytes(text @ [_, ..])) = elements.clone().next()
+        && text.len() >= PLAIN_MIN
+    {
+        out.length(kind::PLAIN_NODE as usize);
+        return out.string(text);
+    }
+    let mut listpack = ListpackBuf::default();
+    elements.by_ref().for_each(|element| listpack.push(element));
+    out.length(kind::PACKED_NODE as usize);
+    out.string(&listpack.finish());
+}
 
 /// The list an entry holds.
 #[inline]

@@ -5,9 +5,10 @@ use abi::container::{RawSet, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{Encoding, NO_SEED, Seed, copy_embedded, free_body};
+use crate::encoding::{DUMPED_AT_ONCE, Encoding, NO_SEED, Seed, copy_embedded, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
-use crate::serialized;
+use crate::serialized::writer::Writer;
+use crate::serialized::{intset, kind};
 use crate::string::Str;
 use base::args::parse_integer;
 use base::heap::Heap;
@@ -37,23 +38,16 @@ pub const INTS: Encoding = Encoding {
     digest,
     made_by: "SADD",
     visit,
-    serialized_len: |entry| {
-        let ints = Ints::new(entry.embedded());
-        serialized::blob_len(serialized::INTSET_BYTES + ints.len() * ints.width())
+    dump_type: kind::SET_INTSET,
+    dump: |entry, _, out| {
+        out.string(&intset::write(Ints::new(entry.embedded())));
+        0
     },
 };
 
 /// A small set, behind the key in the entry.
-pub const PACKED: Encoding = Encoding {
-    id: id::SET_PACKED,
-    name: |_| "hashtable",
-    serialized_len: |entry| {
-        let mut bytes = serialized::length_len(view(entry, NO_SEED).len());
-        view(entry, NO_SEED).for_each(&mut |member| bytes += serialized::string_len(member));
-        bytes
-    },
-    ..INTS
-};
+pub const PACKED: Encoding =
+    Encoding { id: id::SET_PACKED, name: |_| "hashtable", dump_type: kind::SET, dump, ..INTS };
 
 /// A set of a record a member.
 pub const TABLE: Encoding = Encoding {
@@ -85,6 +79,21 @@ fn digest(entry: Entry<'_>, digest: &mut Digest) {
 
 fn visit(entry: Entry<'_>, visit: &mut dyn FnMut(&[&[u8]])) {
     view(entry, NO_SEED).for_each(&mut |member| visit(&[member]));
+}
+
+/// A place is a cursor of [`SetRef::scan`].
+fn dump(entry: Entry<'_>, from: u64, out: &mut Writer<'_>) -> u64 {
+    let set = view(entry, NO_SEED);
+    if from == 0 {
+        out.length(set.len());
+    }
+    let mut cursor = from;
+    loop {
+        cursor = set.scan(cursor, DUMPED_AT_ONCE, &mut |member| out.string(member));
+        if cursor == 0 || out.is_full() {
+            return cursor;
+        }
+    }
 }
 
 /// A set to read.
@@ -266,6 +275,16 @@ impl SetBuf {
     /// One without members.
     pub fn new(heap: Heap, seed: Seed, ints_max: u64) -> Self {
         Self { form: Form::Ints(IntsBuf::default()), heap, seed, ints_max }
+    }
+
+    /// Of a set without members: integers are kept like all members.
+    pub fn packed(self) -> Self {
+        Self { form: Form::Packed(RowsBuf::default()), ..self }
+    }
+
+    /// Of a set without members: each integer has at least so many bytes, 2, 4 or 8.
+    pub fn of_width(self, width: usize) -> Self {
+        Self { form: Form::Ints(IntsBuf::with_width(width)), ..self }
     }
 
     /// With the members of a set that is no table.

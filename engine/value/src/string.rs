@@ -6,7 +6,7 @@ use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::encoding::{Encoding, copy_embedded, free_body};
 use crate::entry::{Entry, EntryMut, Making, OwnedBody, OwnedEntry, Shape};
-use crate::serialized;
+use crate::serialized::kind;
 use base::args::parse_integer;
 use base::bytes;
 use base::heap::Heap;
@@ -88,7 +88,11 @@ pub const INT: Encoding = Encoding {
     digest: |entry, digest| entry.mix_parts_into(digest),
     made_by: "SET",
     visit: visit_string,
-    serialized_len,
+    dump_type: kind::STRING,
+    dump: |entry, _, out| {
+        out.string(view(entry).as_bytes());
+        0
+    },
 };
 
 /// A string behind the key in the entry.
@@ -119,10 +123,6 @@ pub const HEAP: Encoding = Encoding {
 
 fn visit_string(entry: Entry<'_>, visit: &mut dyn FnMut(&[&[u8]])) {
     visit(&[view(entry).as_bytes()]);
-}
-
-fn serialized_len(entry: Entry<'_>) -> usize {
-    serialized::string_len(view(entry).as_bytes())
 }
 
 /// The value of a string's entry.

@@ -10,7 +10,9 @@ use crate::digest::Digest;
 use crate::encoding::{Encoding, NO_SEED, Seed, copy_embedded, free_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
-use crate::serialized;
+use crate::serialized::kind;
+use crate::serialized::listpack::ListpackBuf;
+use crate::serialized::writer::Writer;
 use base::heap::Heap;
 use base::resp::write::format_double;
 use store::packed::Element;
@@ -19,7 +21,7 @@ use store::sorted::{Cut, Scored, Sorted, SortedRef};
 
 /// Scores up to it in magnitude are kept as integers in rows if they are integers at all.
 const INTEGER_MAX: f64 = (1u64 << 62) as f64;
-/// Bytes of a score in a dump.
+/// Bytes of a score that is no integer in a row.
 const SCORE_BYTES: usize = 8;
 
 /// A small sorted set, behind the key in the entry.
@@ -35,14 +37,15 @@ pub const PACKED: Encoding = Encoding {
     digest,
     made_by: "ZADD",
     visit,
-    serialized_len: |entry| {
-        let mut bytes = serialized::LISTPACK_BYTES;
+    dump_type: kind::ZSET_LISTPACK,
+    dump: |entry, _, out| {
+        let mut listpack = ListpackBuf::default();
         for [name, score] in rows(entry).iter() {
-            let score = packed_text(score_of(score));
-            let score = Element::from(score.as_bytes());
-            bytes += serialized::listpack_len(name) + serialized::listpack_len(score);
+            listpack.push(name);
+            listpack.push(packed_text(score_of(score)).as_bytes().into());
         }
-        serialized::blob_len(bytes)
+        out.string(&listpack.finish());
+        0
     },
 };
 
@@ -60,13 +63,8 @@ pub const TREE: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
     free: free_body::<RawSortedSet>,
-    serialized_len: |entry| {
-        let mut bytes = serialized::length_len(view(entry, NO_SEED).len());
-        view(entry, NO_SEED).for_each(&mut |member| {
-            bytes += serialized::string_len(member.name) + SCORE_BYTES;
-        });
-        bytes
-    },
+    dump_type: kind::ZSET_2,
+    dump,
     ..PACKED
 };
 
@@ -91,6 +89,22 @@ fn visit(entry: Entry<'_>, visit: &mut dyn FnMut(&[&[u8]])) {
     view(entry, NO_SEED).for_each(&mut |member| {
         visit(&[format_double(member.score).as_bytes(), member.name]);
     });
+}
+
+/// A place is a number of members: they come from the last to the first.
+fn dump(entry: Entry<'_>, from: u64, out: &mut Writer<'_>) -> u64 {
+    let (zset, mut done) = (sorted(entry, NO_SEED), from as usize);
+    let len = zset.len();
+    if from == 0 {
+        out.length(len);
+    }
+    zset.walk(0..len - done, true, &mut |member| {
+        out.string(member.name);
+        out.double(member.score);
+        done += 1;
+        !out.is_full()
+    });
+    if done == len { 0 } else { done as u64 }
 }
 
 /// A score as it is in a row: an integer, or its bytes, for which there is `bytes`. There is no -0 in

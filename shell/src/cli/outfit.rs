@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::admin::socket::Socket;
 use crate::admin::{self, Context};
+use crate::exchange;
 use crate::host;
 use crate::logic;
 use crate::logic::generation::Generation;
@@ -53,7 +54,7 @@ impl Outfit for Parts {
         };
         let context = Context { handle: driver.handle(), board: driver.board(), host };
         let (handle, board) = (driver.handle(), driver.board());
-        tokio::join!(driver.run(), wire::run(handle, board, host), async {
+        tokio::join!(driver.run(), wire::run(handle, board, host), exchange::run(host), async {
             if let Err(error) = admin::serve(&mut self.admin, context).await {
                 tracing::error!(%error, "the admin API has ended");
             }

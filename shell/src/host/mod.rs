@@ -13,6 +13,7 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
 use crate::arena::calls;
+use crate::exchange;
 use crate::logic::ticks;
 use crate::upgrade::board::COUNTERS;
 use crate::upgrade::wire;
@@ -43,6 +44,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     generation_info,
     admin,
     shutdown: server::shutdown,
+    exchange: exchange::begin,
 });
 
 /// The table. It lives as long as the process, and works before there is a server: then those

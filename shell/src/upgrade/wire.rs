@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::board::Board;
 use super::{Ask, Handle, UpgradeRequest, carried};
 use crate::refusal::Refusal;
-use crate::worker::post::post_text;
+use crate::worker::post;
 
 /// Requests of clients that may wait.
 const WAITING_MAX: usize = 256;
@@ -95,7 +95,7 @@ fn error(refusal: &Refusal) -> String {
 
 /// Posts a text as [`kind::ADMIN_REPLY`].
 fn post(host: HostRef, client: ClientRef, detail: u64, text: &str) {
-    if !post_text(host, client, kind::ADMIN_REPLY, detail, text) {
+    if !post::post(host, client, kind::ADMIN_REPLY, detail, text.as_bytes()) {
         // The client is left waiting; its deadline or disconnect ends that.
         tracing::error!("no memory in the arena for the answer to a SHELL command");
     }

@@ -7,8 +7,8 @@ use abi::host::HostRef;
 use abi::message::Message;
 use abi::ptr::Ptr;
 
-/// Posts a text as a message of this kind. `false`: there is no memory for it.
-pub fn post_text(host: HostRef, client: ClientRef, kind: u32, detail: u64, text: &str) -> bool {
+/// Posts bytes as a message of this kind. `false`: there is no memory for it.
+pub fn post(host: HostRef, client: ClientRef, kind: u32, detail: u64, text: &[u8]) -> bool {
     let address = host.alloc()((size_of::<Message>() + text.len()) as u64);
     if address == 0 {
         return false;

@@ -135,7 +135,12 @@ fn is_same(a: &Item, b: &Item, sameness: Sameness) -> bool {
         }
         _ => a.ends_ms == b.ends_ms,
     };
-    let same_encoding = sameness == Sameness::SameEffects || a.encoding == b.encoding;
+    let same_encoding = match (&*a.encoding, &*b.encoding) {
+        _ if sameness == Sameness::SameEffects => true,
+        // As the second release has it.
+        ("listpack", "hashtable") => a.kind == "set",
+        (a, b) => a == b,
+    };
     let same_content = match sameness {
         Sameness::SameCommands => a.content == b.content,
         Sameness::SameEffects => signless(&a.content) == signless(&b.content),

@@ -32,6 +32,19 @@ const NOTHING: &str = "";
 const ROWS_OF_SECOND: &[Row] = &[
     other("SET k v; SET k w IFEQ v; SET k x IFEQ v", "SET k v | SET k w", NOTHING),
     other("SET k v; DELIFEQ k w; DELIFEQ k v", "SET k v | DEL k", NOTHING),
+    other(
+        "MSETEX 2 a 1 b 2 EX 100; MSETEX 2 b 3 c 4 NX; MSETEX 1 a 5 XX KEEPTTL",
+        "MULTI | SET a 1 PXAT <ms> | SET b 2 PXAT <ms> | EXEC | SET a 5 KEEPTTL",
+        NOTHING,
+    ),
+    other(
+        "ZADD g 0 a 5 b; GEOSEARCHSTORE d g BYPOLYGON 3 10 10 20 20 30 10; \
+         GEOSEARCHSTORE d g BYPOLYGON 4 -180 -85.05112878 0 -85.05112878 0 0 -180 0; \
+         GEOSEARCH g BYPOLYGON 4 -180 -85.05112878 0 -85.05112878 0 0 -180 0; \
+         GEOSEARCHSTORE d n BYPOLYGON 3 0 0 1 1 2 0; GEOSEARCHSTORE d n BYPOLYGON 3 0 0 1 1 2 0",
+        "ZADD g 0 a 5 b | MULTI | DEL d | ZADD d 0 a 5 b | EXEC | DEL d",
+        NOTHING,
+    ),
 ];
 
 const ROWS: &[Row] = &[
@@ -190,6 +203,20 @@ const ROWS: &[Row] = &[
     same("SET k v; SET j v; RENAMENX k j", "SET k v | SET j v"),
     same("SET k v; COPY k j; COPY k j", "SET k v | COPY k j"),
     same("SET k v; MOVE k 1; MOVE k 1", "SET k v | MOVE k 1"),
+    same(
+        "RESTORE k 0 \0\x06v12967\n\0hjj9zUeo; RESTORE k 0 \0\x06v12967\n\0hjj9zUeo; DUMP k",
+        r"RESTORE k 0 \x00\x06v12967\n\x00hjj9zUeo",
+    ),
+    same(
+        "RESTORE k 100000 \0\x06v12967\n\0hjj9zUeo IDLETIME 5 REPLACE",
+        r"RESTORE k <ms> \x00\x06v12967\n\x00hjj9zUeo IDLETIME 5 REPLACE ABSTTL",
+    ),
+    same(
+        "RESTORE k 9999999999999 \0\x06v12967\n\0hjj9zUeo ABSTTL",
+        r"RESTORE k <ms> \x00\x06v12967\n\x00hjj9zUeo ABSTTL",
+    ),
+    same("RESTORE k 1 \0\x06v12967\n\0hjj9zUeo ABSTTL", NOTHING),
+    same("SET k v; RESTORE k 1 \0\x06v12967\n\0hjj9zUeo ABSTTL REPLACE", "SET k v | DEL k"),
     same("SELECT 3; SET k v; SWAPDB 3 4", "SELECT 3 | SET k v | SWAPDB 3 4"),
     same("SELECT 3; FLUSHDB; FLUSHALL", "SELECT 3 | FLUSHDB | FLUSHALL"),
     // Keys whose time has come.

@@ -31,3 +31,25 @@ fn a_follower_ends_with_the_server_and_says_so() {
     assert!([5, 43].contains(&ended.exit), "{}: {}", ended.exit, ended.stderr);
     assert_eq!(ended.stdout, "");
 }
+
+#[test]
+fn keys_that_were_moved_are_told_as_removed() {
+    let (server, target) = (Server::start(), Server::start());
+    let recorder = replay::Recorder::start(&server);
+    let mut client = server.connect();
+    client.ask("MSET a 1 b 2 c 3");
+    let port = target.port.to_string();
+    client.call(&["MIGRATE", "127.0.0.1", &port, "a", "0", "5000", "COPY"]);
+    let keys =
+        ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "REPLACE", "KEYS", "a", "none", "b"];
+    assert_eq!(client.call(&keys), "+OK\r\n");
+    client.ask("SET d 4");
+    eventually("the last effect is told", || {
+        let told = recorder.bytes();
+        told.ends_with(b"$1\r\nd\r\n$1\r\n4\r\n")
+    });
+    let told = String::from_utf8(recorder.bytes()).expect("text");
+    let moved = "*3\r\n$3\r\nDEL\r\n$1\r\na\r\n$1\r\nb\r\n";
+    assert_eq!(told.matches(moved).count(), 1, "{told}");
+    assert!(!told.contains("MIGRATE"), "{told}");
+}

@@ -251,6 +251,18 @@ impl<'a> Reply<'a> {
         Deferred { at: self.len(), kind: b'~' }
     }
 
+    /// Begins a string whose length is not yet known: what [`Reply::raw`] appends from here on.
+    pub fn defer_bulk(&mut self) -> Deferred {
+        Deferred { at: self.len(), kind: b'$' }
+    }
+
+    /// Ends a string that was begun.
+    pub fn finish_bulk(&mut self, deferred: Deferred) {
+        let len = self.len() - deferred.at;
+        self.insert(deferred.at, format!("${len}\r\n").as_bytes());
+        self.raw(b"\r\n");
+    }
+
     /// Tells the length of what was begun: elements, or pairs of a map.
     pub fn finish(&mut self, deferred: Deferred, len: usize) {
         let (kind, len) = match (deferred.kind, self.resp3) {

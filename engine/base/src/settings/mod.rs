@@ -74,6 +74,8 @@ pub struct Settings {
     pub latency_ms: u64,
     /// Nanoseconds from which on a command is slow or an event.
     pub noticed_ns: u64,
+    /// Bytes of a command without its frame, or of a reply, from which on it may be large.
+    pub large_bytes: u64,
     /// Whether the durations of commands are recorded.
     pub latency_tracking: bool,
     /// Whether a password is asked for.
@@ -115,11 +117,22 @@ impl Settings {
             bulk_max: get(roots, setting::PROTO_MAX_BULK_LEN),
             latency_ms,
             noticed_ns: noticed_ns(slowlog_us, latency_ms),
+            large_bytes: large_bytes(roots),
             latency_tracking: get(roots, setting::LATENCY_TRACKING),
             password: number_beside(roots, setting::REQUIREPASS) != 0,
             renamed: number_beside(roots, setting::RENAMED),
         };
     }
+}
+
+/// The bytes from which on a command or a reply is of interest to the logs of large ones.
+fn large_bytes(roots: Roots) -> u64 {
+    /// The frame of a command: the number of strings and the length of the first, and the last end.
+    const FRAME_MAX: u64 = 64;
+    let limits = [setting::COMMANDLOG_REQUEST_LARGER_THAN, setting::COMMANDLOG_REPLY_LARGER_THAN];
+    let least = |setting| u64::try_from(get(roots, setting)).unwrap_or(u64::MAX);
+    let least = limits.map(least).into_iter().fold(u64::MAX, u64::min);
+    if least == u64::MAX { least } else { least.saturating_sub(FRAME_MAX) }
 }
 
 /// The duration from which on a command is of interest to the slow log or the latency monitor.

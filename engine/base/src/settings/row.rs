@@ -44,6 +44,8 @@ pub struct Row {
     /// Why its values have no effect but the one that leaves it off, which is the default; empty
     /// if they have. Others are refused by `CONFIG SET`, and passed over with a warning at start.
     pub lacks: &'static str,
+    /// The command it is about, if a release that lacks that does not know the setting; else empty.
+    pub command: &'static str,
     /// A number outside these limits is taken, and moved to the nearer one.
     pub held_to: Option<(i64, i64)>,
 }
@@ -134,7 +136,13 @@ pub enum Policy {
 impl Row {
     /// A setting; the rest is added by the methods below.
     pub const fn new(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Self {
-        Self { name, alias: "", id, kind, default, flags: 0, lacks: "", held_to: None }
+        Self { name, alias: "", command: "", id, kind, default, flags: 0, lacks: "", held_to: None }
+    }
+
+    /// See [`Row::command`].
+    pub const fn of_command(mut self, command: &'static str) -> Self {
+        self.command = command;
+        self
     }
 
     /// Gives it an older name.
@@ -192,6 +200,12 @@ impl<T> Setting<T> {
     #[inline(always)]
     pub const fn id(self) -> u32 {
         self.row.id
+    }
+
+    /// See [`Row::command`].
+    pub const fn of_command(mut self, command: &'static str) -> Self {
+        self.row = self.row.of_command(command);
+        self
     }
 
     /// See [`Row::alias`].

@@ -2,7 +2,8 @@
 //!
 //! A line is all there is to one: its name and default for users, where it is stored, what values
 //! it takes, and the type as which [`get`](super::get) reads it. Names, defaults and limits are
-//! those of Redis 7.0.
+//! those of Redis 7.0, or of where a later command comes from: a release without the command does
+//! not know its settings either.
 
 use abi::config::id::{self as shell, LOGIC_FIRST};
 
@@ -42,6 +43,18 @@ macro_rules! settings {
 settings! {
     pub const ACTIVE_EXPIRE_EFFORT: Setting<u64> =
         Setting::count("active-expire-effort", slot(13), (1, 10), "1");
+    pub const COMMANDLOG_LARGE_REPLY_MAX_LEN: Setting<u64> =
+        Setting::count("commandlog-large-reply-max-len", slot(180), (0, i64::MAX), "128")
+            .of_command("commandlog");
+    pub const COMMANDLOG_LARGE_REQUEST_MAX_LEN: Setting<u64> =
+        Setting::count("commandlog-large-request-max-len", slot(181), (0, i64::MAX), "128")
+            .of_command("commandlog");
+    pub const COMMANDLOG_REPLY_LARGER_THAN: Setting<i64> =
+        Setting::integer("commandlog-reply-larger-than", slot(182), (-1, i64::MAX), "1048576")
+            .of_command("commandlog");
+    pub const COMMANDLOG_REQUEST_LARGER_THAN: Setting<i64> =
+        Setting::integer("commandlog-request-larger-than", slot(183), (-1, i64::MAX), "1048576")
+            .of_command("commandlog");
     pub const ENABLE_DEBUG_COMMAND: Setting<Permission> =
         Setting::permission("enable-debug-command", slot(11), "no");
     pub const ENABLE_MODULE_COMMAND: Setting<Permission> =
@@ -106,6 +119,7 @@ settings! {
         Setting::yes_no("protected-mode", shell::PROTECTED_MODE, "yes");
     pub const PROTO_MAX_BULK_LEN: Setting<u64> =
         Setting::bytes("proto-max-bulk-len", slot(9), (1 << 20, MEMORY_MAX), "536870912");
+    pub const RDBCOMPRESSION: Setting<bool> = Setting::yes_no("rdbcompression", slot(110), "yes");
     pub const REPL_BACKLOG_SIZE: Setting<u64> =
         Setting::bytes("repl-backlog-size", slot(26), (1, MEMORY_MAX), "1048576")
             .held_to(16_384, i64::MAX);

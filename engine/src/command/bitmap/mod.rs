@@ -30,18 +30,26 @@ pub const COMMANDS: &[Spec] = &[
         &[key("key", 0), integer("offset")],
         "Returns a bit of a string.",
     ),
-    bitmap("bitcount", -2, search::bitcount).flags(READONLY).keys(READ).doc(
-        "2.6.0",
-        "O(N)",
-        search::BITCOUNT,
-        "Counts the bits of a string, or of a part of it, that are set.",
-    ),
-    bitmap("bitpos", -3, search::bitpos).flags(READONLY).keys(READ).doc(
-        "2.8.7",
-        "O(N)",
-        search::BITPOS,
-        "Returns the place of the first bit that is set, or that is clear.",
-    ),
+    bitmap("bitcount", -2, search::bitcount)
+        .history(&[("7.0.0", "A range may be one of bits.")])
+        .flags(READONLY)
+        .keys(READ)
+        .doc(
+            "2.6.0",
+            "O(N)",
+            search::BITCOUNT,
+            "Counts the bits of a string, or of a part of it, that are set.",
+        ),
+    bitmap("bitpos", -3, search::bitpos)
+        .history(&[("7.0.0", "A range may be one of bits.")])
+        .flags(READONLY)
+        .keys(READ)
+        .doc(
+            "2.8.7",
+            "O(N)",
+            search::BITPOS,
+            "Returns the place of the first bit that is set, or that is clear.",
+        ),
     bitmap("bitop", -4, operation::bitop)
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::at(2, OW | UPDATE), KeySpec::range(3, -1, 1, RO | ACCESS)])

@@ -41,7 +41,7 @@ const OPTIONS: &Options = &Options::of(HELLO);
 const AUTH: Token = OPTIONS.token("AUTH");
 
 /// The user and the password.
-pub const SECRETS: Secrets = Secrets::Behind { word: "AUTH", from: 2, count: 2 };
+pub const SECRETS: Secrets = Secrets::Behind { words: &[("AUTH", 2)], from: 2 };
 
 pub fn auth(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     match args.len() {

@@ -30,12 +30,16 @@ pub const fn row(name: &'static str, arity: i16, run: crate::exec::spec::RunForC
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
-    row("auth", -2, hello::auth).flags(ENTRY).secrets(Secrets::From(1)).doc(
-        "1.0.0",
-        "O(N) where N is the number of passwords of the user",
-        &[string("username").optional().since("6.0.0"), string("password")],
-        "Proves who the client is.",
-    ),
+    row("auth", -2, hello::auth)
+        .history(&[("6.0.0", "Takes the name of a user.")])
+        .flags(ENTRY)
+        .secrets(Secrets::From(1))
+        .doc(
+            "1.0.0",
+            "O(N) where N is the number of passwords of the user",
+            &[string("username").optional().since("6.0.0"), string("password")],
+            "Proves who the client is.",
+        ),
     Spec::for_client("client", -2, Group::Connection, client::help).subcommands(CLIENT).doc(
         "2.4.0",
         "Depends on the subcommand",
@@ -48,12 +52,16 @@ pub const COMMANDS: &[Spec] = &[
         &[string("message")],
         "Returns the message.",
     ),
-    row("hello", -1, hello::hello).flags(ENTRY).secrets(hello::SECRETS).doc(
-        "6.0.0",
-        "O(1)",
-        hello::HELLO,
-        "Tells about the server, after it has changed protocol, user and name as asked.",
-    ),
+    row("hello", -1, hello::hello)
+        .history(&[("6.2.0", "Without a version it tells of the connection as it is.")])
+        .flags(ENTRY)
+        .secrets(hello::SECRETS)
+        .doc(
+            "6.0.0",
+            "O(1)",
+            hello::HELLO,
+            "Tells about the server, after it has changed protocol, user and name as asked.",
+        ),
     row("ping", -1, basic::ping)
         .flags(FAST | SUBSCRIBER)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
@@ -107,13 +115,30 @@ const CLIENT: &[Spec] = &[
         .flags(OWN | LOCKS_ITSELF)
         .tips(&["nondeterministic_output"])
         .doc("6.2.0", "O(1)", &[], "Describes the connection in a line."),
-    row("client|kill", -3, client::kill).flags(OTHERS).doc(
-        "2.4.0",
-        "O(N) where N is the number of connections",
-        client::KILL,
-        "Closes connections.",
-    ),
+    row("client|kill", -3, client::kill)
+        .history(&[
+            ("2.8.12", "Takes filters."),
+            ("2.8.12", "One of them is ID."),
+            ("3.2.0", "TYPE may be master."),
+            ("5.0.0", "TYPE may be replica, which slave means too."),
+            ("6.2.0", "Takes LADDR."),
+        ])
+        .flags(OTHERS)
+        .doc(
+            "2.4.0",
+            "O(N) where N is the number of connections",
+            client::KILL,
+            "Closes connections.",
+        ),
     row("client|list", -2, list::list)
+        .history(&[
+            ("2.8.12", "Tells ids."),
+            ("5.0.0", "Takes TYPE."),
+            ("6.0.0", "Tells users."),
+            ("6.2.0", "Takes ID, and tells argv-mem, tot-mem, laddr and redir."),
+            ("7.0.0", "Tells resp, multi-mem, rbs and rbp."),
+            ("7.0.3", "Tells ssub."),
+        ])
         .flags(OTHERS | LOCKS_ITSELF)
         .tips(&["nondeterministic_output"])
         .doc(
@@ -128,12 +153,10 @@ const CLIENT: &[Spec] = &[
         &[client::ENABLED],
         "Says whether the connection may be closed to save memory.",
     ),
-    row("client|pause", -3, pause::pause).flags(OTHERS).doc(
-        "2.9.50",
-        "O(1)",
-        pause::PAUSE,
-        "Puts off the commands of all clients for a time.",
-    ),
+    row("client|pause", -3, pause::pause)
+        .history(&[("6.2.0", "Takes a mode, of which WRITE is new.")])
+        .flags(OTHERS)
+        .doc("2.9.50", "O(1)", pause::PAUSE, "Puts off the commands of all clients for a time."),
     // Within a transaction it would leave the array of EXEC's replies short.
     row("client|reply", 3, client::reply).flags(OWN | REFUSED_IN_MULTI).doc(
         "3.2.0",

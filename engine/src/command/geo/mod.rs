@@ -30,6 +30,7 @@ const SEARCHED: &str = "O(N+log(M)) where N is the number of members in the cell
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
     geo("geoadd", -5, basic::geoadd)
+        .history(&[("6.2.0", "Takes CH, NX and XX.")])
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::at(1, RW | UPDATE)])
         .doc(
@@ -56,13 +57,13 @@ pub const COMMANDS: &[Spec] = &[
         &[key("key", 0), string("member1"), string("member2"), UNIT.optional()],
         "Returns the distance between two members.",
     ),
-    geo("geosearch", -7, search::geosearch).flags(READONLY).keys(READ).doc(
-        "6.2.0",
-        SEARCHED,
-        arguments::GEOSEARCH,
-        "Returns the members in a circle or box.",
-    ),
+    geo("geosearch", -7, search::geosearch)
+        .history(&[("7.0.0", "Units may be in capitals.")])
+        .flags(READONLY)
+        .keys(READ)
+        .doc("6.2.0", SEARCHED, arguments::GEOSEARCH, "Returns the members in a circle or box."),
     geo("geosearchstore", -8, search::geosearchstore)
+        .history(&[("7.0.0", "Units may be in capitals.")])
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::at(1, OW | UPDATE), KeySpec::at(2, RO | ACCESS)])
         .doc(
@@ -72,6 +73,7 @@ pub const COMMANDS: &[Spec] = &[
             "Stores the members in a circle or box of another key.",
         ),
     geo("georadius", -6, search::georadius)
+        .history(&[("6.2.0", "COUNT takes ANY."), ("7.0.0", "Units may be in capitals.")])
         .flags(WRITE | DENYOOM | MOVABLE_KEYS)
         .keys(&[
             KeySpec::at(1, RO | ACCESS),
@@ -86,11 +88,13 @@ pub const COMMANDS: &[Spec] = &[
             "Returns, or stores, the members around a position.",
         ),
     geo("georadius_ro", -6, search::georadius_ro)
+        .history(&[("6.2.0", "COUNT takes ANY.")])
         .flags(READONLY)
         .keys(READ)
         .replaced("6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument")
         .doc("3.2.10", SEARCHED, arguments::GEORADIUS_RO, "Returns the members around a position."),
     geo("georadiusbymember", -5, search::georadiusbymember)
+        .history(&[("7.0.0", "Units may be in capitals.")])
         .flags(WRITE | DENYOOM | MOVABLE_KEYS)
         .keys(&[
             KeySpec::at(1, RO | ACCESS),

@@ -10,6 +10,8 @@ use crate::exec::options::{GivenOption, Options};
 use base::args::{Args, parse_float};
 use base::error::{self, Done, Error};
 use base::event::Class;
+use base::resp::write::format_double;
+use keyspace::Intent;
 use store::sorted::{Cut, Scored};
 use value::zset::ZsetRef;
 
@@ -27,6 +29,10 @@ const RADIUS_TELLS: Error = Error::new(
 const STORE_TELLS: Error = Error::new(
     "ERR GEOSEARCHSTORE is not compatible with WITHDIST, WITHHASH and WITHCOORD options",
 );
+
+/// Members that one effect names at most: the stream need not take any longer commands than clients
+/// send.
+const TOLD_MAX: usize = 1024;
 
 /// What a command takes as given.
 #[derive(Clone, Copy)]
@@ -305,12 +311,32 @@ impl<'a> Request<'a> {
             return;
         }
         let mut stored = cx.keys.new_zset();
-        for Found { name, score, distance_m, .. } in found {
-            let score = if self.stores_distances { distance_m / self.unit_m } else { *score };
-            stored.set(Scored { score, name });
-        }
+        self.scored(found).for_each(|member| stored.set(member));
         cx.keys.set_zset(key, stored);
         cx.modified_times(found.len(), Class::ZSET, event, key);
+    }
+
+    /// The members as they are stored.
+    fn scored<'f>(&self, found: &'f [Found]) -> impl Iterator<Item = Scored<'f>> {
+        let (with_distances, unit_m) = (self.stores_distances, self.unit_m);
+        found.iter().map(move |Found { name, score, distance_m, .. }| Scored {
+            score: if with_distances { distance_m / unit_m } else { *score },
+            name,
+        })
+    }
+
+    /// Tells what a key has become, for those who do not know how that was found.
+    fn tell_stored(&self, cx: &mut Ctx<'_>, key: &[u8], found: &[Found]) {
+        if !cx.tells_effects() {
+            return;
+        }
+        cx.effect(&[b"DEL", key]);
+        for found in found.chunks(TOLD_MAX) {
+            let scores: Vec<_> = self.scored(found).map(|m| format_double(m.score)).collect();
+            let pairs = scores.iter().zip(found).flat_map(|(score, m)| [score.as_bytes(), &m.name]);
+            let words = [&b"ZADD"[..], key].into_iter().chain(pairs);
+            cx.effect(&words.collect::<Vec<_>>());
+        }
     }
 }
 
@@ -366,7 +392,7 @@ fn search(cx: &mut Ctx<'_>, args: Args<'_>, form: Form) -> Done {
 }
 
 /// As `GEOSEARCH` and `GEOSEARCHSTORE`, by their form, of a region that the arguments do not tell of.
-/// Distances are in metres.
+/// Distances are in metres. What is stored is told as such: others may not know the region.
 pub fn search_region(cx: &mut Ctx<'_>, args: Args<'_>, form: Form, region: &impl Region) -> Done {
     let source = cx.keys.zset(args.at(form.key))?;
     let request = Request::parse(args, form, source)?;
@@ -376,7 +402,11 @@ pub fn search_region(cx: &mut Ctx<'_>, args: Args<'_>, form: Form, region: &impl
     request.check_store(form)?;
     request.check_count()?;
     let found = source.map_or(Vec::new(), |zset| request.find(zset, region));
+    let is_there = request.store.is_some_and(|key| cx.keys.entry(key, Intent::Past).is_some());
     answer(cx, &request, form, &found);
+    if let Some(key) = request.store.filter(|_| is_there || !found.is_empty()) {
+        request.tell_stored(cx, key, &found);
+    }
     Ok(())
 }
 

@@ -32,12 +32,16 @@ const NAMED: &str = "O(N) where N is the number of fields named";
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
-    hash("hset", -4, change::hset).flags(ADD).keys(UPDATED).doc(
-        "2.0.0",
-        NAMED,
-        PAIRS,
-        "Gives fields of a hash their values; makes the hash if need be.",
-    ),
+    hash("hset", -4, change::hset)
+        .history(&[("4.0.0", "Takes several fields.")])
+        .flags(ADD)
+        .keys(UPDATED)
+        .doc(
+            "2.0.0",
+            NAMED,
+            PAIRS,
+            "Gives fields of a hash their values; makes the hash if need be.",
+        ),
     hash("hsetnx", 4, change::hsetnx).flags(ADD).keys(&[KeySpec::at(1, RW | INSERT)]).doc(
         "2.0.0",
         "O(1)",
@@ -97,12 +101,11 @@ pub const COMMANDS: &[Spec] = &[
         FIELD,
         "Tells whether a hash has a field.",
     ),
-    hash("hdel", -3, change::hdel).flags(WRITE | FAST).keys(&[KeySpec::at(1, RW | DELETE)]).doc(
-        "2.0.0",
-        NAMED,
-        FIELDS,
-        "Removes fields of a hash, and the hash with the last one.",
-    ),
+    hash("hdel", -3, change::hdel)
+        .history(&[("2.4.0", "Takes several fields.")])
+        .flags(WRITE | FAST)
+        .keys(&[KeySpec::at(1, RW | DELETE)])
+        .doc("2.0.0", NAMED, FIELDS, "Removes fields of a hash, and the hash with the last one."),
     hash("hincrby", 4, counter::hincrby).flags(ADD).keys(COUNTED).doc(
         "2.0.0",
         "O(1)",

@@ -1,13 +1,17 @@
 //! Keys of any type, and the keyspace as a whole.
 
+mod dump;
 mod expire;
 mod flush;
+mod migrate;
 mod object;
 mod presence;
 mod scan;
 mod sort;
 mod transfer;
 mod wait;
+
+pub use dump::restore_reading;
 
 use crate::command::keys::expire::WHEN;
 use crate::exec::argument::{Argument, KEY, integer, key, pattern, unix_time};
@@ -20,6 +24,11 @@ const LOOK: &[KeySpec] = &[KeySpec::at(1, RO)];
 const LOOK_SECOND: &[KeySpec] = &[KeySpec::at(2, RO)];
 const LOOK_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, RO)];
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
+const REPLACE: &[KeySpec] = &[KeySpec::at(1, OW | UPDATE)];
+const MIGRATED: &[KeySpec] = &[
+    KeySpec::at(3, RW | ACCESS | DELETE).or_behind("KEYS"),
+    KeySpec::all_behind("KEYS", -2, RW | ACCESS | DELETE | INCOMPLETE),
+];
 const CHANGE: &[KeySpec] = &[KeySpec::at(1, RW | UPDATE)];
 const DELETE_ALL: &[KeySpec] = &[KeySpec::range(1, -1, 1, RM | DELETE)];
 
@@ -30,6 +39,9 @@ const fn generic(name: &'static str, arity: i16, run: Run) -> Spec {
     Spec::new(name, arity, Group::Generic, run).categories(KEYSPACE)
 }
 
+const CONDITIONED: &[(&str, &str)] = &[("7.0.0", "Takes NX, XX, GT and LT.")];
+const TOLD_APART: &[(&str, &str)] = &[("2.8.0", "Tells -2 of a key that is not there.")];
+
 /// `EXPIRE` and its relatives.
 const fn expiring(
     name: &'static str,
@@ -37,7 +49,7 @@ const fn expiring(
     arguments: &'static [Argument],
     run: Run,
 ) -> Spec {
-    generic(name, -3, run).flags(WRITE | FAST).keys(CHANGE).doc(
+    generic(name, -3, run).history(CONDITIONED).flags(WRITE | FAST).keys(CHANGE).doc(
         since,
         "O(1)",
         arguments,
@@ -82,6 +94,14 @@ const fn sorting(name: &'static str, run: Run) -> Spec {
         .categories(SET | SORTED_SET | LIST | DANGEROUS)
 }
 
+const RESTORING: &str = "O(1) to make the key, O(N) to make a value of N elements; O(N*log(N)) for a \
+     sorted set";
+
+/// `RESTORE` and its twin.
+const fn restoring(name: &'static str) -> Spec {
+    generic(name, -4, dump::restore).flags(WRITE | DENYOOM).keys(REPLACE).categories(DANGEROUS)
+}
+
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
     generic("del", -2, presence::del).flags(WRITE).keys(DELETE_ALL).tips(SUM_OF_SHARDS).doc(
@@ -103,6 +123,7 @@ pub const COMMANDS: &[Spec] = &[
             "Removes keys, leaving it to a background thread to free large values.",
         ),
     generic("exists", -2, presence::exists)
+        .history(&[("3.0.3", "Takes several keys.")])
         .flags(READONLY | FAST)
         .keys(LOOK_ALL)
         .tips(SUM_OF_SHARDS)
@@ -122,6 +143,36 @@ pub const COMMANDS: &[Spec] = &[
             &[key("key", 0).multiple()],
             "Counts an access to keys and tells how many of them are there.",
         ),
+    generic("dump", 2, dump::dump).flags(READONLY).keys(READ).tips(VARYING).doc(
+        "2.6.0",
+        "O(N) where N is the number of elements of the value",
+        KEY,
+        "Returns the value of a key as bytes that RESTORE makes it of.",
+    ),
+    restoring("restore").doc(
+        "2.6.0",
+        RESTORING,
+        dump::RESTORE,
+        "Makes a key of the bytes that DUMP returned for its value.",
+    ),
+    restoring("restore-asking").flags(ASKING | SYSTEM).in_group(Group::Server).doc(
+        "3.0.0",
+        RESTORING,
+        dump::RESTORE,
+        "Makes a key that moves from one node of a cluster to another.",
+    ),
+    Spec::for_client("migrate", -6, Group::Generic, migrate::migrate)
+        .flags(WRITE | MOVABLE_KEYS | REFUSED_IN_MULTI)
+        .categories(KEYSPACE | DANGEROUS)
+        .keys(MIGRATED)
+        .secrets(migrate::SECRETS)
+        .tips(VARYING)
+        .doc(
+            "2.6.0",
+            "O(N) where N is the number of elements of all values, here and at the other server",
+            migrate::MIGRATE,
+            "Moves keys to another server.",
+        ),
     generic("type", 2, presence::kind).flags(READONLY | FAST).keys(LOOK).doc(
         "1.0.0",
         "O(1)",
@@ -139,6 +190,7 @@ pub const COMMANDS: &[Spec] = &[
             "Returns every key that matches a pattern.",
         ),
     generic("scan", -2, scan::scan)
+        .history(&[("6.0.0", "Takes TYPE.")])
         .flags(READONLY | LOCKS_ITSELF)
         .tips(&["nondeterministic_output", "request_policy:special"])
         .doc(
@@ -157,6 +209,7 @@ pub const COMMANDS: &[Spec] = &[
         .in_group(Group::Server)
         .doc("1.0.0", "O(1)", &[], "Tells how many keys the database has."),
     generic("flushdb", -1, flush::flushdb)
+        .history(&[("4.0.0", "Takes ASYNC."), ("6.2.0", "Takes SYNC.")])
         .flags(WRITE | LOCKS_ITSELF)
         .categories(DANGEROUS)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
@@ -168,6 +221,7 @@ pub const COMMANDS: &[Spec] = &[
             "Removes all keys of the database.",
         ),
     generic("flushall", -1, flush::flushall)
+        .history(&[("4.0.0", "Takes ASYNC."), ("6.2.0", "Takes SYNC.")])
         .flags(WRITE | LOCKS_ITSELF)
         .categories(DANGEROUS)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
@@ -198,6 +252,7 @@ pub const COMMANDS: &[Spec] = &[
             "Renames a key, over another if there is one.",
         ),
     generic("renamenx", 3, transfer::renamenx)
+        .history(&[("3.2.0", "Both names may be the same.")])
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RW | ACCESS | DELETE), KeySpec::at(2, OW | INSERT)])
         .doc(
@@ -262,8 +317,11 @@ pub const COMMANDS: &[Spec] = &[
         &[key("key", 0), unix_time("unix-time-milliseconds"), WHEN],
         expire::pexpireat,
     ),
-    telling("ttl", "1.0.0", "Tells how many seconds a key has left.", expire::ttl).tips(VARYING),
+    telling("ttl", "1.0.0", "Tells how many seconds a key has left.", expire::ttl)
+        .history(TOLD_APART)
+        .tips(VARYING),
     telling("pttl", "2.6.0", "Tells how many milliseconds a key has left.", expire::pttl)
+        .history(TOLD_APART)
         .tips(VARYING),
     telling(
         "expiretime",

@@ -32,42 +32,66 @@ const RANGED: &str = "O(S+N) where S is the distance of start from the nearer en
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
-    list("lpush", -3, ends::lpush).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
-        "1.0.0",
-        PUSHED,
-        &[key("key", 0), string("element").multiple()],
-        "Adds elements at the front of a list, one after the other; makes the list if need be.",
-    ),
-    list("rpush", -3, ends::rpush).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
-        "1.0.0",
-        PUSHED,
-        &[key("key", 0), string("element").multiple()],
-        "Adds elements at the back of a list, one after the other; makes the list if need be.",
-    ),
-    list("lpop", -2, ends::lpop).flags(WRITE | FAST).keys(TAKEN).doc(
-        "1.0.0",
-        POPPED,
-        ends::POP,
-        "Takes one element, or as many as asked for, from the front of a list.",
-    ),
-    list("rpop", -2, ends::rpop).flags(WRITE | FAST).keys(TAKEN).doc(
-        "1.0.0",
-        POPPED,
-        ends::POP,
-        "Takes one element, or as many as asked for, from the back of a list.",
-    ),
-    list("lpushx", -3, ends::lpushx).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
-        "2.2.0",
-        PUSHED,
-        &[key("key", 0), string("element").multiple()],
-        "Adds elements at the front of a list that is there.",
-    ),
-    list("rpushx", -3, ends::rpushx).flags(WRITE | DENYOOM | FAST).keys(INSERTED).doc(
-        "2.2.0",
-        PUSHED,
-        &[key("key", 0), string("element").multiple()],
-        "Adds elements at the back of a list that is there.",
-    ),
+    list("lpush", -3, ends::lpush)
+        .history(&[("2.4.0", "Takes several elements.")])
+        .flags(WRITE | DENYOOM | FAST)
+        .keys(INSERTED)
+        .doc(
+            "1.0.0",
+            PUSHED,
+            &[key("key", 0), string("element").multiple()],
+            "Adds elements at the front of a list, one after the other; makes the list if need be.",
+        ),
+    list("rpush", -3, ends::rpush)
+        .history(&[("2.4.0", "Takes several elements.")])
+        .flags(WRITE | DENYOOM | FAST)
+        .keys(INSERTED)
+        .doc(
+            "1.0.0",
+            PUSHED,
+            &[key("key", 0), string("element").multiple()],
+            "Adds elements at the back of a list, one after the other; makes the list if need be.",
+        ),
+    list("lpop", -2, ends::lpop)
+        .history(&[("6.2.0", "Takes a count.")])
+        .flags(WRITE | FAST)
+        .keys(TAKEN)
+        .doc(
+            "1.0.0",
+            POPPED,
+            ends::POP,
+            "Takes one element, or as many as asked for, from the front of a list.",
+        ),
+    list("rpop", -2, ends::rpop)
+        .history(&[("6.2.0", "Takes a count.")])
+        .flags(WRITE | FAST)
+        .keys(TAKEN)
+        .doc(
+            "1.0.0",
+            POPPED,
+            ends::POP,
+            "Takes one element, or as many as asked for, from the back of a list.",
+        ),
+    list("lpushx", -3, ends::lpushx)
+        .history(&[("4.0.0", "Takes several elements.")])
+        .flags(WRITE | DENYOOM | FAST)
+        .keys(INSERTED)
+        .doc(
+            "2.2.0",
+            PUSHED,
+            &[key("key", 0), string("element").multiple()],
+            "Adds elements at the front of a list that is there.",
+        ),
+    list("rpushx", -3, ends::rpushx)
+        .history(&[("4.0.0", "Takes several elements.")])
+        .flags(WRITE | DENYOOM | FAST)
+        .keys(INSERTED)
+        .doc(
+            "2.2.0",
+            PUSHED,
+            &[key("key", 0), string("element").multiple()],
+            "Adds elements at the back of a list that is there.",
+        ),
     list("llen", 2, range::llen).flags(READONLY | FAST).keys(&[KeySpec::at(1, RO)]).doc(
         "1.0.0",
         "O(1)",
@@ -121,6 +145,7 @@ pub const COMMANDS: &[Spec] = &[
             "Moves the last element of a list to the front of another and returns it.",
         ),
     list("brpoplpush", 4, blocking::brpoplpush)
+        .history(&[("6.0.0", "The timeout may have a fraction.")])
         .flags(WRITE | DENYOOM | NOSCRIPT | BLOCKING)
         .keys(MOVED)
         .replaced("6.2.0", "`BLMOVE` with the `RIGHT` and `LEFT` arguments")
@@ -155,18 +180,26 @@ pub const COMMANDS: &[Spec] = &[
         &[key("key", 0), integer("start"), integer("stop")],
         "Returns the elements of a list between two indices.",
     ),
-    list("blpop", -3, blocking::blpop).flags(WRITE | NOSCRIPT | BLOCKING).keys(TAKEN_ALL).doc(
-        "2.0.0",
-        "O(N) where N is the number of keys",
-        &[key("key", 0).multiple(), double("timeout")],
-        "Takes the first element of the first list that has one; waits if none has.",
-    ),
-    list("brpop", -3, blocking::brpop).flags(WRITE | NOSCRIPT | BLOCKING).keys(TAKEN_ALL).doc(
-        "2.0.0",
-        "O(N) where N is the number of keys",
-        &[key("key", 0).multiple(), double("timeout")],
-        "Takes the last element of the first list that has one; waits if none has.",
-    ),
+    list("blpop", -3, blocking::blpop)
+        .history(&[("6.0.0", "The timeout may have a fraction.")])
+        .flags(WRITE | NOSCRIPT | BLOCKING)
+        .keys(TAKEN_ALL)
+        .doc(
+            "2.0.0",
+            "O(N) where N is the number of keys",
+            &[key("key", 0).multiple(), double("timeout")],
+            "Takes the first element of the first list that has one; waits if none has.",
+        ),
+    list("brpop", -3, blocking::brpop)
+        .history(&[("6.0.0", "The timeout may have a fraction.")])
+        .flags(WRITE | NOSCRIPT | BLOCKING)
+        .keys(TAKEN_ALL)
+        .doc(
+            "2.0.0",
+            "O(N) where N is the number of keys",
+            &[key("key", 0).multiple(), double("timeout")],
+            "Takes the last element of the first list that has one; waits if none has.",
+        ),
     list("blmove", 6, blocking::blmove)
         .flags(WRITE | DENYOOM | NOSCRIPT | BLOCKING)
         .keys(MOVED)

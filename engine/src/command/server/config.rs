@@ -25,12 +25,15 @@ use base::settings::setting;
 pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container)
     .doc("2.0.0", "Depends on the subcommand", &[], "Holds the commands about settings.")
     .subcommands(&[
-        Spec::for_client("config|get", -3, Group::Server, get).flags(ADMINISTRATION).doc(
-            "2.0.0",
-            "O(N) where N is the number of settings named",
-            &[block("parameter", &[string("parameter")]).multiple()],
-            "Returns the settings whose names match a pattern, with their values.",
-        ),
+        Spec::for_client("config|get", -3, Group::Server, get)
+            .history(&[("7.0.0", "Takes several patterns.")])
+            .flags(ADMINISTRATION)
+            .doc(
+                "2.0.0",
+                "O(N) where N is the number of settings named",
+                &[block("parameter", &[string("parameter")]).multiple()],
+                "Returns the settings whose names match a pattern, with their values.",
+            ),
         Spec::for_client("config|help", 2, Group::Server, help::subcommands).flags(HELP).doc(
             "5.0.0",
             "O(1)",
@@ -47,6 +50,7 @@ pub const CONFIG: Spec = Spec::for_client("config", -2, Group::Server, container
             "Writes the settings as they are now to the configuration file.",
         ),
         Spec::for_client("config|set", -4, Group::Server, set)
+            .history(&[("7.0.0", "Takes several settings.")])
             .flags(ADMINISTRATION)
             .secrets(Secrets::OfSettings(2))
             .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
@@ -62,7 +66,8 @@ fn get(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let mut found: Vec<(Vec<u8>, &Row)> = Vec::new();
     for pattern in args.from(2) {
         matching(pattern, &mut |name, setting| {
-            if !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            let is_known = cx.exec.release.knows(setting);
+            if is_known && !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
                 found.push((name.to_vec(), setting));
             }
         });
@@ -120,7 +125,7 @@ fn set(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 
 /// The setting of a name, if this command may change it.
 fn changeable(cx: &ClientCtx<'_>, name: &[u8], named_before: bool) -> Result<&'static Row, Error> {
-    let Some(setting) = find(name) else {
+    let Some(setting) = find(name).filter(|setting| cx.exec.release.knows(setting)) else {
         let mut text = b"ERR Unknown option or number of arguments for CONFIG SET - '".to_vec();
         text.extend_from_slice(name);
         text.push(b'\'');
@@ -152,15 +157,21 @@ fn reset_stat(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 }
 
 fn rewrite(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    let core = &*cx.keys.core;
-    let changed = lines(core, |setting| !settings::is_default(core, setting));
-    let defaults = lines(core, |setting| settings::is_default(core, setting));
+    let (core, release) = (&*cx.keys.core, cx.exec.release);
+    let of = |is_default| {
+        lines(core, |setting| {
+            release.knows(setting) && settings::is_default(core, setting) == is_default
+        })
+    };
+    let (changed, defaults) = (of(false), of(true));
     write_lines(cx, &format!("{changed}\n\n{defaults}"))
 }
 
 /// `DEBUG CONFIG-REWRITE-FORCE-ALL`
 pub fn rewrite_all(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    let lines = lines(cx.keys.core, |setting| !setting.has(HIDDEN));
+    let release = cx.exec.release;
+    let is_told = |setting: &Row| !setting.has(HIDDEN) && release.knows(setting);
+    let lines = lines(cx.keys.core, is_told);
     write_lines(cx, &lines)
 }
 

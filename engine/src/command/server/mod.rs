@@ -15,6 +15,9 @@ mod shell;
 mod shutdown;
 mod slowlog;
 
+pub use container::{HELP as CONTAINER_HELP, container};
+pub use slowlog::tell as tell_log;
+
 use crate::exec::argument::{integer, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::*;
@@ -31,6 +34,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | LOCKS_ITSELF | SYSTEM)
         .doc("1.0.0", "Depends on the subcommand", &[], "Holds the commands for debugging."),
     Spec::for_client("info", -1, Group::Server, info::info)
+        .history(&[("7.0.0", "Takes several sections.")])
         .flags(LOADING | STALE | LOCKS_ITSELF)
         .categories(category::DANGEROUS)
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
@@ -56,6 +60,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc("2.8.12", "O(1)", &[], "Tells what the server is to others that have the same data."),
     shell::SHELL,
     Spec::for_client("shutdown", -1, Group::Server, shutdown::shutdown)
+        .history(&[("7.0.0", "Takes NOW, FORCE and ABORT.")])
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
         .doc(
             "1.0.0",

@@ -6,7 +6,7 @@ use crate::exec::argument::integer;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::flag::NOSCRIPT;
 use crate::exec::spec::{Group, Spec};
-use crate::session::slow;
+use crate::session::slow::{self, Log};
 use base::args::Args;
 use base::error::{self, Done, Error};
 
@@ -19,6 +19,7 @@ pub const SLOWLOG: Spec = Spec::for_client("slowlog", -2, Group::Server, contain
     .doc("2.2.12", "Depends on the subcommand", &[], "Holds the commands about slow commands.")
     .subcommands(&[
         Spec::for_client("slowlog|get", -2, Group::Server, get)
+            .history(&[("4.0.0", "Tells the client's address and name.")])
             .flags(FLAGS)
             .tips(&["request_policy:all_nodes", "nondeterministic_output"])
             .doc(
@@ -61,29 +62,34 @@ fn get(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         },
         _ => return Err(error::subcommand_syntax("slowlog", args.at(1))),
     };
-    let reports = slow::newest(cx.keys.core, count);
+    tell(cx, Log::Slow, count);
+    Ok(())
+}
+
+/// Replies with the newest commands of a log, so many at most.
+pub fn tell(cx: &mut ClientCtx<'_>, log: Log, count: usize) {
+    let reports = slow::newest(cx.keys.core, log, count);
     cx.out.array(reports.len());
     for report in reports {
         cx.out.array(6);
         cx.out.integer(report.id as i64);
         cx.out.integer(report.time_s as i64);
-        cx.out.integer(report.duration_us as i64);
+        cx.out.integer(report.amount as i64);
         cx.out.array(report.args.len());
         report.args.iter().for_each(|arg| cx.out.bulk(arg));
         cx.out.bulk(&report.peer);
         cx.out.bulk(&report.name);
     }
-    Ok(())
 }
 
 fn len(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    let len = slow::len(cx.keys.core);
+    let len = slow::len(cx.keys.core, Log::Slow);
     cx.out.count(len);
     Ok(())
 }
 
 fn reset(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    slow::clear(cx.keys.core);
+    slow::clear(cx.keys.core, Log::Slow);
     cx.out.ok();
     Ok(())
 }

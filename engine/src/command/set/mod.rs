@@ -35,15 +35,15 @@ const ALL: &str = "O(N) where N is the number of members of all sets together";
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
     set("sadd", -3, members::sadd)
+        .history(&[("2.4.0", "Takes several members.")])
         .flags(WRITE | DENYOOM | FAST)
         .keys(&[KeySpec::at(1, RW | INSERT)])
         .doc("1.0.0", NAMED, MEMBERS, "Adds members to a set; makes the set if need be."),
-    set("srem", -3, members::srem).flags(WRITE | FAST).keys(&[KeySpec::at(1, RW | DELETE)]).doc(
-        "1.0.0",
-        NAMED,
-        MEMBERS,
-        "Removes members of a set, and the set with the last one.",
-    ),
+    set("srem", -3, members::srem)
+        .history(&[("2.4.0", "Takes several members.")])
+        .flags(WRITE | FAST)
+        .keys(&[KeySpec::at(1, RW | DELETE)])
+        .doc("1.0.0", NAMED, MEMBERS, "Removes members of a set, and the set with the last one."),
     set("sismember", 3, members::sismember).flags(LOOK).keys(LOOKED_AT).doc(
         "1.0.0",
         "O(1)",
@@ -72,6 +72,7 @@ pub const COMMANDS: &[Spec] = &[
         "Returns the number of members of a set.",
     ),
     set("spop", -2, chance::spop)
+        .history(&[("3.2.0", "Takes a count.")])
         .flags(WRITE | FAST)
         .keys(&[KeySpec::at(1, RW | ACCESS | DELETE)])
         .tips(RANDOM)
@@ -81,12 +82,17 @@ pub const COMMANDS: &[Spec] = &[
             chance::SPOP,
             "Takes members of a set, chosen by chance.",
         ),
-    set("srandmember", -2, chance::srandmember).flags(READONLY).keys(READ).tips(RANDOM).doc(
-        "1.0.0",
-        "O(N) where N is the number of members returned",
-        chance::SRANDMEMBER,
-        "Returns members of a set, chosen by chance.",
-    ),
+    set("srandmember", -2, chance::srandmember)
+        .history(&[("2.6.0", "Takes a count.")])
+        .flags(READONLY)
+        .keys(READ)
+        .tips(RANDOM)
+        .doc(
+            "1.0.0",
+            "O(N) where N is the number of members returned",
+            chance::SRANDMEMBER,
+            "Returns members of a set, chosen by chance.",
+        ),
     set("smembers", 2, members::smembers).flags(READONLY).keys(READ).tips(UNORDERED).doc(
         "1.0.0",
         "O(N) where N is the number of members",

@@ -1,8 +1,7 @@
 //! Whole values: `GET`, `SET` and their relatives.
 
-use crate::command::string::options::{self, Expiry};
+use crate::command::string::options::{self, Expiry, SetOptions};
 use crate::exec::context::Ctx;
-use crate::exec::options::Given;
 use base::args::Args;
 use base::error::{Done, Error};
 use base::event::Class;
@@ -44,15 +43,14 @@ pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
         cx.out.ok();
         return Ok(());
     }
-    let given = options::SET_OPTIONS.read(args, 3)?;
-    let ttl = options::ttl(cx, args, &given)?;
-    let get = given.has(options::GET);
+    let options = SetOptions::read(cx, args, 3)?;
+    let get = options.get;
     if get {
         reply_value(cx, key)?;
     }
-    let stored = permits(cx, &given, key);
+    let stored = permits(cx, &options, key);
     if stored {
-        store(cx, key, value, ttl);
+        store(cx, key, value, options.ttl);
     }
     match (get, stored) {
         (true, _) => {}
@@ -63,8 +61,8 @@ pub fn set(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 }
 
 /// Whether `NX` and `XX` let a key be set.
-fn permits(cx: &mut Ctx<'_>, given: &Given<'_>, key: &[u8]) -> bool {
-    match (given.has(options::NX), given.has(options::XX)) {
+fn permits(cx: &mut Ctx<'_>, options: &SetOptions, key: &[u8]) -> bool {
+    match (options.only_new, options.only_known) {
         (false, false) => true,
         (only_new, _) => cx.keys.contains(key, Intent::Peek) != only_new,
     }
@@ -72,7 +70,7 @@ fn permits(cx: &mut Ctx<'_>, given: &Given<'_>, key: &[u8]) -> bool {
 
 /// Sets a key and publishes it.
 #[inline]
-fn store(cx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
+pub fn store(cx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
     cx.keys.set_string(key, value, ttl);
     cx.modified(Class::STRING, "set", key);
     if let Ttl::At(_) = ttl {

@@ -7,8 +7,9 @@ mod many;
 mod options;
 mod part;
 
-pub use basic::set;
+pub use basic::{set, store};
 pub use lcs::lcs;
+pub use options::SetOptions;
 
 use crate::exec::argument::{KEY, block, double, integer, key, string};
 use crate::exec::spec::access::*;
@@ -34,6 +35,12 @@ pub const COMMANDS: &[Spec] = &[
         "Returns the string value of a key.",
     ),
     row("set", -3, basic::set)
+        .history(&[
+            ("2.6.12", "Takes EX, PX, NX and XX."),
+            ("6.0.0", "Takes KEEPTTL."),
+            ("6.2.0", "Takes GET, EXAT and PXAT."),
+            ("7.0.0", "NX and GET go together."),
+        ])
         .flags(WRITE | DENYOOM)
         .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE).unless(&["GET"], OW | UPDATE)])
         .doc(

@@ -26,11 +26,10 @@ pub const SET: &[Argument] = &[
     .optional(),
 ];
 
-/// The options of `SET`.
-pub const SET_OPTIONS: &Options = &Options::of(SET);
-pub const NX: Token = SET_OPTIONS.token("NX");
-pub const XX: Token = SET_OPTIONS.token("XX");
-pub const GET: Token = SET_OPTIONS.token("GET");
+const SET_OPTIONS: &Options = &Options::of(SET);
+const NX: Token = SET_OPTIONS.token("NX");
+const XX: Token = SET_OPTIONS.token("XX");
+const GET: Token = SET_OPTIONS.token("GET");
 const KEEPTTL: Token = SET_OPTIONS.token("KEEPTTL");
 const SET_EXPIRIES: Expiries = expiries(SET_OPTIONS);
 
@@ -67,8 +66,33 @@ const fn expiries(options: &Options) -> Expiries {
     ]
 }
 
+/// What `SET` and its kin are asked for beside keys and values.
+pub struct SetOptions {
+    /// What becomes of the time to live.
+    pub ttl: Ttl,
+    /// Only keys that are not there.
+    pub only_new: bool,
+    /// Only keys that are there.
+    pub only_known: bool,
+    /// Tell what there was.
+    pub get: bool,
+}
+
+impl SetOptions {
+    /// Reads the options from argument `index` on.
+    pub fn read(cx: &Ctx<'_>, args: Args<'_>, index: usize) -> Result<Self, Error> {
+        let given = SET_OPTIONS.read(args, index)?;
+        Ok(Self {
+            ttl: ttl(cx, args, &given)?,
+            only_new: given.has(NX),
+            only_known: given.has(XX),
+            get: given.has(GET),
+        })
+    }
+}
+
 /// What becomes of a key's time to live when it is `SET`.
-pub fn ttl(cx: &Ctx<'_>, args: Args<'_>, given: &Given<'_>) -> Result<Ttl, Error> {
+fn ttl(cx: &Ctx<'_>, args: Args<'_>, given: &Given<'_>) -> Result<Ttl, Error> {
     match Expiry::of(given, &SET_EXPIRIES) {
         Some(expiry) => Ok(Ttl::At(expiry.resolve(cx, args)?)),
         None if given.has(KEEPTTL) => Ok(Ttl::Keep),

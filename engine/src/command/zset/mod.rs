@@ -51,7 +51,7 @@ const APART: &str = "O(N*K)+O(M*log(M)) where N is the size of the first input, 
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
-    zset("zadd", -4, add::zadd)
+    zset("zadd", -4, add::zadd).history(&[("2.4.0", "Takes several members."), ("3.0.2", "Takes XX, NX, CH and INCR."), ("6.2.0", "Takes GT and LT.")])
         .flags(WRITE | DENYOOM | FAST)
         .keys(&[KeySpec::at(1, RW | UPDATE)])
         .doc(
@@ -69,7 +69,7 @@ pub const COMMANDS: &[Spec] = &[
             &[key("key", 0), integer("increment"), string("member")],
             "Adds to the score of a member, which is 0 if there is no such member.",
         ),
-    zset("zrem", -3, remove::zrem).flags(WRITE | FAST).keys(DELETED).doc(
+    zset("zrem", -3, remove::zrem).history(&[("2.4.0", "Takes several members.")]).flags(WRITE | FAST).keys(DELETED).doc(
         "1.2.0",
         "O(M*log(N)) where N is the number of members and M that of those removed",
         MEMBERS,
@@ -117,7 +117,7 @@ pub const COMMANDS: &[Spec] = &[
         NAMES,
         "Returns the number of members whose names are in a range.",
     ),
-    zset("zrange", -4, range::zrange).flags(READONLY).keys(READ).doc(
+    zset("zrange", -4, range::zrange).history(&[("6.2.0", "Takes REV, BYSCORE, BYLEX and LIMIT.")]).flags(READONLY).keys(READ).doc(
         "1.2.0",
         RANGED,
         range::ZRANGE,
@@ -142,7 +142,7 @@ pub const COMMANDS: &[Spec] = &[
             &[key("key", 0), integer("start"), integer("stop"), WITH_SCORES],
             "Returns the members in a range of ranks counted from the end, in reverse.",
         ),
-    zset("zrangebyscore", -4, range::zrangebyscore)
+    zset("zrangebyscore", -4, range::zrangebyscore).history(&[("2.0.0", "Takes WITHSCORES.")])
         .flags(READONLY)
         .keys(READ)
         .replaced("6.2.0", "`ZRANGE` with the `BYSCORE` argument")
@@ -158,7 +158,7 @@ pub const COMMANDS: &[Spec] = &[
             ],
             "Returns the members whose scores are in a range.",
         ),
-    zset("zrevrangebyscore", -4, range::zrevrangebyscore)
+    zset("zrevrangebyscore", -4, range::zrevrangebyscore).history(&[("2.1.6", "Either end may be left out of the range.")])
         .flags(READONLY)
         .keys(READ)
         .replaced("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments")
@@ -219,7 +219,7 @@ pub const COMMANDS: &[Spec] = &[
         pop::ZPOP,
         "Takes the members with the highest scores.",
     ),
-    zset("bzpopmin", -3, pop::bzpopmin)
+    zset("bzpopmin", -3, pop::bzpopmin).history(&[("6.0.0", "The timeout may have a fraction.")])
         .flags(WRITE | NOSCRIPT | BLOCKING | FAST)
         .keys(POPPED_ALL)
         .doc(
@@ -229,7 +229,7 @@ pub const COMMANDS: &[Spec] = &[
             "Takes the member with the lowest score of the first sorted set that has one; waits if \
              none has.",
         ),
-    zset("bzpopmax", -3, pop::bzpopmax)
+    zset("bzpopmax", -3, pop::bzpopmax).history(&[("6.0.0", "The timeout may have a fraction.")])
         .flags(WRITE | NOSCRIPT | BLOCKING | FAST)
         .keys(POPPED_ALL)
         .doc(

@@ -36,16 +36,18 @@ pub fn init(core: &mut Core) {
 }
 
 /// Applies a setting at start-up. Lines of `save` add up, unless one is empty. Returns why it was
-/// passed over, if it was.
+/// passed over, if it was. `is_known` says of a setting whether the release knows it.
 pub fn configure(
     core: &mut Core,
     name: &str,
     values: &[&str],
+    is_known: impl Fn(&Row) -> bool,
 ) -> Result<Option<&'static str>, String> {
     if RETIRED.contains(&name) {
         return if values.len() == 1 { Ok(None) } else { Err(WRONG_NUMBER.into()) };
     }
-    let setting = spec::find(name.as_bytes()).ok_or_else(|| unknown(name))?;
+    let setting = spec::find(name.as_bytes()).filter(|setting| is_known(setting));
+    let setting = setting.ok_or_else(|| unknown(name))?;
     if values.len() != 1 && !setting.kind.is_list() {
         return Err(WRONG_NUMBER.into());
     }

@@ -158,7 +158,6 @@ pub const UNREAD: &[Row] = &[
     row("rdb-key-save-delay", slot(107), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
     row("rdb-save-incremental-fsync", slot(108), Kind::Bool, "yes"),
     fixed("rdbchecksum", slot(109), Kind::Bool, "yes"),
-    row("rdbcompression", slot(110), Kind::Bool, "yes"),
     row("repl-backlog-ttl", slot(112), Kind::Integer(0, i64::MAX), "3600"),
     row("repl-disable-tcp-nodelay", slot(113), Kind::Bool, "no"),
     row(
@@ -184,6 +183,7 @@ pub const UNREAD: &[Row] = &[
     row("replica-read-only", slot(127), Kind::Bool, "yes").alias("slave-read-only"),
     row("replica-serve-stale-data", slot(128), Kind::Bool, "yes").alias("slave-serve-stale-data"),
     fixed("replicaof", slot(129), Kind::Primary, "").alias("slaveof"),
+    // Every payload is wholly checked, whoever sends it: no value asks for more.
     row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
     row("save", slot(131), Kind::Save, "").lacks(NOTHING_ON_DISK),
     fixed("server_cpulist", slot(132), Kind::Text, "").lacks(NO_PINNING),

@@ -17,6 +17,11 @@ impl<'a> Forward<'a> {
     pub(super) fn from(node: Node<'a>, offset: usize) -> Self {
         Self { rest: node.after(offset), next: node.next() }
     }
+
+    /// All of a node.
+    pub(super) fn within(node: Node<'a>) -> Self {
+        Self { rest: node.elements(), next: None }
+    }
 }
 
 impl<'a> Iterator for Forward<'a> {

@@ -124,6 +124,12 @@ impl<'a> ListRef<'a> {
         self.iter_from(0)
     }
 
+    /// The elements of one node after the other.
+    pub fn by_node(&self) -> impl Iterator<Item = Forward<'a>> + use<'a> {
+        let first = self.node(self.raw.head);
+        core::iter::successors(first, |node| node.next()).map(Forward::within)
+    }
+
     /// The element with this index, then those behind it.
     pub fn iter_from(&self, index: usize) -> Forward<'a> {
         self.place(index).map_or(Forward::END, |(node, offset)| Forward::from(node, offset))

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
-use abi::host::{GenerationInfo, Host, HostRef, ProcessInfo};
+use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo};
 use abi::job::Job;
 use abi::message::Message;
 use abi::ptr::Ptr;
@@ -49,6 +49,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     generation_info,
     admin,
     shutdown,
+    exchange,
 });
 
 /// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.
@@ -159,3 +160,7 @@ extern "C" fn admin(_: ClientRef, _verb: RStr<'_>, _argument: RStr<'_>, _detail:
 }
 
 extern "C" fn shutdown(_now: u32) {}
+
+extern "C" fn exchange(_: ClientRef, _exchange: &Exchange<'_>) -> Status {
+    Status::REFUSED
+}

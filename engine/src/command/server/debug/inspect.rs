@@ -25,6 +25,7 @@ pub fn object(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 }
 
 fn describe(keys: &mut Keys<'_>, key: &[u8], list_limit: i64) -> Option<String> {
+    let dumped_bytes = keys.dumped_bytes(key)?;
     let found = keys.lookup(key, Intent::Peek)?;
     let idle_s = found.idle_ms() / 1000;
     let entry = found.into_entry();
@@ -32,7 +33,7 @@ fn describe(keys: &mut Keys<'_>, key: &[u8], list_limit: i64) -> Option<String> 
         "Value at:{:#x} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         entry.address(),
         entry.encoding_name(),
-        (entry.row().serialized_len)(entry),
+        dumped_bytes,
         entry.access(),
         idle_s,
     );

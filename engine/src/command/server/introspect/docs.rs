@@ -30,10 +30,12 @@ fn write(out: &mut Reply<'_>, spec: &'static Spec) {
     let (has_flags, has_arguments) = (!flags.is_empty(), !spec.arguments.is_empty());
     let has_subcommands = !spec.subcommands.is_empty();
     let replaced = spec.replaced.iter().count() * 2;
+    let has_history = !spec.history.is_empty();
     out.map(
         fields.len()
             + has_flags as usize
             + replaced
+            + has_history as usize
             + has_arguments as usize
             + has_subcommands as usize,
     );
@@ -46,6 +48,9 @@ fn write(out: &mut Reply<'_>, spec: &'static Spec) {
         write_text(out, "deprecated_since", replaced.since);
         write_text(out, "replaced_by", replaced.by);
     }
+    if has_history {
+        write_history(out, spec.history);
+    }
     if has_arguments {
         arguments::write(out, spec.arguments);
     }
@@ -53,6 +58,16 @@ fn write(out: &mut Reply<'_>, spec: &'static Spec) {
         out.bulk(b"subcommands");
         out.map(spec.subcommands.len());
         spec.subcommands.iter().for_each(|sub| write(out, sub));
+    }
+}
+
+fn write_history(out: &mut Reply<'_>, history: &[(&str, &str)]) {
+    out.bulk(b"history");
+    out.set(history.len());
+    for (version, change) in history {
+        out.array(2);
+        out.bulk(version.as_bytes());
+        out.bulk(change.as_bytes());
     }
 }
 

@@ -68,6 +68,7 @@ pub const COMMAND: Spec = Spec::for_client("command", -1, Group::Server, all)
             .categories(CONNECTION)
             .doc("5.0.0", "O(1)", &[], "Lists the subcommands."),
         Spec::for_client("command|info", -2, Group::Server, info)
+            .history(&[("7.0.0", "Tells of all commands if none is named.")])
             .flags(FLAGS)
             .categories(CONNECTION)
             .tips(&["nondeterministic_output_order"])

@@ -1,0 +1,302 @@
+//! The types of serialized values, a row each: what can be read.
+//!
+//! To add one: its id in `serialized::kind`, a function here, a line in the list of those that read
+//! it.
+
+use core::ops::RangeInclusive;
+
+use abi::container::RawList;
+
+use crate::encoding::Seed;
+use crate::entry::{Making, OwnedBody, OwnedEntry};
+use crate::hash::HashBuf;
+use crate::limits::Limits;
+use crate::serialized::fault::Fault;
+use crate::serialized::reader::{Reader, number};
+use crate::serialized::visit::{EachElement, EachPair};
+use crate::serialized::{intset, kind, listpack, ziplist, zipmap};
+use crate::set::SetBuf;
+use crate::zset::ZsetBuf;
+use base::heap::Heap;
+use store::list::{End, Limit, List};
+use store::sorted::Scored;
+
+/// What an entry is made with. The limits say which encoding suits its value.
+pub struct Building<'a> {
+    /// Memory.
+    pub heap: Heap,
+    /// What names are hashed with.
+    pub seed: Seed,
+    /// What it is to have beside its value.
+    pub making: Making<'a>,
+    /// Of lists.
+    pub list: Limit,
+    /// Of hashes.
+    pub hash: Limits,
+    /// Of sorted sets.
+    pub zset: Limits,
+    /// Members that a set of integers has at most.
+    pub ints_max: u64,
+}
+
+/// A type of serialized values.
+pub struct Kind {
+    /// One of `serialized::kind`.
+    id: u8,
+    /// The versions in which the id means this.
+    versions: RangeInclusive<u16>,
+    /// Reads a value.
+    pub load: fn(&mut Reader<'_>, &Building<'_>) -> Result<OwnedEntry, Fault>,
+}
+
+/// What a release reads.
+pub struct Reads {
+    /// Versions of payloads.
+    versions: &'static [RangeInclusive<u16>],
+    /// Types of values.
+    kinds: &'static [&'static [Kind]],
+}
+
+impl Reads {
+    /// Whether payloads of a version are read.
+    pub fn reads(&self, version: u16) -> bool {
+        self.versions.iter().any(|range| range.contains(&version))
+    }
+
+    /// The type that an id means in a version.
+    pub(super) fn kind(&self, id: u8, version: u16) -> Option<&'static Kind> {
+        let mut kinds = self.kinds.iter().copied().flatten();
+        kinds.find(|kind| kind.id == id && kind.versions.contains(&version))
+    }
+}
+
+/// What Redis 7.0 reads.
+pub const OF_7_0: Reads = Reads { versions: &[0..=10], kinds: &[KINDS] };
+
+/// What its successors write too, and Valkey 9, which has versions of its own.
+pub const OF_SUCCESSORS: Reads =
+    Reads { versions: &[0..=12, VALKEY..=VALKEY], kinds: &[KINDS, NEWER_KINDS] };
+const VALKEY: u16 = 80;
+
+type Load = fn(&mut Reader<'_>, &Building<'_>) -> Result<OwnedEntry, Fault>;
+
+const fn row(id: u8, load: Load) -> Kind {
+    Kind { id, versions: 0..=u16::MAX, load }
+}
+
+// Streams are types 15, 19 and 21.
+const KINDS: &[Kind] = &[
+    row(kind::STRING, string),
+    row(kind::LIST, |reader, building| {
+        let count = reader.count(1)?;
+        list(building, |push| (0..count).try_for_each(|_| push((&*reader.string()?).into())))
+    }),
+    row(kind::LIST_ZIPLIST, |reader, building| {
+        list(building, |push| ziplist::for_each(&reader.string()?, push))
+    }),
+    row(kind::LIST_QUICKLIST, |reader, building| {
+        let count = reader.count(1)?;
+        list(building, |push| {
+            (0..count).try_for_each(|_| ziplist::for_each(&reader.string()?, push))
+        })
+    }),
+    row(kind::LIST_QUICKLIST_2, |reader, building| {
+        let count = reader.count(2)?;
+        list(building, |push| (0..count).try_for_each(|_| node(reader, push)))
+    }),
+    row(kind::SET, |reader, building| {
+        let count = reader.count(1)?;
+        set(building, new_set(building), |add| (0..count).try_for_each(|_| add(&reader.string()?)))
+    }),
+    row(kind::SET_INTSET, |reader, building| {
+        let bytes = reader.string()?;
+        let (width, mut integers) = intset::read(&bytes)?;
+        let mut digits = itoa::Buffer::new();
+        set(building, new_set(building).of_width(width), |add| {
+            integers.try_for_each(|value| add(digits.format(value).as_bytes()))
+        })
+    }),
+    row(kind::ZSET, |reader, building| {
+        let count = reader.count(2)?;
+        scored(reader, building, count, Reader::double_text)
+    }),
+    row(kind::ZSET_2, |reader, building| {
+        let count = reader.count(1 + size_of::<f64>())?;
+        scored(reader, building, count, Reader::double)
+    }),
+    row(kind::ZSET_ZIPLIST, |reader, building| packed_zset(reader, building, ziplist::for_each)),
+    row(kind::ZSET_LISTPACK, |reader, building| packed_zset(reader, building, listpack::for_each)),
+    row(kind::HASH, |reader, building| {
+        let count = reader.count(2)?;
+        hash(building, building.hash, |add| {
+            (0..count).try_for_each(|_| add(&reader.string()?, &reader.string()?))
+        })
+    }),
+    row(kind::HASH_ZIPMAP, |reader, building| {
+        hash(building, building.hash, |add| zipmap::for_each(&reader.string()?, add))
+    }),
+    row(kind::HASH_ZIPLIST, |reader, building| packed_hash(reader, building, ziplist::for_each)),
+    row(kind::HASH_LISTPACK, |reader, building| packed_hash(reader, building, listpack::for_each)),
+];
+
+const NEWER_KINDS: &[Kind] = &[
+    row(kind::SET_LISTPACK, |reader, building| {
+        let bytes = reader.string()?;
+        let mut digits = itoa::Buffer::new();
+        set(building, new_set(building).packed(), |add| {
+            listpack::for_each(&bytes, &mut |member| add(member.bytes(&mut digits)))
+        })
+    }),
+    Kind { id: kind::VALKEY_HASH_2, versions: VALKEY..=VALKEY, load: fields_that_end },
+    Kind { id: kind::HASH_METADATA, versions: 12..=12, load: fields_that_end },
+    Kind { id: kind::HASH_LISTPACK_EX, versions: 12..=12, load: fields_that_end },
+];
+
+fn fields_that_end(_: &mut Reader<'_>, _: &Building<'_>) -> Result<OwnedEntry, Fault> {
+    Err(Fault::unknown(0, "fields of a hash have a time to live, which this server does not keep"))
+}
+
+const EMPTY: Fault = Fault::damage(0, "a value without elements");
+const DOUBLED: Fault = Fault::damage(0, "an element that is there twice");
+const HALF: Fault = Fault::damage(0, "half of a pair");
+
+/// Visits the elements of a packed value.
+type ForEach = fn(&[u8], EachElement<'_>) -> Result<(), Fault>;
+
+fn string(reader: &mut Reader<'_>, building: &Building<'_>) -> Result<OwnedEntry, Fault> {
+    Ok(building.making.string(building.heap, &reader.string()?))
+}
+
+/// A list that `fill` pushes elements to.
+fn list(
+    building: &Building<'_>,
+    fill: impl FnOnce(EachElement<'_>) -> Result<(), Fault>,
+) -> Result<OwnedEntry, Fault> {
+    let mut raw = OwnedBody::new(building.heap, RawList::EMPTY);
+    let mut list = List::new(&mut raw, building.heap, building.list);
+    fill(&mut |element| {
+        list.push(End::Back, element);
+        Ok(())
+    })?;
+    if list.is_empty() { Err(EMPTY) } else { Ok(building.making.with_body(raw)) }
+}
+
+/// A part of a list.
+fn node(reader: &mut Reader<'_>, push: EachElement<'_>) -> Result<(), Fault> {
+    match reader.length()? {
+        kind::PLAIN_NODE => match &*reader.string()? {
+            b"" => Err(reader.damage("a part of a list without elements")),
+            element => push(element.into()),
+        },
+        kind::PACKED_NODE => listpack::for_each(&reader.string()?, push),
+        _ => Err(reader.damage("a part of a list of an unknown form")),
+    }
+}
+
+fn new_set(building: &Building<'_>) -> SetBuf {
+    SetBuf::new(building.heap, building.seed, building.ints_max)
+}
+
+/// A set that `fill` adds members to.
+fn set(
+    building: &Building<'_>,
+    mut buf: SetBuf,
+    fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault>,
+) -> Result<OwnedEntry, Fault> {
+    fill(&mut |member| buf.add(member).then_some(()).ok_or(DOUBLED))?;
+    if buf.view().is_empty() { Err(EMPTY) } else { Ok(buf.finish(&building.making)) }
+}
+
+/// A sorted set that `fill` adds members to, in whatever order.
+fn zset(
+    building: &Building<'_>,
+    limits: Limits,
+    fill: impl FnOnce(&mut dyn FnMut(&[u8], f64) -> Result<(), Fault>) -> Result<(), Fault>,
+) -> Result<OwnedEntry, Fault> {
+    let mut buf = ZsetBuf::new(building.heap, building.seed, limits);
+    fill(&mut |name, score| {
+        if buf.view().score(name).is_some() {
+            return Err(DOUBLED);
+        }
+        buf.set(Scored { score, name });
+        Ok(())
+    })?;
+    if buf.view().is_empty() { Err(EMPTY) } else { Ok(buf.finish(&building.making)) }
+}
+
+/// A sorted set, member by member.
+fn scored<'a>(
+    reader: &mut Reader<'a>,
+    building: &Building<'_>,
+    count: usize,
+    score: fn(&mut Reader<'a>) -> Result<f64, Fault>,
+) -> Result<OwnedEntry, Fault> {
+    let limits = building.zset;
+    // A small one keeps no -0, so one that is not to be small is none on the way either.
+    let mut ahead = reader.clone();
+    let mut is_next_short = || {
+        let is_short = ahead.string().is_ok_and(|name| limits.admit(&name));
+        is_short && score(&mut ahead).is_ok()
+    };
+    let is_small = count as u64 <= limits.entries && (0..count).all(|_| is_next_short());
+    let limits = Limits { entries: if is_small { limits.entries } else { 0 }, ..limits };
+    zset(building, limits, |add| {
+        (0..count).try_for_each(|_| add(&reader.string()?, score(reader)?))
+    })
+}
+
+fn packed_zset(
+    reader: &mut Reader<'_>,
+    building: &Building<'_>,
+    for_each: ForEach,
+) -> Result<OwnedEntry, Fault> {
+    const NO_NUMBER: Fault = Fault::damage(0, "a score that is no number");
+    zset(building, whatever_lengths(building.zset), |add| {
+        pairs(&reader.string()?, for_each, &mut |name, score| {
+            let score = number(score).ok_or(NO_NUMBER)?;
+            add(name, score)
+        })
+    })
+}
+
+/// A hash that `fill` adds fields to.
+fn hash(
+    building: &Building<'_>,
+    limits: Limits,
+    fill: impl FnOnce(EachPair<'_>) -> Result<(), Fault>,
+) -> Result<OwnedEntry, Fault> {
+    let mut buf = HashBuf::new(building.heap, building.seed, limits);
+    fill(&mut |field, value| buf.set(field, value).then_some(()).ok_or(DOUBLED))?;
+    if buf.is_empty() { Err(EMPTY) } else { Ok(buf.finish(&building.making)) }
+}
+
+fn packed_hash(
+    reader: &mut Reader<'_>,
+    building: &Building<'_>,
+    for_each: ForEach,
+) -> Result<OwnedEntry, Fault> {
+    let limits = whatever_lengths(building.hash);
+    hash(building, limits, |add| pairs(&reader.string()?, for_each, add))
+}
+
+/// Redis leaves what comes packed as it is, unless there are too many.
+fn whatever_lengths(limits: Limits) -> Limits {
+    Limits { value_bytes: u64::MAX, ..limits }
+}
+
+/// Calls `visit` with the elements of a packed value two by two.
+fn pairs(bytes: &[u8], for_each: ForEach, visit: EachPair<'_>) -> Result<(), Fault> {
+    let mut first: Option<Vec<u8>> = None;
+    for_each(bytes, &mut |element| {
+        let mut digits = itoa::Buffer::new();
+        let element = element.bytes(&mut digits);
+        match first.take() {
+            None => {
+                first = Some(element.to_vec());
+                Ok(())
+            }
+            Some(one) => visit(&one, element),
+        }
+    })?;
+    if first.is_none() { Ok(()) } else { Err(HALF) }
+}

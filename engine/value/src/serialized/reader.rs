@@ -1,0 +1,148 @@
+//! Reading.
+
+use std::borrow::Cow;
+
+use super::fault::Fault;
+use base::args::{c_text, parse_c_float};
+use base::lzf;
+
+/// Longest string that is read.
+const STRING_MAX: usize = u32::MAX as usize - (64 << 10);
+
+/// The number that a text is.
+pub fn number(text: &[u8]) -> Option<f64> {
+    parse_c_float(text).filter(|_| !c_text(text).is_empty())
+}
+
+/// Reads from a slice. No memory is taken for what only a length tells of: whatever is claimed is
+/// held against what is left.
+#[derive(Clone)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// What a length may be.
+enum Length {
+    /// A length.
+    Plain(u64),
+    /// None: how a string is encoded.
+    Encoding(u8),
+}
+
+impl<'a> Reader<'a> {
+    /// Of these bytes.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Bytes that are left.
+    pub const fn left(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    /// Damage before what is read next.
+    pub const fn damage(&self, what: &'static str) -> Fault {
+        Fault::damage(self.at, what)
+    }
+
+    /// So many bytes as they are.
+    pub fn take(&mut self, len: usize) -> Result<&'a [u8], Fault> {
+        let taken = self.at.checked_add(len).and_then(|end| self.bytes.get(self.at..end));
+        let taken = taken.ok_or(self.damage("it ends too early"))?;
+        self.at += len;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let taken = self.take(N)?;
+        Ok(*taken.first_chunk().expect("as many bytes as were taken"))
+    }
+
+    /// A byte.
+    pub fn byte(&mut self) -> Result<u8, Fault> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn length_or_encoding(&mut self) -> Result<Length, Fault> {
+        let head = self.byte()?;
+        Ok(match (head >> 6, head) {
+            (0, _) => Length::Plain(head.into()),
+            (1, _) => Length::Plain(u64::from(head & 0x3f) << 8 | u64::from(self.byte()?)),
+            (2, 0x80) => Length::Plain(u32::from_be_bytes(self.array()?).into()),
+            (2, 0x81) => Length::Plain(u64::from_be_bytes(self.array()?)),
+            (3, _) => Length::Encoding(head & 0x3f),
+            _ => return Err(self.damage("a length of an unknown form")),
+        })
+    }
+
+    /// A number.
+    pub fn length(&mut self) -> Result<u64, Fault> {
+        match self.length_or_encoding()? {
+            Length::Plain(length) => Ok(length),
+            Length::Encoding(_) => Err(self.damage("an encoding in the place of a length")),
+        }
+    }
+
+    /// How many things follow: at least one, each at least so many bytes long.
+    pub fn count(&mut self, bytes_min: usize) -> Result<usize, Fault> {
+        let count = self.length()?;
+        match usize::try_from(count).ok().filter(|count| *count <= self.left() / bytes_min) {
+            Some(0) => Err(self.damage("a value without elements")),
+            Some(count) => Ok(count),
+            None => Err(self.damage("more elements than there are bytes left")),
+        }
+    }
+
+    /// A string.
+    pub fn string(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
+        let len = match self.length_or_encoding()? {
+            Length::Plain(len) => len,
+            Length::Encoding(0) => return self.digits(|[byte]: [u8; 1]| byte as i8 as i64),
+            Length::Encoding(1) => return self.digits(|bytes| i16::from_le_bytes(bytes).into()),
+            Length::Encoding(2) => return self.digits(|bytes| i32::from_le_bytes(bytes).into()),
+            Length::Encoding(3) => return self.compressed().map(Cow::Owned),
+            Length::Encoding(_) => return Err(self.damage("a string of an unknown encoding")),
+        };
+        let len = usize::try_from(len).ok().filter(|len| *len <= STRING_MAX);
+        self.take(len.ok_or(self.damage("a string that is too long"))?).map(Cow::Borrowed)
+    }
+
+    fn digits<const N: usize>(
+        &mut self,
+        value: impl FnOnce([u8; N]) -> i64,
+    ) -> Result<Cow<'a, [u8]>, Fault> {
+        let value = value(self.array()?);
+        Ok(Cow::Owned(itoa::Buffer::new().format(value).as_bytes().to_vec()))
+    }
+
+    fn compressed(&mut self) -> Result<Vec<u8>, Fault> {
+        let [packed, len] = [self.length()?, self.length()?].map(usize::try_from);
+        let (Ok(packed), Ok(len @ ..=STRING_MAX)) = (packed, len) else {
+            return Err(self.damage("a string that is too long"));
+        };
+        let packed = self.take(packed)?;
+        lzf::decompress(packed, len).ok_or(self.damage("a compressed string that is damaged"))
+    }
+
+    /// A score of eight bytes.
+    pub fn double(&mut self) -> Result<f64, Fault> {
+        let value = f64::from_le_bytes(self.array()?);
+        self.score(Some(value))
+    }
+
+    /// A score as text, with its length in a byte before it, or one of three words.
+    pub fn double_text(&mut self) -> Result<f64, Fault> {
+        let value = match self.byte()? {
+            253 => None,
+            254 => Some(f64::INFINITY),
+            255 => Some(f64::NEG_INFINITY),
+            len => number(self.take(len.into())?),
+        };
+        self.score(value)
+    }
+
+    fn score(&self, value: Option<f64>) -> Result<f64, Fault> {
+        value.filter(|value| !value.is_nan()).ok_or(self.damage("a score that is no number"))
+    }
+}
