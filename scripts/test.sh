@@ -114,7 +114,7 @@ step_sanitised() {
     done
     export ASAN_OPTIONS=detect_leaks=0:handle_segv=0
     # A sanitised build is slow, and what a model finds the run before has found.
-    export PROPTEST_CASES=64
+    export PROPTEST_CASES=64 CHANCE_COMMANDS=20000
     (
         export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$folder
         export RUSTFLAGS="$flags -Clink-arg=-Wl,--export-dynamic-symbol=__asan_*"
@@ -123,7 +123,7 @@ step_sanitised() {
     )
     SHELL_BUILD_DIR="$folder/$host/debug" cargo test --workspace --locked --quiet --test server \
         -- server:: upgrades:: --skip recorded_replies
-    unset ASAN_OPTIONS PROPTEST_CASES
+    unset ASAN_OPTIONS PROPTEST_CASES CHANCE_COMMANDS
 }
 
 step_docs() {

@@ -12,6 +12,8 @@ const ELEMENTS: usize = 50_000;
 const LONG: Duration = Duration::from_millis(250);
 /// Keys of others, so many that few have the shards of the large values.
 const OTHERS: usize = 24;
+/// How often it is tried, each time for twice as long.
+const TRIES: usize = 5;
 /// A quarter has the worker of who is busy, and a few may have the shards.
 const SERVED_MIN: usize = OTHERS * 5 / 8;
 
@@ -89,6 +91,23 @@ fn served_meanwhile(busy: &mut Connection, others: &mut [Connection]) -> usize {
     served
 }
 
+/// How many of the others are served while who is busy repeats a command for a certain time.
+fn served_beside(
+    line: &str,
+    times: usize,
+    busy: &mut Connection,
+    waiting: &mut Connection,
+    others: &mut [Connection],
+) -> usize {
+    busy.send_raw(&repeated(line, times));
+    // Whoever wants the key waits for it, and holds up nobody of another worker.
+    waiting.send(&["EXISTS", line.split(' ').nth(1).expect("a key")]);
+    let served = served_meanwhile(busy, others);
+    read_all(busy, times);
+    waiting.expect(b":1\r\n");
+    served
+}
+
 #[test]
 fn others_are_served_while_a_command_on_a_large_value_runs() {
     let server = Server::start_with(&["--workers", &WORKERS.to_string()]);
@@ -97,14 +116,14 @@ fn others_are_served_while_a_command_on_a_large_value_runs() {
     let mut others: Vec<_> = (0..OTHERS).map(|_| server.connect()).collect();
     fill(&mut busy);
     for line in COMMANDS {
-        let times = times(&mut busy, line);
-        let key = line.split(' ').nth(1).expect("a key");
-        busy.send_raw(&repeated(line, times));
-        // Whoever wants the key waits for it, and holds up nobody of another worker.
-        waiting.send(&["EXISTS", key]);
-        let served = served_meanwhile(&mut busy, &mut others);
-        assert!(served >= SERVED_MIN, "{line}: {served} of {OTHERS} were served meanwhile");
-        read_all(&mut busy, times);
-        waiting.expect(b":1\r\n");
+        let mut times = times(&mut busy, line);
+        let mut served = || {
+            times *= 2;
+            served_beside(line, times / 2, &mut busy, &mut waiting, &mut others)
+        };
+        // On a machine with much else to do it takes longer until they get to run. If they cannot,
+        // it does not help that the command takes longer.
+        let are_served = (0..TRIES).any(|_| served() >= SERVED_MIN);
+        assert!(are_served, "{line}: the others were not served meanwhile");
     }
 }

@@ -25,6 +25,7 @@ const ROWS: &[Row] = &[
     Row("ZINTERSTORE big 1 small", "lazyfree-lazy-server-del"),
     Row("ZDIFFSTORE big 1 none", "lazyfree-lazy-server-del"),
     Row("ZRANGESTORE big none 0 -1", "lazyfree-lazy-server-del"),
+    Row("GEOSEARCHSTORE big none FROMLONLAT 0 0 BYRADIUS 1 m", "lazyfree-lazy-server-del"),
     Row("BITOP NOT big none", "lazyfree-lazy-server-del"),
     Row("SORT none STORE big", "lazyfree-lazy-server-del"),
     Row("SORT small ALPHA STORE big", "lazyfree-lazy-server-del"),

@@ -5,7 +5,7 @@ use crate::harness::Random;
 /// Keys of one kind. A command mostly works on keys of its own kind.
 const PER_KIND: u64 = 4;
 /// The kinds of keys, by the names that stand for them in lines.
-const KINDS: &[&str] = &["string", "bitmap", "list", "hash", "set", "zset", "hll"];
+const KINDS: &[&str] = &["string", "bitmap", "list", "hash", "set", "zset", "hll", "geo"];
 /// Keys of no kind.
 const ODD_KEYS: &[&[u8]] = &[b"", b"\0\xff\r\n", b"{tag}odd"];
 
@@ -186,6 +186,24 @@ impl Draw {
         }
     }
 
+    /// A longitude or a latitude of places that are near each other, or at an end.
+    fn degrees(&mut self, end: &'static str) -> String {
+        match self.below(12) {
+            0 => end.into(),
+            1 => format!("-{end}"),
+            2 => self.of(&["nan", "x", "181", "inf", "0"]).into(),
+            _ => format!("{}.{:06}", 13 + self.below(3), self.below(1_000_000)),
+        }
+    }
+
+    fn distance(&mut self) -> String {
+        match self.below(12) {
+            0 => self.of(&["-1", "x", "nan", "inf", "1e300"]).into(),
+            1 => self.of(&["0", "30000", "6000000"]).into(),
+            _ => format!("{}.5", self.below(300)),
+        }
+    }
+
     fn timeout(&mut self) -> String {
         match (self.wait, self.below(12)) {
             (_, 0) => self.of(&["-1", "x", "", "nan", "-5.5"]).into(),
@@ -246,6 +264,9 @@ impl Draw {
             "time" => self.time(),
             "seconds" => self.at(9_999_999_000),
             "ms" => self.at(9_999_999_999_000),
+            "longitude" => self.degrees("180"),
+            "latitude" => self.degrees("85.05112878"),
+            "distance" => self.distance(),
             "timeout" => self.timeout(),
             "glob" => self.glob(),
             "by" => self.pattern(),

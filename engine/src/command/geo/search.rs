@@ -11,7 +11,6 @@ use base::args::{Args, parse_float};
 use base::error::{self, Done, Error};
 use base::event::Class;
 use base::resp::write::format_double;
-use base::settings::setting;
 use keyspace::Intent;
 use store::sorted::{Cut, Scored};
 use value::zset::ZsetRef;
@@ -306,8 +305,7 @@ impl<'a> Request<'a> {
     fn store(&self, cx: &mut Ctx<'_>, key: &[u8], event: &'static str, found: &[Found]) {
         cx.out.count(found.len());
         if found.is_empty() {
-            let lazily = cx.core().get(setting::LAZYFREE_LAZY_SERVER_DEL);
-            if if lazily { cx.keys.unlink(key) } else { cx.keys.remove(key) } {
+            if cx.keys.remove(key) {
                 cx.modified(Class::GENERIC, "del", key);
             }
             return;

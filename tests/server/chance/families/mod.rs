@@ -2,6 +2,7 @@
 
 mod bitmaps;
 mod blocking;
+mod geo;
 mod hashes;
 mod hyperloglogs;
 mod keys;
@@ -30,6 +31,7 @@ const FAMILIES: &[(u64, &str)] = &[
     (11, sets::LINES),
     (16, zsets::LINES),
     (4, hyperloglogs::LINES),
+    (5, geo::LINES),
     (10, keys::LINES),
     (3, sort::LINES),
     (1, sessions::LINES),
