@@ -269,8 +269,7 @@ impl KeySpec {
 /// Tells which arguments are the keys of a command.
 pub type Locate = fn(Args<'_>) -> core::ops::Range<usize>;
 
-/// Tells whether a command that waits may find something in a key that has changed, whose shard is locked.
-/// If not it need not be run.
+/// Tells whether a command that waits may find something in a key that has changed.
 pub type Ready = fn(&mut Keys<'_>, Args<'_>, &[u8]) -> bool;
 
 /// What has taken the place of a command.
@@ -297,11 +296,9 @@ pub struct Spec {
     pub categories: u32,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
-    /// Finds the keys where the rules may be misled by other arguments: what runs commands goes by
-    /// this, and what tells of them by the rules, as in Redis.
+    /// Finds the keys for whoever runs it, where the rules may be misled by other arguments.
     pub locate: Option<Locate>,
-    /// Of a command that may wait for what does not vanish with the first who gets it: so many may wait
-    /// whose turn has not come.
+    /// Of a command that may wait for what does not vanish with the first who gets it.
     pub ready: Option<Ready>,
     /// Hints for clients, as in Redis's documentation.
     pub tips: &'static [&'static str],

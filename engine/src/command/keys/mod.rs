@@ -149,24 +149,44 @@ pub const COMMANDS: &[Spec] = &[
         KEY,
         "Returns the value of a key as bytes that RESTORE makes it of.",
     ),
-    restoring("restore").doc(
-        "2.6.0",
-        RESTORING,
-        dump::RESTORE,
-        "Makes a key of the bytes that DUMP returned for its value.",
-    ),
-    restoring("restore-asking").flags(ASKING | SYSTEM).in_group(Group::Server).doc(
-        "3.0.0",
-        RESTORING,
-        dump::RESTORE,
-        "Makes a key that moves from one node of a cluster to another.",
-    ),
+    restoring("restore")
+        .history(&[
+            ("3.0.0", "Takes REPLACE."),
+            ("5.0.0", "Takes ABSTTL."),
+            ("5.0.0", "Takes IDLETIME and FREQ."),
+        ])
+        .doc(
+            "2.6.0",
+            RESTORING,
+            dump::RESTORE,
+            "Makes a key of the bytes that DUMP returned for its value.",
+        ),
+    restoring("restore-asking")
+        .flags(ASKING | SYSTEM)
+        .in_group(Group::Server)
+        .history(&[
+            ("3.0.0", "Takes REPLACE."),
+            ("5.0.0", "Takes ABSTTL."),
+            ("5.0.0", "Takes IDLETIME and FREQ."),
+        ])
+        .doc(
+            "3.0.0",
+            RESTORING,
+            dump::RESTORE,
+            "Makes a key that moves from one node of a cluster to another.",
+        ),
     Spec::for_client("migrate", -6, Group::Generic, migrate::migrate)
         .flags(WRITE | MOVABLE_KEYS | REFUSED_IN_MULTI)
         .categories(KEYSPACE | DANGEROUS)
         .keys(MIGRATED)
         .secrets(migrate::SECRETS)
         .tips(VARYING)
+        .history(&[
+            ("3.0.0", "Takes COPY and REPLACE."),
+            ("3.0.6", "Takes KEYS."),
+            ("4.0.7", "Takes AUTH."),
+            ("6.0.0", "Takes AUTH2."),
+        ])
         .doc(
             "2.6.0",
             "O(N) where N is the number of elements of all values, here and at the other server",

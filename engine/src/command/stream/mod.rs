@@ -64,12 +64,9 @@ const fn behind_streams(from: i16) -> KeySpec {
 }
 
 const XGROUP: &[Spec] = &[
-    sub("xgroup|create", -5, group::create, WRITE | DENYOOM, INSERTED_BELOW).doc(
-        "5.0.0",
-        "O(1)",
-        group::CREATE,
-        "Makes a consumer group, which has read up to an id.",
-    ),
+    sub("xgroup|create", -5, group::create, WRITE | DENYOOM, INSERTED_BELOW)
+        .history(&[("7.0.0", "How many entries were read can be said.")])
+        .doc("5.0.0", "O(1)", group::CREATE, "Makes a consumer group, which has read up to an id."),
     sub("xgroup|createconsumer", 5, group::create_consumer, WRITE | DENYOOM, INSERTED_BELOW).doc(
         "6.2.0",
         "O(1)",
@@ -89,12 +86,9 @@ const XGROUP: &[Spec] = &[
         "Removes a consumer group with all that is pending.",
     ),
     help_of("xgroup|help"),
-    sub("xgroup|setid", -5, group::setid, WRITE, UPDATED_BELOW).doc(
-        "5.0.0",
-        "O(1)",
-        group::SETID,
-        "Says up to which id a consumer group has read.",
-    ),
+    sub("xgroup|setid", -5, group::setid, WRITE, UPDATED_BELOW)
+        .history(&[("7.0.0", "How many entries were read can be said.")])
+        .doc("5.0.0", "O(1)", group::SETID, "Says up to which id a consumer group has read."),
 ];
 
 /// The subcommands of `XINFO`.
@@ -105,19 +99,29 @@ pub const XINFO: &[Spec] = &[
         info::CONSUMERS,
         "Lists the consumers of a group.",
     ),
-    sub("xinfo|groups", 3, info::info_groups, READONLY, READ_BELOW).doc(
-        "5.0.0",
-        "O(N*log(N)) where N is the number of groups",
-        KEY,
-        "Lists the consumer groups of a stream.",
-    ),
+    sub("xinfo|groups", 3, info::info_groups, READONLY, READ_BELOW)
+        .history(&[("7.0.0", "Tells how many entries were read, and the lag.")])
+        .doc(
+            "5.0.0",
+            "O(N*log(N)) where N is the number of groups",
+            KEY,
+            "Lists the consumer groups of a stream.",
+        ),
     help_of("xinfo|help"),
-    sub("xinfo|stream", -3, info::info_stream, READONLY, READ_BELOW).doc(
-        "5.0.0",
-        "O(N) where N is the number of nodes, which have many entries each",
-        info::STREAM,
-        "Tells what is known of a stream.",
-    ),
+    sub("xinfo|stream", -3, info::info_stream, READONLY, READ_BELOW)
+        .history(&[
+            ("6.0.0", "Tells all with FULL."),
+            (
+                "7.0.0",
+                "Tells what was added and removed, and of groups what they read and their lag.",
+            ),
+        ])
+        .doc(
+            "5.0.0",
+            "O(N) where N is the number of nodes, which have many entries each",
+            info::STREAM,
+            "Tells what is known of a stream.",
+        ),
 ];
 
 /// The commands of this family.
@@ -128,18 +132,31 @@ pub const COMMANDS: &[Spec] = &[
         pending::XACK,
         "Tells that entries have been dealt with: they are no longer pending.",
     ),
-    stream("xadd", -5, add::xadd).flags(WRITE | DENYOOM | FAST).keys(UPDATED).tips(VARIES).doc(
-        "5.0.0",
-        "O(1), and O(N) for N entries that are removed",
-        add::XADD,
-        "Adds an entry to a stream; makes the stream if need be.",
-    ),
-    stream("xautoclaim", -6, claim::xautoclaim).flags(WRITE | FAST).keys(REDUCED).tips(VARIES).doc(
-        "6.2.0",
-        "O(N*log(M)) where N is the number of entries looked at and M that of pending ones",
-        claim::XAUTOCLAIM,
-        "Makes entries that have been pending for long those of another consumer.",
-    ),
+    stream("xadd", -5, add::xadd)
+        .flags(WRITE | DENYOOM | FAST)
+        .keys(UPDATED)
+        .tips(VARIES)
+        .history(&[
+            ("6.2.0", "Takes NOMKSTREAM, MINID and LIMIT."),
+            ("7.0.0", "The second part of an id can be left to be chosen."),
+        ])
+        .doc(
+            "5.0.0",
+            "O(1), and O(N) for N entries that are removed",
+            add::XADD,
+            "Adds an entry to a stream; makes the stream if need be.",
+        ),
+    stream("xautoclaim", -6, claim::xautoclaim)
+        .flags(WRITE | FAST)
+        .keys(REDUCED)
+        .tips(VARIES)
+        .history(&[("7.0.0", "Returns the ids that are no longer pending as they are gone.")])
+        .doc(
+            "6.2.0",
+            "O(N*log(M)) where N is the number of entries looked at and M that of pending ones",
+            claim::XAUTOCLAIM,
+            "Makes entries that have been pending for long those of another consumer.",
+        ),
     stream("xclaim", -6, claim::xclaim).flags(WRITE | FAST).keys(UPDATED).tips(VARIES).doc(
         "5.0.0",
         NAMED,
@@ -170,18 +187,27 @@ pub const COMMANDS: &[Spec] = &[
         KEY,
         "Returns the number of entries of a stream.",
     ),
-    stream("xpending", -3, pending::xpending).flags(READONLY).keys(READ).tips(VARIES).doc(
-        "5.0.0",
-        "O(N) where N is the number of pending entries looked at, or of consumers",
-        pending::XPENDING,
-        "Tells what was delivered to a consumer group and not acknowledged.",
-    ),
-    stream("xrange", -4, range::xrange).flags(READONLY).keys(READ).doc(
-        "5.0.0",
-        RETURNED,
-        range::XRANGE,
-        "Returns the entries of a stream from an id to another.",
-    ),
+    stream("xpending", -3, pending::xpending)
+        .flags(READONLY)
+        .keys(READ)
+        .tips(VARIES)
+        .history(&[("6.2.0", "Takes IDLE, and intervals without their ends.")])
+        .doc(
+            "5.0.0",
+            "O(N) where N is the number of pending entries looked at, or of consumers",
+            pending::XPENDING,
+            "Tells what was delivered to a consumer group and not acknowledged.",
+        ),
+    stream("xrange", -4, range::xrange)
+        .flags(READONLY)
+        .keys(READ)
+        .history(&[("6.2.0", "Takes intervals without their ends.")])
+        .doc(
+            "5.0.0",
+            RETURNED,
+            range::XRANGE,
+            "Returns the entries of a stream from an id to another.",
+        ),
     stream("xread", -4, read::xread)
         .flags(READONLY | BLOCKING | MOVABLE_KEYS)
         .keys(&[behind_streams(1)])
@@ -205,24 +231,32 @@ pub const COMMANDS: &[Spec] = &[
             "Returns entries that a consumer group has not read, or those a consumer has pending; \
              may wait for some.",
         ),
-    stream("xrevrange", -4, range::xrevrange).flags(READONLY).keys(READ).doc(
-        "5.0.0",
-        RETURNED,
-        range::XREVRANGE,
-        "Returns the entries of a stream from an id back to another.",
-    ),
-    stream("xsetid", -3, add::xsetid).flags(WRITE | DENYOOM | FAST).keys(UPDATED).doc(
-        "5.0.0",
-        "O(1)",
-        add::XSETID,
-        "Sets what a stream remembers of the entries it has had.",
-    ),
-    stream("xtrim", -4, add::xtrim).flags(WRITE).keys(REDUCED).tips(VARIES).doc(
-        "5.0.0",
-        REMOVED,
-        add::XTRIM,
-        "Removes the oldest entries of a stream.",
-    ),
+    stream("xrevrange", -4, range::xrevrange)
+        .flags(READONLY)
+        .keys(READ)
+        .history(&[("6.2.0", "Takes intervals without their ends.")])
+        .doc(
+            "5.0.0",
+            RETURNED,
+            range::XREVRANGE,
+            "Returns the entries of a stream from an id back to another.",
+        ),
+    stream("xsetid", -3, add::xsetid)
+        .flags(WRITE | DENYOOM | FAST)
+        .keys(UPDATED)
+        .history(&[("7.0.0", "Takes ENTRIESADDED and MAXDELETEDID.")])
+        .doc(
+            "5.0.0",
+            "O(1)",
+            add::XSETID,
+            "Sets what a stream remembers of the entries it has had.",
+        ),
+    stream("xtrim", -4, add::xtrim)
+        .flags(WRITE)
+        .keys(REDUCED)
+        .tips(VARIES)
+        .history(&[("6.2.0", "Takes MINID and LIMIT.")])
+        .doc("5.0.0", REMOVED, add::XTRIM, "Removes the oldest entries of a stream."),
 ];
 
 const fn stream(name: &'static str, arity: i16, run: Run) -> Spec {
