@@ -1,13 +1,9 @@
-//! The table of encodings: a row says all that an encoding can do.
-//!
-//! To add one: an id in `abi::schema::encoding`, its body or that it has none in `body.rs`, a row in
-//! the file of its type, a line in [`ALL`]. What a row lacks does not compile.
+//! What an encoding can do: the form of a row of the table in `encodings.rs`.
 
-use crate::body::{self, Body};
+use crate::body::Body;
 use crate::digest::Digest;
 use crate::entry::{Entry, EntryMut, OwnedEntry};
 use crate::serialized::writer::Writer;
-use crate::{hash, list, set, stream, string, zset};
 use base::heap::Heap;
 
 /// All that one encoding can do.
@@ -70,45 +66,6 @@ pub(crate) const DUMPED_AT_ONCE: u64 = 16;
 /// See [`Encoding::visit`].
 pub type Visit = fn(Entry<'_>, &mut dyn FnMut(&[&[u8]]));
 
-/// All encodings. Which of them have a body, and which, is in `body.rs`.
-const ALL: [&Encoding; 12] = [
-    &string::INT,
-    &string::EMBEDDED,
-    &string::HEAP,
-    &list::NODES,
-    &set::INTS,
-    &set::PACKED,
-    &set::TABLE,
-    &zset::PACKED,
-    &zset::TREE,
-    &hash::PACKED,
-    &hash::TABLE,
-    &stream::NODES,
-];
-
-/// The rows by their ids.
-static ROWS: [Option<&Encoding>; 1 << u8::BITS] = {
-    let mut rows = [None; 1 << u8::BITS];
-    let mut at = 0;
-    while at < ALL.len() {
-        let row = ALL[at];
-        assert!(rows[row.id as usize].is_none(), "two encodings have the same id");
-        assert!(body::is_known(row.id), "nothing is said of the encoding's body");
-        rows[row.id as usize] = Some(row);
-        at += 1;
-    }
-    rows
-};
-
-/// The row of an encoding.
-///
-/// # Panics
-/// If it belongs to no schema level of this release.
-#[inline]
-pub fn row(encoding: u8) -> &'static Encoding {
-    ROWS[encoding as usize].unwrap_or_else(|| body::unknown(encoding))
-}
-
 /// [`Encoding::copy`] of the encodings whose value lies behind the key in the entry.
 pub fn copy_embedded(heap: Heap, _: Seed, entry: Entry<'_>, key: &[u8]) -> OwnedEntry {
     OwnedEntry::embedded(heap, &entry.shape_for(key), key, &[entry.embedded()])
@@ -117,23 +74,4 @@ pub fn copy_embedded(heap: Heap, _: Seed, entry: Entry<'_>, key: &[u8]) -> Owned
 /// Frees what an entry's body owns: [`Encoding::free`] of the encodings whose body is a `T`.
 pub fn free_body<T: Body>(heap: Heap, entry: &mut EntryMut<'_>) {
     entry.body_mut::<T>().free(heap);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_is_found_by_its_id_and_belongs_to_the_level_of_this_release() {
-        for known in ALL {
-            assert_eq!(row(known.id).id, known.id);
-            assert_eq!(known.level, abi::schema::LEVEL_1);
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "encoding 0xff belongs to no schema level")]
-    fn an_unknown_encoding_has_no_row() {
-        row(0xff);
-    }
 }

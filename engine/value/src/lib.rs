@@ -5,6 +5,7 @@ pub mod body;
 pub mod digest;
 pub mod dump;
 pub mod encoding;
+mod encodings;
 pub mod entry;
 pub mod hash;
 pub mod hyperloglog;

@@ -19,7 +19,7 @@ use abi::schema::encoding as id;
 
 use crate::body::{self, Body};
 use crate::digest::Digest;
-use crate::encoding::{self, Encoding, Seed};
+use crate::encoding::Seed;
 use base::heap::Heap;
 use layout::Place;
 use store::rows::Change;
@@ -54,12 +54,6 @@ impl<'a> Entry<'a> {
     #[inline]
     pub fn encoding(self) -> u8 {
         self.place.encoding()
-    }
-
-    /// What its encoding can do.
-    #[inline]
-    pub fn row(self) -> &'static Encoding {
-        encoding::row(self.encoding())
     }
 
     /// One of `abi::keyspace::value_type`.

@@ -6,7 +6,6 @@ use core::ops::{Deref, DerefMut};
 use super::layout::Place;
 use super::{Entry, EntryMut, Shape};
 use crate::body::{self, Body};
-use crate::encoding;
 use base::heap::Heap;
 
 /// An entry that nothing but this refers to. Dropped, it is freed with its value.
@@ -105,8 +104,8 @@ impl OwnedEntry {
 impl Drop for OwnedEntry {
     fn drop(&mut self) {
         let heap = self.heap;
-        let row = encoding::row(self.place.encoding());
-        (row.free)(heap, &mut self.view_mut());
+        let free = self.view().row().free;
+        free(heap, &mut self.view_mut());
         // SAFETY: allocated with the size its shape gives, and nothing refers to it any more.
         unsafe { heap.free(self.place.address(), self.place.shape().size()) };
     }
