@@ -320,7 +320,8 @@ impl<'a> List<'a> {
             End::Front => node.start(),
             End::Back => node.capacity() - node.end(),
         };
-        room >= len && node.count() < self.limit.count
+        // A node that an element has made too large is that element's alone, whatever room it has.
+        room >= len && node.count() < self.limit.count && node.bytes() <= self.limit.bytes
     }
 
     /// Makes the node at an end have room for `len` more bytes there, or adds one.

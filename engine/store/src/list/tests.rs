@@ -236,6 +236,19 @@ fn the_room_of_a_large_element_goes_with_it() {
     }
 }
 
+#[test]
+fn a_node_that_is_too_large_takes_no_more() {
+    // Smaller than before, and still more than a node may hold.
+    let large = |len: usize| vec![b'x'; len];
+    let steps = vec![
+        Step::Insert(0, large(4195)),
+        Step::Insert(0, large(4195)),
+        Step::Set(0, large(4060)),
+        Step::Push(End::Front, b"y".to_vec()),
+    ];
+    run(steps, -1);
+}
+
 fn list_of(count: usize, element: &[u8]) -> RawList {
     let mut raw = RawList::EMPTY;
     let mut list = List::new(&mut raw, heap(), Limit::from_setting(-2));
