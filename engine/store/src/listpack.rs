@@ -15,15 +15,19 @@ pub fn element_len(element: Element<'_>) -> usize {
         Element::Bytes(text) if text.len() < 4096 => 2 + text.len(),
         Element::Bytes(text) => 5 + text.len(),
     };
-    // How long it is stands behind it, in groups of 7 bits.
-    let tail = match body {
+    body + tail_len(body)
+}
+
+/// Bytes that tell, behind an element of so many bytes, how long it is: a group of 7 bits each.
+#[inline]
+pub fn tail_len(body: usize) -> usize {
+    match body {
         0..=127 => 1,
         128..16_383 => 2,
         16_383..2_097_151 => 3,
         2_097_151..268_435_455 => 4,
         _ => 5,
-    };
-    body + tail
+    }
 }
 
 /// Bytes that an integer takes.

@@ -17,6 +17,7 @@
 
 use super::fault::Fault;
 use super::visit::EachElement;
+use store::listpack::tail_len;
 use store::packed::Element;
 
 const HEAD_BYTES: usize = 6;
@@ -105,13 +106,7 @@ impl ListpackBuf {
 
 /// How the length of an element of `len` bytes is told behind it, and in how many bytes.
 fn tail(len: usize) -> ([u8; 5], usize) {
-    let groups = match len {
-        0..=127 => 1,
-        128..16_383 => 2,
-        16_383..2_097_151 => 3,
-        2_097_151..268_435_455 => 4,
-        _ => 5,
-    };
+    let groups = tail_len(len);
     let mut tail = [0; 5];
     for (at, byte) in tail[..groups].iter_mut().enumerate() {
         let mark = if at == 0 { 0 } else { 0x80 };
