@@ -23,8 +23,8 @@ use crate::settings::{self, Settings};
 
 /// How long a lane waits for shards that others hold: many times what nearly all commands take.
 const SHARD_WAIT_NS: u64 = 50_000;
-/// How long it then leaves it at one look.
-const SHARD_RETRY_NS: u64 = 1_000_000;
+/// How long it then leaves it at one look, and whoever wanted them is put off.
+pub const SHARD_RETRY_MS: i64 = 1;
 
 /// The part of a lane that every layer may use.
 pub struct Core {
@@ -178,7 +178,7 @@ impl Core {
     fn keep_trying(&mut self, set: ShardSet) -> bool {
         let elapsed_ns =
             |core: &Self, since| core.ticks.to_ns(ticks(core.host).wrapping_sub(since));
-        if elapsed_ns(self, self.gave_up) < SHARD_RETRY_NS {
+        if elapsed_ns(self, self.gave_up) < SHARD_RETRY_MS as u64 * 1_000_000 {
             return false;
         }
         let begin = ticks(self.host);

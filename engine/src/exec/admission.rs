@@ -145,7 +145,7 @@ fn has_room_for_effects(
     match thread.core.effects.ask(bytes) {
         Credit::Refused => Err(error::TOO_LARGE_TO_TELL),
         Credit::Wait => {
-            postpone(client, thread.core.clock.now_ms + ROOM_RETRY_MS);
+            pause::postpone(client, thread.core.clock.now_ms + ROOM_RETRY_MS);
             Ok(false)
         }
         _ => Ok(true),
@@ -167,14 +167,8 @@ fn holds_back(thread: &mut ThreadContext, client: &mut ClientState, spec: &Spec)
     if !concerns(&thread.exec, client, spec, pause.writes_only.load(Relaxed) != 0) {
         return false;
     }
-    postpone(client, until as i64);
+    pause::postpone(client, until as i64);
     true
-}
-
-/// Puts the command that a client has sent off until a Unix time in ms.
-pub fn postpone(client: &mut ClientState, until_ms: i64) {
-    client.deadline_ms = until_ms as u64;
-    client.flags.fetch_or(client_flag::POSTPONED, Relaxed);
 }
 
 /// Whether a pause of a kind concerns a command. One of everything concerns `CLIENT UNPAUSE` too.

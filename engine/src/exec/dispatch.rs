@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, flag as client_flag};
 use abi::host::level;
 
-use crate::exec::admission::{self, Admitted, admit};
+use crate::exec::admission::{Admitted, admit};
 use crate::exec::batch::Item;
 use crate::exec::call::{self, Call, UNKNOWN, fail, keys_lock_set, resolve};
 use crate::exec::context::{ClientCtx, Ctx, Mode};
@@ -13,19 +13,16 @@ use crate::exec::index::KeyRule;
 use crate::exec::spec::flag;
 use crate::exec::thread::{Exec, ThreadContext};
 use crate::exec::{serving, transaction};
-use crate::session::{self, multi};
+use crate::session::{self, multi, pause};
 use base::args::Args;
 use base::clock::Clock;
-use base::core::Core;
+use base::core::{Core, SHARD_RETRY_MS};
 use base::counters::add;
 use base::error::{self, Error};
 use base::lock::{ShardSet, set_of};
 use base::running::About;
 use keyspace::Keys;
 use keyspace::ahead::look_ahead;
-
-/// Time after which a command that found a shard held tries again.
-const SHARD_RETRY_MS: i64 = 1;
 
 /// Executes a command a client sent.
 #[inline]
@@ -181,7 +178,7 @@ fn put_off(core: &mut Core, client: &mut Client) {
     core.running.end();
     core.has_no_room = false;
     core.clock = Clock::read(core.host);
-    admission::postpone(client, core.clock.now_ms + SHARD_RETRY_MS);
+    pause::postpone(client, core.clock.now_ms + SHARD_RETRY_MS);
 }
 
 /// Puts what the command has pushed to its own client before its reply.

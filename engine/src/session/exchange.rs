@@ -11,6 +11,7 @@ use abi::client::{Client, ClientState, flag};
 use abi::host::Exchange;
 use abi::message::exchange_outcome;
 
+use crate::session::pause;
 use base::args::Args;
 use base::bytes::{self, Bytes, OwnedBytes};
 use base::core::Core;
@@ -96,10 +97,9 @@ pub fn begin(
     has_begun
 }
 
-/// Leaves the command that runs in its client's input.
+/// Leaves the command that runs in its client's input, for as long as the exchange takes.
 pub fn put_off(client: &mut ClientState) {
-    client.deadline_ms = 0;
-    client.flags.fetch_or(flag::POSTPONED, Relaxed);
+    pause::postpone(client, 0);
 }
 
 /// Keeps the outcome of a client's exchange: its command is to be run again.

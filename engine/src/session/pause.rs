@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use abi::client::{ClientState, flag};
 use abi::shared::Pause;
 
 use base::core::Core;
@@ -31,4 +32,10 @@ pub fn begin(roots: Roots, until_ms: u64, writes_only: bool) {
 pub fn end(core: &Core) {
     state(core.roots).until_ms.store(0, Relaxed);
     core.host.wake_workers()();
+}
+
+/// Leaves a command in its client's input until a Unix time in ms; 0: until somebody ends that.
+pub fn postpone(client: &mut ClientState, until_ms: i64) {
+    client.deadline_ms = until_ms as u64;
+    client.flags.fetch_or(flag::POSTPONED, Relaxed);
 }

@@ -119,13 +119,8 @@ pub fn restore_reading(cx: &mut Ctx<'_>, args: Args<'_>, reads: &Reads) -> Done 
 
 /// The key has ended before it was made: what it was to replace goes.
 fn remove_old(cx: &mut Ctx<'_>, key: &[u8], replaces: bool) {
-    let lazily = cx.keys.core.get(setting::LAZYFREE_LAZY_SERVER_DEL);
-    let removed = match (replaces, lazily) {
-        (false, _) => false,
-        (true, true) => cx.keys.unlink(key),
-        (true, false) => cx.keys.remove(key),
-    };
-    if removed {
+    if replaces && cx.keys.remove(key) {
+        let lazily = cx.keys.core.get(setting::LAZYFREE_LAZY_SERVER_DEL);
         cx.modified(Class::GENERIC, "del", key);
         cx.effect(&[if lazily { b"UNLINK" } else { b"DEL" }, key]);
     }
