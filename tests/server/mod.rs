@@ -4,7 +4,6 @@ mod administration;
 mod battery;
 mod blocking;
 mod chance;
-mod chance_streams;
 mod commands;
 mod dump;
 mod effects;

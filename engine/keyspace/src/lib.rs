@@ -128,7 +128,7 @@ impl<'a> Keys<'a> {
     /// whether something was. Where memory runs out nothing has changed.
     pub fn upsert(&mut self, entry: OwnedEntry) -> bool {
         let hash = self.hash(entry.view().key());
-        let replaced = self.upsert_at(hash, entry.view());
+        let replaced = self.upsert_at(hash, entry.view(), Intent::Peek);
         self.arrived(hash, entry.into_address(), replaced)
     }
 
@@ -149,8 +149,8 @@ impl<'a> Keys<'a> {
     }
 
     /// Enters an entry in the tables, in the place of one of the same key, which is the caller's.
-    fn upsert_at(&mut self, hash: u64, entry: Entry<'_>) -> Option<OwnedEntry> {
-        if let Some(found) = self.lookup_hashed(entry.key(), hash, Intent::Peek) {
+    fn upsert_at(&mut self, hash: u64, entry: Entry<'_>, intent: Intent) -> Option<OwnedEntry> {
+        if let Some(found) = self.lookup_hashed(entry.key(), hash, intent) {
             return Some(found.replace_by(entry));
         }
         self.enlist(hash, entry);

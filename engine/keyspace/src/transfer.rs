@@ -7,10 +7,11 @@ use base::event::Class;
 use value::entry::{Entry, OwnedEntry, Shape};
 
 impl Keys<'_> {
-    /// Puts an entry where its key leads, as a new key, whatever was there.
-    pub fn put_anew(&mut self, entry: OwnedEntry) {
+    /// Puts an entry where its key leads, as a new key, whatever was there. The intent says whether a key
+    /// whose time has come is told to have expired.
+    pub fn put_anew(&mut self, entry: OwnedEntry, intent: Intent) {
         let hash = self.hash(entry.view().key());
-        let replaced = self.upsert_at(hash, entry.view());
+        let replaced = self.upsert_at(hash, entry.view(), intent);
         self.arrived_anew(hash, entry.into_address(), replaced);
     }
 
@@ -21,7 +22,7 @@ impl Keys<'_> {
         let shape = Shape { key_len: to.len(), ..old.shape() };
         let moved = old.moved(heap, &shape, to);
         let hash = self.hash(to);
-        let replaced = self.upsert_at(hash, moved.view());
+        let replaced = self.upsert_at(hash, moved.view(), Intent::Peek);
         // Both entries have the value for now; from here on nothing fails before one has it.
         if let Some(old) = self.lookup(from, Intent::Past) {
             old.detach().free_hull();
@@ -47,7 +48,7 @@ impl Keys<'_> {
         let Some(entry) = self.entry(from, Intent::Peek) else { return };
         let mut copy = entry.duplicate(heap, seed, to);
         copy.view_mut().set_access(access);
-        self.in_db(db, |keys| keys.put_anew(copy));
+        self.in_db(db, |keys| keys.put_anew(copy, Intent::Peek));
     }
 
     /// Moves a key to another database, unless it has a key of this name. Tells whether it did.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::families::SORTED;
+use super::streams::{self, Counts};
 use crate::harness::Connection;
 use crate::harness::connection::{Reply, encode};
 
@@ -27,8 +28,8 @@ pub type Data = BTreeMap<(usize, Vec<u8>), Item>;
 /// How two servers' data are held against each other.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Sameness {
-    /// Both were sent the same commands.
-    SameCommands,
+    /// Both were sent the same commands. What counts of what is told of streams depends on who tells it.
+    SameCommands(Counts),
     /// One was told the effects of the other.
     SameEffects,
 }
@@ -99,6 +100,7 @@ fn content(kind: &str, reply: &Reply) -> Vec<u8> {
     match kind {
         "hash" => parts = parts.chunks(2).map(<[_]>::concat).collect(),
         "set" => {}
+        "stream" => return streams::told(reply),
         _ => return reply.0.clone(),
     }
     parts.sort();
@@ -112,7 +114,9 @@ pub fn differences(ours: &Data, theirs: &Data, sameness: Sameness) -> Vec<String
     for name in keys {
         let items = [ours.get(name), theirs.get(name)];
         let same = match items {
-            [Some(a), Some(b)] if name.1 == SORTED => signless(&a.content) == signless(&b.content),
+            [Some(a), Some(b)] if name.1 == SORTED && a.kind != "stream" => {
+                signless(&a.content) == signless(&b.content)
+            }
             [Some(a), Some(b)] => is_same(a, b, sameness),
             _ => false,
         };
@@ -130,7 +134,7 @@ pub fn differences(ours: &Data, theirs: &Data, sameness: Sameness) -> Vec<String
 
 fn is_same(a: &Item, b: &Item, sameness: Sameness) -> bool {
     let same_time = match sameness {
-        Sameness::SameCommands if a.ends_ms > 0 && b.ends_ms > 0 => {
+        Sameness::SameCommands(_) if a.ends_ms > 0 && b.ends_ms > 0 => {
             a.ends_ms.abs_diff(b.ends_ms) <= NEAR_MS
         }
         _ => a.ends_ms == b.ends_ms,
@@ -142,7 +146,13 @@ fn is_same(a: &Item, b: &Item, sameness: Sameness) -> bool {
         (a, b) => a == b,
     };
     let same_content = match sameness {
-        Sameness::SameCommands => a.content == b.content,
+        Sameness::SameCommands(counts) if a.kind == "stream" => {
+            streams::same(&a.content, &b.content, counts)
+        }
+        Sameness::SameEffects if a.kind == "stream" => {
+            streams::same(&a.content, &b.content, Counts::Data)
+        }
+        Sameness::SameCommands(_) => a.content == b.content,
         Sameness::SameEffects => signless(&a.content) == signless(&b.content),
     };
     a.kind == b.kind && same_encoding && same_time && same_content

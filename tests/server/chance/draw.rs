@@ -5,7 +5,7 @@ use crate::harness::Random;
 /// Keys of one kind. A command mostly works on keys of its own kind.
 const PER_KIND: u64 = 4;
 /// The kinds of keys, by the names that stand for them in lines.
-const KINDS: &[&str] = &["string", "bitmap", "list", "hash", "set", "zset", "hll", "geo"];
+const KINDS: &[&str] = &["string", "bitmap", "list", "hash", "set", "zset", "hll", "geo", "stream"];
 /// Keys of no kind.
 const ODD_KEYS: &[&[u8]] = &[b"", b"\0\xff\r\n", b"{tag}odd"];
 
@@ -25,6 +25,8 @@ pub struct Draw {
     pub counted: u64,
     /// What is drawn for a timeout.
     pub wait: Wait,
+    /// Near which ids of streams are drawn.
+    pub ms: u64,
 }
 
 impl Draw {
@@ -34,7 +36,7 @@ impl Draw {
         let mixed = (seed.wrapping_add(1)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut random = Random(mixed | 1);
         (0..8).for_each(|_| _ = random.below(2));
-        Self { random, counted: 0, wait: Wait::Short }
+        Self { random, counted: 0, wait: Wait::Short, ms: 1 }
     }
 
     /// A number below `bound`.
@@ -213,6 +215,11 @@ impl Draw {
         }
     }
 
+    /// Whether what may wait is to wait long.
+    pub fn waits_long(&self) -> bool {
+        self.wait == Wait::Long
+    }
+
     fn glob(&mut self) -> String {
         match self.below(6) {
             0 => self.of(&["*", "", "[", "\\", "[^a]*", "*\\", "**", "[a-", "?*"]).into(),
@@ -253,6 +260,10 @@ impl Draw {
                 self.of(&["9223372036854775807", "-9223372036854775808", "-100000"]).into()
             }
             "index" => self.signed(20),
+            "nth" if self.one_in(8) => {
+                self.of(&["9223372036854775807", "-9223372036854775807", "0", "x", ""]).into()
+            }
+            "nth" => self.signed(9),
             "count" => self.count(),
             "sample" => self.sample(),
             "float" => self.float(),
@@ -268,12 +279,20 @@ impl Draw {
             "latitude" => self.degrees("85.05112878"),
             "distance" => self.distance(),
             "timeout" => self.timeout(),
+            "ms_timeout" => self.timeout_ms(),
+            "newid" => self.new_id(),
+            "id" => self.id(),
+            "last" => "$".into(),
+            "end" => self.end(),
+            "left" => self.left(),
+            "group" if self.one_in(60) => "nobody".into(),
+            "group" => self.of(&["g", "g", "h"]).into(),
             "glob" => self.glob(),
             "by" => self.pattern(),
             "pattern" if self.one_in(8) => self.of(&["nosort", "#", "", "hash1->2"]).into(),
             "pattern" => self.pattern(),
-            // Keys that nothing else changes: sorted sets of one score, lists.
-            "names" | "row" => format!("{name}{}", self.below(PER_KIND)),
+            // Keys that nothing else changes: sorted sets of one score, lists, streams.
+            "names" | "row" | "log" => format!("{name}{}", self.below(PER_KIND)),
             kind if KINDS.contains(&kind) => return self.key(kind),
             _ => panic!("nothing is called ${name}"),
         };

@@ -20,12 +20,16 @@
 //! | `#` | in type and number of elements |
 //! | `?` | in type |
 //! | `%` | as numbers that are about the same: times |
+//! | `^` | as what is told of a stream, see [`super::streams`] |
+//! | `^^` | as entries that are pending, however long |
+//! | `&` | as they are, or both are errors |
 //! | `!` | in number of members; which were taken is taken from the other server too |
 
 use super::draw::Draw;
 
-/// Commands that take other words in the second release.
-const OTHER_IN_SECOND: &[&str] = &["ZRANK", "ZREVRANK", "BITCOUNT", "BITPOS"];
+/// Commands that take other words in the second release, or say otherwise what is wrong with some.
+const OTHER_IN_SECOND: &[&str] =
+    &["ZRANK", "ZREVRANK", "BITCOUNT", "BITPOS", "XREAD", "XREADGROUP"];
 
 /// How replies are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +46,12 @@ pub enum View {
     TypeOnly,
     /// As numbers that are about the same.
     Nearly,
+    /// As what is told of a stream.
+    Told,
+    /// As entries that are pending, however long.
+    Pending,
+    /// As they are, or as errors, whichever.
+    OrErrors,
     /// Members of a set that were taken from it by chance.
     Taken,
 }
@@ -54,6 +64,9 @@ impl View {
             "#" => View::Length,
             "?" => View::TypeOnly,
             "%" => View::Nearly,
+            "^" => View::Told,
+            "^^" => View::Pending,
+            "&" => View::OrErrors,
             "!" => View::Taken,
             _ => return None,
         })

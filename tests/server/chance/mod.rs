@@ -18,12 +18,15 @@
 mod data;
 mod draw;
 mod equal;
+mod exchange;
 mod families;
+mod ids;
 mod line;
 mod plan;
 mod replicas;
 mod run;
 mod shrink;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

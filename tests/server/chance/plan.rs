@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::draw::{Draw, Wait};
+use super::exchange::Exchange;
 use super::families::{self, BLOCKING};
 use super::line::{Call, View};
 
@@ -20,6 +21,8 @@ pub enum Step {
     Call(usize, Call),
     /// A client sends a command that may wait; its reply is read when all are settled.
     Block(usize, Call),
+    /// A value of each server is brought to the other.
+    Exchange(Exchange),
     /// Those who still wait are told not to.
     Settle {
         /// By an error.
@@ -59,6 +62,7 @@ impl std::fmt::Display for Step {
                     if *with_error { ", with an error" } else { "" }
                 )
             }
+            Step::Exchange(exchange) => exchange.fmt(f),
             Step::Pass(ms) => write!(f, "% {ms}"),
             Step::Swap => write!(f, "# the other release"),
             Step::Compare => write!(f, "# all data"),
@@ -67,7 +71,7 @@ impl std::fmt::Display for Step {
 }
 
 /// A word as one would type it.
-fn quoted(word: &[u8]) -> String {
+pub fn quoted(word: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"'\\".contains(byte);
     if !word.is_empty() && word.iter().all(is_plain) {
         return String::from_utf8_lossy(word).into_owned();
@@ -85,9 +89,14 @@ fn quoted(word: &[u8]) -> String {
 
 /// Draws `count` steps and a few more.
 pub fn draw(seed: u64, count: usize) -> Vec<Step> {
-    let mut plan = Plan { draw: Draw::new(seed), steps: Vec::new(), client: 0 };
+    let mut draw = Draw::new(seed);
+    let favourite = families::draw_favourite(&mut draw);
+    let mut plan = Plan { draw, favourite, steps: Vec::new(), client: 0 };
     if plan.draw.one_in(2) {
         plan.call(Call::exactly("CONFIG SET notify-keyspace-events KEAmn"));
+    }
+    if plan.draw.one_in(2) {
+        plan.size_nodes();
     }
     while plan.steps.len() < count {
         plan.go_on();
@@ -98,6 +107,7 @@ pub fn draw(seed: u64, count: usize) -> Vec<Step> {
 
 struct Plan {
     draw: Draw,
+    favourite: Option<usize>,
     steps: Vec<Step>,
     /// Who sends commands at present.
     client: usize,
@@ -109,7 +119,37 @@ impl Plan {
         if call.words[0] == b"SWAPDB" {
             self.steps.push(Step::Settle { with_error: false });
         }
+        // A number that was out of range before is still remembered by Redis, and `SORT` looks there for
+        // whether its own are. This command forgets it, and does nothing else.
+        if matches!(&call.words[0][..], b"SORT" | b"SORT_RO") {
+            self.steps.push(Step::Call(self.client, Call::exactly("ZADD names0 XX 0 m0")));
+        }
+        let group = match &call.words[..] {
+            [name, how, key, group, ..]
+                if name == b"XGROUP" && (how == b"CREATE" || how == b"DELCONSUMER") =>
+            {
+                Some([key.clone(), group.clone()])
+            }
+            _ => None,
+        };
         self.steps.push(Step::Call(self.client, call));
+        if let Some([key, group]) = group {
+            for name in [b"a", b"b"] {
+                let words = [&b"XGROUP"[..], b"CREATECONSUMER", &key, &group, name];
+                let words = words.into_iter().map(<[u8]>::to_vec).collect();
+                self.steps.push(Step::Call(self.client, Call { words, view: View::Exactly }));
+            }
+        }
+    }
+
+    /// Says how large nodes of streams are, while there are none: where one is made smaller meanwhile,
+    /// redis-server 7.0 writes beyond its memory.
+    fn size_nodes(&mut self) {
+        let entries = self.draw.of(&["0", "1", "2", "3", "7", "100"]);
+        let bytes = self.draw.of(&["0", "60", "128", "400", "4096"]);
+        self.exactly(&format!(
+            "CONFIG SET stream-node-max-entries {entries} stream-node-max-bytes {bytes}"
+        ));
     }
 
     fn exactly(&mut self, line: &str) {
@@ -117,7 +157,7 @@ impl Plan {
     }
 
     fn any(&mut self) {
-        let call = families::draw(&mut self.draw);
+        let call = families::draw(&mut self.draw, self.favourite);
         self.call(call);
     }
 
@@ -142,6 +182,10 @@ impl Plan {
                     "FLUSHALL x",
                 ]);
                 self.exactly(call);
+            }
+            142..=151 => {
+                let exchange = Exchange::draw(&mut self.draw, self.client);
+                self.steps.push(Step::Exchange(exchange));
             }
             _ => self.any(),
         }
@@ -186,7 +230,7 @@ impl Plan {
                     self.call(call);
                 }
                 _ => {
-                    let call = families::draw(&mut self.draw);
+                    let call = families::draw(&mut self.draw, self.favourite);
                     // Which members are taken must be known before the next command.
                     if call.view != View::Taken {
                         self.call(call);

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use super::data::{self, Sameness};
 use super::equal::{equal, equal_in_transaction};
+use super::exchange::Exchange;
 use super::families::DEFAULTS;
 use super::line::{Call, View};
 use super::plan::{CLIENTS, Step};
 use super::replicas::Replicas;
+use super::streams::Counts;
 use crate::harness::connection::{Reply, encode};
 use crate::harness::{Connection, Peer, Server, eventually};
 
@@ -67,6 +69,11 @@ impl Servers {
     fn swap(&mut self) {
         self.ours.swap();
         self.swaps += 1;
+    }
+
+    /// What counts of what is told of streams, by the release that serves.
+    fn counts(&self) -> Counts {
+        if self.swaps % 2 == 0 { Counts::All } else { Counts::AllButLag }
     }
 }
 
@@ -144,7 +151,7 @@ struct Client {
 
 impl Client {
     /// Whether replies are equal, which tell whether it is in a transaction.
-    fn compare(&mut self, call: &Call, ours: &Reply, theirs: &Reply) -> bool {
+    fn compare(&mut self, call: &Call, ours: &Reply, theirs: &Reply, counts: Counts) -> bool {
         let is = |name: &str| call.words[0].eq_ignore_ascii_case(name.as_bytes());
         match &mut self.queued {
             Some(views) if *ours == "+QUEUED\r\n" => {
@@ -152,7 +159,7 @@ impl Client {
                 ours == theirs
             }
             Some(views) if is("EXEC") => {
-                let same = equal_in_transaction(ours, theirs, views);
+                let same = equal_in_transaction(ours, theirs, views, counts);
                 self.queued = None;
                 same
             }
@@ -163,7 +170,7 @@ impl Client {
                     _ if is("RESET") => *queued = None,
                     _ => {}
                 }
-                equal(ours, theirs, call.view)
+                equal(ours, theirs, call.view, counts)
             }
         }
     }
@@ -207,6 +214,7 @@ impl Run<'_> {
             Step::Settle { with_error } => {
                 (0..CLIENTS).try_for_each(|client| self.settle(client, *with_error))?;
             }
+            Step::Exchange(exchange) => self.exchange(exchange)?,
             Step::Pass(ms) => std::thread::sleep(std::time::Duration::from_millis(*ms)),
             Step::Swap => self.servers.swap(),
             Step::Compare => self.compare_all()?,
@@ -242,8 +250,9 @@ impl Run<'_> {
     /// Reads and compares the replies to a call.
     fn reply(&mut self, client: usize, call: &Call) -> Result<(), Difference> {
         let [ours, theirs] = self.sides.each_mut().map(|side| side.clients[client].try_read());
+        let counts = self.servers.counts();
         match (&ours, &theirs) {
-            (Some(a), Some(b)) if self.clients[client].compare(call, a, b) => Ok(()),
+            (Some(a), Some(b)) if self.clients[client].compare(call, a, b, counts) => Ok(()),
             _ => self.differ(Kind::Reply, format!("ours   {ours:?}\ntheirs {theirs:?}")),
         }
     }
@@ -284,6 +293,33 @@ impl Run<'_> {
         }
     }
 
+    /// Restores on each server what the other has dumped.
+    fn exchange(&mut self, exchange: &Exchange) -> Result<(), Difference> {
+        let client = exchange.client;
+        self.settle(client, false)?;
+        if self.clients[client].queued.is_some() {
+            return Ok(());
+        }
+        let dump = [&b"DUMP"[..], &exchange.from];
+        let dumps = self.sides.each_mut().map(|side| side.clients[client].call(&dump));
+        if dumps[0].is_null() || dumps[1].is_null() {
+            return match dumps[0] == dumps[1] {
+                true => Ok(()),
+                false => self.differ(Kind::Reply, format!("dumps {dumps:?}")),
+            };
+        }
+        let [ours, theirs] = dumps.each_ref().map(|dump| exchange.restore(&data::value(dump)));
+        let here = self.sides[0].clients[client].call(&theirs);
+        let there = self.sides[1].clients[client].call(&ours);
+        match here == there {
+            true => Ok(()),
+            false => self.differ(
+                Kind::Reply,
+                format!("ours {here:?} of {:?}\ntheirs {there:?} of {:?}", dumps[1], dumps[0]),
+            ),
+        }
+    }
+
     fn block(&mut self, client: usize, call: &Call) -> Result<(), Difference> {
         self.settle(client, false)?;
         for side in &mut self.sides {
@@ -313,7 +349,8 @@ impl Run<'_> {
 
     fn compare_all(&mut self) -> Result<(), Difference> {
         let [ours, theirs] = self.sides.each_mut().map(|side| data::read(&mut side.control));
-        let found = data::differences(&ours, &theirs, Sameness::SameCommands);
+        let found =
+            data::differences(&ours, &theirs, Sameness::SameCommands(self.servers.counts()));
         if !found.is_empty() {
             return self.differ(Kind::Data, found.join("\n"));
         }

@@ -66,6 +66,19 @@ const ROWS: &[Row] = &[
         "XADD s 1 a b | XADD s 2 a b | XTRIM s MAXLEN 1",
     ),
     same("XADD s 1 a b; XTRIM s MAXLEN ~ 0; XTRIM s MINID 5", "XADD s 1 a b | XTRIM s MAXLEN = 0"),
+    same(
+        "XADD s 1 a b; XTRIM s MINID ~ 5",
+        "XADD s 1 a b | XTRIM s MINID = 18446744073709551615-18446744073709551615",
+    ),
+    // A number that has become too large overflows in Redis, and no replica takes it.
+    other(
+        "XADD s 1 a b; XGROUP CREATE s g 0 ENTRIESREAD 9223372036854775807; \
+         XREADGROUP GROUP g c NOACK STREAMS s >",
+        "XADD s 1 a b | XGROUP CREATE s g 0 ENTRIESREAD <ms> | MULTI | \
+         XGROUP CREATECONSUMER s g c | XGROUP SETID s g 1-0 ENTRIESREAD <ms> | EXEC",
+        "XADD s 1 a b | XGROUP CREATE s g 0 ENTRIESREAD <ms> | MULTI | \
+         XGROUP CREATECONSUMER s g c | XGROUP SETID s g 1-0 ENTRIESREAD -9223372036854775808 | EXEC",
+    ),
     same("XADD s 1 a b; XDEL s 1 2; XDEL s 1", "XADD s 1 a b | XDEL s 1 2"),
     same("XADD s 1 a b; XSETID s 5", "XADD s 1 a b | XSETID s 5"),
     same("XADD s 1 a b; XRANGE s - +; XREAD STREAMS s 0; XINFO STREAM s", "XADD s 1 a b"),

@@ -77,7 +77,9 @@ impl<'a> Reply<'a> {
     /// An error, its code first: `ERR what went wrong`. CR and LF become spaces.
     pub fn error(&mut self, text: &[u8]) {
         self.raw(b"-");
-        for part in text.split_inclusive(|b| matches!(b, b'\r' | b'\n')) {
+        let end =
+            text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |at| at + 1);
+        for part in text[..end].split_inclusive(|b| matches!(b, b'\r' | b'\n')) {
             match part.split_last() {
                 Some((b'\r' | b'\n', head)) => {
                     self.raw(head);

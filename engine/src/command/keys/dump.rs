@@ -108,7 +108,8 @@ pub fn restore_reading(cx: &mut Ctx<'_>, args: Args<'_>, reads: &Reads) -> Done 
         cx.out.ok();
         return Ok(());
     }
-    cx.keys.put_anew(entry);
+    // Nobody looks what is there that is to be replaced.
+    cx.keys.put_anew(entry, Intent::Past);
     cx.modified(Class::GENERIC, "restore", key);
     if let Some(at) = expires_at.filter(|_| !how.is_absolute) {
         tell_absolute(cx, args, at);

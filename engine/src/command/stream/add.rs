@@ -159,6 +159,7 @@ impl Request {
     /// The threshold that exact trimming reaches what these entries are now with.
     fn threshold_now(&self, entries: EntriesRef<'_>) -> Vec<u8> {
         match self.keep {
+            Some(Keep::From(_)) if entries.is_empty() => id_text(StreamId::MAX).to_vec(),
             Some(Keep::From(_)) => id_text(entries.first_id()).to_vec(),
             _ => itoa::Buffer::new().format(entries.len()).as_bytes().to_vec(),
         }

@@ -66,7 +66,8 @@ pub fn new_entries(
     let mut read = group.view().entries_read();
     for &id in &ids {
         if let Some(known) = read.filter(|_| !has_gaps_behind(entries, id)) {
-            read = Some(known.wrapping_add(1));
+            // Not above what effects can tell.
+            read = Some((known + 1).min(i64::MAX as u64));
         } else if entries.added() > 0 {
             read = entries_up_to(entries, id);
         }

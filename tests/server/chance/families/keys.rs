@@ -17,7 +17,9 @@ pub const LINES: &str = "
   ? OBJECT REFCOUNT|IDLETIME|FREQ|x $any
   ? MEMORY USAGE $any { SAMPLES $count }
 2 ~ KEYS $glob
-3 ~ SCAN 0 COUNT 1000000 { MATCH $glob ; TYPE string|list|set|zset|hash|x ; COUNT 2000000 }
+3 ~ SCAN 0 COUNT 1000000 { MATCH $glob ; TYPE string|list|set|zset|hash|stream|x ; COUNT 2000000 }
   ? DBSIZE
+  ? DUMP $any
+2 RESTORE $any $time $text { REPLACE ; ABSTTL ; IDLETIME $int ; FREQ $int }
 2 DEBUG DIGEST-VALUE ( $any )*3
 ";

@@ -1,4 +1,4 @@
-//! Lists.
+//! Lists. A rank whose negative is no number is left to chance by Redis.
 
 pub const LINES: &str = "
 5 RPUSH|LPUSH $list ( $text )*8
@@ -13,7 +13,7 @@ pub const LINES: &str = "
 2 LINSERT $list BEFORE|AFTER|x $text $text
 3 LREM $list $int $text
 2 LTRIM $list $int $int
-3 LPOS $list $text { RANK $int ; COUNT $count ; MAXLEN $count }
+3 LPOS $list $text { RANK $nth ; COUNT $count ; MAXLEN $count }
 3 LMOVE $list $list|$any LEFT|RIGHT LEFT|RIGHT|x
 2 RPOPLPUSH $list $list
 ";

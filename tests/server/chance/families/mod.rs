@@ -11,6 +11,7 @@ mod sessions;
 mod sets;
 mod settings;
 mod sort;
+mod streams;
 mod strings;
 mod zsets;
 
@@ -32,11 +33,15 @@ const FAMILIES: &[(u64, &str)] = &[
     (16, zsets::LINES),
     (4, hyperloglogs::LINES),
     (5, geo::LINES),
+    (16, streams::LINES),
     (10, keys::LINES),
     (3, sort::LINES),
     (1, sessions::LINES),
     (1, settings::LINES),
 ];
+
+/// Of so many commands, one is not of the favourite family.
+const FAVOURITE_ALL_BUT: u64 = 5;
 
 /// Commands that may block.
 pub static BLOCKING: LazyLock<Lines> = LazyLock::new(|| Lines::read(blocking::LINES));
@@ -44,8 +49,16 @@ static READ: LazyLock<Vec<(u64, Lines)>> = LazyLock::new(|| {
     FAMILIES.iter().map(|(weight, lines)| (*weight, Lines::read(lines))).collect()
 });
 
-/// A command of any family.
-pub fn draw(draw: &mut Draw) -> Call {
+/// A family of which most commands are to be, so that its keys become large and stay of their type.
+pub fn draw_favourite(draw: &mut Draw) -> Option<usize> {
+    draw.one_in(2).then(|| draw.below(FAMILIES.len() as u64) as usize)
+}
+
+/// A command of any family, mostly of the favourite.
+pub fn draw(draw: &mut Draw, favourite: Option<usize>) -> Call {
+    if let Some(favourite) = favourite.filter(|_| !draw.one_in(FAVOURITE_ALL_BUT)) {
+        return READ[favourite].1.draw(draw);
+    }
     let mut at = draw.below(READ.iter().map(|(weight, _)| weight).sum());
     for (weight, lines) in READ.iter() {
         if at < *weight {

@@ -16,4 +16,5 @@ pub const LINES: &str = "
 pub const DEFAULTS: &str = "CONFIG SET hash-max-listpack-entries 512 hash-max-listpack-value 64 \
     set-max-intset-entries 512 zset-max-listpack-entries 128 zset-max-listpack-value 64 \
     list-max-listpack-size -2 lazyfree-lazy-user-del no \
-    lazyfree-lazy-server-del no lazyfree-lazy-expire no notify-keyspace-events ";
+    lazyfree-lazy-server-del no lazyfree-lazy-expire no stream-node-max-entries 100 stream-node-max-bytes 4096 \
+    notify-keyspace-events ";
