@@ -182,17 +182,18 @@ impl RawEntries {
     };
 }
 
-/// A node of a stream: this header, then `capacity_bytes` bytes. They begin with the names of the
-/// fields of the node's first entry: their number, then each. The entries are at `start..end`, in
-/// order of their ids:
+/// A node of a stream: this header, then `capacity_bytes` bytes. They begin with what the fields of the
+/// node's first entry are like, its form: their number, the first byte of each value, each name. The
+/// entries are at `start..end`, in order of their ids:
 ///
 /// ```text
-/// length of what follows
 /// head          1 byte
+/// length of what follows           unless SAME_FORM
 /// ms            unless SAME_MS: minus that of the base
 /// seq           if the head has SEQ_FOLLOWS in its place; with SAME_MS minus that of the base
 /// number of fields                 unless SAME_FIELDS
-/// name, value, name, value …       with SAME_FIELDS the values only
+/// name, value, name, value …       with SAME_FIELDS the values only,
+///                                  with SAME_FORM these without their first bytes
 /// ```
 ///
 /// Numbers and lengths are in groups of 7 bits, the least significant first, with bit 7 set on each
@@ -219,8 +220,8 @@ pub struct StreamNode {
     pub deleted: u32,
     /// Bytes of the listpack that such a node would be in Redis: it tells when a node is full.
     pub listpack_bytes: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Bytes that the values of an entry with `SAME_FORM` take.
+    pub form_bytes: u32,
 }
 
 /// Bits of the first byte of an entry of a [`StreamNode`].
@@ -229,10 +230,13 @@ pub mod entry_head {
     pub const SAME_FIELDS: u8 = 1 << 0;
     /// It is of the same ms as the node's base.
     pub const SAME_MS: u8 = 1 << 1;
+    /// Its fields have the names of the node's, and its values the first bytes of those of its first
+    /// entry, which tell their lengths.
+    pub const SAME_FORM: u8 = 1 << 2;
     /// Where its seq begins.
-    pub const SEQ_SHIFT: u32 = 2;
+    pub const SEQ_SHIFT: u32 = 3;
     /// In the place of a seq that has no room there.
-    pub const SEQ_FOLLOWS: u8 = 0x3f;
+    pub const SEQ_FOLLOWS: u8 = 0x1f;
 }
 
 /// A consumer group. Followed by `name_len` bytes of name.

@@ -99,6 +99,36 @@ impl<'a> Element<'a> {
         (prefix, len, text)
     }
 
+    /// Its first byte.
+    #[inline(always)]
+    pub fn head(self) -> u8 {
+        match self {
+            Self::Bytes(bytes) if bytes.len() <= STR6_MAX => STR6 | bytes.len() as u8,
+            Self::Bytes(bytes) if bytes.len() <= usize::from(u16::MAX) => STR16,
+            Self::Bytes(_) => STR32,
+            Self::Int(value @ 0..=INT7_MAX) => value as u8,
+            Self::Int(value) if i16::try_from(value).is_ok() => INT16,
+            Self::Int(value) if i32::try_from(value).is_ok() => INT32,
+            Self::Int(_) => INT64,
+        }
+    }
+
+    /// Writes the encoding without its first byte and without a tail to `out`, which is as long. The
+    /// first byte [`is_sized`].
+    ///
+    /// # Panics
+    /// If `out` is of another length.
+    #[inline(always)]
+    pub fn encode_rest(self, out: &mut [u8]) {
+        match self {
+            Self::Bytes(bytes) => out.copy_from_slice(bytes),
+            Self::Int(value) => {
+                let len = out.len();
+                out.copy_from_slice(&value.to_le_bytes()[..len]);
+            }
+        }
+    }
+
     /// Writes the encoding without a tail to `out`, which is [`Element::body_len`] bytes long.
     ///
     /// # Panics
@@ -198,6 +228,47 @@ pub fn first_body_len(bytes: &[u8]) -> usize {
         head if head < INT16 => 1 + usize::from(head & !STR6),
         head => first_long(bytes, head).1,
     }
+}
+
+/// Whether an element with this first byte is as long as that says.
+#[inline]
+pub const fn is_sized(head: u8) -> bool {
+    head < STR16
+}
+
+/// How many bytes follow the first one of an element, which [`is_sized`].
+#[inline(always)]
+pub const fn sized_len(head: u8) -> usize {
+    match head {
+        0..STR6 => 0,
+        STR6..INT16 => (head & !STR6) as usize,
+        INT16 => 2,
+        INT32 => 4,
+        _ => 8,
+    }
+}
+
+/// The element with this first byte, which [`is_sized`], of which the others are at the start of
+/// `bytes`, and how many those are.
+///
+/// # Panics
+/// If they are not all there.
+#[inline(always)]
+pub fn sized(head: u8, bytes: &[u8]) -> (Element<'_>, usize) {
+    let len = sized_len(head);
+    let rest = &bytes[..len];
+    let element = match head {
+        0..STR6 => Element::Int(i64::from(head)),
+        STR6..INT16 => Element::Bytes(rest),
+        INT16 => Element::Int(i16::from_le_bytes(whole(rest)).into()),
+        INT32 => Element::Int(i32::from_le_bytes(whole(rest)).into()),
+        _ => Element::Int(i64::from_le_bytes(whole(rest))),
+    };
+    (element, len)
+}
+
+fn whole<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("an element is complete")
 }
 
 fn first_long(bytes: &[u8], head: u8) -> (Element<'_>, usize) {

@@ -3,7 +3,7 @@
 use abi::stream::{IdSlot, RawEntries, StreamId};
 
 use super::EntriesRef;
-use super::entry::{Draft, Fields};
+use super::entry::{Draft, Fields, Likeness};
 use super::node::{self, Node, NodeMut};
 use crate::ids::Ids;
 use base::heap::{Heap, give_up, or_undo};
@@ -104,8 +104,7 @@ impl<'a> Entries<'a> {
         let tail = self.view().ids().last();
         match tail.map(|slot| self.view().node(slot.word)) {
             Some(node) if !limit.is_reached(node, bytes_of(fields)) => {
-                let is_same = node.names().are_those_of(fields);
-                let draft = Draft::new(id, node.base(), fields, is_same);
+                let draft = Draft::new(id, node.base(), fields, node.form().likeness(fields));
                 let address = self.tail_with_room(draft.len());
                 // SAFETY: a node of this stream, of which there is no other view.
                 unsafe { NodeMut::at(address) }.push(&draft, fields);
@@ -137,7 +136,7 @@ impl<'a> Entries<'a> {
     fn add_node<'e>(&mut self, id: StreamId, fields: impl Fields<'e>) {
         let heap = self.heap;
         let tail = self.view().ids().last();
-        let draft = Draft::new(id, id, fields, true);
+        let draft = Draft::new(id, id, fields, Likeness::of_first(fields));
         // It will probably become as long as the last one.
         let before = tail.map(|slot| self.view().node(slot.word));
         let expected = before.map_or(0, |node| node.end() - node.start());

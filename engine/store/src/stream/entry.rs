@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use abi::stream::StreamId;
-use abi::stream::entry_head::{SAME_FIELDS, SAME_MS, SEQ_FOLLOWS, SEQ_SHIFT};
+use abi::stream::entry_head::{SAME_FIELDS, SAME_FORM, SAME_MS, SEQ_FOLLOWS, SEQ_SHIFT};
 
 use crate::listpack;
 use crate::packed::{self, Element};
@@ -73,59 +73,117 @@ impl Writer<'_> {
         element.encode_body(&mut self.out[self.at..self.at + len]);
         self.at += len;
     }
+
+    #[inline]
+    fn rest_of(&mut self, element: Element<'_>) {
+        let len = packed::sized_len(element.head());
+        element.encode_rest(&mut self.out[self.at..self.at + len]);
+        self.at += len;
+    }
 }
 
-/// The names that a node begins with.
-#[derive(Clone, Copy)]
-pub struct Names<'a> {
-    bytes: &'a [u8],
+/// What the fields of an entry are like, beside those of the first of its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// They have other names, or as many.
+    Other,
+    /// They have the same names.
+    Names,
+    /// And their values the same first bytes, which tell how long they are.
+    Form,
 }
 
-impl<'a> Names<'a> {
-    /// Those in these bytes.
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
+impl Likeness {
+    /// Of the first entry of a node with these fields.
+    pub fn of_first<'e>(fields: impl Fields<'e>) -> Self {
+        let mut heads = (0..fields.count()).map(|index| Element::from(fields.get(index)[1]).head());
+        if heads.all(packed::is_sized) { Self::Form } else { Self::Names }
     }
 
-    /// How many, and their elements.
-    fn split(self) -> (usize, &'a [u8]) {
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Other => 0,
+            Self::Names => SAME_FIELDS,
+            Self::Form => SAME_FIELDS | SAME_FORM,
+        }
+    }
+}
+
+/// The form that a node begins with.
+#[derive(Clone, Copy)]
+pub struct Form<'a> {
+    bytes: &'a [u8],
+    /// Bytes that values of this form take.
+    len: u32,
+}
+
+impl<'a> Form<'a> {
+    /// The one in these bytes.
+    pub const fn new(bytes: &'a [u8], len: u32) -> Self {
+        Self { bytes, len }
+    }
+
+    /// The first bytes of values, as many as there are fields, and the elements of their names.
+    #[inline(always)]
+    fn split(self) -> (&'a [u8], &'a [u8]) {
         let mut rest = self.bytes;
-        (read_number(&mut rest) as usize, rest)
+        let count = read_number(&mut rest) as usize;
+        rest.split_at(count)
     }
 
     /// The names, one after the other.
-    pub fn iter(self) -> NamesOf<'a> {
-        let (left, rest) = self.split();
-        NamesOf { left, rest }
+    pub fn names(self) -> NamesOf<'a> {
+        let (heads, rest) = self.split();
+        NamesOf { left: heads.len(), rest }
     }
 
-    /// Whether these are the names of fields, in the same order.
-    pub fn are_those_of<'e>(self, fields: impl Fields<'e>) -> bool {
-        let (count, mut rest) = self.split();
-        count == fields.count()
-            && (0..count).all(|index| {
-                let (name, len) = packed::first_body(rest);
-                rest = &rest[len..];
-                let [given, _] = fields.get(index);
-                match name {
-                    Element::Bytes(name) => name == given,
-                    name => name == given.into(),
-                }
-            })
+    /// What fields are like beside it.
+    #[inline]
+    pub fn likeness<'e>(self, fields: impl Fields<'e>) -> Likeness {
+        let (heads, mut rest) = self.split();
+        if heads.len() != fields.count() {
+            return Likeness::Other;
+        }
+        let mut likeness = Likeness::Form;
+        for (index, head) in heads.iter().enumerate() {
+            let (name, len) = packed::first_body(rest);
+            rest = &rest[len..];
+            let [given, value] = fields.get(index);
+            let is_same = match name {
+                Element::Bytes(name) => name == given,
+                name => name == given.into(),
+            };
+            if !is_same {
+                return Likeness::Other;
+            }
+            if !packed::is_sized(*head) || Element::from(value).head() != *head {
+                likeness = Likeness::Names;
+            }
+        }
+        likeness
     }
 }
 
-/// Bytes that the names of fields take at the head of a node.
-pub fn names_len<'e>(fields: impl Fields<'e>) -> usize {
-    let names = (0..fields.count()).map(|index| Element::from(fields.get(index)[0]).body_len());
-    number_len(fields.count() as u64) + names.sum::<usize>()
+/// Bytes that the form of fields takes at the head of a node.
+pub fn form_len<'e>(fields: impl Fields<'e>) -> usize {
+    let count = fields.count();
+    let names = (0..count).map(|index| Element::from(fields.get(index)[0]).body_len());
+    number_len(count as u64) + count + names.sum::<usize>()
 }
 
-/// Writes the names of fields as they are at the head of a node, which has room for just them.
-pub fn write_names<'e>(out: &mut [u8], fields: impl Fields<'e>) {
+/// Bytes that values take which have the form of these fields, if any can have it.
+pub fn values_len<'e>(fields: impl Fields<'e>) -> usize {
+    let heads = (0..fields.count()).map(|index| Element::from(fields.get(index)[1]).head());
+    heads.map(packed::sized_len).sum()
+}
+
+/// Writes the form of fields as it is at the head of a node, which has room for just it.
+pub fn write_form<'e>(out: &mut [u8], fields: impl Fields<'e>) {
+    let count = fields.count();
     let mut writer = Writer { out, at: 0 };
-    writer.number(fields.count() as u64);
-    (0..fields.count()).for_each(|index| writer.element(fields.get(index)[0].into()));
+    writer.number(count as u64);
+    (0..count).for_each(|index| writer.byte(Element::from(fields.get(index)[1]).head()));
+    (0..count).for_each(|index| writer.element(fields.get(index)[0].into()));
     debug_assert_eq!(writer.at, out.len());
 }
 
@@ -144,18 +202,23 @@ pub struct Draft {
     id: StreamId,
     /// The base of its node.
     base: StreamId,
-    is_same: bool,
-    /// Bytes behind its length.
+    likeness: Likeness,
+    /// Bytes behind its head and, if it has one, its length.
     body_len: usize,
     /// Bytes that it takes in the listpack.
     pub listpack_len: usize,
 }
 
 impl Draft {
-    /// Of an entry with these fields in a node of that base, whose names they have or not.
+    /// Of an entry with these fields in a node of that base, beside whose first they are like this.
     #[inline]
-    pub fn new<'e>(id: StreamId, base: StreamId, fields: impl Fields<'e>, is_same: bool) -> Self {
-        let count = fields.count();
+    pub fn new<'e>(
+        id: StreamId,
+        base: StreamId,
+        fields: impl Fields<'e>,
+        likeness: Likeness,
+    ) -> Self {
+        let (count, is_same) = (fields.count(), likeness != Likeness::Other);
         let ms = id.ms - base.ms;
         let seq = id.seq.wrapping_sub(base.seq);
         // Flags, the two parts of the id, and in the end how many elements all of them are.
@@ -165,7 +228,7 @@ impl Draft {
             + listpack::integer_len(seq as i64);
         let head = Head::of(id, base);
         let mut body_len =
-            1 + head.ms.map_or(0, number_len) + head.following_seq().map_or(0, number_len);
+            head.ms.map_or(0, number_len) + head.following_seq().map_or(0, number_len);
         if !is_same {
             body_len += number_len(count as u64);
             listpack_len += listpack::integer_len(count as i64);
@@ -179,11 +242,14 @@ impl Draft {
                 listpack_len += listpack::element_len(name);
             }
             let value = Element::from(value);
-            body_len += value.body_len();
+            body_len += match likeness {
+                Likeness::Form => packed::sized_len(value.head()),
+                _ => value.body_len(),
+            };
             listpack_len += listpack::element_len(value);
         }
         listpack_len += listpack::integer_len(elements);
-        Self { id, base, is_same, body_len, listpack_len }
+        Self { id, base, likeness, body_len, listpack_len }
     }
 
     /// The id.
@@ -193,7 +259,8 @@ impl Draft {
 
     /// Bytes that the entry takes.
     pub fn len(&self) -> usize {
-        number_len(self.body_len as u64) + self.body_len
+        let has_length = self.likeness != Likeness::Form;
+        1 + if has_length { number_len(self.body_len as u64) } else { 0 } + self.body_len
     }
 
     /// Writes the entry with its fields into bytes of its length.
@@ -201,23 +268,29 @@ impl Draft {
     pub fn write<'e>(&self, out: &mut [u8], fields: impl Fields<'e>) {
         let head = Head::of(self.id, self.base);
         let mut writer = Writer { out, at: 0 };
-        writer.number(self.body_len as u64);
-        writer.byte(head.byte | if self.is_same { SAME_FIELDS } else { 0 });
+        writer.byte(head.byte | self.likeness.bits());
+        if self.likeness != Likeness::Form {
+            writer.number(self.body_len as u64);
+        }
         if let Some(ms) = head.ms {
             writer.number(ms);
         }
         if let Some(seq) = head.following_seq() {
             writer.number(seq);
         }
-        if !self.is_same {
+        if self.likeness == Likeness::Other {
             writer.number(fields.count() as u64);
         }
         for index in 0..fields.count() {
             let [name, value] = fields.get(index);
-            if !self.is_same {
-                writer.element(name.into());
+            match self.likeness {
+                Likeness::Other => {
+                    writer.element(name.into());
+                    writer.element(value.into());
+                }
+                Likeness::Names => writer.element(value.into()),
+                Likeness::Form => writer.rest_of(value.into()),
             }
-            writer.element(value.into());
         }
         debug_assert_eq!(writer.at, writer.out.len());
     }
@@ -256,8 +329,8 @@ impl Head {
 pub struct StreamEntry<'a> {
     /// Its id.
     pub id: StreamId,
-    names: Names<'a>,
-    is_same: bool,
+    form: Form<'a>,
+    head: u8,
     /// What is behind the id.
     rest: &'a [u8],
 }
@@ -265,56 +338,67 @@ pub struct StreamEntry<'a> {
 impl<'a> StreamEntry<'a> {
     /// The entry at the beginning of bytes, and how many of them it takes.
     #[inline]
-    pub fn read(bytes: &'a [u8], base: StreamId, names: Names<'a>) -> (Self, usize) {
-        let (len, mut rest) = split(bytes);
-        let (id, is_same) = read_id(&mut rest, base);
-        (Self { id, names, is_same, rest }, len)
+    pub fn read(bytes: &'a [u8], base: StreamId, form: Form<'a>) -> (Self, usize) {
+        let (id, rest, len) = split(bytes, base, form.len);
+        (Self { id, form, head: bytes[0], rest }, len)
     }
 
     /// Whether its fields are named as the node's.
     pub const fn has_names_of_node(self) -> bool {
-        self.is_same
+        self.head & SAME_FIELDS != 0
     }
 
     /// Its fields.
     #[inline]
     pub fn fields(self) -> FieldsOf<'a> {
-        let (count, names) = self.names.split();
-        if self.is_same {
-            return FieldsOf { left: count, names: Some(names), rest: self.rest };
-        }
         let mut rest = self.rest;
-        FieldsOf { left: read_number(&mut rest) as usize, names: None, rest }
+        if !self.has_names_of_node() {
+            return FieldsOf {
+                left: read_number(&mut rest) as usize,
+                names: None,
+                heads: &[],
+                rest,
+            };
+        }
+        let (heads, names) = self.form.split();
+        let left = heads.len();
+        let heads = if self.head & SAME_FORM == 0 { &[] } else { heads };
+        FieldsOf { left, names: Some(names), heads, rest }
     }
 }
 
-/// The length of the entry at the beginning of bytes, and what of it is behind its length.
+/// The id of the entry at the beginning of bytes, what of it is behind that, and how many bytes it takes.
 #[inline(always)]
-fn split(bytes: &[u8]) -> (usize, &[u8]) {
-    let mut rest = bytes;
+fn split(bytes: &[u8], base: StreamId, form_len: u32) -> (StreamId, &[u8], usize) {
+    let (&head, mut rest) = bytes.split_first().expect("an entry is complete");
+    if head & SAME_FORM != 0 {
+        let id = read_id(head, &mut rest, base);
+        let len = bytes.len() - rest.len() + form_len as usize;
+        return (id, &rest[..form_len as usize], len);
+    }
     let body = read_number(&mut rest) as usize;
-    (bytes.len() - rest.len() + body, &rest[..body])
+    let len = bytes.len() - rest.len() + body;
+    rest = &rest[..body];
+    (read_id(head, &mut rest, base), rest, len)
 }
 
 /// The id of the entry at the beginning of bytes, and how many of them it takes.
 #[inline(always)]
-pub fn id_at(bytes: &[u8], base: StreamId) -> (StreamId, usize) {
-    let (len, mut rest) = split(bytes);
-    (read_id(&mut rest, base).0, len)
+pub fn id_at(bytes: &[u8], base: StreamId, form_len: u32) -> (StreamId, usize) {
+    let (id, _, len) = split(bytes, base, form_len);
+    (id, len)
 }
 
-/// Reads the id, and whether the fields have the names of the node's.
+/// Reads the id.
 #[inline(always)]
-fn read_id(rest: &mut &[u8], base: StreamId) -> (StreamId, bool) {
-    let (head, behind) = rest.split_first().expect("an entry is complete");
-    *rest = behind;
+fn read_id(head: u8, rest: &mut &[u8], base: StreamId) -> StreamId {
     let ms = if head & SAME_MS == 0 { read_number(rest) } else { 0 };
     let seq = match head >> SEQ_SHIFT {
         SEQ_FOLLOWS => read_number(rest),
         seq => u64::from(seq),
     };
     let first = if head & SAME_MS == 0 { 0 } else { base.seq };
-    (StreamId { ms: base.ms + ms, seq: first + seq }, head & SAME_FIELDS != 0)
+    StreamId { ms: base.ms + ms, seq: first + seq }
 }
 
 /// Names at the head of a node.
@@ -344,6 +428,8 @@ pub struct FieldsOf<'a> {
     left: usize,
     /// Those of the node, if they are its.
     names: Option<&'a [u8]>,
+    /// First bytes of the values, if they have them of the node's.
+    heads: &'a [u8],
     rest: &'a [u8],
 }
 
@@ -354,7 +440,12 @@ impl<'a> Iterator for FieldsOf<'a> {
     fn next(&mut self) -> Option<[Element<'a>; 2]> {
         self.left = self.left.checked_sub(1)?;
         let name = take(self.names.as_mut().unwrap_or(&mut self.rest));
-        Some([name, take(&mut self.rest)])
+        let Some((&head, heads)) = self.heads.split_first() else {
+            return Some([name, take(&mut self.rest)]);
+        };
+        let (value, len) = packed::sized(head, self.rest);
+        (self.heads, self.rest) = (heads, &self.rest[len..]);
+        Some([name, value])
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -371,11 +462,11 @@ fn take<'a>(bytes: &mut &'a [u8]) -> Element<'a> {
     element
 }
 
-/// Where the names at the head of a node's data end.
-pub fn names_end(data: &[u8]) -> usize {
+/// Where the form at the head of a node's data ends.
+pub fn form_end(data: &[u8]) -> usize {
     let mut rest = data;
-    let count = read_number(&mut rest);
-    let mut at = data.len() - rest.len();
+    let count = read_number(&mut rest) as usize;
+    let mut at = data.len() - rest.len() + count;
     (0..count).for_each(|_| at += packed::first_body_len(&data[at..]));
     at
 }

@@ -50,7 +50,7 @@ impl<'a> Packed<'a> {
 
     /// The names of the fields of its first entry.
     pub fn names(self) -> impl ExactSizeIterator<Item = Element<'a>> {
-        self.node.names().iter()
+        self.node.form().names()
     }
 
     /// The entries, each with whether its fields have those names.

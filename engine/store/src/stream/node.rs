@@ -2,7 +2,7 @@
 
 use abi::stream::{StreamId, StreamNode};
 
-use super::entry::{self, Draft, Fields, Names, StreamEntry};
+use super::entry::{self, Draft, Fields, Form, StreamEntry};
 use crate::listpack;
 use base::heap::Heap;
 
@@ -78,7 +78,7 @@ impl<'a> Node<'a> {
 
     /// Free bytes before the first entry.
     pub fn waste(self) -> usize {
-        self.start() - entry::names_end(self.data)
+        self.start() - entry::form_end(self.data)
     }
 
     /// Entries whose id is below one.
@@ -99,23 +99,24 @@ impl<'a> Node<'a> {
         self.head.last as usize
     }
 
-    /// The names of its fields.
-    #[inline]
-    pub fn names(self) -> Names<'a> {
-        Names::new(self.data)
+    /// What its first entry is like.
+    #[inline(always)]
+    pub const fn form(self) -> Form<'a> {
+        Form::new(self.data, self.head.form_bytes)
     }
 
     /// The entry at an offset, and where the next one begins.
     #[inline]
     pub fn entry(self, offset: usize) -> (StreamEntry<'a>, usize) {
-        let (entry, len) = StreamEntry::read(&self.data[offset..], self.head.base, self.names());
+        let (entry, len) = StreamEntry::read(&self.data[offset..], self.head.base, self.form());
         (entry, offset + len)
     }
 
     /// The id of the entry at an offset, and where the next one begins.
     #[inline(always)]
     pub fn id(self, offset: usize) -> (StreamId, usize) {
-        let (id, len) = entry::id_at(&self.data[offset..], self.head.base);
+        let (base, form_len) = (self.head.base, self.head.form_bytes);
+        let (id, len) = entry::id_at(&self.data[offset..], base, form_len);
         (id, offset + len)
     }
 
@@ -232,7 +233,7 @@ impl NodeMut<'_> {
     }
 }
 
-/// A node without entries, whose names are those of fields, with room for so many bytes of entries. It
+/// A node without entries, whose form is that of fields, with room for so many bytes of entries. It
 /// is given an entry before it is looked at.
 pub fn allocate<'e>(
     heap: Heap,
@@ -240,23 +241,23 @@ pub fn allocate<'e>(
     fields: impl Fields<'e>,
     room: usize,
 ) -> Option<u64> {
-    let names = entry::names_len(fields);
+    let form = entry::form_len(fields);
     let head = StreamNode {
         base,
         top: base,
-        start: names as u32,
-        end: names as u32,
-        last: names as u32,
+        start: form as u32,
+        end: form as u32,
+        last: form as u32,
         capacity_bytes: 0,
         count: 0,
         deleted: 0,
         listpack_bytes: entry::listpack_head_len(fields) as u32,
-        reserved: 0,
+        form_bytes: entry::values_len(fields) as u32,
     };
     // SAFETY: a new node, which nobody else knows; what is written is as long as was asked for.
     unsafe {
-        let address = allocate_bytes(heap, head, names + room)?;
-        entry::write_names(&mut NodeMut::at(address).data[..names], fields);
+        let address = allocate_bytes(heap, head, form + room)?;
+        entry::write_form(&mut NodeMut::at(address).data[..form], fields);
         Some(address)
     }
 }
@@ -282,25 +283,20 @@ pub unsafe fn copy(heap: Heap, address: u64, room: usize) -> Option<u64> {
     // SAFETY: as the caller promises; the copy is new and has room for what there is.
     unsafe {
         let from = Node::at(address);
-        let (start, names) = (from.start(), entry::names_end(from.data));
-        let gap = (start - names) as u32;
-        let StreamNode { base, top, end, last, count, deleted, listpack_bytes, .. } = *from.head;
+        let (start, form) = (from.start(), entry::form_end(from.data));
+        let gap = (start - form) as u32;
+        let StreamNode { end, last, .. } = *from.head;
         let head = StreamNode {
-            base,
-            top,
-            start: names as u32,
+            start: form as u32,
             end: end - gap,
             last: last - gap,
             capacity_bytes: 0,
-            count,
-            deleted,
-            listpack_bytes,
-            reserved: 0,
+            ..*from.head
         };
         let copy = allocate_bytes(heap, head, from.end() - gap as usize + room)?;
         let to = NodeMut::at(copy);
-        to.data[..names].copy_from_slice(&from.data[..names]);
-        to.data[names..(end - gap) as usize].copy_from_slice(&from.data[start..]);
+        to.data[..form].copy_from_slice(&from.data[..form]);
+        to.data[form..(end - gap) as usize].copy_from_slice(&from.data[start..]);
         Some(copy)
     }
 }

@@ -266,3 +266,34 @@ fn without_memory_nothing_becomes_pending() {
     Groups::new(&mut raw, testing::heap(), SEED).clear();
     assert_eq!(testing::outstanding(), before);
 }
+
+/// Bytes that a hundred entries with such a value take, of which each is read as it was added.
+fn bytes_of_a_hundred(value: impl Fn(u64) -> Vec<u8>) -> usize {
+    let mut raw = RawEntries::EMPTY;
+    let mut entries = Entries::new(&mut raw, testing::heap());
+    let mut model = Model::new();
+    for number in 1..=100 {
+        let fields = vec![[b"one".to_vec(), value(number)], [b"2".to_vec(), value(number)]];
+        append(&mut entries, StreamId { ms: number, seq: 0 }, &fields, Limit::new(0, 0));
+        model.insert(StreamId { ms: number, seq: 0 }, fields);
+    }
+    check(entries.view(), &model);
+    let bytes = entries.view().ids().last().map(|slot| entries.view().node(slot.word).end());
+    entries.clear();
+    bytes.expect("there is a node")
+}
+
+#[test]
+fn entries_like_the_first_of_their_node_have_no_lengths() {
+    // The number of fields, a byte and a name each, and of an entry the head, the ms and the values.
+    let form = 1 + 2 + 4 + 1;
+    let (own, ms) = (100, 100 - 1);
+    assert_eq!(bytes_of_a_hundred(|_| b"12345678".to_vec()), form + own + ms + 200 * 4);
+    assert_eq!(bytes_of_a_hundred(|_| b"letters!".to_vec()), form + own + ms + 200 * 8);
+    assert_eq!(bytes_of_a_hundred(|_| b"7".to_vec()), form + own + ms);
+    // All but the first are of another form: they have lengths.
+    let odd = |number| if number == 1 { b"first".to_vec() } else { b"others".to_vec() };
+    assert_eq!(bytes_of_a_hundred(odd), form + own + ms + 2 * 5 + 99 * (1 + 2 * 7));
+    // Values that are too long for it.
+    assert_eq!(bytes_of_a_hundred(|_| vec![b'x'; 64]), form + own + ms + 100 * (2 + 2 * 67));
+}
