@@ -53,16 +53,7 @@ def run(opts: Options) -> dict[str, Any]:
         results["machine"] = {}
         results["commands"] = with_pair(opts, lambda pair: _commands(opts, pair, results))
     if "memory" in opts.parts:
-        say("memory per key")
-        results["memory"] = with_pair(opts, lambda pair: memory.keys(opts, pair))
-        say("memory per entry of a stream")
-        results["entries"] = with_pair(opts, lambda pair: memory.entries(opts, pair))
-        say("memory per connection")
-        results["connections"] = with_pair(opts, lambda pair: memory.connections(opts, pair))
-        say("")
-        report.show_memory(results["memory"], "its peer")
-        report.show_entries(results["entries"], "its peer")
-        report.show_connections(results["connections"], "its peer")
+        _memory(opts, results)
     if "swaps" in opts.parts and opts.upgradable:
         with make_shell(opts) as server:
             commands.preload(server, opts.keys)
@@ -74,6 +65,21 @@ def run(opts: Options) -> dict[str, Any]:
         say("")
         report.show_commit(results["commit"])
     return results
+
+
+def _memory(opts: Options, results: dict[str, Any]) -> None:
+    wanted = [it for it in memory.CONTENTS if opts.wants(it.what)]
+    for content in wanted:
+        say(f"memory of {content.what}")
+        results[content.name] = with_pair(
+            opts, lambda pair, content=content: memory.measure(opts, pair, content))
+        say("")
+        report.show_memory(results[content.name], "its peer")
+    if not opts.rows:
+        say("memory of connections")
+        results["connections"] = with_pair(opts, lambda pair: memory.connections(opts, pair))
+        say("")
+        report.show_connections(results["connections"], "its peer")
 
 
 def _commands(opts: Options, pair: list[Server], results: dict[str, Any]) -> list[dict[str, Any]]:

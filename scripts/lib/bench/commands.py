@@ -50,7 +50,7 @@ def rows() -> list[Row]:
     found += [_test("MSET", depth, weight=5.0) for depth in (1, 16)]
     found += [_publish(depth) for depth in (1, 16)]
     found += [row for depth in (1, 16)
-              for row in _hashes(depth) + _sets(depth) + _streams(depth)]
+              for row in _hashes(depth) + _sets(depth) + _sorted_sets(depth) + _streams(depth)]
     return found
 
 
@@ -87,51 +87,76 @@ def _sets(depth: int) -> list[Row]:
     return [*found, Row(f"SPOP P{depth}", pop, depth, 4.0, "popped", consumes=True)]
 
 
-def entry() -> list[str]:
+def _sorted_sets(depth: int) -> list[Row]:
+    """Members of one sorted set of a million."""
+    member, middle = "member:__rand_int__", 500_000
+    commands = [
+        ("ZADD", "ranked", "__rand_int__", member), ("ZSCORE", "scores", member),
+        ("ZRANGE", "scores", str(middle), str(middle + 9)), ("ZRANK", "scores", member),
+        ("ZINCRBY", "scores", "1", member),
+    ]
+    names = {"ZRANGE": "ZRANGE of 10"}
+    return [Row(f"{names.get(command[0], command[0])} P{depth}", ("-P", str(depth), *command),
+                depth, 4.0, "scores")
+            for command in commands]
+
+
+def _entry_fields() -> list[str]:
     """Names and values of an entry of a stream."""
     return [part for i in range(ENTRY_FIELDS) for part in (f"field{i}", "x" * FIELD_BYTES)]
 
 
 def _streams(depth: int) -> list[Row]:
     """Entries of one stream of a million."""
-    add = ("-P", str(depth), "XADD", "grown", "*", *entry())
+    add = ("-P", str(depth), "XADD", "grown", "*", *_entry_fields())
     read = ("-P", str(depth), "XREAD", "COUNT", "10", "STREAMS", "stream", "__rand_int__")
     return [Row(f"XADD P{depth}", add, depth, 2.0, "entries"),
             Row(f"XREAD of 10 P{depth}", read, depth, 5.0, "entries")]
 
 
-def _fill(server: Server, keys: int, command: Callable[[int], tuple[resp.Argument, ...]]) -> None:
+def fill(server: Server, number: int, command: Callable[[int], tuple[resp.Argument, ...]]) -> None:
+    """Sends so many commands, each made from its number."""
     with resp.Connection(server.port) as connection:
-        for first in range(0, keys, _BATCH):
-            connection.pipeline(command(i) for i in range(first, min(first + _BATCH, keys)))
+        for first in range(0, number, _BATCH):
+            connection.pipeline(command(i) for i in range(first, min(first + _BATCH, number)))
+
+
+def string(i: int) -> tuple[resp.Argument, ...]:
+    """Sets a key that redis-benchmark may ask for, as the others do for what they are named after."""
+    return ("SET", b"key:%012d" % i, b"x" * VALUE_BYTES)
+
+
+def hash_of_fields(i: int) -> tuple[resp.Argument, ...]:
+    fields = (part for n in range(FIELDS) for part in (b"field%d" % n, b"x" * FIELD_BYTES))
+    return ("HSET", b"hash:%012d" % i, *fields)
+
+
+def member(i: int) -> tuple[resp.Argument, ...]:
+    return ("SADD", "members", b"member:%012d" % i)
+
+
+def _popped(i: int) -> tuple[resp.Argument, ...]:
+    return ("SADD", "popped", b"member:%012d" % i)
+
+
+def score(i: int) -> tuple[resp.Argument, ...]:
+    """Scores are in no order, as if by chance."""
+    return ("ZADD", "scores", i * 2_654_435_761 % 2**32, b"member:%012d" % i)
+
+
+def entry(i: int) -> tuple[resp.Argument, ...]:
+    """Ids count up."""
+    return ("XADD", "stream", f"{i}-1", *_entry_fields())
 
 
 def preload(server: Server, keys: int) -> None:
     """Sets every key that redis-benchmark may ask for."""
-    _fill(server, keys, lambda i: ("SET", b"key:%012d" % i, b"x" * VALUE_BYTES))
-
-
-def _preload_hashes(server: Server, keys: int) -> None:
-    fields = [part for i in range(FIELDS) for part in (b"field%d" % i, b"x" * FIELD_BYTES)]
-    _fill(server, keys, lambda i: ("HSET", b"hash:%012d" % i, *fields))
-
-
-def _preload_members(server: Server, keys: int) -> None:
-    _fill(server, keys, lambda i: ("SADD", "members", b"member:%012d" % i))
-
-
-def _preload_popped(server: Server, keys: int) -> None:
-    _fill(server, keys, lambda i: ("SADD", "popped", b"member:%012d" % i))
-
-
-def preload_entries(server: Server, keys: int) -> None:
-    """Fills a stream with entries of ids that count up."""
-    _fill(server, keys, lambda i: ("XADD", "stream", f"{i}-1", *entry()))
+    fill(server, keys, string)
 
 
 _PRELOADS = {
-    "strings": preload, "hashes": _preload_hashes, "members": _preload_members,
-    "popped": _preload_popped, "entries": preload_entries,
+    "strings": string, "hashes": hash_of_fields, "members": member, "popped": _popped,
+    "scores": score, "entries": entry,
 }
 
 
@@ -147,10 +172,10 @@ def subscribers(server: Server) -> Iterator[None]:
 
 def run(opts: Options, servers: list[Server], say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Every row on every server, `repeats` times, the first server taking turns."""
-    wanted = [row for row in rows() if opts.rows.lower() in row.name.lower()]
+    wanted = [row for row in rows() if opts.wants(row.name)]
     for server in servers:
         for data in sorted({row.data for row in wanted}):
-            _PRELOADS[data](server, opts.keys)
+            fill(server, opts.keys, _PRELOADS[data])
     runs: dict[tuple[str, str], list[Measurement]] = {}
     for repeat in range(opts.repeats):
         for index, row in enumerate(wanted):
@@ -163,7 +188,7 @@ def run(opts: Options, servers: list[Server], say: Callable[[str], None]) -> lis
 
 def _run(opts: Options, server: Server, row: Row) -> Measurement:
     if row.consumes:
-        _PRELOADS[row.data](server, opts.keys)
+        fill(server, opts.keys, _PRELOADS[row.data])
     listeners = subscribers(server) if "PUBLISH" in row.name else contextlib.nullcontext()
     with listeners:
         return measure(server, row.arguments, row.requests(opts.scale), opts.clients, opts.keys)

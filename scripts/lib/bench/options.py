@@ -38,6 +38,10 @@ class Options:
     peer_cmd: str
     report: Path | None
 
+    def wants(self, row: str) -> bool:
+        """Whether a row of this name is among those that were asked for."""
+        return any(part.strip().lower() in row.lower() for part in self.rows.split(","))
+
     @property
     def upgradable(self) -> bool:
         return not self.server_cmd
@@ -68,7 +72,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--keys", type=int, default=1_000_000, help="random keys in use (1,000,000)")
     add("--clients", type=int, default=50, help="connections of the load generator (50)")
     add("--parts", default=",".join(PARTS), help=f"which of {','.join(PARTS)}")
-    add("--rows", default="", help="only rows whose name contains this")
+    add("--rows", default="", help="only rows whose name contains one of these, separated by commas")
     add("--server-bin", type=Path, default=paths.SHELL, help="the `shell` binary")
     add("--logic-a", type=Path, default=paths.LOGIC_V1, help="library to serve with")
     add("--logic-b", type=Path, default=paths.LOGIC_V2, help="library to swap with")

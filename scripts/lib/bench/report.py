@@ -33,10 +33,9 @@ def _latency_row(result: dict[str, Any]) -> tuple[str, ...]:
 
 
 def show_memory(result: dict[str, Any], peer: str) -> None:
-    ours, other = result["server"], result["peer"]
-    print(f"\nMemory of {count(result['keys'])} keys of 16 bytes with values of 64")
-    print(table.render(("", "empty", "with keys", "bytes per key"), [
-        _memory_row("this server", ours), _memory_row(peer, other),
+    print(f"\nMemory of {count(result['number'])} {result['what']}")
+    print(table.render(("", "empty", "with them", "bytes each"), [
+        _memory_row("this server", result["server"]), _memory_row(peer, result["peer"]),
         ("ratio", "", "", f"{result['ratio']:.2f}"),
     ]))
 
@@ -44,14 +43,6 @@ def show_memory(result: dict[str, Any], peer: str) -> None:
 def _memory_row(name: str, result: dict[str, float]) -> tuple[str, ...]:
     return (name, table.mebibytes(result["empty_rss"]), table.mebibytes(result["full_rss"]),
             f"{result['bytes_each']:.1f}")
-
-
-def show_entries(result: dict[str, Any], peer: str) -> None:
-    print(f"\nMemory of a stream of {count(result['entries'])} entries of three fields of 8 bytes")
-    print(table.render(("", "empty", "with entries", "bytes per entry"), [
-        _memory_row("this server", result["server"]), _memory_row(peer, result["peer"]),
-        ("ratio", "", "", f"{result['ratio']:.2f}"),
-    ]))
 
 
 def show_connections(result: dict[str, Any], peer: str) -> None:
