@@ -66,7 +66,6 @@ impl Keys<'_> {
             hash: self.hash_limits(),
             zset: self.zset_limits(),
             ints_max: self.ints_max(),
-            stream: self.stream_limit(),
         };
         dump::load(value, version, reads, &building)
     }

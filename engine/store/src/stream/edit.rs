@@ -22,15 +22,13 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// None but what holds for all nodes.
+    pub const NONE: Self = Self::new(0, 0);
+
     /// Of the bytes and entries of a node; 0 for no limit.
     pub const fn new(bytes: u64, entries: u64) -> Self {
         let bytes = if bytes == 0 || bytes > NODE_BYTES_MAX { NODE_BYTES_MAX } else { bytes };
         Self { bytes, entries: if entries == 0 { u64::MAX } else { entries } }
-    }
-
-    /// Whether a node may have more bytes of entries than these, of names.
-    pub const fn is_roomy_for(self, names: usize) -> bool {
-        names as u64 * 4 <= self.bytes
     }
 
     /// Whether a node is to get no entry of so many bytes.
@@ -109,8 +107,23 @@ impl<'a> Entries<'a> {
                 // SAFETY: a node of this stream, of which there is no other view.
                 unsafe { NodeMut::at(address) }.push(&draft, fields);
             }
-            _ => self.add_node(id, fields),
+            _ => self.add_node(id, id, fields),
         }
+        self.count_added(id);
+    }
+
+    /// As [`Entries::append`], into a node of its own, whose deltas are counted from `base`.
+    ///
+    /// # Panics
+    /// If that is above the id, or there is an entry that is not below it.
+    pub fn append_apart<'e>(&mut self, base: StreamId, id: StreamId, fields: impl Fields<'e>) {
+        assert!(base <= id && (self.raw.len == 0 || base > self.raw.last), "ids only rise");
+        self.add_node(base, id, fields);
+        self.count_added(id);
+    }
+
+    #[inline]
+    fn count_added(&mut self, id: StreamId) {
         self.raw.len += 1;
         self.raw.added += 1;
         self.raw.last = id;
@@ -133,20 +146,20 @@ impl<'a> Entries<'a> {
 
     /// Adds a node with an entry behind the others.
     #[cold]
-    fn add_node<'e>(&mut self, id: StreamId, fields: impl Fields<'e>) {
+    fn add_node<'e>(&mut self, base: StreamId, id: StreamId, fields: impl Fields<'e>) {
         let heap = self.heap;
         let tail = self.view().ids().last();
-        let draft = Draft::new(id, id, fields, Likeness::of_first(fields));
+        let draft = Draft::new(id, base, fields, Likeness::of_first(fields));
         // It will probably become as long as the last one.
         let before = tail.map(|slot| self.view().node(slot.word));
         let expected = before.map_or(0, |node| node.end() - node.start());
         let room = draft.len().max(expected.min(NODE_BYTES_MAX as usize));
-        let new = node::allocate(heap, id, fields, room).unwrap_or_else(|| give_up());
+        let new = node::allocate(heap, base, fields, room).unwrap_or_else(|| give_up());
         // SAFETY: a new node, which nobody else knows.
         unsafe { NodeMut::at(new) }.push(&draft, fields);
         or_undo(
             &mut self.ids(),
-            |ids| ids.insert(id, new),
+            |ids| ids.insert(base, new),
             // SAFETY: the tree did not take it.
             |_| unsafe { node::free(heap, new) },
         );

@@ -38,8 +38,6 @@ pub struct Building<'a> {
     pub zset: Limits,
     /// Members that a set of integers has at most.
     pub ints_max: u64,
-    /// Of streams.
-    pub stream: store::stream::Limit,
 }
 
 /// A type of serialized values.

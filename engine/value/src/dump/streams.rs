@@ -152,7 +152,7 @@ pub fn load(
     for _ in 0..reader.count_or_none(1 + ID_BYTES + 1)? {
         let base = reader.string()?;
         let base = id_of(base.as_ref().try_into().map_err(|_| DAMAGE)?);
-        read_node(&mut buf, base, &reader.string()?, building.stream)?;
+        read_node(&mut buf, base, &reader.string()?)?;
     }
     read_counts(reader, &mut buf, form)?;
     for _ in 0..reader.count_or_none(1 + 2 + 2)? {
@@ -188,12 +188,8 @@ struct Names<'a> {
     count: usize,
 }
 
-fn read_node(
-    buf: &mut StreamBuf,
-    base: StreamId,
-    listpack: &[u8],
-    limit: Limit,
-) -> Result<(), Fault> {
+/// Reads a node, which becomes one, but for what of it is gone or makes it too large.
+fn read_node(buf: &mut StreamBuf, base: StreamId, listpack: &[u8]) -> Result<(), Fault> {
     let elements = &mut listpack::elements(listpack)?;
     let (count, deleted) = (number(elements)?, number(elements)?);
     let names = Names { count: number(elements)?, first: elements.clone() };
@@ -208,11 +204,9 @@ fn read_node(
     if integer(elements)? != 0 || count.checked_add(deleted).is_none_or(|all| all == 0) {
         return Err(DAMAGE);
     }
-    // Names that leave little room would be kept anew for every few entries.
-    let limit = if limit.is_roomy_for(bytes) { limit } else { Limit::new(0, 0) };
     let mut found = 0;
     for _ in 0..count + deleted {
-        found += usize::from(read_entry(buf, base, elements, &names, limit)?);
+        found += usize::from(read_entry(buf, base, elements, &names, found == 0)?);
     }
     if found == count && elements.next().is_none() { Ok(()) } else { Err(DAMAGE) }
 }
@@ -223,7 +217,7 @@ fn read_entry(
     base: StreamId,
     elements: &mut Elements<'_>,
     names: &Names<'_>,
-    limit: Limit,
+    is_first: bool,
 ) -> Result<bool, Fault> {
     let flags = integer(elements)?;
     let [ms, seq] = [integer(elements)?, integer(elements)?].map(|delta| delta as u64);
@@ -243,11 +237,16 @@ fn read_entry(
         return Ok(false);
     }
     let id = StreamId { ms: base.ms.wrapping_add(ms), seq: base.seq.wrapping_add(seq) };
-    if id < base || id <= buf.edit().entries().last_id() || fields.is_empty() {
+    let last = buf.edit().entries().last_id();
+    let is_mixed_up = is_first && base <= last && last != StreamId::MIN;
+    if id < base || id <= last || is_mixed_up || fields.is_empty() {
         return Err(DAMAGE);
     }
     let fields: Vec<_> = fields.iter().map(|[name, value]| [&name[..], &value[..]]).collect();
-    buf.edit().entries_mut().append(id, fields.as_slice(), limit);
+    match is_first {
+        true => buf.edit().entries_mut().append_apart(base, id, fields.as_slice()),
+        false => buf.edit().entries_mut().append(id, fields.as_slice(), Limit::NONE),
+    }
     Ok(true)
 }
 
