@@ -282,6 +282,7 @@ impl Draw {
             "ms_timeout" => self.timeout_ms(),
             "newid" => self.new_id(),
             "id" => self.id(),
+            "oldid" => self.old_id(),
             "last" => "$".into(),
             "end" => self.end(),
             "left" => self.left(),

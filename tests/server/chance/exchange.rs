@@ -66,7 +66,8 @@ impl Exchange {
                 payload[at] ^= bits;
             }
             Damage::Short(by) => payload.truncate(payload.len() * (1000 - by as usize) / 1000),
-            Damage::Long => payload.push(0),
+            // Not a 0, which fits a checksum that begins with one.
+            Damage::Long => payload.push(0xff),
         }
         let (time, options) = self.options.split_first().expect("a time to live");
         let mut words = vec![b"RESTORE".to_vec(), self.to.clone(), time.clone().into(), payload];

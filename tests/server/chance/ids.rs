@@ -26,6 +26,15 @@ impl Draw {
         }
     }
 
+    /// An id before that of any new entry: what is added and removed at once, who waits for it hears of in
+    /// the first release alone.
+    pub fn old_id(&mut self) -> String {
+        match self.below(40) {
+            0 => self.of(&["0-0", "0", "x", "", "-1", "07-01"]).into(),
+            _ => format!("{}-{}", self.ms.saturating_sub(1 + self.below(30)), self.below(6)),
+        }
+    }
+
     /// An end of an interval of ids.
     pub fn end(&mut self) -> String {
         match self.below(6) {

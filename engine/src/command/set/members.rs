@@ -4,6 +4,7 @@ use crate::exec::context::Ctx;
 use base::args::Args;
 use base::error::Done;
 use base::event::Class;
+use keyspace::Intent;
 
 pub fn sadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let key = args.at(1);
@@ -64,12 +65,16 @@ pub fn smembers(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn smove(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let (source, destination, member) = (args.at(1), args.at(2), args.at(3));
-    let moved = cx.keys.members_mut(source)?.map(|set| set.view().contains(member));
-    if moved.is_some() {
+    let set = cx.keys.members_mut(source);
+    let moved = set.map(|set| set.map(|set| set.view().contains(member)));
+    if let Ok(Some(_)) = moved {
         // Its type is checked also if there is nothing to move.
         cx.keys.members_mut(destination)?;
+    } else {
+        // Whatever it is, it goes if its time has come.
+        cx.keys.contains(destination, Intent::Write);
     }
-    let moved = moved.unwrap_or(false);
+    let moved = moved?.unwrap_or(false);
     cx.out.integer(moved.into());
     if !moved || source == destination {
         return Ok(());

@@ -8,8 +8,8 @@ pub const LINES: &str = "
 30 XADD $stream $newid ( a $text / a $text / a $text b $text / a $text b $text / b $text / 12 $text a $text / field $text other $text more $text )
 6 XADD $log $newid ( a $text / a $text b $text / b $text )
 2 XADD $stream { NOMKSTREAM ; MAXLEN [ =|~ ] $left ; LIMIT $count } $newid ( a $text / a $text b $text )
-  XADD $stream { NOMKSTREAM } MINID ~ $id [ LIMIT $count ] $newid ( a $text )*3
-  XADD $log MINID [ = ] $id $newid a $text
+  XADD $stream { NOMKSTREAM } MINID ~ $oldid [ LIMIT $count ] $newid ( a $text )*3
+  XADD $log MINID [ = ] $oldid $newid a $text
 2 XADD $stream $id ( $text $text )*3
 4 XDEL $stream ( $id )*5
 2 XTRIM $stream MAXLEN [ =|~ ] $left [ LIMIT $count ]
