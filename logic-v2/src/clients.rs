@@ -256,7 +256,7 @@ impl Purpose {
 }
 
 fn no_such_user(args: Args<'_>, at: usize) -> Error {
-    Error::owned(format!("ERR No such user '{}'", args.text(at)))
+    error::with_quoted("ERR No such user ", args.at(at))
 }
 
 fn known_flags<'a>(filter: &str, flags: &'a [u8]) -> Result<&'a [u8], Error> {

@@ -4,7 +4,7 @@
 
 use abi::client::flag;
 use engine::base::args::Args;
-use engine::base::error::{Done, Error};
+use engine::base::error::{self, Done, Error};
 use engine::command::connection::{ENABLED, HELP, OWN, row, switch};
 use engine::command::subcommand;
 use engine::exec::argument::{Argument, one_of, string};
@@ -100,7 +100,7 @@ const LIBRARY: Argument =
 fn setinfo(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let option = args.text(2);
     let Some(text) = LIBRARY.choose(args, 2, [Text::LibName, Text::LibVersion]) else {
-        return Err(Error::owned(format!("ERR Unrecognized option '{option}'")));
+        return Err(error::with_quoted("ERR Unrecognized option ", args.at(2)));
     };
     if !clients::is_plain(args.at(3)) {
         let rule = "cannot contain spaces, newlines or special characters.";

@@ -89,6 +89,33 @@ fn who_was_left_waiting_though_the_key_is_there_is_served() {
 }
 
 #[test]
+fn who_waits_for_a_stream_hears_nothing_of_what_was_gone_before() {
+    let server = Server::start();
+    let [mut client, mut reader, mut member] = [(); 3].map(|()| server.connect());
+    for (line, reply) in [
+        ("XADD s 1 a b", "$3\r\n1-0\r\n"),
+        ("XGROUP CREATE s g 1", "+OK\r\n"),
+        ("XADD s 2 a b", "$3\r\n2-0\r\n"),
+        ("XDEL s 2", ":1\r\n"),
+    ] {
+        assert_eq!(client.ask(line), reply, "{line}");
+    }
+    reader.send(&["XREAD", "BLOCK", "0", "STREAMS", "s", "1"]);
+    member.send(&["XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">"]);
+    blocked(&mut client, 2);
+    for _ in 0..2 {
+        server.swap();
+        assert_eq!(client.ask("PING"), "+PONG\r\n");
+        assert!(!reader.has_reply() && !member.has_reply());
+        blocked(&mut client, 2);
+    }
+    assert_eq!(client.ask("XADD s 3 a b"), "$3\r\n3-0\r\n");
+    let entry = b"*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n3-0\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n";
+    reader.expect(entry);
+    member.expect(entry);
+}
+
+#[test]
 fn input_that_was_left_unread_is_run_after_the_rollback() {
     let server = Server::start();
     let mut clients: Vec<_> = (0..100).map(|_| server.connect()).collect();

@@ -91,6 +91,11 @@ pub fn with_bytes(text: &str, bytes: &[u8]) -> Error {
     Error::owned([text.as_bytes(), shown(bytes, usize::MAX)].concat())
 }
 
+/// As [`with_bytes`], with quotes around that.
+pub fn with_quoted(text: &str, bytes: &[u8]) -> Error {
+    Error::owned([text.as_bytes(), b"'", shown(bytes, usize::MAX), b"'"].concat())
+}
+
 /// As much of what a client sent as a text shows: like Redis, at most `max` bytes, up to a zero.
 fn shown(sent: &[u8], max: usize) -> &[u8] {
     let end = memchr::memchr(0, sent).unwrap_or(sent.len());

@@ -12,6 +12,7 @@ use abi::wait::{Wait, Waiter, state, wakes_on};
 use crate::exec::call::{call_served, count_error, keys_lock_set, look_up};
 use crate::exec::context::{Ctx, Mode};
 use crate::exec::panics::{self, Unwound};
+use crate::exec::spec::Look;
 use crate::exec::thread::ThreadContext;
 use crate::session::blocking::queue::{awaited_keys, first_waiter, unlink};
 use crate::session::blocking::wait_of;
@@ -53,12 +54,21 @@ pub fn look_again(thread: &mut ThreadContext, client: &Client) {
         thread.core.lock(set_of(hash(&key.name, thread.core.roots.seed)));
         let mut keys = Keys::new(&mut thread.core, key.db);
         let found = keys.entry(&key.name, Intent::Peek).map(Entry::value_type);
-        if found.map(u32::from) == Some(value_type) || wakes_on == wakes_on::ABSENCE {
+        let is_there = found.map(u32::from) == Some(value_type) || wakes_on == wakes_on::ABSENCE;
+        if is_there && may_find_again(thread, wait, &key) {
             thread.core.notices.note_ready(key);
             serve_ready(thread);
         }
         thread.core.unlock();
     }
+}
+
+/// Whether a waiter's command may find something in a key that it looks at again.
+fn may_find_again(thread: &mut ThreadContext, wait: &Wait, key: &Key) -> bool {
+    let blob = Blob::decode(&wait.command);
+    let Ok(call) = look_up(&thread.exec.index, blob.args()) else { return false };
+    let mut keys = Keys::new(&mut thread.core, key.db);
+    call.spec.ready.is_none_or(|ready| ready(&mut keys, blob.args(), &key.name, Look::Again))
 }
 
 /// Serves the waiters of a key, oldest first, as long as the key holds what they wait for. False:
@@ -131,7 +141,7 @@ fn serving_set(thread: &mut ThreadContext, wait: &Wait, hash: u64, key: &[u8]) -
     if let Some(ready) = call.spec.ready {
         let mut keys = Keys::new(&mut thread.core, wait.db);
         keys.hint(key, hash);
-        if !ready(&mut keys, blob.args(), key) {
+        if !ready(&mut keys, blob.args(), key, Look::Changed) {
             return None;
         }
     }

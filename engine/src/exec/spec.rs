@@ -269,8 +269,17 @@ impl KeySpec {
 /// Tells which arguments are the keys of a command.
 pub type Locate = fn(Args<'_>) -> core::ops::Range<usize>;
 
-/// Tells whether a command that waits may find something in a key that has changed.
-pub type Ready = fn(&mut Keys<'_>, Args<'_>, &[u8]) -> bool;
+/// Tells whether a command that waits may find something in a key.
+pub type Ready = fn(&mut Keys<'_>, Args<'_>, &[u8], Look) -> bool;
+
+/// Why a command that waits looks at a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It has just changed.
+    Changed,
+    /// Another release may have left the command waiting for what is there.
+    Again,
+}
 
 /// What has taken the place of a command.
 #[derive(Clone, Copy)]

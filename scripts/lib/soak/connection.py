@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from harness.schedule import now
 from harness.tally import WRONG, Tally
+from soak.wants import Want, plain
 
 Command = tuple[Any, ...]
 
@@ -72,7 +73,8 @@ class Checked:
 
     def same(self, got: Any, want: Any, command: Command) -> bool:
         """Compares, and counts a difference as a wrong reply."""
-        if plain(got) == plain(want):
+        matches = want.matches(plain(got)) if isinstance(want, Want) else plain(got) == plain(want)
+        if matches:
             return True
         self.wrong(command, f"got {short(got)}, wanted {short(want)}")
         return False
@@ -83,15 +85,6 @@ class Checked:
 
     def pubsub(self) -> PubSub:
         return self.redis.pubsub()
-
-
-def plain(value: Any) -> Any:
-    """Replies in one form, whichever protocol they came in."""
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, Exception):
-        return f"error {value}"
-    return value.encode() if isinstance(value, str) else value
 
 
 def short(value: Any) -> str:

@@ -82,7 +82,8 @@ def _info(port: int) -> dict[str, str]:
 
 
 def _data(port: int) -> dict[Any, Any]:
-    """The digest of all databases, and when each key of the first ends. Nothing expires for it."""
+    """The digest of all databases, and of the first when each key ends and all that is remembered of
+    streams. Nothing expires for it."""
     with resp.Connection(port) as connection:
         connection.call("DEBUG", "APPLY-EFFECTS", "1")
         data: dict[Any, Any] = {"digest": connection.call("DEBUG", "DIGEST")}
@@ -92,7 +93,23 @@ def _data(port: int) -> dict[Any, Any]:
             times = connection.pipeline(("PEXPIRETIME", key) for key in batch)
             data.update((key.decode(errors="replace"), at)
                         for key, at in zip(batch, times, strict=True))
+            kinds = connection.pipeline(("TYPE", key) for key in batch)
+            streams = [key for key, kind in zip(batch, kinds, strict=True) if kind == b"stream"]
+            told = connection.pipeline(("XINFO", "STREAM", key, "FULL", "COUNT", 0) for key in streams)
+            data.update((f"stream {key!r}", _remembered(info))
+                        for key, info in zip(streams, told, strict=True))
     return data
+
+
+def _remembered(info: Any) -> Any:
+    """What is told of a stream, without when consumers were there, which effects do not tell, and how
+    entries are packed."""
+    if not isinstance(info, list):
+        return info
+    left_out = (b"seen-time", b"active-time", b"radix-tree-keys", b"radix-tree-nodes")
+    skipped = {at for at, part in enumerate(info) if isinstance(part, bytes) and part in left_out}
+    return [_remembered(part) for at, part in enumerate(info)
+            if at not in skipped and at - 1 not in skipped]
 
 
 def _apply(path: Path, port: int) -> list[str]:

@@ -170,8 +170,7 @@ impl<'a> Filter<'a> {
             ID => self.id = Some(option.integer_in(1..=i64::MAX, NOT_AN_ID)? as u64),
             TYPE => self.kind = Some(Kind::parse(value)?),
             USER if value != b"default" => {
-                let user = args.text(option.index());
-                return Err(Error::owned(format!("ERR No such user '{user}'")));
+                return Err(error::with_quoted("ERR No such user ", args.at(option.index())));
             }
             ADDR => self.addr = Some(value),
             LADDR => self.laddr = Some(value),

@@ -8,7 +8,7 @@ use crate::exec::options::{Options, Token};
 use crate::exec::secrets::Secrets;
 use crate::session::clients;
 use base::args::Args;
-use base::error::{Done, Error};
+use base::error::{self, Done, Error};
 use base::settings::setting;
 
 const WRONG_PASS: Error =
@@ -96,8 +96,7 @@ pub fn hello(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         }
     }
     if let Some(index) = options.rest() {
-        let text = format!("ERR Syntax error in HELLO option '{}'", args.text(index));
-        return Err(Error::owned(text));
+        return Err(error::with_quoted("ERR Syntax error in HELLO option ", args.at(index)));
     }
     if !cx.session.has(flag::AUTHENTICATED) {
         return Err(HELLO_NO_AUTH);

@@ -8,6 +8,7 @@ use crate::command::stream::id::parse_strict;
 use crate::command::stream::{Level, deliver, reply};
 use crate::exec::argument::{Argument, block, integer, key, string, token};
 use crate::exec::context::{Ctx, Mode};
+use crate::exec::spec::Look;
 use crate::session::blocking::Awaited;
 use base::args::Args;
 use base::error::{self, Done, Error};
@@ -89,16 +90,22 @@ pub fn keys(args: Args<'_>) -> Range<usize> {
 
 /// Whether a stream may have something for a client that waits in `XREAD`: what cannot be told here,
 /// running the command tells.
-pub fn is_ready(keys: &mut Keys<'_>, args: Args<'_>, ready: &[u8]) -> bool {
-    may_have_more(keys, args, ready, false)
+pub fn is_ready(keys: &mut Keys<'_>, args: Args<'_>, ready: &[u8], look: Look) -> bool {
+    may_have_more(keys, args, ready, false, look)
 }
 
 /// As [`is_ready`], of `XREADGROUP`.
-pub fn is_ready_for_group(keys: &mut Keys<'_>, args: Args<'_>, ready: &[u8]) -> bool {
-    may_have_more(keys, args, ready, true)
+pub fn is_ready_for_group(keys: &mut Keys<'_>, args: Args<'_>, ready: &[u8], look: Look) -> bool {
+    may_have_more(keys, args, ready, true, look)
 }
 
-fn may_have_more(keys: &mut Keys<'_>, args: Args<'_>, ready: &[u8], has_group: bool) -> bool {
+fn may_have_more(
+    keys: &mut Keys<'_>,
+    args: Args<'_>,
+    ready: &[u8],
+    has_group: bool,
+    look: Look,
+) -> bool {
     let Ok(request) = Request::parse(args, has_group, Level::Redis70) else { return true };
     let Ok(Some(stream)) = keys.stream_mut(ready, Intent::Peek) else { return true };
     let seen = match request.reader {
@@ -108,7 +115,12 @@ fn may_have_more(keys: &mut Keys<'_>, args: Args<'_>, ready: &[u8], has_group: b
             at.and_then(|at| parse_strict(args.at(request.id_of(at)), 0).ok())
         }
     };
-    seen.is_none_or(|seen| stream.entries().last_id() > seen)
+    let last = match look {
+        Look::Changed => stream.entries().last_id(),
+        // What has been trimmed away or removed since was not what it waited for.
+        Look::Again => stream.entries().top_id(),
+    };
+    seen.is_none_or(|seen| last > seen)
 }
 
 /// A group, and who reads for it.

@@ -8,19 +8,25 @@ from soak.actors.keyspace import Expiry, Immortal, Scan
 from soak.actors.optimistic import Accounts, Optimistic, Watches
 from soak.actors.pubsub import PubSubGroup
 from soak.actors.queues import Handoff, Queue, Timeouts
+from soak.actors.streams import StreamGroup
 from soak.actors.values import (
     Counters,
+    Counts,
+    HashValues,
     LargeValues,
     ListValues,
     Pipelines,
+    SetValues,
+    SortedSetValues,
     StringValues,
     Transactions,
 )
 
 _MIX: tuple[type[Actor], ...] = (
-    Counters, StringValues, ListValues, Pipelines, Transactions, Queue, Handoff, Timeouts,
+    Counters, StringValues, ListValues, HashValues, SetValues, SortedSetValues, StreamGroup, Counts,
+    Pipelines, Transactions, Queue, Handoff, Timeouts,
     Watches, Optimistic, Accounts, PubSubGroup, Expiry, Immortal, Scan, LargeValues,
-    Counters, StringValues, Expiry, ListValues, StringValues,
+    Counters, HashValues, Expiry, SortedSetValues, SetValues, StreamGroup, StringValues,
 )
 
 KINDS = {kind.__name__: kind for kind in _MIX}

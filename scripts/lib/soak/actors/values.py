@@ -5,7 +5,9 @@ import itertools
 
 from soak.actors.base import Actor, Stage
 from soak.connection import OK, QUEUED
+from soak.members import Hashes, Sets, SortedSets
 from soak.models import Lists, Model, Numbers, Operation, Strings
+from soak.sketches import Bitmaps, HyperLogLogs, Positions
 
 TOTAL_KEY = "soak:total"
 
@@ -61,6 +63,8 @@ class _Modelled(Actor):
 class StringValues(_Modelled):
     """Strings and bitmaps, one command at a time."""
 
+    MODELS = (Strings, Bitmaps)
+
 
 class ListValues(_Modelled):
     """Lists, one command at a time."""
@@ -68,10 +72,36 @@ class ListValues(_Modelled):
     MODELS = (Lists,)
 
 
+class HashValues(_Modelled):
+    """Hashes, one command at a time."""
+
+    MODELS = (Hashes,)
+
+
+class SetValues(_Modelled):
+    """Sets, one command at a time."""
+
+    MODELS = (Sets,)
+
+
+class SortedSetValues(_Modelled):
+    """Sorted sets and positions, one command at a time."""
+
+    MODELS = (SortedSets, Positions)
+
+
+class Counts(_Modelled):
+    """HyperLogLogs, one command at a time."""
+
+    MODELS = (HyperLogLogs,)
+
+
 class Pipelines(_Modelled):
     """Everything, up to 200 commands in one write."""
 
-    MODELS = (Numbers, Strings, Lists)
+    MODELS = (
+        Numbers, Strings, Lists, Hashes, Sets, SortedSets, Positions, HyperLogLogs, Bitmaps,
+    )
     SIZES: tuple[int, ...] = (2, 16, 50, 200)
     TRANSACTION = False
 
