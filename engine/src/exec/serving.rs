@@ -24,7 +24,7 @@ use base::lock::{ShardSet, set_of};
 use base::notices::Key;
 use base::resp::write::Reply;
 use base::running::About;
-use keyspace::{Intent, Keys};
+use keyspace::{Intent, Keys, Presence};
 use value::entry::Entry;
 
 /// Serves those who wait for keys that commands of this lane have changed, under the locks of the
@@ -53,9 +53,11 @@ pub fn look_again(thread: &mut ThreadContext, client: &Client) {
     for key in awaited_keys(&mut thread.core, client) {
         thread.core.lock(set_of(hash(&key.name, thread.core.roots.seed)));
         let mut keys = Keys::new(&mut thread.core, key.db);
-        let found = keys.entry(&key.name, Intent::Peek).map(Entry::value_type);
+        // One whose time has come is for the next command to find.
+        let is_over = keys.presence(&key.name) == Presence::Expired;
+        let found = keys.entry(&key.name, Intent::Past).map(Entry::value_type);
         let is_there = found.map(u32::from) == Some(value_type) || wakes_on == wakes_on::ABSENCE;
-        if is_there && may_find_again(thread, wait, &key) {
+        if is_there && !is_over && may_find_again(thread, wait, &key) {
             thread.core.notices.note_ready(key);
             serve_ready(thread);
         }

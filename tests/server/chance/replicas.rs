@@ -9,7 +9,7 @@ use super::data::{self, Sameness};
 use super::plan::SHORT_MS;
 use crate::harness::connection::{Reply, reply_end};
 use crate::harness::{Connection, Peer, Server, eventually};
-use crate::server::effects::replay::{Follower, HOLD, Recorder, apply, commands};
+use crate::server::effects::replay::{Follower, HOLD, Recorder, commands, try_to_apply};
 
 /// Effects that are sent at once.
 const AT_ONCE: usize = 200;
@@ -46,7 +46,7 @@ impl Replicas {
             self.told + stream.len() as u64 >= position
         });
         self.told += stream.len() as u64;
-        self.ours.apply(&stream);
+        self.ours.apply(&stream)?;
         self.theirs.apply(&stream, self.told)?;
         for (who, connection) in [
             ("the server that", &mut self.ours.client),
@@ -83,10 +83,9 @@ impl Applier {
         Self { _server: server, link, client }
     }
 
-    fn apply(&mut self, stream: &[u8]) {
-        for commands in commands(stream).chunks(AT_ONCE) {
-            apply(&mut self.link, commands);
-        }
+    fn apply(&mut self, stream: &[u8]) -> Result<(), String> {
+        let commands = commands(stream);
+        commands.chunks(AT_ONCE).try_for_each(|some| try_to_apply(&mut self.link, some))
     }
 }
 

@@ -79,6 +79,16 @@ const ROWS: &[Row] = &[
         "XADD s 1 a b | XGROUP CREATE s g 0 ENTRIESREAD <ms> | MULTI | \
          XGROUP CREATECONSUMER s g c | XGROUP SETID s g 1-0 ENTRIESREAD -9223372036854775808 | EXEC",
     ),
+    other(
+        "XADD s 1 a b; XGROUP CREATE s g 1; \
+         XCLAIM s g c 0 1 FORCE JUSTID TIME 1000 RETRYCOUNT 9223372036854775807; XCLAIM s g c 0 1 TIME 1000",
+        "XADD s 1 a b | XGROUP CREATE s g 1 | MULTI | XGROUP CREATECONSUMER s g c | \
+         XCLAIM s g c 0 1-0 TIME 1000 RETRYCOUNT <ms> FORCE JUSTID LASTID 1-0 | EXEC | \
+         XCLAIM s g c 0 1-0 TIME 1000 RETRYCOUNT <ms> FORCE JUSTID LASTID 1-0",
+        "XADD s 1 a b | XGROUP CREATE s g 1 | \
+         XCLAIM s g c 0 1 TIME 1000 RETRYCOUNT <ms> FORCE JUSTID LASTID 1-0 | \
+         XCLAIM s g c 0 1 TIME 1000 RETRYCOUNT -9223372036854775808 FORCE JUSTID LASTID 1-0",
+    ),
     same("XADD s 1 a b; XDEL s 1 2; XDEL s 1", "XADD s 1 a b | XDEL s 1 2"),
     same("XADD s 1 a b; XSETID s 5", "XADD s 1 a b | XSETID s 5"),
     same("XADD s 1 a b; XRANGE s - +; XREAD STREAMS s 0; XINFO STREAM s", "XADD s 1 a b"),

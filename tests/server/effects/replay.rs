@@ -189,14 +189,24 @@ pub fn applied(stream: &[u8]) -> Server {
 
 /// Has a server apply whole effects.
 pub fn apply(client: &mut Connection, commands: &[&[u8]]) {
+    if let Err(failed) = try_to_apply(client, commands) {
+        panic!("{failed}");
+    }
+}
+
+/// As [`apply`]; tells what the server could not do.
+pub fn try_to_apply(client: &mut Connection, commands: &[&[u8]]) -> Result<(), String> {
     client.send_raw(&commands.concat());
     for command in commands {
         let reply = client.read();
         // A HyperLogLog may be found damaged only once it has been changed, which is told.
         let is_fault = |part: &Vec<u8>| part.starts_with(b"-") && !part.starts_with(DAMAGED);
         let failed = parts(&reply).iter().any(is_fault);
-        assert!(!failed, "{} -> {reply:?}", words(command));
+        if failed {
+            return Err(format!("{} -> {reply:?}", words(command)));
+        }
     }
+    Ok(())
 }
 
 /// Asserts that what is told of a server leads to its data. Nobody writes to it any more.

@@ -1,7 +1,9 @@
 //! Giving pending entries to another consumer: `XCLAIM`, `XAUTOCLAIM`.
 
 use crate::command::stream::Level;
-use crate::command::stream::deliver::{Delivery, ensure_consumer, tell, tell_consumer, tell_read};
+use crate::command::stream::deliver::{
+    Delivery, ensure_consumer, once_more, tell, tell_consumer, tell_read,
+};
 use crate::command::stream::id::{parse_start, parse_strict};
 use crate::command::stream::pending::no_group;
 use crate::command::stream::read::Reader;
@@ -112,7 +114,7 @@ impl Terms<'_> {
             None if self.force => 1,
             None => return Claimed::No,
         };
-        let next = before.wrapping_add(u64::from(!self.only_ids));
+        let next = if self.only_ids { before } else { once_more(before) };
         let delivery = Delivery { id, at_ms: self.delivered_ms, count: self.count.unwrap_or(next) };
         let is_new = group.add_consumer(self.consumer, self.now_ms, -1);
         if let Some(mut claims) = group.claims(self.consumer) {

@@ -66,8 +66,7 @@ pub fn new_entries(
     let mut read = group.view().entries_read();
     for &id in &ids {
         if let Some(known) = read.filter(|_| !has_gaps_behind(entries, id)) {
-            // Not above what effects can tell.
-            read = Some((known + 1).min(i64::MAX as u64));
+            read = Some(once_more(known));
         } else if entries.added() > 0 {
             read = entries_up_to(entries, id);
         }
@@ -147,7 +146,7 @@ pub fn history(
                 continue;
             };
             reply::entry(&mut cx.out, entry);
-            let count = pending.deliveries.wrapping_add(1);
+            let count = once_more(pending.deliveries);
             deliveries.push(Delivery { id: pending.id, at_ms: now, count });
         }
     }
@@ -166,6 +165,11 @@ pub fn history(
         tell(cx, key, reader, last, deliveries.into_iter());
     }
     Ok(())
+}
+
+/// A count that is one higher, as far as effects can tell it.
+pub fn once_more(count: u64) -> u64 {
+    count.saturating_add(1).min(i64::MAX as u64)
 }
 
 /// Says that entries have become pending as they are now. Whoever does it again finds the group at

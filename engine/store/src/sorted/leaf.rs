@@ -171,6 +171,18 @@ impl LeafMut<'_> {
         self.head.count += 1;
     }
 
+    /// Gives the member at an index, which keeps its place, another score.
+    ///
+    /// # Safety
+    /// No view of its record is used any more.
+    pub unsafe fn rescore(&mut self, index: usize, member: Scored<'_>) {
+        let view = self.view();
+        let (address, prefix) = (view.address(index), view.prefix(member.key()));
+        // SAFETY: words are addresses of records; as the caller promises for the rest.
+        unsafe { Scored::rescore(address, member.score) };
+        self.room[index] = prefix << ADDRESS_BITS | address;
+    }
+
     /// Takes the member at an index out.
     pub fn remove(&mut self, index: usize) {
         let count = usize::from(self.head.count);

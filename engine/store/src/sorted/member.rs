@@ -50,6 +50,16 @@ impl<'a> Scored<'a> {
         }
     }
 
+    /// Gives the record at an address another score.
+    ///
+    /// # Safety
+    /// A record is there, and no view of its score is used meanwhile or after.
+    #[inline]
+    pub unsafe fn rescore(address: u64, score: f64) {
+        // SAFETY: a record begins with its score.
+        unsafe { *(address as *mut u64) = score.to_bits() };
+    }
+
     /// The order of its score.
     #[inline(always)]
     pub fn order(self) -> u64 {

@@ -181,7 +181,15 @@ impl<'a> Sorted<'a> {
     /// Adds a member, or gives the one of this name another score. Where memory runs out nothing has
     /// changed.
     pub fn set(&mut self, member: Scored<'_>) {
-        if let Some(change) = self.put(member) {
+        let hash = hash(member.name, self.seed);
+        let slot = self.view().slot(member.name, hash);
+        if let Some(old) = slot.map(Slot::address) {
+            let known = Scored { score: self.view().record(old).score, ..member };
+            if known.order() == member.order() || self.tree().rescore(known, old, member.score) {
+                return;
+            }
+        }
+        if let Some(change) = self.put(member, hash, slot) {
             self.settle(change);
         }
     }
@@ -192,17 +200,21 @@ impl<'a> Sorted<'a> {
         let mut done = Vec::new();
         or_undo(
             &mut (&mut *self, &mut done),
-            |(set, done)| done.extend(members.filter_map(|member| set.put(member))),
+            |(set, done)| {
+                done.extend(members.filter_map(|member| {
+                    let hash = hash(member.name, set.seed);
+                    let slot = set.view().slot(member.name, hash);
+                    set.put(member, hash, slot)
+                }));
+            },
             |(set, done)| done.drain(..).rev().for_each(|change| set.undo(change)),
         );
         done.into_iter().for_each(|change| self.settle(change));
     }
 
-    /// Puts a record of a member beside the one it has, of which only the tree still knows then. None
-    /// if the score is the same.
-    fn put(&mut self, member: Scored<'_>) -> Option<Change> {
-        let hash = hash(member.name, self.seed);
-        let slot = self.view().slot(member.name, hash);
+    /// Puts a record of a member beside the one it has, in a slot that was just found by its hash, of which
+    /// only the tree still knows then. None if the score is the same.
+    fn put(&mut self, member: Scored<'_>, hash: u64, slot: Option<Slot>) -> Option<Change> {
         let old = slot.map(Slot::address);
         if old.is_some_and(|old| self.view().record(old).order() == member.order()) {
             return None;

@@ -263,6 +263,37 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Gives a member that is there another score, if it keeps its place, and that is seen in its leaf.
+    /// Tells whether it did. Does not fail.
+    ///
+    /// # Panics
+    /// If its record is not at this address.
+    pub fn rescore(&mut self, member: Scored<'_>, address: u64, score: f64) -> bool {
+        let mut node = self.raw.root;
+        for _ in 0..self.raw.height {
+            // SAFETY: a node of the tree at this level, of which there is no view to change it.
+            let inner = unsafe { inner::at(node) };
+            node = inner.children[inner.index(&Cut::BehindMember(member))];
+        }
+        let new = Scored { score, ..member };
+        // SAFETY: a leaf of the tree, of which there is no other view.
+        let leaf = unsafe { Leaf::at(node) };
+        let index = leaf.index(&Cut::BeforeMember(member));
+        assert_eq!(leaf.address(index), address, "a member is not where its score says");
+        // Nodes above know the first of a leaf, and the next leaf is not looked at.
+        let keeps_place = index > 0
+            && if new.order() < member.order() {
+                leaf.member(index - 1).compare(new).is_lt()
+            } else {
+                index + 1 < leaf.len() && leaf.member(index + 1).compare(new).is_gt()
+            };
+        if keeps_place {
+            // SAFETY: as above; no view of the record is used but `member`, which is not any more.
+            unsafe { LeafMut::at(node).rescore(index, new) };
+        }
+        keeps_place
+    }
+
     /// Takes a member out that is there. Does not fail.
     ///
     /// # Panics

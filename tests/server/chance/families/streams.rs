@@ -1,7 +1,8 @@
 //! Streams. Ids are never those of the clock.
 //!
 //! Groups have the consumers a and b always: whether one is made that gets nothing differs between
-//! releases. How many entries a group has read is never so much that it overflows in Redis. From `$log` nothing is removed by its id: where the last entry of a node was, an exact
+//! releases. How many entries a group has read, or how often one was delivered, is never so much that it
+//! overflows in Redis. From `$log` nothing is removed by its id: where the last entry of a node was, an exact
 //! `MINID` may leave that node without entries in Redis, and the second release has `XSETID` go by it.
 
 pub const LINES: &str = "
@@ -37,6 +38,6 @@ pub const LINES: &str = "
 6 XACK $stream $group ( $id )*5
 2 XPENDING $stream $group
 4 ^^ XPENDING $stream $group { IDLE 0|100000 } $end $end $count [ a|b|nobody ]
-6 XCLAIM $stream $group a|b 0|0|100000 ( $id )*5 { JUSTID ; FORCE ; RETRYCOUNT $int ; TIME 1000 ; IDLE 0|200000 ; LASTID $id }
+6 XCLAIM $stream $group a|b 0|0|100000 ( $id )*5 { JUSTID ; FORCE ; RETRYCOUNT -1|0|1|3|100|x ; TIME 1000 ; IDLE 0|200000 ; LASTID $id }
 4 XAUTOCLAIM $stream $group a|b 0|0|100000 $end { COUNT 1|2|3|10|0|x ; JUSTID }
 ";
