@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use abi::stats::CommandStat;
 
 use crate::exec::argument::{Argument, Kind};
-use crate::exec::spec::{Begin, Find, KeySpec, Locate, Spec, flag};
+use crate::exec::spec::{Begin, Find, Group, KeySpec, Locate, Spec, flag};
 use crate::session::stats::{Slots, counted, counters_of};
 use base::args::Args;
 use base::core::Core;
@@ -56,8 +56,9 @@ pub struct Command {
     pub stat: &'static CommandStat,
     /// How its keys are found.
     pub keys: KeyRule,
-    /// Whether the argument behind its only key names a part of the value: a field or a member.
-    pub names_part: bool,
+    /// How far behind its only key the argument mostly is that names a part of the value, a field or a
+    /// member; 0 if none does.
+    pub part: u8,
     /// Where its subcommands are in the index.
     subcommands: core::ops::Range<u16>,
 }
@@ -292,7 +293,7 @@ impl Command {
     /// The name in the arguments by which the command finds a part of its key's value, if it does.
     pub fn part_of<'a>(&self, args: Args<'a>) -> Option<&'a [u8]> {
         match self.keys {
-            KeyRule::One(key) if self.names_part => args.get(key as usize + 1),
+            KeyRule::One(key) if self.part > 0 => args.get(key as usize + usize::from(self.part)),
             _ => None,
         }
     }
@@ -331,21 +332,28 @@ fn command(core: &Core, slots: &mut Slots<'_>, spec: &'static Spec) -> Command {
         slot,
         stat,
         keys: keys(spec),
-        names_part: names_part(spec),
+        part: part(spec),
         subcommands: 0..0,
     };
     command.set_name(Cow::Borrowed(spec.name.as_bytes()));
     command
 }
 
-/// Whether the argument behind the first, a key, is what a part of the value is found by: as the row
-/// documents it.
-fn names_part(spec: &Spec) -> bool {
+/// How far behind the first argument, a key, is what a part of the value is found by, where no option is
+/// given: as the row documents it.
+fn part(spec: &Spec) -> u8 {
     let is_name = |argument: &Argument| {
         argument.kind == Kind::String && matches!(&*argument.name(), "field" | "member")
     };
-    let behind = spec.arguments.get(1);
-    behind.is_some_and(|found| is_name(found) || found.members.first().is_some_and(is_name))
+    if spec.group == Group::Stream {
+        return 0;
+    }
+    let needed = spec.arguments.iter().filter(|argument| !argument.is_optional);
+    let mut words = needed.flat_map(|argument| match argument.kind {
+        Kind::Block => argument.members,
+        _ => std::slice::from_ref(argument),
+    });
+    words.position(is_name).map_or(0, |at| at as u8)
 }
 
 fn keys(spec: &Spec) -> KeyRule {

@@ -99,6 +99,18 @@ impl<'a> Leaf<'a> {
         low
     }
 
+    /// Whether the member at an index would keep its place with another score, as far as that is seen
+    /// here: nodes above know the first of a leaf, and the last is beside one of another.
+    pub fn would_stay(self, index: usize, new: Scored<'a>) -> bool {
+        let prefix = self.prefix(new.key());
+        // Only if prefixes do not tell them apart, the records do.
+        let is_behind = |index: usize| match self.words[index] >> ADDRESS_BITS {
+            other if other == prefix => self.member(index).compare(new).is_lt(),
+            other => other < prefix,
+        };
+        0 < index && index + 1 < self.len() && is_behind(index - 1) && !is_behind(index + 1)
+    }
+
     /// The prefix of a sort key in this leaf.
     #[inline(always)]
     fn prefix(self, key: u128) -> u64 {

@@ -280,13 +280,7 @@ impl<'a> Tree<'a> {
         let leaf = unsafe { Leaf::at(node) };
         let index = leaf.index(&Cut::BeforeMember(member));
         assert_eq!(leaf.address(index), address, "a member is not where its score says");
-        // Nodes above know the first of a leaf, and the next leaf is not looked at.
-        let keeps_place = index > 0
-            && if new.order() < member.order() {
-                leaf.member(index - 1).compare(new).is_lt()
-            } else {
-                index + 1 < leaf.len() && leaf.member(index + 1).compare(new).is_gt()
-            };
+        let keeps_place = leaf.would_stay(index, new);
         if keeps_place {
             // SAFETY: as above; no view of the record is used but `member`, which is not any more.
             unsafe { LeafMut::at(node).rescore(index, new) };
