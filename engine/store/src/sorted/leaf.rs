@@ -291,6 +291,14 @@ pub unsafe fn copy(
     Some(copy)
 }
 
+/// Has a leaf fetched into the cache, whole: a search looks at one line after the other, and each would be
+/// waited for.
+#[inline(always)]
+pub fn fetch(address: u64) {
+    const LINE: usize = 64;
+    (0..bytes(LEAF_MEMBERS)).step_by(LINE).for_each(|at| prefetch_line(address + at as u64));
+}
+
 /// Members of a leaf.
 ///
 /// # Safety

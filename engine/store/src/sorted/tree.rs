@@ -46,6 +46,7 @@ impl<'a> TreeRef<'a> {
             rank += inner.members[..index].iter().sum::<u64>();
             node = inner.children[index];
         }
+        leaf::fetch(node);
         // SAFETY: as above, a leaf.
         rank as usize + unsafe { Leaf::at(node) }.index(cut)
     }
@@ -228,6 +229,7 @@ impl<'a> Tree<'a> {
             path.push(node, index);
             node = inner.children[index];
         }
+        leaf::fetch(node);
         path.leaf = self.with_room(&path, node);
         path
     }
@@ -275,6 +277,7 @@ impl<'a> Tree<'a> {
             let inner = unsafe { inner::at(node) };
             node = inner.children[inner.index(&Cut::BehindMember(member))];
         }
+        leaf::fetch(node);
         let new = Scored { score, ..member };
         // SAFETY: a leaf of the tree, of which there is no other view.
         let leaf = unsafe { Leaf::at(node) };
@@ -302,6 +305,7 @@ impl<'a> Tree<'a> {
             path.push(path.leaf, index);
             path.leaf = inner.children[index];
         }
+        leaf::fetch(path.leaf);
         // SAFETY: the leaf at the end of the way, of which there is no other view.
         let (index, left) = unsafe {
             let leaf = Leaf::at(path.leaf);
