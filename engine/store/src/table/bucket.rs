@@ -93,6 +93,19 @@ pub fn next(bucket: &Bucket) -> Option<&Bucket> {
     (last & LINK != 0).then(|| unsafe { at(last & ADDRESS & !LINK) })
 }
 
+/// Makes another bucket the one that continues this one, as one does already.
+pub fn set_next(bucket: &Bucket, address: u64) {
+    bucket.slots[LAST].store(address | LINK, Relaxed);
+}
+
+/// The slots of this bucket that hold an item.
+pub fn items(bucket: &Bucket) -> impl Iterator<Item = &AtomicU64> {
+    bucket.slots.iter().filter(|slot| {
+        let word = slot.load(Relaxed);
+        word != 0 && word & LINK == 0
+    })
+}
+
 /// The slot of the mask's lowest bit.
 #[inline(always)]
 pub fn slot(bucket: &Bucket, mask: u32) -> &AtomicU64 {

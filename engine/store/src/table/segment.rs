@@ -123,6 +123,16 @@ impl<'a> Segment<'a> {
         overflows
     }
 
+    /// The same segment at another address.
+    pub const fn moved_to(self, address: u64) -> Self {
+        Self { address, ..self }
+    }
+
+    /// Bytes of its allocation.
+    pub const fn bytes(self) -> usize {
+        BUCKET_BYTES << self.bits
+    }
+
     /// Number of buckets.
     pub const fn buckets(self) -> usize {
         1 << self.bits
@@ -197,6 +207,11 @@ impl<'a> Directory<'a> {
     /// Bytes of a directory's allocation; a whole line so that its address has room for the bits.
     pub const fn bytes(bits: u32) -> usize {
         if bits < 3 { 64 } else { 8 << bits }
+    }
+
+    /// The same directory at another address.
+    pub const fn moved_to(self, address: u64) -> Self {
+        Self { address, ..self }
     }
 
     /// Number of words.

@@ -17,7 +17,7 @@ const CHAIN_MAX: usize = 64;
 const POSITIONS_PER_ITEM: u64 = 10;
 
 /// The low bits of a position that are always zero.
-const CURSOR_SHIFT: u32 = u64::BITS - POSITION_BITS;
+pub(super) const CURSOR_SHIFT: u32 = u64::BITS - POSITION_BITS;
 
 impl<'a> TableRef<'a> {
     /// Visits the items of the bucket at `position` and returns the next position, if any.
@@ -105,7 +105,7 @@ impl<'a> TableRef<'a> {
     }
 
     #[inline]
-    fn segment(&self, hash: u64) -> Option<Segment<'a>> {
+    pub(super) fn segment(&self, hash: u64) -> Option<Segment<'a>> {
         match self.root() {
             Root::Empty => None,
             Root::Single(segment) => Some(segment),
@@ -119,7 +119,7 @@ fn visit_chain(head: &Bucket, visit: &mut dyn FnMut(u64)) {
 }
 
 /// The first position after the prefix of `bits` bits that `position` has.
-fn after(position: u64, bits: u32) -> Option<u64> {
+pub(super) fn after(position: u64, bits: u32) -> Option<u64> {
     let rest = u64::MAX.checked_shr(bits).unwrap_or(0);
     (position | rest).checked_add(1)
 }
