@@ -105,10 +105,12 @@ pub struct Defrag {
     pub position: AtomicU64,
     /// Hash of the key there whose value the pass stands in.
     pub key_hash: AtomicU64,
+    /// Which of the keys with this hash it is, in order of their names; but for a rare chance, 0.
+    pub key_nth: AtomicU64,
     /// Where it stands in the value, in terms of its encoding; all 0: at the start.
     pub place: [AtomicU64; 5],
     /// Zero.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 2],
 }
 
 /// Work on the whole keyspace that goes on beside the commands.

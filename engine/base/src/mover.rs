@@ -29,11 +29,21 @@ impl Mover {
         Self { heap, is_to_move, looks, moved: 0, stayed: 0 }
     }
 
+    /// Where copies come from.
+    pub const fn heap(&self) -> Heap {
+        self.heap
+    }
+
     /// Whether it has looked at all that it may. Whoever then has a place to go on at leaves it at
     /// that; a few more do no harm.
     #[inline]
     pub const fn is_spent(&self) -> bool {
         self.moved + self.stayed >= self.looks
+    }
+
+    /// Lets it look at so many more.
+    pub const fn allow(&mut self, looks: u64) {
+        self.looks += looks;
     }
 
     /// Whether an allocation is to move. It is not counted.
