@@ -93,9 +93,15 @@ fn letter(n: u64) -> char {
     ['s', 'h', 'e', 'z', 'l', 'x'][(n % 6) as usize]
 }
 
+/// How many keys there are, and how many of them have a time to live, by the tables of both.
+fn counts(server: &mut Server) -> String {
+    let text = server.say(0, "info keyspace");
+    text.lines().skip(1).filter_map(|line| line.split(",avg").next()).collect()
+}
+
 /// All that clients can see.
 fn state(server: &mut Server) -> String {
-    let mut state = server.say(0, "debug digest");
+    let mut state = server.say(0, "debug digest") + &counts(server);
     for key in 0..KEYS {
         for question in ["lrange l{} 0 -1", "zrange z{} 0 -1 withscores", "xrange x{} - +"] {
             state += &server.say(0, &question.replace("{}", &key.to_string()));
@@ -178,6 +184,9 @@ fn a_pass_moves_all_that_keys_are_made_of() {
     assert_eq!(info(&mut server, "active_defrag_running"), 0, "it rests after a pass in vain");
     assert_eq!(server.say(0, "debug digest"), state);
     assert!(info(&mut server, "active_defrag_key_hits") > 25);
+    assert!(counts(&mut server).contains("expires=5"));
+    (0..5).for_each(|n| assert_eq!(server.say(0, &format!("persist s{n}")), ":1\r\n"));
+    assert!(counts(&mut server).contains("expires=0"), "both tables have the same entries");
     server.say(0, "config resetstat");
     assert_eq!(info(&mut server, "active_defrag_hits"), 0);
     drop(server);
