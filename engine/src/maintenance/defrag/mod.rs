@@ -26,8 +26,8 @@ use base::roots::Roots;
 use base::settings::setting;
 use walk::{Step, Walk};
 
-/// Work between two sleeps.
-const BURST_US: u64 = 250;
+/// Work between two sleeps: who wants the processor meanwhile waits no longer.
+const BURST_US: u64 = 50;
 /// Shortest sleep: whoever waits for the shard just left gets it.
 const PAUSE_US_MIN: u64 = 50;
 /// Rest after a pass that has given back little; it doubles with each, up to the second.
