@@ -77,7 +77,9 @@ fn command(serial: u64, kind: u8, key: u64, n: u64) -> String {
         14 => format!("xadd x{key} {serial} a {n} b {}", &long[..long.len().min(60)]),
         15 => format!("xtrim x{key} maxlen {}", n % 40),
         16 => format!("xgroup create x{key} g{} 0 mkstream", n % 3),
-        17 => format!("xreadgroup group g{} c{} count {} streams x{key} >", n % 3, n % 5, n % 9 + 1),
+        17 => {
+            format!("xreadgroup group g{} c{} count {} streams x{key} >", n % 3, n % 5, n % 9 + 1)
+        }
         18 => format!("xautoclaim x{key} g{} c{} 0 0 count {} justid", n % 3, n % 5, n % 6 + 1),
         19 => format!("xgroup delconsumer x{key} g{} c{}", n % 3, n % 5),
         20 => format!("pexpireat {}{key} {}", letter(n), 99_000_000_000_000 + n),
@@ -216,10 +218,9 @@ fn it_ends_when_it_is_switched_off_and_goes_on_elsewhere() {
 
 #[test]
 fn nothing_is_done_below_the_thresholds() {
-    for (name, value) in [
-        ("active-defrag-ignore-bytes", "2000000"),
-        ("active-defrag-threshold-lower", "1000"),
-    ] {
+    for (name, value) in
+        [("active-defrag-ignore-bytes", "2000000"), ("active-defrag-threshold-lower", "1000")]
+    {
         let mut server = server(true);
         fill(&mut server);
         table::take_jobs();

@@ -34,7 +34,12 @@ impl Keys<'_> {
     ///
     /// A walk from position 0 on comes by every key that is there throughout, and all of its value
     /// but what is changed meanwhile.
-    pub fn relocate(&mut self, shard: usize, from: Standing, mover: &mut Mover) -> Option<Standing> {
+    pub fn relocate(
+        &mut self,
+        shard: usize,
+        from: Standing,
+        mover: &mut Mover,
+    ) -> Option<Standing> {
         let mut addresses = Vec::new();
         let heap = self.core.heap;
         let mut part = self.part_at(shard);

@@ -82,7 +82,10 @@ pub fn end() {
 /// back if no block lay apart from the others of its class.
 pub fn scattered_bytes() -> u64 {
     // SAFETY: an arena is mapped.
-    (0..CLASSES).filter(|_| is_mapped()).map(|class| unsafe { central::scattered_bytes(class) }).sum()
+    (0..CLASSES)
+        .filter(|_| is_mapped())
+        .map(|class| unsafe { central::scattered_bytes(class) })
+        .sum()
 }
 
 /// Of the pages with room of a class, those that are to be emptied: the emptiest, as many as the
@@ -121,7 +124,10 @@ mod tests {
 
     #[test]
     fn of_pages_that_are_equally_full_the_last_are_chosen() {
-        assert_eq!(chosen(&[11, 10, 12, 9, 11, 10, 12, 9, 10, 1], 100), (2..=10).collect::<Vec<_>>());
+        assert_eq!(
+            chosen(&[11, 10, 12, 9, 11, 10, 12, 9, 10, 1], 100),
+            (2..=10).collect::<Vec<_>>()
+        );
     }
 
     #[test]

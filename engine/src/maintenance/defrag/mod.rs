@@ -200,7 +200,10 @@ mod tests {
     #[test]
     fn effort_lies_between_its_limits_as_fragmentation_between_its_thresholds() {
         let effort = |percent| between(percent, (10, 100), (1, 25));
-        assert_eq!([effort(0), effort(10), effort(55), effort(100), effort(900)], [1, 1, 13, 25, 25]);
+        assert_eq!(
+            [effort(0), effort(10), effort(55), effort(100), effort(900)],
+            [1, 1, 13, 25, 25]
+        );
         assert_eq!(between(50, (50, 50), (1, 25)), 25, "thresholds may be the same");
         assert_eq!(between(40, (50, 20), (1, 25)), 25, "or the wrong way round");
         assert_eq!(between(10, (50, 20), (1, 25)), 1);

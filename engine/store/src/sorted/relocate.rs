@@ -28,7 +28,8 @@ impl Sorted<'_> {
     pub fn relocate(&mut self, from: Place, mover: &mut Mover) -> Option<Place> {
         let rank = match from {
             Place::Rank(rank) => rank,
-            Place::Table(cursor) => match self.table().relocate_some(cursor, mover, &mut |_, _| ()) {
+            Place::Table(cursor) => match self.table().relocate_some(cursor, mover, &mut |_, _| ())
+            {
                 0 => 0,
                 next => return Some(Place::Table(next)),
             },

@@ -5,9 +5,7 @@ use base::heap::testing;
 use base::mover::testing as mover;
 use proptest::prelude::*;
 
-use super::{
-    Entries, EntriesRef, Group, GroupRef, Groups, Keep, Limit, Place, StreamEntry, Trim,
-};
+use super::{Entries, EntriesRef, Group, GroupRef, Groups, Keep, Limit, Place, StreamEntry, Trim};
 
 const SEED: [u64; 2] = [3, 4];
 

@@ -5,10 +5,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::container::Bucket;
 
+use super::Table;
 use super::bucket::{self, ADDRESS, BUCKET_BYTES};
 use super::segment::{Directory, Root};
 use super::walk::{CURSOR_SHIFT, after};
-use super::Table;
 use base::mover::Mover;
 
 /// Buckets that are looked at in one go, whatever is in them.

@@ -58,12 +58,8 @@ fn effects(core: &Core, text: &mut Text) {
 }
 
 /// Counters of what this server does not do.
-const NOT_HERE: [&str; 4] = [
-    "latest_fork_usec",
-    "total_forks",
-    "migrate_cached_sockets",
-    "slave_expires_tracked_keys",
-];
+const NOT_HERE: [&str; 4] =
+    ["latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys"];
 
 /// The same that are told further behind.
 const NO_TRACKING: [&str; 4] = [
