@@ -10,7 +10,7 @@ const BLOCKS: u64 = 100_000;
 fn scattered(sizes: &[u64], left: u64) -> Vec<Block> {
     let size = |n: u64| sizes[(n % sizes.len() as u64) as usize];
     let blocks: Vec<_> = (0..BLOCKS).map(|n| Block::new(size(n), n)).collect();
-    let is_left = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % left == 0;
+    let is_left = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).is_multiple_of(left);
     let (kept, freed): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| is_left(b.seed));
     freed.into_iter().for_each(Block::free);
     arena::flush();
