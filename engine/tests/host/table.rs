@@ -105,6 +105,11 @@ pub fn take_jobs() -> Vec<Job> {
     JOBS.take()
 }
 
+/// Whether what was there when this began is to move.
+pub fn is_compacting() -> bool {
+    COMPACTING.get()
+}
+
 /// Says how many bytes lie scattered.
 pub fn set_scattered(bytes: u64) {
     SCATTERED.set(bytes);

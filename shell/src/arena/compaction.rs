@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::central::{self, Occupied};
 use super::classes::{CLASSES, PAGE_BYTES, blocks_per_page};
+use super::layout::HEAPS;
 use super::{is_mapped, large, layout, threads};
 
 /// Pages looked at or marked in one go, while others wait for blocks of the class.
@@ -28,8 +29,8 @@ static CHOICE: Mutex<()> = Mutex::new(());
 
 /// Whether there are pages that are being emptied.
 #[inline(always)]
-pub fn is_under_way() -> bool {
-    // SAFETY: only asked by those who have a heap, or for a block of the arena.
+fn is_under_way() -> bool {
+    // SAFETY: only asked for a block of the arena, or by those who have seen that one is mapped.
     unsafe { layout::state() }.compacting.load(Ordering::Relaxed) != 0
 }
 
@@ -50,8 +51,7 @@ pub fn begin() -> u64 {
     }
     threads::flush_shared();
     threads::flush();
-    // SAFETY: an arena is mapped.
-    unsafe { layout::state() }.compacting.store(1, Ordering::Relaxed);
+    say(true);
     let pages: u32 = (0..CLASSES).map(begin_class).sum();
     u64::from(pages) * PAGE_BYTES
 }
@@ -74,8 +74,16 @@ pub fn end() {
         // SAFETY: an arena is mapped.
         while unsafe { central::keep(class, STEP_PAGES) } {}
     }
-    // SAFETY: as above.
-    unsafe { layout::state() }.compacting.store(0, Ordering::Relaxed);
+    say(false);
+}
+
+/// Says everywhere whether pages are being emptied. An arena is mapped.
+fn say(under_way: bool) {
+    // SAFETY: only called by those who have seen that an arena is mapped.
+    unsafe {
+        layout::state().compacting.store(under_way.into(), Ordering::Relaxed);
+        (0..HEAPS as u32).for_each(|number| layout::heap(number).set_compacting(under_way));
+    }
 }
 
 /// Bytes of blocks that are free beside others in use, in memory that is there: what it would give

@@ -2,7 +2,7 @@
 //! came from, so that neither path needs an atomic operation or looks at a page.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::central::{self, Batch};
 use super::classes::{CLASSES, SMALL_MAX, cache_limit, class_bytes, class_of_last, rounded};
@@ -34,7 +34,10 @@ pub struct LaneHeap {
     allocated: AtomicU64,
     /// Bytes ever freed here.
     freed: AtomicU64,
-    reserved: [u64; 6],
+    /// 1 while pages are being emptied: beside what every free writes.
+    compacting: AtomicU32,
+    reserved0: u32,
+    reserved: [u64; 5],
     classes: [LaneClass; CLASSES],
 }
 
@@ -82,7 +85,7 @@ impl LaneHeap {
             return unsafe { self.free_large(address, size) };
         }
         debug_assert!(is_block(address, class_of_last(last)), "{address:#x} is no block of {size}");
-        if compaction::is_under_way() && compaction::is_emptying(address) {
+        if self.is_compacting() && compaction::is_emptying(address) {
             // SAFETY: the caller's promise.
             return unsafe { self.free_apart(address, size) };
         }
@@ -152,7 +155,7 @@ impl LaneHeap {
     pub unsafe fn trim(&self) {
         for number in 0..CLASSES {
             let cached = self.cached(number);
-            let count = if compaction::is_under_way() { cached } else { cached.div_ceil(2) };
+            let count = if self.is_compacting() { cached } else { cached.div_ceil(2) };
             // SAFETY: the caller's promise.
             unsafe { self.give_back(number, count) };
         }
@@ -167,6 +170,16 @@ impl LaneHeap {
             // SAFETY: the caller's promise.
             unsafe { self.give_back(number, self.cached(number)) };
         }
+    }
+
+    /// Says whether pages are being emptied.
+    pub fn set_compacting(&self, compacting: bool) {
+        self.compacting.store(compacting.into(), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn is_compacting(&self) -> bool {
+        self.compacting.load(Ordering::Relaxed) != 0
     }
 
     #[inline(always)]
@@ -332,7 +345,8 @@ mod tests {
     #[test]
     fn a_heap_lies_as_written_in_the_document() {
         assert_eq!((offset_of!(LaneHeap, allocated), offset_of!(LaneHeap, freed)), (0, 8));
-        assert_eq!((offset_of!(LaneHeap, classes), size_of::<LaneHeap>()), (64, 2624));
+        assert_eq!((offset_of!(LaneHeap, compacting), offset_of!(LaneHeap, classes)), (16, 64));
+        assert_eq!(size_of::<LaneHeap>(), 2624);
         assert_eq!((offset_of!(LaneClass, free), offset_of!(LaneClass, fresh)), (0, 8));
         assert_eq!((offset_of!(LaneClass, fresh_count), offset_of!(LaneClass, room)), (16, 20));
         assert_eq!((offset_of!(LaneClass, bytes), size_of::<LaneClass>()), (24, 32));
