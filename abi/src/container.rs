@@ -170,14 +170,15 @@ pub struct RawList {
     pub len: u64,
     /// Nodes.
     pub nodes: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Of the node that who moves nodes goes on with, bits 3..35 of its address, or 1 if those are 0;
+    /// 0 for none. It goes with the node: so who remembers the address can tell that it is there.
+    pub bookmark: u32,
 }
 
 impl RawList {
     /// A list without elements.
     pub const EMPTY: Self =
-        Self { head: Ptr::NULL, tail: Ptr::NULL, len: 0, nodes: 0, reserved: 0 };
+        Self { head: Ptr::NULL, tail: Ptr::NULL, len: 0, nodes: 0, bookmark: 0 };
 }
 
 /// A hash with many or large fields: its table's items are records with a value (see [`record`]).

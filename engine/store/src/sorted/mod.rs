@@ -4,11 +4,13 @@
 mod inner;
 mod leaf;
 mod member;
+mod relocate;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 pub use member::{Cut, Scored, order};
+pub use relocate::Place;
 
 use core::ops::Range;
 

@@ -130,6 +130,17 @@ pub const fn tells_spilled(word: u64) -> bool {
     word & SPILLED != 0
 }
 
+/// Makes another bucket the one that continues this one, as one does already.
+pub fn set_next(bucket: &Bucket, address: u64) {
+    let link = &bucket.slots[LAST];
+    link.store(address | LINK | link.load(Relaxed) & SPILLED, Relaxed);
+}
+
+/// The slots of this bucket that hold an item.
+pub fn items(bucket: &Bucket) -> impl Iterator<Item = &AtomicU64> {
+    bucket.slots.iter().filter(|slot| slot.load(Relaxed) >> 48 != 0)
+}
+
 /// The slot of the mask's lowest bit.
 #[inline(always)]
 pub fn slot(bucket: &Bucket, mask: u32) -> &AtomicU64 {

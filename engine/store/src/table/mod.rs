@@ -16,6 +16,7 @@
 
 mod bucket;
 mod prefetch;
+mod relocate;
 mod resize;
 mod segment;
 #[cfg(test)]
@@ -26,6 +27,8 @@ pub use prefetch::{
     Inner, prefetch_bucket, prefetch_inner_bucket, prefetch_inner_item, prefetch_item,
     prefetch_line,
 };
+
+pub use relocate::Item;
 
 use abi::container::{Bucket, RawTable};
 use core::ops::Deref;

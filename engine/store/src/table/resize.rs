@@ -307,7 +307,7 @@ impl Table<'_> {
         }
     }
 
-    fn set_root(&mut self, root: Root<'_>) {
+    pub(super) fn set_root(&self, root: Root<'_>) {
         self.raw.root.store(root.encode(), Relaxed);
     }
 }

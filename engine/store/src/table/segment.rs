@@ -137,6 +137,16 @@ impl<'a> Segment<'a> {
         overflows
     }
 
+    /// The same segment at another address.
+    pub const fn moved_to(self, address: u64) -> Self {
+        Self { address, ..self }
+    }
+
+    /// Bytes of its allocation.
+    pub const fn bytes(self) -> usize {
+        BUCKET_BYTES * self.buckets()
+    }
+
     /// Number of buckets: 1, or an even number.
     #[inline(always)]
     pub const fn buckets(self) -> usize {
@@ -144,17 +154,11 @@ impl<'a> Segment<'a> {
     }
 
     /// How many buckets it has when it has grown; more than [`SEGMENT_BUCKETS_MAX`] is for two.
-    pub const fn buckets_grown(self) -> usize {
-        let buckets = self.buckets();
-        let quarter = (buckets + 1).next_power_of_two() / 8;
-        buckets
-            + if buckets < 4 {
-                buckets
-            } else if quarter < 2 {
-                2
-            } else {
-                quarter
-            }
+    pub fn buckets_grown(self) -> usize {
+        match self.buckets() {
+            small @ ..4 => 2 * small,
+            more => more + (1 << more.ilog2() >> 2).max(2),
+        }
     }
 
     /// How many buckets it has when it has shrunk, if it can.
@@ -228,11 +232,15 @@ impl<'a> Segment<'a> {
         (0..self.buckets()).for_each(|i| bucket::for_each(self.bucket(i), &mut visit));
     }
 
+    /// The buckets of the pair that `hash` belongs to: one in a segment of one.
+    pub fn pair(self, hash: u64) -> impl Iterator<Item = &'a Bucket> {
+        let first = self.index(self.tag(hash)) & !1;
+        (first..self.buckets().min(first + 2)).map(move |i| self.bucket(i))
+    }
+
     /// Calls `visit` with the words of the items of the pair that `hash` belongs to.
     pub fn for_each_in_pair(self, hash: u64, mut visit: impl FnMut(u64)) {
-        let first = self.index(self.tag(hash)) & !1;
-        let pair = first..self.buckets().min(first + 2);
-        pair.for_each(|i| bucket::for_each(self.bucket(i), &mut visit));
+        self.pair(hash).for_each(|head| bucket::for_each(head, &mut visit));
     }
 
     /// The bucket at `index`, which is below [`Segment::buckets`].
@@ -293,6 +301,11 @@ impl<'a> Directory<'a> {
     /// Bytes of a directory's allocation; a whole line so that its address has room for the bits.
     pub const fn bytes(bits: u32) -> usize {
         if bits < 3 { 64 } else { 8 << bits }
+    }
+
+    /// The same directory at another address.
+    pub const fn moved_to(self, address: u64) -> Self {
+        Self { address, ..self }
     }
 
     /// Number of words.

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::resize::MOVED_MAX;
 use super::*;
 use base::heap::testing::{heap, outstanding, with_allocations};
+use base::mover;
 
 /// Items are boxes of their hash and a number, so that addresses are real and hashes can collide.
 #[repr(C, align(8))]
@@ -115,6 +116,23 @@ impl Pair {
         }
     }
 
+    /// Moves what is at a position, or begins to; returns where to go on.
+    fn relocate(&mut self, position: Option<u64>) -> Option<u64> {
+        let mut mover = match position {
+            None => mover::testing::begin(u64::MAX),
+            Some(_) => mover::testing::go_on(u64::MAX),
+        };
+        let mut moved = Vec::new();
+        let next = self.table().relocate(position.unwrap_or(0), &mut mover, &mut |_, slot| {
+            let (old, (hash, id)) = (slot.address(), read(slot.address()));
+            slot.set_address(item(hash, id));
+            moved.push((id, slot.address()));
+            free(old);
+        });
+        self.model.extend(moved);
+        next
+    }
+
     fn check(&mut self) {
         assert_eq!(self.table().len(), self.model.len());
         let mut seen = HashMap::new();
@@ -172,6 +190,8 @@ enum Step {
     /// Removes a run of numbers.
     Shrink(u64, u64),
     Scan,
+    /// Goes on moving, so many buckets.
+    Relocate(usize),
     Sample(u64),
 }
 
@@ -183,6 +203,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (id.clone(), 1..1500u64).prop_map(|(from, n)| Step::Grow(from, n)),
         2 => (id, 1..3000u64).prop_map(|(from, n)| Step::Shrink(from, n)),
         4 => Just(Step::Scan),
+        3 => (1..200usize).prop_map(Step::Relocate),
         1 => any::<u64>().prop_map(Step::Sample),
     ];
     prop::collection::vec(step, 1..if cfg!(miri) { 8 } else { 50 })
@@ -227,6 +248,7 @@ fn run(hashing: Hashing, steps: &[Step]) {
     let held = outstanding();
     let mut pair = Pair::new(hashing);
     let mut walk = Walk::default();
+    let mut relocating = None;
     for step in steps {
         match *step {
             Step::Insert(id) => pair.insert(id),
@@ -234,6 +256,10 @@ fn run(hashing: Hashing, steps: &[Step]) {
             Step::Grow(from, n) => (from..from + n).for_each(|id| pair.insert(id)),
             Step::Shrink(from, n) => (from..from + n).for_each(|id| pair.remove(id)),
             Step::Scan => walk.step(&mut pair),
+            Step::Relocate(buckets) => {
+                (0..buckets).for_each(|_| relocating = pair.relocate(relocating));
+                pair.check();
+            }
             Step::Sample(random) => {
                 let found = pair.table().sample(random).map(|address| read(address).1);
                 assert_eq!(found.is_none(), pair.model.is_empty());
@@ -246,7 +272,23 @@ fn run(hashing: Hashing, steps: &[Step]) {
     while walk.next.is_some() {
         walk.step(&mut pair);
     }
+    relocate_all(&mut pair);
     pair.end(held);
+}
+
+/// Moves everything, and sees that everything has moved.
+fn relocate_all(pair: &mut Pair) {
+    let mut position = pair.relocate(None);
+    while position.is_some() {
+        position = pair.relocate(position);
+    }
+    pair.check();
+    let mut again = mover::testing::go_on(u64::MAX);
+    let mut next = Some(0);
+    while let Some(position) = next {
+        next = pair.table().relocate(position, &mut again, &mut |_, _| ());
+    }
+    assert_eq!(again.moved, 0, "a part of the table has not moved");
 }
 
 proptest! {

@@ -17,7 +17,7 @@ const PAIR_MAX: usize = 64;
 const POSITIONS_PER_ITEM: u64 = 10;
 
 /// The low bits of a position that are always zero.
-const CURSOR_SHIFT: u32 = u64::BITS - POSITION_BITS;
+pub(super) const CURSOR_SHIFT: u32 = u64::BITS - POSITION_BITS;
 
 impl<'a> TableRef<'a> {
     /// Visits the items of the pair of buckets at `position` and returns the next position, if any.
