@@ -5,6 +5,7 @@ mod battery;
 mod blocking;
 mod chance;
 mod commands;
+mod defrag;
 mod dump;
 mod effects;
 mod eviction;

@@ -1,10 +1,11 @@
 """Throughput, latency and CPU time, command by command, the servers taking turns."""
 
 import contextlib
+import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,16 +115,22 @@ def _streams(depth: int) -> list[Row]:
             Row(f"XREAD of 10 P{depth}", read, depth, 5.0, "entries")]
 
 
-def fill(server: Server, number: int, command: Callable[[int], tuple[resp.Argument, ...]]) -> None:
-    """Sends so many commands, each made from its number."""
+def fill(server: Server, all_commands: Iterable[tuple[resp.Argument, ...]]) -> None:
+    """Sends commands, many at a time."""
+    rest = iter(all_commands)
     with resp.Connection(server.port) as connection:
-        for first in range(0, number, _BATCH):
-            connection.pipeline(command(i) for i in range(first, min(first + _BATCH, number)))
+        while batch := list(itertools.islice(rest, _BATCH)):
+            connection.pipeline(batch)
+
+
+def key(number: int) -> bytes:
+    """A key that redis-benchmark may ask for."""
+    return b"key:%012d" % number
 
 
 def string(i: int) -> tuple[resp.Argument, ...]:
-    """Sets a key that redis-benchmark may ask for, as the others do for what they are named after."""
-    return ("SET", b"key:%012d" % i, b"x" * VALUE_BYTES)
+    """Sets such a key, as the others do for what they are named after."""
+    return ("SET", key(i), b"x" * VALUE_BYTES)
 
 
 def hash_of_fields(i: int) -> tuple[resp.Argument, ...]:
@@ -151,7 +158,7 @@ def entry(i: int) -> tuple[resp.Argument, ...]:
 
 def preload(server: Server, keys: int) -> None:
     """Sets every key that redis-benchmark may ask for."""
-    fill(server, keys, string)
+    fill(server, map(string, range(keys)))
 
 
 _PRELOADS = {
@@ -175,7 +182,7 @@ def run(opts: Options, servers: list[Server], say: Callable[[str], None]) -> lis
     wanted = [row for row in rows() if opts.wants(row.name)]
     for server in servers:
         for data in sorted({row.data for row in wanted}):
-            fill(server, opts.keys, _PRELOADS[data])
+            fill(server, map(_PRELOADS[data], range(opts.keys)))
     runs: dict[tuple[str, str], list[Measurement]] = {}
     for repeat in range(opts.repeats):
         for index, row in enumerate(wanted):
@@ -188,7 +195,7 @@ def run(opts: Options, servers: list[Server], say: Callable[[str], None]) -> lis
 
 def _run(opts: Options, server: Server, row: Row) -> Measurement:
     if row.consumes:
-        fill(server, opts.keys, _PRELOADS[row.data])
+        fill(server, map(_PRELOADS[row.data], range(opts.keys)))
     listeners = subscribers(server) if "PUBLISH" in row.name else contextlib.nullcontext()
     with listeners:
         return measure(server, row.arguments, row.requests(opts.scale), opts.clients, opts.keys)

@@ -55,7 +55,7 @@ def measure(opts: Options, servers: list[Server], content: Content) -> dict[str,
 
 def _filled(server: Server, content: Content, number: int) -> dict[str, float]:
     empty = procfs.rss(server.pid)
-    commands.fill(server, number, content.command)
+    commands.fill(server, map(content.command, range(number)))
     time.sleep(_SETTLE_S)
     full = procfs.rss(server.pid)
     return {"empty_rss": empty, "full_rss": full, "bytes_each": (full - empty) / number}
