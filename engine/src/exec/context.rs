@@ -69,6 +69,18 @@ pub enum Mode<'a> {
     NotServed,
 }
 
+/// Tells whether a command that waits may find something in a key.
+pub type Ready = fn(&mut Keys<'_>, Args<'_>, &[u8], Look) -> bool;
+
+/// Why a command that waits looks at a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It has just changed.
+    Changed,
+    /// Another release may have left the command waiting for what is there.
+    Again,
+}
+
 /// What a client is to wait for.
 pub(crate) struct Waiting {
     pub keys: Vec<Vec<u8>>,

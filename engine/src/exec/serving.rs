@@ -10,9 +10,8 @@ use abi::ptr::Ptr;
 use abi::wait::{Wait, Waiter, state, wakes_on};
 
 use crate::exec::call::{call_served, count_error, keys_lock_set, look_up};
-use crate::exec::context::{Ctx, Mode};
+use crate::exec::context::{Ctx, Look, Mode};
 use crate::exec::panics::{self, Unwound};
-use crate::exec::spec::Look;
 use crate::exec::thread::ThreadContext;
 use crate::session::blocking::queue::{awaited_keys, first_waiter, unlink};
 use crate::session::blocking::wait_of;

@@ -1,11 +1,10 @@
 //! A command's row: everything about it but its code.
 
 use crate::exec::argument::Argument;
-use crate::exec::context::{ClientCtx, Ctx};
+use crate::exec::context::{ClientCtx, Ctx, Ready};
 use crate::exec::secrets::Secrets;
 use base::args::Args;
 use base::error::Done;
-use keyspace::Keys;
 
 /// The code of a command that works on keys: it sees no client, and so can be run on behalf of one
 /// of another lane.
@@ -268,18 +267,6 @@ impl KeySpec {
 
 /// Tells which arguments are the keys of a command.
 pub type Locate = fn(Args<'_>) -> core::ops::Range<usize>;
-
-/// Tells whether a command that waits may find something in a key.
-pub type Ready = fn(&mut Keys<'_>, Args<'_>, &[u8], Look) -> bool;
-
-/// Why a command that waits looks at a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
-    /// It has just changed.
-    Changed,
-    /// Another release may have left the command waiting for what is there.
-    Again,
-}
 
 /// What has taken the place of a command.
 #[derive(Clone, Copy)]

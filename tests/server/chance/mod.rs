@@ -57,9 +57,11 @@ fn check(offset: u64) {
     let episodes = number("CHANCE_COMMANDS").unwrap_or(COMMANDS).div_ceil(EPISODE);
     let goes_on = |episode| end.map_or(episode < episodes, |end| Instant::now() < end);
     let (mut servers, mut found) = (Servers::start(), BTreeMap::new());
+    let mut commands = 0;
     for episode in (0..).take_while(|episode| goes_on(*episode)) {
         let seed = first.wrapping_add(episode);
         let steps = plan::draw(seed, EPISODE as usize);
+        commands += steps.len();
         let result = servers.run(&steps);
         if let Err(difference) = &result {
             let told = in_short(&steps, difference);
@@ -73,6 +75,7 @@ fn check(offset: u64) {
             servers = Servers::start();
         }
     }
+    println!("{commands} steps from seed {first} on");
     assert!(found.is_empty(), "differences at {:?}", found.keys());
 }
 

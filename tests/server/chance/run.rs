@@ -73,7 +73,7 @@ impl Servers {
 
     /// What counts of what is told of streams, by the release that serves.
     fn counts(&self) -> Counts {
-        if self.swaps % 2 == 0 { Counts::All } else { Counts::AllButLag }
+        if self.swaps.is_multiple_of(2) { Counts::All } else { Counts::AllButLag }
     }
 }
 

@@ -28,7 +28,6 @@ fn building() -> Building<'static> {
         hash: LIMITS,
         zset: LIMITS,
         ints_max: INTS_MAX,
-        stream: store::stream::Limit::new(100, 4),
     }
 }
 
