@@ -310,6 +310,8 @@ const BIG_INTEGERS: &[&str] = &[
     "2147483648",
 ];
 const NO_INTEGERS: &[&str] = &["x", "", "1.5", " 1", "1 ", "+1", "01", "-", "0x1", "1e1"];
+// None so small that it is not normal: where Redis reads the text of such a score, `SORT` takes the members
+// for numbers that are out of range.
 const EDGE_FLOATS: &[&str] = &[
     "inf",
     "-inf",
@@ -318,7 +320,7 @@ const EDGE_FLOATS: &[&str] = &[
     "0",
     "1e300",
     "-1e300",
-    "5e-324",
+    "1e-300",
     "9007199254740993",
     "-9007199254740992",
     "1e-7",
