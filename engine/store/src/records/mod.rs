@@ -92,7 +92,7 @@ impl<'a, const VALUES: bool> RecordsRef<'a, VALUES> {
     /// none. Returns the cursor to go on with; 0 is both the start and the end.
     ///
     /// A record that is there throughout the walk is visited, however the table grows or shrinks;
-    /// cursors mean the same in every release, and are below 2^36.
+    /// cursors mean the same in every release, and are below 2^46.
     pub fn scan(self, cursor: u64, count: u64, visit: &mut dyn FnMut(Record<'a>)) -> u64 {
         self.table().scan_some(cursor, count, &mut |address| visit(self.record(address)))
     }

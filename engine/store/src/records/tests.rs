@@ -103,7 +103,7 @@ fn check(raw: &RawHash, model: &Model, held: i64) {
         if cursor == 0 {
             break;
         }
-        assert!(cursor < 1 << 36);
+        assert!(cursor < 1 << 46);
     }
     assert_eq!(walked, model.len());
     if model.len() < MEASURED_MAX {

@@ -1,4 +1,4 @@
-//! Moving what a table is made of, a bucket at a time.
+//! Moving what a table is made of, a pair of buckets at a time.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
@@ -8,11 +8,11 @@ use abi::container::Bucket;
 use super::Table;
 use super::bucket::{self, ADDRESS, BUCKET_BYTES};
 use super::segment::{Directory, Root};
-use super::walk::{CURSOR_SHIFT, after};
+use super::walk::CURSOR_SHIFT;
 use base::mover::Mover;
 
-/// Buckets that are looked at in one go, whatever is in them.
-const BUCKETS_MAX: u32 = 256;
+/// Pairs of buckets that are looked at in one go, whatever is in them.
+const PAIRS_MAX: u32 = 128;
 
 /// An item in its slot, to be moved.
 pub struct Item<'a>(&'a AtomicU64);
@@ -30,7 +30,7 @@ impl Item<'_> {
 }
 
 impl Table<'_> {
-    /// Moves what the bucket at `position` is part of, shows `visit` the items in it, and returns the
+    /// Moves what the pair of buckets at `position` is part of, shows `visit` the items in it, and returns the
     /// next position, if any. Positions are those of [`super::TableRef::scan`].
     pub fn relocate(
         &mut self,
@@ -40,16 +40,18 @@ impl Table<'_> {
     ) -> Option<u64> {
         self.relocate_segment(position, mover);
         let segment = self.segment(position)?;
-        let mut part = Some(segment.bucket(segment.index(position)));
-        while let Some(bucket) = part {
-            relocate_next(bucket, mover);
-            bucket::items(bucket).for_each(|slot| visit(mover, Item(slot)));
-            part = bucket::next(bucket);
+        for head in segment.pair(position) {
+            let mut part = Some(head);
+            while let Some(bucket) = part {
+                relocate_next(bucket, mover);
+                bucket::items(bucket).for_each(|slot| visit(mover, Item(slot)));
+                part = bucket::next(bucket);
+            }
         }
-        after(position, segment.prefix_bits())
+        segment.position_after(position)
     }
 
-    /// As [`Table::relocate`], bucket by bucket from a cursor on until `mover` is spent. Returns the
+    /// As [`Table::relocate`], pair by pair from a cursor on until `mover` is spent. Returns the
     /// cursor to go on with; 0 is both the start and the end.
     pub fn relocate_some(
         &mut self,
@@ -58,14 +60,14 @@ impl Table<'_> {
         visit: &mut dyn FnMut(&mut Mover, Item<'_>),
     ) -> u64 {
         let mut position = cursor << CURSOR_SHIFT;
-        let mut buckets = 0;
+        let mut pairs = 0;
         loop {
             match self.relocate(position, mover, visit) {
                 None => return 0,
                 Some(next) => position = next,
             }
-            buckets += 1;
-            if mover.is_spent() || buckets >= BUCKETS_MAX {
+            pairs += 1;
+            if mover.is_spent() || pairs >= PAIRS_MAX {
                 return position >> CURSOR_SHIFT;
             }
         }
