@@ -17,7 +17,7 @@ const PILES: &[Pile] = &[
         layers: &[
             &["abi/src/"],
             &["engine/base/src/", "shell/src/"],
-            &["engine/store/src/"],
+            &["engine/lua/src/", "engine/store/src/"],
             &["engine/value/src/"],
             &["engine/keyspace/src/"],
             &["engine/src/"],
@@ -43,6 +43,7 @@ const PILES: &[Pile] = &[
             &["abi/src/wait.rs"],
             &["abi/src/client.rs"],
             &["abi/src/config.rs"],
+            &["abi/src/script.rs"],
             &["abi/src/shared.rs"],
             &["abi/src/arena.rs"],
             &["abi/src/job.rs"],
