@@ -87,6 +87,7 @@ const PILES: &[Pile] = &[
                 "engine/src/command/keys/",
                 "engine/src/command/list/",
                 "engine/src/command/pubsub/",
+                "engine/src/command/scripting/",
                 "engine/src/command/server/",
                 "engine/src/command/set/",
                 "engine/src/command/stream/",

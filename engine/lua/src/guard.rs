@@ -10,7 +10,7 @@ use mlua_sys::lua51 as ffi;
 
 use crate::call::Body;
 use crate::fault::{Fault, Outcome};
-use crate::handle::{GLOBALS, LIGHT, Lua, NIL, STRING, TABLE};
+use crate::handle::{GLOBALS, Lua, NIL, STRING, TABLE};
 
 const READ_ONLY: &str = "Attempt to modify a readonly table";
 
@@ -23,7 +23,7 @@ fn push_key(lua: Lua<'_>, key: &'static u8) {
     lua.push_light((&raw const *key).cast_mut().cast::<c_void>());
 }
 
-/// Takes a table, and pushes its front. `index` is where reads are led to: the table itself.
+/// Takes a table, and pushes its front.
 pub(crate) fn front(lua: Lua<'_>) {
     lua.push_table(0, 0);
     lua.push_table(0, 3);
@@ -300,6 +300,5 @@ pub(crate) fn show_string_metatable(lua: Lua<'_>) {
 /// Makes the front at the top, which it takes, what functions made from now on have as their global
 /// names.
 pub(crate) fn set_globals(lua: Lua<'_>) {
-    debug_assert!(lua.kind(-1) == TABLE && LIGHT != TABLE);
     lua.replace(GLOBALS);
 }

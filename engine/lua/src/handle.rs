@@ -193,11 +193,6 @@ impl<'l> Lua<'l> {
         lua!(lua_next(self, table)) != 0
     }
 
-    /// Elements of a table, or bytes of a string.
-    pub(crate) fn len(self, index: c_int) -> usize {
-        lua!(lua_objlen(self, index))
-    }
-
     pub(crate) fn boolean(self, index: c_int) -> bool {
         lua!(lua_toboolean(self, index)) != 0
     }

@@ -41,7 +41,7 @@ pub struct Machine {
     /// Dropped after Lua is closed.
     state: Box<State>,
     /// References to scripts by their digests.
-    scripts: HashMap<[u8; 40], c_int, BuildHasherDefault<DigestHasher>>,
+    scripts: HashMap<[u8; 40], Script, BuildHasherDefault<DigestHasher>>,
     /// The table of global names behind its front, and the front.
     names: c_int,
     front: c_int,
@@ -49,6 +49,12 @@ pub struct Machine {
     names_for_loading: c_int,
     handler: c_int,
     runs: u32,
+}
+
+/// A script that has been compiled.
+struct Script {
+    reference: c_int,
+    flags: u32,
 }
 
 /// Why a script has no reply of its own.
@@ -183,22 +189,28 @@ impl Machine {
         lua.set_field(-2, "load");
     }
 
-    /// Whether a script has been compiled.
-    pub fn knows(&self, digest: &[u8; 40]) -> bool {
-        self.scripts.contains_key(digest)
+    /// The flags of a script, if it has been compiled.
+    #[inline]
+    pub fn flags(&self, digest: &[u8; 40]) -> Option<u32> {
+        self.scripts.get(digest).map(|script| script.flags)
     }
 
     /// Compiles a script, to be run by its digest. Its first line may be left out: `source` then
     /// begins with the end of that. The error says what is wrong.
-    pub fn compile(&mut self, digest: [u8; 40], source: &[u8]) -> Result<(), Vec<u8>> {
+    pub fn compile(
+        &mut self,
+        digest: [u8; 40],
+        source: &[u8],
+        flags: u32,
+    ) -> Result<(), Vec<u8>> {
         let lua = self.lua();
         lua.set_top(0);
         if !compile(lua, source, c"@user_script") {
             return Err(lua.shown(-1));
         }
         let reference = lua.keep();
-        if let Some(before) = self.scripts.insert(digest, reference) {
-            self.lua().forget(before);
+        if let Some(before) = self.scripts.insert(digest, Script { reference, flags }) {
+            self.lua().forget(before.reference);
         }
         Ok(())
     }
@@ -211,7 +223,7 @@ impl Machine {
         args: &mut dyn Iterator<Item = &[u8]>,
         host: &mut dyn Host,
     ) -> Result<(), ScriptError> {
-        let reference = self.scripts[digest];
+        let reference = self.scripts[digest].reference;
         let lua = self.begin(reference);
         lua.push_kept(self.names);
         push_array(lua, keys);
@@ -500,7 +512,7 @@ return function(reader, name)
     local is_read, part = pcall(reader)
     if not is_read then return nil, part end
     if part == nil or part == '' then break end
-    if type(part) ~= 'string' then return nil, 'reader function must return a string' end
+    if type(part) ~= 'string' and type(part) ~= 'number' then return nil, 'reader function must return a string' end
     text = text .. part
   end
   return loadstring(text, name or '=(load)')

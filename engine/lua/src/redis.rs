@@ -8,7 +8,7 @@ use crate::Host;
 use crate::call::{Body, text_of};
 use crate::convert::{push_reply, until_zero};
 use crate::fault::{Fault, Outcome};
-use crate::handle::{LIGHT, Lua, NUMBER, STRING};
+use crate::handle::{Lua, NUMBER, STRING};
 
 /// A command's arguments, while it is made.
 #[derive(Default)]
@@ -321,6 +321,5 @@ pub(crate) fn handle_error(lua: Lua<'_>) -> Outcome {
         lua.push_number(debug.currentline.into());
         lua.set_field(-2, "line");
     }
-    debug_assert!(LIGHT != STRING);
     Ok(1)
 }

@@ -19,6 +19,7 @@ pub mod options;
 pub mod panics;
 pub mod release;
 mod rename;
+pub mod script;
 pub mod secrets;
 pub mod serving;
 mod slow;

@@ -72,6 +72,8 @@ pub mod flag {
     /// May touch any key if an argument has a star, which makes it a pattern, and else those that
     /// its row names.
     pub const KEYS_BY_PATTERN: u32 = 1 << 20;
+    /// Runs a script, which runs other commands: that one writes is not known before.
+    pub const RUNS_SCRIPT: u32 = 1 << 21;
     /// Run at once even between `MULTI` and `EXEC`.
     pub const NOT_QUEUED: u32 = 1 << 25;
     /// Allowed for a subscriber that speaks RESP2.
