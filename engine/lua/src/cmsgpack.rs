@@ -175,9 +175,7 @@ fn unpack(lua: Lua<'_>, limit: i64, begin: i64) -> Outcome {
         )));
     }
     if begin as usize > len {
-        return Err(Fault::here(format!(
-            "Start offset {begin} greater than input length {len}."
-        )));
+        return Err(Fault::here(format!("Start offset {begin} greater than input length {len}.")));
     }
     let base = lua.top();
     let mut reader = Reader { lua, rest: &text[begin as usize..] };
@@ -221,7 +219,10 @@ impl<'l> Reader<'l> {
         if depth > UNPACK_DEPTH_MAX {
             return Err(Fault::here("stack overflow (in function mp_decode_to_lua_type)"));
         }
-        self.lua.reserve(6, "too many return values at once; use unpack_one or unpack_limit instead.")?;
+        self.lua.reserve(
+            6,
+            "too many return values at once; use unpack_one or unpack_limit instead.",
+        )?;
         let kind = self.take(1)?[0];
         match kind {
             0x00..=0x7f => self.lua.push_number(kind.into()),
@@ -246,10 +247,6 @@ impl<'l> Reader<'l> {
             0xd0..=0xd3 => {
                 let value = self.signed(1 << (kind - 0xd0))?;
                 self.lua.push_number(value as f64);
-            }
-            0xc4..=0xc6 => {
-                let len = self.unsigned(1 << (kind - 0xc4))?;
-                self.text(len)?;
             }
             0xd9..=0xdb => {
                 let len = self.unsigned(1 << (kind - 0xd9))?;

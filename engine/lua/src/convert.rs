@@ -280,7 +280,10 @@ impl Writer<'_, '_> {
                 format.iter_mut().zip(given).for_each(|(to, from)| *to = *from);
                 let format = String::from_utf8_lossy(&format).into_owned();
                 let is_plain = format.len() == 3;
-                out.verbatim(if is_plain { &format } else { "txt" }, lua.bytes(-1).unwrap_or_default());
+                out.verbatim(
+                    if is_plain { &format } else { "txt" },
+                    lua.bytes(-1).unwrap_or_default(),
+                );
                 lua.pop(2);
                 return true;
             }

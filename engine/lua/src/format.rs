@@ -31,7 +31,8 @@ fn without_zeros(text: &str) -> &str {
 pub(crate) fn number_at(text: &[u8]) -> Option<(f64, usize)> {
     let sign = text.first().is_some_and(|byte| matches!(byte, b'+' | b'-')) as usize;
     let (rest, negative) = (&text[sign..], text.first() == Some(&b'-'));
-    let (value, len) = special_at(rest).or_else(|| hexadecimal_at(rest)).or_else(|| decimal_at(rest))?;
+    let (value, len) =
+        special_at(rest).or_else(|| hexadecimal_at(rest)).or_else(|| decimal_at(rest))?;
     Some((if negative { -value } else { value }, sign + len))
 }
 

@@ -169,8 +169,7 @@ fn text(lua: Lua<'_>, name: &str) -> Result<Vec<u8>, Fault> {
     lua.push_copy(-1);
     let text = lua.bytes(-1).map(<[u8]>::to_vec);
     lua.pop(1);
-    let not_text =
-        || format!("{name} argument given to redis.register_function must be a string");
+    let not_text = || format!("{name} argument given to redis.register_function must be a string");
     text.ok_or_else(|| Fault::redis(not_text()))
 }
 

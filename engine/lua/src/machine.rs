@@ -159,7 +159,7 @@ impl Machine {
             }
             Kind::Functions => lua.keep(),
         };
-        protect(lua, kind);
+        protect(lua);
         // The table of names, and its front.
         lua.push_copy(-1);
         let front = lua.keep();
@@ -197,12 +197,7 @@ impl Machine {
 
     /// Compiles a script, to be run by its digest. Its first line may be left out: `source` then
     /// begins with the end of that. The error says what is wrong.
-    pub fn compile(
-        &mut self,
-        digest: [u8; 40],
-        source: &[u8],
-        flags: u32,
-    ) -> Result<(), Vec<u8>> {
+    pub fn compile(&mut self, digest: [u8; 40], source: &[u8], flags: u32) -> Result<(), Vec<u8>> {
         let lua = self.lua();
         lua.set_top(0);
         if !compile(lua, source, c"@user_script") {
@@ -400,25 +395,25 @@ fn ffi_name(name: *const std::ffi::c_char) -> &'static CStr {
 }
 
 /// What Lua has and scripts have not.
-const REMOVED: &[&str] = &[
-    "dofile", "getfenv", "loadfile", "module", "newproxy", "print", "require", "setfenv",
-];
+const REMOVED: &[&str] =
+    &["dofile", "getfenv", "loadfile", "module", "newproxy", "print", "require", "setfenv"];
 
 /// The libraries that are not Lua's own.
-const OPENED: &[(&str, fn(Lua<'_>))] =
-    &[("bit", bits::open), ("cjson", cjson::open), ("cmsgpack", cmsgpack::open), ("struct", structs::open)];
+const OPENED: &[(&str, fn(Lua<'_>))] = &[
+    ("bit", bits::open),
+    ("cjson", cjson::open),
+    ("cmsgpack", cmsgpack::open),
+    ("struct", structs::open),
+];
 
 /// Shared tables, which are not to be changed.
 const SHARED: &[&str] =
     &["bit", "cjson", "cmsgpack", "coroutine", "math", "redis", "string", "struct", "table"];
 
 /// Puts fronts before the shared tables in the table of names at the top, and pushes its own front.
-fn protect(lua: Lua<'_>, kind: Kind) {
+fn protect(lua: Lua<'_>) {
     for name in SHARED {
         if lua.field(-1, name) == TABLE {
-            if kind == Kind::Functions && *name == "redis" {
-                refuse_unknown_names(lua);
-            }
             guard::front(lua);
             lua.set_field(-2, name);
         } else {

@@ -93,7 +93,8 @@ fn set_version(lua: Lua<'_>, version: &str) {
 /// error's code; others have `ERR`.
 pub(crate) fn push_error(lua: Lua<'_>, text: &[u8]) {
     let coded = text.strip_prefix(b"-");
-    let (code, message): (&[u8], &[u8]) = match (coded, coded.and_then(|t| memchr::memchr(b' ', t))) {
+    let (code, message): (&[u8], &[u8]) = match (coded, coded.and_then(|t| memchr::memchr(b' ', t)))
+    {
         (Some(text), Some(space)) => (&text[..space], &text[space + 1..]),
         (Some(text), None) => (b"ERR", text),
         (None, _) => (b"ERR", text),

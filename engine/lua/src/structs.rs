@@ -127,7 +127,8 @@ fn pack(lua: Lua<'_>) -> Outcome {
                 let text = lua.bytes_argument(number)?;
                 let size = if size == 0 { text.len() } else { size };
                 // The argument behind it is told, as in the library that this is like.
-                let chars = text.get(..size).ok_or(Fault::argument(number + 1, "string too short"))?;
+                let chars =
+                    text.get(..size).ok_or(Fault::argument(number + 1, "string too short"))?;
                 out.extend_from_slice(chars);
                 out.extend((option == b's').then_some(0));
             }

@@ -203,7 +203,8 @@ impl Parser<'_> {
                 if self.text.get(self.at + 6..self.at + 8) != Some(b"\\u") {
                     return None;
                 }
-                let second = self.hexadecimal(self.at + 8).filter(|code| code & 0xfc00 == 0xdc00)?;
+                let second =
+                    self.hexadecimal(self.at + 8).filter(|code| code & 0xfc00 == 0xdc00)?;
                 (((first & 0x3ff) << 10 | second & 0x3ff) + 0x10000, 12)
             }
             code => (code, 6),

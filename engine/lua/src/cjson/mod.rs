@@ -33,7 +33,7 @@ impl Default for Config {
             decode_max_depth: 1000,
             precision: 14,
             keeps_buffer: 1,
-            encodes_invalid: 1,
+            encodes_invalid: 0,
             decodes_invalid: 1,
         }
     }

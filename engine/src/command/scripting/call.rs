@@ -89,9 +89,7 @@ fn run_script(
         let kind = running::SCRIPT;
         let task = Task { kind, name: &digest, flags, reads_only, command: args };
         let (mut keys, mut rest) = (args.from(3).take(count), args.from(3 + count));
-        let ran = run(cx, &task, |host| {
-            machine.run_script(&digest, &mut keys, &mut rest, host)
-        });
+        let ran = run(cx, &task, |host| machine.run_script(&digest, &mut keys, &mut rest, host));
         conclude(cx, &mut machine, ran?)
     });
     cx.exec.machines.put_scripts(machine);

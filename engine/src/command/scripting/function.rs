@@ -155,7 +155,9 @@ fn load(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 fn no_function_of(library: &LibraryText, others: &[LibraryText]) -> Done {
     let has = |name: &[u8]| scripts::owner_of(others, name).is_some();
     match library.functions.iter().find(|function| has(&function.name)) {
-        Some(of) => Err(Error::owned([b"ERR Function ", &of.name[..], b" already exists"].concat())),
+        Some(of) => {
+            Err(Error::owned([b"ERR Function ", &of.name[..], b" already exists"].concat()))
+        }
         None => Ok(()),
     }
 }

@@ -33,9 +33,7 @@ const fn row(name: &'static str, since: &'static str, run: RunForClient) -> Spec
     let mut row = Spec::for_client(name, -3, Group::Scripting, run);
     row.since = since;
     // Which keys a script uses beside those it is given is not known before: it has all of them.
-    row.flags(RUNS | MOVABLE_KEYS | RUNS_SCRIPT | ALL_KEYS)
-        .categories(SCRIPTING)
-        .keys(USED)
+    row.flags(RUNS | MOVABLE_KEYS | RUNS_SCRIPT | ALL_KEYS).categories(SCRIPTING).keys(USED)
 }
 
 const fn read_only(row: Spec) -> Spec {

@@ -77,14 +77,14 @@ impl Loaded {
 
     fn keep(&mut self, number: u64, library: Library) {
         for (at, function) in library.functions.iter().enumerate() {
-            self.functions.insert(function.name.clone(), (number, at));
+            self.functions.insert(function.name.to_ascii_lowercase(), (number, at));
         }
         self.libraries.insert(number, library);
     }
 
-    /// A function by its name.
+    /// A function by its name, in any case.
     pub fn function(&self, name: &[u8]) -> Option<Function> {
-        let (number, at) = self.functions.get(name)?;
+        let (number, at) = self.functions.get(&name.to_ascii_lowercase())?;
         self.libraries.get(number)?.functions.get(*at).cloned()
     }
 }

@@ -37,13 +37,7 @@ impl Machines {
     /// None yet.
     pub fn new(core: &Core) -> Self {
         let lane = core.roots.lane(core.id as usize).expect("the shell makes every lane's record");
-        Self {
-            scripts: None,
-            flushes: 0,
-            functions: None,
-            record: &lane.running,
-            told: [0; 2],
-        }
+        Self { scripts: None, flushes: 0, functions: None, record: &lane.running, told: [0; 2] }
     }
 
     /// Takes the machine for scripts. Where what it is taken for unwinds, it is gone, and made anew.

@@ -76,7 +76,8 @@ pub fn add(core: &Core, digest: &[u8; 40], source: &[u8]) {
 pub fn flush(core: &Core) {
     let mut scripts = locked(core);
     let mut all = Vec::new();
-    table(core, &mut scripts).for_each(&mut |script| all.push(store::named::name_of(script).to_vec()));
+    table(core, &mut scripts)
+        .for_each(&mut |script| all.push(store::named::name_of(script).to_vec()));
     let mut table = table(core, &mut scripts);
     for digest in all {
         let name = Name::new(&digest, core.roots.seed);

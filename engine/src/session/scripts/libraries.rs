@@ -104,7 +104,8 @@ fn text_of(library: &FunctionLibrary) -> LibraryText {
 pub fn libraries(core: &Core) -> Vec<LibraryText> {
     let scripts = locked(core);
     let mut all = Vec::new();
-    NamedRef::of(&Libraries(&scripts.libraries)).for_each(&mut |library| all.push(text_of(library)));
+    NamedRef::of(&Libraries(&scripts.libraries))
+        .for_each(&mut |library| all.push(text_of(library)));
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
@@ -118,9 +119,11 @@ pub fn library_names(core: &Core) -> Vec<Vec<u8>> {
     all
 }
 
-/// The library that has a function of this name, if one has.
+/// The library that has a function of this name, in any case, if one has.
 pub fn owner_of(libraries: &[LibraryText], function: &[u8]) -> Option<usize> {
-    let has = |library: &LibraryText| library.functions.iter().any(|of| of.name == function);
+    let has = |library: &LibraryText| {
+        library.functions.iter().any(|of| of.name.eq_ignore_ascii_case(function))
+    };
     libraries.iter().position(has)
 }
 
