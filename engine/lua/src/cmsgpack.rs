@@ -125,13 +125,13 @@ fn pack_integer(value: i64, out: &mut Vec<u8>) {
     };
     match value {
         -32..0x80 => out.push(value as u8),
-        0..0x100 => put(0xcc, 1),
-        0..0x1_0000 => put(0xcd, 2),
-        0..0x1_0000_0000 => put(0xce, 4),
-        0.. => put(0xcf, 8),
-        -0x80.. => put(0xd0, 1),
-        -0x8000.. => put(0xd1, 2),
-        -0x8000_0000.. => put(0xd2, 4),
+        0x80..0x100 => put(0xcc, 1),
+        0x100..0x1_0000 => put(0xcd, 2),
+        0x1_0000..0x1_0000_0000 => put(0xce, 4),
+        0x1_0000_0000.. => put(0xcf, 8),
+        -0x80..-32 => put(0xd0, 1),
+        -0x8000..-0x80 => put(0xd1, 2),
+        -0x8000_0000..-0x8000 => put(0xd2, 4),
         _ => put(0xd3, 8),
     }
 }

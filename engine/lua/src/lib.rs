@@ -22,11 +22,15 @@ mod fault;
 mod format;
 mod guard;
 mod handle;
+mod json_decode;
+mod json_encode;
 mod library;
 mod machine;
 mod memory;
 mod redis;
 mod structs;
+#[cfg(test)]
+mod tests;
 
 pub use library::{Function, Library, flag, is_name};
 pub use machine::{Kind, Machine, ScriptError};

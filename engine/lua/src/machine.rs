@@ -84,7 +84,12 @@ impl Hasher for DigestHasher {
 impl Machine {
     /// A machine with nothing compiled. `version`: of Redis, as scripts are told it.
     pub fn new(kind: Kind, version: &str) -> Self {
-        let state = Box::new(State::new(BYTES_MAX));
+        Self::with_limit(kind, version, BYTES_MAX)
+    }
+
+    /// As [`Machine::new`], with so many bytes for its code and values.
+    pub(crate) fn with_limit(kind: Kind, version: &str, limit: usize) -> Self {
+        let state = Box::new(State::new(limit));
         let address = (&raw const *state).cast_mut().cast();
         // SAFETY: the state outlives Lua, which is closed before it is dropped.
         let raw = unsafe { ffi::lua_newstate(allocate, address) };
@@ -398,8 +403,11 @@ fn ffi_name(name: *const std::ffi::c_char) -> &'static CStr {
 const REMOVED: &[&str] =
     &["dofile", "getfenv", "loadfile", "module", "newproxy", "print", "require", "setfenv"];
 
+/// Pushes a library.
+type Open = for<'l> fn(Lua<'l>);
+
 /// The libraries that are not Lua's own.
-const OPENED: &[(&str, fn(Lua<'_>))] = &[
+const OPENED: &[(&str, Open)] = &[
     ("bit", bits::open),
     ("cjson", cjson::open),
     ("cmsgpack", cmsgpack::open),

@@ -7,10 +7,10 @@ use abi::host::HostRef;
 
 use crate::exec::batch::Batch;
 use crate::exec::index::Index;
+use crate::exec::machines::Machines;
 use crate::exec::panics::Panics;
 use crate::exec::release::Release;
 use crate::exec::rename;
-use crate::exec::script::Machines;
 use crate::exec::spec::Spec;
 use crate::exec::transaction::Progress;
 use crate::maintenance::evict::Pool;

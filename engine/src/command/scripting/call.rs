@@ -3,7 +3,8 @@
 use super::{key_count, key_count_of_script};
 use crate::exec::call::count_error;
 use crate::exec::context::ClientCtx;
-use crate::exec::script::{Task, header_of, run, show};
+use crate::exec::header::header_of;
+use crate::exec::script::{Task, run, show};
 use crate::session::scripts;
 use abi::script::running;
 use base::args::Args;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use abi::host::level;
 use lua::{Function, Kind, Library, Machine, flag};
 
-use super::header::library_header;
+use crate::exec::header::library_header;
 use crate::exec::release::Release;
 use crate::session::scripts::{self, FunctionText, LibraryText};
 use base::core::Core;
@@ -107,7 +107,7 @@ fn load(
     let (name, begin) = library_header(source)?;
     let library = machine.load(&source[begin..], is_checked).map_err(Error::owned)?;
     for (level, text) in library.log.iter().filter(|_| is_checked) {
-        super::caller::log(core, *level, text);
+        crate::exec::script::log(core, *level, text);
     }
     Ok((name, library))
 }

@@ -1,14 +1,14 @@
 //! Values to JSON.
 
-use super::Config;
+use crate::cjson::{Config, config, only_argument};
 use crate::fault::{Fault, Outcome};
 use crate::format::general;
 use crate::guard;
 use crate::handle::{BOOLEAN, LIGHT, Lua, NIL, NUMBER, STRING, TABLE};
 
-pub(super) fn encode(lua: Lua<'_>) -> Outcome {
-    super::only_argument(lua)?;
-    let mut encoder = Encoder { lua, config: super::config(lua), out: Vec::new() };
+pub(crate) fn encode(lua: Lua<'_>) -> Outcome {
+    only_argument(lua)?;
+    let mut encoder = Encoder { lua, config: config(lua), out: Vec::new() };
     encoder.value(0)?;
     lua.push_bytes(&encoder.out);
     Ok(1)

@@ -1,17 +1,17 @@
 //! JSON to values.
 
-use super::Config;
+use crate::cjson::{Config, config, only_argument};
 use crate::fault::{Fault, Outcome};
 use crate::format::number_at;
 use crate::handle::Lua;
 
-pub(super) fn decode(lua: Lua<'_>) -> Outcome {
-    super::only_argument(lua)?;
+pub(crate) fn decode(lua: Lua<'_>) -> Outcome {
+    only_argument(lua)?;
     let text = lua.bytes_argument(1)?;
     if text.len() >= 2 && (text[0] == 0 || text[1] == 0) {
         return Err(Fault::here("JSON parser does not support UTF-16 or UTF-32"));
     }
-    let mut parser = Parser { lua, config: super::config(lua), text, at: 0, depth: 0 };
+    let mut parser = Parser { lua, config: config(lua), text, at: 0, depth: 0 };
     let first = parser.token();
     parser.value(first)?;
     match parser.token() {

@@ -1,8 +1,5 @@
 //! `cjson`: values to and from JSON.
 
-mod decode;
-mod encode;
-
 use std::ptr;
 
 use crate::call::Body;
@@ -12,15 +9,15 @@ use crate::handle::{BOOLEAN, Lua, NIL};
 /// How an instance of the library does it.
 #[derive(Clone, Copy)]
 pub(crate) struct Config {
-    sparse_converts: i32,
-    sparse_ratio: i32,
-    sparse_safe: i32,
-    encode_max_depth: i32,
-    decode_max_depth: i32,
-    precision: i32,
+    pub(crate) sparse_converts: i32,
+    pub(crate) sparse_ratio: i32,
+    pub(crate) sparse_safe: i32,
+    pub(crate) encode_max_depth: i32,
+    pub(crate) decode_max_depth: i32,
+    pub(crate) precision: i32,
     keeps_buffer: i32,
-    encodes_invalid: i32,
-    decodes_invalid: i32,
+    pub(crate) encodes_invalid: i32,
+    pub(crate) decodes_invalid: i32,
 }
 
 impl Default for Config {
@@ -40,8 +37,8 @@ impl Default for Config {
 }
 
 const FUNCTIONS: &[(&str, Body)] = &[
-    ("encode", encode::encode),
-    ("decode", decode::decode),
+    ("encode", crate::json_encode::encode),
+    ("decode", crate::json_decode::decode),
     ("encode_sparse_array", sparse_array),
     ("encode_max_depth", |lua| integer_setting(lua, |c| &mut c.encode_max_depth, 1, i32::MAX)),
     ("decode_max_depth", |lua| integer_setting(lua, |c| &mut c.decode_max_depth, 1, i32::MAX)),
@@ -88,7 +85,7 @@ fn new(lua: Lua<'_>) -> Outcome {
 }
 
 /// The settings of the instance whose function runs.
-fn config(lua: Lua<'_>) -> Config {
+pub(crate) fn config(lua: Lua<'_>) -> Config {
     lua.state().cjson.borrow()[lua.number(lua.own()) as usize]
 }
 
@@ -167,7 +164,7 @@ fn sparse_array(lua: Lua<'_>) -> Outcome {
 }
 
 /// The only argument.
-fn only_argument(lua: Lua<'_>) -> Result<(), Fault> {
+pub(crate) fn only_argument(lua: Lua<'_>) -> Result<(), Fault> {
     match lua.top() {
         1 => Ok(()),
         _ => Err(Fault::argument(1, "expected 1 argument")),

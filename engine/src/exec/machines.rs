@@ -1,16 +1,8 @@
-//! Scripts: the machines that a lane has for them, and how one is run.
+//! The machines that a lane has for scripts and functions.
 //!
 //! Sources are in the arena ([`crate::session::scripts`]). A machine is made when a lane first runs a
 //! script, and made again when scripts were forgotten since; it is dropped with the lane's context,
 //! before the release is unloaded.
-
-mod caller;
-mod functions;
-mod header;
-
-pub use caller::{Task, run, show};
-pub use functions::{Loaded, compile_library};
-pub use header::{Header, header_of, library_header};
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
@@ -18,6 +10,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::lane::Running;
 use lua::{Kind, Machine};
 
+use crate::exec::functions::Loaded;
 use crate::exec::release::Release;
 use crate::session::scripts;
 use base::core::Core;
