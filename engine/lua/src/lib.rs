@@ -27,6 +27,7 @@ mod json_encode;
 mod library;
 mod machine;
 mod memory;
+mod random;
 mod redis;
 mod structs;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::convert::{self, ErrorFields, error_fields};
 use crate::handle::{GLOBALS, Lua, TABLE};
 use crate::library::{Library, Loading};
 use crate::memory::{State, allocate};
-use crate::{Host, bits, cjson, cmsgpack, guard, redis, structs};
+use crate::{Host, bits, cjson, cmsgpack, guard, random, redis, structs};
 
 /// Bytes that the code of a machine may use, values included.
 const BYTES_MAX: usize = 1 << 30;
@@ -147,6 +147,10 @@ impl Machine {
         }
         guard::replace_functions(lua);
         self.replace_loading(lua);
+        if lua.field(-1, "math") == TABLE {
+            random::set(lua);
+        }
+        lua.pop(1);
         lua.push_closure(pcall, 0);
         lua.set_field(-2, "pcall");
         for (name, open) in OPENED {

@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub panic: Cell<Option<Box<dyn Any + Send>>>,
     /// A command's arguments, while it is made.
     pub arguments: RefCell<crate::redis::Arguments>,
+    /// Where `math.random` is.
+    pub random: Cell<u64>,
     /// The settings of `cjson`, and of each further instance of it.
     pub cjson: RefCell<Vec<Config>>,
 }
@@ -43,6 +45,7 @@ impl State {
             loading: RefCell::new(None),
             panic: Cell::new(None),
             arguments: RefCell::default(),
+            random: Cell::new(crate::random::FIRST),
             cjson: RefCell::new(vec![Config::default()]),
         }
     }

@@ -279,7 +279,7 @@ impl Host for Caller<'_, '_, '_> {
             running::FUNCTION => "Script killed by user with FUNCTION KILL.",
             _ => "Script killed by user with SCRIPT KILL.",
         };
-        log(self.core(), 2, format!("Lua {}", text.to_lowercase()).as_bytes());
+        log(self.core(), 2, format!("Lua {}", text.replacen('S', "s", 1)).as_bytes());
         Some(text)
     }
 }
