@@ -1,5 +1,6 @@
 //! Starting the server, and stopping it: makes the state, wires the threads, joins them.
 
+mod code_pages;
 pub mod control;
 pub mod exit;
 pub mod limits;
@@ -131,6 +132,7 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     configure(server, workers, &options.settings)?;
     server.create_databases()?;
     server.listeners().listen(&settings::endpoints(server.config()))?;
+    code_pages::release();
     let threads = Threads::spawn(server, polls)?;
     // These words, as tools wait for them in the log of a server they start.
     tracing::info!(workers, port = server.listeners().port(), "Ready to accept connections");

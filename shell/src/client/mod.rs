@@ -68,6 +68,14 @@ impl Connection {
         unsafe { &mut *self.client.as_ptr() }
     }
 
+    /// The client's id.
+    #[inline]
+    pub fn id(&self) -> u64 {
+        // SAFETY: promised to `new`; logic, which alone has an exclusive reference besides, is not
+        // running while the shell looks at its connections.
+        unsafe { &*self.client.as_ptr() }.id
+    }
+
     /// Socket and client, to be used at the same time.
     #[inline]
     pub fn parts(&mut self) -> (&OwnedFd, &mut Client) {
