@@ -263,14 +263,13 @@ impl Host for Caller<'_, '_, '_> {
     }
 
     fn is_to_end(&mut self) -> Option<&'static str> {
-        let begun = self.begun;
-        let core = self.core();
-        let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(begun));
-        if !self.is_slow {
-            if self.threshold_ms == 0 || elapsed_ns / 1_000_000 < self.threshold_ms {
-                return None;
+        if !self.is_slow && self.threshold_ms != 0 {
+            let begun = self.begun;
+            let core = self.core();
+            let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(begun));
+            if elapsed_ns / 1_000_000 >= self.threshold_ms {
+                self.become_slow(elapsed_ns);
             }
-            self.become_slow(elapsed_ns);
         }
         if !slow::is_to_end(self.core()) {
             return None;

@@ -114,6 +114,23 @@ fn a_script_that_is_soon_over_is_waited_for() {
 }
 
 #[test]
+fn with_one_worker_an_operator_ends_a_script() {
+    let server = Server::start_with(&["--workers", "1"]);
+    let mut client = server.connect();
+    let ended = server.cli(&["end-script", "--json"]);
+    assert_eq!((ended.exit, ended.code().as_str()), (53, "no_script"));
+    client.send(&["EVAL", "while true do end", "0"]);
+    eventually("it is ended", || server.cli(&["end-script"]).stdout == "the script ends\n");
+    assert!(client.read().raw().starts_with("-ERR Script killed by user"));
+
+    let script = "redis.call('SET', 'a', 1) local begin = redis.call('TIME')[1] \
+                  while redis.call('TIME')[1] - begin < 2 do end return 'done'";
+    client.send(&["EVAL", script, "0"]);
+    eventually("it has written", || server.cli(&["end-script"]).exit == 54);
+    assert_eq!(client.read(), "$4\r\ndone\r\n");
+}
+
+#[test]
 fn a_library_that_takes_long_to_load_is_refused() {
     let server = Server::start();
     let mut client = server.connect();

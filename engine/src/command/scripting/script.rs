@@ -49,7 +49,7 @@ pub const SCRIPT: Spec = Spec::for_client("script", -2, Group::Scripting, contai
             .doc(
                 "2.6.0",
                 "O(N) with N being the number of scripts in cache",
-                &[FLUSH.optional()],
+                &[FLUSH.optional().since("6.2.0")],
                 "Forgets all scripts.",
             ),
         Spec::for_client("script|help", 2, Group::Scripting, help::subcommands)
