@@ -4,10 +4,10 @@ use crate::fault::{Fault, Outcome};
 use crate::guard;
 use crate::handle::{BOOLEAN, Lua, NUMBER, STRING, TABLE};
 
+/// Tables within tables that are unpacked: so many fit on a thread's stack.
+const UNPACK_DEPTH_MAX: usize = 400;
 /// Tables within tables; what is deeper is packed as nil.
 const DEPTH_MAX: usize = 16;
-/// Nested values that are unpacked: well within what a thread's stack holds.
-const UNPACK_DEPTH_MAX: usize = 2000;
 
 const MISSING: Fault = Fault::Here(std::borrow::Cow::Borrowed("Missing bytes in input."));
 const BAD_FORMAT: Fault = Fault::Here(std::borrow::Cow::Borrowed("Bad data format in input."));

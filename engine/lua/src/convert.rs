@@ -165,7 +165,18 @@ pub(crate) fn write(
     speaks_resp3: bool,
     error: &mut dyn FnMut(&mut Reply<'_>, ErrorFields),
 ) {
-    if !lua.has_room(4) {
+    write_within(lua, out, speaks_resp3, error, 0);
+}
+
+/// As [`write`], of a value that is within so many others.
+fn write_within(
+    lua: Lua<'_>,
+    out: &mut Reply<'_>,
+    speaks_resp3: bool,
+    error: &mut dyn FnMut(&mut Reply<'_>, ErrorFields),
+    depth: usize,
+) {
+    if depth == crate::DEPTH_MAX || !lua.has_room(4) {
         let text = Some(b"ERR reached lua stack limit".to_vec());
         error(out, ErrorFields { text, source: None, line: None, is_counted: false });
         return lua.pop(1);
@@ -179,7 +190,7 @@ pub(crate) fn write(
             if guard::push_behind(lua, -1) {
                 lua.remove(-2);
             }
-            Writer { lua, speaks_resp3, error }.table(out);
+            Writer { lua, speaks_resp3, error, depth: depth + 1 }.table(out);
         }
         _ => out.null(),
     }
@@ -198,11 +209,12 @@ struct Writer<'a, 'e> {
     lua: Lua<'a>,
     speaks_resp3: bool,
     error: &'e mut dyn FnMut(&mut Reply<'_>, ErrorFields),
+    depth: usize,
 }
 
 impl Writer<'_, '_> {
     fn value(&mut self, out: &mut Reply<'_>) {
-        write(self.lua, out, self.speaks_resp3, self.error);
+        write_within(self.lua, out, self.speaks_resp3, self.error, self.depth);
     }
 
     /// Pushes a field if it has the type.

@@ -14,13 +14,15 @@ use crate::handle::{GLOBALS, Lua, NIL, STRING, TABLE};
 
 const READ_ONLY: &str = "Attempt to modify a readonly table";
 
-/// Where a front's metatable has the table behind it.
-static BEHIND: u8 = 0;
+/// Their addresses are keys that no script can make.
+static KEYS: [u8; 2] = [0; 2];
+/// Where a front's metatable has the table behind it: which of the keys.
+const BEHIND: usize = 0;
 /// Where a front's metatable has what scripts take for the metatable, if there is one for them.
-static SHOWN: u8 = 0;
+const SHOWN: usize = 1;
 
-fn push_key(lua: Lua<'_>, key: &'static u8) {
-    lua.push_light((&raw const *key).cast_mut().cast::<c_void>());
+fn push_key(lua: Lua<'_>, key: usize) {
+    lua.push_light((&raw const KEYS[key]).cast_mut().cast::<c_void>());
 }
 
 /// Takes a table, and pushes its front.
@@ -32,7 +34,7 @@ pub(crate) fn front(lua: Lua<'_>) {
     lua.set_field(-2, "__index");
     lua.push_function(refuse);
     lua.set_field(-2, "__newindex");
-    push_key(lua, &BEHIND);
+    push_key(lua, BEHIND);
     lua.push_copy(-4);
     lua.raw_set(-3);
     lua.set_metatable(-2);
@@ -46,7 +48,7 @@ pub(crate) fn redirect(lua: Lua<'_>, front: c_int) {
     }
     lua.push_copy(-2);
     lua.set_field(-2, "__index");
-    push_key(lua, &BEHIND);
+    push_key(lua, BEHIND);
     lua.push_copy(-3);
     lua.raw_set(-3);
     lua.pop(2);
@@ -55,7 +57,7 @@ pub(crate) fn redirect(lua: Lua<'_>, front: c_int) {
 /// Takes a table, and shows it as the metatable of a front.
 pub(crate) fn show_metatable(lua: Lua<'_>, front: c_int) {
     if lua.metatable(front) {
-        push_key(lua, &SHOWN);
+        push_key(lua, SHOWN);
         lua.push_copy(-3);
         lua.raw_set(-3);
         lua.pop(1);
@@ -64,7 +66,7 @@ pub(crate) fn show_metatable(lua: Lua<'_>, front: c_int) {
 }
 
 /// Pushes what the metatable of a value has for a key, and tells whether it has something.
-fn push_of_metatable(lua: Lua<'_>, index: c_int, key: &'static u8) -> bool {
+fn push_of_metatable(lua: Lua<'_>, index: c_int, key: usize) -> bool {
     if !lua.is_table(index) || !lua.metatable(index) {
         return false;
     }
@@ -80,7 +82,7 @@ fn push_of_metatable(lua: Lua<'_>, index: c_int, key: &'static u8) -> bool {
 
 /// Pushes the table behind a front, if it is one.
 pub(crate) fn push_behind(lua: Lua<'_>, index: c_int) -> bool {
-    push_of_metatable(lua, index, &BEHIND)
+    push_of_metatable(lua, index, BEHIND)
 }
 
 fn is_front(lua: Lua<'_>, index: c_int) -> bool {
@@ -269,13 +271,13 @@ fn set_metatable(lua: Lua<'_>) -> Outcome {
 fn get_metatable(lua: Lua<'_>) -> Outcome {
     any_argument(lua, 1)?;
     if is_front(lua, 1) {
-        if !push_of_metatable(lua, 1, &SHOWN) {
+        if !push_of_metatable(lua, 1, SHOWN) {
             lua.push_nil();
         }
         return Ok(1);
     }
     if lua.kind(1) == STRING {
-        push_key(lua, &SHOWN);
+        push_key(lua, SHOWN);
         lua.raw_get(crate::handle::REGISTRY);
         return Ok(1);
     }
@@ -291,7 +293,7 @@ fn get_metatable(lua: Lua<'_>) -> Outcome {
 
 /// Shows scripts a table as the metatable of strings: the one at the top, which it takes.
 pub(crate) fn show_string_metatable(lua: Lua<'_>) {
-    push_key(lua, &SHOWN);
+    push_key(lua, SHOWN);
     lua.insert(-2);
     lua.raw_set(crate::handle::REGISTRY);
 }

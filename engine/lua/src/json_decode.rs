@@ -235,7 +235,8 @@ impl Parser<'_> {
 
     fn descend(&mut self) -> Result<(), Fault> {
         self.depth += 1;
-        if self.depth > self.config.decode_max_depth || !self.lua.has_room(6) {
+        let max = self.config.decode_max_depth.min(crate::DEPTH_MAX as i32);
+        if self.depth > max || !self.lua.has_room(6) {
             let (depth, at) = (self.depth, self.at);
             return Err(Fault::here(format!(
                 "Found too many nested data structures ({depth}) at character {at}"

@@ -82,7 +82,8 @@ impl Encoder<'_> {
 
     fn table(&mut self, depth: i32) -> Result<(), Fault> {
         let lua = self.lua;
-        if depth > self.config.encode_max_depth || !lua.has_room(6) {
+        let max = self.config.encode_max_depth.min(crate::DEPTH_MAX as i32);
+        if depth > max || !lua.has_room(6) {
             return Err(Fault::here(format!("Cannot serialise, excessive nesting ({depth})")));
         }
         let is_front = guard::push_behind(lua, -1);

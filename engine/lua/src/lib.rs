@@ -13,6 +13,10 @@
 //!   code that Lua calls, or that looks at values from outside, always gets it.
 //! - A panic in Rust code that Lua calls is kept, ends the script, and goes on outside of it.
 
+/// Values within values that are written or read, at most: so many calls within one another
+/// fit on a thread's stack, whatever limit a script sets itself.
+const DEPTH_MAX: usize = 1200;
+
 mod bits;
 mod call;
 mod cjson;

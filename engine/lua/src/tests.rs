@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base::args::Args;
+use base::buffer::Buffer;
+use base::heap::testing::heap;
+use base::resp::write::Reply;
 
 use crate::machine::{Kind, Machine};
 use crate::{Host, ScriptError};
@@ -68,6 +71,30 @@ fn memory_is_bounded_and_comes_back() {
     }
     run(&mut machine, "collectgarbage() collectgarbage()").expect("it goes on");
     assert!(machine.bytes() < before + (1 << 20), "{} of {before}", machine.bytes());
+}
+
+#[test]
+fn what_is_nested_without_end_fits_on_a_stack() {
+    let mut machine = Machine::new(Kind::Scripts, "7.0.15");
+    for (script, why) in [
+        ("cjson.decode_max_depth(1e6) cjson.decode(string.rep('[', 1e5))", "too many nested"),
+        (
+            "cjson.encode_max_depth(1e6) local t = {} t[1] = t cjson.encode(t)",
+            "Cannot serialise, excessive nesting",
+        ),
+        ("cmsgpack.unpack(string.rep('\\145', 1e5))", "stack overflow"),
+    ] {
+        let error = run(&mut machine, script).expect_err("it is refused");
+        let text = String::from_utf8_lossy(&error.text).into_owned();
+        assert!(text.contains(why), "{text}");
+    }
+    run(&mut machine, "local t = {} t[1] = t return t").expect("it runs");
+    let mut raw = abi::container::RawBuffer::EMPTY;
+    let mut out = Reply::new(&mut raw, heap(), false);
+    let mut errors = Vec::new();
+    machine.write_reply(&mut out, false, &mut |text| errors.push(text.to_vec()));
+    assert_eq!(errors, [b"ERR reached lua stack limit"]);
+    Buffer::new(&mut raw, heap()).free();
 }
 
 #[test]
