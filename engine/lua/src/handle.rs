@@ -274,6 +274,11 @@ impl<'l> Lua<'l> {
         lua!(luaL_loadbuffer(self, text, source.len(), name.as_ptr())) == ffi::LUA_OK
     }
 
+    /// Collects all garbage.
+    pub(crate) fn collect_all(self) {
+        lua!(lua_gc(self, ffi::LUA_GCCOLLECT, 0));
+    }
+
     /// Goes a step of so many KiB on in collecting garbage.
     pub(crate) fn collect(self, step: c_int) {
         lua!(lua_gc(self, ffi::LUA_GCSTEP, step));

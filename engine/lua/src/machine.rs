@@ -271,10 +271,16 @@ impl Machine {
         self.state.host.set(None);
         self.go_on_panicking();
         self.collect_now_and_then();
-        match status {
-            ffi::LUA_OK => Ok(()),
-            _ => Err(self.error(name)),
+        if status == ffi::LUA_OK {
+            return Ok(());
         }
+        let error = self.error(name);
+        if status == ffi::LUA_ERRMEM {
+            // What is left behind is not for the next one to run into.
+            self.lua().set_top(0);
+            self.lua().collect_all();
+        }
+        Err(error)
     }
 
     fn protected_call(&self, args: c_int, results: c_int) -> c_int {

@@ -123,7 +123,9 @@ pub(super) fn kill_kind(cx: &mut ClientCtx<'_>, kind: u32) -> Done {
             let again_ms = cx.core().host.unix_us()() as i64 / 1000 + SHARD_RETRY_MS;
             pause::postpone(cx.session.state_mut(), again_ms);
         }
-        _ => cx.out.ok(),
+        // As one of several it cannot wait, and none of those before it was a script.
+        Kill::NotYet => return Err(slow::NOT_BUSY),
+        Kill::Done => cx.out.ok(),
     }
     Ok(())
 }

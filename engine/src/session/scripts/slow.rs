@@ -19,7 +19,8 @@ const BUSY_SCRIPT: Error = Error::new(
 const BUSY_FUNCTION: Error = Error::new(
     "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
 );
-const NOT_BUSY: Error = Error::new("NOTBUSY No scripts in execution right now.");
+/// What one hears who wants to end a script where none runs.
+pub const NOT_BUSY: Error = Error::new("NOTBUSY No scripts in execution right now.");
 const UNKILLABLE: Error = Error::new(
     "UNKILLABLE Sorry the script already executed write commands against the dataset. You can \
      either wait the script termination or kill the server in a hard way using the SHUTDOWN \
@@ -88,12 +89,18 @@ pub fn is_to_end(core: &Core) -> bool {
 pub fn end(core: &Core) {
     let state = state(core.roots);
     state.running.store(running::NONE, Release);
-    if state.slow.swap(running::NONE, Release) != running::NONE {
-        let mut scripts = locked(core);
-        let slow = &mut scripts.slow;
-        for bytes in [&mut slow.name, &mut slow.command] {
-            Bytes::new(bytes, core.heap).free();
-        }
+    if state.slow.load(Relaxed) != running::NONE {
+        end_slow(core);
+    }
+}
+
+#[cold]
+fn end_slow(core: &Core) {
+    state(core.roots).slow.store(running::NONE, Release);
+    let mut scripts = locked(core);
+    let slow = &mut scripts.slow;
+    for bytes in [&mut slow.name, &mut slow.command] {
+        Bytes::new(bytes, core.heap).free();
     }
 }
 
