@@ -106,7 +106,8 @@ fn give_up(cx: &mut ClientCtx<'_>, call: &Call, mark: usize, unwound: &Unwound) 
 /// commands do. None, if none of them writes.
 pub fn effects_at_most(exec: &Exec, client: &ClientState) -> u64 {
     let writes = |blob: &Blob<'_>| {
-        look_up(&exec.index, blob.args()).is_ok_and(|call| call.spec.may_change_keys())
+        look_up(&exec.index, blob.args())
+            .is_ok_and(|call| call.spec.may_change_keys() || call.spec.has(spec::flag::RUNS_SCRIPT))
     };
     let at_most = |blob: Blob<'_>| effects::at_most(blob.args());
     multi::queued(client).filter(writes).map(at_most).sum()
