@@ -81,15 +81,17 @@ impl RawVec {
 /// Slots in a [`Bucket`].
 pub const BUCKET_SLOTS: usize = 8;
 
-/// Buckets in a segment of a table that has outgrown a single, smaller one.
+/// Buckets that a segment of a table with several segments has at least, and is made with.
 pub const SEGMENT_BUCKETS: usize = 32;
 
 /// One cache line of a hash table.
 ///
-/// A slot is zero when empty. Otherwise bits 0..48 are the item's address (8-byte aligned) and
-/// bits 48..64 are the tag: bits 6..22 of the item's hash with the lowest of them set, so that the
-/// tag of an empty slot or of a link, zero, matches no item. When bit 0 of the last slot is set,
-/// that slot is instead the address of an overflow bucket, which continues this one.
+/// A slot is zero when empty. Otherwise bits 3..48 are the item's address (8-byte aligned) and
+/// bits 48..64 are the tag: the 16 bits of the item's hash that follow its segment's depth, with the
+/// lowest of them set, so that the tag of an empty slot or of a link, zero, matches no item. When bit
+/// 0 of the last slot is set, that slot is instead the address of an overflow bucket, which continues
+/// this one. When bit 1 of it is set, items that belong here may lie in the other bucket of the
+/// pair, the one whose number in the segment differs in the lowest bit.
 ///
 /// In a chain of buckets only the last one has empty slots, and an overflow bucket holds at least
 /// two items.
@@ -105,18 +107,20 @@ pub struct Bucket {
 
 /// A hash table of pointers to items that carry their own key.
 ///
-/// An item's place is given by the top bits of its hash, so walking buckets in order walks hashes
-/// in order, however often the table has grown or shrunk meanwhile: that is what `SCAN` relies on.
+/// An item's place is given by the top bits of its hash, so walking pairs of buckets in order walks
+/// hashes in order, however often the table has grown or shrunk meanwhile: that is what `SCAN`
+/// relies on.
 ///
-/// `root` is zero while the table is empty. Otherwise bits 6..48 are the address of what it owns
-/// (64-byte aligned) and the low bits say what that is. Both are in one word so that a reader
-/// without the lock sees a pair that belongs together.
+/// A segment has `n` buckets, 1 or an even number: an item whose tag is `t` belongs to bucket
+/// `(t >> 1) * n >> 15`. Its *word* is its address (64-byte aligned, in bits 6..48), its depth in bits
+/// 0..5 (the number of leading hash bits that all its items share) and `n` in bits 48..64.
 ///
-/// - bit 5 clear: the only segment, of `1 << (root & 31)` buckets, at most [`SEGMENT_BUCKETS`].
-/// - bit 5 set: a directory of `1 << (root & 31)` words in an allocation of at least 64 bytes. A
-///   word is the address of a segment of [`SEGMENT_BUCKETS`] buckets with the segment's depth in
-///   its low 6 bits: the number of leading hash bits that all its items share. Equal neighbours
-///   are one segment.
+/// `root` is zero while the table is empty, so that a reader without the lock sees what belongs
+/// together in one word. Otherwise it is
+///
+/// - with bit 5 clear: the word of the only segment, of depth 0;
+/// - with bit 5 set: the address, in bits 6..48, of a directory of `1 << (root & 31)` words of
+///   segments in an allocation of at least 64 bytes. Equal neighbours are one segment.
 ///
 /// All fields zero is a valid, empty table. They are atomics for the sake of readers without the
 /// lock; only the holder of the lock stores.
@@ -127,12 +131,12 @@ pub struct RawTable {
     pub count: AtomicU64,
     /// The single segment or the directory, and which of them it is.
     pub root: AtomicU64,
-    /// Segments owned.
-    pub segments: AtomicU32,
+    /// Buckets of the segments owned.
+    pub buckets: AtomicU32,
     /// Overflow buckets owned.
     pub overflows: AtomicU32,
-    /// Zero.
-    pub reserved: u64,
+    /// Where growth goes on, as the first hash of a segment: those before it have had their turn.
+    pub swept: AtomicU64,
 }
 
 impl RawTable {
@@ -141,9 +145,9 @@ impl RawTable {
         Self {
             count: AtomicU64::new(0),
             root: AtomicU64::new(0),
-            segments: AtomicU32::new(0),
+            buckets: AtomicU32::new(0),
             overflows: AtomicU32::new(0),
-            reserved: 0,
+            swept: AtomicU64::new(0),
         }
     }
 }
@@ -166,14 +170,15 @@ pub struct RawList {
     pub len: u64,
     /// Nodes.
     pub nodes: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Of the node that who moves nodes goes on with, bits 3..35 of its address, or 1 if those are 0;
+    /// 0 for none. It goes with the node: so who remembers the address can tell that it is there.
+    pub bookmark: u32,
 }
 
 impl RawList {
     /// A list without elements.
     pub const EMPTY: Self =
-        Self { head: Ptr::NULL, tail: Ptr::NULL, len: 0, nodes: 0, reserved: 0 };
+        Self { head: Ptr::NULL, tail: Ptr::NULL, len: 0, nodes: 0, bookmark: 0 };
 }
 
 /// A hash with many or large fields: its table's items are records with a value (see [`record`]).

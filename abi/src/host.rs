@@ -175,6 +175,17 @@ pub struct Host {
     /// as a message [`crate::message::kind::EXCHANGE_REPLY`]. `REFUSED`: too many are under way, or
     /// the server stops. Then no message comes.
     pub exchange: extern "C" fn(client: ClientRef, exchange: &Exchange<'_>) -> Status,
+    /// Bytes that lie free in the arena between blocks in use, so that they cannot go back to the
+    /// system.
+    pub scattered_bytes: extern "C" fn() -> u64,
+    /// Chooses parts of the arena that are to be emptied, instead of those chosen before: from then
+    /// on no allocation comes from there. Returns how many bytes they are. For one lane at a time.
+    pub begin_compaction: extern "C" fn() -> u64,
+    /// Has no part of the arena emptied any more.
+    pub end_compaction: extern "C" fn(),
+    /// Whether a live allocation lies in a part that is being emptied, as 1 or 0: then its owner
+    /// should make another, which will not, and free this one. Takes a few nanoseconds.
+    pub is_to_move: extern "C" fn(address: u64) -> u32,
 }
 
 impl From<HostRef> for Calls {

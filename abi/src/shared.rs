@@ -68,12 +68,54 @@ pub struct Shared {
     pub large_requests: Locked<Slowlog>,
     /// Commands whose replies were large. Taken as `slowlog`.
     pub large_replies: Locked<Slowlog>,
+    /// Active defragmentation.
+    pub defrag: Defrag,
     /// Scripts and libraries of functions.
     pub scripts: Locked<Scripts>,
     /// What is to be seen of them without the lock.
     pub script_state: ScriptState,
     /// Access rules, tracking: zero until a schema level gives them a meaning.
-    pub reserved: [u64; 21],
+    pub reserved: [u64; 24],
+}
+
+/// Active defragmentation: passes over all keys in which what lies where the arena is to be emptied
+/// moves elsewhere. A background thread at a time goes on with a pass, and it alone writes where the
+/// pass stands.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Defrag {
+    /// When a background thread was asked to go on, Unix ms; 0: none is at it.
+    pub job_ms: AtomicU64,
+    /// Percent of a processor's time that it is worth now; 0: nothing is under way.
+    pub percent: AtomicU64,
+    /// Since when it has been under way, in monotonic nanoseconds; 0: it is not.
+    pub since_ns: AtomicU64,
+    /// 1 while a pass is under way.
+    pub pass: AtomicU64,
+    /// Bytes that lay scattered when the last pass began.
+    pub scattered: AtomicU64,
+    /// No pass begins before this Unix time in ms.
+    pub rest_until_ms: AtomicU64,
+    /// How long the rest after a pass without success was, in ms.
+    pub rest_ms: AtomicU64,
+    /// The database at which the pass stands.
+    pub db: AtomicU64,
+    /// Bits of a hash that tell slices apart: the pass takes a slice of all shards, then the next.
+    pub slice_bits: AtomicU64,
+    /// The slice.
+    pub slice: AtomicU64,
+    /// The shard.
+    pub shard: AtomicU64,
+    /// The position in the shard's tables.
+    pub position: AtomicU64,
+    /// Hash of the key there whose value the pass stands in.
+    pub key_hash: AtomicU64,
+    /// Which of the keys with this hash it is, in order of their names; but for a rare chance, 0.
+    pub key_nth: AtomicU64,
+    /// Where it stands in the value, in terms of its encoding; all 0: at the start.
+    pub place: [AtomicU64; 5],
+    /// Zero.
+    pub reserved: [u64; 2],
 }
 
 /// Work on the whole keyspace that goes on beside the commands.

@@ -59,8 +59,18 @@ pub struct LaneStats {
     pub expire_stale: AtomicU64,
     /// Clients closed because all together took too much memory.
     pub evicted_clients: AtomicU64,
+    /// Allocations that were moved to lie closer together.
+    pub defrag_hits: AtomicU64,
+    /// Allocations that were looked at for that and left where they are.
+    pub defrag_misses: AtomicU64,
+    /// Keys of which something was moved.
+    pub defrag_key_hits: AtomicU64,
+    /// Keys of which nothing was.
+    pub defrag_key_misses: AtomicU64,
+    /// Microseconds during which defragmentation was under way.
+    pub defrag_us: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 8],
+    pub reserved: [AtomicU64; 3],
     /// Address of the [`CommandSegment`] of the first command slots; 0: there is none yet. Set once,
     /// by the lane that counts there.
     pub segments: AtomicU64,

@@ -6,6 +6,7 @@ mod blocking;
 mod chance;
 mod chance_streams;
 mod commands;
+mod defrag;
 mod dump;
 mod effects;
 mod eviction;

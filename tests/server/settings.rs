@@ -24,7 +24,7 @@ fn refusal(arguments: &[&str]) -> String {
 #[test]
 fn what_would_switch_on_what_there_is_not_is_told_once_and_refused() {
     let lines = "appendonly yes\nsave 900 1\nsave 300 10\nmin-slaves-to-write 2\nio-threads 4\n\
-                 appendfsync always\nactivedefrag no\nsyslog-enabled yes\n";
+                 appendfsync always\nsyslog-enabled yes\n";
     let (_folder, path) = file_of(lines);
     let server = Server::start_with(&["--config", &path, "--syslog-enabled", "no"]);
     let log = server.log();
@@ -39,9 +39,7 @@ fn what_would_switch_on_what_there_is_not_is_told_once_and_refused() {
     let mut c = server.connect();
     let mut ask = |line: &str| String::from_utf8_lossy(&c.ask(line).0).into_owned();
     assert!(ask("CONFIG GET appendonly").ends_with("$2\r\nno\r\n"), "it is not on");
-    for (name, value) in
-        [("appendonly", "yes"), ("activedefrag", "yes"), ("list-compress-depth", "1")]
-    {
+    for (name, value) in [("appendonly", "yes"), ("list-compress-depth", "1")] {
         let refused = ask(&format!("CONFIG SET {name} {value}"));
         let expected =
             format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - this");
@@ -52,9 +50,7 @@ fn what_would_switch_on_what_there_is_not_is_told_once_and_refused() {
     assert_eq!(off.0, b"+OK\r\n");
     assert_eq!(c.ask("CONFIG REWRITE").0, b"+OK\r\n");
     let written = fs::read_to_string(&path).expect("still there");
-    for line in
-        lines.lines().filter(|line| !line.starts_with("syslog") && *line != "activedefrag no")
-    {
+    for line in lines.lines().filter(|line| !line.starts_with("syslog")) {
         assert!(written.contains(line), "{line:?} stays in {written}");
     }
 }

@@ -6,6 +6,7 @@ use abi::container::RawBytes;
 use abi::ptr::Ptr;
 
 use crate::heap::Heap;
+use crate::mover::Mover;
 
 /// Up to this size a string that grows doubles; above, it grows by an eighth.
 const DOUBLING_MAX: usize = 1 << 20;
@@ -75,6 +76,17 @@ impl<'a> Bytes<'a> {
     #[inline(always)]
     pub const fn new(raw: &'a mut RawBytes, heap: Heap) -> Self {
         Self { raw, heap }
+    }
+
+    /// Moves what is allocated, if it is to move.
+    pub fn relocate(&mut self, mover: &mut Mover) {
+        let (address, capacity) = (self.raw.data.address(), self.capacity());
+        if capacity != 0 {
+            // SAFETY: it is allocated, and `raw`, which is borrowed exclusively, alone refers to it.
+            unsafe {
+                mover.relocate(address, capacity, |moved| self.raw.data = Ptr::new(moved));
+            }
+        }
     }
 
     /// Length in bytes.

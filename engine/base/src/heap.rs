@@ -119,11 +119,13 @@ pub fn if_room(f: impl FnOnce()) {
 pub mod testing {
     use super::{ArenaFull, AssertUnwindSafe, Heap, catch_unwind, resume_unwind};
     use std::alloc::{Layout, alloc, dealloc};
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
+    use std::collections::HashSet;
 
     thread_local! {
         static OUTSTANDING: Cell<i64> = const { Cell::new(0) };
         static ALLOWED: Cell<u64> = const { Cell::new(u64::MAX) };
+        static NEW: RefCell<Option<HashSet<u64>>> = const { RefCell::new(None) };
     }
 
     fn layout(size: u64) -> Layout {
@@ -138,14 +140,21 @@ pub mod testing {
         ALLOWED.set(left);
         OUTSTANDING.set(OUTSTANDING.get() + size as i64);
         // SAFETY: the layout has a non-zero size.
-        unsafe { alloc(layout(size)) as u64 }
+        let address = unsafe { alloc(layout(size)) as u64 };
+        NEW.with_borrow_mut(|new| new.as_mut().map(|new| new.insert(address)));
+        address
     }
 
     /// As [`abi::host::Host::free`].
     pub extern "C" fn free(address: u64, size: u64) {
         OUTSTANDING.set(OUTSTANDING.get() - size as i64);
-        // SAFETY: the caller hands back what `allocate` gave for this size.
-        unsafe { dealloc(address as *mut u8, layout(size)) }
+        NEW.with_borrow_mut(|new| new.as_mut().map(|new| new.remove(&address)));
+        // SAFETY: the caller hands back what `allocate` gave for this size. It is overwritten so that
+        // who still reads it is noticed.
+        unsafe {
+            (address as *mut u8).write_bytes(0xdf, size as usize);
+            dealloc(address as *mut u8, layout(size));
+        }
     }
 
     /// As [`abi::host::Host::realloc`].
@@ -169,6 +178,16 @@ pub mod testing {
     /// A heap on the system's allocator.
     pub fn heap() -> Heap {
         Heap { alloc: allocate, free, realloc, usable }
+    }
+
+    /// From now on allocations of this thread count as new, and those there are do not.
+    pub fn forget_ages() {
+        NEW.set(Some(HashSet::new()));
+    }
+
+    /// Whether an allocation was made since [`forget_ages`] was called.
+    pub fn is_new(address: u64) -> bool {
+        NEW.with_borrow(|new| new.as_ref().is_some_and(|new| new.contains(&address)))
     }
 
     /// From now on this many allocations of this thread succeed, and all after them fail.

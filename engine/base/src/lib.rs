@@ -20,6 +20,7 @@ pub mod hash;
 pub mod heap;
 pub mod lock;
 pub mod lzf;
+pub mod mover;
 pub mod notices;
 pub mod number;
 pub mod random;

@@ -7,6 +7,7 @@ use base::core::Core;
 use base::counters;
 use base::event::Class;
 use base::lock::shard_of;
+use base::mover::Mover;
 use base::settings::setting;
 use store::rows::Change;
 use store::table::Slot;
@@ -231,6 +232,20 @@ impl<'k> Found<'k> {
         self.relist(moved.view().address(), shape.expires_at.is_some());
         // SAFETY: the old entry is freed in the same breath, without its value.
         unsafe { self.put(moved.complete().into_address()).free_hull() };
+    }
+
+    /// Moves the entry, if it is to move; its value stays as it is.
+    pub(crate) fn make_way(&mut self, mover: &mut Mover) {
+        let (address, size) = (self.slot.address(), self.entry().shape().size());
+        let has_ttl = self.entry().has_ttl();
+        // SAFETY: the entry's allocation, to which the tables alone refer, and nothing to what is in
+        // it: `put` has that end. `&mut self` keeps views of it away.
+        unsafe {
+            mover.relocate(address, size, |moved| {
+                self.relist(moved, has_ttl);
+                self.put(moved).into_address();
+            });
+        }
     }
 
     /// Takes the key out of the tables. The entry is the caller's.

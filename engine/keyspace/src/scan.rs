@@ -15,8 +15,8 @@ const POSITIONS_PER_KEY: u64 = 10;
 /// Where a walk over the keys of a database goes on: a shard, and a position in its table.
 ///
 /// A position is a prefix of the hashes in the shard and so means the same however the table
-/// grows or shrinks, and to every release. As a number it is `shard << 40 | position >> 24`: below
-/// 2^46, which also clients that keep cursors in floating-point numbers hold exactly. Zero is both
+/// grows or shrinks, and to every release. As a number it is `shard << 46 | position >> 18`: below
+/// 2^52, which also clients that keep cursors in floating-point numbers hold exactly. Zero is both
 /// the start and the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
@@ -24,7 +24,7 @@ pub struct Cursor {
     position: u64,
 }
 
-const SHARD_SHIFT: u32 = 40;
+const SHARD_SHIFT: u32 = 46;
 const POSITION_SHIFT: u32 = 64 - SHARD_SHIFT;
 const _: () = assert!(POSITION_BITS <= SHARD_SHIFT);
 

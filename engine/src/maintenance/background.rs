@@ -8,6 +8,7 @@ use abi::job::Job;
 use abi::shared::Upkeep;
 use abi::status::Status;
 
+use crate::maintenance::defrag;
 use crate::maintenance::evict::{self, Pool};
 use crate::maintenance::expire::{self, upkeep};
 use base::core::Core;
@@ -27,6 +28,8 @@ mod job {
     pub const EXPIRE: u32 = 4;
     /// Remove keys until memory is within its limit.
     pub const MAKE_ROOM: u32 = 5;
+    /// Go on with defragmentation.
+    pub const DEFRAG: u32 = 6;
 }
 
 /// What a job is about to free: values, and roughly how many bytes.
@@ -120,6 +123,11 @@ pub fn make_room_later(core: &Core) {
     submit(core, job::MAKE_ROOM, 0, Load::default());
 }
 
+/// Has defragmentation go on. Tells whether it will.
+pub fn defrag_later(core: &Core) -> bool {
+    submit(core, job::DEFRAG, 0, Load::default())
+}
+
 /// Runs a job.
 pub fn run(core: &mut Core, pool: &mut Pool, job: &Job) -> Status {
     let [argument, values, bytes, ..] = job.arguments;
@@ -128,6 +136,7 @@ pub fn run(core: &mut Core, pool: &mut Pool, job: &Job) -> Status {
     match job.kind {
         job::EXPIRE => expire::job(core, argument),
         job::MAKE_ROOM => evict::job(core, pool),
+        job::DEFRAG => defrag::job(core),
         // SAFETY: jobs of other kinds are made of garbage, and the shell runs each once.
         kind => match unsafe { taken_over(core, kind, argument, load) } {
             Some(garbage) => garbage::free(core.heap, garbage),

@@ -3,6 +3,7 @@
 
 pub mod background;
 pub mod clients;
+pub mod defrag;
 pub mod evict;
 pub mod expire;
 pub mod notices;

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::maintenance::evict::{self, Pool};
-use crate::maintenance::{clients, expire};
+use crate::maintenance::{clients, defrag, expire};
 use crate::session::stats;
 use base::core::Core;
 use base::counters::total;
@@ -16,6 +16,7 @@ pub fn run(core: &mut Core, pool: &mut Pool) {
     evict::tick(core, pool);
     if core.id == 0 {
         clients::tick(core);
+        defrag::tick(core);
         remember_startup(core, used);
         stats::sample(core);
     }

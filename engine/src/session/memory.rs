@@ -15,6 +15,8 @@ pub struct Usage {
     pub process: ProcessInfo,
     /// In use in the arena.
     pub used: u64,
+    /// Between what is in use in the arena, so that it cannot go back to the system.
+    pub scattered: u64,
     /// The most that was ever seen in use.
     pub peak: u64,
     /// In use before the first key.
@@ -62,7 +64,13 @@ impl Usage {
         let effects = core.effects.stream_bytes();
         let clients = census::summary(core).bytes;
         let scripts = Totals::now(core);
-        Self { process, used, peak, startup, clients, effects, scripts, tables }
+        let scattered = core.host.scattered_bytes()();
+        Self { process, used, scattered, peak, startup, clients, effects, scripts, tables }
+    }
+
+    /// Of the arena what is in use or lies between that: all that can not simply go back.
+    pub fn active(&self) -> u64 {
+        self.used + self.scattered
     }
 
     /// All that is not a key or a value.
@@ -80,6 +88,17 @@ impl Usage {
     /// All that came after the start.
     pub fn net(&self) -> u64 {
         self.used.saturating_sub(self.startup)
+    }
+
+    /// What a server of Redis tells of its allocator: three quotients by name, each of two numbers
+    /// of bytes.
+    pub fn quotients(&self) -> [(&'static str, u64, u64); 3] {
+        let resident = self.process.resident_arena_bytes;
+        [
+            ("allocator_frag", self.active(), self.used),
+            ("allocator_rss", resident, self.active()),
+            ("rss_overhead", self.process.rss_bytes, resident),
+        ]
     }
 
     /// Keys in all databases.

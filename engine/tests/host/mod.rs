@@ -193,6 +193,12 @@ impl Server {
         assert!(api::tick(self.scratch, 0).is_ok());
     }
 
+    /// Does the jobs that were handed over since the last look.
+    pub fn do_jobs(&mut self) {
+        let jobs = table::take_jobs();
+        jobs.iter().for_each(|job| assert!(api::background(self.scratch, job).is_ok()));
+    }
+
     /// Delivers all mail, as the worker does between batches.
     pub fn deliver(&mut self) {
         loop {

@@ -14,13 +14,17 @@ use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
-use base::heap::testing::{allocate, free, outstanding, realloc, usable};
+use base::heap::testing::{allocate, forget_ages, free, is_new, outstanding, realloc, usable};
 
 thread_local! {
     static ARENA: Cell<u64> = const { Cell::new(0) };
     static NANOSECONDS: Cell<u64> = const { Cell::new(1_700_000_000_000_000_000) };
     static MAIL: RefCell<Vec<(ClientRef, Ptr<Message>)>> = const { RefCell::new(Vec::new()) };
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static JOBS: RefCell<Vec<Job>> = const { RefCell::new(Vec::new()) };
+    static TAKES_JOBS: Cell<bool> = const { Cell::new(false) };
+    static SCATTERED: Cell<u64> = const { Cell::new(0) };
+    static COMPACTING: Cell<bool> = const { Cell::new(false) };
 }
 
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
@@ -50,6 +54,10 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     admin,
     shutdown,
     exchange,
+    scattered_bytes,
+    begin_compaction,
+    end_compaction,
+    is_to_move,
 });
 
 /// The table.
@@ -85,6 +93,26 @@ pub fn drop_message(message: Ptr<Message>) {
     if header.references.fetch_sub(1, Ordering::AcqRel) == 1 {
         free(message.address(), size);
     }
+}
+
+/// Says whether jobs are kept for [`take_jobs`] from now on, or refused.
+pub fn take_jobs_from_now_on(takes: bool) {
+    TAKES_JOBS.set(takes);
+}
+
+/// All jobs since the last look.
+pub fn take_jobs() -> Vec<Job> {
+    JOBS.take()
+}
+
+/// Whether what was there when this began is to move.
+pub fn is_compacting() -> bool {
+    COMPACTING.get()
+}
+
+/// Says how many bytes lie scattered.
+pub fn set_scattered(bytes: u64) {
+    SCATTERED.set(bytes);
 }
 
 extern "C" fn abi_version() -> u32 {
@@ -138,8 +166,12 @@ extern "C" fn post(client: ClientRef, message: Ptr<Message>) {
 
 extern "C" fn wake_workers() {}
 
-extern "C" fn submit(_job: &Job) -> Status {
-    Status::REFUSED
+extern "C" fn submit(job: &Job) -> Status {
+    if !TAKES_JOBS.get() {
+        return Status::REFUSED;
+    }
+    JOBS.with_borrow_mut(|jobs| jobs.push(*job));
+    Status::OK
 }
 
 extern "C" fn config_changed(_id: u32, _error: &mut RawBytes) -> Status {
@@ -170,4 +202,23 @@ extern "C" fn shutdown(_now: u32) {}
 
 extern "C" fn exchange(_: ClientRef, _exchange: &Exchange<'_>) -> Status {
     Status::REFUSED
+}
+
+extern "C" fn scattered_bytes() -> u64 {
+    SCATTERED.get()
+}
+
+/// All that there is now is to move.
+extern "C" fn begin_compaction() -> u64 {
+    forget_ages();
+    COMPACTING.set(true);
+    outstanding() as u64
+}
+
+extern "C" fn end_compaction() {
+    COMPACTING.set(false);
+}
+
+extern "C" fn is_to_move(address: u64) -> u32 {
+    u32::from(COMPACTING.get() && !is_new(address))
 }

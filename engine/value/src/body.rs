@@ -2,14 +2,15 @@
 
 use abi::container::{RawBytes, RawHash, RawList, RawSet, RawSortedSet};
 use abi::schema::encoding as id;
-use abi::stream::RawStream;
+use abi::stream::{RawStream, StreamId};
 
 use base::bytes::Bytes;
 use base::heap::Heap;
+use base::mover::Mover;
 use store::list::{Limit, List};
 use store::records::Records;
-use store::sorted::Sorted;
-use store::stream::{Entries, Groups};
+use store::sorted::{self, Sorted};
+use store::stream::{self, Entries, GroupPart, Groups};
 
 /// For tables whose names are not looked up.
 const NO_SEED: [u64; 2] = [0; 2];
@@ -24,13 +25,30 @@ pub unsafe trait Body: Sized {
 
     /// Frees what it owns, leaving it empty.
     fn free(&mut self, heap: Heap);
+
+    /// Moves what it owns, from a place on, until the mover is spent. Returns the place to go on at,
+    /// or [`START`] when it has come to the end.
+    ///
+    /// A place is what the last call for this value has returned. What has changed since may be left
+    /// out; a place that is no more ends it.
+    fn relocate(&mut self, mover: &mut Mover, seed: [u64; 2], from: Place) -> Place;
 }
+
+/// Where moving what a body owns goes on, in terms of its encoding.
+pub type Place = [u64; 5];
+
+/// The place to start at, and what comes of the end.
+pub const START: Place = [0; 5];
 
 // SAFETY: as `abi::schema` says.
 unsafe impl Body for i64 {
     const ENCODING: u8 = id::STRING_INT;
 
     fn free(&mut self, _heap: Heap) {}
+
+    fn relocate(&mut self, _: &mut Mover, _: [u64; 2], _: Place) -> Place {
+        START
+    }
 }
 
 // SAFETY: as `abi::schema` says.
@@ -39,6 +57,11 @@ unsafe impl Body for RawBytes {
 
     fn free(&mut self, heap: Heap) {
         Bytes::new(self, heap).free();
+    }
+
+    fn relocate(&mut self, mover: &mut Mover, _: [u64; 2], _: Place) -> Place {
+        Bytes::new(self, mover.heap()).relocate(mover);
+        START
     }
 }
 
@@ -50,6 +73,12 @@ unsafe impl Body for RawList {
         // No node is filled any more: any limit will do.
         List::new(self, heap, Limit::from_setting(-2)).free();
     }
+
+    /// A place is that of a node.
+    fn relocate(&mut self, mover: &mut Mover, _: [u64; 2], from: Place) -> Place {
+        let mut list = List::new(self, mover.heap(), Limit::from_setting(-2));
+        [list.relocate(from[0], mover), 0, 0, 0, 0]
+    }
 }
 
 // SAFETY: as `abi::schema` says.
@@ -58,6 +87,12 @@ unsafe impl Body for RawSet {
 
     fn free(&mut self, heap: Heap) {
         Records::<false>::of(self, heap, NO_SEED).clear();
+    }
+
+    /// A place is a cursor.
+    fn relocate(&mut self, mover: &mut Mover, seed: [u64; 2], from: Place) -> Place {
+        let mut members = Records::<false>::of(self, mover.heap(), seed);
+        [members.relocate(from[0], mover), 0, 0, 0, 0]
     }
 }
 
@@ -68,6 +103,12 @@ unsafe impl Body for RawHash {
     fn free(&mut self, heap: Heap) {
         Records::<true>::of(self, heap, NO_SEED).clear();
     }
+
+    /// A place is a cursor.
+    fn relocate(&mut self, mover: &mut Mover, seed: [u64; 2], from: Place) -> Place {
+        let mut fields = Records::<true>::of(self, mover.heap(), seed);
+        [fields.relocate(from[0], mover), 0, 0, 0, 0]
+    }
 }
 
 // SAFETY: as `abi::schema` says.
@@ -76,6 +117,19 @@ unsafe impl Body for RawSortedSet {
 
     fn free(&mut self, heap: Heap) {
         Sorted::of(self, heap, NO_SEED).clear();
+    }
+
+    /// A place is 0 and a cursor of the table, or 1 and a rank.
+    fn relocate(&mut self, mover: &mut Mover, seed: [u64; 2], from: Place) -> Place {
+        let place = match from {
+            [0, cursor, ..] => sorted::Place::Table(cursor),
+            [_, rank, ..] => sorted::Place::Rank(rank),
+        };
+        match Sorted::of(self, mover.heap(), seed).relocate(place, mover) {
+            Some(sorted::Place::Table(cursor)) => [0, cursor, 0, 0, 0],
+            Some(sorted::Place::Rank(rank)) => [1, rank, 0, 0, 0],
+            None => START,
+        }
     }
 }
 
@@ -86,6 +140,32 @@ unsafe impl Body for RawStream {
     fn free(&mut self, heap: Heap) {
         Entries::new(&mut self.entries, heap).clear();
         Groups::new(&mut self.groups, heap, NO_SEED).clear();
+    }
+
+    /// A place is 0 and the id of a node, or that of a group and what of it is next: 1 and the id of a
+    /// pending entry, or 2, a consumer and the id of one of its pending entries.
+    fn relocate(&mut self, mover: &mut Mover, seed: [u64; 2], from: Place) -> Place {
+        let [part, group, consumer, ms, seq] = from;
+        let id = StreamId { ms, seq };
+        if part == 0
+            && let Some(StreamId { ms, seq }) =
+                Entries::new(&mut self.entries, mover.heap()).relocate(id, mover)
+        {
+            return [0, 0, 0, ms, seq];
+        }
+        let place = match part {
+            0 => stream::Place::START,
+            1 => stream::Place { group, part: GroupPart::Pending(id) },
+            _ => stream::Place { group, part: GroupPart::Consumer(consumer, id) },
+        };
+        let mut groups = Groups::new(&mut self.groups, mover.heap(), seed);
+        let Some(stream::Place { group, part }) = groups.relocate(place, mover) else {
+            return START;
+        };
+        match part {
+            GroupPart::Pending(StreamId { ms, seq }) => [1, group, 0, ms, seq],
+            GroupPart::Consumer(consumer, StreamId { ms, seq }) => [2, group, consumer, ms, seq],
+        }
     }
 }
 

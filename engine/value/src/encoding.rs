@@ -1,10 +1,11 @@
 //! What an encoding can do: the form of a row of the table in `encodings.rs`.
 
-use crate::body::Body;
+use crate::body::{Body, Place, START};
 use crate::digest::Digest;
 use crate::entry::{Entry, EntryMut, OwnedEntry};
 use crate::serialized::writer::Writer;
 use base::heap::Heap;
+use base::mover::Mover;
 
 /// All that one encoding can do.
 pub struct Encoding {
@@ -23,8 +24,8 @@ pub struct Encoding {
     /// A copy of the entry with its value under a key. What the body owns is copied first: should
     /// memory run out, nothing is half made. Hashes are made with the seed.
     pub copy: fn(Heap, Seed, Entry<'_>, &[u8]) -> OwnedEntry,
-    /// Frees what the body owns; the body is not used again. See [`free_body`].
-    pub free: fn(Heap, &mut EntryMut<'_>),
+    /// What can be done with all that the value owns outside of the entry.
+    pub owned: Owned,
     /// Adds the value to a digest, as Redis does.
     pub digest: fn(Entry<'_>, &mut Digest),
     /// What makes the value where there is none.
@@ -71,7 +72,23 @@ pub fn copy_embedded(heap: Heap, _: Seed, entry: Entry<'_>, key: &[u8]) -> Owned
     OwnedEntry::embedded(heap, &entry.shape_for(key), key, &[entry.embedded()])
 }
 
-/// Frees what an entry's body owns: [`Encoding::free`] of the encodings whose body is a `T`.
-pub fn free_body<T: Body>(heap: Heap, entry: &mut EntryMut<'_>) {
-    entry.body_mut::<T>().free(heap);
+/// What can be done with all that a value owns outside of its entry. Where there is nothing, nothing.
+pub struct Owned {
+    /// Frees it; the body is not used again.
+    pub free: fn(Heap, &mut EntryMut<'_>),
+    /// See [`Body::relocate`].
+    pub relocate: fn(&mut Mover, Seed, &mut EntryMut<'_>, Place) -> Place,
+}
+
+impl Owned {
+    /// Of encodings whose value is all in the entry.
+    pub const NOTHING: Self = Self { free: |_, _| {}, relocate: |_, _, _, _| START };
+
+    /// Of the encodings whose body is a `T`.
+    pub const fn by<T: Body>() -> Self {
+        Self {
+            free: |heap, entry| entry.body_mut::<T>().free(heap),
+            relocate: |mover, seed, entry, from| entry.body_mut::<T>().relocate(mover, seed, from),
+        }
+    }
 }

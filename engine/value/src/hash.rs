@@ -5,7 +5,7 @@ use abi::container::{RawHash, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Seed, copy_embedded, free_body};
+use crate::encoding::{DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Owned, Seed, copy_embedded};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
 use crate::serialized::kind;
@@ -26,7 +26,7 @@ pub const PACKED: Encoding = Encoding {
     estimated_bytes: |_| 0,
     allocations: |_| 0,
     copy: copy_embedded,
-    free: |_, _| {},
+    owned: Owned::NOTHING,
     digest,
     made_by: MadeBy::Parts("HSET"),
     visit,
@@ -51,7 +51,7 @@ pub const TABLE: Encoding = Encoding {
         Records::<true>::of(&mut raw, heap, seed).copy_from(fields(entry, seed));
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
-    free: free_body::<RawHash>,
+    owned: Owned::by::<RawHash>(),
     dump_type: kind::HASH,
     dump,
     ..PACKED

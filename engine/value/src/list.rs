@@ -4,7 +4,7 @@
 use abi::container::RawList;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::{Encoding, MadeBy, free_body};
+use crate::encoding::{Encoding, MadeBy, Owned};
 use crate::entry::{Entry, OwnedBody, OwnedEntry};
 use crate::serialized::kind;
 use crate::serialized::listpack::ListpackBuf;
@@ -26,7 +26,7 @@ pub const NODES: Encoding = Encoding {
         view(entry).copy_to(&mut List::new(&mut raw, heap, Limit::from_setting(-2)));
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
-    free: free_body::<RawList>,
+    owned: Owned::by::<RawList>(),
     digest: |entry, digest| entry.mix_parts_into(digest),
     made_by: MadeBy::Parts("RPUSH"),
     visit: |entry, visit| {

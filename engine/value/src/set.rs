@@ -5,7 +5,7 @@ use abi::container::{RawSet, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Seed, copy_embedded, free_body};
+use crate::encoding::{DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Owned, Seed, copy_embedded};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::serialized::writer::Writer;
 use crate::serialized::{intset, kind};
@@ -34,7 +34,7 @@ pub const INTS: Encoding = Encoding {
     estimated_bytes: |_| 0,
     allocations: |_| 0,
     copy: copy_embedded,
-    free: |_, _| {},
+    owned: Owned::NOTHING,
     digest,
     made_by: MadeBy::Parts("SADD"),
     visit,
@@ -60,7 +60,7 @@ pub const TABLE: Encoding = Encoding {
         Records::<false>::of(&mut raw, heap, seed).copy_from(members(entry, seed));
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
-    free: free_body::<RawSet>,
+    owned: Owned::by::<RawSet>(),
     ..PACKED
 };
 

@@ -8,7 +8,7 @@ use abi::stream::RawStream;
 
 use crate::digest::Digest;
 use crate::dump;
-use crate::encoding::{Encoding, MadeBy, NO_SEED, Say, Seed, free_body};
+use crate::encoding::{Encoding, MadeBy, NO_SEED, Owned, Say, Seed};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::serialized::kind;
 use base::heap::Heap;
@@ -42,7 +42,7 @@ pub const NODES: Encoding = Encoding {
         copy.edit().groups_mut().copy_from(stream.groups);
         OwnedEntry::with_body(&entry.shape_for(key), key, copy.raw)
     },
-    free: free_body::<RawStream>,
+    owned: Owned::by::<RawStream>(),
     digest: |entry, digest| {
         for entry in view(entry, NO_SEED).entries.range(StreamId::MIN, StreamId::MAX) {
             mix(entry, digest);

@@ -4,7 +4,7 @@
 use abi::container::RawBytes;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::{Encoding, MadeBy, copy_embedded, free_body};
+use crate::encoding::{Encoding, MadeBy, Owned, copy_embedded};
 use crate::entry::{Entry, EntryMut, Making, OwnedBody, OwnedEntry, Shape};
 use crate::serialized::kind;
 use base::args::parse_integer;
@@ -84,7 +84,7 @@ pub const INT: Encoding = Encoding {
         let body = OwnedBody::new(heap, *entry.body::<i64>());
         OwnedEntry::with_body(&entry.shape_for(key), key, body)
     },
-    free: |_, _| {},
+    owned: Owned::NOTHING,
     digest: |entry, digest| entry.mix_parts_into(digest),
     made_by: MadeBy::Parts("SET"),
     visit: visit_string,
@@ -117,7 +117,7 @@ pub const HEAP: Encoding = Encoding {
         let raw = bytes::from_slice(view(entry).as_bytes(), heap);
         OwnedEntry::with_body(&entry.shape_for(key), key, OwnedBody::new(heap, raw))
     },
-    free: free_body::<RawBytes>,
+    owned: Owned::by::<RawBytes>(),
     ..INT
 };
 

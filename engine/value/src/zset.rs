@@ -7,7 +7,7 @@ use abi::container::RawSortedSet;
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{Encoding, MadeBy, NO_SEED, Seed, copy_embedded, free_body};
+use crate::encoding::{Encoding, MadeBy, NO_SEED, Owned, Seed, copy_embedded};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
 use crate::serialized::kind;
@@ -33,7 +33,7 @@ pub const PACKED: Encoding = Encoding {
     estimated_bytes: |_| 0,
     allocations: |_| 0,
     copy: copy_embedded,
-    free: |_, _| {},
+    owned: Owned::NOTHING,
     digest,
     made_by: MadeBy::Parts("ZADD"),
     visit,
@@ -62,7 +62,7 @@ pub const TREE: Encoding = Encoding {
         view(entry, seed).for_each(&mut |member| copy.set(member));
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
-    free: free_body::<RawSortedSet>,
+    owned: Owned::by::<RawSortedSet>(),
     dump_type: kind::ZSET_2,
     dump,
     ..PACKED

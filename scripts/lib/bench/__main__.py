@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from bench import commands, commit, memory, options, report, swaps
+from bench import commands, commit, defrag, memory, options, report, swaps
 from bench.options import Options
 from harness import children, resp
 from harness.server import CustomServer, RedisServer, Server, ShellServer, allow_many_files
@@ -73,6 +73,11 @@ def run(opts: Options) -> dict[str, Any]:
         results["commit"] = commit.run(opts, lambda: make_shell(opts), say)
         say("")
         report.show_commit(results["commit"])
+    if "defrag" in opts.parts and opts.upgradable:
+        with make_shell(opts) as server:
+            results["defrag"] = defrag.run(opts, server, say)
+        say("")
+        report.show_defrag(results["defrag"])
     return results
 
 

@@ -1,10 +1,11 @@
 """Throughput, latency and CPU time, command by command, the servers taking turns."""
 
 import contextlib
+import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,14 +102,25 @@ def _streams(depth: int) -> list[Row]:
 
 
 def _fill(server: Server, keys: int, command: Callable[[int], tuple[resp.Argument, ...]]) -> None:
+    fill(server, (command(i) for i in range(keys)))
+
+
+def fill(server: Server, all_commands: Iterable[tuple[resp.Argument, ...]]) -> None:
+    """Sends commands, many at a time."""
+    rest = iter(all_commands)
     with resp.Connection(server.port) as connection:
-        for first in range(0, keys, _BATCH):
-            connection.pipeline(command(i) for i in range(first, min(first + _BATCH, keys)))
+        while batch := list(itertools.islice(rest, _BATCH)):
+            connection.pipeline(batch)
+
+
+def key(number: int) -> bytes:
+    """A key that redis-benchmark may ask for."""
+    return b"key:%012d" % number
 
 
 def preload(server: Server, keys: int) -> None:
     """Sets every key that redis-benchmark may ask for."""
-    _fill(server, keys, lambda i: ("SET", b"key:%012d" % i, b"x" * VALUE_BYTES))
+    _fill(server, keys, lambda i: ("SET", key(i), b"x" * VALUE_BYTES))
 
 
 def _preload_hashes(server: Server, keys: int) -> None:

@@ -16,7 +16,7 @@ examples:
   scripts/bench --peer-cmd 'valkey-server --port {port} --save ""'
 """
 
-PARTS = ("commands", "memory", "swaps", "commit")
+PARTS = ("commands", "memory", "swaps", "commit", "defrag")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Options:
     repeats: int
     scale: float
     keys: int
+    defrag_keys: int
     clients: int
     parts: tuple[str, ...]
     rows: str
@@ -66,6 +67,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--repeats", type=int, default=3, help="runs of each row on each server (3)")
     add("--scale", type=float, default=1.0, help="times the usual number of requests (1)")
     add("--keys", type=int, default=1_000_000, help="random keys in use (1,000,000)")
+    add("--defrag-keys", type=int, default=2_000_000,
+        help="keys of which nine in ten are deleted in the part defrag (2,000,000)")
     add("--clients", type=int, default=50, help="connections of the load generator (50)")
     add("--parts", default=",".join(PARTS), help=f"which of {','.join(PARTS)}")
     add("--rows", default="", help="only rows whose name contains this")

@@ -108,3 +108,31 @@ def show_commit(result: dict[str, Any]) -> None:
 def _commit_cells(entry: dict[str, Any]) -> tuple[str, ...]:
     return tuple(micros(entry[name])
                  for name in ("commit_us_median", "commit_us_max", "total_us_median"))
+
+
+_SAMPLES_SHOWN = 12
+
+
+def show_defrag(result: dict[str, Any]) -> None:
+    print(f"\nMemory after nine in ten of {count(result['keys'])} keys are deleted by chance")
+    rows = [_usage_row(name, result[name]) for name in ("full", "scattered")]
+    samples = result["samples"]
+    step = max(1, len(samples) // _SAMPLES_SHOWN)
+    rows += [_usage_row(f"{at:.1f} s", {"rss": rss, "used": used, "ratio": rss / used})
+             for at, rss, used in samples[::step]]
+    rows.append(_usage_row("after", result["after"]))
+    print(table.render(("", "RSS", "in use", "ratio"), rows))
+    reached = result["within_target_s"]
+    print("  RSS within 1.3 of what is in use "
+          + ("never" if reached is None else f"after {reached:.1f} s")
+          + f"; {count(result['active_defrag_hits'])} allocations moved, "
+          f"{count(result['active_defrag_misses'])} looked at and left")
+    rows = [_swap_row(name, result[name]) for name in ("before", "during")
+            if len(result[name]) > 1]
+    print(table.render(("GET", "requests/s", "p50", "p99", "p99.9", "±", "max"), rows))
+    print(f"  p99.9 during over before: {result['p999_ratio']:.2f}")
+
+
+def _usage_row(name: str, usage: dict[str, float]) -> tuple[str, ...]:
+    return (name, table.mebibytes(usage["rss"]), table.mebibytes(usage["used"]),
+            f"{usage['ratio']:.2f}")

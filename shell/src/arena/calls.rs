@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use super::{classes, futex, layout};
+use super::{classes, compaction, futex, layout};
 use crate::{arena, random};
 
 /// See [`abi::host::Host::arena`].
@@ -43,6 +43,26 @@ pub extern "C" fn usable(size: u64) -> u64 {
 /// See [`abi::host::Host::used_bytes`].
 pub extern "C" fn used_bytes() -> u64 {
     arena::used_bytes()
+}
+
+/// See [`abi::host::Host::scattered_bytes`].
+pub extern "C" fn scattered_bytes() -> u64 {
+    compaction::scattered_bytes()
+}
+
+/// See [`abi::host::Host::begin_compaction`].
+pub extern "C" fn begin_compaction() -> u64 {
+    compaction::begin()
+}
+
+/// See [`abi::host::Host::end_compaction`].
+pub extern "C" fn end_compaction() {
+    compaction::end();
+}
+
+/// See [`abi::host::Host::is_to_move`].
+pub extern "C" fn is_to_move(address: u64) -> u32 {
+    compaction::is_emptying(address).into()
 }
 
 /// See [`abi::host::Host::unix_us`].

@@ -6,7 +6,8 @@
 //! Nothing here is stored in the arena: another process finds the pages as they are.
 //!
 //! - Chunks that are about to be used are made huge *ahead*, while they are empty: that costs a
-//!   quarter of the page faults it saves, and nobody waits.
+//!   quarter of the page faults it saves, and nobody waits. Once the arena no longer grows, they are
+//!   given back.
 //! - Chunks in use follow one by one, when nearly all of their memory is there. Who touches one
 //!   meanwhile waits for half a millisecond, so they follow slowly.
 
@@ -82,6 +83,8 @@ pub struct Huge {
     known: Vec<u64>,
     /// The end of those that were made ahead.
     ahead_end: u32,
+    /// The first page never used, as [`Huge::settle`] last saw it.
+    top: u32,
     /// The next one in use to look at.
     next: u32,
     /// Looks since the last one that made a huge page.
@@ -98,6 +101,7 @@ impl Default for Huge {
         Self {
             known: Vec::new(),
             ahead_end: 0,
+            top: 0,
             next: 0,
             idle_looks: 0,
             works: false,
@@ -158,12 +162,31 @@ impl Huge {
 
     /// Gives back chunks made ahead that are not needed any more.
     pub fn give_back_ahead(&mut self, arena: &Arena) -> io::Result<()> {
+        self.give_back(arena, |runs, chunk| chunk < ahead_of(runs).end)
+    }
+
+    /// Gives back all chunks made ahead if the arena has not grown since the last call. Returns
+    /// whether that is so.
+    pub fn settle(&mut self, arena: &Arena) -> io::Result<bool> {
+        let top = large::with_runs(|runs| runs.used().end);
+        let is_settled = std::mem::replace(&mut self.top, top) == top;
+        if is_settled {
+            self.give_back(arena, |_, _| false)?;
+        }
+        Ok(is_settled)
+    }
+
+    fn give_back(
+        &mut self,
+        arena: &Arena,
+        is_needed: impl Fn(&Runs<'_>, u32) -> bool,
+    ) -> io::Result<()> {
         while let Some(chunk) = self.ahead_end.checked_sub(1) {
             let run = Run { start: chunk * CHUNK_PAGES, pages: CHUNK_PAGES };
             // The lock keeps anybody from growing into it meanwhile.
             let given = large::with_runs(|runs| {
-                let is_needed = chunk < ahead_of(runs).end;
-                (!is_needed).then(|| scavenger::punch(arena, run))
+                let is_used = run.start < runs.used().end;
+                (!is_used && !is_needed(runs, chunk)).then(|| scavenger::punch(arena, run))
             });
             let Some(punched) = given else { break };
             punched?;

@@ -2,11 +2,11 @@
 //! came from, so that neither path needs an atomic operation or looks at a page.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::central::{self, Batch};
 use super::classes::{CLASSES, SMALL_MAX, cache_limit, class_bytes, class_of_last, rounded};
-use super::{large, layout, poison};
+use super::{compaction, large, layout, poison};
 
 /// What freed blocks are filled with in debug builds.
 const POISON: u8 = 0xdf;
@@ -34,7 +34,10 @@ pub struct LaneHeap {
     allocated: AtomicU64,
     /// Bytes ever freed here.
     freed: AtomicU64,
-    reserved: [u64; 6],
+    /// 1 while pages are being emptied: beside what every free writes.
+    compacting: AtomicU32,
+    reserved0: u32,
+    reserved: [u64; 5],
     classes: [LaneClass; CLASSES],
 }
 
@@ -82,6 +85,10 @@ impl LaneHeap {
             return unsafe { self.free_large(address, size) };
         }
         debug_assert!(is_block(address, class_of_last(last)), "{address:#x} is no block of {size}");
+        if self.is_compacting() && compaction::is_emptying(address) {
+            // SAFETY: the caller's promise.
+            return unsafe { self.free_apart(address, size) };
+        }
         let class = self.class(last);
         if class.room.get() == 0 {
             // SAFETY: the caller's promise.
@@ -97,6 +104,25 @@ impl LaneHeap {
         unsafe { poison::link(address, class.free.replace(address)) };
         class.room.set(class.room.get() - 1);
         self.count(&self.freed, u64::from(class.bytes.get()));
+    }
+
+    /// Frees a block of a page that is being emptied: it is to serve nobody, so the page has it at
+    /// once.
+    ///
+    /// # Safety
+    /// As for [`LaneHeap::free`], of a small block.
+    #[cold]
+    unsafe fn free_apart(&self, address: u64, size: u64) {
+        let number = class_of_last(size.wrapping_sub(1));
+        let bytes = u64::from(class_bytes(number));
+        if cfg!(debug_assertions) {
+            // SAFETY: as in `free`.
+            unsafe { std::ptr::write_bytes(address as *mut u8, POISON, size as usize) };
+        }
+        poison::dead(address, bytes);
+        // SAFETY: the block is nobody's any more.
+        unsafe { central::give(number, address, 1) };
+        self.count(&self.freed, bytes);
     }
 
     /// Resizes a block in place, or says that it has to move.
@@ -121,15 +147,17 @@ impl LaneHeap {
     }
 
     /// Hands back half of the free blocks, and all untouched ones. Called regularly it lets the
-    /// memory of an idle lane go, at little cost to a busy one.
+    /// memory of an idle lane go, at little cost to a busy one. While pages are being emptied all
+    /// go, as some may be theirs.
     ///
     /// # Safety
     /// As for [`LaneHeap::alloc`].
     pub unsafe fn trim(&self) {
         for number in 0..CLASSES {
-            let half = self.cached(number).div_ceil(2);
+            let cached = self.cached(number);
+            let count = if self.is_compacting() { cached } else { cached.div_ceil(2) };
             // SAFETY: the caller's promise.
-            unsafe { self.give_back(number, half) };
+            unsafe { self.give_back(number, count) };
         }
     }
 
@@ -142,6 +170,16 @@ impl LaneHeap {
             // SAFETY: the caller's promise.
             unsafe { self.give_back(number, self.cached(number)) };
         }
+    }
+
+    /// Says whether pages are being emptied.
+    pub fn set_compacting(&self, compacting: bool) {
+        self.compacting.store(compacting.into(), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn is_compacting(&self) -> bool {
+        self.compacting.load(Ordering::Relaxed) != 0
     }
 
     #[inline(always)]
@@ -291,15 +329,12 @@ unsafe fn end_list(first: u64, count: u32) {
 
 /// Whether a block of this class can begin at the address. For assertions.
 fn is_block(address: u64, class: usize) -> bool {
-    use super::pages::Kind;
     let number = layout::page_of(address);
     // SAFETY: a heap exists, so an arena is mapped.
     let pages = unsafe { large::table() };
     let page = pages.get(number);
     let offset = address - layout::page_address(number);
-    page.kind() == Kind::Small
-        && usize::from(page.class.get()) == class
-        && offset.is_multiple_of(u64::from(class_bytes(class)))
+    page.is_of_class(class) && offset.is_multiple_of(u64::from(class_bytes(class)))
 }
 
 #[cfg(test)]
@@ -310,7 +345,8 @@ mod tests {
     #[test]
     fn a_heap_lies_as_written_in_the_document() {
         assert_eq!((offset_of!(LaneHeap, allocated), offset_of!(LaneHeap, freed)), (0, 8));
-        assert_eq!((offset_of!(LaneHeap, classes), size_of::<LaneHeap>()), (64, 2624));
+        assert_eq!((offset_of!(LaneHeap, compacting), offset_of!(LaneHeap, classes)), (16, 64));
+        assert_eq!(size_of::<LaneHeap>(), 2624);
         assert_eq!((offset_of!(LaneClass, free), offset_of!(LaneClass, fresh)), (0, 8));
         assert_eq!((offset_of!(LaneClass, fresh_count), offset_of!(LaneClass, room)), (16, 20));
         assert_eq!((offset_of!(LaneClass, bytes), size_of::<LaneClass>()), (24, 32));

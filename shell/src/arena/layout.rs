@@ -52,7 +52,8 @@ pub struct AllocatorState {
     pub shared_lock: RawLock,
     /// Heaps that may ever have been used, without the shared one.
     pub heaps_used: AtomicU32,
-    reserved: u32,
+    /// 1 while pages are being emptied.
+    pub compacting: AtomicU32,
     /// Runs of pages.
     pub runs: RunState,
 }
@@ -60,7 +61,7 @@ pub struct AllocatorState {
 /// Fingerprint of the allocator's own layouts, which are the shell's and not part of the ABI.
 pub const STATE_FINGERPRINT: u64 = {
     let parts = [
-        1,
+        2,
         size_of::<AllocatorState>() as u64,
         size_of::<LaneHeap>() as u64,
         size_of::<Central>() as u64,
@@ -103,6 +104,7 @@ pub fn header() -> *mut ArenaHeader {
 ///
 /// # Safety
 /// An arena is mapped and stays so.
+#[inline(always)]
 pub unsafe fn state() -> &'static AllocatorState {
     // SAFETY: the bytes belong to this struct, which is valid when zeroed, and are shared with
     // other threads only through atomics and under its locks.
@@ -176,6 +178,7 @@ mod tests {
         assert_eq!(offset_of!(AllocatorState, runs_lock), 16);
         assert_eq!(offset_of!(AllocatorState, shared_lock), 20);
         assert_eq!(offset_of!(AllocatorState, heaps_used), 24);
+        assert_eq!(offset_of!(AllocatorState, compacting), 28);
         assert_eq!(offset_of!(AllocatorState, runs), 32);
         assert_eq!((size_of::<RunState>(), STATE_OFFSET), (1000, 1024));
     }

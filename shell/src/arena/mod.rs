@@ -7,6 +7,7 @@
 //! - [`central`]: pages of small blocks, shared by the lanes
 //! - [`lane`]: a lane's heap, the fast path
 //! - [`large`]: blocks of whole pages
+//! - [`compaction`]: pages with few blocks in use are emptied, so that their memory can go back
 //! - [`poison`]: what AddressSanitizer is told, in the sanitised build
 //! - [`space`]: space on disk, if the arena is a file
 //! - [`scavenger`]: the thread that looks after the memory behind: free memory back to the system
@@ -20,6 +21,7 @@
 pub mod calls;
 pub mod central;
 pub mod classes;
+pub mod compaction;
 pub mod futex;
 pub mod huge;
 pub mod lane;

@@ -2,6 +2,10 @@
 //! can be handed back to the system whole.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// In the place of the class of a page that is none of small blocks.
+const NO_CLASS: u8 = u8::MAX;
 
 /// What a page is. Only written under the lock of the runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +24,16 @@ pub enum Kind {
 /// A page's descriptor. Zero is valid and means never used.
 ///
 /// `kind`, `run_pages` and `dirty_pages` are guarded by the lock of the runs. `prev` and `next`
-/// belong to whichever list the page is in: a bin of free runs, or the pages with room of a class.
-/// The rest is guarded by the lock of the class.
+/// belong to whichever list the page is in: a bin of free runs, or one of the lists of a class.
+/// The rest is guarded by the lock of the class. The atomics are looked at without it.
 #[repr(C, align(64))]
 pub struct Page {
-    kind: Cell<u8>,
+    kind: AtomicU8,
     /// Size class of a small page.
-    pub class: Cell<u8>,
-    reserved0: [u8; 2],
+    class: AtomicU8,
+    /// Whether it is being emptied.
+    emptying: AtomicU8,
+    reserved0: u8,
     /// Pages of the run; in both the first and the last page of a free run.
     pub run_pages: Cell<u32>,
     /// Pages of a free run that may be backed by memory: an upper bound.
@@ -50,7 +56,7 @@ pub struct Page {
 impl Page {
     /// What this page is.
     pub fn kind(&self) -> Kind {
-        match self.kind.get() {
+        match self.kind.load(Ordering::Relaxed) {
             1 => Kind::Free,
             2 => Kind::Small,
             3 => Kind::Large,
@@ -60,7 +66,33 @@ impl Page {
 
     /// Says what this page is.
     pub fn set_kind(&self, kind: Kind) {
-        self.kind.set(kind as u8);
+        self.kind.store(kind as u8, Ordering::Relaxed);
+    }
+
+    /// Whether this is a page of small blocks of a class. Certain for who holds the class's lock.
+    pub fn is_of_class(&self, class: usize) -> bool {
+        self.kind() == Kind::Small && usize::from(self.class.load(Ordering::Relaxed)) == class
+    }
+
+    /// Says that this is a page of small blocks of a class.
+    pub fn set_class(&self, class: usize) {
+        self.class.store(class as u8, Ordering::Relaxed);
+    }
+
+    /// Says that this is of no class any more.
+    pub fn clear_class(&self) {
+        self.class.store(NO_CLASS, Ordering::Relaxed);
+    }
+
+    /// Whether it is being emptied: its blocks are to move, and free ones are handed to nobody.
+    #[inline(always)]
+    pub fn is_emptying(&self) -> bool {
+        self.emptying.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says whether it is being emptied.
+    pub fn set_emptying(&self, emptying: bool) {
+        self.emptying.store(emptying.into(), Ordering::Relaxed);
     }
 }
 
@@ -193,6 +225,7 @@ mod tests {
         use std::mem::offset_of;
         assert_eq!((size_of::<Page>(), align_of::<Page>()), (64, 64));
         assert_eq!((offset_of!(Page, kind), offset_of!(Page, class)), (0, 1));
+        assert_eq!(offset_of!(Page, emptying), 2);
         assert_eq!((offset_of!(Page, run_pages), offset_of!(Page, dirty_pages)), (4, 8));
         assert_eq!((offset_of!(Page, prev), offset_of!(Page, next)), (12, 16));
         assert_eq!((offset_of!(Page, out), offset_of!(Page, fresh)), (20, 24));

@@ -17,7 +17,7 @@ const EXACT_BINS: u32 = 16;
 /// Runs looked at in a bin whose runs differ in size.
 const SEARCH_MAX: usize = 8;
 /// Dirty free pages up to which nothing is handed back.
-const SLACK_PAGES: u32 = 64;
+const SLACK_PAGES: u32 = 16;
 
 /// Free runs of either sort, by size.
 #[repr(C)]
@@ -220,9 +220,15 @@ impl<'a> Runs<'a> {
     /// and some slack. What lay idle all the while can be handed back, but a load that frees and
     /// allocates by turns keeps what it needs.
     pub fn dirty_needed(&self) -> u32 {
+        self.dirty_used().max(self.dirty_max() / 2)
+    }
+
+    /// How many dirty free pages were used at some time since the last call of this, or of
+    /// [`Runs::dirty_needed`].
+    pub fn dirty_used(&self) -> u32 {
         let now = self.state.dirty_free_pages.get();
         let idle = self.state.dirty_free_low.replace(now);
-        (now - idle).max(self.dirty_max() / 2)
+        now - idle
     }
 
     /// The pages that have ever been used.
@@ -241,7 +247,7 @@ impl<'a> Runs<'a> {
     }
 
     fn dirty_max(&self) -> u32 {
-        SLACK_PAGES.max(self.state.live_pages.get() / 8)
+        SLACK_PAGES.max(self.state.live_pages.get() / 64)
     }
 
     fn run_pages(&self, start: u32) -> u32 {

@@ -43,6 +43,9 @@ pub fn spawn(arena: &'static Arena) -> io::Result<()> {
                     release_excess(arena);
                 }
             } else if huge().until_due().is_some_and(|left| left.is_zero()) {
+                if let Err(error) = settle(arena) {
+                    told(&error);
+                }
                 huge().look(arena);
             }
         }
@@ -70,9 +73,24 @@ fn release_excess(arena: &Arena) {
         threads::flush_shared();
         let keep = large::with_runs(|runs| runs.dirty_needed());
         if let Err(error) = release(arena, keep) {
-            tracing::warn!(%error, "free memory could not be handed back to the system");
+            told(&error);
         }
     }
+}
+
+/// Hands back, if the arena no longer grows, what was made ahead of use and what lay idle since the
+/// last call.
+fn settle(arena: &Arena) -> io::Result<()> {
+    let is_settled = huge().settle(arena)?;
+    let keep = large::with_runs(|runs| runs.dirty_used());
+    if is_settled {
+        release(arena, keep)?;
+    }
+    Ok(())
+}
+
+fn told(error: &io::Error) {
+    tracing::warn!(%error, "free memory could not be handed back to the system");
 }
 
 /// Hands free memory back until about `keep` free pages may still hold any. Returns how many

@@ -45,6 +45,10 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     admin,
     shutdown: server::shutdown,
     exchange: exchange::begin,
+    scattered_bytes: calls::scattered_bytes,
+    begin_compaction: calls::begin_compaction,
+    end_compaction: calls::end_compaction,
+    is_to_move: calls::is_to_move,
 });
 
 /// The table. It lives as long as the process, and works before there is a server: then those

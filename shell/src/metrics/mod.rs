@@ -30,6 +30,7 @@ const OF_LANES: &[(&str, &str, OfLane)] = &[
     ("rejected_connections_total", "Connections refused.", |lane| &lane.rejected),
     ("error_replies_total", "Error replies.", |lane| &lane.errors),
     ("batches_total", "Batches of commands run.", |lane| &lane.batches),
+    ("defrag_moved_total", "Allocations moved to lie closer together.", |lane| &lane.defrag_hits),
     ("panics_total", "Panics in logic, each of which was caught.", |lane| &lane.panics),
 ];
 

@@ -19,6 +19,10 @@ enum Step {
     /// Leaves a block for another thread, and takes one that was left.
     Swap(usize),
     Trim,
+    /// Has sparse pages emptied, or emptied no more.
+    Compact(bool),
+    /// Moves what is to be moved.
+    MakeWay,
 }
 
 fn size() -> impl Strategy<Value = u64> {
@@ -38,6 +42,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => any::<usize>().prop_map(Step::Free),
         4 => any::<usize>().prop_map(Step::Swap),
         1 => Just(Step::Trim),
+        1 => any::<bool>().prop_map(Step::Compact),
+        2 => Just(Step::MakeWay),
     ]
 }
 
@@ -48,6 +54,11 @@ fn run(steps: &[Step], first_seed: u64, market: &Mutex<Vec<Block>>) -> Vec<Block
         match *step {
             Step::Alloc(size) => live.push(Block::new(size, seed)),
             Step::Trim => arena::trim(),
+            Step::Compact(true) => {
+                arena::compaction::begin();
+            }
+            Step::Compact(false) => arena::compaction::end(),
+            Step::MakeWay => live.iter_mut().for_each(Block::make_way),
             _ if live.is_empty() => {}
             Step::Resize(n, size) => {
                 let n = n % live.len();

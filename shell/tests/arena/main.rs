@@ -2,6 +2,7 @@
 //!
 //! Tests take turns through [`turn`], so that each sees only its own allocations.
 
+mod compaction;
 mod files;
 mod lanes;
 mod memory;
@@ -65,6 +66,13 @@ impl Block {
         self.size = size;
         self.bytes().check_pattern(self.seed, kept);
         self.bytes().fill_with_pattern(self.seed);
+    }
+
+    /// Moves it, if it lies where everything is to be moved from.
+    fn make_way(&mut self) {
+        if arena::compaction::is_emptying(self.address) {
+            std::mem::replace(self, Self::new(self.size, self.seed)).free();
+        }
     }
 
     fn free(self) {

@@ -41,8 +41,21 @@ macro_rules! settings {
 }
 
 settings! {
+    pub const ACTIVE_DEFRAG_CYCLE_MAX: Setting<u64> =
+        Setting::count("active-defrag-cycle-max", slot(35), (1, 99), "25");
+    pub const ACTIVE_DEFRAG_CYCLE_MIN: Setting<u64> =
+        Setting::count("active-defrag-cycle-min", slot(36), (1, 99), "1");
+    pub const ACTIVE_DEFRAG_IGNORE_BYTES: Setting<u64> =
+        Setting::bytes("active-defrag-ignore-bytes", slot(37), (1, MEMORY_MAX), "104857600");
+    pub const ACTIVE_DEFRAG_MAX_SCAN_FIELDS: Setting<u64> =
+        Setting::count("active-defrag-max-scan-fields", slot(38), (1, i64::MAX), "1000");
+    pub const ACTIVE_DEFRAG_THRESHOLD_LOWER: Setting<u64> =
+        Setting::count("active-defrag-threshold-lower", slot(39), (0, 1000), "10");
+    pub const ACTIVE_DEFRAG_THRESHOLD_UPPER: Setting<u64> =
+        Setting::count("active-defrag-threshold-upper", slot(40), (0, 1000), "100");
     pub const ACTIVE_EXPIRE_EFFORT: Setting<u64> =
         Setting::count("active-expire-effort", slot(13), (1, 10), "1");
+    pub const ACTIVEDEFRAG: Setting<bool> = Setting::yes_no("activedefrag", slot(41), "no");
     pub const BUSY_REPLY_THRESHOLD: Setting<u64> =
         Setting::count("busy-reply-threshold", slot(59), (0, i64::MAX), "5000")
             .alias("lua-time-limit");

@@ -154,13 +154,10 @@ fn write_uses(out: &mut Fields<'_, '_>, usage: &Usage) {
 fn write_ratios(out: &mut Fields<'_, '_>, usage: &Usage) {
     let (arena, rss) = (usage.process.resident_arena_bytes, usage.process.rss_bytes);
     out.number("allocator.allocated", usage.used);
-    out.number("allocator.active", arena);
+    out.number("allocator.active", usage.active());
     out.number("allocator.resident", arena);
-    for (name, part, whole) in [
-        ("allocator-fragmentation", arena, usage.used),
-        ("allocator-rss", arena, arena),
-        ("rss-overhead", rss, arena),
-    ] {
+    let names = ["allocator-fragmentation", "allocator-rss", "rss-overhead"];
+    for (name, (_, part, whole)) in names.into_iter().zip(usage.quotients()) {
         out.ratio(&format!("{name}.ratio"), ratio(part, whole));
         out.signed(&format!("{name}.bytes"), part as i64 - whole as i64);
     }
@@ -179,7 +176,6 @@ fn advice(usage: &Usage) -> String {
     if usage.net() < WORTH_LOOKING_AT {
         return "There is too little data to tell anything from it.\n".into();
     }
-    let arena = usage.process.resident_arena_bytes;
     let findings = [
         (
             usage.peak > usage.used + usage.used / 2,
@@ -187,9 +183,9 @@ fn advice(usage: &Usage) -> String {
              while to go back to the system.",
         ),
         (
-            arena > usage.used + usage.used / 2,
-            "Free memory is scattered between what is in use. It goes back to the system page by \
-             page as neighbours are freed.",
+            usage.scattered > usage.used / 2,
+            "Free memory is scattered between what is in use. With activedefrag what is in use moves \
+             closer together, and it goes back to the system.",
         ),
         (
             usage.clients > usage.used / 5,

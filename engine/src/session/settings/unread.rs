@@ -35,14 +35,6 @@ pub const UNREAD: &[Row] = &[
         .flags(VITAL)
         .lacks("this server has no users; use requirepass"),
     row("acllog-max-len", slot(34), Kind::Integer(0, i64::MAX), "128"),
-    row("active-defrag-cycle-max", slot(35), Kind::Integer(1, 99), "25"),
-    row("active-defrag-cycle-min", slot(36), Kind::Integer(1, 99), "1"),
-    row("active-defrag-ignore-bytes", slot(37), Kind::Memory(1, MEMORY_MAX), "104857600"),
-    row("active-defrag-max-scan-fields", slot(38), Kind::Integer(1, i64::MAX), "1000"),
-    row("active-defrag-threshold-lower", slot(39), Kind::Integer(0, 1000), "10"),
-    row("active-defrag-threshold-upper", slot(40), Kind::Integer(0, 1000), "100"),
-    row("activedefrag", slot(41), Kind::Bool, "no")
-        .lacks("this server gives memory back without moving entries"),
     row("activerehashing", slot(42), Kind::Bool, "yes"),
     fixed("always-show-logo", slot(43), Kind::Bool, "no").lacks("this server has no logo"),
     row("aof-disable-auto-gc", slot(44), Kind::Bool, "no"),

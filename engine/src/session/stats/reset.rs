@@ -13,7 +13,7 @@ use base::counters::total;
 use base::roots::Roots;
 
 /// All counters that a reset concerns.
-const COUNTERS: [fn(&LaneStats) -> &AtomicU64; 21] = [
+const COUNTERS: [fn(&LaneStats) -> &AtomicU64; 26] = [
     |lane| &lane.commands,
     |lane| &lane.hits,
     |lane| &lane.misses,
@@ -35,6 +35,11 @@ const COUNTERS: [fn(&LaneStats) -> &AtomicU64; 21] = [
     |lane| &lane.over_maxmemory_us,
     |lane| &lane.published,
     |lane| &lane.dirty,
+    |lane| &lane.defrag_hits,
+    |lane| &lane.defrag_misses,
+    |lane| &lane.defrag_key_hits,
+    |lane| &lane.defrag_key_misses,
+    |lane| &lane.defrag_us,
 ];
 
 /// The counters as they were at the last reset.

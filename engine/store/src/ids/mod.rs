@@ -4,6 +4,7 @@
 //! had, in another shape. Ids that are added in order leave full nodes behind.
 
 mod node;
+mod relocate;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use abi::stream::{RawIds, StreamId};
 use base::heap::testing;
+use base::mover::testing as mover;
 use proptest::prelude::*;
 
 use super::Ids;
@@ -21,15 +22,29 @@ fn check(ids: &Ids<'_>, model: &BTreeMap<StreamId, u64>) {
     assert!(back.iter().rev().eq(&expected));
 }
 
+/// Moves everything, and sees that all ids come by once and everything has moved.
+fn relocate_all(ids: &mut Ids<'_>) {
+    let (mut from, mut seen) = (Some(StreamId::MIN), 0);
+    let mut mover = mover::begin(2);
+    while let Some(id) = from {
+        from = ids.relocate(id, &mut mover, &mut |_, _, _| seen += 1);
+        mover = mover::go_on(2);
+    }
+    assert_eq!(seen, ids.view().len());
+    let mut again = mover::go_on(u64::MAX);
+    ids.relocate(StreamId::MIN, &mut again, &mut |_, _, _| ());
+    assert_eq!(again.moved, 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
-    fn behaves_like_a_map(steps in prop::collection::vec((0..6u8, 0..400u64), 1..600)) {
+    fn behaves_like_a_map(steps in prop::collection::vec((0..7u8, 0..400u64), 1..600)) {
         let before = testing::outstanding();
         let mut raw = RawIds::EMPTY;
         let mut ids = Ids::new(&mut raw, testing::heap());
-        let mut model = BTreeMap::new();
+        let (mut model, mut relocating) = (BTreeMap::new(), None);
         for (step, number) in steps {
             let at = id(number);
             match step {
@@ -46,6 +61,18 @@ proptest! {
                         model.remove(&id);
                     }
                 }
+                5 => {
+                    let looks = number % 9 + 1;
+                    let mut mover = match relocating {
+                        None => mover::begin(looks),
+                        Some(_) => mover::go_on(looks),
+                    };
+                    let from = relocating.unwrap_or(StreamId::MIN);
+                    relocating = ids.relocate(from, &mut mover, &mut |_, id, word| {
+                        *word += 1;
+                        *model.get_mut(&id).expect("as in the map") += 1;
+                    });
+                }
                 _ => {
                     assert_eq!(ids.view().get(at), model.get(&at).copied());
                     let below = model.range(..=at).next_back().map(|(id, _)| *id);
@@ -59,6 +86,8 @@ proptest! {
                 }
             }
         }
+        check(&ids, &model);
+        relocate_all(&mut ids);
         check(&ids, &model);
         let mut words = Vec::new();
         ids.clear(&mut |word| words.push(word));

@@ -7,6 +7,7 @@
 mod edit;
 mod iter;
 mod node;
+mod relocate;
 #[cfg(test)]
 mod tests;
 
@@ -436,6 +437,9 @@ impl<'a> List<'a> {
         self.set_next(prev, next);
         self.set_prev(next, prev);
         self.raw.nodes -= 1;
+        if self.raw.bookmark == id.bookmark() {
+            self.raw.bookmark = 0;
+        }
         // SAFETY: neither its neighbours nor the list refer to it any more.
         unsafe { id.free(&self.heap) };
     }

@@ -36,6 +36,21 @@ impl NodeId {
         node.map_or(Ptr::NULL, |node| node.0)
     }
 
+    /// The node at an address, which is not null.
+    pub fn at(address: u64) -> Self {
+        Self(Ptr::new(address))
+    }
+
+    /// Where the node is.
+    pub fn address(self) -> u64 {
+        self.0.address()
+    }
+
+    /// What a bookmark of the node is.
+    pub fn bookmark(self) -> u32 {
+        ((self.0.address() >> 3) as u32).max(1)
+    }
+
     /// Frees the node's allocation.
     ///
     /// # Safety

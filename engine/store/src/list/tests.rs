@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use base::heap::testing::{heap, outstanding};
+use base::mover::testing as mover;
 
 fn text(element: Element<'_>) -> Vec<u8> {
     element.bytes(&mut itoa::Buffer::new()).to_vec()
@@ -29,6 +30,8 @@ enum Step {
     Drop(End, usize),
     Trim(usize, usize),
     Get(usize),
+    /// Goes on moving nodes, with so many looks.
+    Relocate(u64),
 }
 
 fn end() -> impl Strategy<Value = End> {
@@ -64,6 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (end(), 0..200usize).prop_map(|(end, n)| Step::Drop(end, n)),
         1 => (0..40usize, 0..600usize).prop_map(|(first, last)| Step::Trim(first, last)),
         4 => index().prop_map(Step::Get),
+        4 => (1..4u64).prop_map(Step::Relocate),
     ]
 }
 
@@ -72,6 +76,8 @@ struct Pair {
     raw: RawList,
     model: VecDeque<Vec<u8>>,
     limit: Limit,
+    /// Where it goes on moving nodes.
+    relocating: u64,
 }
 
 impl Pair {
@@ -157,6 +163,11 @@ impl Pair {
                 self.model.drain(if end == End::Front { 0..n } else { len - n..len });
             }
             Step::Trim(first, last) => self.trim(first, last),
+            Step::Relocate(looks) => {
+                let from = self.relocating;
+                let mut mover = if from == 0 { mover::begin(looks) } else { mover::go_on(looks) };
+                self.relocating = self.list().relocate(from, &mut mover);
+            }
             Step::Get(at) => {
                 let at = at % (len + 1);
                 assert_eq!(self.list().view().get(at).map(text), self.model.get(at).cloned());
@@ -197,14 +208,32 @@ impl Pair {
     }
 }
 
+/// Moves everything, and sees that everything has moved.
+fn relocate_all(pair: &mut Pair) {
+    let nodes = pair.list().view().nodes() as u64;
+    let (mut mover, mut moved) = (mover::begin(3), 0);
+    let mut from = 0;
+    loop {
+        from = pair.list().relocate(from, &mut mover);
+        moved += mover.moved;
+        if from == 0 {
+            break;
+        }
+        mover = mover::go_on(3);
+    }
+    assert_eq!((moved, pair.raw.bookmark), (nodes, 0));
+}
+
 fn run(steps: Vec<Step>, setting: i64) {
     let held = outstanding();
     let limit = Limit::from_setting(setting);
-    let mut pair = Pair { raw: RawList::EMPTY, model: VecDeque::new(), limit };
+    let mut pair = Pair { raw: RawList::EMPTY, model: VecDeque::new(), limit, relocating: 0 };
     for step in steps {
         pair.apply(step);
         pair.check(held);
     }
+    relocate_all(&mut pair);
+    pair.check(held);
     let mut copy = RawList::EMPTY;
     ListRef::new(&pair.raw).copy_to(&mut List::new(&mut copy, heap(), limit));
     pair.list().free();
@@ -322,6 +351,7 @@ fn a_node_that_held_a_large_element_takes_no_more_than_others_once_it_is_short()
             raw: list_of(1, &vec![b'x'; large]),
             model: VecDeque::new(),
             limit: Limit::from_setting(-1),
+            relocating: 0,
         };
         pair.model.push_back(vec![b'x'; large]);
         pair.apply(Step::Set(0, vec![b'y'; short]));

@@ -13,6 +13,7 @@ use abi::container::{RawHash, RawSet, RawTable};
 use super::table::{self, Slot, Table, TableRef};
 use base::hash::hash;
 use base::heap::{Heap, or_undo};
+use base::mover::Mover;
 
 /// Records looked at to tell how much memory many take.
 const MEASURED_MAX: usize = 2048;
@@ -91,7 +92,7 @@ impl<'a, const VALUES: bool> RecordsRef<'a, VALUES> {
     /// none. Returns the cursor to go on with; 0 is both the start and the end.
     ///
     /// A record that is there throughout the walk is visited, however the table grows or shrinks;
-    /// cursors mean the same in every release, and are below 2^36.
+    /// cursors mean the same in every release, and are below 2^46.
     pub fn scan(self, cursor: u64, count: u64, visit: &mut dyn FnMut(Record<'a>)) -> u64 {
         self.table().scan_some(cursor, count, &mut |address| visit(self.record(address)))
     }
@@ -281,6 +282,21 @@ impl<const VALUES: bool> Records<'_, VALUES> {
         other.for_each(&mut |record| {
             self.insert(hash(record.name, seed), record);
         });
+    }
+
+    /// Moves records and what their table is made of, from a cursor on, until `mover` is spent.
+    /// Returns the cursor to go on with; 0 is both the start and the end. What is there throughout is
+    /// come by, as with [`RecordsRef::scan`].
+    pub fn relocate(&mut self, cursor: u64, mover: &mut Mover) -> u64 {
+        self.table().relocate_some(cursor, mover, &mut |mover, item| {
+            let address = item.address();
+            // SAFETY: an item of the table, to which its slot alone refers, and of which `&mut self`
+            // keeps views away.
+            unsafe {
+                let size = Record::at::<VALUES>(address).size::<VALUES>();
+                mover.relocate(address, size, |new| item.set_address(new));
+            }
+        })
     }
 
     /// Frees all records, whatever seed their names were hashed with.

@@ -2,6 +2,7 @@
 
 use super::*;
 use base::heap::testing::{heap, outstanding, with_allocations};
+use base::mover::testing as mover;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -32,6 +33,8 @@ enum Step {
     Remove(Vec<u8>),
     /// Sets, or removes, names of a run of numbers.
     Run(u16, bool),
+    /// Goes on moving, with so many looks.
+    Relocate(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -39,6 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (text(), text()).prop_map(|(name, value)| Step::Set(name, value)),
         4 => text().prop_map(Step::Remove),
         1 => (0..300u16, any::<bool>()).prop_map(|(count, sets)| Step::Run(count, sets)),
+        3 => (1..60u64).prop_map(Step::Relocate),
     ]
 }
 
@@ -50,6 +54,7 @@ fn apply(raw: &mut RawHash, model: &mut Model, step: Step) {
         Step::Remove(name) => {
             assert_eq!(fields(raw).remove(&name), model.remove(&name).is_some());
         }
+        Step::Relocate(_) => {}
         Step::Run(count, sets) => {
             for name in (0..count).map(|number| number.to_string().into_bytes()) {
                 let value = name.repeat(3);
@@ -57,6 +62,28 @@ fn apply(raw: &mut RawHash, model: &mut Model, step: Step) {
             }
         }
     }
+}
+
+/// Goes on moving from a cursor on.
+fn relocate(raw: &mut RawHash, from: u64, looks: u64) -> u64 {
+    let mut mover = if from == 0 { mover::begin(looks) } else { mover::go_on(looks) };
+    fields(raw).relocate(from, &mut mover)
+}
+
+/// Moves everything, and sees that everything has moved.
+fn relocate_all(raw: &mut RawHash) {
+    let len = RecordsRef::<true>::of(raw, SEED).len() as u64;
+    let (mut cursor, mut moved, mut mover) = (0, 0, mover::begin(5));
+    loop {
+        cursor = fields(raw).relocate(cursor, &mut mover);
+        moved += mover.moved;
+        assert_eq!(mover.stayed, 0);
+        if cursor == 0 {
+            break;
+        }
+        mover = mover::go_on(5);
+    }
+    assert!(moved >= len + u64::from(len > 0), "{moved} of {len} and the table");
 }
 
 fn check(raw: &RawHash, model: &Model, held: i64) {
@@ -76,7 +103,7 @@ fn check(raw: &RawHash, model: &Model, held: i64) {
         if cursor == 0 {
             break;
         }
-        assert!(cursor < 1 << 36);
+        assert!(cursor < 1 << 46);
     }
     assert_eq!(walked, model.len());
     if model.len() < MEASURED_MAX {
@@ -89,11 +116,16 @@ proptest! {
     #[test]
     fn agree_with_a_model(steps in prop::collection::vec(step(), 0..if cfg!(miri) { 6 } else { 30 })) {
         let held = outstanding();
-        let (mut raw, mut model) = (raw(), Model::new());
+        let (mut raw, mut model, mut cursor) = (raw(), Model::new(), 0);
         for step in steps {
+            if let Step::Relocate(looks) = step {
+                cursor = relocate(&mut raw, cursor, looks);
+            }
             apply(&mut raw, &mut model, step);
             check(&raw, &model, held);
         }
+        relocate_all(&mut raw);
+        check(&raw, &model, held);
         let mut copy = self::raw();
         fields(&mut copy).copy_from(RecordsRef::<true>::of(&raw, SEED));
         fields(&mut raw).clear();

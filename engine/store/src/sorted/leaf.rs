@@ -162,6 +162,11 @@ impl LeafMut<'_> {
         Leaf { head: self.head, words: &self.room[..self.head.count.into()] }
     }
 
+    /// Says where the record of the member at an index is now.
+    pub fn set_address(&mut self, index: usize, address: u64) {
+        self.room[index] = self.room[index] & !ADDRESS | address;
+    }
+
     /// Puts a member at an index. There is room.
     pub fn insert(&mut self, index: usize, member: Scored<'_>, address: u64) {
         let count = usize::from(self.head.count);

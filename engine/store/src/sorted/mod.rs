@@ -4,11 +4,13 @@
 mod inner;
 mod leaf;
 mod member;
+mod relocate;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 pub use member::{Cut, Scored, order};
+pub use relocate::Place;
 
 use core::ops::Range;
 
@@ -124,7 +126,7 @@ impl<'a> SortedRef<'a> {
     /// row have none. Returns the cursor to go on with; 0 is both the start and the end.
     ///
     /// A member that is there throughout the walk is visited, however the table grows or shrinks;
-    /// cursors mean the same in every release, and are below 2^36.
+    /// cursors mean the same in every release, and are below 2^46.
     pub fn scan(self, cursor: u64, count: u64, visit: &mut dyn FnMut(Scored<'a>)) -> u64 {
         self.table().scan_some(cursor, count, &mut |address| visit(self.record(address)))
     }

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use super::inner::{self, Inner};
 use super::leaf::Leaf;
 use super::member::{Cut, Scored, order};
-use super::{Sorted, SortedRef};
+use super::{Place, Sorted, SortedRef};
 use base::heap::testing::{heap, outstanding, with_allocations};
+use base::mover::testing as mover;
 
 const SEED: [u64; 2] = [1, 2];
 
@@ -89,6 +90,8 @@ enum Step {
     Remove(Vec<u8>),
     RemoveRange(usize, usize),
     SetAll(Vec<(Vec<u8>, f64)>),
+    /// Goes on moving, with so many looks.
+    Relocate(u64),
 }
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
@@ -108,11 +111,13 @@ fn score() -> impl Strategy<Value = f64> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let relocate = (1..60u64).prop_map(Step::Relocate);
     let run = (0..500u16, 1..80u16, prop::sample::select(&[0.0, 1.0, -1.0, 1e-9, 1e15][..]));
     prop_oneof![
         4 => (name(), score()).prop_map(|(name, score)| Step::Set(name, score)),
         2 => run.prop_map(|(from, count, apart)| Step::Run(from, count, apart)),
         3 => name().prop_map(Step::Remove),
+        3 => relocate,
         1 => (0..100usize, 0..100usize).prop_map(|(at, count)| Step::RemoveRange(at, count)),
         1 => prop::collection::btree_map(name(), score(), 0..9)
             .prop_map(|all| Step::SetAll(all.into_iter().collect())),
@@ -124,6 +129,28 @@ fn put(model: &mut Model, name: &[u8], score: f64) {
     if model.get(name).is_none_or(|old| *old != score) {
         model.insert(name.to_vec(), score);
     }
+}
+
+/// Goes on moving from a place on, or begins to.
+fn relocate(set: &mut Sorted<'_>, from: Option<Place>, looks: u64) -> Option<Place> {
+    let mut mover = match from {
+        None => mover::begin(looks),
+        Some(_) => mover::go_on(looks),
+    };
+    set.relocate(from.unwrap_or(Place::Table(0)), &mut mover)
+}
+
+/// Moves everything, and sees that everything has moved: a second time there is nothing to do.
+fn relocate_all(set: &mut Sorted<'_>) {
+    let mut mover = mover::begin(5);
+    let mut place = set.relocate(Place::Table(0), &mut mover);
+    while let Some(from) = place {
+        mover = mover::go_on(5);
+        place = set.relocate(from, &mut mover);
+    }
+    let mut again = mover::go_on(u64::MAX);
+    assert_eq!(set.relocate(Place::Table(0), &mut again), None);
+    assert_eq!((again.moved, again.stayed), (0, set.view().len() as u64));
 }
 
 fn take(step: &Step, set: &mut Sorted<'_>, model: &mut Model) {
@@ -139,6 +166,7 @@ fn take(step: &Step, set: &mut Sorted<'_>, model: &mut Model) {
                 put(model, name.as_bytes(), score);
             }
         }
+        Step::Relocate(_) => {}
         Step::Remove(name) => assert_eq!(set.remove(name), model.remove(name).is_some()),
         Step::RemoveRange(at, count) => {
             let all = in_order(model);
@@ -164,10 +192,16 @@ proptest! {
         let before = outstanding();
         let (mut raw, mut model) = (RawSortedSet::new(), Model::new());
         let mut set = Sorted::of(&mut raw, heap(), SEED);
+        let mut place = None;
         for step in &steps {
+            if let Step::Relocate(looks) = step {
+                place = relocate(&mut set, place, *looks);
+            }
             take(step, &mut set, &mut model);
             check_cuts(set.view(), &model, at);
         }
+        check(set.view(), &model);
+        relocate_all(&mut set);
         check(set.view(), &model);
         let mut reversed = in_order(&model);
         reversed.reverse();

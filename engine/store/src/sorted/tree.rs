@@ -138,24 +138,24 @@ unsafe fn bytes(node: u64, height: u32, usable: &impl Fn(usize) -> usize) -> usi
 }
 
 /// The way from the topmost node to a leaf: nodes, each with the index of the child that follows.
-struct Path {
+pub(super) struct Path {
     steps: [(u64, usize); HEIGHT_MAX],
     len: usize,
     leaf: u64,
 }
 
 impl Path {
-    const fn new() -> Self {
+    pub const fn new() -> Self {
         Self { steps: [(0, 0); HEIGHT_MAX], len: 0, leaf: 0 }
     }
 
-    fn push(&mut self, node: u64, index: usize) {
+    pub fn push(&mut self, node: u64, index: usize) {
         self.steps[self.len] = (node, index);
         self.len += 1;
     }
 
     /// From the leaf upwards.
-    fn upwards(&self) -> impl Iterator<Item = (u64, usize)> + use<'_> {
+    pub fn upwards(&self) -> impl Iterator<Item = (u64, usize)> + use<'_> {
         self.steps[..self.len].iter().rev().copied()
     }
 }
@@ -372,7 +372,7 @@ fn summary(node: u64, height: u32) -> Child {
 }
 
 /// Says along a way upwards that a record is the first below.
-fn set_first(way: impl Iterator<Item = (u64, usize)>, first: u64) {
+pub(super) fn set_first(way: impl Iterator<Item = (u64, usize)>, first: u64) {
     for (node, index) in way {
         // SAFETY: only called with nodes of a tree of which there is no other view.
         unsafe { inner::at_mut(node) }.set_first(index, first);

@@ -267,7 +267,7 @@ impl<'a> Entries<'a> {
         Ids::new(&mut old.nodes, heap).clear(&mut |word| unsafe { node::free(heap, word) });
     }
 
-    const fn ids(&mut self) -> Ids<'_> {
+    pub(super) const fn ids(&mut self) -> Ids<'_> {
         Ids::new(&mut self.raw.nodes, self.heap)
     }
 }

@@ -244,6 +244,15 @@ impl<'a> Groups<'a> {
         Self { raw, heap, seed }
     }
 
+    pub(super) const fn heap(&self) -> Heap {
+        self.heap
+    }
+
+    /// The table of groups.
+    pub(super) const fn raw_table(&mut self) -> &mut RawTable {
+        &mut self.raw.table
+    }
+
     /// To look at them.
     pub fn view(&self) -> GroupsRef<'_> {
         GroupsRef::new(self.raw, self.seed)

@@ -10,6 +10,7 @@ mod group;
 mod node;
 mod radix;
 mod range;
+mod relocate;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use edit::{Entries, Keep, Limit, Trim};
 pub use entry::{Fields, FieldsOf, StreamEntry};
 pub use group::{Claims, ConsumerRef, Group, GroupRef, Groups, GroupsRef, Pending};
 pub use range::{Range, RevRange};
+pub use relocate::{GroupPart, Place};
 
 use abi::stream::RawEntries;
 

@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 
 use abi::stream::{RawEntries, RawGroups, StreamId};
 use base::heap::testing;
+use base::mover::testing as mover;
 use proptest::prelude::*;
 
-use super::{Entries, EntriesRef, Group, GroupRef, Groups, Keep, Limit, StreamEntry, Trim};
+use super::{Entries, EntriesRef, Group, GroupRef, Groups, Keep, Limit, Place, StreamEntry, Trim};
 
 const SEED: [u64; 2] = [3, 4];
 
@@ -63,13 +64,13 @@ proptest! {
 
     #[test]
     fn entries_behave_like_a_map(
-        steps in prop::collection::vec((0..10u8, 0..4u8, 1..60u64), 1..300),
+        steps in prop::collection::vec((0..11u8, 0..4u8, 1..60u64), 1..300),
         limit in (0..600u64, 0..12u64),
     ) {
         let before = testing::outstanding();
         let mut raw = RawEntries::EMPTY;
         let mut entries = Entries::new(&mut raw, testing::heap());
-        let (mut model, mut next) = (Model::new(), 0u64);
+        let (mut model, mut next, mut relocating) = (Model::new(), 0u64, None);
         let limit = Limit::new(limit.0, limit.1);
         for (step, kind, number) in steps {
             let some = id(next.saturating_sub(number));
@@ -95,7 +96,16 @@ proptest! {
                         prop_assert!(!too_many);
                     }
                 }
-                8 => check_range(entries.view(), &model, some, id(next.saturating_sub(kind.into()))),
+                8 => {
+                    let looks = number % 5 + 1;
+                    let mut mover = match relocating {
+                        None => mover::begin(looks),
+                        Some(_) => mover::go_on(looks),
+                    };
+                    let from = relocating.unwrap_or(StreamId::MIN);
+                    relocating = entries.relocate(from, &mut mover);
+                }
+                9 => check_range(entries.view(), &model, some, id(next.saturating_sub(kind.into()))),
                 _ => prop_assert_eq!(
                     entries.view().get(some).map(read).map(|(_, fields)| fields),
                     model.get(&some).cloned()
@@ -103,6 +113,11 @@ proptest! {
             }
         }
         check(entries.view(), &model);
+        prop_assert_eq!(entries.relocate(StreamId::MIN, &mut mover::begin(u64::MAX)), None);
+        check(entries.view(), &model);
+        let mut again = mover::go_on(u64::MAX);
+        prop_assert_eq!(entries.relocate(StreamId::MIN, &mut again), None);
+        prop_assert_eq!(again.moved, 0);
         let mut raw = RawEntries::EMPTY;
         let mut copy = Entries::new(&mut raw, testing::heap());
         copy.copy_from(entries.view());
@@ -215,7 +230,7 @@ proptest! {
 
     #[test]
     fn groups_remember_what_is_pending(
-        steps in prop::collection::vec((0..10u8, 0..4u8, 0..80u64), 1..400),
+        steps in prop::collection::vec((0..11u8, 0..4u8, 0..80u64), 1..400),
     ) {
         let before = testing::outstanding();
         let mut raw = RawGroups::new();
@@ -223,12 +238,31 @@ proptest! {
         groups.add(b"group", StreamId::MIN, None);
         groups.add(b"another", StreamId::MAX, Some(3));
         let mut model = PendingModel::new();
-        let mut group = groups.get(b"group").expect("it was added");
+        let mut relocating = None;
         for step in steps {
-            step_group(&mut group, &mut model, step);
+            let mut groups = Groups::new(&mut raw, testing::heap(), SEED);
+            match step {
+                (10, _, number) => {
+                    let looks = number % 7 + 1;
+                    let mut mover = match relocating {
+                        None => mover::begin(looks),
+                        Some(_) => mover::go_on(looks),
+                    };
+                    relocating = groups.relocate(relocating.unwrap_or(Place::START), &mut mover);
+                }
+                step => {
+                    let mut group = groups.get(b"group").expect("it was added");
+                    step_group(&mut group, &mut model, step);
+                }
+            }
         }
-        check_group(group.view(), &model);
         let mut groups = Groups::new(&mut raw, testing::heap(), SEED);
+        check_group(groups.view().get(b"group").expect("it was added"), &model);
+        prop_assert_eq!(groups.relocate(Place::START, &mut mover::begin(u64::MAX)), None);
+        check_group(groups.view().get(b"group").expect("it is there"), &model);
+        let mut again = mover::go_on(u64::MAX);
+        prop_assert_eq!(groups.relocate(Place::START, &mut again), None);
+        prop_assert_eq!(again.moved, 0);
         let mut copy = RawGroups::new();
         let mut copies = Groups::new(&mut copy, testing::heap(), SEED);
         copies.copy_from(groups.view());

@@ -7,19 +7,37 @@ use core::sync::atomic::Ordering::Relaxed;
 use base::heap::Heap;
 
 /// Bits of a slot that hold the item's address.
-pub const ADDRESS: u64 = (1 << 48) - 1;
+pub const ADDRESS: u64 = (1 << 48) - 8;
 /// Marks the last slot as the address of an overflow bucket.
-pub const LINK: u64 = 1;
+const LINK: u64 = 1;
+/// In the last slot of a bucket of a segment: items that belong here may lie in the other bucket of
+/// the pair. Stays until the segment is made anew.
+const SPILLED: u64 = 2;
 /// Size of a bucket in bytes.
 pub const BUCKET_BYTES: usize = size_of::<Bucket>();
 
-const TAG_BIT: u32 = 6;
 const LAST: usize = BUCKET_SLOTS - 1;
 
-/// The tag of `hash`, as it stands in bits 48..64 of a slot. Never zero there.
+/// Bits of a tag that say where in its segment an item belongs.
+pub const PLACE_BITS: u32 = 15;
+
+/// The tag of an item in a segment, as it stands in bits 48..64 of a slot: `rest` is the item's hash
+/// without the bits that all items of the segment share. Never zero there.
 #[inline(always)]
-pub const fn tag(hash: u64) -> u64 {
-    (hash >> TAG_BIT | 1) << 48
+pub const fn tag(rest: u64) -> u64 {
+    (rest >> 48 | 1) << 48
+}
+
+/// Where in its segment an item with this tag belongs, of `1 << PLACE_BITS` places.
+#[inline(always)]
+pub const fn place(tag: u64) -> usize {
+    (tag >> (64 - PLACE_BITS)) as usize
+}
+
+/// What the word of an item's slot is in a segment of which this one is the lower or the upper half.
+pub const fn in_parent(word: u64, upper: bool) -> u64 {
+    let tag = (upper as u64) << 15 | word >> 49 | 1;
+    tag << 48 | word & ADDRESS
 }
 
 /// The bucket at `address`.
@@ -90,7 +108,37 @@ pub fn occupied(bucket: &Bucket) -> usize {
 pub fn next(bucket: &Bucket) -> Option<&Bucket> {
     let last = bucket.slots[LAST].load(Relaxed);
     // SAFETY: a link is the address of a bucket that the chain owns.
-    (last & LINK != 0).then(|| unsafe { at(last & ADDRESS & !LINK) })
+    (last & LINK != 0).then(|| unsafe { at(last & ADDRESS) })
+}
+
+/// Whether items that belong to this bucket of a segment may lie elsewhere: in the other bucket of
+/// the pair, or in a chain.
+#[inline(always)]
+pub fn goes_on(head: &Bucket) -> bool {
+    head.slots[LAST].load(Relaxed) & (LINK | SPILLED) != 0
+}
+
+/// Whether items that belong to this bucket of a segment may lie in the other one of the pair.
+#[inline(always)]
+pub fn has_spilled(head: &Bucket) -> bool {
+    tells_spilled(head.slots[LAST].load(Relaxed))
+}
+
+/// As [`has_spilled`], of a bucket whose last slot `word` is.
+#[inline(always)]
+pub const fn tells_spilled(word: u64) -> bool {
+    word & SPILLED != 0
+}
+
+/// Makes another bucket the one that continues this one, as one does already.
+pub fn set_next(bucket: &Bucket, address: u64) {
+    let link = &bucket.slots[LAST];
+    link.store(address | LINK | link.load(Relaxed) & SPILLED, Relaxed);
+}
+
+/// The slots of this bucket that hold an item.
+pub fn items(bucket: &Bucket) -> impl Iterator<Item = &AtomicU64> {
+    bucket.slots.iter().filter(|slot| slot.load(Relaxed) >> 48 != 0)
 }
 
 /// The slot of the mask's lowest bit.
@@ -106,8 +154,8 @@ pub fn for_each(head: &Bucket, mut visit: impl FnMut(u64)) {
     loop {
         for slot in &bucket.slots {
             let word = slot.load(Relaxed);
-            if word != 0 && word & LINK == 0 {
-                visit(word);
+            if word >> 48 != 0 {
+                visit(word & !SPILLED);
             }
         }
         match next(bucket) {
@@ -117,13 +165,35 @@ pub fn for_each(head: &Bucket, mut visit: impl FnMut(u64)) {
     }
 }
 
+/// Puts an item, or 0 for none, into a slot that is no link.
+#[inline(always)]
+fn set(slot: &AtomicU64, word: u64) {
+    slot.store(word | slot.load(Relaxed) & SPILLED, Relaxed);
+}
+
 /// Stores an item if the chain has an empty slot.
 #[inline]
 pub fn put(head: &Bucket, word: u64) -> bool {
     let last = tail(head).1;
     let vacant = vacant(last);
     if vacant != 0 {
-        slot(last, vacant).store(word, Relaxed);
+        set(slot(last, vacant), word);
+    }
+    vacant != 0
+}
+
+/// Stores an item that belongs to `home`, which is full, in `other`, the other bucket of the pair,
+/// if neither has a chain and there is an empty slot.
+#[inline]
+pub fn spill(home: &Bucket, other: &Bucket, word: u64) -> bool {
+    if next(home).is_some() || next(other).is_some() {
+        return false;
+    }
+    let vacant = vacant(other);
+    if vacant != 0 {
+        set(slot(other, vacant), word);
+        let last = &home.slots[LAST];
+        last.store(last.load(Relaxed) | SPILLED, Relaxed);
     }
     vacant != 0
 }
@@ -137,9 +207,10 @@ pub fn put_behind(head: &Bucket, word: u64, heap: &Heap) {
         (address as *mut u8).write_bytes(0, BUCKET_BYTES);
         at(address)
     };
-    fresh.slots[0].store(last.slots[LAST].load(Relaxed), Relaxed);
+    let displaced = last.slots[LAST].load(Relaxed);
+    fresh.slots[0].store(displaced & !SPILLED, Relaxed);
     fresh.slots[1].store(word, Relaxed);
-    last.slots[LAST].store(address | LINK, Relaxed);
+    last.slots[LAST].store(address | LINK | displaced & SPILLED, Relaxed);
 }
 
 /// Takes the item out of `place`, a slot of the chain, and keeps the chain dense. Returns whether
@@ -152,23 +223,37 @@ pub fn put_behind(head: &Bucket, word: u64, heap: &Heap) {
 pub unsafe fn unlink(head: &Bucket, place: &AtomicU64, heap: &Heap) -> bool {
     let (parent, last) = tail(head);
     let Some(parent) = parent else {
-        place.store(0, Relaxed);
+        set(place, 0);
         return false;
     };
     let mut left = occupied(last);
     left -= 1;
     let moved = last.slots[left].load(Relaxed);
-    place.store(moved, Relaxed);
+    set(place, moved);
     last.slots[left].store(0, Relaxed);
     if left > 1 {
         return false;
     }
-    parent.slots[LAST].store(last.slots[0].load(Relaxed), Relaxed);
+    let link = &parent.slots[LAST];
+    link.store(last.slots[0].load(Relaxed) | link.load(Relaxed) & SPILLED, Relaxed);
     let freed = address_of(last);
     // SAFETY: the chain owned the bucket, and the link to it has just been overwritten; nobody uses
     // what was found in it, this included.
     unsafe { heap.free(freed, BUCKET_BYTES) };
     true
+}
+
+/// Whether the slot at the address `place` is one of the chain's.
+pub fn chain_has(head: &Bucket, place: u64) -> bool {
+    let mut part = Some(head);
+    while let Some(bucket) = part {
+        let first = address_of(bucket);
+        if (first..first + BUCKET_BYTES as u64).contains(&place) {
+            return true;
+        }
+        part = next(bucket);
+    }
+    false
 }
 
 /// Frees the overflow buckets behind `head` and tells how many they were.

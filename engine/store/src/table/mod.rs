@@ -3,9 +3,20 @@
 //! A lookup goes root word, directory word, bucket (one cache line), item. Growth and shrinkage
 //! work on one segment at a time, so that no operation moves more than a few hundred items; only
 //! the directory, a word for some hundred items, is copied as a whole when it doubles.
+//!
+//! A segment grows by a fifth or so at a time and is split after some of these steps. Only then its
+//! items are read: how they move within it is told by their tags. An item for which its bucket has
+//! no room goes to the other bucket of the pair, the neighbouring cache line, before a chain is begun.
+//! Segments grow in turn, in order of hashes, whenever the table as a whole is crowded, so that those
+//! made at a time also end at a time and leave whole pages behind. So a large table takes 11 to 12
+//! bytes an item, whatever its size.
+//!
+//! Invariant: an item lies in the chain that begins with its bucket or, if that is marked, in the
+//! chain of the other bucket of the pair.
 
 mod bucket;
 mod prefetch;
+mod relocate;
 mod resize;
 mod segment;
 #[cfg(test)]
@@ -17,6 +28,8 @@ pub use prefetch::{
     prefetch_line,
 };
 
+pub use relocate::Item;
+
 use abi::container::{Bucket, RawTable};
 use core::ops::Deref;
 use core::sync::atomic::AtomicU64;
@@ -24,10 +37,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use base::heap::Heap;
 /// Bits of a position of [`TableRef::scan`] that may be set, from the most significant on.
-pub const POSITION_BITS: u32 = segment::DIRECTORY_BITS_MAX + segment::SEGMENT_BITS;
+pub const POSITION_BITS: u32 = segment::DIRECTORY_BITS_MAX + bucket::PLACE_BITS;
 
 use bucket::{ADDRESS, BUCKET_BYTES};
-use segment::{Directory, Root};
+use segment::{Directory, Root, Segment};
 
 /// An item found in a table. Valid until the table is changed.
 #[derive(Clone, Copy, Debug)]
@@ -66,18 +79,13 @@ pub fn len(raw: &RawTable) -> usize {
 /// Bytes of a table's own structure, as asked from the heap; the items are not counted. Needs no
 /// lock: it may be out by what happens meanwhile.
 pub fn bytes(raw: &RawTable) -> usize {
-    let overflows = raw.overflows.load(Relaxed) as usize * BUCKET_BYTES;
+    let buckets = raw.buckets.load(Relaxed) as usize + raw.overflows.load(Relaxed) as usize;
     // SAFETY: neither a bucket nor a word is asked of it.
-    overflows
-        + match unsafe { Root::decode(raw.root.load(Relaxed)) } {
-            Root::Empty => 0,
-            Root::Single(segment) => BUCKET_BYTES << segment.bits,
-            Root::Directory(directory) => {
-                let segments = raw.segments.load(Relaxed) as usize;
-                Directory::bytes(directory.bits)
-                    + segments * (BUCKET_BYTES << segment::SEGMENT_BITS)
-            }
-        }
+    let directory = match unsafe { Root::decode(raw.root.load(Relaxed)) } {
+        Root::Empty | Root::Single(_) => 0,
+        Root::Directory(directory) => Directory::bytes(directory.bits),
+    };
+    buckets * BUCKET_BYTES + directory
 }
 
 /// A table to look things up in. The caller holds the lock that guards it.
@@ -113,19 +121,19 @@ impl<'a> TableRef<'a> {
     /// and bucket fit, nearly always one or none.
     #[inline(always)]
     pub fn find(&self, hash: u64, mut is_item: impl FnMut(u64) -> bool) -> Option<Slot> {
-        let mut part = self.bucket(hash)?;
-        loop {
-            let mut matches = bucket::matching(part, bucket::tag(hash));
-            while matches != 0 {
-                let cell = bucket::slot(part, matches);
-                let word = cell.load(Relaxed);
-                if is_item(word & ADDRESS) {
-                    return Some(Slot { place: cell as *const AtomicU64 as u64, word });
-                }
-                matches &= matches - 1;
-            }
-            part = bucket::next(part)?;
+        let segment = self.segment(hash)?;
+        let tag = segment.tag(hash);
+        let index = segment.index(tag);
+        let home = segment.bucket(index);
+        if let Some(found) = find_in(home, tag, &mut is_item) {
+            return Some(found);
         }
+        if !bucket::goes_on(home) {
+            return None;
+        }
+        let other = bucket::has_spilled(home).then(|| segment.other(index));
+        find_in_chain(other, tag, &mut is_item)
+            .or_else(|| find_in_chain(bucket::next(home), tag, &mut is_item))
     }
 
     /// Finds an item by its address.
@@ -141,16 +149,47 @@ impl<'a> TableRef<'a> {
         unsafe { Root::decode(self.raw.root.load(Relaxed)) }
     }
 
-    /// The first bucket of the chain that `hash` belongs to.
+    /// The segment that `hash` belongs to.
     #[inline(always)]
-    fn bucket(&self, hash: u64) -> Option<&'a Bucket> {
-        let segment = match self.root() {
-            Root::Empty => return None,
-            Root::Single(segment) => segment,
-            Root::Directory(directory) => directory.segment_of(hash),
-        };
-        Some(segment.bucket(segment.index(hash)))
+    fn segment(&self, hash: u64) -> Option<Segment<'a>> {
+        match self.root() {
+            Root::Empty => None,
+            Root::Single(segment) => Some(segment),
+            Root::Directory(directory) => Some(directory.segment_of(hash)),
+        }
     }
+}
+
+/// Finds the item with `tag` for which `is_item` holds in a bucket alone.
+#[inline(always)]
+fn find_in(bucket: &Bucket, tag: u64, is_item: &mut impl FnMut(u64) -> bool) -> Option<Slot> {
+    let mut matches = bucket::matching(bucket, tag);
+    while matches != 0 {
+        let cell = bucket::slot(bucket, matches);
+        let word = cell.load(Relaxed);
+        if is_item(word & ADDRESS) {
+            return Some(Slot { place: cell as *const AtomicU64 as u64, word });
+        }
+        matches &= matches - 1;
+    }
+    None
+}
+
+/// As [`find_in`], from a bucket on through the chain behind it.
+#[inline(never)]
+fn find_in_chain(
+    from: Option<&Bucket>,
+    tag: u64,
+    is_item: &mut impl FnMut(u64) -> bool,
+) -> Option<Slot> {
+    let mut part = from;
+    while let Some(bucket) = part {
+        if let Some(found) = find_in(bucket, tag, is_item) {
+            return Some(found);
+        }
+        part = bucket::next(bucket);
+    }
+    None
 }
 
 /// A table to change. The caller holds the lock that guards it.
@@ -194,13 +233,15 @@ impl<'a> Table<'a> {
     #[inline]
     pub fn insert(&mut self, hash: u64, address: u64, hash_of: impl Fn(u64) -> u64) {
         debug_assert!(address != 0 && address & !ADDRESS == 0 && address.is_multiple_of(8));
-        let word = bucket::tag(hash) | address;
-        let stored = match self.bucket(hash) {
-            Some(head) => bucket::put(head, word),
+        if self.is_crowded() {
+            self.sweep(&hash_of);
+        }
+        let stored = match self.segment(hash) {
+            Some(segment) => segment.put(segment.tag(hash) | address),
             None => false,
         };
         if !stored {
-            self.insert_growing(hash, word, &hash_of);
+            self.insert_growing(hash, address, &hash_of);
         }
         self.raw.count.store(self.len() as u64 + 1, Relaxed);
     }
@@ -225,9 +266,13 @@ impl<'a> Table<'a> {
     /// The slot was found in this table, which has not been changed since.
     #[inline]
     pub unsafe fn remove(&mut self, slot: Slot, hash: u64) -> u64 {
-        if let Some(head) = self.bucket(hash) {
+        if let Some(segment) = self.segment(hash) {
+            let index = segment.index(segment.tag(hash));
+            let (home, other) = (segment.bucket(index), segment.other(index));
+            let is_spilled = bucket::has_spilled(home) && bucket::chain_has(other, slot.place);
+            let head = if is_spilled { other } else { home };
             // SAFETY: as the caller promises, and `&mut self` keeps what was found otherwise from
-            // being used: `head` is no overflow bucket.
+            // being used: `head` is no overflow bucket, and the slot is one of its chain.
             if unsafe { bucket::unlink(head, slot.cell(), &self.heap) } {
                 self.raw.overflows.store(self.raw.overflows.load(Relaxed) - 1, Relaxed);
             }
@@ -248,10 +293,10 @@ impl<'a> Table<'a> {
     /// Exchanges all items with another table that has the same heap.
     pub fn exchange(&mut self, other: &mut Table<'_>) {
         let (a, b) = (self.raw, other.raw);
-        for (a, b) in [(&a.count, &b.count), (&a.root, &b.root)] {
+        for (a, b) in [(&a.count, &b.count), (&a.root, &b.root), (&a.swept, &b.swept)] {
             a.store(b.swap(a.load(Relaxed), Relaxed), Relaxed);
         }
-        for (a, b) in [(&a.segments, &b.segments), (&a.overflows, &b.overflows)] {
+        for (a, b) in [(&a.buckets, &b.buckets), (&a.overflows, &b.overflows)] {
             a.store(b.swap(a.load(Relaxed), Relaxed), Relaxed);
         }
     }
@@ -261,7 +306,8 @@ impl<'a> Table<'a> {
         let taken = RawTable::new();
         taken.count.store(self.raw.count.swap(0, Relaxed), Relaxed);
         taken.root.store(self.raw.root.swap(0, Relaxed), Relaxed);
-        taken.segments.store(self.raw.segments.swap(0, Relaxed), Relaxed);
+        taken.swept.store(self.raw.swept.swap(0, Relaxed), Relaxed);
+        taken.buckets.store(self.raw.buckets.swap(0, Relaxed), Relaxed);
         taken.overflows.store(self.raw.overflows.swap(0, Relaxed), Relaxed);
         taken
     }

@@ -34,8 +34,8 @@ fn window(raw: &RawTable) -> Option<Range<u64>> {
 /// Prefetches the bucket that `hash` belongs to. Needs no lock.
 #[inline]
 pub fn prefetch_bucket(raw: &RawTable, hash: u64) {
-    if let Some(address) = window(raw).and_then(|window| locate(raw, hash, &window)) {
-        prefetch_line(address);
+    if let Some(place) = window(raw).and_then(|window| locate(raw, hash, &window)) {
+        prefetch_line(place.bucket);
     }
 }
 
@@ -80,7 +80,7 @@ pub fn prefetch_inner_bucket(
     // SAFETY: as above.
     let root = unsafe { word(readable(item + 8 * at as u64, 8, &window)?) };
     let hash = inner();
-    prefetch_line(locate_from(root, hash, &window)?);
+    prefetch_line(locate_from(root, hash, &window)?.bucket);
     Some(Inner { root, hash })
 }
 
@@ -89,21 +89,32 @@ pub fn prefetch_inner_bucket(
 #[inline]
 pub fn prefetch_inner_item(raw: &RawTable, inner: Inner) {
     let item = window(raw)
-        .and_then(|window| item_in(locate_from(inner.root, inner.hash, &window)?, inner.hash));
+        .and_then(|window| item_in(locate_from(inner.root, inner.hash, &window)?, &window));
     if let Some(address) = item {
         prefetch_line(address);
     }
 }
 
-/// Where the bucket of `hash` should be, if that lies in `window`.
+/// Where an item should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Address of its bucket.
+    pub bucket: u64,
+    /// Address of the other bucket of the pair.
+    pub other: u64,
+    /// The item's tag.
+    pub tag: u64,
+}
+
+/// Where the item of `hash` should be, if its bucket lies in `window`.
 #[inline]
-pub(super) fn locate(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u64> {
+pub(super) fn locate(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<Place> {
     locate_from(raw.root.load(Relaxed), hash, window)
 }
 
 /// As [`locate`], of a table by its root word, which may by now be none.
 #[inline]
-pub(super) fn locate_from(root: u64, hash: u64, window: &Range<u64>) -> Option<u64> {
+pub(super) fn locate_from(root: u64, hash: u64, window: &Range<u64>) -> Option<Place> {
     // SAFETY: nothing but addresses is asked of it.
     let segment = match unsafe { Root::decode(root) } {
         Root::Empty => return None,
@@ -115,24 +126,38 @@ pub(super) fn locate_from(root: u64, hash: u64, window: &Range<u64>) -> Option<u
             unsafe { Segment::decode(word(readable(address, 8, window)?)) }
         }
     };
-    // A word that is no longer a directory's can have any depth and address.
-    let index = prefix(hash << (segment.depth & 63), segment.bits);
-    let address = segment.address.wrapping_add((index * BUCKET_BYTES) as u64);
-    readable(address, BUCKET_BYTES, window)
+    // A word that is no longer a directory's can name any address and number of buckets.
+    let tag = segment.tag(hash);
+    let index = segment.index(tag);
+    let address = |index| segment.address.wrapping_add((index * BUCKET_BYTES) as u64);
+    let bucket = readable(address(index), BUCKET_BYTES, window)?;
+    Some(Place { bucket, other: address(index ^ 1), tag })
 }
 
-/// Where the item of `hash` should be, if the bucket lies in `window`.
+/// The item of `hash`, if its bucket lies in `window` and the item in that.
 #[inline]
 pub(super) fn locate_item(raw: &RawTable, hash: u64, window: &Range<u64>) -> Option<u64> {
-    item_in(locate(raw, hash, window)?, hash)
+    item_in(locate(raw, hash, window)?, window)
 }
 
-/// The item with the tag of `hash` in the bucket at an address that [`locate`] gave.
+/// The item at a place that [`locate`] gave, if it lies in its bucket or the other of the pair.
 #[inline]
-fn item_in(address: u64, hash: u64) -> Option<u64> {
-    // SAFETY: the bucket's address is 64-byte aligned, and all of it is in the window.
-    let slot = |i: usize| unsafe { word(address + 8 * i as u64) };
-    let matches = bucket::matching_words(slot, bucket::tag(hash));
+fn item_in(place: Place, window: &Range<u64>) -> Option<u64> {
+    let found = tagged(place.bucket, place.tag);
+    // SAFETY: the last word of the bucket, which lies in the window.
+    let last = unsafe { word(place.bucket + BUCKET_BYTES as u64 - 8) };
+    if found.is_some() || !bucket::tells_spilled(last) {
+        return found;
+    }
+    tagged(readable(place.other, BUCKET_BYTES, window)?, place.tag)
+}
+
+/// The item with this tag in the bucket at an address that is 64-byte aligned, all of it mapped.
+#[inline]
+fn tagged(bucket: u64, tag: u64) -> Option<u64> {
+    // SAFETY: one of the bucket's words.
+    let slot = |i: usize| unsafe { word(bucket + 8 * i as u64) };
+    let matches = bucket::matching_words(slot, tag);
     (matches != 0).then(|| slot(matches.trailing_zeros() as usize) & ADDRESS)
 }
 

@@ -1,12 +1,13 @@
 //! Growth and shrinkage, a segment at a time.
 
 use abi::container::{BUCKET_SLOTS, Bucket, SEGMENT_BUCKETS};
+use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::Table;
 use super::bucket::{self, ADDRESS};
 use super::prefetch::prefetch_line;
-use super::segment::{DIRECTORY_BITS_MAX, Directory, Root, SEGMENT_BITS, Segment};
+use super::segment::{DIRECTORY_BITS_MAX, Directory, Root, SEGMENT_BUCKETS_MAX, Segment};
 use base::heap::Heap;
 
 /// Most items that one operation moves. A segment with more, which only colliding hashes can
@@ -17,82 +18,161 @@ pub const MOVED_MAX: usize = 2 * SEGMENT_BUCKETS * BUCKET_SLOTS;
 /// there are several times as many when it has to.
 const ITEMS_PER_WORD_MIN: usize = 32;
 
-/// How often, while the number of segments halves, it is looked whether the directory can.
+/// How often, while the number of buckets halves, it is looked whether the directory can.
 const HALVE_CHECKS: u32 = 16;
 
-/// Whether `items` in `slots` are enough to split rather than chain: a load of 0.85.
-const fn is_dense(items: usize, slots: usize) -> bool {
-    items * 20 >= slots * 17
+/// Segments looked at, one after another, for one that should grow in its turn.
+const TURNS: usize = 4;
+
+/// Whether `items` in `buckets` are so many that the table should grow: 6 a bucket.
+const fn is_dense(items: usize, buckets: usize) -> bool {
+    items >= buckets * 6
 }
 
-/// Whether `items` in `slots` are so few that buckets should be merged: a load below 0.2.
-const fn is_thin(items: usize, slots: usize) -> bool {
-    items * 5 < slots
+/// Whether a segment with `items` in `buckets` should grow out of its turn: more items than slots.
+const fn is_overfull(items: usize, buckets: usize) -> bool {
+    items > buckets * BUCKET_SLOTS
+}
+
+/// Whether a segment with `items` in `buckets` is left as it is when its turn comes, as only one that
+/// has been merged or got few of the hashes is: others go, so that no page is left with a few.
+const fn is_loose(items: usize, buckets: usize) -> bool {
+    items < buckets * 3
+}
+
+/// Whether `items` in `buckets` are so few that there should be fewer: a load below 0.2.
+const fn is_thin(items: usize, buckets: usize) -> bool {
+    items * 5 < buckets * BUCKET_SLOTS
 }
 
 impl Table<'_> {
-    /// Stores `word` where there is no room for it: grows the table or chains a bucket. All memory
+    /// Stores an item where there is no room for it: grows the table or chains a bucket. All memory
     /// is allocated before anything that is reachable changes.
     #[cold]
     #[inline(never)]
-    pub(super) fn insert_growing(&mut self, hash: u64, word: u64, hash_of: &dyn Fn(u64) -> u64) {
+    pub(super) fn insert_growing(&mut self, hash: u64, address: u64, hash_of: &dyn Fn(u64) -> u64) {
         match self.root() {
             Root::Empty => {
-                let segment = Segment::alloc(&self.heap, 0, 0);
-                self.raw.segments.store(1, Relaxed);
+                let segment = Segment::alloc(&self.heap, 0, 1);
+                self.raw.buckets.store(1, Relaxed);
                 self.set_root(Root::Single(segment));
             }
             Root::Single(segment) => self.grow_single(segment, hash_of),
-            Root::Directory(directory) => self.split(directory, hash, hash_of),
+            Root::Directory(directory) => self.relieve(directory, hash, hash_of),
         }
-        let Some(head) = self.bucket(hash) else { return };
-        if !bucket::put(head, word) {
-            bucket::put_behind(head, word, &self.heap);
-            self.raw.overflows.store(self.raw.overflows.load(Relaxed) + 1, Relaxed);
+        let Some(segment) = self.segment(hash) else { return };
+        let added = segment.put_anyhow(segment.tag(hash) | address, &self.heap);
+        self.raw.overflows.store(self.raw.overflows.load(Relaxed) + added, Relaxed);
+    }
+
+    /// Whether a table that has outgrown a small segment should grow before it takes another item.
+    #[inline(always)]
+    pub(super) fn is_crowded(&self) -> bool {
+        let buckets = self.raw.buckets.load(Relaxed) as usize;
+        is_dense(self.len(), buckets) && buckets >= SEGMENT_BUCKETS
+    }
+
+    /// Lets the segment grow whose turn it is.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn sweep(&mut self, hash_of: &dyn Fn(u64) -> u64) {
+        for _ in 0..TURNS {
+            let directory = match self.root() {
+                Root::Empty => return,
+                Root::Single(segment) => return self.grow_single(segment, hash_of),
+                Root::Directory(directory) => directory,
+            };
+            let hash = self.raw.swept.load(Relaxed);
+            let segment = directory.segment_of(hash);
+            let items = segment.count(MOVED_MAX);
+            let has_grown = items <= MOVED_MAX
+                && !is_loose(items, segment.buckets())
+                && self.grow(directory, segment, hash, hash_of);
+            self.raw.swept.store(segment.first_behind(hash).unwrap_or(0), Relaxed);
+            if has_grown {
+                return;
+            }
         }
     }
 
-    /// Doubles the only segment, or makes a directory of it, if it is dense.
+    /// Makes the only segment larger, or two and a directory of it, if it is dense.
     fn grow_single(&mut self, segment: Segment<'_>, hash_of: &dyn Fn(u64) -> u64) {
-        if !is_dense(self.len(), segment.buckets() * BUCKET_SLOTS) {
+        let items = segment.count(MOVED_MAX);
+        if !is_dense(items, segment.buckets()) || items > MOVED_MAX {
             return;
         }
-        if segment.bits == SEGMENT_BITS {
+        if segment.buckets_grown() > SEGMENT_BUCKETS_MAX {
             let directory = Directory::alloc(&self.heap, 1);
             directory.set(0, segment);
             self.set_root(Root::Directory(directory));
-            return self.split(directory, 0, hash_of);
+            self.split(directory, segment, 0, hash_of);
+            return;
         }
-        let old = Items::of(segment);
-        let larger = Fresh::alloc(self.heap, 0, segment.bits + 1);
-        let added = old.move_to(hash_of, &self.heap, |_| larger.segment);
+        let (larger, added) = self.remade(segment, segment.buckets_grown());
         self.set_root(Root::Single(larger.keep()));
-        self.discard(segment, added);
+        self.replaced(&[segment], &[larger.segment], added);
     }
 
-    /// Splits the segment that `hash` belongs to, if it is dense and not oversized.
-    fn split(&mut self, directory: Directory<'_>, hash: u64, hash_of: &dyn Fn(u64) -> u64) {
+    /// Makes the segment that `hash` belongs to larger if it alone is overfull.
+    fn relieve(&mut self, directory: Directory<'_>, hash: u64, hash_of: &dyn Fn(u64) -> u64) {
         let segment = directory.segment_of(hash);
         let items = segment.count(MOVED_MAX);
-        if !is_dense(items, SEGMENT_BUCKETS * BUCKET_SLOTS) || items > MOVED_MAX {
-            return;
+        if is_overfull(items, segment.buckets()) && items <= MOVED_MAX {
+            self.grow(directory, segment, hash, hash_of);
         }
+    }
+
+    /// Makes the segment that `hash` belongs to larger, or two of it. Returns whether it could.
+    fn grow(
+        &mut self,
+        directory: Directory<'_>,
+        segment: Segment<'_>,
+        hash: u64,
+        hash_of: &dyn Fn(u64) -> u64,
+    ) -> bool {
+        if segment.buckets_grown() > SEGMENT_BUCKETS_MAX {
+            return self.split(directory, segment, hash, hash_of);
+        }
+        let (larger, added) = self.remade(segment, segment.buckets_grown());
+        directory.set(hash, larger.keep());
+        self.replaced(&[segment], &[larger.segment], added);
+        true
+    }
+
+    /// A copy of a segment with another number of buckets, and the overflow buckets it has. The
+    /// items are not looked at.
+    fn remade(&self, segment: Segment<'_>, buckets: usize) -> (Fresh, u32) {
+        let fresh = Fresh::alloc(self.heap, segment.depth, buckets);
+        let mut added = 0;
+        segment.for_each(|word| added += fresh.segment.put_anyhow(word, &self.heap));
+        (fresh, added)
+    }
+
+    /// Makes two segments of one, unless that needs a larger directory than there may be. Returns
+    /// whether it did.
+    fn split(
+        &mut self,
+        directory: Directory<'_>,
+        segment: Segment<'_>,
+        hash: u64,
+        hash_of: &dyn Fn(u64) -> u64,
+    ) -> bool {
         let deep = segment.depth == directory.bits;
         if deep && !self.may_double(directory) {
-            return;
+            return false;
         }
         let old = Items::of(segment);
         let depth = segment.depth + 1;
-        let left = Fresh::alloc(self.heap, depth, SEGMENT_BITS);
-        let right = Fresh::alloc(self.heap, depth, SEGMENT_BITS);
+        let left = Fresh::alloc(self.heap, depth, SEGMENT_BUCKETS);
+        let right = Fresh::alloc(self.heap, depth, SEGMENT_BUCKETS);
         let bit = 1 << (64 - depth);
         let half_of = |hash| if hash & bit == 0 { left.segment } else { right.segment };
         let added = old.move_to(hash_of, &self.heap, half_of);
         let directory = if deep { self.double(directory) } else { directory };
         directory.set(hash & !bit, left.keep());
         directory.set(hash | bit, right.keep());
-        self.raw.segments.store(self.raw.segments.load(Relaxed) + 1, Relaxed);
-        self.discard(segment, added);
+        self.replaced(&[segment], &[left.segment, right.segment], added);
+        true
     }
 
     fn may_double(&self, directory: Directory<'_>) -> bool {
@@ -111,11 +191,15 @@ impl Table<'_> {
         new
     }
 
-    /// Frees a segment whose items have been moved, `added` being the overflow buckets they have
-    /// now.
-    fn discard(&mut self, segment: Segment<'_>, added: u32) {
-        // SAFETY: the table owned it; neither root nor directory refers to it any more.
-        let freed = unsafe { segment.free(&self.heap) };
+    /// Frees segments whose items have been moved to others, `added` being the overflow buckets that
+    /// those have.
+    fn replaced(&mut self, old: &[Segment<'_>], new: &[Segment<'_>], added: u32) {
+        let buckets =
+            |segments: &[Segment<'_>]| segments.iter().map(|s| s.buckets() as u32).sum::<u32>();
+        let total = self.raw.buckets.load(Relaxed) + buckets(new) - buckets(old);
+        self.raw.buckets.store(total, Relaxed);
+        // SAFETY: the table owned them; neither root nor directory refers to them any more.
+        let freed = old.iter().map(|segment| unsafe { segment.free(&self.heap) }).sum::<u32>();
         let total = self.raw.overflows.load(Relaxed) + added - freed;
         self.raw.overflows.store(total, Relaxed);
     }
@@ -124,9 +208,7 @@ impl Table<'_> {
     /// only now and then, as looking for what can be merged is not free.
     #[inline(always)]
     pub(super) fn is_sparse(&self, head: &Bucket) -> bool {
-        let segments = self.raw.segments.load(Relaxed) as usize;
-        let slots = segments * SEGMENT_BUCKETS * BUCKET_SLOTS;
-        is_thin(self.len(), slots) && bucket::occupied(head) == 0
+        is_thin(self.len(), self.raw.buckets.load(Relaxed) as usize) && bucket::occupied(head) == 0
     }
 
     /// Merges buckets or segments near `hash`, where an item has been removed.
@@ -149,42 +231,37 @@ impl Table<'_> {
 
     /// Halves the only segment if it is thin and no overflow bucket would be needed.
     fn shrink_single(&mut self, segment: Segment<'_>) {
-        if segment.bits == 0 || !is_thin(self.len(), segment.buckets() * BUCKET_SLOTS) {
+        let Some(buckets) = segment.buckets_shrunk() else { return };
+        if !is_thin(self.len(), segment.buckets()) {
             return;
         }
-        let Some(smaller) = Segment::try_alloc(&self.heap, 0, segment.bits - 1) else { return };
-        if !pour(segment, smaller, |index| index / 2) {
-            // SAFETY: allocated above; nothing refers to it.
-            unsafe { smaller.free(&self.heap) };
-            return;
+        let Some(smaller) = Fresh::try_alloc(self.heap, 0, buckets) else { return };
+        if pour(segment, smaller.segment, |word| word) {
+            self.set_root(Root::Single(smaller.keep()));
+            self.replaced(&[segment], &[smaller.segment], 0);
         }
-        self.set_root(Root::Single(smaller));
-        self.discard(segment, 0);
     }
 
     /// Merges the segment of `hash`, or one beside it, with its buddy. Returns whether it did.
     fn merge(&mut self, directory: Directory<'_>, hash: u64) -> bool {
         let Some((hash, left, right)) = buddies(directory, hash) else { return false };
-        let Some(merged) = Segment::try_alloc(&self.heap, left.depth - 1, SEGMENT_BITS) else {
+        let Some(merged) = Fresh::try_alloc(self.heap, left.depth - 1, SEGMENT_BUCKETS) else {
             return false;
         };
-        let half = SEGMENT_BUCKETS / 2;
-        if !(pour(left, merged, |index| index / 2) && pour(right, merged, |index| half + index / 2))
-        {
-            // SAFETY: allocated above; nothing refers to it.
-            unsafe { merged.free(&self.heap) };
-            return false;
+        let into = merged.segment;
+        let fits = pour(left, into, |word| bucket::in_parent(word, false))
+            && pour(right, into, |word| bucket::in_parent(word, true));
+        if fits {
+            directory.set(hash, merged.keep());
+            self.replaced(&[left, right], &[into], 0);
         }
-        directory.set(hash, merged);
-        self.raw.segments.store(self.raw.segments.load(Relaxed) - 1, Relaxed);
-        self.discard(left, 0);
-        self.discard(right, 0);
-        true
+        fits
     }
 
     /// Halves the directory while no segment needs its last bit, down to a single segment.
     fn halve(&mut self, mut directory: Directory<'_>) {
-        let segments = self.raw.segments.load(Relaxed);
+        // At least as many as there are, and just as many once all have shrunk.
+        let segments = self.raw.buckets.load(Relaxed) / SEGMENT_BUCKETS as u32;
         let period = (segments / HALVE_CHECKS).next_power_of_two();
         while segments as usize * 2 <= directory.words()
             && segments.is_multiple_of(period)
@@ -230,7 +307,7 @@ impl Table<'_> {
         }
     }
 
-    fn set_root(&mut self, root: Root<'_>) {
+    pub(super) fn set_root(&self, root: Root<'_>) {
         self.raw.root.store(root.encode(), Relaxed);
     }
 }
@@ -260,38 +337,42 @@ fn buddies<'a>(directory: Directory<'a>, mut hash: u64) -> Option<(u64, Segment<
 struct Fresh {
     segment: Segment<'static>,
     heap: Heap,
+    kept: Cell<bool>,
 }
 
 impl Fresh {
-    fn alloc(heap: Heap, depth: u32, bits: u32) -> Self {
-        Self { segment: Segment::alloc(&heap, depth, bits), heap }
+    fn alloc(heap: Heap, depth: u32, buckets: usize) -> Self {
+        let segment = Segment::alloc(&heap, depth, buckets);
+        Self { segment, heap, kept: Cell::new(false) }
+    }
+
+    fn try_alloc(heap: Heap, depth: u32, buckets: usize) -> Option<Self> {
+        let segment = Segment::try_alloc(&heap, depth, buckets)?;
+        Some(Self { segment, heap, kept: Cell::new(false) })
     }
 
     /// The segment, for the table to own.
-    fn keep(self) -> Segment<'static> {
-        core::mem::ManuallyDrop::new(self).segment
+    fn keep(&self) -> Segment<'static> {
+        self.kept.set(true);
+        self.segment
     }
 }
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        // SAFETY: allocated by this; no table refers to it.
-        unsafe { self.segment.free(&self.heap) };
+        if !self.kept.get() {
+            // SAFETY: allocated by this; no table refers to it.
+            unsafe { self.segment.free(&self.heap) };
+        }
     }
 }
 
-/// Copies the items of `from` to the buckets of `to` that `index` says. Returns false, having
-/// copied some of them, if a bucket has no room.
-fn pour(from: Segment<'_>, to: Segment<'_>, index: impl Fn(usize) -> usize) -> bool {
+/// Copies the items of `from` to where the words that `renamed` makes of theirs belong. Returns
+/// false, having copied some of them, if a bucket has no room.
+fn pour(from: Segment<'_>, to: Segment<'_>, renamed: impl Fn(u64) -> u64) -> bool {
     let mut fits = true;
-    for i in 0..from.buckets() {
-        let target = to.bucket(index(i));
-        bucket::for_each(from.bucket(i), |word| fits = fits && bucket::put(target, word));
-        if !fits {
-            return false;
-        }
-    }
-    true
+    from.for_each(|word| fits = fits && to.put(renamed(word)));
+    fits
 }
 
 /// The items of a segment, while they move.
@@ -304,13 +385,11 @@ impl Items {
     /// Collects the items of a segment, at most [`MOVED_MAX`], and prefetches them.
     fn of(segment: Segment<'_>) -> Self {
         let mut items = Self { words: [0; MOVED_MAX], len: 0 };
-        for i in 0..segment.buckets() {
-            bucket::for_each(segment.bucket(i), |word| {
-                prefetch_line(word & ADDRESS);
-                items.words[items.len] = word;
-                items.len += 1;
-            });
-        }
+        segment.for_each(|word| {
+            prefetch_line(word & ADDRESS);
+            items.words[items.len] = word;
+            items.len += 1;
+        });
         items
     }
 
@@ -321,17 +400,13 @@ impl Items {
         heap: &Heap,
         target: impl Fn(u64) -> Segment<'a>,
     ) -> u32 {
-        let mut overflows = 0;
-        for &word in &self.words[..self.len] {
-            let hash = hash_of(word & ADDRESS);
-            debug_assert_eq!(bucket::tag(hash), word & !ADDRESS);
+        let words = self.words[..self.len].iter();
+        let moved = words.map(|&word| {
+            let address = word & ADDRESS;
+            let hash = hash_of(address);
             let segment = target(hash);
-            let head = segment.bucket(segment.index(hash));
-            if !bucket::put(head, word) {
-                bucket::put_behind(head, word, heap);
-                overflows += 1;
-            }
-        }
-        overflows
+            segment.put_anyhow(segment.tag(hash) | address, heap)
+        });
+        moved.sum()
     }
 }

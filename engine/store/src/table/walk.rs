@@ -1,40 +1,40 @@
 //! Visiting items: in order of hashes, all of them, or one at random.
 #![forbid(unsafe_code)]
 
-use abi::container::{BUCKET_SLOTS, Bucket};
+use abi::container::BUCKET_SLOTS;
 
-use super::bucket::{self, ADDRESS};
+use super::bucket::ADDRESS;
 use super::segment::{Root, Segment};
 use super::{POSITION_BITS, TableRef};
 
 /// Random places looked at before an item is taken from wherever there is one.
 const DRAWS_MAX: usize = 24;
 
-/// Longest part of a chain that takes part in a draw, in items.
-const CHAIN_MAX: usize = 64;
+/// Most items of a pair of buckets that take part in a draw.
+const PAIR_MAX: usize = 64;
 
 /// Places that [`TableRef::scan_some`] looks at for each item it is asked for.
 const POSITIONS_PER_ITEM: u64 = 10;
 
 /// The low bits of a position that are always zero.
-const CURSOR_SHIFT: u32 = u64::BITS - POSITION_BITS;
+pub(super) const CURSOR_SHIFT: u32 = u64::BITS - POSITION_BITS;
 
 impl<'a> TableRef<'a> {
-    /// Visits the items of the bucket at `position` and returns the next position, if any.
+    /// Visits the items of the pair of buckets at `position` and returns the next position, if any.
     ///
     /// A position is a prefix of hashes, aligned to the top of the word; 0 is the first. Walking
     /// on from each position returned visits every item that is in the table throughout, however
-    /// it grows or shrinks between the calls; an item comes again only after it has shrunk. The
-    /// low 16 bits of a position are zero.
+    /// it grows or shrinks between the calls; an item comes again only after it has done so. The
+    /// low 18 bits of a position are zero.
     pub fn scan(&self, position: u64, visit: &mut dyn FnMut(u64)) -> Option<u64> {
         let segment = self.segment(position)?;
-        visit_chain(segment.bucket(segment.index(position)), visit);
-        after(position, segment.prefix_bits())
+        segment.for_each_in_pair(position, |word| visit(word & ADDRESS));
+        segment.position_after(position)
     }
 
     /// Goes on with a walk that is handed out piece by piece: visits at least `count` items, or fewer
     /// if many places in a row have none. Returns the cursor to go on with; 0 is both the start and
-    /// the end. A cursor is the part of a position that is not always zero: below 2^36.
+    /// the end. A cursor is the part of a position that is not always zero: below 2^46.
     pub fn scan_some(&self, cursor: u64, count: u64, visit: &mut dyn FnMut(u64)) -> u64 {
         let mut position = cursor << CURSOR_SHIFT;
         let mut seen = 0;
@@ -66,11 +66,7 @@ impl<'a> TableRef<'a> {
 
     /// Visits every item.
     pub fn for_each(&self, visit: &mut dyn FnMut(u64)) {
-        let mut all = |segment: Segment<'_>| {
-            for i in 0..segment.buckets() {
-                visit_chain(segment.bucket(i), visit);
-            }
-        };
+        let mut all = |segment: Segment<'_>| segment.for_each(|word| visit(word & ADDRESS));
         match self.root() {
             Root::Empty => {}
             Root::Single(segment) => all(segment),
@@ -83,10 +79,9 @@ impl<'a> TableRef<'a> {
     pub fn sample(&self, random: u64) -> Option<u64> {
         let mut random = random;
         for _ in 0..DRAWS_MAX {
-            let segment = self.segment(random)?;
-            let head = segment.bucket(segment.index(random));
+            let (segment, hash) = (self.segment(random)?, random);
             random = scramble(random);
-            if let Some(found) = draw(head, random) {
+            if let Some(found) = draw(segment, hash, random) {
                 return Some(found);
             }
             random = scramble(random);
@@ -103,39 +98,20 @@ impl<'a> TableRef<'a> {
         }
         found
     }
-
-    #[inline]
-    fn segment(&self, hash: u64) -> Option<Segment<'a>> {
-        match self.root() {
-            Root::Empty => None,
-            Root::Single(segment) => Some(segment),
-            Root::Directory(directory) => Some(directory.segment_of(hash)),
-        }
-    }
 }
 
-fn visit_chain(head: &Bucket, visit: &mut dyn FnMut(u64)) {
-    bucket::for_each(head, |word| visit(word & ADDRESS));
-}
-
-/// The first position after the prefix of `bits` bits that `position` has.
-fn after(position: u64, bits: u32) -> Option<u64> {
-    let rest = u64::MAX.checked_shr(bits).unwrap_or(0);
-    (position | rest).checked_add(1)
-}
-
-/// An item of the chain, or nothing as often as the bucket is empty, so that full and half-empty
-/// buckets give their items the same chance.
-fn draw(head: &Bucket, random: u64) -> Option<u64> {
-    let mut words = [0; CHAIN_MAX];
+/// An item of the pair of buckets of `hash`, or nothing as often as they are empty, so that full and
+/// half-empty pairs give their items the same chance.
+fn draw(segment: Segment<'_>, hash: u64, random: u64) -> Option<u64> {
+    let mut words = [0; PAIR_MAX];
     let mut len = 0;
-    bucket::for_each(head, |word| {
-        if len < CHAIN_MAX {
+    segment.for_each_in_pair(hash, |word| {
+        if len < PAIR_MAX {
             words[len] = word;
             len += 1;
         }
     });
-    let choice = (random >> 32) as usize % len.max(BUCKET_SLOTS);
+    let choice = (random >> 32) as usize % len.max(2 * BUCKET_SLOTS);
     (choice < len).then(|| words[choice] & ADDRESS)
 }
 

@@ -104,7 +104,7 @@ impl OwnedEntry {
 impl Drop for OwnedEntry {
     fn drop(&mut self) {
         let heap = self.heap;
-        let free = self.view().row().free;
+        let free = self.view().row().owned.free;
         free(heap, &mut self.view_mut());
         // SAFETY: allocated with the size its shape gives, and nothing refers to it any more.
         unsafe { heap.free(self.place.address(), self.place.shape().size()) };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::arena::classes::CHUNK_PAGES;
 use crate::arena::pages::testing;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -184,15 +185,16 @@ fn a_run_grows_into_the_free_run_behind_it_and_beyond_the_top() {
 #[test]
 fn much_free_memory_is_worth_handing_back_and_a_little_is_not() {
     let mut world = World::new();
+    let much = 4 * CHUNK_PAGES;
     let a = world.alloc(SLACK_PAGES).unwrap();
-    let b = world.alloc(SLACK_PAGES).unwrap();
+    let b = world.alloc(much).unwrap();
     let _live = world.alloc(1).unwrap();
     assert!(!world.free(a));
     assert!(world.free(b));
     let run = world.runs().take_dirty(SLACK_PAGES / 2).unwrap();
-    assert_eq!(run, Run { start: a, pages: 2 * SLACK_PAGES }.chunks());
+    assert_eq!(run, Run { start: a, pages: SLACK_PAGES + much }.chunks());
     let rest = [(); 2].map(|()| world.runs().take_dirty(0).unwrap().pages);
-    assert_eq!(rest.iter().sum::<u32>(), 2 * SLACK_PAGES - run.pages);
+    assert_eq!(rest.iter().sum::<u32>(), SLACK_PAGES + much - run.pages);
     assert_eq!(world.runs().take_dirty(0), None, "a run was handed out twice");
 }
 

@@ -50,6 +50,10 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     admin,
     shutdown,
     exchange,
+    scattered_bytes: calls::scattered_bytes,
+    begin_compaction: calls::begin_compaction,
+    end_compaction: calls::end_compaction,
+    is_to_move: calls::is_to_move,
 });
 
 /// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.

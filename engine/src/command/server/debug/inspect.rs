@@ -93,10 +93,10 @@ fn summary(tables: &[&RawTable]) -> String {
     let largest = tables.iter().map(|table| table.count.load(Relaxed)).max().unwrap_or(0);
     format!(
         " number of tables: {}\n number of elements: {}\n elements of the largest: {largest}\n \
-         segments: {}\n overflow buckets: {}\n bytes: {}\n",
+         buckets: {}\n overflow buckets: {}\n bytes: {}\n",
         tables.len(),
         sum(&|table| table.count.load(Relaxed)),
-        sum(&|table| table.segments.load(Relaxed) as u64),
+        sum(&|table| table.buckets.load(Relaxed) as u64),
         sum(&|table| table.overflows.load(Relaxed) as u64),
         sum(&|table| table::bytes(table) as u64),
     )

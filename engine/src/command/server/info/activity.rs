@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::Text;
+use crate::maintenance::defrag;
 use crate::maintenance::expire::upkeep;
 use crate::session::pubsub::{self, Kind};
 use crate::session::stats::{self, Rate};
@@ -28,9 +29,9 @@ pub fn stats(core: &mut Core, text: &mut Text) {
     }
     keys(core, text);
     subscriptions(core, text);
-    for name in NOT_HERE {
-        text.field(name, 0);
-    }
+    NOT_HERE.iter().for_each(|name| text.field(name, 0));
+    defragmentation(core, text);
+    NO_TRACKING.iter().for_each(|name| text.field(name, 0));
     text.field("total_error_replies", stats::sum(roots, |core| &core.errors));
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", stats::sum(roots, |core| &core.reads));
@@ -57,17 +58,11 @@ fn effects(core: &Core, text: &mut Text) {
 }
 
 /// Counters of what this server does not do.
-const NOT_HERE: [&str; 14] = [
-    "latest_fork_usec",
-    "total_forks",
-    "migrate_cached_sockets",
-    "slave_expires_tracked_keys",
-    "active_defrag_hits",
-    "active_defrag_misses",
-    "active_defrag_key_hits",
-    "active_defrag_key_misses",
-    "total_active_defrag_time",
-    "current_active_defrag_time",
+const NOT_HERE: [&str; 4] =
+    ["latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys"];
+
+/// The same that are told further behind.
+const NO_TRACKING: [&str; 4] = [
     "tracking_total_keys",
     "tracking_total_items",
     "tracking_total_prefixes",
@@ -85,6 +80,19 @@ const IO_NOT_HERE: [&str; 4] = [
 
 fn kilobytes(bytes: u64) -> String {
     format!("{:.2}", bytes as f64 / 1024.0)
+}
+
+/// Active defragmentation.
+fn defragmentation(core: &Core, text: &mut Text) {
+    let roots = core.roots;
+    text.field("active_defrag_hits", stats::sum(roots, |core| &core.defrag_hits));
+    text.field("active_defrag_misses", stats::sum(roots, |core| &core.defrag_misses));
+    text.field("active_defrag_key_hits", stats::sum(roots, |core| &core.defrag_key_hits));
+    text.field("active_defrag_key_misses", stats::sum(roots, |core| &core.defrag_key_misses));
+    let current_ms = defrag::current_ms(core);
+    let total_ms = stats::sum(roots, |core| &core.defrag_us) / 1000 + current_ms;
+    text.field("total_active_defrag_time", total_ms);
+    text.field("current_active_defrag_time", current_ms);
 }
 
 /// For how long memory has been above `maxmemory`, if it is now.

@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::Text;
+use crate::maintenance::defrag;
 use crate::maintenance::expire::upkeep;
 use crate::session::memory::Usage;
 use crate::session::scripts::Totals;
@@ -29,7 +30,7 @@ pub fn memory(core: &mut Core, text: &mut Text) {
     text.field("used_memory_dataset", usage.dataset());
     text.field("used_memory_dataset_perc", percent(usage.dataset(), usage.net()));
     text.field("allocator_allocated", usage.used);
-    text.field("allocator_active", process.resident_arena_bytes);
+    text.field("allocator_active", usage.active());
     text.field("allocator_resident", process.resident_arena_bytes);
     text.bytes("total_system_memory", process.machine_bytes);
     scripts(&usage.scripts, text);
@@ -46,7 +47,7 @@ pub fn memory(core: &mut Core, text: &mut Text) {
     text.field("mem_aof_buffer", 0);
     text.field("mem_allocator", "arena");
     text.field("mem_huge_pages", process.huge_arena_bytes);
-    text.field("active_defrag_running", 0);
+    text.field("active_defrag_running", defrag::state(core.roots).percent.load(Relaxed));
     let upkeep = upkeep(core.roots);
     let (pending, freed) = (upkeep.lazy_pending.load(Relaxed), upkeep.lazy_freed.load(Relaxed));
     text.field("lazyfree_pending_objects", pending);
@@ -74,13 +75,8 @@ fn scripts(totals: &Totals, text: &mut Text) {
 }
 
 fn ratios(usage: &Usage, text: &mut Text) {
-    let arena = usage.process.resident_arena_bytes;
     let rss = usage.process.rss_bytes;
-    for (name, part, whole) in [
-        ("allocator_frag", arena, usage.used),
-        ("allocator_rss", arena, arena),
-        ("rss_overhead", rss, arena),
-    ] {
+    for (name, part, whole) in usage.quotients() {
         text.field(&format!("{name}_ratio"), ratio(part, whole));
         text.field(&format!("{name}_bytes"), part as i64 - whole as i64);
     }
