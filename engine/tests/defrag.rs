@@ -211,10 +211,16 @@ fn it_ends_when_it_is_switched_off() {
     fill(&mut server);
     go_on(&mut server);
     assert_eq!(info(&mut server, "active_defrag_hits"), 0, "a pass begins");
-    go_on(&mut server);
+    // How far it comes at a time is a matter of how fast the machine is.
+    for _ in 0..1000 {
+        go_on(&mut server);
+        if info(&mut server, "active_defrag_hits") > 0 {
+            break;
+        }
+    }
     let hits = info(&mut server, "active_defrag_hits");
     assert!(hits > 0 && info(&mut server, "active_defrag_running") == 25);
-    assert!(table::is_compacting());
+    assert!(table::is_compacting(), "it is under way");
     server.say(0, "config set activedefrag no");
     go_on(&mut server);
     assert!(!table::is_compacting(), "the pass is ended");

@@ -30,8 +30,8 @@ impl Item<'_> {
 }
 
 impl Table<'_> {
-    /// Moves what the pair of buckets at `position` is part of, shows `visit` the items in it, and returns the
-    /// next position, if any. Positions are those of [`super::TableRef::scan`].
+    /// Moves what the pair of buckets at `position` is part of, shows `visit` the items in it, and
+    /// returns the next position, if any. Positions are those of [`super::TableRef::scan`].
     pub fn relocate(
         &mut self,
         position: u64,
