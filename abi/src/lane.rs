@@ -44,6 +44,10 @@ pub struct Running {
     pub key_count: AtomicU64,
     /// Hashes of the keys.
     pub hashes: [AtomicU64; RUNNING_KEYS],
+    /// Bytes that the lane's Lua machine for scripts uses, in memory of logic's own.
+    pub script_machine_bytes: AtomicU64,
+    /// As the one before, of the machine for functions.
+    pub function_machine_bytes: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 9],
+    pub reserved: [AtomicU64; 7],
 }

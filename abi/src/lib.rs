@@ -27,6 +27,7 @@ pub mod message;
 pub mod ptr;
 pub mod root;
 pub mod schema;
+pub mod script;
 pub mod shared;
 pub mod stats;
 pub mod status;

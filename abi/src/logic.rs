@@ -192,6 +192,10 @@ pub struct StoredTypes {
     /// See the type.
     pub pending_entry: *const crate::stream::PendingEntry,
     /// See the type.
+    pub script: *const crate::script::CachedScript,
+    /// See the type.
+    pub library: *const crate::script::FunctionLibrary,
+    /// See the type.
     pub effects: *const crate::effects::EffectsStream,
     /// See the type.
     pub extent: *const crate::effects::Extent,

@@ -9,11 +9,12 @@ use crate::lane::Lane;
 use crate::lock::Locked;
 use crate::ptr::Ptr;
 use crate::root::RootHead;
+use crate::script::{ScriptState, Scripts};
 use crate::stats::LANES_MAX;
 
 /// Root of the rest.
 ///
-/// Lock order: shard locks in ascending order, then `pubsub`, then `names`, `errors`, `slowlog`,
+/// Lock order: shard locks in ascending order, then `scripts`, `pubsub`, then `names`, `errors`, `slowlog`,
 /// `latency`, the texts of `config`, then the table of clients.
 #[repr(C)]
 #[derive(StableAbi)]
@@ -69,7 +70,11 @@ pub struct Shared {
     pub large_replies: Locked<Slowlog>,
     /// Active defragmentation.
     pub defrag: Defrag,
-    /// Script libraries, access rules, tracking: zero until a schema level gives them a meaning.
+    /// Scripts and libraries of functions.
+    pub scripts: Locked<Scripts>,
+    /// What is to be seen of them without the lock.
+    pub script_state: ScriptState,
+    /// Access rules, tracking: zero until a schema level gives them a meaning.
     pub reserved: [u64; 24],
 }
 

@@ -74,6 +74,8 @@ const fn fingerprint() -> u64 {
         crate::keyspace::ShardDb,
         crate::keyspace::WatchedKey,
         crate::message::Message,
+        crate::script::CachedScript,
+        crate::script::FunctionLibrary,
         crate::shared::Shared,
         crate::stats::LaneStats,
         crate::lane::Lane,

@@ -216,6 +216,7 @@ pub extern "C" fn tick(scratch: *mut Scratch, _lane: u32) -> Status {
             thread.exec.panics.tell_left_out(host, host.monotonic_ns()());
         }
         ticks::run(&mut thread.core, &mut thread.exec.eviction);
+        thread.exec.machines.forget_flushed(&thread.core);
         serve_waiters(thread);
         Status::OK
     })

@@ -160,6 +160,10 @@ codes! {
         "begin without a position, or at one that a reader was told a moment ago";
     CutOff "cut_off" 52 "A reader of the effects stream was too slow and has lost its place"
         "what it missed is lost to it: begin anew; --hold has writers wait for it instead";
+    NoScript "no_script" 53 "No script runs"
+        "nothing to do";
+    ScriptHasWritten "script_has_written" 54 "The script that runs has written, so it is not ended"
+        "wait for its end; a second SIGTERM ends the server whatever it does";
 }
 
 impl Code {

@@ -35,6 +35,9 @@ use crate::worker::{Worker, background, clock, event, held_up};
 /// Most workers: lanes are also needed for the control thread and the background threads.
 pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 1 - background::THREADS;
 
+/// Stack of a worker's thread: as much as a main thread has, for what scripts nest.
+const WORKER_STACK_BYTES: usize = 8 << 20;
+
 /// What a server is started with.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -252,7 +255,8 @@ impl Threads {
                     .work()
                     .inspect_err(|error| tracing::error!(number, %error, "a worker failed"))
             };
-            threads.workers.push(named(format!("worker-{number}")).spawn(body)?);
+            let thread = named(format!("worker-{number}")).stack_size(WORKER_STACK_BYTES);
+            threads.workers.push(thread.spawn(body)?);
         }
         for index in 0..background::THREADS {
             let body = move || server.jobs().run(first_background + index);

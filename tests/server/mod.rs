@@ -30,4 +30,5 @@ mod readme;
 mod redis_crate;
 mod scan;
 mod scheduler;
+mod scripts;
 mod settings;

@@ -243,6 +243,21 @@ impl Effects {
         self.in_transaction = true;
     }
 
+    /// Whether a transaction is open.
+    #[inline]
+    pub fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// Tells nothing from now on, or tells again what happens from now on, if anybody reads.
+    pub fn silence(&mut self, is_silent: bool) {
+        if is_silent {
+            self.is_on = false;
+        } else {
+            self.begin();
+        }
+    }
+
     /// Ends it, and flushes.
     pub fn end_transaction(&mut self) {
         self.in_transaction = false;

@@ -27,6 +27,17 @@ pub fn to_hex(digest: &[u8; LEN]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The digest of some bytes in hexadecimal digits, as a text of a fixed length.
+pub fn hex(bytes: &[u8]) -> [u8; 2 * LEN] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 2 * LEN];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(digest(bytes)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
 fn compress(state: &mut [u32; 5], block: &[u8]) {
     let mut words = [0u32; 80];
     for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {

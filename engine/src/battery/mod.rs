@@ -22,6 +22,8 @@ pub const KEYS: &str = include_str!("keys.txt");
 pub const LIST: &str = include_str!("list.txt");
 /// Of the commands of [`crate::command::pubsub`].
 pub const PUBSUB: &str = include_str!("pubsub.txt");
+/// Of the commands of [`crate::command::scripting`].
+pub const SCRIPTING: &str = include_str!("scripting.txt");
 /// Of the commands of [`crate::command::server`].
 pub const SERVER: &str = include_str!("server.txt");
 /// Of the commands of [`crate::command::set`].
@@ -46,6 +48,7 @@ pub const ALL: &[&str] = &[
     KEYS,
     LIST,
     PUBSUB,
+    SCRIPTING,
     SERVER,
     SET,
     STREAM,

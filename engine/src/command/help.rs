@@ -1,10 +1,19 @@
-//! `HELP` of commands that have subcommands: made of their rows.
+//! What commands that have subcommands share: their own code, and `HELP`, which is made of their rows.
 
 use crate::exec::argument::{Argument, Usage};
 use crate::exec::context::ClientCtx;
+use crate::exec::spec::flag;
 use base::args::Args;
-use base::error::Done;
+use base::error::{Done, Error};
 use base::resp::write::Reply;
+
+/// Flags of `HELP` of most containers.
+pub const HELP: u32 = flag::LOADING | flag::STALE;
+
+/// The code of a command that has subcommands; dispatch never runs it.
+pub fn container(_cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    Err(Error::new("ERR a subcommand is missing"))
+}
 
 /// Lists the subcommands of the command that this is the `HELP` of.
 pub fn subcommands(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {

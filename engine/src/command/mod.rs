@@ -14,6 +14,7 @@ pub mod list;
 mod partial_sort;
 pub mod pubsub;
 mod scores;
+pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod stream;
@@ -36,6 +37,7 @@ pub const ALL: &[&[Spec]] = &[
     keys::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
+    scripting::COMMANDS,
     server::COMMANDS,
     set::COMMANDS,
     stream::COMMANDS,

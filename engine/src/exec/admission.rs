@@ -10,7 +10,7 @@ use crate::exec::spec::{Spec, flag};
 use crate::exec::thread::{Exec, ThreadContext};
 use crate::exec::transaction;
 use crate::maintenance::evict::{self, Outcome};
-use crate::session::{self, multi, pause};
+use crate::session::{self, multi, pause, scripts};
 use base::args::Args;
 use base::clock::Clock;
 use base::core::Core;
@@ -41,6 +41,10 @@ pub fn admit(
     let flags = client.flags.load(Relaxed);
     if flags & (AUTHENTICATED | MONITOR | MULTI | PUBSUB) != AUTHENTICATED {
         check_state(client, flags, call.spec)?;
+    }
+    let slow = scripts::slow::kind(thread.core.roots);
+    if slow != 0 && !call.spec.has(flag::ALLOW_BUSY) {
+        return Err(scripts::slow::error(slow));
     }
     if thread.core.settings.maxmemory != 0 {
         make_room(thread, client, call.spec)?;
@@ -89,7 +93,7 @@ fn check_state(client: &Client, flags: u64, spec: &Spec) -> Result<(), Error> {
 /// Makes room if memory is short. Fails if there is none to make and the command may use more.
 #[inline]
 fn make_room(thread: &mut ThreadContext, client: &Client, spec: &Spec) -> Done {
-    const GROWS: u32 = flag::WRITE | flag::DENYOOM | flag::TRANSACTION;
+    const GROWS: u32 = flag::WRITE | flag::DENYOOM | flag::TRANSACTION | flag::RUNS_SCRIPT;
     let ThreadContext { core, exec, .. } = thread;
     let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
     if exec.room_known_for == core.settings.maxmemory && !spec.has(GROWS) && !in_multi {
@@ -100,6 +104,7 @@ fn make_room(thread: &mut ThreadContext, client: &Client, spec: &Spec) -> Done {
         Outcome::Enough => core.settings.maxmemory,
         _ => 0,
     };
+    exec.is_short_of_memory = outcome == Outcome::Nothing;
     if outcome == Outcome::Nothing && may_use_more(exec, client, spec) {
         return Err(error::OOM);
     }
@@ -135,7 +140,7 @@ fn has_room_for_effects(
         () if in_multi && spec.has(flag::TRANSACTION) => {
             transaction::effects_at_most(&thread.exec, client)
         }
-        () if !in_multi && spec.has(flag::WRITE) => effects::at_most(args),
+        () if !in_multi && spec.has(flag::WRITE | flag::RUNS_SCRIPT) => effects::at_most(args),
         () => 0,
     };
     if bytes == 0 {

@@ -273,9 +273,8 @@ fn notice(core: &mut Core, client: &ClientShared, spec: &Spec, args: Args<'_>, e
 #[cold]
 fn feed_monitors(cx: &mut ClientCtx<'_>, spec: &Spec, args: Args<'_>) {
     cx.data.keys.core.ended_at = None;
-    let within = cx.data.mode != Mode::Direct;
-    let client = cx.session.state();
-    if let Some(line) = monitor::feed(cx.data.keys.core, client, within, spec, args) {
+    let (mode, client) = (cx.data.mode, cx.session.state());
+    if let Some(line) = monitor::feed(cx.data.keys.core, client, mode, spec, args) {
         cx.data.out.raw(&line);
     }
 }

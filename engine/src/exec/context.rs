@@ -63,6 +63,8 @@ pub enum Mode<'a> {
     Direct,
     /// As one of a transaction: it must not block.
     Transaction,
+    /// A script called it: it must not block.
+    Script,
     /// Its client was blocked by it, and this key has changed.
     Serving(&'a [u8]),
     /// As [`Mode::Serving`], and it found that it must go on waiting.
@@ -211,7 +213,9 @@ impl Ctx<'_> {
                 let keys = keys.iter().map(|key| key.to_vec()).collect();
                 self.wait = Some(Waiting { keys, awaited, instead });
             }
-            Mode::Transaction => blocking::timeout_reply(&mut self.out, awaited.without_waiting),
+            Mode::Transaction | Mode::Script => {
+                blocking::timeout_reply(&mut self.out, awaited.without_waiting);
+            }
             Mode::Serving(_) | Mode::NotServed => self.mode = Mode::NotServed,
         }
         Ok(())

@@ -52,8 +52,7 @@ pub mod flag {
     pub const FAST: u32 = 1 << 12;
     /// `no_auth`: allowed before the password.
     pub const NO_AUTH: u32 = 1 << 13;
-    /// Has an effect beyond its reply although it is not `write`: `CLIENT PAUSE WRITE` holds it
-    /// back. Not shown.
+    /// Not `write`, and yet held back by `CLIENT PAUSE WRITE`. Not shown.
     pub const MAY_REPLICATE: u32 = 1 << 14;
     /// `no_async_loading`
     pub const NO_ASYNC_LOADING: u32 = 1 << 15;
@@ -71,6 +70,8 @@ pub mod flag {
     /// May touch any key if an argument has a star, which makes it a pattern, and else those that
     /// its row names.
     pub const KEYS_BY_PATTERN: u32 = 1 << 20;
+    /// Runs a script: whether that writes is not known before.
+    pub const RUNS_SCRIPT: u32 = 1 << 21;
     /// Run at once even between `MULTI` and `EXEC`.
     pub const NOT_QUEUED: u32 = 1 << 25;
     /// Allowed for a subscriber that speaks RESP2.
@@ -79,8 +80,7 @@ pub mod flag {
     pub const LOCKS_ITSELF: u32 = 1 << 28;
     /// Runs other commands: locks what they need.
     pub const TRANSACTION: u32 = 1 << 27;
-    /// Not allowed between `MULTI` and `EXEC`, though Redis allows it and does not show that it is
-    /// not. Not shown.
+    /// Not allowed between `MULTI` and `EXEC`, though Redis allows it. Not shown.
     pub const REFUSED_IN_MULTI: u32 = 1 << 30;
     /// Documented as being for the server itself and for those who work on it.
     pub const SYSTEM: u32 = 1 << 29;

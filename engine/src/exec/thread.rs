@@ -7,6 +7,7 @@ use abi::host::HostRef;
 
 use crate::exec::batch::Batch;
 use crate::exec::index::Index;
+use crate::exec::machines::Machines;
 use crate::exec::panics::Panics;
 use crate::exec::release::Release;
 use crate::exec::rename;
@@ -43,6 +44,10 @@ pub struct Exec {
     pub reply_mark: Option<usize>,
     /// How far the transaction that runs has come, if one does.
     pub transaction: Option<Progress>,
+    /// Whether memory was short when the command that runs was admitted.
+    pub is_short_of_memory: bool,
+    /// What runs scripts.
+    pub machines: Machines,
     /// Commands parsed and not yet executed.
     pub batch: Batch,
     /// Panics of this lane.
@@ -65,6 +70,8 @@ impl ThreadContext {
             eviction: Pool::default(),
             reply_mark: None,
             transaction: None,
+            is_short_of_memory: false,
+            machines: Machines::new(&core),
             batch: Batch::default(),
             panics: Panics::default(),
         };

@@ -64,7 +64,10 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
         cx.exec.transaction = Some(Progress { running: before + 1, of: count });
         // A release that no longer has the command says so in its place.
         match look_up(&cx.exec.index, blob.args()) {
-            Ok(call) => run(cx, &call, blob.args()),
+            Ok(call) => {
+                run(cx, &call, blob.args());
+                cx.data.out.resp3 = cx.session.state().resp.load(Relaxed) == 3;
+            }
             Err(error) => fail(cx.data.keys.core, &mut cx.data.out, &error),
         }
     }
@@ -73,14 +76,15 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
     (cx.data.spec, cx.data.mode) = (spec, mode);
 }
 
-fn run(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
+/// Runs a command that is one of several. If it is broken off by a panic, or for want of memory, its
+/// reply is an error, and the others go on.
+pub(super) fn run(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     let mark = cx.data.out.len();
     cx.data.spec = call.spec;
     if let Err(unwound) = panics::caught(|| call::call(cx, call, args)) {
         give_up(cx, call, mark, &unwound);
     }
     cx.data.keys.db = cx.session.db();
-    cx.data.out.resp3 = cx.session.state().resp.load(Relaxed) == 3;
 }
 
 /// Ends a command that was broken off, whose reply would begin at `mark`.
@@ -102,7 +106,8 @@ fn give_up(cx: &mut ClientCtx<'_>, call: &Call, mark: usize, unwound: &Unwound) 
 /// commands do. None, if none of them writes.
 pub fn effects_at_most(exec: &Exec, client: &ClientState) -> u64 {
     let writes = |blob: &Blob<'_>| {
-        look_up(&exec.index, blob.args()).is_ok_and(|call| call.spec.may_change_keys())
+        look_up(&exec.index, blob.args())
+            .is_ok_and(|call| call.spec.may_change_keys() || call.spec.has(spec::flag::RUNS_SCRIPT))
     };
     let at_most = |blob: Blob<'_>| effects::at_most(blob.args());
     multi::queued(client).filter(writes).map(at_most).sum()

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::host::ProcessInfo;
 
 use crate::session::census;
+use crate::session::scripts::Totals;
 use base::core::Core;
 use keyspace::{Keys, totals};
 
@@ -24,6 +25,8 @@ pub struct Usage {
     pub clients: u64,
     /// Of the effects stream: its ring and what lies beside it.
     pub effects: u64,
+    /// Of scripts and functions.
+    pub scripts: Totals,
     /// Of the tables of each database that has keys.
     pub tables: Vec<DbTables>,
 }
@@ -60,8 +63,9 @@ impl Usage {
             .collect();
         let effects = core.effects.stream_bytes();
         let clients = census::summary(core).bytes;
+        let scripts = Totals::now(core);
         let scattered = core.host.scattered_bytes()();
-        Self { process, used, scattered, peak, startup, clients, effects, tables }
+        Self { process, used, scattered, peak, startup, clients, effects, scripts, tables }
     }
 
     /// Of the arena what is in use or lies between that: all that can not simply go back.
@@ -72,7 +76,8 @@ impl Usage {
     /// All that is not a key or a value.
     pub fn overhead(&self) -> u64 {
         let bytes = |table: &DbTables| table.keys_bytes + table.expires_bytes;
-        self.startup + self.clients + self.effects + self.tables.iter().map(bytes).sum::<u64>()
+        let tables = self.tables.iter().map(bytes).sum::<u64>();
+        self.startup + self.clients + self.effects + self.scripts.source_bytes() + tables
     }
 
     /// Keys and values.

@@ -15,6 +15,7 @@ pub mod monitor;
 pub mod multi;
 pub mod pause;
 pub mod pubsub;
+pub mod scripts;
 pub mod settings;
 pub mod slow;
 pub mod stats;

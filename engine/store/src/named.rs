@@ -6,6 +6,7 @@ use core::marker::PhantomData;
 use abi::client::Subscription;
 use abi::container::RawTable;
 use abi::keyspace::WatchedKey;
+use abi::script::{CachedScript, FunctionLibrary};
 use abi::shared::{Channel, ErrorStat};
 use abi::stream::{StreamConsumer, StreamGroup};
 use abi::wait::BlockedKey;
@@ -77,6 +78,8 @@ records! {
     Channel, name_len;
     Subscription, name_len;
     ErrorStat, name_len;
+    CachedScript, name_len;
+    FunctionLibrary, name_len;
     WatchedKey, key_len, db;
     BlockedKey, key_len, db;
     StreamGroup, name_len;

@@ -3,6 +3,7 @@
 //! ```text
 //! POST /v1/upgrade   {"path", "force"?, "sha256"?, "build_id"?}   the report, or an error
 //! POST /v1/rollback  {"to"?}                                      the same
+//! POST /v1/script/end                                             what ends, or an error
 //! GET  /v1/status    GET /v1/history   GET /metrics
 //! GET  /v1/effects?from=N&follow=true&hold=true&format=text|resp|json
 //! ```
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod lines;
+pub mod script;
 pub mod socket;
 
 use std::io;
@@ -100,6 +102,7 @@ fn router(context: Context) -> Router {
     Router::new()
         .route("/v1/upgrade", post(upgrade))
         .route("/v1/rollback", post(rollback))
+        .route("/v1/script/end", post(end_script))
         .route("/v1/status", get(status))
         .route("/v1/history", get(history))
         .route("/v1/effects", get(follow_effects))
@@ -146,9 +149,12 @@ async fn carry_out(context: &Context, headers: &HeaderMap, ask: Ask) -> Response
 
 fn refused(refusal: &Refusal) -> Response {
     let status = match refusal.code {
-        Code::AlreadyRunning | Code::Busy | Code::NoPrevious | Code::TooManyReaders => {
-            StatusCode::CONFLICT
-        }
+        Code::AlreadyRunning
+        | Code::Busy
+        | Code::NoPrevious
+        | Code::TooManyReaders
+        | Code::NoScript
+        | Code::ScriptHasWritten => StatusCode::CONFLICT,
         Code::NoSuchPosition => StatusCode::GONE,
         Code::BadRequest => StatusCode::BAD_REQUEST,
         Code::Io | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -156,6 +162,13 @@ fn refused(refusal: &Refusal) -> Response {
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     (status, Json(refusal.to_json())).into_response()
+}
+
+async fn end_script(State(context): State<Context>) -> Response {
+    match script::end(context.host) {
+        Ok(asked) => Json(asked).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
 }
 
 async fn status(State(context): State<Context>) -> Json<Status> {

@@ -43,8 +43,20 @@ impl Client {
     /// # Errors
     /// `no_server`, `shutting_down`, `forbidden`, `internal`, or the server's.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        self.ask(Method::GET, path)
+    }
+
+    /// Asks for something to be done, and for what came of it.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        self.ask(Method::POST, path)
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Refusal> {
         block_on(async {
-            let answer = self.send(Method::GET, path, String::new()).await?;
+            let answer = self.send(method, path, String::new()).await?;
             let is_value = answer.status().is_success();
             let body = answer.into_body().collect().await;
             let body = body.map_err(|e| self.unanswered(&e))?.to_bytes();

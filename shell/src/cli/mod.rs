@@ -5,6 +5,7 @@ mod client;
 mod effects;
 mod outfit;
 mod output;
+mod script;
 pub mod serve;
 mod show;
 mod upgrade;
@@ -54,6 +55,12 @@ enum Verb {
     /// --follow, what there is from a position on.
     #[command(after_help = exit_codes())]
     Effects(effects::Args),
+    /// End the script that runs, where no client is served that could.
+    ///
+    /// As SCRIPT KILL and FUNCTION KILL, however long it has been running. One that has written goes
+    /// on.
+    #[command(after_help = exit_codes())]
+    EndScript(script::Args),
     /// Check a library without a server.
     #[command(after_help = exit_codes())]
     Verify(verify::Args),
@@ -96,6 +103,7 @@ pub fn main() -> ExitCode {
         Verb::Status(args) => show::status(&args),
         Verb::History(args) => show::history(&args),
         Verb::Effects(args) => effects::run(&args),
+        Verb::EndScript(args) => script::end(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }

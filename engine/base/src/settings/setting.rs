@@ -56,6 +56,9 @@ settings! {
     pub const ACTIVE_EXPIRE_EFFORT: Setting<u64> =
         Setting::count("active-expire-effort", slot(13), (1, 10), "1");
     pub const ACTIVEDEFRAG: Setting<bool> = Setting::yes_no("activedefrag", slot(41), "no");
+    pub const BUSY_REPLY_THRESHOLD: Setting<u64> =
+        Setting::count("busy-reply-threshold", slot(59), (0, i64::MAX), "5000")
+            .alias("lua-time-limit");
     pub const COMMANDLOG_LARGE_REPLY_MAX_LEN: Setting<u64> =
         Setting::count("commandlog-large-reply-max-len", slot(180), (0, i64::MAX), "128")
             .of_command("commandlog");

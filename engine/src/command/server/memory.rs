@@ -129,9 +129,11 @@ fn write_uses(out: &mut Fields<'_, '_>, usage: &Usage) {
     out.number("replication.backlog", 0);
     out.number("clients.slaves", 0);
     out.number("clients.normal", usage.clients);
-    for name in ["cluster.links", "aof.buffer", "lua.caches", "functions.caches"] {
+    for name in ["cluster.links", "aof.buffer"] {
         out.number(name, 0);
     }
+    out.number("lua.caches", usage.scripts.cached_bytes);
+    out.number("functions.caches", usage.scripts.library_bytes);
     for table in &usage.tables {
         out.0.bulk(format!("db.{}", table.db).as_bytes());
         out.0.map(3);

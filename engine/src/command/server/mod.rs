@@ -4,7 +4,6 @@ mod acl;
 mod config;
 mod container;
 mod debug;
-mod function;
 mod info;
 mod introspect;
 mod latency;
@@ -44,7 +43,6 @@ pub const COMMANDS: &[Spec] = &[
             &[string("section").multiple().optional()],
             "Tells what the server does and has done.",
         ),
-    function::FUNCTION,
     latency::LATENCY,
     Spec::for_client("lolwut", -1, Group::Server, lolwut::lolwut).flags(READONLY | FAST).doc(
         "5.0.0",

@@ -206,6 +206,15 @@ impl<'a> Request<'a> {
         self.count.or(most)
     }
 
+    /// Fails where a script asks to wait, which later levels pass over.
+    fn check_wait(&self, cx: &Ctx<'_>, args: Args<'_>, level: Level) -> Done {
+        if cx.mode != Mode::Script || self.block_ms.is_none() || level != Level::Redis70 {
+            return Ok(());
+        }
+        let text = b" command is not allowed with BLOCK option from scripts";
+        Err(Error::owned([b"ERR ", args.at(0), text].concat()))
+    }
+
     /// Waits for the streams, if that is asked for. Ids are what they mean now.
     fn wait(&self, cx: &mut Ctx<'_>, args: Args<'a>, ids: &[StreamId]) -> Done {
         let Some(ms) = self.block_ms else {
@@ -240,6 +249,7 @@ pub fn xread(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 /// `XREAD` as a level has it, where `+` has a meaning or none.
 pub fn xread_at(cx: &mut Ctx<'_>, args: Args<'_>, level: Level, plus: Option<Meaning>) -> Done {
     let request = Request::parse(args, false, level)?;
+    request.check_wait(cx, args, level)?;
     if let Mode::Serving(ready) = cx.mode {
         return serve(cx, args, &request, ready, level);
     }
@@ -361,6 +371,7 @@ pub fn xreadgroup(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 /// nothing is heard of all the same.
 pub fn xreadgroup_at(cx: &mut Ctx<'_>, args: Args<'_>, level: Level) -> Done {
     let request = Request::parse(args, true, level)?;
+    request.check_wait(cx, args, level)?;
     let Some(reader) = request.reader else { return Err(NO_GROUP_GIVEN) };
     if let Mode::Serving(ready) = cx.mode {
         return serve_group(cx, &request, reader, ready, level);

@@ -55,8 +55,6 @@ pub const UNREAD: &[Row] = &[
     row("bind", shell::BIND, Kind::Addresses, "127.0.0.1"),
     row("bind-source-addr", slot(57), Kind::Text, ""),
     fixed("bio_cpulist", slot(58), Kind::Text, "").lacks(NO_PINNING),
-    row("busy-reply-threshold", slot(59), Kind::Integer(0, i64::MAX), "5000")
-        .alias("lua-time-limit"),
     row(
         "client-output-buffer-limit",
         shell::OUTPUT_NORMAL_HARD,

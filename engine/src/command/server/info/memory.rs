@@ -6,6 +6,7 @@ use super::Text;
 use crate::maintenance::defrag;
 use crate::maintenance::expire::upkeep;
 use crate::session::memory::Usage;
+use crate::session::scripts::Totals;
 use base::core::Core;
 
 /// Bytes for people: `1.50K`.
@@ -32,7 +33,7 @@ pub fn memory(core: &mut Core, text: &mut Text) {
     text.field("allocator_active", usage.active());
     text.field("allocator_resident", process.resident_arena_bytes);
     text.bytes("total_system_memory", process.machine_bytes);
-    scripts(text);
+    scripts(&usage.scripts, text);
     text.bytes("maxmemory", core.settings.maxmemory);
     text.field("maxmemory_policy", core.settings.policy.name());
     ratios(&usage, text);
@@ -57,19 +58,20 @@ fn percent(part: u64, whole: u64) -> String {
     format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64)
 }
 
-/// There are no scripts.
-fn scripts(text: &mut Text) {
-    text.field("used_memory_lua", 0);
-    text.field("used_memory_vm_eval", 0);
-    text.field("used_memory_lua_human", human(0));
-    for name in ["used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions"] {
-        text.field(name, 0);
-    }
-    text.field("number_of_libraries", 0);
-    text.field("used_memory_vm_functions", 0);
-    text.bytes("used_memory_vm_total", 0);
-    text.field("used_memory_functions", 0);
-    text.bytes("used_memory_scripts", 0);
+/// Machines are in memory of the process, sources in the arena.
+fn scripts(totals: &Totals, text: &mut Text) {
+    let machines = totals.script_machine_bytes;
+    text.field("used_memory_lua", machines);
+    text.field("used_memory_vm_eval", machines);
+    text.field("used_memory_lua_human", human(machines));
+    text.field("used_memory_scripts_eval", totals.cached_bytes);
+    text.field("number_of_cached_scripts", totals.cached);
+    text.field("number_of_functions", totals.functions);
+    text.field("number_of_libraries", totals.libraries);
+    text.field("used_memory_vm_functions", totals.function_machine_bytes);
+    text.bytes("used_memory_vm_total", totals.machine_bytes());
+    text.field("used_memory_functions", totals.library_bytes);
+    text.bytes("used_memory_scripts", totals.source_bytes());
 }
 
 fn ratios(usage: &Usage, text: &mut Text) {

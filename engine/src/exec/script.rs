@@ -1,0 +1,284 @@
+//! A script that runs: what it may do, how it calls commands, and when it is ended.
+
+use std::borrow::Cow;
+
+use abi::host::level;
+use abi::script::running;
+use lua::{Host, ScriptError, flag as script_flag};
+
+use crate::exec::call::{Call, count_error};
+use crate::exec::context::{ClientCtx, Mode};
+use crate::exec::spec::flag;
+use crate::exec::{monitor, transaction};
+use crate::session::monitor as monitors;
+use crate::session::scripts::slow;
+use base::args::Args;
+use base::clock::ticks;
+use base::core::Core;
+use base::counters::add;
+use base::error::Error;
+use base::heap::or_undo;
+use base::settings::setting;
+
+const WRITES: Error =
+    Error::new("ERR Can not execute a script with write flag using *_ro command.");
+const NO_OOM: Error = Error::new(
+    "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
+);
+
+/// A script about to run.
+pub struct Task<'t> {
+    /// Of which kind it is: see [`running`].
+    pub kind: u32,
+    /// The function's name, or the script's digest.
+    pub name: &'t [u8],
+    /// Bits of [`lua::flag`].
+    pub flags: u32,
+    /// Whether it is called by a command that only reads.
+    pub reads_only: bool,
+    /// That command.
+    pub command: Args<'t>,
+}
+
+/// Shows the command that runs a script to those who watch all, before what the script calls.
+#[inline]
+pub fn show(cx: &mut ClientCtx<'_>, args: Args<'_>) {
+    if monitors::is_on(cx.data.keys.core.roots) {
+        let spec = cx.data.spec;
+        monitor::feed_before(cx.data.keys.core, cx.session.state(), spec, args);
+    }
+}
+
+/// Runs a script, whose machine is entered by `enter`, with every shard locked. Tells how it ended,
+/// and whether it has chosen RESP3.
+pub fn run(
+    cx: &mut ClientCtx<'_>,
+    task: &Task<'_>,
+    enter: impl FnOnce(&mut dyn Host) -> Result<(), ScriptError>,
+) -> Result<(Result<(), ScriptError>, bool), Error> {
+    let is_short = is_short_of_memory(cx);
+    check(task, is_short)?;
+    let (spec, mode, db) = (cx.data.spec, cx.data.mode, cx.session.db());
+    let speaks_resp3 = cx.data.out.resp3;
+    let is_within = cx.data.keys.core.effects.is_in_transaction();
+    if !is_within {
+        cx.data.keys.core.effects.begin_transaction();
+    }
+    slow::begin(cx.data.keys.core, task.kind);
+    cx.data.mode = Mode::Script;
+    let begun = ticks(cx.data.keys.core.host);
+    let mark = cx.data.out.len();
+    let mut caller = Caller {
+        task,
+        mark,
+        begun,
+        threshold_ms: cx.data.keys.core.get(setting::BUSY_REPLY_THRESHOLD),
+        reads_only: task.reads_only || task.has(script_flag::NO_WRITES),
+        refuses_growth: is_short && !task.has(script_flag::ALLOW_OOM),
+        speaks_resp3: false,
+        has_written: false,
+        is_silent: false,
+        is_slow: false,
+        cx,
+    };
+    let outcome = or_undo(&mut caller, |caller| enter(caller), |caller| caller.end());
+    caller.end();
+    let chose_resp3 = caller.speaks_resp3;
+    if db != cx.session.db() {
+        cx.session.select(db);
+    }
+    cx.data.keys.db = db;
+    (cx.data.spec, cx.data.mode) = (spec, mode);
+    cx.data.out.resp3 = speaks_resp3;
+    cx.data.out.truncate(mark);
+    if !is_within {
+        cx.data.keys.core.effects.end_transaction();
+    }
+    Ok((outcome, chose_resp3))
+}
+
+/// Whether memory is short, and the client one whom that concerns.
+fn is_short_of_memory(cx: &ClientCtx<'_>) -> bool {
+    let core = &cx.data.keys.core;
+    core.settings.maxmemory != 0 && cx.exec.is_short_of_memory && !core.applies_effects
+}
+
+/// Whether a script may run: one that says what it does.
+fn check(task: &Task<'_>, is_short: bool) -> Result<(), Error> {
+    if task.flags & script_flag::UNSAID != 0 {
+        return Ok(());
+    }
+    if task.reads_only && !task.has(script_flag::NO_WRITES) {
+        return Err(WRITES);
+    }
+    if is_short && !task.has(script_flag::ALLOW_OOM | script_flag::NO_WRITES) {
+        return Err(NO_OOM);
+    }
+    Ok(())
+}
+
+impl Task<'_> {
+    /// Whether it has said so.
+    fn has(&self, flag: u32) -> bool {
+        self.flags & script_flag::UNSAID == 0 && self.flags & flag != 0
+    }
+}
+
+/// Writes to the log what a script has to say.
+pub(super) fn log(core: &Core, level: u8, text: &[u8]) {
+    let level = match level {
+        0 => level::DEBUG,
+        3 => level::WARN,
+        _ => level::INFO,
+    };
+    core.host.log()(level, String::from_utf8_lossy(text).as_ref().into());
+}
+
+/// What a script's commands are run by.
+struct Caller<'c, 'a, 't> {
+    cx: &'c mut ClientCtx<'a>,
+    task: &'t Task<'t>,
+    /// Where the replies of its commands begin, one in the place of the other.
+    mark: usize,
+    /// When it began, in ticks.
+    begun: u64,
+    /// For how long it runs before others are told; 0: they are never.
+    threshold_ms: u64,
+    reads_only: bool,
+    /// Whether commands that may use more memory are refused, as long as it has not written.
+    refuses_growth: bool,
+    speaks_resp3: bool,
+    has_written: bool,
+    is_silent: bool,
+    is_slow: bool,
+}
+
+impl Caller<'_, '_, '_> {
+    fn core(&mut self) -> &mut Core {
+        self.cx.data.keys.core
+    }
+
+    /// It runs no longer.
+    fn end(&mut self) {
+        if self.is_silent {
+            self.core().effects.silence(false);
+        }
+        slow::end(self.core());
+    }
+
+    /// The command that is meant, if it may be called.
+    fn admitted(&mut self, args: Args<'_>) -> Result<Call, Cow<'static, str>> {
+        let index = &self.cx.exec.index;
+        let found = index.find(args.at(0)).and_then(|at| index.meant(at, args).ok());
+        let Some(found) = found else {
+            return Err(self.refused("Unknown Redis command called from script", None));
+        };
+        let call = Call { spec: found.spec, slot: found.slot, stat: found.stat, keys: found.keys };
+        let why = match () {
+            () if !call.spec.takes(args.len()) => {
+                "Wrong number of args calling Redis command from script"
+            }
+            () if call.spec.has(flag::NOSCRIPT) => "This Redis command is not allowed from script",
+            () if self.reads_only && call.spec.has(flag::WRITE | flag::MAY_REPLICATE) => {
+                "Write commands are not allowed from read-only scripts."
+            }
+            () if self.refuses_growth && !self.has_written && call.spec.has(flag::DENYOOM) => {
+                "-OOM command not allowed when used memory > 'maxmemory'."
+            }
+            () => return Ok(call),
+        };
+        Err(self.refused(why, Some(&call)))
+    }
+
+    #[cold]
+    fn refused(&mut self, why: &'static str, call: Option<&Call>) -> Cow<'static, str> {
+        if let Some(call) = call {
+            add(&call.stat.rejected, 1);
+        }
+        let text = why.strip_prefix('-').map_or_else(|| format!("ERR {why}"), str::to_owned);
+        count_error(self.core(), &Error::owned(text));
+        why.into()
+    }
+
+    #[cold]
+    fn become_slow(&mut self, elapsed_ns: u64) {
+        let task = self.task;
+        let kill = if task.kind == running::SCRIPT { "SCRIPT KILL" } else { "FUNCTION KILL" };
+        let text = format!(
+            "a slow script is still running after {} ms; {kill} ends it. Its name is {}",
+            elapsed_ns / 1_000_000,
+            String::from_utf8_lossy(task.name)
+        );
+        let core = self.core();
+        core.host.log()(level::WARN, text.as_str().into());
+        base::heap::if_room(|| slow::tell(core, task.name, task.command, elapsed_ns));
+        slow::refuse_others(core);
+        self.is_slow = true;
+    }
+}
+
+impl Host for Caller<'_, '_, '_> {
+    fn call(&mut self, args: Args<'_>) -> Result<(), Cow<'static, str>> {
+        let call = self.admitted(args)?;
+        if call.spec.has(flag::WRITE) && !self.has_written {
+            self.has_written = true;
+            slow::has_written(self.core());
+        }
+        let resp3 = self.speaks_resp3;
+        let cx = &mut *self.cx;
+        cx.data.out.resp3 = resp3;
+        // What the script has done since is not part of the command.
+        cx.data.keys.core.ended_at = None;
+        transaction::run(cx, &call, args);
+        Ok(())
+    }
+
+    fn reply(&self) -> &[u8] {
+        self.cx.data.out.since(self.mark)
+    }
+
+    fn end_reply(&mut self) {
+        self.cx.data.out.truncate(self.mark);
+    }
+
+    fn may_call(&mut self, args: Args<'_>) -> Option<bool> {
+        let index = &self.cx.exec.index;
+        // Everybody may call everything.
+        index.find(args.at(0)).and_then(|at| index.meant(at, args).ok()).map(|_| true)
+    }
+
+    fn log(&mut self, level: u8, text: &[u8]) {
+        log(self.core(), level, text);
+    }
+
+    fn set_protocol(&mut self, version: u8) {
+        self.speaks_resp3 = version == 3;
+    }
+
+    fn tell_effects(&mut self, are_told: bool) {
+        if self.is_silent == are_told {
+            self.is_silent = !are_told;
+            self.core().effects.silence(!are_told);
+        }
+    }
+
+    fn is_to_end(&mut self) -> Option<&'static str> {
+        if !self.is_slow && self.threshold_ms != 0 {
+            let begun = self.begun;
+            let core = self.core();
+            let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(begun));
+            if elapsed_ns / 1_000_000 >= self.threshold_ms {
+                self.become_slow(elapsed_ns);
+            }
+        }
+        if !slow::is_to_end(self.core()) {
+            return None;
+        }
+        let text = match self.task.kind {
+            running::FUNCTION => "Script killed by user with FUNCTION KILL.",
+            _ => "Script killed by user with SCRIPT KILL.",
+        };
+        log(self.core(), 2, format!("Lua {}", text.replacen('S', "s", 1)).as_bytes());
+        Some(text)
+    }
+}
