@@ -11,8 +11,16 @@ from pathlib import Path
 
 from fixture import ServedTest
 from harness import resp
+from soak.actors import share_out
 
 _SECONDS = 4
+_CLIENTS = 40
+
+
+def _actor(kind):
+    """The name of the first actor of a kind in the soak's only process."""
+    return f"p0.{kind}{share_out(_CLIENTS).index(kind)}"
+
 
 
 class SoakNotices(ServedTest):
@@ -22,7 +30,7 @@ class SoakNotices(ServedTest):
             report = Path(folder) / "report.json"
             process = subprocess.Popen(
                 [sys.executable, "-m", "soak", "--no-upgrade", "--port", str(self.port), "--pid",
-                 str(self.server.pid), "--clients", "40", "--processes", "1", "--no-node",
+                 str(self.server.pid), "--clients", str(_CLIENTS), "--processes", "1", "--no-node",
                  "--seconds", str(_SECONDS), "--keys", "1000", "--report", str(report)],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ,
             )
@@ -62,12 +70,12 @@ class SoakNotices(ServedTest):
 
     def test_a_doubled_and_a_foreign_queue_item(self):
         report = self.soak(lambda connection: connection.call(
-            "LPUSH", "p0.Queue5:queue", "0:1"))
+            "LPUSH", _actor("Queue") + ":queue", "0:1"))
         self.assertEqual(report["doubled"], 1)
 
     def test_a_doubled_message(self):
         report = self.soak(lambda connection: connection.call(
-            "PUBLISH", "p0.PubSubGroup11:channel", "1 again"))
+            "PUBLISH", _actor("PubSubGroup") + ":channel", "1 again"))
         self.assertEqual(report["doubled"], 3)
 
 
