@@ -87,17 +87,13 @@ impl Table<'_> {
                 });
             }
         }
-        let root = self.root();
         let Some(segment) = self.segment(position) else { return };
         if mover.is_to_move(segment.address) {
             // SAFETY: as above, of a segment: root or directory alone refer to it, and to nothing
             // in it.
             unsafe {
-                mover.relocate(segment.address, segment.bytes(), |address| match root {
-                    Root::Directory(directory) => {
-                        directory.set(position, segment.moved_to(address));
-                    }
-                    _ => self.set_root(Root::Single(segment.moved_to(address))),
+                mover.relocate(segment.address, segment.bytes(), |address| {
+                    self.set_segment(position, segment.moved_to(address));
                 });
             }
         }

@@ -34,10 +34,10 @@ const fn is_overfull(items: usize, buckets: usize) -> bool {
     items > buckets * BUCKET_SLOTS
 }
 
-/// Whether a segment with `items` in `buckets` is left as it is when its turn comes, as only one that
-/// has been merged or got few of the hashes is: others go, so that no page is left with a few.
-const fn is_loose(items: usize, buckets: usize) -> bool {
-    items < buckets * 3
+/// Whether a segment with `items` in `buckets` should grow when its turn comes. Only one that has been
+/// merged or got few of the hashes is left: others go, so that no page is left with a few.
+const fn has_its_share(items: usize, buckets: usize) -> bool {
+    items >= buckets * 3
 }
 
 /// Whether `items` in `buckets` are so few that there should be fewer: a load below 0.2.
@@ -57,8 +57,12 @@ impl Table<'_> {
                 self.raw.buckets.store(1, Relaxed);
                 self.set_root(Root::Single(segment));
             }
-            Root::Single(segment) => self.grow_single(segment, hash_of),
-            Root::Directory(directory) => self.relieve(directory, hash, hash_of),
+            Root::Single(segment) => {
+                self.grow_if(is_dense, segment, hash, hash_of);
+            }
+            Root::Directory(directory) => {
+                self.grow_if(is_overfull, directory.segment_of(hash), hash, hash_of);
+            }
         }
         let Some(segment) = self.segment(hash) else { return };
         let added = segment.put_anyhow(segment.tag(hash) | address, &self.heap);
@@ -77,64 +81,35 @@ impl Table<'_> {
     #[inline(never)]
     pub(super) fn sweep(&mut self, hash_of: &dyn Fn(u64) -> u64) {
         for _ in 0..TURNS {
-            let directory = match self.root() {
-                Root::Empty => return,
-                Root::Single(segment) => return self.grow_single(segment, hash_of),
-                Root::Directory(directory) => directory,
-            };
             let hash = self.raw.swept.load(Relaxed);
-            let segment = directory.segment_of(hash);
-            let items = segment.count(MOVED_MAX);
-            let has_grown = items <= MOVED_MAX
-                && !is_loose(items, segment.buckets())
-                && self.grow(directory, segment, hash, hash_of);
+            let Some(segment) = self.segment(hash) else { return };
+            let has_grown = self.grow_if(has_its_share, segment, hash, hash_of);
             self.raw.swept.store(segment.first_behind(hash).unwrap_or(0), Relaxed);
-            if has_grown {
+            if has_grown || segment.depth == 0 {
                 return;
             }
         }
     }
 
-    /// Makes the only segment larger, or two and a directory of it, if it is dense.
-    fn grow_single(&mut self, segment: Segment<'_>, hash_of: &dyn Fn(u64) -> u64) {
-        let items = segment.count(MOVED_MAX);
-        if !is_dense(items, segment.buckets()) || items > MOVED_MAX {
-            return;
-        }
-        if segment.buckets_grown() > SEGMENT_BUCKETS_MAX {
-            let directory = Directory::alloc(&self.heap, 1);
-            directory.set(0, segment);
-            self.set_root(Root::Directory(directory));
-            self.split(directory, segment, 0, hash_of);
-            return;
-        }
-        let (larger, added) = self.remade(segment, segment.buckets_grown());
-        self.set_root(Root::Single(larger.keep()));
-        self.replaced(&[segment], &[larger.segment], added);
-    }
-
-    /// Makes the segment that `hash` belongs to larger if it alone is overfull.
-    fn relieve(&mut self, directory: Directory<'_>, hash: u64, hash_of: &dyn Fn(u64) -> u64) {
-        let segment = directory.segment_of(hash);
-        let items = segment.count(MOVED_MAX);
-        if is_overfull(items, segment.buckets()) && items <= MOVED_MAX {
-            self.grow(directory, segment, hash, hash_of);
-        }
-    }
-
-    /// Makes the segment that `hash` belongs to larger, or two of it. Returns whether it could.
-    fn grow(
+    /// Makes the segment that `hash` belongs to larger, or two of it, if its items and buckets are
+    /// as `should` says and it is not so full of collisions that it is left alone. Returns whether
+    /// it did.
+    fn grow_if(
         &mut self,
-        directory: Directory<'_>,
+        should: fn(usize, usize) -> bool,
         segment: Segment<'_>,
         hash: u64,
         hash_of: &dyn Fn(u64) -> u64,
     ) -> bool {
+        let items = segment.count(MOVED_MAX);
+        if items > MOVED_MAX || !should(items, segment.buckets()) {
+            return false;
+        }
         if segment.buckets_grown() > SEGMENT_BUCKETS_MAX {
-            return self.split(directory, segment, hash, hash_of);
+            return self.split(segment, hash, hash_of);
         }
         let (larger, added) = self.remade(segment, segment.buckets_grown());
-        directory.set(hash, larger.keep());
+        self.set_segment(hash, larger.keep());
         self.replaced(&[segment], &[larger.segment], added);
         true
     }
@@ -150,13 +125,11 @@ impl Table<'_> {
 
     /// Makes two segments of one, unless that needs a larger directory than there may be. Returns
     /// whether it did.
-    fn split(
-        &mut self,
-        directory: Directory<'_>,
-        segment: Segment<'_>,
-        hash: u64,
-        hash_of: &dyn Fn(u64) -> u64,
-    ) -> bool {
+    fn split(&mut self, segment: Segment<'_>, hash: u64, hash_of: &dyn Fn(u64) -> u64) -> bool {
+        let directory = match self.root() {
+            Root::Directory(directory) => directory,
+            _ => self.begin_directory(segment),
+        };
         let deep = segment.depth == directory.bits;
         if deep && !self.may_double(directory) {
             return false;
@@ -173,6 +146,14 @@ impl Table<'_> {
         directory.set(hash | bit, right.keep());
         self.replaced(&[segment], &[left.segment, right.segment], added);
         true
+    }
+
+    /// Makes a directory that leads to the only segment.
+    fn begin_directory(&mut self, segment: Segment<'_>) -> Directory<'static> {
+        let directory = Directory::alloc(&self.heap, 1);
+        directory.set(0, segment);
+        self.set_root(Root::Directory(directory));
+        directory
     }
 
     fn may_double(&self, directory: Directory<'_>) -> bool {
@@ -237,7 +218,7 @@ impl Table<'_> {
         }
         let Some(smaller) = Fresh::try_alloc(self.heap, 0, buckets) else { return };
         if pour(segment, smaller.segment, |word| word) {
-            self.set_root(Root::Single(smaller.keep()));
+            self.set_segment(0, smaller.keep());
             self.replaced(&[segment], &[smaller.segment], 0);
         }
     }
@@ -252,7 +233,7 @@ impl Table<'_> {
         let fits = pour(left, into, |word| bucket::in_parent(word, false))
             && pour(right, into, |word| bucket::in_parent(word, true));
         if fits {
-            directory.set(hash, merged.keep());
+            self.set_segment(hash, merged.keep());
             self.replaced(&[left, right], &[into], 0);
         }
         fits
@@ -304,6 +285,14 @@ impl Table<'_> {
                 // SAFETY: as above.
                 unsafe { directory.free(&self.heap) };
             }
+        }
+    }
+
+    /// Has `hash`, and all others that a segment is for, lead to it.
+    pub(super) fn set_segment(&mut self, hash: u64, segment: Segment<'_>) {
+        match self.root() {
+            Root::Directory(directory) => directory.set(hash, segment),
+            _ => self.set_root(Root::Single(segment)),
         }
     }
 
