@@ -94,14 +94,11 @@ impl LaneHeap {
             // SAFETY: the caller's promise.
             unsafe { self.make_room(class_of_last(last)) };
         }
-        if cfg!(debug_assertions) {
-            // So that tests notice who still reads it.
-            // SAFETY: the block is nobody's any more, and has this many bytes.
-            unsafe { std::ptr::write_bytes(address as *mut u8, POISON, size as usize) };
-        }
-        poison::dead(address, u64::from(class.bytes.get()));
         // SAFETY: the block is nobody's any more, and at least a word long.
-        unsafe { poison::link(address, class.free.replace(address)) };
+        unsafe {
+            bury(address, size, class.bytes.get());
+            poison::link(address, class.free.replace(address));
+        }
         class.room.set(class.room.get() - 1);
         self.count(&self.freed, u64::from(class.bytes.get()));
     }
@@ -114,15 +111,13 @@ impl LaneHeap {
     #[cold]
     unsafe fn free_apart(&self, address: u64, size: u64) {
         let number = class_of_last(size.wrapping_sub(1));
-        let bytes = u64::from(class_bytes(number));
-        if cfg!(debug_assertions) {
-            // SAFETY: as in `free`.
-            unsafe { std::ptr::write_bytes(address as *mut u8, POISON, size as usize) };
-        }
-        poison::dead(address, bytes);
+        let bytes = class_bytes(number);
         // SAFETY: the block is nobody's any more.
-        unsafe { central::give(number, address, 1) };
-        self.count(&self.freed, bytes);
+        unsafe {
+            bury(address, size, bytes);
+            central::give(number, address, 1);
+        }
+        self.count(&self.freed, u64::from(bytes));
     }
 
     /// Resizes a block in place, or says that it has to move.
@@ -325,6 +320,19 @@ unsafe fn end_list(first: u64, count: u32) {
     }
     // SAFETY: as above.
     unsafe { poison::link(last, 0) };
+}
+
+/// Sees to it that tests notice who still reads a block of `bytes`, of which `size` were asked for.
+///
+/// # Safety
+/// The block is nobody's any more.
+#[inline(always)]
+unsafe fn bury(address: u64, size: u64, bytes: u32) {
+    if cfg!(debug_assertions) {
+        // SAFETY: as the caller promises; the block has this many bytes.
+        unsafe { std::ptr::write_bytes(address as *mut u8, POISON, size as usize) };
+    }
+    poison::dead(address, u64::from(bytes));
 }
 
 /// Whether a block of this class can begin at the address. For assertions.
