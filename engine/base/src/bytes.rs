@@ -27,6 +27,14 @@ pub fn slice(raw: &RawBytes) -> &[u8] {
     unsafe { core::slice::from_raw_parts(raw.data.as_ptr(), raw.len as usize) }
 }
 
+/// Bytes of arena memory that a string takes: none if it owns nothing.
+pub fn usable(raw: &RawBytes, heap: Heap) -> usize {
+    match raw.capacity as usize {
+        0 => 0,
+        capacity => heap.usable(capacity),
+    }
+}
+
 /// A new string with these bytes and no spare room.
 #[inline]
 pub fn from_slice(bytes: &[u8], heap: Heap) -> RawBytes {

@@ -17,28 +17,29 @@ const UNKNOWN_FUNCTION: Error = Error::new("ERR Function not found");
 const BAD_COUNT: Error = Error::new("ERR Bad number of keys provided");
 
 pub fn eval(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    show(cx, args);
-    let count = key_count_of_script(args)?;
-    run_script(cx, args, sha1::hex(args.at(1)), Some(args.at(1)), (count, false))
+    by_source(cx, args, false)
 }
 
 pub fn eval_ro(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    by_source(cx, args, true)
+}
+
+fn by_source(cx: &mut ClientCtx<'_>, args: Args<'_>, reads_only: bool) -> Done {
     show(cx, args);
     let count = key_count_of_script(args)?;
-    run_script(cx, args, sha1::hex(args.at(1)), Some(args.at(1)), (count, true))
+    run_script(cx, args, sha1::hex(args.at(1)), Some(args.at(1)), (count, reads_only))
 }
 
 pub fn evalsha(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    show(cx, args);
     by_digest(cx, args, false)
 }
 
 pub fn evalsha_ro(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    show(cx, args);
     by_digest(cx, args, true)
 }
 
 fn by_digest(cx: &mut ClientCtx<'_>, args: Args<'_>, reads_only: bool) -> Done {
+    show(cx, args);
     let digest = digest_of(args.at(1)).ok_or(UNKNOWN_SCRIPT)?;
     let count = key_count_of_script(args)?;
     run_script(cx, args, digest, None, (count, reads_only))

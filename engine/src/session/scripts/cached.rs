@@ -29,9 +29,7 @@ fn table<'a>(core: &Core, scripts: &'a mut Scripts) -> Named<'a, CachedScript> {
 
 /// Bytes of arena memory that a script takes.
 fn bytes_of(core: &Core, script: &CachedScript) -> u64 {
-    let source = script.source.capacity as usize;
-    let source = if source == 0 { 0 } else { core.heap.usable(source) };
-    (core.heap.usable(record_bytes(script)) + source) as u64
+    (core.heap.usable(record_bytes(script)) + bytes::usable(&script.source, core.heap)) as u64
 }
 
 /// The source of a script.

@@ -133,7 +133,9 @@ pub fn owner_of(libraries: &[LibraryText], function: &[u8]) -> Option<usize> {
 pub fn change(core: &Core, removed: &[Vec<u8>], added: &[LibraryText]) -> Vec<u64> {
     let mut kept: Vec<_> = added.iter().map(|library| Kept::new(core, library)).collect();
     let mut scripts = locked(core);
-    removed.iter().for_each(|name| remove(core, &mut scripts, name));
+    for name in removed {
+        remove(core, &mut scripts, name);
+    }
     let mut numbers = Vec::new();
     for (library, kept) in added.iter().zip(kept.drain(..)) {
         scripts.last_number += 1;
@@ -148,10 +150,9 @@ pub fn change(core: &Core, removed: &[Vec<u8>], added: &[LibraryText]) -> Vec<u6
 /// Removes a library. Tells whether it was there.
 pub fn remove_library(core: &Core, name: &[u8]) -> bool {
     let mut scripts = locked(core);
-    let before = scripts.libraries.count.load(core::sync::atomic::Ordering::Relaxed);
-    remove(core, &mut scripts, name);
+    let was_there = remove(core, &mut scripts, name);
     state(core.roots).changes.fetch_add(1, Release);
-    scripts.libraries.count.load(core::sync::atomic::Ordering::Relaxed) != before
+    was_there
 }
 
 /// What a library keeps in the arena.
@@ -188,24 +189,23 @@ fn add(core: &Core, scripts: &mut Scripts, library: &LibraryText, kept: Kept, nu
     scripts.functions += u64::from(count);
 }
 
-fn remove(core: &Core, scripts: &mut Scripts, name: &[u8]) {
+/// Takes a library out and frees it. Tells whether there was one.
+fn remove(core: &Core, scripts: &mut Scripts, name: &[u8]) -> bool {
     let name = Name::new(name, core.roots.seed);
     let mut table = table(core, scripts);
-    let Some(record) = table.find_mut(name) else { return };
+    let Some(record) = table.find_mut(name) else { return false };
     let (bytes, count) = (bytes_of(core, record), u64::from(record.count));
     Bytes::new(&mut record.source, core.heap).free();
     Bytes::new(&mut record.functions, core.heap).free();
     table.remove_name(name);
     scripts.library_bytes -= bytes;
     scripts.functions -= count;
+    true
 }
 
 /// Bytes of arena memory that a library takes.
 fn bytes_of(core: &Core, library: &FunctionLibrary) -> u64 {
-    let of = |bytes: &RawBytes| match bytes.capacity as usize {
-        0 => 0,
-        capacity => core.heap.usable(capacity),
-    };
+    let of = |owned: &RawBytes| bytes::usable(owned, core.heap);
     let record = core.heap.usable(record_bytes(library));
     (record + of(&library.source) + of(&library.functions)) as u64
 }
