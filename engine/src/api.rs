@@ -326,6 +326,7 @@ fn tell(scratch: *mut Scratch, unwound: &Unwound, doing: impl FnOnce(&Core) -> S
 
 fn clean_up(thread: &mut ThreadContext) {
     thread.core.running.end();
+    thread.core.is_serving = false;
     thread.core.applies_effects = false;
     thread.core.has_no_room = false;
     thread.core.own_pushes.clear();

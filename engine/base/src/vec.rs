@@ -79,6 +79,15 @@ impl<'a> Words<'a> {
         self.raw.len += 1;
     }
 
+    /// Adds a word to an array in ascending order, where it belongs, unless it is there. Tells whether
+    /// it was added.
+    pub fn insert_in_order(&mut self, word: u64) -> bool {
+        let Err(index) = self.as_slice().binary_search(&word) else { return false };
+        self.push(word);
+        self.as_mut_slice()[index..].rotate_right(1);
+        true
+    }
+
     /// Takes the last word.
     #[inline]
     pub fn pop(&mut self) -> Option<u64> {

@@ -1,8 +1,10 @@
 //! Keys that clients watch: each has a record in its shard with a counter of changes.
 
+use abi::client_ref::ClientRef;
 use abi::keyspace::WatchedKey;
 
 use crate::{Keys, Presence};
+use base::core::Core;
 use base::lock::shard_of;
 use store::named::{Name, Named, name_of};
 
@@ -23,12 +25,27 @@ impl Keys<'_> {
         unsafe { Named::new(&shard.watched, heap, seed) }
     }
 
-    /// Tells those who watch a key that it has changed.
+    /// Tells those who watch a key, or have it in a cache of their own, that it has changed.
     #[inline]
     pub fn signal_watchers(&mut self, key: &[u8]) {
+        self.signal_watchers_by(key, |core| core.running.client());
+    }
+
+    /// As [`Keys::signal_watchers`], of a change that no client has asked for.
+    pub(crate) fn signal_watchers_unasked(&mut self, key: &[u8]) {
+        self.signal_watchers_by(key, |_| None);
+    }
+
+    #[inline(always)]
+    fn signal_watchers_by(&mut self, key: &[u8], by: impl Fn(&Core) -> Option<ClientRef>) {
         let hash = self.hash(key);
         if !self.watched(hash).is_empty() {
             self.count_change(key, hash);
+        }
+        let interest = self.interest(hash);
+        if interest != 0 {
+            let by = by(self.core);
+            self.note_change(key, hash, interest, by);
         }
     }
 

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
+use abi::client::flag as client_flag;
 use abi::host::level;
 use abi::script::running;
 use lua::{Host, ScriptError, flag as script_flag};
 
 use crate::exec::call::{Call, count_error};
 use crate::exec::context::{ClientCtx, Mode};
-use crate::exec::spec::flag;
-use crate::exec::{monitor, transaction};
+use crate::exec::spec::{Spec, flag};
+use crate::exec::{monitor, tracked, transaction};
 use crate::session::monitor as monitors;
 use crate::session::scripts::slow;
 use base::args::Args;
@@ -70,6 +71,7 @@ pub fn run(
     let mark = cx.data.out.len();
     let mut caller = Caller {
         task,
+        spec,
         mark,
         begun,
         threshold_ms: cx.data.keys.core.get(setting::BUSY_REPLY_THRESHOLD),
@@ -79,6 +81,7 @@ pub fn run(
         has_written: false,
         is_silent: false,
         is_slow: false,
+        is_remembered: false,
         cx,
     };
     let outcome = or_undo(&mut caller, |caller| enter(caller), |caller| caller.end());
@@ -138,6 +141,8 @@ pub(super) fn log(core: &Core, level: u8, text: &[u8]) {
 struct Caller<'c, 'a, 't> {
     cx: &'c mut ClientCtx<'a>,
     task: &'t Task<'t>,
+    /// The command that runs it.
+    spec: &'static Spec,
     /// Where the replies of its commands begin, one in the place of the other.
     mark: usize,
     /// When it began, in ticks.
@@ -151,6 +156,8 @@ struct Caller<'c, 'a, 't> {
     has_written: bool,
     is_silent: bool,
     is_slow: bool,
+    /// Whether its keys are remembered for a client that tracks keys.
+    is_remembered: bool,
 }
 
 impl Caller<'_, '_, '_> {
@@ -230,6 +237,10 @@ impl Host for Caller<'_, '_, '_> {
         // What the script has done since is not part of the command.
         cx.data.keys.core.ended_at = None;
         transaction::run(cx, &call, args);
+        if !self.is_remembered && cx.session.has(client_flag::TRACKING) {
+            let by = (self.spec, self.task.command);
+            self.is_remembered = tracked::remember_for_script(cx, &call, by);
+        }
         Ok(())
     }
 

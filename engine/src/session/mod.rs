@@ -19,6 +19,7 @@ pub mod scripts;
 pub mod settings;
 pub mod slow;
 pub mod stats;
+pub mod tracking;
 pub mod watch;
 
 use core::sync::atomic::Ordering::Relaxed;

@@ -9,6 +9,7 @@ use abi::keyspace::WatchedKey;
 use abi::script::{CachedScript, FunctionLibrary};
 use abi::shared::{Channel, ErrorStat};
 use abi::stream::{StreamConsumer, StreamGroup};
+use abi::tracking::{TrackedKey, TrackingClient};
 use abi::wait::BlockedKey;
 
 use super::table::{self, Table, TableRef};
@@ -84,6 +85,8 @@ records! {
     BlockedKey, key_len, db;
     StreamGroup, name_len;
     StreamConsumer, name_len;
+    TrackedKey, key_len;
+    TrackingClient, name_len;
 }
 
 /// The name of a record.
@@ -330,9 +333,18 @@ impl<'a, R: Record> Named<'a, R> {
 
     /// Takes all records out and frees them. They own nothing any more.
     pub fn clear(&mut self) {
+        self.drain(&mut |_| ());
+    }
+
+    /// Takes all records out and frees them, each once `give_back` has given back what it owns.
+    pub fn drain(&mut self, give_back: &mut dyn FnMut(&mut R)) {
         let heap = self.heap;
-        // SAFETY: items of the table are records, and it gives them up.
-        self.table().clear(&mut |address| unsafe { free::<R>(heap, address) });
+        // SAFETY: items of the table are records, and it gives them up; nobody else refers to them,
+        // as in `remove`.
+        self.table().clear(&mut |address| unsafe {
+            give_back(&mut *(address as *mut R));
+            free::<R>(heap, address);
+        });
     }
 
     /// Calls `visit` with each record.
