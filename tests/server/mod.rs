@@ -32,3 +32,4 @@ mod scan;
 mod scheduler;
 mod scripts;
 mod settings;
+mod tracking;
