@@ -11,11 +11,13 @@ use abi::container::RawVec;
 use abi::keyspace::SHARDS;
 use abi::tracking::{TrackedKey, TrackingTotals, interest};
 
-use crate::Keys;
+use crate::{Keys, garbage};
+use base::garbage::{Garbage, GarbagePlace};
 use base::lock::shard_of;
 use base::notices::{Changed, Invalid};
 use base::vec::{self, Words};
 use store::named::{Name, Named, address_of, name_of};
+use store::table;
 
 impl Keys<'_> {
     /// The records of tracked keys in a locked shard.
@@ -121,29 +123,31 @@ impl Keys<'_> {
     /// Forgets all tracked keys, and notes that nothing is to stay in any client's cache. Every shard
     /// is locked.
     pub(crate) fn untrack_all(&mut self) {
-        if self.tracking_totals().clients.load(Relaxed) == 0
-            && self.tracking_totals().keys.load(Relaxed) == 0
-        {
+        let TrackingTotals { clients, keys, items, .. } = self.tracking_totals();
+        if clients.load(Relaxed) == 0 && keys.load(Relaxed) == 0 {
             return;
         }
-        for shard in 0..SHARDS {
-            self.untrack_shard(shard);
-        }
+        (0..SHARDS).for_each(|shard| self.untrack_shard(shard));
+        keys.store(0, Relaxed);
+        items.store(0, Relaxed);
         self.core.notices.note_all_invalid();
     }
 
+    /// Forgets the tracked keys of a locked shard. Many are freed in the background: nobody is held up
+    /// for as long.
     fn untrack_shard(&mut self, shard: usize) {
-        let (heap, totals) = (self.core.heap, self.tracking_totals());
-        let mut table = self.tracked(shard);
-        let (mut keys, mut items) = (0, 0);
-        table.drain(&mut |record| {
-            keys += 1;
-            items += 1 + u64::from(record.others.len);
-            Words::new(&mut record.others, heap).free();
-        });
+        let table = self.tracked(shard).take();
         self.set_interest(shard, interest::KEYS, false);
-        totals.keys.fetch_sub(keys, Relaxed);
-        totals.items.fetch_sub(items, Relaxed);
+        let keys = table::len(&table);
+        let bytes = keys * size_of::<TrackedKey>();
+        // SAFETY: it was just taken out of the shard with its records.
+        let garbage =
+            unsafe { Garbage::new(GarbagePlace::Tracked(table), keys as u64, bytes as u64) };
+        if keys > garbage::LAZY_MIN {
+            self.core.notices.note_garbage(garbage);
+        } else {
+            garbage::free(self.core.heap, garbage);
+        }
     }
 
     /// From now on changes to all keys are noted with [`base::notices::Notices::note_changed`]. Every

@@ -347,6 +347,11 @@ impl<'a, R: Record> Named<'a, R> {
         });
     }
 
+    /// Takes all records out, and the table's memory with them.
+    pub fn take(&mut self) -> RawTable {
+        self.table().take()
+    }
+
     /// Calls `visit` with each record.
     pub fn for_each(&self, visit: &mut dyn FnMut(&R)) {
         self.view().for_each(&mut |record| visit(record));
