@@ -16,6 +16,7 @@ use crate::exec::thread::ThreadContext;
 use crate::session::blocking::queue::{awaited_keys, first_waiter, unlink};
 use crate::session::blocking::wait_of;
 use crate::session::command_blob::Blob;
+use crate::session::tracking::tell;
 use crate::session::{clients, message};
 use base::counters::add;
 use base::hash::hash;
@@ -223,6 +224,9 @@ fn give_up(thread: &mut ThreadContext, wait: &Wait, unwound: &Unwound) -> Option
     let ThreadContext { core, exec, .. } = thread;
     core.running.end();
     core.is_serving = false;
+    if matches!(unwound, Unwound::Panic(_)) {
+        tell::doubt(core);
+    }
     // What it has done is among the effects, as what its keys have become.
     core.effects.break_off();
     core.effects.flush();

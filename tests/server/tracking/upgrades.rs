@@ -140,3 +140,26 @@ fn an_event_of_a_served_command_reaches_its_client_alone() {
         eventually("it waits again", || other.info("blocked_clients") == 1);
     }
 }
+
+/// What a command that panicked has changed by then is not known.
+#[test]
+fn after_a_panic_all_is_told_to_be_invalid() {
+    let server = Server::start();
+    let mut client = tracker(&server, &["CLIENT TRACKING ON"]);
+    let mut other = server.connect();
+    let all = ">2\r\n$10\r\ninvalidate\r\n_\r\n";
+    client.ask("GET k");
+    assert!(other.ask("DEBUG PANIC").is_error());
+    assert_eq!(client.read(), all);
+    for command in ["MULTI", "DEBUG PANIC", "EXEC"] {
+        other.ask(command);
+    }
+    assert_eq!(client.read(), all);
+    client.send(&["DEBUG", "PANIC"]);
+    assert!(client.read().is_error());
+    assert_eq!(client.read(), all);
+    assert_eq!(client.ask("PING"), "+PONG\r\n");
+    // What was remembered is told of as ever.
+    other.ask("SET k v");
+    assert_eq!(client.read(), told("k").as_str());
+}

@@ -77,6 +77,15 @@ pub fn changed(core: &mut Core, changed: Vec<Changed>) -> bool {
     !prefixes_in(teller.core, &teller.tracking).is_empty()
 }
 
+/// A command was broken off by a panic: if it may have changed something without a word, nothing is to
+/// stay in any client's cache.
+pub fn doubt(core: &mut Core) {
+    let is_tracked = core.roots.shared().tracking_totals.clients.load(Relaxed) > 0;
+    if is_tracked && !core.reads_only {
+        core.notices.note_all_invalid();
+    }
+}
+
 /// What is looked at of a client that is to be told something.
 #[derive(Clone, Copy)]
 struct Seen {
@@ -155,7 +164,8 @@ impl<'a> Teller<'a> {
         let receiver = if is_redirected { self.look(tracker.redirect) } else { Some(*tracker) };
         let Some(receiver) = receiver else { return self.tell_broken(tracker) };
         // Without RESP3 there are no pushes but to who is subscribed to something.
-        if !receiver.resp3 && !(is_redirected && receiver.has(flag::PUBSUB)) {
+        let can_be_told = receiver.resp3 || (is_redirected && receiver.has(flag::PUBSUB));
+        if !can_be_told {
             return;
         }
         let write = |out: &mut Reply<'_>| write(out, what, tracker.resp3);
