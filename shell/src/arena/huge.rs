@@ -12,8 +12,8 @@
 //!   meanwhile waits for half a millisecond, so they follow slowly.
 //!
 //! In a virtual machine the memory of a huge page may be one that its host has yet to find, which
-//! takes up to ten milliseconds. Chunks are made ahead more seldom then; for one in use such memory
-//! is [found](find_memory) first.
+//! takes up to ten milliseconds. Chunks are made ahead more seldom then if they are for large blocks;
+//! for one in use such memory is [found](find_memory) first.
 
 use std::ffi::c_void;
 use std::io;
@@ -36,8 +36,11 @@ const AHEAD_SHARE: u32 = 32;
 const AHEAD_MAX: u32 = 4;
 /// Processor time that one made ahead may take: page faults would take about half of it.
 const AHEAD_TIME_MAX: Duration = Duration::from_millis(1);
-/// After one that took longer, none is made ahead for so many times as long.
+/// After one that took longer, none is made ahead for so many times as long, unless for blocks below
+/// [`SCATTERED_MAX`].
 const AHEAD_PAUSE: u32 = 100;
+/// Blocks of so many bytes and more are read through once found: a huge page saves them little.
+const SCATTERED_MAX: u64 = 4096;
 /// Bytes that may be missing in a chunk that is to become a huge page: what that may cost.
 const MISSING_MAX: u64 = CHUNK_BYTES / 16;
 /// Between two chunks in use. Of all requests fewer than one in a thousand may come upon one.
@@ -48,6 +51,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(64);
 const LOOKS: u32 = 64;
 
 static WANTED: AtomicBool = AtomicBool::new(false);
+/// Whether the arena has grown for blocks that will be found one here, one there.
+static GREW_SCATTERED: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Says whether huge pages are to be made from now on. Those there are stay.
@@ -61,10 +66,15 @@ pub fn bytes() -> u64 {
     u64::from(COUNT.load(Ordering::Relaxed)) * CHUNK_BYTES
 }
 
-/// Whether growth from one first unused page to another is worth telling [`Huge::prepare`].
+/// Notes growth from one first unused page to another, for blocks of `block` bytes. Returns whether
+/// [`Huge::prepare`] is to be told.
 #[inline]
-pub fn is_growth(top: Range<u32>) -> bool {
-    top.start / CHUNK_PAGES != top.end / CHUNK_PAGES && WANTED.load(Ordering::Relaxed)
+pub fn notes_growth(top: Range<u32>, block: u64) -> bool {
+    let grows = top.start / CHUNK_PAGES != top.end / CHUNK_PAGES && WANTED.load(Ordering::Relaxed);
+    if grows && block < SCATTERED_MAX {
+        GREW_SCATTERED.store(true, Ordering::Relaxed);
+    }
+    grows
 }
 
 /// Chunks to be made ahead when so many pages are in use, and so many free ones will be used
@@ -140,8 +150,9 @@ impl Huge {
         if arena.is_file {
             return;
         }
+        let is_worth_it = GREW_SCATTERED.swap(false, Ordering::Relaxed);
         for chunk in wanted.start.max(self.ahead_end)..wanted.end {
-            if Instant::now() < self.ahead_due {
+            if !is_worth_it && Instant::now() < self.ahead_due {
                 return;
             }
             let begun = thread_cpu_time();
