@@ -14,6 +14,7 @@ use abi::tracking::{TrackedKey, TrackingTotals, interest};
 use crate::{Keys, garbage};
 use base::garbage::{Garbage, GarbagePlace};
 use base::lock::shard_of;
+use base::mover::Mover;
 use base::notices::{Changed, Invalid};
 use base::vec::{self, Words};
 use store::named::{Name, Named, address_of, name_of};
@@ -148,6 +149,22 @@ impl Keys<'_> {
         } else {
             garbage::free(self.core.heap, garbage);
         }
+    }
+
+    /// Moves what remembers tracked keys, at a position of a locked shard's table of them. Returns the
+    /// next position, if any.
+    pub fn relocate_tracked(
+        &mut self,
+        shard: usize,
+        position: u64,
+        mover: &mut Mover,
+    ) -> Option<u64> {
+        let heap = self.core.heap;
+        let mut relocate_owned = |mover: &mut Mover, record: &mut TrackedKey| {
+            Words::new(&mut record.others, heap).relocate(mover);
+        };
+        // SAFETY: nobody keeps an address of these records; they are found by their names.
+        unsafe { self.tracked(shard).relocate(position, mover, &mut relocate_owned) }
     }
 
     /// From now on changes to all keys are noted with [`base::notices::Notices::note_changed`]. Every

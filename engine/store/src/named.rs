@@ -15,6 +15,7 @@ use abi::wait::BlockedKey;
 use super::table::{self, Table, TableRef};
 use base::hash::hash;
 use base::heap::{Heap, or_undo};
+use base::mover::Mover;
 
 /// What a record is found by.
 #[derive(Clone, Copy)]
@@ -350,6 +351,30 @@ impl<'a, R: Record> Named<'a, R> {
     /// Takes all records out, and the table's memory with them.
     pub fn take(&mut self) -> RawTable {
         self.table().take()
+    }
+
+    /// Moves the records at a position of the table, and what they own by `relocate_owned`. Returns the
+    /// next position, if any.
+    ///
+    /// # Safety
+    /// Nobody has kept the address of a record of this table.
+    pub unsafe fn relocate(
+        &mut self,
+        position: u64,
+        mover: &mut Mover,
+        relocate_owned: &mut dyn FnMut(&mut Mover, &mut R),
+    ) -> Option<u64> {
+        self.table().relocate(position, mover, &mut |mover, item| {
+            // SAFETY: items of the table are records; nobody else refers to them, as in `remove`.
+            let record = unsafe { &mut *(item.address() as *mut R) };
+            relocate_owned(mover, record);
+            let size = record_bytes(record);
+            // SAFETY: its allocation, of this size, to which the slot alone refers, and nothing to
+            // what is in it, as whoever calls this says.
+            unsafe {
+                mover.relocate(item.address(), size, |moved| item.set_address(moved));
+            }
+        })
     }
 
     /// Calls `visit` with each record.
