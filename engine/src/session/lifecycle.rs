@@ -35,7 +35,7 @@ pub fn welcome(core: &mut Core, client: &mut Client) {
 /// Sets what a client's first command depends on.
 pub fn open(core: &mut Core, client: &mut ClientState) {
     core.refresh();
-    client.resp.store(2, Relaxed);
+    tracking::set_protocol(core, client, 2);
     client.multi_count.store(-1, Relaxed);
     if !core.settings.password {
         client.flags.fetch_or(flag::AUTHENTICATED, Relaxed);

@@ -1,5 +1,7 @@
 //! What is tracked, and how, outlives a release; and how clients are told while they come and go.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
 use std::time::Duration;
 
 use super::{told, tracker};
@@ -162,4 +164,56 @@ fn after_a_panic_all_is_told_to_be_invalid() {
     // What was remembered is told of as ever.
     other.ask("SET k v");
     assert_eq!(client.read(), told("k").as_str());
+}
+
+/// Without RESP3 a push cannot be told from a reply.
+#[test]
+fn no_push_is_taken_for_a_reply_by_who_can_no_longer_tell_them_apart() {
+    const ROUNDS: usize = 400;
+    let server = Server::start();
+    let is_over = AtomicBool::new(false);
+    let write = || {
+        let mut writer = server.connect();
+        while !is_over.load(SeqCst) {
+            writer.ask("MSET k v other w");
+        }
+    };
+    thread::scope(|scope| {
+        (0..2).for_each(|_| drop(scope.spawn(write)));
+        scope.spawn(|| {
+            let mut client = tracker(&server, &["CLIENT TRACKING ON BCAST"]);
+            for _ in 0..ROUNDS {
+                client.send(&["HELLO", "2"]);
+                read_until(&mut client, |reply| reply.starts_with("*14"));
+                assert_eq!(client.ask("PING"), "+PONG\r\n");
+                client.send(&["HELLO", "3"]);
+                read_until(&mut client, |reply| reply.starts_with('%'));
+                client.send(&["GET", "k"]);
+                read_until(&mut client, |reply| !reply.starts_with('>'));
+            }
+            is_over.store(true, SeqCst);
+        });
+        scope.spawn(|| {
+            let mut receiver = server.connect();
+            let redirect = format!("CLIENT TRACKING ON BCAST REDIRECT {}", receiver.id());
+            let _tracker = tracker(&server, &[&redirect]);
+            for _ in 0..ROUNDS {
+                assert!(receiver.ask("SUBSCRIBE ch").raw().contains("subscribe"));
+                receiver.send(&["UNSUBSCRIBE", "ch"]);
+                read_until(&mut receiver, |reply| reply.contains("unsubscribe"));
+                assert_eq!(receiver.ask("PING"), "+PONG\r\n");
+            }
+        });
+    });
+}
+
+/// Reads pushes, and then a reply.
+fn read_until(client: &mut Connection, is_it: impl Fn(&str) -> bool) {
+    loop {
+        let next = client.read().raw();
+        if is_it(&next) {
+            return;
+        }
+        assert!(next.contains("invalidate"), "{next}");
+    }
 }

@@ -264,6 +264,25 @@ pub fn disable(core: &Core, client: &ClientShared) {
     core.roots.shared().tracking_totals.clients.fetch_sub(1, Relaxed);
 }
 
+/// Changes the protocol in which a client is spoken to. What waits for it in the other one, which must
+/// not be told any more, is told as that all is invalid.
+pub fn set_protocol(core: &Core, client: &ClientShared, resp: u32) {
+    if client.flags.load(Relaxed) & flag::IN_TRACKING == 0 {
+        return client.resp.store(resp, Relaxed);
+    }
+    // Whoever tells it something looks at its protocol under this lock.
+    let tracking = locked(core);
+    let is_other = client.resp.swap(resp, Relaxed) != resp;
+    let mut clients = clients_of(core, &tracking);
+    if let Some(record) = find(core, &mut clients, client.id)
+        && is_other
+        && !record.waiting.is_empty()
+    {
+        Buffer::new(&mut record.waiting, core.heap).free();
+        record.has_missed = 1;
+    }
+}
+
 /// Forgets a client that is being closed and that others no longer find.
 pub fn forget(core: &Core, client: &ClientShared) {
     if client.flags.load(Relaxed) & flag::IN_TRACKING == 0 {

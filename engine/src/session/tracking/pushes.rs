@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering::{Acquire, Release};
 
-use abi::client::Client;
+use abi::client::{Client, flag};
 
 use super::{clients_of, find, locked, tell};
 use crate::session;
@@ -26,9 +26,12 @@ fn take_waiting(core: &Core, client: &mut Client) {
     let Some(record) = find(core, &mut clients, id) else { return };
     let (mut out, session) = session::split(client, core.heap);
     let mut waiting = Buffer::new(&mut record.waiting, core.heap);
-    out.raw(waiting.as_slice());
-    if record.has_missed != 0 {
-        tell::write_all_invalid(&mut out);
+    // One that has ended its subscriptions meanwhile could not tell a message from a reply.
+    if out.resp3 || session.has(flag::PUBSUB) {
+        out.raw(waiting.as_slice());
+        if record.has_missed != 0 {
+            tell::write_all_invalid(&mut out);
+        }
     }
     // From here on nothing fails.
     waiting.free();

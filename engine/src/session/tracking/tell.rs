@@ -48,15 +48,14 @@ pub fn invalid(core: &mut Core, invalid: &[Invalid], is_all: bool) {
     let mut teller = Teller::new(core);
     for Invalid { key, clients, by } in invalid {
         let told = [Told { key, by: *by }];
-        for client in clients {
-            // One that hears of prefixes by now is told by these.
-            if teller.look(*client).is_some_and(|seen| !seen.has(flag::TRACKING_BCAST)) {
-                teller.tell(*client, What::Keys(&told));
-            }
-        }
+        // One that hears of prefixes by now is told by these.
+        let tell = |client: &u64| {
+            teller.tell_unless(*client, flag::TRACKING_BCAST, What::Keys(&told));
+        };
+        clients.iter().for_each(tell);
     }
     if is_all {
-        teller.ids().into_iter().for_each(|id| teller.tell(id, What::All));
+        teller.ids().into_iter().for_each(|id| teller.tell_unless(id, 0, What::All));
     }
 }
 
@@ -67,12 +66,10 @@ pub fn changed(core: &mut Core, changed: Vec<Changed>) -> bool {
     // In the order of their names, each with who changed it last.
     let keys: BTreeMap<_, _> =
         changed.into_iter().map(|changed| (changed.key, changed.by)).collect();
-    for (prefix, clients) in teller.prefixes() {
+    for (prefix, clients) in teller.prefixes_of(keys.keys()) {
         let fitting = keys.iter().filter(|(key, _)| key.starts_with(&prefix));
         let told: Vec<_> = fitting.map(|(key, by)| Told { key, by: *by }).collect();
-        if !told.is_empty() {
-            clients.iter().for_each(|client| teller.tell(*client, What::Keys(&told)));
-        }
+        clients.iter().for_each(|client| teller.tell_unless(*client, 0, What::Keys(&told)));
     }
     !prefixes_in(teller.core, &teller.tracking).is_empty()
 }
@@ -121,14 +118,20 @@ impl<'a> Teller<'a> {
         ids
     }
 
-    /// The prefixes that clients want to hear of, in order, with these clients.
-    fn prefixes(&self) -> Vec<(Vec<u8>, Vec<u64>)> {
-        let mut all = Vec::new();
+    /// The prefixes of some keys that clients want to hear of, in order, with these clients.
+    fn prefixes_of<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k Vec<u8>> + Clone,
+    ) -> Vec<(Vec<u8>, Vec<u64>)> {
+        let mut wanted = Vec::new();
         prefixes_in(self.core, &self.tracking).for_each(&mut |prefix| {
-            all.push((name_of(prefix).to_vec(), vec::slice(&prefix.subscribers).to_vec()));
+            let name = name_of(prefix);
+            if keys.clone().any(|key| key.starts_with(name)) {
+                wanted.push((name.to_vec(), vec::slice(&prefix.subscribers).to_vec()));
+            }
         });
-        all.sort();
-        all
+        wanted.sort();
+        wanted
     }
 
     /// A client as it is; none if it is gone.
@@ -144,9 +147,11 @@ impl<'a> Teller<'a> {
         (!seen.has(CLOSING)).then_some(seen)
     }
 
-    /// Tells a client that tracks keys, or the one that is told in its place.
-    fn tell(&mut self, id: u64, what: What<'_>) {
-        let Some(tracker) = self.look(id).filter(|seen| seen.has(flag::TRACKING)) else { return };
+    /// Tells a client that tracks keys, or the one that is told in its place; unless it has one of
+    /// these flags.
+    fn tell_unless(&mut self, id: u64, flags: u64, what: What<'_>) {
+        let is_wanted = |seen: &Seen| seen.has(flag::TRACKING) && !seen.has(flags);
+        let Some(tracker) = self.look(id).filter(is_wanted) else { return };
         match what {
             What::Keys(keys) if tracker.has(flag::TRACKING_NOLOOP) => {
                 let is_own = |told: &&Told<'_>| told.by == Some(tracker.reference);
