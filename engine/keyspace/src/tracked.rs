@@ -29,13 +29,6 @@ impl Keys<'_> {
         unsafe { Named::new(&shard.tracked, heap, seed) }
     }
 
-    /// Who is to hear of changes to keys of the shard of a hash, which is locked: bits of
-    /// [`interest`].
-    #[inline(always)]
-    pub(crate) fn interest(&self, hash: u64) -> u32 {
-        self.shard_at(shard_of(hash)).interest.load(Relaxed)
-    }
-
     /// Says who is to hear of changes to keys of a locked shard.
     fn set_interest(&self, shard: usize, bit: u32, is_set: bool) {
         // Only the holder of the lock stores.
@@ -71,8 +64,8 @@ impl Keys<'_> {
         totals.items.fetch_add(is_new_item.into(), Relaxed);
     }
 
-    /// Notes for those who are to hear of it that a key has changed.
-    #[cold]
+    /// Notes that a key has changed, for those who are to hear of it: `interest` says whether there are
+    /// any, as bits of [`interest`].
     pub(crate) fn note_change(
         &mut self,
         key: &[u8],

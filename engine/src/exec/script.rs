@@ -81,7 +81,6 @@ pub fn run(
         has_written: false,
         is_silent: false,
         is_slow: false,
-        is_remembered: false,
         cx,
     };
     let outcome = or_undo(&mut caller, |caller| enter(caller), |caller| caller.end());
@@ -156,8 +155,6 @@ struct Caller<'c, 'a, 't> {
     has_written: bool,
     is_silent: bool,
     is_slow: bool,
-    /// Whether its keys are remembered for a client that tracks keys.
-    is_remembered: bool,
 }
 
 impl Caller<'_, '_, '_> {
@@ -237,9 +234,8 @@ impl Host for Caller<'_, '_, '_> {
         // What the script has done since is not part of the command.
         cx.data.keys.core.ended_at = None;
         transaction::run(cx, &call, args);
-        if !self.is_remembered && cx.session.has(client_flag::TRACKING) {
-            let by = (self.spec, self.task.command);
-            self.is_remembered = tracked::remember_for_script(cx, &call, by);
+        if cx.session.has(client_flag::TRACKING) {
+            tracked::remember_for_script(cx, &call, self.spec, self.task.command);
         }
         Ok(())
     }

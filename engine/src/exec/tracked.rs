@@ -34,17 +34,12 @@ pub fn remember(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
 }
 
 /// After a script has called a command: if that reads, all keys are remembered that the script was
-/// called with, by the command `spec`. Returns whether they are.
-pub fn remember_for_script(
-    cx: &mut ClientCtx<'_>,
-    called: &Call,
-    (spec, args): (&Spec, Args<'_>),
-) -> bool {
-    let is_due = reads(called.spec) && is_wanted(&cx.session);
-    if is_due {
+/// called with, by a command with this row and these arguments.
+#[cold]
+pub fn remember_for_script(cx: &mut ClientCtx<'_>, called: &Call, spec: &Spec, args: Args<'_>) {
+    if reads(called.spec) && is_wanted(&cx.session) {
         remember_keys(cx, spec, args);
     }
-    is_due
 }
 
 fn reads(spec: &Spec) -> bool {
