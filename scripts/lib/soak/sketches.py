@@ -8,7 +8,7 @@ from soak.connection import OK
 from soak.models import Model, Operation
 from soak.wants import Members, Number
 
-# Of a count, three times the standard error of 0.81 %, and one or two for small ones.
+# Of a count: three times the standard error of 0.81 %.
 _COUNT_ERROR = 0.0244
 _EARTH_M = 6372797.560856
 # Positions are kept to some decimetres.
