@@ -118,7 +118,11 @@ def main() -> int:
     opts = options.parse(sys.argv[1:])
     with make_server(opts) as server:
         print(f"{server.name} at port {server.port}, process {server.pid}")
+        # Of a server of its own all keys may go.
+        at_start = keys.memory_in_use(server.port) if isinstance(server, ShellServer) else None
         found = run(opts, server)
+        if at_start is not None and server.alive():
+            found.left_behind = keys.memory_without_keys(server.port) - at_start
     short = report.shortcomings(found)
     report.show(found, short)
     if opts.report:

@@ -99,3 +99,17 @@ def connected(port: int) -> dict[str, str]:
         lines = connection.call("CLIENT", "LIST").decode().splitlines()
     clients = (dict(field.partition("=")[::2] for field in line.split(" ")) for line in lines)
     return {client["name"]: client["id"] for client in clients if client.get("name")}
+
+
+def memory_in_use(port: int) -> int:
+    """Bytes that the server has allocated."""
+    with resp.Connection(port) as connection:
+        lines = connection.call("INFO", "memory").decode().splitlines()
+    return next(int(line.split(":")[1]) for line in lines if line.startswith("used_memory:"))
+
+
+def memory_without_keys(port: int) -> int:
+    """The same once all keys are gone."""
+    with resp.Connection(port) as connection:
+        connection.call("FLUSHALL", "SYNC")
+    return memory_in_use(port)

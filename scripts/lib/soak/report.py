@@ -13,7 +13,11 @@ from harness.tally import COMMANDS, DISCONNECTED, DOUBLED, LOST, MESSAGES, WRONG
 from soak.load import Outcome
 from soak.options import Options
 
-RSS_GROWTH_MAX = 1.05
+# From the middle of the run to its end; the clients' data come and go.
+RSS_GROWTH_MAX = 1.25
+PRIVATE_GROWTH_MAX = 1 << 20
+# What stays once all keys are gone: counters of commands that were run for the first time.
+LEFT_BEHIND_MAX = 2 << 20
 # Of the effects stream, while it is read: memory of the process as it is first written.
 RING_BYTES = 16 << 20
 
@@ -35,6 +39,7 @@ class Findings:
     keys_changed: int = 0
     wrong_sums: list[str] = field(default_factory=list)
     replayed: list[str] | None = None
+    left_behind: int | None = None
     server_died: str = ""
 
 
@@ -85,10 +90,23 @@ def _leaks(found: Findings) -> list[str]:
         want = fds_at_rest(found) if name == "fds" else getattr(found.start, name)
         if after != want:
             short.append(f"{name}: {after} after the last client, {want} expected")
+    return short + _memory_shortcomings(found)
+
+
+def _memory_shortcomings(found: Findings) -> list[str]:
+    short = []
+    if found.left_behind is not None and found.left_behind > LEFT_BEHIND_MAX:
+        short.append(f"{mebibytes(found.left_behind)} more memory in use without any key than before")
+    settled, end = found.settled, found.end
+    if settled is None or end is None:
+        return short
     ring = RING_BYTES if found.replayed is not None else 0
-    if found.settled and found.end and found.end.rss > found.settled.rss * RSS_GROWTH_MAX + ring:
-        growth = found.end.rss / found.settled.rss
-        short.append(f"memory grew by {100 * growth - 100:.1f} % since the first upgrades")
+    if end.rss > settled.rss * RSS_GROWTH_MAX + ring:
+        growth = 100 * end.rss / settled.rss - 100
+        short.append(f"memory grew by {growth:.1f} % in the second half")
+    if end.rss_shmem and end.rss_anon > settled.rss_anon + PRIVATE_GROWTH_MAX + ring:
+        growth = end.rss_anon - settled.rss_anon
+        short.append(f"private memory grew by {mebibytes(growth)} in the second half")
     return short
 
 
@@ -138,7 +156,7 @@ def _upgrades_json(upgrades: Alternator | None) -> dict[str, Any] | None:
 def _samples(found: Findings) -> list[tuple[str, Sample | None]]:
     return [
         ("start", found.start), ("with clients", found.loaded),
-        ("after 100 upgrades", found.settled), ("at the end", found.end),
+        ("half-way", found.settled), ("at the end", found.end),
         ("clients gone", found.after),
     ]
 
@@ -158,6 +176,8 @@ def show(found: Findings, short: list[str]) -> None:
     ]))
     _show_latencies(found)
     _show_server(found)
+    if found.left_behind is not None:
+        print(f"\nwithout any key: {mebibytes(found.left_behind)} more memory in use than before")
     _show_failures(found)
     print("\nResult: " + ("nothing fell short" if not short else "FELL SHORT"))
     for line in short:

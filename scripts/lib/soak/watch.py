@@ -41,9 +41,13 @@ class Watch(threading.Thread):
         return self.samples[-1][1] if self.samples else None
 
     def settled(self) -> Sample | None:
-        """The level after the first hundred upgrades; `None` if there is too little after it."""
+        """The level in the middle, once there were a hundred upgrades; `None` if there is too little
+        before or after it."""
         after = [sample for done, sample in self.samples if done >= SETTLED_AFTER]
-        return level(after[:_LEVEL_SAMPLES]) if len(after) >= 2 * _LEVEL_SAMPLES else None
+        if len(after) < 2 * _LEVEL_SAMPLES:
+            return None
+        middle = len(after) // 2
+        return level(after[middle - _LEVEL_SAMPLES:middle])
 
     def end(self) -> Sample | None:
         samples = [sample for _, sample in self.samples[-_LEVEL_SAMPLES:]]
