@@ -15,7 +15,7 @@ use crate::wait::Wait;
 /// Bits of [`ClientShared::flags`].
 ///
 /// Only the owning worker sets or clears them, except [`KILLED`](flag::KILLED), which any thread
-/// may set.
+/// may set, and [`RESTRICTED`](flag::RESTRICTED).
 pub mod flag {
     /// Close once the output has been written.
     pub const CLOSE_AFTER_REPLY: u64 = 1 << 0;
@@ -55,6 +55,9 @@ pub mod flag {
     pub const OUTPUT_LIMIT: u64 = 1 << 17;
     /// Applies the effects of another server: nothing expires for it but by its `DEL`.
     pub const APPLIES_EFFECTS: u64 = 1 << 18;
+    /// Its user may not do everything. Set and cleared, by any thread, with the users locked
+    /// ([`crate::acl::Acl`]).
+    pub const RESTRICTED: u64 = 1 << 19;
 }
 
 /// A connection as its owner, the worker it belongs to, has it: two queues, and the rest of what
@@ -120,8 +123,10 @@ pub struct ClientState {
     /// and so many bytes that are the command's own; then, once it is there, the outcome as it was
     /// posted.
     pub exchange: RawBytes,
+    /// The number of the client's user, see [`crate::acl::Acl::users`]. Changed with the users locked.
+    pub user: u64,
     /// Zero.
-    pub reserved: [u64; 14],
+    pub reserved: [u64; 13],
 }
 
 impl Deref for ClientState {
@@ -252,7 +257,7 @@ pub struct ClientGuarded {
     pub lib_name: RawBytes,
     /// `CLIENT SETINFO lib-ver`
     pub lib_version: RawBytes,
-    /// The authenticated user; empty is `default`.
+    /// The user's name; empty is `default`. Changed with the users locked.
     pub user: RawBytes,
     /// As [`ClientState::wait`], for `CLIENT UNBLOCK`.
     pub wait: Ptr<Wait>,
@@ -314,7 +319,8 @@ impl ClientBlock {
                 wait: Ptr::NULL,
                 soft_limit_since_ms: 0,
                 exchange: RawBytes::EMPTY,
-                reserved: [0; 14],
+                user: 0,
+                reserved: [0; 13],
             },
         };
         // SAFETY: as the caller promises, each place is aligned, large enough and nobody else's.

@@ -3,6 +3,7 @@
 use abi_stable::StableAbi;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::acl::{Acl, AclState};
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
 use crate::lane::Lane;
@@ -14,7 +15,7 @@ use crate::stats::LANES_MAX;
 
 /// Root of the rest.
 ///
-/// Lock order: shard locks in ascending order, then `scripts`, `pubsub`, then `names`, `errors`, `slowlog`,
+/// Lock order: shard locks in ascending order, then `scripts`, `acl`, `pubsub`, then `names`, `errors`, `slowlog`,
 /// `latency`, the texts of `config`, then the table of clients.
 #[repr(C)]
 #[derive(StableAbi)]
@@ -74,8 +75,12 @@ pub struct Shared {
     pub scripts: Locked<Scripts>,
     /// What is to be seen of them without the lock.
     pub script_state: ScriptState,
-    /// Access rules, tracking: zero until a schema level gives them a meaning.
-    pub reserved: [u64; 24],
+    /// Users, and what they were refused.
+    pub acl: Locked<Acl>,
+    /// What is to be seen of them without the lock.
+    pub acl_state: AclState,
+    /// Tracking: zero until a schema level gives it a meaning.
+    pub reserved: [u64; 10],
 }
 
 /// Active defragmentation: passes over all keys in which what lies where the arena is to be emptied

@@ -3,12 +3,15 @@
 //! It knows nothing of what any one command does.
 #![deny(unsafe_code)]
 
+pub mod acl;
 pub mod admin;
 pub mod admission;
 mod aftermath;
 pub mod argument;
 pub mod batch;
 pub mod call;
+pub mod categories;
+mod configure;
 pub mod context;
 pub mod deliver;
 pub mod dispatch;
@@ -30,4 +33,4 @@ pub mod spec;
 pub mod thread;
 pub mod transaction;
 
-pub use rename::configure;
+pub use configure::configure;

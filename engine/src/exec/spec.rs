@@ -4,7 +4,7 @@ use crate::exec::argument::Argument;
 use crate::exec::context::{ClientCtx, Ctx, Ready};
 use crate::exec::secrets::Secrets;
 use base::args::Args;
-use base::error::Done;
+use base::error::{Done, Error};
 
 /// The code of a command that works on keys: it sees no client, and so can be run on behalf of one
 /// of another lane.
@@ -268,6 +268,23 @@ impl KeySpec {
 /// Tells which arguments are the keys of a command.
 pub type Locate = fn(Args<'_>) -> core::ops::Range<usize>;
 
+/// Which arguments of a command are channels that a client must be allowed to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// None.
+    None,
+    /// The first.
+    First,
+    /// All.
+    All,
+    /// All, and they are patterns.
+    Patterns,
+}
+
+/// What a client hears who may not read all keys, if a command with these arguments reads keys that
+/// it does not name.
+pub type ReadsBeyond = fn(Args<'_>) -> Option<Error>;
+
 /// What has taken the place of a command.
 #[derive(Clone, Copy)]
 pub struct Replaced {
@@ -294,6 +311,10 @@ pub struct Spec {
     pub keys: &'static [KeySpec],
     /// Finds the keys for whoever runs it, where the rules may be misled by other arguments.
     pub locate: Option<Locate>,
+    /// Which of its arguments are channels.
+    pub channels: Channels,
+    /// Of a command that may read keys which it does not name.
+    pub reads_beyond: Option<ReadsBeyond>,
     /// Of a command that may wait for what does not vanish with the first who gets it.
     pub ready: Option<Ready>,
     /// Hints for clients, as in Redis's documentation.
@@ -343,6 +364,8 @@ impl Spec {
             categories: 0,
             keys: &[],
             locate: None,
+            channels: Channels::None,
+            reads_beyond: None,
             ready: None,
             tips: &[],
             group,
@@ -420,6 +443,18 @@ impl Spec {
     /// Says how the keys are found when the command is run.
     pub const fn located_by(mut self, locate: Locate) -> Self {
         self.locate = Some(locate);
+        self
+    }
+
+    /// Says which arguments are channels.
+    pub const fn channels(mut self, channels: Channels) -> Self {
+        self.channels = channels;
+        self
+    }
+
+    /// Says when it reads keys that it does not name.
+    pub const fn reads_beyond(mut self, beyond: ReadsBeyond) -> Self {
+        self.reads_beyond = Some(beyond);
         self
     }
 
@@ -521,15 +556,41 @@ impl Spec {
     /// The indices of the arguments that are keys, as clients are told them, with what is done with
     /// each key: bits of [`access`]. `None` when the arguments make no sense.
     pub fn keys_with_access(&self, args: Args<'_>) -> Option<Vec<(usize, u16)>> {
-        let options = 1 + self.arguments.iter().take_while(|a| !a.is_optional).count();
         let mut found = Vec::new();
         for rule in self.keys {
             let mut indices = Vec::new();
             rule.find_in(args, &mut indices)?;
-            let access = rule.access_with(args, options);
-            found.extend(indices.into_iter().map(|index| (index, access)));
+            found.extend(indices.into_iter().map(|index| (index, self.access_by(rule, args))));
         }
         Some(found)
+    }
+
+    /// What is done with the keys that a rule finds.
+    fn access_by(&self, rule: &KeySpec, args: Args<'_>) -> u16 {
+        let options = 1 + self.arguments.iter().take_while(|a| !a.is_optional).count();
+        rule.access_with(args, options)
+    }
+
+    /// As [`Spec::key_indices`], with what is done with each key, and without names that are not
+    /// keys. Of a command whose code finds the keys, with what is done with the first.
+    pub fn all_keys_with_access(&self, args: Args<'_>) -> Vec<(usize, u16)> {
+        let mut all = Vec::new();
+        let rules = self.keys.iter().filter(|rule| rule.access & access::NOT_KEY == 0);
+        for rule in rules.filter(|rule| rule.begin != Begin::Unknown("")) {
+            let mut found = Vec::new();
+            if rule.find_in(args, &mut found).is_none() {
+                found.clear();
+            }
+            rule.find_again(args, &mut found);
+            all.extend(found.into_iter().map(|index| (index, self.access_by(rule, args))));
+        }
+        if let (Some(locate), Some(rule)) = (self.locate, self.keys.first()) {
+            let access = self.access_by(rule, args);
+            let others = locate(args).filter(|at| all.iter().all(|(known, _)| known != at));
+            let others: Vec<_> = others.map(|index| (index, access)).collect();
+            all.extend(others);
+        }
+        all
     }
 }
 

@@ -5,6 +5,7 @@
 
 use abi::host::HostRef;
 
+use crate::exec::acl::Known;
 use crate::exec::batch::Batch;
 use crate::exec::index::Index;
 use crate::exec::machines::Machines;
@@ -46,6 +47,8 @@ pub struct Exec {
     pub transaction: Option<Progress>,
     /// Whether memory was short when the command that runs was admitted.
     pub is_short_of_memory: bool,
+    /// What is known of users.
+    pub acl: Known,
     /// What runs scripts.
     pub machines: Machines,
     /// Commands parsed and not yet executed.
@@ -71,6 +74,7 @@ impl ThreadContext {
             reply_mark: None,
             transaction: None,
             is_short_of_memory: false,
+            acl: Known::default(),
             machines: Machines::new(&core),
             batch: Batch::default(),
             panics: Panics::default(),

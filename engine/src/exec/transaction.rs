@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{ClientState, flag};
 
+use crate::exec::acl;
 use crate::exec::call::{self, Call, fail, keys_lock_set, look_up};
 use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::panics::{self, Unwound};
@@ -63,7 +64,7 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
     for (before, blob) in queued.commands().enumerate() {
         cx.exec.transaction = Some(Progress { running: before + 1, of: count });
         // A release that no longer has the command says so in its place.
-        match look_up(&cx.exec.index, blob.args()) {
+        match allowed(cx, blob.args()) {
             Ok(call) => {
                 run(cx, &call, blob.args());
                 cx.data.out.resp3 = cx.session.state().resp.load(Relaxed) == 3;
@@ -74,6 +75,16 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
     cx.exec.transaction = None;
     cx.data.keys.core.effects.end_transaction();
     (cx.data.spec, cx.data.mode) = (spec, mode);
+}
+
+/// A queued command, if its client may still run it.
+fn allowed(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Result<Call, Error> {
+    let call = look_up(&cx.exec.index, args)?;
+    if cx.session.has(flag::RESTRICTED) {
+        let (client, users) = (cx.session.state(), (&mut cx.exec.acl, &cx.exec.index));
+        acl::check(cx.data.keys.core, users, client, (&call, args), acl::At::Exec)?;
+    }
+    Ok(call)
 }
 
 /// Runs a command that is one of several. If it is broken off by a panic, or for want of memory, its

@@ -182,6 +182,8 @@ pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
             plan.options.settings.push(setting);
         }
     }
+    // The order of the lines is kept among those of a turn.
+    plan.options.settings.sort_by_key(|setting| config::turn(&setting.name));
     stay_in_foreground(&plan.options.settings)?;
     plan.log_file = log_file(&plan.options.settings);
     Ok(plan)

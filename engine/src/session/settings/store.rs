@@ -7,6 +7,7 @@ use abi::container::RawBytes;
 
 use super::kind::{Value, format, lack, parse};
 use super::spec::{self, SETTINGS};
+use crate::session::acl;
 use base::bytes::{self, Bytes};
 use base::core::Core;
 use base::heap::Heap;
@@ -72,7 +73,7 @@ fn added(before: Vec<u8>, more: Vec<u8>) -> Vec<u8> {
 
 fn unknown(name: &str) -> String {
     match name {
-        "user" | "loadmodule" => format!("this server has no {name}; remove the line"),
+        "loadmodule" => "this server has no modules; remove the line".into(),
         _ => "Bad directive or wrong number of arguments".into(),
     }
 }
@@ -119,6 +120,9 @@ pub fn put(core: &Core, setting: &Row, value: &Value) {
             Bytes::new(&mut texts[setting.id as usize], core.heap).assign(text);
             drop(texts);
             config.numbers[setting.id as usize].store(*number, Relaxed);
+            if setting.id == shell_id::REQUIREPASS {
+                acl::set_default_password(core, text);
+            }
         }
         Value::Limits(classes) => classes.iter().for_each(|limits| put_limits(core, limits)),
     }

@@ -1,0 +1,192 @@
+//! Whether a client may do what it asks for.
+//!
+//! A client whose user may do everything is never looked at: a bit of its flags says so. For others a
+//! lane keeps what it has made of their users' rules, until users are changed.
+#![forbid(unsafe_code)]
+
+mod compiled;
+mod configure;
+mod describe;
+mod vocabulary;
+
+pub use compiled::{Compiled, Denial};
+pub use configure::{configure_file, configure_user, lines, load, save, terms};
+pub use describe::describe;
+
+use core::sync::atomic::Ordering::Relaxed;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use abi::acl::{Acl, context, reason};
+use abi::client::{ClientState, flag};
+
+use crate::exec::call::Call;
+use crate::exec::index::Index;
+use crate::exec::spec::Spec;
+use crate::session::acl::{self, Refused, User};
+use crate::session::command_blob::Blob;
+use base::args::Args;
+use base::core::Core;
+use base::error::{self, Error};
+
+/// What a lane knows of the users.
+#[derive(Default)]
+pub struct Known {
+    /// How often users had been changed when it was read.
+    changes: Option<u64>,
+    /// The users as the arena had them then.
+    stored: Vec<u8>,
+    by_number: BTreeMap<u64, Range<usize>>,
+    by_name: BTreeMap<Vec<u8>, Range<usize>>,
+    compiled: BTreeMap<u64, Rc<Compiled>>,
+    /// Whether the configuration has had a line about the default user.
+    pub(super) default_is_configured: bool,
+}
+
+impl Known {
+    /// Reads the users anew if they have changed.
+    fn refresh(&mut self, core: &Core) {
+        if self.changes != Some(acl::changes(core.roots)) {
+            self.read(core, &acl::locked(core));
+        }
+    }
+
+    #[cold]
+    fn read(&mut self, core: &Core, acl: &Acl) {
+        self.compiled.clear();
+        self.by_number.clear();
+        self.by_name.clear();
+        self.stored = acl::stored(acl).to_vec();
+        acl::for_each_stored(&self.stored, |blob, range| {
+            let args = blob.args();
+            let number = args.at(0).try_into().map_or(acl::NO_NUMBER, u64::from_le_bytes);
+            self.by_number.insert(number, range.clone());
+            self.by_name.insert(args.at(1).to_vec(), range);
+        });
+        self.changes = Some(acl::changes(core.roots));
+    }
+
+    fn decode(&self, range: &Range<usize>) -> User {
+        User::from_words(Blob::read(&self.stored[range.clone()]).args().from(0))
+    }
+
+    /// The user of a name. It is the one that there is for as long as users stay locked.
+    pub fn named(&mut self, core: &Core, users: &acl::Locked, name: &[u8]) -> Option<User> {
+        if self.changes != Some(acl::changes(core.roots)) {
+            self.read(core, users);
+        }
+        if self.stored.is_empty() && name == acl::DEFAULT {
+            return Some(User::first());
+        }
+        self.by_name.get(name).map(|range| self.decode(range))
+    }
+
+    /// What the user of a number may do. None: it is gone.
+    pub fn compiled(&mut self, core: &Core, index: &Index, number: u64) -> Option<Rc<Compiled>> {
+        self.refresh(core);
+        if let Some(known) = self.compiled.get(&number) {
+            return Some(Rc::clone(known));
+        }
+        let made = Rc::new(Compiled::new(self.decode(self.by_number.get(&number)?), index));
+        self.compiled.insert(number, Rc::clone(&made));
+        Some(made)
+    }
+
+    /// Forgets what it has made of rules: the commands have other places now.
+    pub fn forget(&mut self) {
+        self.changes = None;
+    }
+}
+
+/// When a command is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// It has come from its client.
+    Admission,
+    /// It has been queued, and is to be run.
+    Exec,
+    /// A script calls it.
+    Script,
+}
+
+/// Fails if a client's user may not do what a command does, and logs that.
+#[cold]
+pub fn check(
+    core: &Core,
+    (known, index): (&mut Known, &Index),
+    client: &ClientState,
+    (call, args): (&Call, Args<'_>),
+    at: At,
+) -> Result<(), Error> {
+    // One whose user is gone is about to be closed.
+    let user = known.compiled(core, index, client.user).ok_or(error::NO_AUTH)?;
+    let in_multi = client.flags.load(Relaxed) & flag::MULTI != 0;
+    let Err(denial) = user.check(call, args) else {
+        let is_queued = at == At::Admission && in_multi;
+        return if is_queued { Ok(()) } else { check_beyond(&user, call, args) };
+    };
+    let context = match at {
+        At::Script => context::SCRIPT,
+        At::Admission if !in_multi => context::TOP_LEVEL,
+        At::Admission | At::Exec => context::MULTI,
+    };
+    let object = match denial.reason {
+        reason::COMMAND => call.spec.name.as_bytes(),
+        _ => args.at(denial.at),
+    };
+    acl::refused(core, client, Refused { reason: denial.reason, context, object, user: None });
+    Err(match at {
+        At::Admission => refusal(call.spec, denial),
+        At::Exec => no_more(denial),
+        At::Script => in_script(denial),
+    })
+}
+
+/// Fails if a command reads keys that it does not name, and the user may not read all.
+fn check_beyond(user: &Compiled, call: &Call, args: Args<'_>) -> Result<(), Error> {
+    match call.spec.reads_beyond.and_then(|beyond| beyond(args)) {
+        Some(error) if !user.may_read_all(call, args) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn refusal(spec: &Spec, denial: Denial) -> Error {
+    match denial.reason {
+        reason::COMMAND => Error::owned(format!(
+            "NOPERM this user has no permissions to run the '{}' command",
+            spec.name
+        )),
+        reason::KEY => Error::new(
+            "NOPERM this user has no permissions to access one of the keys used as arguments",
+        ),
+        _ => Error::new(
+            "NOPERM this user has no permissions to access one of the channels used as arguments",
+        ),
+    }
+}
+
+fn no_more(denial: Denial) -> Error {
+    let why = match denial.reason {
+        reason::COMMAND => "no permission to execute the command or subcommand",
+        reason::KEY => "no permission to touch the specified keys",
+        _ => "no permission to access one of the channels used as arguments to the command",
+    };
+    Error::owned(format!(
+        "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC \
+         call. This command is no longer allowed for the following reason: {why}"
+    ))
+}
+
+fn in_script(denial: Denial) -> Error {
+    Error::new(match denial.reason {
+        reason::COMMAND => "ERR The user executing the script can't run this command or subcommand",
+        reason::KEY => {
+            "ERR The user executing the script can't access at least one of the keys mentioned in \
+             the command arguments"
+        }
+        _ => {
+            "ERR The user executing the script can't publish to the channel mentioned in the command"
+        }
+    })
+}
