@@ -259,14 +259,7 @@ impl Host for Caller<'_, '_, '_> {
     }
 
     fn may_call(&mut self, args: Args<'_>) -> Option<bool> {
-        let cx = &mut *self.cx;
-        let index = &cx.exec.index;
-        let call = Call::from(index.find(args.at(0)).and_then(|at| index.meant(at, args).ok())?);
-        if !cx.session.has(client_flag::RESTRICTED) {
-            return Some(true);
-        }
-        let user = cx.exec.acl.compiled(cx.data.keys.core, index, cx.session.state().user);
-        Some(user.is_some_and(|user| user.check(&call, args).is_ok()))
+        acl::may_run(self.cx, args)
     }
 
     fn log(&mut self, level: u8, text: &[u8]) {

@@ -2,6 +2,7 @@
 
 use abi::client::flag;
 
+use crate::exec::acl;
 use crate::exec::context::{ClientCtx, Mode};
 use crate::session::pubsub::{self, Kind};
 use base::args::Args;
@@ -41,6 +42,10 @@ fn begin(cx: &mut ClientCtx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done
         confirm(cx, kind, word, Some(name));
     }
     cx.session.set(flag::PUBSUB);
+    // Whoever has changed the user since the command was let through did not see the subscription.
+    if cx.session.has(flag::RESTRICTED) && acl::may_run(cx, args) == Some(false) {
+        cx.session.close_after_reply();
+    }
     Ok(())
 }
 

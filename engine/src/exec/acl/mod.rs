@@ -22,6 +22,7 @@ use abi::acl::{Acl, context, reason};
 use abi::client::{ClientState, flag};
 
 use crate::exec::call::Call;
+use crate::exec::context::ClientCtx;
 use crate::exec::index::Index;
 use crate::exec::spec::Spec;
 use crate::session::acl::{self, Refused, User};
@@ -143,6 +144,18 @@ pub fn check(
     })
 }
 
+/// Whether a client's user may run a command. None: there is no such command.
+pub fn may_run(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Option<bool> {
+    let ClientCtx { data, session, exec } = cx;
+    let index = &exec.index;
+    let call = Call::from(index.find(args.at(0)).and_then(|at| index.meant(at, args).ok())?);
+    if !session.has(flag::RESTRICTED) {
+        return Some(true);
+    }
+    let user = exec.acl.compiled(data.keys.core, index, session.state().user);
+    Some(user.is_some_and(|user| user.check(&call, args).is_ok()))
+}
+
 /// Fails if a command reads keys that it does not name, and the user may not read all.
 fn check_beyond(user: &Compiled, call: &Call, args: Args<'_>) -> Result<(), Error> {
     match call.spec.reads_beyond.and_then(|beyond| beyond(args)) {
@@ -170,7 +183,7 @@ fn no_more(denial: Denial) -> Error {
     let why = match denial.reason {
         reason::COMMAND => "no permission to execute the command or subcommand",
         reason::KEY => "no permission to touch the specified keys",
-        _ => "no permission to access one of the channels used as arguments to the command",
+        _ => "no permission to access one of the channels used as arguments",
     };
     Error::owned(format!(
         "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC \

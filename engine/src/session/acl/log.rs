@@ -40,6 +40,16 @@ pub fn refused(core: &Core, client: &ClientShared, what: Refused<'_>) {
     if_room(|| remember(core, client, what));
 }
 
+/// How often something was refused for a reason of [`abi::acl::reason`].
+pub fn refused_times(core: &Core, reason: u32) -> u64 {
+    state(core.roots).refused[reason as usize].load(Relaxed)
+}
+
+/// Counts anew what is refused.
+pub fn reset_counters(core: &Core) {
+    state(core.roots).refused.iter().for_each(|counter| counter.store(0, Relaxed));
+}
+
 fn remember(core: &Core, client: &ClientShared, what: Refused<'_>) {
     let heap = core.heap;
     let own = own_name(core, client);

@@ -8,7 +8,7 @@ mod log;
 mod selector;
 mod user;
 
-pub use log::{Refused, Report, clear_log, newest, refused};
+pub use log::{Refused, Report, clear_log, newest, refused, refused_times, reset_counters};
 pub use selector::{KeyPattern, Selector, permission, push_channels, push_keys};
 pub use user::{
     DEFAULT, DEFAULT_NUMBER, Fault, Known, NO_NUMBER, Terms, User, Vocabulary, has_spaces, hash,

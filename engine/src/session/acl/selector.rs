@@ -204,9 +204,9 @@ fn checked(rule: &[u8], vocabulary: &dyn Vocabulary) -> Result<Vec<u8>, Fault> {
     Ok([&lower[..bar + 2], argument].concat())
 }
 
-/// What stands between `%` and `~`, and the pattern behind that.
+/// What stands between `%` and `~`, and the pattern behind that: an empty one if there is no `~`.
 fn permissions_of(rule: &[u8]) -> Result<(u8, &[u8]), Fault> {
-    let tilde = memchr::memchr(b'~', rule).ok_or(Fault::Syntax)?;
+    let tilde = memchr::memchr(b'~', rule).unwrap_or(rule.len());
     let mut permissions = 0;
     for letter in &rule[..tilde] {
         let bit = match letter.to_ascii_lowercase() {
@@ -219,7 +219,11 @@ fn permissions_of(rule: &[u8]) -> Result<(u8, &[u8]), Fault> {
         }
         permissions |= bit;
     }
-    if permissions == 0 { Err(Fault::Syntax) } else { Ok((permissions, &rule[tilde + 1..])) }
+    if permissions == 0 {
+        Err(Fault::Syntax)
+    } else {
+        Ok((permissions, rule.get(tilde + 1..).unwrap_or_default()))
+    }
 }
 
 /// Appends the rules about keys.

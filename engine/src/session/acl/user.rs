@@ -102,8 +102,8 @@ pub struct User {
     pub is_on: bool,
     /// Whether any password will do.
     pub needs_no_password: bool,
-    /// `skip-sanitize-payload`: told, and of no effect, for all payloads are checked.
-    pub skips_sanitizing: bool,
+    /// Whether payloads are to be checked, if that was said: it is told, but they always are.
+    pub sanitizing: Option<bool>,
     /// Hashes of the passwords, any of which will do.
     pub passwords: Vec<Vec<u8>>,
     /// What it may do: what any of these allows. The first is the user's own.
@@ -118,7 +118,7 @@ impl User {
             number: NO_NUMBER,
             is_on: false,
             needs_no_password: false,
-            skips_sanitizing: false,
+            sanitizing: None,
             passwords: Vec::new(),
             selectors: vec![Selector::new(all_channels)],
         }
@@ -153,12 +153,13 @@ impl User {
             b"off" => self.is_on = false,
             b"nopass" => (self.needs_no_password, self.passwords) = (true, Vec::new()),
             b"resetpass" => (self.needs_no_password, self.passwords) = (false, Vec::new()),
-            b"sanitize-payload" => self.skips_sanitizing = false,
-            b"skip-sanitize-payload" => self.skips_sanitizing = true,
+            b"sanitize-payload" => self.sanitizing = Some(true),
+            b"skip-sanitize-payload" => self.sanitizing = Some(false),
             b"clearselectors" => self.selectors.truncate(1),
             b"reset" => {
                 let (name, number) = (std::mem::take(&mut self.name), self.number);
-                *self = Self { number, ..Self::new(&name, terms.all_channels) };
+                *self =
+                    Self { number, sanitizing: Some(true), ..Self::new(&name, terms.all_channels) };
             }
             _ => return self.apply_longer(rule, terms),
         }
@@ -199,7 +200,10 @@ impl User {
     pub fn flags(&self) -> Vec<&'static str> {
         let mut flags = vec![if self.is_on { "on" } else { "off" }];
         flags.extend(self.needs_no_password.then_some("nopass"));
-        flags.extend(self.skips_sanitizing.then_some("skip-sanitize-payload"));
+        flags.extend(self.sanitizing.map(|checks| match checks {
+            true => "sanitize-payload",
+            false => "skip-sanitize-payload",
+        }));
         flags
     }
 
@@ -355,7 +359,8 @@ mod tests {
         check("&a &b &a", Ok("off resetchannels &a &b -@all"));
         check("allkeys ~a", Err(Fault::AfterAllKeys));
         check("allchannels &a", Err(Fault::AfterAllChannels));
-        for wrong in ["%~x", "%RR~x", "%X~x", "%R"] {
+        check("%R", Ok("off %R~ resetchannels -@all"));
+        for wrong in ["%~x", "%RR~x", "%X~x", "%"] {
             check(wrong, Err(Fault::Syntax));
         }
     }
@@ -373,7 +378,7 @@ mod tests {
         check(&format!(">p #{p} <p nopass"), Ok("off nopass resetchannels -@all"));
         check("<p", Err(Fault::NoSuchPassword));
         check("#12", Err(Fault::NotAHash));
-        check(">p ~a on (+get) reset", Ok("off resetchannels -@all"));
+        check(">p ~a on (+get) reset", Ok("off sanitize-payload resetchannels -@all"));
         assert_eq!(merged([&b"+get"[..], b"(a", b"b"].into_iter()), Err(1));
     }
 
