@@ -5,8 +5,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, ClientState, flag as client_flag};
 use abi::effects::Credit;
 
-use crate::exec::acl;
 use crate::exec::call::{Call, look_up};
+use crate::exec::permissions;
 use crate::exec::spec::{Spec, flag};
 use crate::exec::thread::{Exec, ThreadContext};
 use crate::exec::transaction;
@@ -84,7 +84,13 @@ fn check_state(
     }
     if flags & client_flag::RESTRICTED != 0 {
         let ThreadContext { core, exec, .. } = thread;
-        acl::check(core, (&mut exec.acl, &exec.index), client, (call, args), acl::At::Admission)?;
+        permissions::check(
+            core,
+            (&mut exec.acl, &exec.index),
+            client,
+            (call, args),
+            permissions::At::Admission,
+        )?;
     }
     let subscriber = flags & client_flag::PUBSUB != 0 && client.resp.load(Relaxed) == 2;
     if subscriber && !spec.has(flag::SUBSCRIBER) {

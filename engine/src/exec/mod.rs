@@ -3,7 +3,6 @@
 //! It knows nothing of what any one command does.
 #![deny(unsafe_code)]
 
-pub mod acl;
 pub mod admin;
 pub mod admission;
 mod aftermath;
@@ -14,15 +13,19 @@ pub mod categories;
 mod configure;
 pub mod context;
 pub mod deliver;
+pub mod describe;
 pub mod dispatch;
 pub mod first_of;
 pub mod functions;
+pub mod granted;
 pub mod header;
 pub mod index;
+pub mod key_spec;
 pub mod machines;
 mod monitor;
 pub mod options;
 pub mod panics;
+pub mod permissions;
 pub mod release;
 mod rename;
 pub mod script;
@@ -32,5 +35,7 @@ mod slow;
 pub mod spec;
 pub mod thread;
 pub mod transaction;
+pub mod users;
+mod vocabulary;
 
 pub use configure::configure;

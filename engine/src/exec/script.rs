@@ -10,7 +10,7 @@ use lua::{Host, ScriptError, flag as script_flag};
 use crate::exec::call::{Call, count_error};
 use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::spec::flag;
-use crate::exec::{acl, monitor, transaction};
+use crate::exec::{monitor, permissions, transaction};
 use crate::session::monitor as monitors;
 use crate::session::scripts::slow;
 use base::args::Args;
@@ -204,7 +204,7 @@ impl Caller<'_, '_, '_> {
             return Ok(());
         }
         let (client, users) = (cx.session.state(), (&mut cx.exec.acl, &cx.exec.index));
-        acl::check(cx.data.keys.core, users, client, (call, args), acl::At::Script)
+        permissions::check(cx.data.keys.core, users, client, (call, args), permissions::At::Script)
     }
 
     #[cold]
@@ -259,7 +259,7 @@ impl Host for Caller<'_, '_, '_> {
     }
 
     fn may_call(&mut self, args: Args<'_>) -> Option<bool> {
-        acl::may_run(self.cx, args)
+        permissions::may_run(self.cx, args)
     }
 
     fn log(&mut self, level: u8, text: &[u8]) {

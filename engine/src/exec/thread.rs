@@ -5,11 +5,11 @@
 
 use abi::host::HostRef;
 
-use crate::exec::acl::Known;
 use crate::exec::batch::Batch;
 use crate::exec::index::Index;
 use crate::exec::machines::Machines;
 use crate::exec::panics::Panics;
+use crate::exec::permissions::Known;
 use crate::exec::release::Release;
 use crate::exec::rename;
 use crate::exec::spec::Spec;

@@ -4,10 +4,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{ClientState, flag};
 
-use crate::exec::acl;
 use crate::exec::call::{self, Call, fail, keys_lock_set, look_up};
 use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::panics::{self, Unwound};
+use crate::exec::permissions;
 use crate::exec::spec;
 use crate::exec::thread::{Exec, ThreadContext};
 use crate::session::command_blob::Blob;
@@ -82,7 +82,7 @@ fn allowed(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Result<Call, Error> {
     let call = look_up(&cx.exec.index, args)?;
     if cx.session.has(flag::RESTRICTED) {
         let (client, users) = (cx.session.state(), (&mut cx.exec.acl, &cx.exec.index));
-        acl::check(cx.data.keys.core, users, client, (&call, args), acl::At::Exec)?;
+        permissions::check(cx.data.keys.core, users, client, (&call, args), permissions::At::Exec)?;
     }
     Ok(call)
 }

@@ -2,8 +2,8 @@
 
 use abi::client::flag;
 
-use crate::exec::acl;
 use crate::exec::context::{ClientCtx, Mode};
+use crate::exec::permissions;
 use crate::session::pubsub::{self, Kind};
 use base::args::Args;
 use base::error::{Done, Error};
@@ -43,7 +43,7 @@ fn begin(cx: &mut ClientCtx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done
     }
     cx.session.set(flag::PUBSUB);
     // Whoever has changed the user since the command was let through did not see the subscription.
-    if cx.session.has(flag::RESTRICTED) && acl::may_run(cx, args) == Some(false) {
+    if cx.session.has(flag::RESTRICTED) && permissions::may_run(cx, args) == Some(false) {
         cx.session.close_after_reply();
     }
     Ok(())

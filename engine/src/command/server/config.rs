@@ -5,11 +5,11 @@ use abi::status::Status;
 
 use super::container::{ADMINISTRATION, HELP, container, is_allowed};
 use crate::command::help;
-use crate::exec::acl;
 use crate::exec::argument::{block, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::secrets::Secrets;
 use crate::exec::spec::{Group, Spec};
+use crate::exec::users;
 use crate::session::settings;
 use crate::session::settings::change::{Change, apply};
 use crate::session::settings::kind::{lack, parse};
@@ -181,15 +181,15 @@ fn user_lines(core: &Core) -> String {
         _ => quoted(rule),
     };
     let line = |words: Vec<Vec<u8>>| words.iter().map(word).collect::<Vec<_>>().join(" ");
-    acl::lines(core).into_iter().map(line).collect::<Vec<_>>().join("\n")
+    users::lines(core).into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// `DEBUG CONFIG-REWRITE-FORCE-ALL`
 pub fn rewrite_all(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     let release = cx.exec.release;
     let is_told = |setting: &Row| !setting.has(HIDDEN) && release.knows(setting);
-    let (lines, users) = (lines(cx.keys.core, is_told), user_lines(cx.keys.core));
-    write_lines(cx, &format!("{lines}\n{users}"))
+    let (settings, users) = (lines(cx.keys.core, is_told), user_lines(cx.keys.core));
+    write_lines(cx, &format!("{settings}\n{users}"))
 }
 
 fn write_lines(cx: &mut ClientCtx<'_>, lines: &str) -> Done {

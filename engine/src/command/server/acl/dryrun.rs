@@ -2,9 +2,9 @@
 
 use abi::acl::reason;
 
-use crate::exec::acl::{Compiled, Denial};
 use crate::exec::call::Call;
 use crate::exec::context::ClientCtx;
+use crate::exec::granted::{Compiled, Denial};
 use crate::session::acl;
 use base::args::Args;
 use base::error::{self, Done};

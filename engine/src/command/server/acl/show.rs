@@ -1,8 +1,8 @@
 //! What there is: users with their rules, and categories of commands.
 
-use crate::exec::acl::describe;
 use crate::exec::categories::CATEGORIES;
 use crate::exec::context::ClientCtx;
+use crate::exec::describe::describe;
 use crate::session::acl::{self, Selector, User, push_channels, push_keys};
 use base::args::Args;
 use base::error::{self, Done, Error};

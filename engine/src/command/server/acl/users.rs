@@ -2,8 +2,8 @@
 
 use abi::host::level;
 
-use crate::exec::acl as rules;
 use crate::exec::context::ClientCtx;
+use crate::exec::users as stored;
 use crate::session::acl::{self, User};
 use base::args::Args;
 use base::core::Core;
@@ -32,7 +32,7 @@ pub fn setuser(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         let text = "ERR Unmatched parenthesis in acl selector starting at";
         Error::owned(format!("{text} '{opening}'."))
     })?;
-    let terms = rules::terms(cx.data.keys.core, &cx.exec.index);
+    let terms = stored::terms(cx.data.keys.core, &cx.exec.index);
     let set = |users: &mut Vec<User>| {
         let known = users.iter_mut().find(|user| user.name == name);
         let mut fresh = User::new(name, terms.all_channels);
@@ -87,7 +87,7 @@ fn check_file(core: &Core) -> Done {
 pub fn load(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     check_file(cx.keys.core)?;
     let own = Some(cx.session.reference());
-    let loaded = rules::load(cx.data.keys.core, &cx.exec.index, own);
+    let loaded = stored::load(cx.data.keys.core, &cx.exec.index, own);
     let closes_own = loaded.map_err(|reason| Error::owned(format!("ERR {reason}")))?;
     finish(cx, closes_own);
     cx.out.ok();
@@ -96,7 +96,7 @@ pub fn load(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 
 pub fn save(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     check_file(cx.keys.core)?;
-    if let Err(reason) = rules::save(cx.keys.core) {
+    if let Err(reason) = stored::save(cx.keys.core) {
         cx.keys.core.host.log()(level::WARN, format!("ACL SAVE: {reason}").as_str().into());
         return Err(NOT_SAVED);
     }

@@ -1,8 +1,8 @@
 //! The rules about commands as Redis 7.0 tells them: not as they were given, but the categories that
 //! fit best, and the commands for which these are wrong.
 
-use super::compiled::Commands;
 use crate::exec::categories::CATEGORIES;
+use crate::exec::granted::Commands;
 use crate::exec::index::Index;
 use crate::session::acl::Selector;
 

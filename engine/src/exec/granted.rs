@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use abi::acl::reason;
 
-use super::vocabulary::find;
 use crate::exec::call::Call;
 use crate::exec::categories::CATEGORIES;
 use crate::exec::index::Index;
 use crate::exec::spec::{Channels, Spec, access, flag};
+use crate::exec::vocabulary::find;
 use crate::session::acl::{Selector, User, permission};
 use base::args::Args;
 
@@ -23,7 +23,7 @@ pub struct Denial {
 
 /// The commands that rules allow, by their places in the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Commands {
+pub struct Commands {
     allowed: Vec<bool>,
     /// First arguments with which a command is allowed that is not as a whole.
     pub first_arguments: BTreeMap<u16, Vec<Vec<u8>>>,

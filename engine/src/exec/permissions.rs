@@ -4,16 +4,8 @@
 //! lane keeps what it has made of their users' rules, until users are changed.
 #![forbid(unsafe_code)]
 
-mod compiled;
-mod configure;
-mod describe;
-mod vocabulary;
-
-pub use compiled::{Compiled, Denial};
-pub use configure::{configure_file, configure_user, lines, load, save, terms};
-pub use describe::describe;
-
 use core::sync::atomic::Ordering::Relaxed;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -23,6 +15,7 @@ use abi::client::{ClientState, flag};
 
 use crate::exec::call::Call;
 use crate::exec::context::ClientCtx;
+use crate::exec::granted::{Compiled, Denial};
 use crate::exec::index::Index;
 use crate::exec::spec::Spec;
 use crate::session::acl::{self, Refused, User};
@@ -42,7 +35,7 @@ pub struct Known {
     by_name: BTreeMap<Vec<u8>, Range<usize>>,
     compiled: BTreeMap<u64, Rc<Compiled>>,
     /// Whether the configuration has had a line about the default user.
-    pub(super) default_is_configured: bool,
+    pub default_is_configured: bool,
 }
 
 impl Known {
