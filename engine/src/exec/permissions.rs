@@ -86,11 +86,6 @@ impl Known {
         self.compiled.insert(number, Rc::clone(&made));
         Some(made)
     }
-
-    /// Forgets what it has made of rules: the commands have other places now.
-    pub fn forget(&mut self) {
-        self.changes = None;
-    }
 }
 
 /// When a command is looked at.

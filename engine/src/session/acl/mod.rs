@@ -139,14 +139,13 @@ pub fn change<R, E>(
         user.number = last_number;
     }
     users.sort_by(|a, b| a.name.cmp(&b.name));
-    // Nothing fails between here and the end of what others see.
     let kept = encode(core.heap, &users).into_raw();
-    let old = core::mem::replace(&mut acl.users, kept);
+    // From here on nothing fails before all is as it is to be.
+    let mut old: RawBytes = core::mem::replace(&mut acl.users, kept);
+    Bytes::new(&mut old, core.heap).free();
     acl.last_number = last_number;
     publish(core, &users);
     let closes_own = settle_clients(core, &before, &users, own);
-    let mut old: RawBytes = old;
-    Bytes::new(&mut old, core.heap).free();
     Ok(Changed { value, closes_own })
 }
 
