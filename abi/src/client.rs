@@ -57,7 +57,7 @@ pub mod flag {
     pub const APPLIES_EFFECTS: u64 = 1 << 18;
     /// Its user may not do everything. Set and cleared, by any thread, with the users locked
     /// ([`crate::acl::Acl`]).
-    pub const RESTRICTED: u64 = 1 << 19;
+    pub const RESTRICTED: u64 = 1 << 27;
 }
 
 /// A connection as its owner, the worker it belongs to, has it: two queues, and the rest of what

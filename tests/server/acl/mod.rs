@@ -4,7 +4,7 @@
 mod chance;
 mod files;
 
-use crate::harness::{Connection, Server, eventually};
+use crate::harness::{Connection, Peer, Server, eventually};
 
 fn text(connection: &mut Connection, line: &str) -> String {
     String::from_utf8_lossy(&connection.ask(line).0).into_owned()
@@ -187,6 +187,30 @@ fn passwords_are_shown_to_nobody() {
     assert!(!seen.contains("sesame") && !log.contains("sesame"), "{seen}\n{log}");
     assert!(log.contains("SETUSER\r\n$10\r\n(redacted)"), "{log}");
     assert!(!text(&mut admin, "ACL LIST").contains("sesame"));
+}
+
+#[test]
+fn what_is_refused_again_is_the_newest_entry_of_the_log_with_a_count() {
+    let (server, peer) = (Server::start(), Peer::start());
+    let told = [server.connect(), Connection::open(peer.port)].map(|mut c| {
+        for name in ["a", "b", "c", "a", "b", "b"] {
+            assert!(text(&mut c, &format!("AUTH {name} x")).starts_with("-WRONGPASS"));
+        }
+        let log = text(&mut c, "ACL LOG");
+        let entries: Vec<(String, String)> = log
+            .split("$5\r\ncount\r\n")
+            .skip(1)
+            .map(|entry| {
+                let fields: Vec<&str> = entry.split("\r\n").collect();
+                let user = fields.iter().position(|field| *field == "username").expect("a name");
+                (fields[0].to_owned(), fields[user + 2].to_owned())
+            })
+            .collect();
+        entries
+    });
+    let [first, ..] = &told[0][..] else { panic!("no entries") };
+    assert_eq!(first, &(":3".to_owned(), "b".to_owned()));
+    assert_eq!(told[0], told[1]);
 }
 
 #[test]

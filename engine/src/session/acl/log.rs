@@ -63,13 +63,17 @@ fn remember(core: &Core, client: &ClientShared, what: Refused<'_>) {
     let next_id = acl.next_log_id;
     let mut entries = Words::new(&mut acl.log, heap);
     let looked_at = entries.len().saturating_sub(LOOKED_AT)..entries.len();
-    for address in entries.as_slice()[looked_at].iter().rev() {
+    for at in looked_at.rev() {
+        let address = entries.as_slice()[at];
         // SAFETY: an entry of the log, which is locked, and nobody else refers to it.
-        let entry = unsafe { &mut *(*address as *mut AclLogEntry) };
+        let entry = unsafe { &mut *(address as *mut AclLogEntry) };
         if is_same(entry, what, &object, &user, now) {
             (entry.count, entry.updated_ms) = (entry.count + 1, now);
             Bytes::new(&mut entry.client, heap).free();
             entry.client = line.into_raw();
+            // It is the newest again.
+            entries.remove(at);
+            entries.push(address);
             return;
         }
     }
