@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 use core::sync::atomic::Ordering::Relaxed;
-
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -26,7 +25,7 @@ use base::error::{self, Error};
 
 /// What a lane knows of the users.
 #[derive(Default)]
-pub struct Known {
+pub struct KnownUsers {
     /// How often users had been changed when it was read.
     changes: Option<u64>,
     /// The users as the arena had them then.
@@ -38,7 +37,7 @@ pub struct Known {
     pub default_is_configured: bool,
 }
 
-impl Known {
+impl KnownUsers {
     /// Reads the users anew if they have changed.
     fn refresh(&mut self, core: &Core) {
         if self.changes != Some(acl::changes(core.roots)) {
@@ -103,7 +102,7 @@ pub enum At {
 #[cold]
 pub fn check(
     core: &Core,
-    (known, index): (&mut Known, &Index),
+    (known, index): (&mut KnownUsers, &Index),
     client: &ClientState,
     (call, args): (&Call, Args<'_>),
     at: At,

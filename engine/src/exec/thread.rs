@@ -9,7 +9,7 @@ use crate::exec::batch::Batch;
 use crate::exec::index::Index;
 use crate::exec::machines::Machines;
 use crate::exec::panics::Panics;
-use crate::exec::permissions::Known;
+use crate::exec::permissions::KnownUsers;
 use crate::exec::release::Release;
 use crate::exec::rename;
 use crate::exec::spec::Spec;
@@ -48,7 +48,7 @@ pub struct Exec {
     /// Whether memory was short when the command that runs was admitted.
     pub is_short_of_memory: bool,
     /// What is known of users.
-    pub acl: Known,
+    pub acl: KnownUsers,
     /// What runs scripts.
     pub machines: Machines,
     /// Commands parsed and not yet executed.
@@ -74,7 +74,7 @@ impl ThreadContext {
             reply_mark: None,
             transaction: None,
             is_short_of_memory: false,
-            acl: Known::default(),
+            acl: KnownUsers::default(),
             machines: Machines::new(&core),
             batch: Batch::default(),
             panics: Panics::default(),

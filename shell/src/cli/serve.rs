@@ -293,6 +293,21 @@ mod tests {
     }
 
     #[test]
+    fn users_are_applied_after_all_other_settings_and_their_file_last() {
+        let line = "--aclfile x --user a on --hz 5 --user b on --acl-pubsub-default allchannels";
+        let plan = plan(&words(line)).unwrap();
+        let settings: Vec<_> = plan.options.settings.iter().map(Setting::to_string).collect();
+        let expect = [
+            r#"hz "5""#,
+            r#"acl-pubsub-default "allchannels""#,
+            r#"user "a" "on""#,
+            r#"user "b" "on""#,
+            r#"aclfile "x""#,
+        ];
+        assert_eq!(settings, expect);
+    }
+
+    #[test]
     fn a_server_that_is_to_leave_the_foreground_is_refused() {
         let error = plan(&words("--daemonize yes")).unwrap_err().to_string();
         assert!(error.contains("daemonize") && error.contains("setsid"), "{error}");

@@ -192,14 +192,14 @@ fn call(connection: &mut Connection, words: &[&[&str]]) -> String {
 /// What is told of a user, but for rules about commands: which of those are told depends on what
 /// commands a server has.
 fn without_commands(reply: &str) -> Vec<&str> {
-    let lines: Vec<_> = reply.split("\r\n").collect();
-    let at = |index: usize| lines.get(index.wrapping_sub(2)).copied();
-    let (mut kept, mut index) = (Vec::new(), 0);
-    while index < lines.len() {
-        if at(index) != Some("commands") && at(index + 1) != Some("commands") {
-            kept.push(lines[index]);
+    let (mut lines, mut kept) = (reply.split("\r\n"), Vec::new());
+    while let Some(line) = lines.next() {
+        if line == "commands" {
+            // The length of what is told, and that.
+            lines.nth(1);
+        } else {
+            kept.push(line);
         }
-        index += 1;
     }
     kept
 }
