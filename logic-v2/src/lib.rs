@@ -3,7 +3,6 @@
 //!
 //! It reads and writes what release 1 does, so each can follow the other at any time.
 
-mod acl;
 mod bits;
 mod clients;
 mod commandlog;
@@ -43,7 +42,8 @@ static RELEASE: Release = Release {
         "BITCOUNT key start: to the end; BITCOUNT and BITPOS refuse arguments whether there is a key or not",
         "CLIENT LIST, CLIENT KILL: filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, IP, MAXAGE, several \
          IDs, NOT- before most, and all of them in both; lines with watch, lib-name, lib-ver, io-thread",
-        "ACL LIST, ACL GETUSER: rules about commands as they were given",
+        "ACL LIST, ACL GETUSER: rules about commands as they were given; ACL LOG: when an entry came first \
+         and last; who is refused hears its own name",
         "CLIENT SETINFO LIB-NAME | LIB-VER value, CLIENT NO-TOUCH ON | OFF",
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],
@@ -79,7 +79,6 @@ const CHANGED: &[Spec] = &[
     engine::command::row("restore").run(dump::restore),
     engine::command::row("restore-asking").run(dump::restore),
     engine::command::row("object").subcommands(dump::OBJECT),
-    acl::ACL,
     connection::CLIENT,
     commandlog::COMMANDLOG,
     msetex::MSETEX,

@@ -84,13 +84,7 @@ fn check_state(
     }
     if flags & client_flag::RESTRICTED != 0 {
         let ThreadContext { core, exec, .. } = thread;
-        permissions::check(
-            core,
-            (&mut exec.acl, &exec.index),
-            client,
-            (call, args),
-            permissions::At::Admission,
-        )?;
+        permissions::check(core, exec, client, (call, args), permissions::At::Admission)?;
     }
     let subscriber = flags & client_flag::PUBSUB != 0 && client.resp.load(Relaxed) == 2;
     if subscriber && !spec.has(flag::SUBSCRIBER) {

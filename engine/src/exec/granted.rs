@@ -125,6 +125,11 @@ impl Compiled {
         Self { user, commands }
     }
 
+    /// The user's name.
+    pub fn name(&self) -> &[u8] {
+        &self.user.name
+    }
+
     /// Whether the user may run a command. If not, what is told is how far the selector came that
     /// came furthest.
     pub fn check(&self, call: &Call, args: Args<'_>) -> Result<(), Denial> {

@@ -26,6 +26,7 @@ mod monitor;
 pub mod options;
 pub mod panics;
 pub mod permissions;
+pub mod refusal;
 pub mod release;
 mod rename;
 pub mod script;

@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use abi::acl::{Acl, context, reason};
+use abi::acl::{Acl, context};
 use abi::client::{ClientState, flag};
 
 use crate::exec::call::Call;
 use crate::exec::context::ClientCtx;
-use crate::exec::granted::{Compiled, Denial};
+use crate::exec::granted::Compiled;
 use crate::exec::index::Index;
-use crate::exec::spec::Spec;
+use crate::exec::refusal::Refusal;
+use crate::exec::thread::Exec;
 use crate::session::acl::{self, Refused, User};
 use crate::session::command_blob::Blob;
 use base::args::Args;
@@ -102,13 +103,13 @@ pub enum At {
 #[cold]
 pub fn check(
     core: &Core,
-    (known, index): (&mut KnownUsers, &Index),
+    exec: &mut Exec,
     client: &ClientState,
     (call, args): (&Call, Args<'_>),
     at: At,
 ) -> Result<(), Error> {
     // One whose user is gone is about to be closed.
-    let user = known.compiled(core, index, client.user).ok_or(error::NO_AUTH)?;
+    let user = exec.acl.compiled(core, &exec.index, client.user).ok_or(error::NO_AUTH)?;
     let in_multi = client.flags.load(Relaxed) & flag::MULTI != 0;
     let Err(denial) = user.check(call, args) else {
         let is_queued = at == At::Admission && in_multi;
@@ -119,15 +120,14 @@ pub fn check(
         At::Admission if !in_multi => context::TOP_LEVEL,
         At::Admission | At::Exec => context::MULTI,
     };
-    let object = match denial.reason {
-        reason::COMMAND => call.spec.name.as_bytes(),
-        _ => args.at(denial.at),
-    };
-    acl::refused(core, client, Refused { reason: denial.reason, context, object, user: None });
+    let (name, release) = (user.name(), exec.release);
+    let refusal = Refusal { denial, user: name, spec: call.spec, args, release };
+    let (reason, object) = (denial.reason, refusal.object());
+    acl::refused(core, client, Refused { reason, context, object, user: name });
     Err(match at {
-        At::Admission => refusal(call.spec, denial),
-        At::Exec => no_more(denial),
-        At::Script => in_script(denial),
+        At::Admission => refusal.to_client(),
+        At::Exec => refusal.in_transaction(),
+        At::Script => refusal.in_script(),
     })
 }
 
@@ -149,44 +149,4 @@ fn check_beyond(user: &Compiled, call: &Call, args: Args<'_>) -> Result<(), Erro
         Some(error) if !user.may_read_all(call, args) => Err(error),
         _ => Ok(()),
     }
-}
-
-fn refusal(spec: &Spec, denial: Denial) -> Error {
-    match denial.reason {
-        reason::COMMAND => Error::owned(format!(
-            "NOPERM this user has no permissions to run the '{}' command",
-            spec.name
-        )),
-        reason::KEY => Error::new(
-            "NOPERM this user has no permissions to access one of the keys used as arguments",
-        ),
-        _ => Error::new(
-            "NOPERM this user has no permissions to access one of the channels used as arguments",
-        ),
-    }
-}
-
-fn no_more(denial: Denial) -> Error {
-    let why = match denial.reason {
-        reason::COMMAND => "no permission to execute the command or subcommand",
-        reason::KEY => "no permission to touch the specified keys",
-        _ => "no permission to access one of the channels used as arguments",
-    };
-    Error::owned(format!(
-        "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC \
-         call. This command is no longer allowed for the following reason: {why}"
-    ))
-}
-
-fn in_script(denial: Denial) -> Error {
-    Error::new(match denial.reason {
-        reason::COMMAND => "ERR The user executing the script can't run this command or subcommand",
-        reason::KEY => {
-            "ERR The user executing the script can't access at least one of the keys mentioned in \
-             the command arguments"
-        }
-        _ => {
-            "ERR The user executing the script can't publish to the channel mentioned in the command"
-        }
-    })
 }

@@ -184,7 +184,8 @@ impl Caller<'_, '_, '_> {
             }
             () if let Err(error) = self.is_allowed(&call, args) => {
                 let text = String::from_utf8_lossy(error.text()).into_owned();
-                text.strip_prefix("ERR ").map(str::to_owned).unwrap_or(text).into()
+                let plain = text.strip_prefix("ERR ").map(str::to_owned);
+                plain.unwrap_or_else(|| format!("-{text}")).into()
             }
             () if self.reads_only && call.spec.has(flag::WRITE | flag::MAY_REPLICATE) => {
                 "Write commands are not allowed from read-only scripts.".into()
@@ -203,8 +204,9 @@ impl Caller<'_, '_, '_> {
         if !cx.session.has(client_flag::RESTRICTED) {
             return Ok(());
         }
-        let (client, users) = (cx.session.state(), (&mut cx.exec.acl, &cx.exec.index));
-        permissions::check(cx.data.keys.core, users, client, (call, args), permissions::At::Script)
+        let ClientCtx { data, session, exec } = cx;
+        let client = session.state();
+        permissions::check(data.keys.core, exec, client, (call, args), permissions::At::Script)
     }
 
     #[cold]

@@ -81,8 +81,9 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
 fn allowed(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Result<Call, Error> {
     let call = look_up(&cx.exec.index, args)?;
     if cx.session.has(flag::RESTRICTED) {
-        let (client, users) = (cx.session.state(), (&mut cx.exec.acl, &cx.exec.index));
-        permissions::check(cx.data.keys.core, users, client, (&call, args), permissions::At::Exec)?;
+        let ClientCtx { data, session, exec } = cx;
+        let client = session.state();
+        permissions::check(data.keys.core, exec, client, (&call, args), permissions::At::Exec)?;
     }
     Ok(call)
 }

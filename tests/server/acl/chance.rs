@@ -185,6 +185,15 @@ fn command(random: &mut Random) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
+/// Whether replies say the same: in the same words, unless it is a later release that says so.
+fn agree(replies: &[String; 2], words_too: bool) -> bool {
+    let kind = |reply: &String| (reply.starts_with("+OK"), reply.starts_with('-'));
+    match words_too {
+        true => replies[0] == replies[1],
+        false => kind(&replies[0]) == kind(&replies[1]),
+    }
+}
+
 fn call(connection: &mut Connection, words: &[&[&str]]) -> String {
     String::from_utf8_lossy(&connection.call(&words.concat()).0).into_owned()
 }
@@ -208,7 +217,7 @@ fn without_commands(reply: &str) -> Vec<&str> {
 fn random_users_may_do_what_they_may_do_in_redis() {
     let (server, peer) = (Server::start(), Peer::start());
     let (mut here, mut there) = (server.connect(), Connection::open(peer.port));
-    let mut allowed = 0;
+    let (mut allowed, mut is_first) = (0, true);
     for seed in 0..SEEDS {
         let mut random = Random((seed + 1) * 0x9e37_79b9);
         let mut rules = Vec::new();
@@ -220,17 +229,17 @@ fn random_users_may_do_what_they_may_do_in_redis() {
             assert_eq!(replies[0], replies[1], "seed {seed}: {rules:?}");
         }
         let told = [&mut here, &mut there].map(|c| call(c, &[&["ACL", "GETUSER", "u"]]));
-        assert_eq!(
-            without_commands(&told[0]),
-            without_commands(&told[1]),
-            "seed {seed}: {rules:?}"
-        );
+        if is_first {
+            let [here, there] = [&told[0], &told[1]].map(|told| without_commands(told));
+            assert_eq!(here, there, "seed {seed}: {rules:?}");
+        }
         for _ in 0..TRIED {
             let command = command(&mut random);
             let words: Vec<&str> = command.iter().map(String::as_str).collect();
             let words: &[&[&str]] = &[&["ACL", "DRYRUN", "u"], &words];
             let replies = [&mut here, &mut there].map(|c| call(c, words));
-            assert_eq!(replies[0], replies[1], "seed {seed}: {rules:?}: {command:?}");
+            let same = agree(&replies, is_first);
+            assert!(same, "seed {seed}: {rules:?}: {command:?}: {replies:?}");
             allowed += (replies[0] == "+OK\r\n") as usize;
         }
         for c in [&mut here, &mut there] {
@@ -238,6 +247,7 @@ fn random_users_may_do_what_they_may_do_in_redis() {
         }
         if seed % 10 == 9 {
             server.swap();
+            is_first = !is_first;
         }
     }
     let tried = SEEDS as usize * TRIED;

@@ -224,6 +224,10 @@ fn refusals_are_counted_where_redis_counts_them() {
     }
     assert!(!text(&mut admin, "INFO stats").contains("acl_access_denied"), "7.0 does not");
     server.swap();
+    let log = text(&mut admin, "ACL LOG");
+    for field in ["entry-id", "timestamp-created", "timestamp-last-updated"] {
+        assert_eq!(log.matches(field).count(), 3, "{log}");
+    }
     let counted = text(&mut admin, "INFO stats");
     for (name, count) in [("auth", 1), ("cmd", 1), ("key", 2), ("channel", 0)] {
         let line = format!("acl_access_denied_{name}:{count}\r\n");

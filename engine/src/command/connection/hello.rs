@@ -69,7 +69,7 @@ fn authenticate(cx: &mut ClientCtx<'_>, command: &[u8], name: &[u8], password: &
         Mode::Transaction => context::MULTI,
         _ => context::TOP_LEVEL,
     };
-    let what = Refused { reason: reason::AUTH, context, object: command, user: Some(name) };
+    let what = Refused { reason: reason::AUTH, context, object: command, user: name };
     acl::refused(core, session.state(), what);
     Err(WRONG_PASS)
 }

@@ -14,7 +14,6 @@ mod shell;
 mod shutdown;
 mod slowlog;
 
-pub use acl::{getuser_told, list_told};
 pub use container::{HELP as CONTAINER_HELP, container};
 pub use slowlog::tell as tell_log;
 

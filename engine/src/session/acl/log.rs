@@ -7,7 +7,7 @@ use abi::acl::AclLogEntry;
 use abi::client::ClientShared;
 use abi::ptr::Ptr;
 
-use super::{locked, own_name, state};
+use super::{locked, state};
 use crate::session::clients::{self, Fields};
 use base::bytes::{self, Bytes, OwnedBytes};
 use base::core::Core;
@@ -29,8 +29,8 @@ pub struct Refused<'a> {
     pub context: u32,
     /// The command, key or channel.
     pub object: &'a [u8],
-    /// The name of the user; none: the client's.
-    pub user: Option<&'a [u8]>,
+    /// The user's name.
+    pub user: &'a [u8],
 }
 
 /// Counts and logs what was refused to a client of this lane. Where memory runs out it is not logged.
@@ -52,11 +52,9 @@ pub fn reset_counters(core: &Core) {
 
 fn remember(core: &Core, client: &ClientShared, what: Refused<'_>) {
     let heap = core.heap;
-    let own = own_name(core, client);
-    let user = what.user.unwrap_or(&own);
     let line = clients::describe_own(core, client, false, Fields::Redis7);
     let now = core.clock.now_ms as u64;
-    let (object, user) = (copy(heap, what.object), copy(heap, user));
+    let (object, user) = (copy(heap, what.object), copy(heap, what.user));
     let line = copy(heap, line.as_bytes());
     let mut acl = locked(core);
     let kept_max = core.get(setting::ACLLOG_MAX_LEN) as usize;

@@ -1,11 +1,9 @@
 //! `ACL DRYRUN`
 
-use abi::acl::reason;
-
 use crate::exec::call::Call;
 use crate::exec::context::ClientCtx;
-use crate::exec::granted::{Compiled, Denial};
-use crate::exec::spec::Spec;
+use crate::exec::granted::Compiled;
+use crate::exec::refusal::Refusal;
 use crate::session::acl;
 use base::args::Args;
 use base::error::{self, Done, Error};
@@ -21,10 +19,12 @@ pub fn dryrun(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if !found.spec.takes(args.len()) {
         return Err(error::wrong_arity(found.spec.name));
     }
-    match Compiled::new(user, index).check(&Call::from(found), args) {
+    let user = Compiled::new(user, index);
+    match user.check(&Call::from(found), args) {
         Ok(()) => cx.out.ok(),
         Err(denial) => {
-            let text = refusal(denial, found.spec, args);
+            let (user, spec, release) = (user.name(), found.spec, cx.exec.release);
+            let text = Refusal { denial, user, spec, args, release }.in_full();
             cx.out.bulk(&text);
         }
     }
@@ -33,16 +33,4 @@ pub fn dryrun(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 
 fn not_found(what: &str, name: &[u8]) -> Error {
     Error::owned([error::with_quoted(what, name).text(), b" not found"].concat())
-}
-
-/// What the user would hear.
-fn refusal(Denial { reason, at }: Denial, spec: &Spec, args: Args<'_>) -> Vec<u8> {
-    let (verb, kind, name): (&str, &str, &[u8]) = match reason {
-        reason::COMMAND => ("run", "command", spec.name.as_bytes()),
-        reason::KEY => ("access", "key", args.at(at)),
-        _ => ("access", "channel", args.at(at)),
-    };
-    let (head, tail) =
-        (format!("This user has no permissions to {verb} the '"), format!("' {kind}"));
-    [head.as_bytes(), name, tail.as_bytes()].concat()
 }

@@ -28,10 +28,14 @@ pub fn log(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     };
     let entries = acl::newest(cx.core(), usize::try_from(count).unwrap_or(0));
     let now_ms = cx.keys.core.clock.now_ms as u64;
+    let is_later = cx.exec.release.is_since(7, 2);
     cx.out.array(entries.len());
     for entry in &entries {
-        cx.out.map(7);
+        cx.out.map(if is_later { 10 } else { 7 });
         tell(&mut cx.out, entry, now_ms);
+        if is_later {
+            tell_more(&mut cx.out, entry);
+        }
     }
     Ok(())
 }
@@ -65,4 +69,17 @@ fn tell(out: &mut Reply<'_>, entry: &Report, now_ms: u64) {
     out.double(now_ms.saturating_sub(entry.updated_ms) as f64 / 1000.0);
     out.bulk(b"client-info");
     out.bulk(&entry.client);
+}
+
+/// What has been told since 7.2.
+fn tell_more(out: &mut Reply<'_>, entry: &Report) {
+    let numbers = [
+        ("entry-id", entry.id),
+        ("timestamp-created", entry.created_ms),
+        ("timestamp-last-updated", entry.updated_ms),
+    ];
+    for (field, number) in numbers {
+        out.bulk(field.as_bytes());
+        out.integer(number as i64);
+    }
 }

@@ -6,8 +6,6 @@ mod log;
 mod show;
 mod users;
 
-pub use show::{getuser_told, list_told};
-
 use super::container::{ADMINISTRATION, HELP, container};
 use crate::command::help;
 use crate::exec::argument::{integer, string};

@@ -45,40 +45,37 @@ pub fn whoami(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 /// Tells the rules of a selector about commands.
 type Describe<'a> = &'a dyn Fn(&Selector) -> Vec<Vec<u8>>;
 
-pub fn list(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+/// Has `f` tell users as the release does: since 7.2 rules about commands are told as they were
+/// given, and that payloads are checked.
+fn with_users<R>(
+    cx: &mut ClientCtx<'_>,
+    f: impl FnOnce(&mut Reply<'_>, &[User], Describe<'_>) -> R,
+) -> R {
     let ClientCtx { data, exec, .. } = cx;
-    tell_all(&mut data.out, &acl::users(data.keys.core), &|selector| {
-        describe(&exec.index, selector)
+    let mut users = acl::users(data.keys.core);
+    if exec.release.is_since(7, 2) {
+        users.iter_mut().for_each(|user| user.sanitizing = user.sanitizing.or(Some(true)));
+        f(&mut data.out, &users, &Selector::told)
+    } else {
+        f(&mut data.out, &users, &|selector| describe(&exec.index, selector))
+    }
+}
+
+pub fn list(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    with_users(cx, |out, users, commands| {
+        out.array(users.len());
+        for user in users {
+            let words = [vec![b"user".to_vec(), user.name.clone()], user.rules(commands)].concat();
+            out.bulk(&words.join(&b' '));
+        }
     });
     Ok(())
 }
 
-/// `ACL LIST`, with the rules about commands as they were given.
-pub fn list_told(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    let users = acl::users(cx.core());
-    tell_all(&mut cx.out, &users, &Selector::told);
-    Ok(())
-}
-
-fn tell_all(out: &mut Reply<'_>, users: &[User], commands: Describe<'_>) {
-    out.array(users.len());
-    for user in users {
-        let words = [vec![b"user".to_vec(), user.name.clone()], user.rules(commands)].concat();
-        out.bulk(&words.join(&b' '));
-    }
-}
-
 pub fn getuser(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    let ClientCtx { data, exec, .. } = cx;
-    let user = acl::users(data.keys.core).into_iter().find(|user| user.name == args.at(2));
-    tell(&mut data.out, user.as_ref(), &|selector| describe(&exec.index, selector));
-    Ok(())
-}
-
-/// `ACL GETUSER`, with the rules about commands as they were given.
-pub fn getuser_told(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    let user = acl::users(cx.core()).into_iter().find(|user| user.name == args.at(2));
-    tell(&mut cx.out, user.as_ref(), &Selector::told);
+    with_users(cx, |out, users, commands| {
+        tell(out, users.iter().find(|user| user.name == args.at(2)), commands);
+    });
     Ok(())
 }
 
