@@ -186,7 +186,7 @@ fn check_one(
     }
     let (range, is_pattern) = match call.spec.channels {
         Channels::None => return Ok(()),
-        Channels::First => (1..2, false),
+        Channels::First => (1..args.len().min(2), false),
         Channels::All => (1..args.len(), false),
         Channels::Patterns => (1..args.len(), true),
     };

@@ -450,7 +450,9 @@ impl Spec {
             rule.find_again(args, &mut found);
             all.extend(found.into_iter().map(|index| (index, self.access_by(rule, args))));
         }
-        if let (Some(locate), Some(rule)) = (self.locate, self.keys.first()) {
+        // Scripts ask about commands that lack arguments, too.
+        let locate = self.locate.filter(|_| self.takes(args.len()));
+        if let (Some(locate), Some(rule)) = (locate, self.keys.first()) {
             let access = self.access_by(rule, args);
             let others = locate(args).filter(|at| all.iter().all(|(known, _)| known != at));
             let others: Vec<_> = others.map(|index| (index, access)).collect();

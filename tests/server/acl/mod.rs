@@ -3,7 +3,9 @@
 
 mod chance;
 mod files;
+mod load;
 
+use crate::harness::connection::Reply;
 use crate::harness::{Connection, Peer, Server, eventually};
 
 fn text(connection: &mut Connection, line: &str) -> String {
@@ -211,6 +213,29 @@ fn what_is_refused_again_is_the_newest_entry_of_the_log_with_a_count() {
     let [first, ..] = &told[0][..] else { panic!("no entries") };
     assert_eq!(first, &(":3".to_owned(), "b".to_owned()));
     assert_eq!(told[0], told[1]);
+}
+
+#[test]
+fn a_script_may_ask_about_commands_that_lack_arguments() {
+    let server = Server::start();
+    let mut admin = server.connect();
+    ok(&mut admin, "ACL SETUSER u on >u ~u &c +@all");
+    let mut c = user(&server, "u");
+    for _ in 0..2 {
+        let names: Vec<String> =
+            admin.ask("COMMAND LIST").elements().iter().map(Reply::text).collect();
+        for name in &names {
+            for more in ["", " x", " 1 1", " x 9", " x 1 1 y"] {
+                let words = format!("{}{more}", name.replace('|', " ")).replace(' ', "','");
+                let script = format!("return redis.acl_check_cmd('{words}')");
+                let reply = c.call(&["EVAL", &script, "0"]).raw();
+                let known = ["$-1", ":1", "-ERR Invalid command passed"];
+                assert!(known.iter().any(|known| reply.starts_with(known)), "{script}: {reply}");
+            }
+        }
+        server.swap();
+    }
+    assert!(text(&mut admin, "INFO stats").contains("total_panics:0\r\n"));
 }
 
 #[test]
