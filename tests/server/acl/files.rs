@@ -134,7 +134,7 @@ fn users_of_the_configuration_file_are_written_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("server.conf");
     // The order of lines does not matter: users come last.
-    let lines = "user a on >a ~a* %R~\"b\\\"c\" (+get ~x)\n# mine\nacl-pubsub-default allchannels\n\
+    let lines = "user a on >a ~a* %R~\"b\\\"c\" (+get ~x) (~\"y'z\" +set)\n# mine\nacl-pubsub-default allchannels\n\
                  requirepass secret\nuser gone on\n";
     fs::write(&file, lines).expect("written");
     let path = file.to_str().expect("a path in UTF-8");

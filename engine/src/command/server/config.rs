@@ -177,7 +177,6 @@ fn user_lines(core: &Core) -> String {
     let word = |rule: &Vec<u8>| match rule.as_slice() {
         // Within a line it begins no comment.
         [b'#', hash @ ..] => format!("#{}", String::from_utf8_lossy(hash)),
-        [b'(', ..] => String::from_utf8_lossy(rule).into_owned(),
         _ => quoted(rule),
     };
     let line = |words: Vec<Vec<u8>>| words.iter().map(word).collect::<Vec<_>>().join(" ");
