@@ -191,27 +191,34 @@ fn passwords_are_shown_to_nobody() {
     assert!(!text(&mut admin, "ACL LIST").contains("sesame"));
 }
 
+/// The entries of the log, the newest first: how often, and who.
+fn entries(connection: &mut Connection) -> Vec<(String, String)> {
+    let log = text(connection, "ACL LOG");
+    let entry = |entry: &str| {
+        let fields: Vec<&str> = entry.split("\r\n").collect();
+        let user = fields.iter().position(|field| *field == "username").expect("a name");
+        (fields[0].to_owned(), fields[user + 2].to_owned())
+    };
+    log.split("$5\r\ncount\r\n").skip(1).map(entry).collect()
+}
+
 #[test]
 fn what_is_refused_again_is_the_newest_entry_of_the_log_with_a_count() {
     let (server, peer) = (Server::start(), Peer::start());
-    let told = [server.connect(), Connection::open(peer.port)].map(|mut c| {
-        for name in ["a", "b", "c", "a", "b", "b"] {
-            assert!(text(&mut c, &format!("AUTH {name} x")).starts_with("-WRONGPASS"));
+    let refuse = |c: &mut Connection, names: &[&str]| {
+        for name in names {
+            assert!(text(c, &format!("AUTH {name} x")).starts_with("-WRONGPASS"));
         }
-        let log = text(&mut c, "ACL LOG");
-        let entries: Vec<(String, String)> = log
-            .split("$5\r\ncount\r\n")
-            .skip(1)
-            .map(|entry| {
-                let fields: Vec<&str> = entry.split("\r\n").collect();
-                let user = fields.iter().position(|field| *field == "username").expect("a name");
-                (fields[0].to_owned(), fields[user + 2].to_owned())
-            })
-            .collect();
-        entries
+    };
+    let told = [server.connect(), Connection::open(peer.port)].map(|mut c| {
+        refuse(&mut c, &["a", "b", "c", "a", "b", "b"]);
+        let all = entries(&mut c);
+        ok(&mut c, "CONFIG SET acllog-max-len 2");
+        refuse(&mut c, &["d"]);
+        (all, entries(&mut c))
     });
-    let [first, ..] = &told[0][..] else { panic!("no entries") };
-    assert_eq!(first, &(":3".to_owned(), "b".to_owned()));
+    assert_eq!(told[0].0[0], (":3".to_owned(), "b".to_owned()));
+    assert_eq!(told[0].1.len(), 2);
     assert_eq!(told[0], told[1]);
 }
 
