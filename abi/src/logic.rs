@@ -198,6 +198,10 @@ pub struct StoredTypes {
     /// See the type.
     pub acl_log: *const crate::acl::AclLogEntry,
     /// See the type.
+    pub tracked: *const crate::tracking::TrackedKey,
+    /// See the type.
+    pub tracking_client: *const crate::tracking::TrackingClient,
+    /// See the type.
     pub effects: *const crate::effects::EffectsStream,
     /// See the type.
     pub extent: *const crate::effects::Extent,

@@ -12,11 +12,12 @@ use crate::ptr::Ptr;
 use crate::root::RootHead;
 use crate::script::{ScriptState, Scripts};
 use crate::stats::LANES_MAX;
+use crate::tracking::{Tracking, TrackingTotals};
 
 /// Root of the rest.
 ///
-/// Lock order: shard locks in ascending order, then `scripts`, `acl`, `pubsub`, then `names`, `errors`, `slowlog`,
-/// `latency`, the texts of `config`, then the table of clients.
+/// Lock order: shard locks in ascending order, then `scripts`, `acl`, `pubsub`, `tracking`, then `names`, `errors`,
+/// `slowlog`, `latency`, the texts of `config`, then the table of clients.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Shared {
@@ -75,12 +76,16 @@ pub struct Shared {
     pub scripts: Locked<Scripts>,
     /// What is to be seen of them without the lock.
     pub script_state: ScriptState,
+    /// Client-side caching.
+    pub tracking: Locked<Tracking>,
+    /// How much there is of it.
+    pub tracking_totals: TrackingTotals,
     /// Users, and what they were refused.
     pub acl: Locked<Acl>,
     /// What is to be seen of them without the lock.
     pub acl_state: AclState,
-    /// Tracking: zero until a schema level gives it a meaning.
-    pub reserved: [u64; 10],
+    /// Zero.
+    pub reserved: [u64; 13],
 }
 
 /// Active defragmentation: passes over all keys in which what lies where the arena is to be emptied

@@ -33,3 +33,4 @@ mod scan;
 mod scheduler;
 mod scripts;
 mod settings;
+mod tracking;

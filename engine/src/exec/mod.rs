@@ -35,6 +35,7 @@ pub mod serving;
 mod slow;
 pub mod spec;
 pub mod thread;
+pub mod tracked;
 pub mod transaction;
 pub mod users;
 mod vocabulary;

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::maintenance::evict::{self, Pool};
-use crate::maintenance::{clients, defrag, expire};
+use crate::maintenance::{clients, defrag, expire, tracked};
 use crate::session::stats;
 use base::core::Core;
 use base::counters::total;
@@ -17,6 +17,7 @@ pub fn run(core: &mut Core, pool: &mut Pool) {
     if core.id == 0 {
         clients::tick(core);
         defrag::tick(core);
+        tracked::trim(core, tracked::IN_TICK);
         remember_startup(core, used);
         stats::sample(core);
     }
