@@ -1,8 +1,10 @@
 //! Users that are changed while their clients come and go on all workers, and releases are swapped.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::text;
+use crate::harness::connection::encode;
 use crate::harness::{Random, Server};
 
 /// What a user of whom others make something else may be told.
@@ -38,8 +40,10 @@ fn use_it(server: &Server, name: &str, seed: u64, is_over: &AtomicBool) {
                 2..=3 => &of_its_own[..],
                 at => others[at as usize - 4],
             };
-            c.send(words);
             // One whose user is removed, or loses the channel, is closed.
+            if c.stream().write_all(&encode(words)).is_err() {
+                break;
+            }
             let Some(reply) = c.try_read() else { break };
             let reply = reply.raw();
             let is_one = ANSWERS.iter().any(|answer| reply.starts_with(answer));
