@@ -72,6 +72,9 @@ pub mod flag {
     /// Has a [`crate::tracking::TrackingClient`]. Set with [`crate::shared::Shared::tracking`]
     /// locked, by others too, and never cleared.
     pub const IN_TRACKING: u64 = 1 << 26;
+    /// Its user may not do everything. Set and cleared, by any thread, with the users locked
+    /// ([`crate::acl::Acl`]).
+    pub const RESTRICTED: u64 = 1 << 27;
 }
 
 /// A connection as its owner, the worker it belongs to, has it: two queues, and the rest of what
@@ -137,8 +140,10 @@ pub struct ClientState {
     /// and so many bytes that are the command's own; then, once it is there, the outcome as it was
     /// posted.
     pub exchange: RawBytes,
+    /// The number of the client's user, see [`crate::acl::Acl::users`]. Changed with the users locked.
+    pub user: u64,
     /// Zero.
-    pub reserved: [u64; 14],
+    pub reserved: [u64; 13],
 }
 
 impl Deref for ClientState {
@@ -272,7 +277,7 @@ pub struct ClientGuarded {
     pub lib_name: RawBytes,
     /// `CLIENT SETINFO lib-ver`
     pub lib_version: RawBytes,
-    /// The authenticated user; empty is `default`.
+    /// The user's name; empty is `default`. Changed with the users locked.
     pub user: RawBytes,
     /// As [`ClientState::wait`], for `CLIENT UNBLOCK`.
     pub wait: Ptr<Wait>,
@@ -334,7 +339,8 @@ impl ClientBlock {
                 wait: Ptr::NULL,
                 soft_limit_since_ms: 0,
                 exchange: RawBytes::EMPTY,
-                reserved: [0; 14],
+                user: 0,
+                reserved: [0; 13],
             },
         };
         // SAFETY: as the caller promises, each place is aligned, large enough and nobody else's.

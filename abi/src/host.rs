@@ -186,6 +186,14 @@ pub struct Host {
     /// Whether a live allocation lies in a part that is being emptied, as 1 or 0: then its owner
     /// should make another, which will not, and free this one. Takes a few nanoseconds.
     pub is_to_move: extern "C" fn(address: u64) -> u32,
+    /// Reads a whole file, whose path is resolved in the server's working directory. `FAILED`: see
+    /// `error`.
+    pub read_file:
+        extern "C" fn(path: RStr<'_>, out: &mut RawBytes, error: &mut RawBytes) -> Status,
+    /// Replaces a file by one with this content, or makes it; the old one stays whole if that fails.
+    /// `FAILED`: see `error`.
+    pub replace_file:
+        extern "C" fn(path: RStr<'_>, content: RSlice<'_, u8>, error: &mut RawBytes) -> Status,
 }
 
 impl From<HostRef> for Calls {

@@ -10,6 +10,7 @@
 //! function tables), [`manifest`] (who a logic is).
 #![warn(missing_docs)]
 
+pub mod acl;
 pub mod arena;
 pub mod client;
 pub mod client_ref;

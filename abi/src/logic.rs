@@ -196,6 +196,8 @@ pub struct StoredTypes {
     /// See the type.
     pub library: *const crate::script::FunctionLibrary,
     /// See the type.
+    pub acl_log: *const crate::acl::AclLogEntry,
+    /// See the type.
     pub tracked: *const crate::tracking::TrackedKey,
     /// See the type.
     pub tracking_client: *const crate::tracking::TrackingClient,

@@ -3,6 +3,7 @@
 use abi_stable::StableAbi;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::acl::{Acl, AclState};
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
 use crate::lane::Lane;
@@ -15,7 +16,7 @@ use crate::tracking::{Tracking, TrackingTotals};
 
 /// Root of the rest.
 ///
-/// Lock order: shard locks in ascending order, then `scripts`, `pubsub`, `tracking`, then `names`, `errors`,
+/// Lock order: shard locks in ascending order, then `scripts`, `acl`, `pubsub`, `tracking`, then `names`, `errors`,
 /// `slowlog`, `latency`, the texts of `config`, then the table of clients.
 #[repr(C)]
 #[derive(StableAbi)]
@@ -79,8 +80,12 @@ pub struct Shared {
     pub tracking: Locked<Tracking>,
     /// How much there is of it.
     pub tracking_totals: TrackingTotals,
-    /// Access rules: zero until a schema level gives them a meaning.
-    pub reserved: [u64; 11],
+    /// Users, and what they were refused.
+    pub acl: Locked<Acl>,
+    /// What is to be seen of them without the lock.
+    pub acl_state: AclState,
+    /// Zero.
+    pub reserved: [u64; 13],
 }
 
 /// Active defragmentation: passes over all keys in which what lies where the arena is to be emptied

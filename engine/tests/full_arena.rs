@@ -5,8 +5,6 @@
 
 mod host;
 
-use std::fmt::Write;
-
 use base::heap::testing;
 use host::Server;
 
@@ -38,7 +36,9 @@ fn state(server: &mut Server, who: usize) -> String {
             state += &server.say(who, &format!("xinfo groups {name}"));
         }
     }
-    write!(state, "{}{}", server.say(who, "dbsize"), server.say(who, "debug digest")).unwrap();
+    for command in ["dbsize", "debug digest", "acl list", "config get requirepass"] {
+        state += &server.say(who, command);
+    }
     state
 }
 
@@ -105,9 +105,10 @@ fn check_until_it_succeeds(before: &[&str], command: &str, is_whole: bool) {
         server.disconnect(1);
         server.configure("latency-monitor-threshold", "0");
         server.configure("slowlog-log-slower-than", "-1");
-        for command in ["flushall", "latency reset", "slowlog reset", "config resetstat"] {
-            server.say(2, command);
-        }
+        server.configure("requirepass", "");
+        const TIDY: [&str; 5] =
+            ["flushall", "latency reset", "slowlog reset", "config resetstat", "acl deluser u v"];
+        TIDY.iter().for_each(|command| drop(server.say(2, command)));
         server.disconnect(2);
         let leaked = testing::outstanding() - held;
         assert!(leaked <= 0, "{context} leaks {leaked} bytes");
@@ -462,6 +463,16 @@ fn sessions() {
     check(&["config set latency-monitor-threshold 1"], "debug sleep 0.01");
     check(&["config set slowlog-log-slower-than 0"], "get a");
     check(&["config set notify-keyspace-events KEA", "hello 3", "psubscribe *"], "ping");
+}
+
+#[test]
+fn users() {
+    check(&[], "acl setuser u on >secret ~a* %R~b &c (+get ~d) +@all -@dangerous");
+    check(&["acl setuser u on nopass"], "acl setuser v on >secret ~a-pattern-that-is-long*");
+    check(&["acl setuser u on nopass", "acl setuser v"], "acl deluser u");
+    check(&["acl setuser u on nopass ~* +@all"], "auth u anything");
+    check(&["acl setuser u on nopass ~* +@all", "auth u x"], "get a");
+    check(&[], "config set requirepass a-password-that-is-as-long-as-it-is");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use engine::command::connection;
 use engine::exec::argument::{Argument, integer, one_of, string, token};
 use engine::exec::context::ClientCtx;
 use engine::exec::options::{GivenOption, Options, Token};
+use engine::session::acl;
 use engine::session::clients::{self, Fields, Kind};
 use engine::session::watch;
 
@@ -103,8 +104,7 @@ const NOT_IP: Token = OPTIONS.token("NOT-IP");
 struct Traits<'a> {
     kind: Option<Kind>,
     ids: Vec<u64>,
-    /// The user's name, which all share.
-    user: bool,
+    user: Option<&'a [u8]>,
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
     name: Option<&'a [u8]>,
@@ -132,7 +132,7 @@ impl Traits<'_> {
         [
             self.kind.map(|kind| kind == Kind::of(client)),
             (!self.ids.is_empty()).then(|| self.ids.contains(&client.id)),
-            self.user.then_some(true),
+            self.user.map(|user| user == acl::name_of(guarded)),
             self.addr.map(|addr| addr == bytes::slice(&client.peer)),
             self.laddr.map(|laddr| laddr == bytes::slice(&client.local)),
             self.name.map(|name| tells(&guarded.name, name)),
@@ -197,8 +197,10 @@ impl<'a> Filter<'a> {
         let traits = self.traits_of(option.token);
         match option.token {
             TYPE | NOT_TYPE => traits.kind = Some(Kind::parse(value)?),
-            USER | NOT_USER if value != b"default" => return Err(no_such_user(args, at)),
-            USER | NOT_USER => traits.user = true,
+            USER | NOT_USER => {
+                acl::check_is_known(core, value)?;
+                traits.user = Some(value);
+            }
             ADDR | NOT_ADDR => traits.addr = Some(value),
             LADDR | NOT_LADDR => traits.laddr = Some(value),
             NAME | NOT_NAME => traits.name = Some(value),
@@ -253,10 +255,6 @@ impl Purpose {
             Self::Kill => error::SYNTAX,
         }
     }
-}
-
-fn no_such_user(args: Args<'_>, at: usize) -> Error {
-    error::with_quoted("ERR No such user ", args.at(at))
 }
 
 fn known_flags<'a>(filter: &str, flags: &'a [u8]) -> Result<&'a [u8], Error> {

@@ -42,6 +42,8 @@ static RELEASE: Release = Release {
         "BITCOUNT key start: to the end; BITCOUNT and BITPOS refuse arguments whether there is a key or not",
         "CLIENT LIST, CLIENT KILL: filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, IP, MAXAGE, several \
          IDs, NOT- before most, and all of them in both; lines with watch, lib-name, lib-ver, io-thread",
+        "ACL LIST, ACL GETUSER: rules about commands as they were given; ACL LOG: when an entry came first \
+         and last; who is refused hears its own name",
         "CLIENT SETINFO LIB-NAME | LIB-VER value, CLIENT NO-TOUCH ON | OFF",
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],

@@ -5,6 +5,7 @@
 //! those out.
 #![forbid(unsafe_code)]
 
+pub mod files;
 pub mod rewrite;
 
 use std::fmt;
@@ -20,6 +21,16 @@ const SHELL_SETTINGS: [&str; 7] =
 /// Whether a setting is the shell's own: not for logic, not touched by `CONFIG REWRITE`.
 pub fn is_shell_setting(name: &str) -> bool {
     SHELL_SETTINGS.contains(&name)
+}
+
+/// When a setting is applied, of those at start: users need other settings, and the file of users needs
+/// to know whether there are some already.
+pub fn turn(name: &str) -> u32 {
+    match name {
+        "aclfile" => 2,
+        "user" => 1,
+        _ => 0,
+    }
 }
 
 /// A name, in lower case, and its values, still texts.

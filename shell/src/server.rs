@@ -191,6 +191,10 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
             Some(why) => passed_over.insert(setting.name.as_str(), (setting, why)),
             None => passed_over.remove(setting.name.as_str()),
         };
+        if setting.name == "dir" {
+            // At once: what is read after it may be named relative to it.
+            settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
+        }
     }
     for (name, (setting, why)) in &passed_over {
         tracing::warn!("{}: {name} has no effect: {why}", setting.origin);
@@ -198,7 +202,6 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
     server.pass_over(passed_over.into_keys().map(str::to_owned).collect());
     log::set_level(number(server.config(), id::LOGLEVEL));
     huge::want(number(server.config(), id::ARENA_HUGE_PAGES) != 0);
-    settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
     settings::fit_clients(server);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The two releases, with clients that speak the protocol.
 
+mod acl;
 mod administration;
 mod battery;
 mod blocking;

@@ -33,6 +33,7 @@ const PILES: &[Pile] = &[
             &["abi/src/schema.rs"],
             &["abi/src/lock.rs", "abi/src/lock/"],
             &["abi/src/container.rs"],
+            &["abi/src/acl.rs"],
             &["abi/src/stream.rs"],
             &["abi/src/client_ref.rs"],
             &["abi/src/message.rs"],

@@ -81,6 +81,11 @@ impl OwnedBytes {
         Bytes::new(&mut self.raw, self.heap)
     }
 
+    /// Its bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        slice(&self.raw)
+    }
+
     /// Gives it up to whoever keeps it.
     pub fn into_raw(mut self) -> RawBytes {
         core::mem::replace(&mut self.raw, RawBytes::EMPTY)

@@ -6,6 +6,7 @@ use abi::client::{Client, ClientState, flag as client_flag};
 use abi::effects::Credit;
 
 use crate::exec::call::{Call, look_up};
+use crate::exec::permissions;
 use crate::exec::spec::{Spec, flag};
 use crate::exec::thread::{Exec, ThreadContext};
 use crate::exec::transaction;
@@ -37,10 +38,10 @@ pub fn admit(
     call: &Call,
     args: Args<'_>,
 ) -> Result<Admitted, Error> {
-    use client_flag::{AUTHENTICATED, MONITOR, MULTI, PUBSUB};
+    use client_flag::{AUTHENTICATED, MONITOR, MULTI, PUBSUB, RESTRICTED};
     let flags = client.flags.load(Relaxed);
-    if flags & (AUTHENTICATED | MONITOR | MULTI | PUBSUB) != AUTHENTICATED {
-        check_state(client, flags, call.spec)?;
+    if flags & (AUTHENTICATED | MONITOR | MULTI | PUBSUB | RESTRICTED) != AUTHENTICATED {
+        check_state(thread, client, flags, (call, args))?;
     }
     let slow = scripts::slow::kind(thread.core.roots);
     if slow != 0 && !call.spec.has(flag::ALLOW_BUSY) {
@@ -68,12 +69,22 @@ pub fn admit(
 
 /// Refuses what a client in its state may not run.
 #[cold]
-fn check_state(client: &Client, flags: u64, spec: &Spec) -> Result<(), Error> {
-    if flags & client_flag::AUTHENTICATED == 0 && !spec.has(flag::NO_AUTH) {
+fn check_state(
+    thread: &mut ThreadContext,
+    client: &Client,
+    flags: u64,
+    (call, args): (&Call, Args<'_>),
+) -> Result<(), Error> {
+    let spec = call.spec;
+    if !spec.has(flag::NO_AUTH) && session::acl::is_stranger(thread.core.roots, client) {
         return Err(error::NO_AUTH);
     }
     if flags & client_flag::MULTI != 0 && spec.has(flag::NO_MULTI | flag::REFUSED_IN_MULTI) {
         return Err(error::NO_MULTI);
+    }
+    if flags & client_flag::RESTRICTED != 0 {
+        let ThreadContext { core, exec, .. } = thread;
+        permissions::check(core, exec, client, (call, args), permissions::At::Admission)?;
     }
     let subscriber = flags & client_flag::PUBSUB != 0 && client.resp.load(Relaxed) == 2;
     if subscriber && !spec.has(flag::SUBSCRIBER) {

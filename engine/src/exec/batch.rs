@@ -13,7 +13,7 @@ use crate::exec::panics::{self, Unwound};
 use crate::exec::thread::ThreadContext;
 use crate::exec::transaction;
 use crate::session::stats::counters_of;
-use crate::session::{self, blocking, lifecycle};
+use crate::session::{self, acl, blocking, lifecycle};
 use base::args::Args;
 use base::counters::add;
 use base::hash::hash;
@@ -150,7 +150,7 @@ impl Batch {
         // SAFETY: only the shell moves, frees or writes input, and it sleeps until `process` returns.
         let input = unsafe { unread(client) };
         let input = &input[..input.len().min(parse::COMMAND_MAX)];
-        let is_stranger = client.flags.load(Relaxed) & flag::AUTHENTICATED == 0;
+        let is_stranger = acl::is_stranger(thread.core.roots, client);
         let limits = Limits { bulk_max: thread.core.settings.bulk_max, is_stranger };
         // One at a time: behind the right password other limits hold.
         let ahead = if is_stranger { 1 } else { AHEAD };

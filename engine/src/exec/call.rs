@@ -6,7 +6,7 @@ use abi::client::{ClientShared, flag as client_flag};
 use abi::stats::CommandStat;
 
 use crate::exec::context::{ClientCtx, Ctx, Mode};
-use crate::exec::index::{Index, KeyRule};
+use crate::exec::index::{Command, Index, KeyRule};
 use crate::exec::spec::{Begin, Code, KeySpec, Spec, flag};
 use crate::exec::{aftermath, monitor, slow, tracked};
 use crate::maintenance::notices;
@@ -32,12 +32,22 @@ pub const UNKNOWN: u16 = u16::MAX;
 pub struct Call {
     /// Its row.
     pub spec: &'static Spec,
+    /// Where it is in the index.
+    pub at: u16,
     /// Its slot in the counters.
     pub slot: u32,
     /// What this lane counts of it.
     pub stat: &'static CommandStat,
     /// How its keys are found.
     pub keys: KeyRule,
+}
+
+impl From<&Command> for Call {
+    #[inline(always)]
+    fn from(found: &Command) -> Self {
+        let Command { spec, at, slot, stat, keys, .. } = *found;
+        Self { spec, at, slot, stat, keys }
+    }
 }
 
 /// Finds the command that is meant, down to the subcommand, and checks how many arguments it has.
@@ -47,7 +57,7 @@ pub fn resolve(index: &Index, command: u16, args: Args<'_>) -> Result<Call, Erro
     if !found.spec.takes(args.len()) {
         return Err(error::wrong_arity(found.spec.name));
     }
-    Ok(Call { spec: found.spec, slot: found.slot, stat: found.stat, keys: found.keys })
+    Ok(Call::from(found))
 }
 
 /// A command by its name and arguments, as it is in this release.

@@ -50,6 +50,8 @@ pub struct Command {
     is_word: bool,
     /// Its row.
     pub spec: &'static Spec,
+    /// Where it is in the index.
+    pub at: u16,
     /// Its slot in the counters; [`NO_SLOT`] until [`Index::count`] has given it one.
     pub slot: u32,
     /// What this lane counts of it.
@@ -158,6 +160,7 @@ impl Index {
             index.commands[at].subcommands = start..index.commands.len() as u16;
         }
         drop(slots);
+        (0..).zip(&mut index.commands).for_each(|(at, command)| command.at = at);
         index.is_counted = index.commands.iter().all(Command::is_counted);
         index.enter_all();
         index
@@ -278,6 +281,11 @@ impl Index {
         self.find_subcommand(command, args.at(1)).map(|sub| self[sub].spec)
     }
 
+    /// Where the subcommands of a command are.
+    pub fn subcommands(&self, at: u16) -> core::ops::Range<u16> {
+        self[at].subcommands.clone()
+    }
+
     /// All commands, subcommands left out.
     pub fn top_level(&self) -> &[Command] {
         &self.commands[..self.top_level]
@@ -329,6 +337,7 @@ fn command(core: &Core, slots: &mut Slots<'_>, spec: &'static Spec) -> Command {
         folded: Folded::new(b""),
         is_word: false,
         spec,
+        at: 0,
         slot,
         stat,
         keys: keys(spec),

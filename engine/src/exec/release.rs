@@ -28,6 +28,13 @@ impl Release {
         self.commands.iter().copied().flatten().any(|spec| spec.name == name)
     }
 
+    /// Whether it behaves as a version of Redis, or a later one.
+    pub fn is_since(&self, major: u32, minor: u32) -> bool {
+        let mut parts = self.redis_version.split('.').map(|part| part.parse().unwrap_or(0));
+        let mut next = || parts.next().unwrap_or(0);
+        (next(), next()) >= (major, minor)
+    }
+
     /// Whether users know a setting.
     pub fn knows(&self, setting: &Row) -> bool {
         setting.command.is_empty() || self.has(setting.command)

@@ -8,27 +8,14 @@ use abi::host::level;
 use crate::exec::index::Index;
 use crate::exec::thread::ThreadContext;
 use crate::session::settings::kind::Value;
-use crate::session::settings::{self, put};
+use crate::session::settings::put;
 use base::core::Core;
 use base::settings::number_beside;
 use base::settings::setting::RENAMED;
 
-/// Applies a setting from the command line or the configuration file. Returns why it was passed
-/// over, if it was. Errors: what is wrong with it.
-pub fn configure(
-    thread: &mut ThreadContext,
-    name: &str,
-    values: &[&str],
-) -> Result<Option<&'static str>, String> {
-    let ThreadContext { core, exec, .. } = thread;
-    let passed_over = if name.eq_ignore_ascii_case("rename-command") {
-        add(core, &exec.index, values)?;
-        None
-    } else {
-        settings::configure(core, name, values, |setting| exec.release.knows(setting))?
-    };
-    thread.refresh();
-    Ok(passed_over)
+/// Applies a line `rename-command`. Errors: what is wrong with it.
+pub fn configure(thread: &mut ThreadContext, values: &[&str]) -> Result<(), String> {
+    add(&mut thread.core, &thread.exec.index, values)
 }
 
 /// Gives a command another name; an empty one takes it away. Errors: what is wrong with the names.

@@ -10,7 +10,7 @@ use lua::{Host, ScriptError, flag as script_flag};
 use crate::exec::call::{Call, count_error};
 use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::spec::{Spec, flag};
-use crate::exec::{monitor, tracked, transaction};
+use crate::exec::{monitor, permissions, tracked, transaction};
 use crate::session::monitor as monitors;
 use crate::session::scripts::slow;
 use base::args::Args;
@@ -175,33 +175,51 @@ impl Caller<'_, '_, '_> {
         let index = &self.cx.exec.index;
         let found = index.find(args.at(0)).and_then(|at| index.meant(at, args).ok());
         let Some(found) = found else {
-            return Err(self.refused("Unknown Redis command called from script", None));
+            return Err(self.refused("Unknown Redis command called from script".into(), None));
         };
-        let call = Call { spec: found.spec, slot: found.slot, stat: found.stat, keys: found.keys };
-        let why = match () {
+        let call = Call::from(found);
+        let why: Cow<'static, str> = match () {
             () if !call.spec.takes(args.len()) => {
-                "Wrong number of args calling Redis command from script"
+                "Wrong number of args calling Redis command from script".into()
             }
-            () if call.spec.has(flag::NOSCRIPT) => "This Redis command is not allowed from script",
+            () if call.spec.has(flag::NOSCRIPT) => {
+                "This Redis command is not allowed from script".into()
+            }
+            () if let Err(error) = self.is_allowed(&call, args) => {
+                let text = String::from_utf8_lossy(error.text()).into_owned();
+                let plain = text.strip_prefix("ERR ").map(str::to_owned);
+                plain.unwrap_or_else(|| format!("-{text}")).into()
+            }
             () if self.reads_only && call.spec.has(flag::WRITE | flag::MAY_REPLICATE) => {
-                "Write commands are not allowed from read-only scripts."
+                "Write commands are not allowed from read-only scripts.".into()
             }
             () if self.refuses_growth && !self.has_written && call.spec.has(flag::DENYOOM) => {
-                "-OOM command not allowed when used memory > 'maxmemory'."
+                "-OOM command not allowed when used memory > 'maxmemory'.".into()
             }
             () => return Ok(call),
         };
         Err(self.refused(why, Some(&call)))
     }
 
+    /// Whether the client's user may run a command.
+    fn is_allowed(&mut self, call: &Call, args: Args<'_>) -> Result<(), Error> {
+        let cx = &mut *self.cx;
+        if !cx.session.has(client_flag::RESTRICTED) {
+            return Ok(());
+        }
+        let ClientCtx { data, session, exec } = cx;
+        let client = session.state();
+        permissions::check(data.keys.core, exec, client, (call, args), permissions::At::Script)
+    }
+
     #[cold]
-    fn refused(&mut self, why: &'static str, call: Option<&Call>) -> Cow<'static, str> {
+    fn refused(&mut self, why: Cow<'static, str>, call: Option<&Call>) -> Cow<'static, str> {
         if let Some(call) = call {
             add(&call.stat.rejected, 1);
         }
         let text = why.strip_prefix('-').map_or_else(|| format!("ERR {why}"), str::to_owned);
         count_error(self.core(), &Error::owned(text));
-        why.into()
+        why
     }
 
     #[cold]
@@ -249,9 +267,7 @@ impl Host for Caller<'_, '_, '_> {
     }
 
     fn may_call(&mut self, args: Args<'_>) -> Option<bool> {
-        let index = &self.cx.exec.index;
-        // Everybody may call everything.
-        index.find(args.at(0)).and_then(|at| index.meant(at, args).ok()).map(|_| true)
+        permissions::may_run(self.cx, args)
     }
 
     fn log(&mut self, level: u8, text: &[u8]) {

@@ -9,6 +9,7 @@ use crate::exec::batch::Batch;
 use crate::exec::index::Index;
 use crate::exec::machines::Machines;
 use crate::exec::panics::Panics;
+use crate::exec::permissions::KnownUsers;
 use crate::exec::release::Release;
 use crate::exec::rename;
 use crate::exec::spec::Spec;
@@ -46,6 +47,8 @@ pub struct Exec {
     pub transaction: Option<Progress>,
     /// Whether memory was short when the command that runs was admitted.
     pub is_short_of_memory: bool,
+    /// What is known of users.
+    pub acl: KnownUsers,
     /// What runs scripts.
     pub machines: Machines,
     /// Commands parsed and not yet executed.
@@ -71,6 +74,7 @@ impl ThreadContext {
             reply_mark: None,
             transaction: None,
             is_short_of_memory: false,
+            acl: KnownUsers::default(),
             machines: Machines::new(&core),
             batch: Batch::default(),
             panics: Panics::default(),

@@ -7,6 +7,7 @@ use abi::client::{ClientState, flag};
 use crate::exec::call::{self, Call, fail, keys_lock_set, look_up};
 use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::panics::{self, Unwound};
+use crate::exec::permissions;
 use crate::exec::spec;
 use crate::exec::thread::{Exec, ThreadContext};
 use crate::session::command_blob::Blob;
@@ -64,7 +65,7 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
     for (before, blob) in queued.commands().enumerate() {
         cx.exec.transaction = Some(Progress { running: before + 1, of: count });
         // A release that no longer has the command says so in its place.
-        match look_up(&cx.exec.index, blob.args()) {
+        match allowed(cx, blob.args()) {
             Ok(call) => {
                 run(cx, &call, blob.args());
                 cx.data.out.resp3 = cx.session.state().resp.load(Relaxed) == 3;
@@ -75,6 +76,17 @@ pub fn execute(cx: &mut ClientCtx<'_>) {
     cx.exec.transaction = None;
     cx.data.keys.core.effects.end_transaction();
     (cx.data.spec, cx.data.mode) = (spec, mode);
+}
+
+/// A queued command, if its client may still run it.
+fn allowed(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Result<Call, Error> {
+    let call = look_up(&cx.exec.index, args)?;
+    if cx.session.has(flag::RESTRICTED) {
+        let ClientCtx { data, session, exec } = cx;
+        let client = session.state();
+        permissions::check(data.keys.core, exec, client, (&call, args), permissions::At::Exec)?;
+    }
+    Ok(call)
 }
 
 /// Runs a command that is one of several. If it is broken off by a panic, or for want of memory, its

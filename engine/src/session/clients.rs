@@ -12,7 +12,7 @@ use abi::message::kind as message_kind;
 use abi::wait::kind as wait_kind;
 
 use crate::session::blocking::{self, Ending};
-use crate::session::{message, pubsub};
+use crate::session::{acl, message, pubsub};
 use base::core::Core;
 use base::error::{Done, Error};
 
@@ -264,7 +264,7 @@ pub fn describe(
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} \
          ssub={} multi={}{watched} qbuf={input} qbuf-free={free} argv-mem=0 multi-mem={queued} rbs=0 \
-         rbp=0 obl={short} oll={lists} omem={long} tot-mem={memory} events={} cmd={command} user=default \
+         rbp=0 obl={short} oll={lists} omem={long} tot-mem={memory} events={} cmd={command} user={} \
          redir={} resp={}{library}",
         client.id,
         text(&client.peer),
@@ -280,6 +280,7 @@ pub fn describe(
         ssub.load(Relaxed),
         client.multi_count.load(Relaxed),
         if output > 0 { "rw" } else { "r" },
+        String::from_utf8_lossy(acl::name_of(guarded)),
         redirect(client),
         client.resp.load(Relaxed),
     )

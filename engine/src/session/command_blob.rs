@@ -12,7 +12,8 @@ pub fn append(bytes: &mut Bytes<'_>, args: Args<'_>) {
     append_parts(bytes, args.from(0));
 }
 
-fn append_parts<'a>(bytes: &mut Bytes<'_>, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
+/// Appends arguments to a byte string.
+pub fn append_parts<'a>(bytes: &mut Bytes<'_>, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
     bytes.append(&(parts.len() as u32).to_le_bytes());
     for part in parts {
         bytes.append(&(part.len() as u32).to_le_bytes());

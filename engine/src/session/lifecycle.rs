@@ -5,7 +5,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, ClientGuarded, ClientState, flag};
 use abi::container::RawBytes;
 
-use crate::session::{self, blocking, clients, exchange, monitor, multi, pubsub, tracking, watch};
+use crate::session::{
+    self, acl, blocking, clients, exchange, monitor, multi, pubsub, tracking, watch,
+};
 use base::bytes::Bytes;
 use base::core::Core;
 use base::settings::setting;
@@ -23,7 +25,7 @@ const DENIED: &[u8] = b"DENIED Redis is running in protected mode because protec
 pub fn welcome(core: &mut Core, client: &mut Client) {
     open(core, client);
     let is_near = client.flags.load(Relaxed) & (flag::LOCAL | flag::UNIX_SOCKET) != 0;
-    let is_protected = core.get(setting::PROTECTED_MODE) && !core.settings.password;
+    let is_protected = core.get(setting::PROTECTED_MODE) && !acl::has_password(core.roots);
     if is_protected && !is_near {
         base::counters::add(&core.stats.rejected, 1);
         let (mut out, mut session) = session::split(client, core.heap);
@@ -37,9 +39,7 @@ pub fn open(core: &mut Core, client: &mut ClientState) {
     core.refresh();
     tracking::set_protocol(core, client, 2);
     client.multi_count.store(-1, Relaxed);
-    if !core.settings.password {
-        client.flags.fetch_or(flag::AUTHENTICATED, Relaxed);
-    }
+    acl::begin(core, client);
 }
 
 /// Gives back all that hangs on a client.
@@ -72,8 +72,7 @@ fn abandon_wait(core: &mut Core, client: &mut Client) {
 /// Puts a connection back into the state it was opened in.
 pub fn reset(core: &mut Core, client: &mut ClientState) {
     forget_session(core, client);
-    let flags = flag::AUTHENTICATED
-        | flag::REPLY_OFF
+    let flags = flag::REPLY_OFF
         | flag::REPLY_SKIP
         | flag::REPLY_SKIP_NEXT
         | flag::NO_TOUCH

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of how a command runs.
 
+pub mod acl;
 pub mod blocking;
 pub mod census;
 pub mod clients;

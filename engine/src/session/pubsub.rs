@@ -321,6 +321,20 @@ pub fn subscriber_count(core: &Core, kind: Kind, name: &[u8]) -> usize {
     found.unwrap_or(0)
 }
 
+/// The clients that have a subscription which fits: each as often as it has some.
+pub fn subscribers(core: &Core, fits: impl Fn(Kind, &[u8]) -> bool) -> Vec<u64> {
+    let pubsub = locked(core);
+    let mut all = Vec::new();
+    for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
+        channels(core, kind, &pubsub).for_each(&mut |channel| {
+            if fits(kind, name_of(channel)) {
+                all.extend_from_slice(vec::slice(&channel.subscribers));
+            }
+        });
+    }
+    all
+}
+
 /// Whether a client has the subscription that a push with this `detail` is for.
 pub fn is_subscribed(core: &Core, client: &mut ClientState, detail: u64) -> bool {
     let kind = match detail & push_for::MASK {

@@ -13,7 +13,7 @@ use abi::message::Message;
 use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
-use abi_stable::std_types::RStr;
+use abi_stable::std_types::{RSlice, RStr};
 use base::heap::testing::{allocate, forget_ages, free, is_new, outstanding, realloc, usable};
 
 thread_local! {
@@ -58,6 +58,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     begin_compaction,
     end_compaction,
     is_to_move,
+    read_file,
+    replace_file,
 });
 
 /// The table.
@@ -180,6 +182,18 @@ extern "C" fn config_changed(_id: u32, _error: &mut RawBytes) -> Status {
 
 extern "C" fn config_rewrite(_lines: RStr<'_>, _error: &mut RawBytes) -> Status {
     Status::NOT_FOUND
+}
+
+extern "C" fn read_file(_path: RStr<'_>, _out: &mut RawBytes, _error: &mut RawBytes) -> Status {
+    Status::FAILED
+}
+
+extern "C" fn replace_file(
+    _path: RStr<'_>,
+    _content: RSlice<'_, u8>,
+    _error: &mut RawBytes,
+) -> Status {
+    Status::FAILED
 }
 
 extern "C" fn config_file(_out: &mut RawBytes) -> Status {

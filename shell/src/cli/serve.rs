@@ -182,6 +182,8 @@ pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
             plan.options.settings.push(setting);
         }
     }
+    // The order of the lines is kept among those of a turn.
+    plan.options.settings.sort_by_key(|setting| config::turn(&setting.name));
     stay_in_foreground(&plan.options.settings)?;
     plan.log_file = log_file(&plan.options.settings);
     Ok(plan)
@@ -288,6 +290,21 @@ mod tests {
         let names: Vec<_> = plan.options.settings.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["port", "logfile", "port", "save"]);
         assert_eq!(plan.options.settings[2].values, ["2"]);
+    }
+
+    #[test]
+    fn users_are_applied_after_all_other_settings_and_their_file_last() {
+        let line = "--aclfile x --user a on --hz 5 --user b on --acl-pubsub-default allchannels";
+        let plan = plan(&words(line)).unwrap();
+        let settings: Vec<_> = plan.options.settings.iter().map(Setting::to_string).collect();
+        let expect = [
+            r#"hz "5""#,
+            r#"acl-pubsub-default "allchannels""#,
+            r#"user "a" "on""#,
+            r#"user "b" "on""#,
+            r#"aclfile "x""#,
+        ];
+        assert_eq!(settings, expect);
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub fn open(
     now_ms: u64,
 ) -> Result<Connection, NoMemory> {
     let mut shared = initial(&accepted, worker, now_ms);
-    shared.peer = bytes_of(&accepted.peer)?;
-    shared.local = bytes_of(&accepted.local).inspect_err(|_| free_bytes(&shared.peer))?;
+    shared.peer = bytes_of(accepted.peer.as_bytes())?;
+    shared.local = bytes_of(accepted.local.as_bytes()).inspect_err(|_| free_bytes(&shared.peer))?;
     let place = Ptr::<ClientBlock>::new(alloc(size_of::<ClientBlock>() as u64));
     if place.is_null() {
         free_texts(&shared);
@@ -103,7 +103,7 @@ fn free_bytes(bytes: &RawBytes) {
 }
 
 /// An arena copy of a text.
-pub fn bytes_of(text: &str) -> Result<RawBytes, NoMemory> {
+pub fn bytes_of(text: &[u8]) -> Result<RawBytes, NoMemory> {
     if text.is_empty() {
         return Ok(RawBytes::EMPTY);
     }

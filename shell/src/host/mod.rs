@@ -49,6 +49,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     begin_compaction: calls::begin_compaction,
     end_compaction: calls::end_compaction,
     is_to_move: calls::is_to_move,
+    read_file: server::read_file,
+    replace_file: server::replace_file,
 });
 
 /// The table. It lives as long as the process, and works before there is a server: then those

@@ -3,16 +3,19 @@
 //! All may be called from any lane, also before the server is up: then those that need it do
 //! nothing.
 
+use std::path::Path;
+
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
 use abi::job::Job;
 use abi::message::Message;
 use abi::ptr::Ptr;
 use abi::status::Status;
-use abi_stable::std_types::RStr;
+use abi_stable::std_types::{RSlice, RStr};
 
 use crate::client::message::drop_message;
 use crate::client::open::bytes_of;
+use crate::config::files::{self, system_text};
 use crate::config::{self, rewrite};
 use crate::server::settings;
 use crate::worker::shared;
@@ -68,7 +71,7 @@ pub extern "C" fn config_file(out: &mut RawBytes) -> Status {
     let Some(path) = shared::get().and_then(|server| server.config_file()) else {
         return Status::OK;
     };
-    match bytes_of(&path.to_string_lossy()) {
+    match bytes_of(path.to_string_lossy().as_bytes()) {
         Ok(bytes) => {
             *out = bytes;
             Status::OK
@@ -80,8 +83,33 @@ pub extern "C" fn config_file(out: &mut RawBytes) -> Status {
 fn outcome(result: Result<(), String>, error: &mut RawBytes) -> Status {
     let Err(text) = result else { return Status::OK };
     // Without memory for the text the status must do.
-    *error = bytes_of(&text).unwrap_or(RawBytes::EMPTY);
+    *error = bytes_of(text.as_bytes()).unwrap_or(RawBytes::EMPTY);
     Status::FAILED
+}
+
+/// See [`abi::host::Host::read_file`].
+pub extern "C" fn read_file(path: RStr<'_>, out: &mut RawBytes, error: &mut RawBytes) -> Status {
+    *out = RawBytes::EMPTY;
+    match std::fs::read(path.as_str()) {
+        Ok(content) => match bytes_of(&content) {
+            Ok(bytes) => {
+                *out = bytes;
+                Status::OK
+            }
+            Err(_) => Status::NO_MEMORY,
+        },
+        Err(cause) => outcome(Err(system_text(&cause)), error),
+    }
+}
+
+/// See [`abi::host::Host::replace_file`].
+pub extern "C" fn replace_file(
+    path: RStr<'_>,
+    content: RSlice<'_, u8>,
+    error: &mut RawBytes,
+) -> Status {
+    let written = files::replace(Path::new(path.as_str()), content.as_slice());
+    outcome(written.map_err(|error| system_text(&error)), error)
 }
 
 /// See [`abi::host::Host::shutdown`].

@@ -11,6 +11,7 @@ use crate::arena::futex::ThisThread;
 use crate::arena::huge;
 use crate::client::limits::number;
 use crate::client::listen::{Endpoints, ListenError};
+use crate::config::files::system_text;
 use crate::log;
 use crate::worker::shared::ServerShared;
 
@@ -47,12 +48,6 @@ pub fn enter_dir(config: &ConfigStore) -> Result<(), String> {
 fn go_to_dir(config: &ConfigStore) -> io::Result<()> {
     let dir = text(config, id::DIR);
     if dir.is_empty() { Ok(()) } else { std::env::set_current_dir(&dir) }
-}
-
-/// What the C library calls an error, which is what clients of Redis are told.
-fn system_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text).to_owned()
 }
 
 /// The reply of Redis; the log has the details.

@@ -82,8 +82,6 @@ pub struct Settings {
     pub large_bytes: u64,
     /// Whether the durations of commands are recorded.
     pub latency_tracking: bool,
-    /// Whether a password is asked for.
-    pub password: bool,
     /// How often a command has been renamed; see [`setting::RENAMED`].
     pub renamed: i64,
 }
@@ -125,7 +123,6 @@ impl Settings {
             noticed_ns: noticed_ns(slowlog_us, latency_ms),
             large_bytes: large_bytes(roots),
             latency_tracking: get(roots, setting::LATENCY_TRACKING),
-            password: number_beside(roots, setting::REQUIREPASS) != 0,
             renamed: number_beside(roots, setting::RENAMED),
         };
     }

@@ -118,6 +118,15 @@ pub enum Permission {
     Local,
 }
 
+/// What channels new users may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelsAtFirst {
+    /// All.
+    All,
+    /// None.
+    None,
+}
+
 /// `maxmemory-policy`, by the number it is stored as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the names of Redis's own policies")]
@@ -290,6 +299,13 @@ impl Setting<Permission> {
     }
 }
 
+impl Setting<ChannelsAtFirst> {
+    /// What channels new users may see.
+    pub const fn channels(name: &'static str, id: u32, default: &'static str) -> Self {
+        Self::new(name, id, Kind::Words(&["allchannels", "resetchannels"]), default)
+    }
+}
+
 impl Setting<Policy> {
     /// An eviction policy.
     pub const fn policy(name: &'static str, id: u32, default: &'static str) -> Self {
@@ -364,6 +380,12 @@ impl Numeric for Permission {
             1 => Permission::Yes,
             _ => Permission::Local,
         }
+    }
+}
+
+impl Numeric for ChannelsAtFirst {
+    fn from_number(number: i64) -> Self {
+        if number == 0 { ChannelsAtFirst::All } else { ChannelsAtFirst::None }
     }
 }
 

@@ -7,7 +7,9 @@
 
 use abi::config::id::{self as shell, LOGIC_FIRST};
 
-use super::row::{HIDDEN, Kind, Permission, Policy, Row, SECRET, Setting, Text};
+use super::row::{
+    ChannelsAtFirst, HIDDEN, IMMUTABLE, Kind, Permission, Policy, Row, SECRET, Setting, Text,
+};
 use crate::event::Class;
 
 /// Where a setting is stored that only logic knows. A new one takes the next number that neither
@@ -41,6 +43,12 @@ macro_rules! settings {
 }
 
 settings! {
+    pub const ACL_PUBSUB_DEFAULT: Setting<ChannelsAtFirst> =
+        Setting::channels("acl-pubsub-default", slot(32), "resetchannels");
+    pub const ACLFILE: Setting<Text> =
+        Setting::text("aclfile", slot(33), Kind::Text, "").flags(IMMUTABLE);
+    pub const ACLLOG_MAX_LEN: Setting<u64> =
+        Setting::count("acllog-max-len", slot(34), (0, i64::MAX), "128");
     pub const ACTIVE_DEFRAG_CYCLE_MAX: Setting<u64> =
         Setting::count("active-defrag-cycle-max", slot(35), (1, 99), "25");
     pub const ACTIVE_DEFRAG_CYCLE_MIN: Setting<u64> =

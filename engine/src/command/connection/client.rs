@@ -5,6 +5,7 @@ use abi::client::{ClientGuarded, ClientShared, flag};
 use crate::exec::argument::{Argument, integer, one_of, string, token};
 use crate::exec::context::ClientCtx;
 use crate::exec::options::{GivenOption, Options, Token};
+use crate::session::acl;
 use crate::session::clients::{self, Kind, Text};
 use base::args::Args;
 use base::bytes;
@@ -149,30 +150,32 @@ pub const KILL: &[Argument] = &[one_of(
 struct Filter<'a> {
     id: Option<u64>,
     kind: Option<Kind>,
+    user: Option<&'a [u8]>,
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
     keep_own: bool,
 }
 
 impl<'a> Filter<'a> {
-    fn read(args: Args<'a>) -> Result<Self, Error> {
+    fn read(core: &Core, args: Args<'a>) -> Result<Self, Error> {
         let mut filter = Filter { keep_own: true, ..Default::default() };
         let mut options = KILL_OPTIONS.walk(args, 2);
         for option in options.by_ref() {
-            filter.add(args, option)?;
+            filter.add(core, args, option)?;
         }
         options.finish()?;
         Ok(filter)
     }
 
-    fn add(&mut self, args: Args<'a>, option: GivenOption<'a>) -> Result<(), Error> {
+    fn add(&mut self, core: &Core, args: Args<'a>, option: GivenOption<'a>) -> Result<(), Error> {
         const NOT_AN_ID: Error = Error::new("ERR client-id should be greater than 0");
         let value = option.value();
         match option.token {
             ID => self.id = Some(option.integer_in(1..=i64::MAX, NOT_AN_ID)? as u64),
             TYPE => self.kind = Some(Kind::parse(value)?),
-            USER if value != b"default" => {
-                return Err(error::with_quoted("ERR No such user ", args.at(option.index())));
+            USER => {
+                acl::check_is_known(core, value)?;
+                self.user = Some(value);
             }
             ADDR => self.addr = Some(value),
             LADDR => self.laddr = Some(value),
@@ -187,9 +190,10 @@ impl<'a> Filter<'a> {
         Ok(())
     }
 
-    fn fits(&self, client: &ClientShared) -> bool {
+    fn fits(&self, client: &ClientShared, guarded: &ClientGuarded) -> bool {
         self.id.is_none_or(|id| id == client.id)
             && self.kind.is_none_or(|kind| kind == Kind::of(client))
+            && self.user.is_none_or(|user| user == acl::name_of(guarded))
             && self.addr.is_none_or(|addr| addr == bytes::slice(&client.peer))
             && self.laddr.is_none_or(|laddr| laddr == bytes::slice(&client.local))
     }
@@ -203,7 +207,7 @@ pub fn kill(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         }
         cx.out.ok();
     } else {
-        let filter = Filter::read(args)?;
+        let filter = Filter::read(cx.keys.core, args)?;
         let killed = kill_all(cx, &filter);
         cx.out.count(killed);
     }
@@ -211,7 +215,7 @@ pub fn kill(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 }
 
 fn kill_all(cx: &mut ClientCtx<'_>, filter: &Filter<'_>) -> usize {
-    kill_those(cx, filter.keep_own, |_, client, _| filter.fits(client))
+    kill_those(cx, filter.keep_own, |_, client, guarded| filter.fits(client, guarded))
 }
 
 /// Closes the connections that fit, this one only if so asked and once its reply has been sent.

@@ -1,15 +1,15 @@
 //! Who a client is and which protocol it speaks.
 
-use abi::client::flag;
+use abi::acl::{context, reason};
 
 use crate::exec::argument::{Argument, block, integer, string};
-use crate::exec::context::ClientCtx;
+use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::options::{Options, Token};
 use crate::exec::secrets::Secrets;
+use crate::session::acl::{self, Refused};
 use crate::session::clients;
 use base::args::Args;
 use base::error::{self, Done, Error};
-use base::settings::setting;
 
 const WRONG_PASS: Error =
     Error::new("WRONGPASS invalid username-password pair or user is disabled.");
@@ -45,35 +45,33 @@ pub const SECRETS: Secrets = Secrets::Behind { words: &[("AUTH", 2)], from: 2 };
 
 pub fn auth(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     match args.len() {
-        2 if !cx.keys.core.settings.password => return Err(NO_PASSWORD),
-        2 => authenticate(cx, b"default", args.at(1))?,
-        3 => authenticate(cx, args.at(1), args.at(2))?,
+        2 if !acl::has_password(cx.keys.core.roots) => return Err(NO_PASSWORD),
+        2 => authenticate(cx, args.at(0), acl::DEFAULT, args.at(1))?,
+        3 => authenticate(cx, args.at(0), args.at(1), args.at(2))?,
         _ => return Err(base::error::SYNTAX),
     }
     cx.out.ok();
     Ok(())
 }
 
-/// Lets a client in as a user, if the password is right. There is one user, `default`.
-fn authenticate(cx: &mut ClientCtx<'_>, user: &[u8], password: &[u8]) -> Done {
-    let core = &mut *cx.keys.core;
-    let right = user == b"default"
-        && (!core.settings.password
-            || equal_in_constant_time(&core.text(setting::REQUIREPASS), password));
-    if !right {
-        return Err(WRONG_PASS);
+/// Lets a client in as a user, if the password is right. `command` is what asks for it.
+fn authenticate(cx: &mut ClientCtx<'_>, command: &[u8], name: &[u8], password: &[u8]) -> Done {
+    let hash = acl::hash(password);
+    let ClientCtx { data, session, exec } = cx;
+    let core = &*data.keys.core;
+    let users = acl::locked(core);
+    if let Some(user) = exec.acl.named(core, &users, name).filter(|user| user.lets_in(&hash)) {
+        acl::enter(core, &users, session, &user);
+        return Ok(());
     }
-    cx.session.set(flag::AUTHENTICATED);
-    Ok(())
-}
-
-/// Compares without telling by the time it takes where the first difference is.
-fn equal_in_constant_time(secret: &[u8], guess: &[u8]) -> bool {
-    let differences = guess
-        .iter()
-        .enumerate()
-        .fold(0, |all, (at, byte)| all | (byte ^ secret.get(at).copied().unwrap_or(!byte)));
-    differences == 0 && secret.len() == guess.len()
+    drop(users);
+    let context = match data.mode {
+        Mode::Transaction => context::MULTI,
+        _ => context::TOP_LEVEL,
+    };
+    let what = Refused { reason: reason::AUTH, context, object: command, user: name };
+    acl::refused(core, session.state(), what);
+    Err(WRONG_PASS)
 }
 
 pub fn hello(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
@@ -88,7 +86,9 @@ pub fn hello(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let mut options = OPTIONS.walk(args, 2);
     for option in options.by_ref() {
         match option.token {
-            AUTH => authenticate(cx, option.value(), args.at(option.index() + 1))?,
+            AUTH => {
+                authenticate(cx, args.at(0), option.value(), args.at(option.index() + 1))?;
+            }
             _ => {
                 clients::check_name(option.value())?;
                 name = Some(option.value());
@@ -98,7 +98,7 @@ pub fn hello(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if let Some(index) = options.rest() {
         return Err(error::with_quoted("ERR Syntax error in HELLO option ", args.at(index)));
     }
-    if !cx.session.has(flag::AUTHENTICATED) {
+    if acl::is_stranger(cx.keys.core.roots, cx.session.state()) {
         return Err(HELLO_NO_AUTH);
     }
     if let Some(name) = name {

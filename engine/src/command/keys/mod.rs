@@ -302,6 +302,7 @@ pub const COMMANDS: &[Spec] = &[
         "Tells what is known of a key beside its value.",
     ),
     sorting("sort", sort::sort)
+        .reads_beyond(sort::reads_beyond)
         .flags(WRITE | DENYOOM)
         .keys(&[
             KeySpec::at(1, RO | ACCESS),
@@ -310,6 +311,7 @@ pub const COMMANDS: &[Spec] = &[
         ])
         .doc("1.0.0", SORTED, sort::SORT, "Returns or stores the elements of a value in order."),
     sorting("sort_ro", sort::sort_ro)
+        .reads_beyond(sort::reads_beyond_ro)
         .flags(READONLY)
         .keys(&[KeySpec::at(1, RO | ACCESS), KeySpec::unknown("", RO | ACCESS)])
         .doc("7.0.0", SORTED, sort::SORT_RO, "Returns the elements of a value in order."),

@@ -16,6 +16,11 @@ use keyspace::{Intent, Keys};
 
 const NO_SCORE: Error = Error::new("ERR One or more scores can't be converted into double");
 
+const BY_DENIED: Error =
+    Error::new("ERR BY option of SORT denied due to insufficient ACL permissions.");
+const GET_DENIED: Error =
+    Error::new("ERR GET option of SORT denied due to insufficient ACL permissions.");
+
 /// The arguments of `SORT`.
 pub const SORT: &[Argument] = &[
     key("key", 0),
@@ -129,6 +134,29 @@ pub fn sort(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn sort_ro(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     run(cx, args, OPTIONS_RO)
+}
+
+/// What a client hears of `SORT` who may not read all keys.
+pub fn reads_beyond(args: Args<'_>) -> Option<Error> {
+    beyond(args, OPTIONS)
+}
+
+/// As [`reads_beyond`], of `SORT_RO`.
+pub fn reads_beyond_ro(args: Args<'_>) -> Option<Error> {
+    beyond(args, OPTIONS_RO)
+}
+
+/// The first option that leads to other keys. Behind what makes no sense nothing is looked at.
+fn beyond(args: Args<'_>, options: &'static Options) -> Option<Error> {
+    let mut options = options.walk(args, 2);
+    options.by_ref().find_map(|option| match option.token {
+        BY if option.value().contains(&b'*') => Some(BY_DENIED),
+        GET => Some(GET_DENIED),
+        LIMIT if option.integer().and(args.integer(option.index() + 1)).is_err() => {
+            Some(error::NOT_INTEGER)
+        }
+        _ => None,
+    })
 }
 
 fn run(cx: &mut Ctx<'_>, args: Args<'_>, options: &'static Options) -> Done {

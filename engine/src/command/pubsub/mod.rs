@@ -7,7 +7,7 @@ mod subscribe;
 use crate::exec::argument::{block, pattern, string};
 use crate::exec::spec::access::NOT_KEY;
 use crate::exec::spec::flag::*;
-use crate::exec::spec::{Group, KeySpec, RunForClient, Spec};
+use crate::exec::spec::{Channels, Group, KeySpec, RunForClient, Spec};
 
 const PUBLISHES: u32 = PUBSUB | LOADING | STALE | FAST | MAY_REPLICATE;
 const SUBSCRIBES: u32 = PUBSUB | NOSCRIPT | LOADING | STALE | SUBSCRIBER;
@@ -21,13 +21,13 @@ const fn row(name: &'static str, arity: i16, flags: u32, run: RunForClient) -> S
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
-    row("psubscribe", -2, SUBSCRIBES, subscribe::psubscribe).doc(
+    row("psubscribe", -2, SUBSCRIBES, subscribe::psubscribe).channels(Channels::Patterns).doc(
         "2.0.0",
         "O(N) where N is the number of patterns",
         &[block("pattern", &[pattern("pattern")]).multiple()],
         "Subscribes to all channels whose names match patterns.",
     ),
-    row("publish", 3, PUBLISHES, publish::publish).doc(
+    row("publish", 3, PUBLISHES, publish::publish).channels(Channels::First).doc(
         "2.0.0",
         "O(N+M) where N is the number of subscribers of the channel and M of all patterns",
         &[string("channel"), string("message")],
@@ -45,19 +45,25 @@ pub const COMMANDS: &[Spec] = &[
         &[pattern("pattern").multiple().optional()],
         "Ends subscriptions to patterns, or to all of them.",
     ),
-    row("spublish", 3, PUBLISHES, publish::spublish).keys(&[KeySpec::at(1, NOT_KEY)]).doc(
-        "7.0.0",
-        "O(N) where N is the number of subscribers of the shard channel",
-        &[string("shardchannel"), string("message")],
-        "Sends a message to the subscribers of a shard channel.",
-    ),
-    row("ssubscribe", -2, SUBSCRIBES, subscribe::ssubscribe).keys(SHARD_CHANNELS).doc(
-        "7.0.0",
-        "O(N) where N is the number of shard channels",
-        &[string("shardchannel").multiple()],
-        "Subscribes to shard channels.",
-    ),
-    row("subscribe", -2, SUBSCRIBES, subscribe::subscribe).doc(
+    row("spublish", 3, PUBLISHES, publish::spublish)
+        .keys(&[KeySpec::at(1, NOT_KEY)])
+        .channels(Channels::First)
+        .doc(
+            "7.0.0",
+            "O(N) where N is the number of subscribers of the shard channel",
+            &[string("shardchannel"), string("message")],
+            "Sends a message to the subscribers of a shard channel.",
+        ),
+    row("ssubscribe", -2, SUBSCRIBES, subscribe::ssubscribe)
+        .keys(SHARD_CHANNELS)
+        .channels(Channels::All)
+        .doc(
+            "7.0.0",
+            "O(N) where N is the number of shard channels",
+            &[string("shardchannel").multiple()],
+            "Subscribes to shard channels.",
+        ),
+    row("subscribe", -2, SUBSCRIBES, subscribe::subscribe).channels(Channels::All).doc(
         "2.0.0",
         "O(N) where N is the number of channels",
         &[string("channel").multiple()],

@@ -3,6 +3,7 @@
 use abi::client::flag;
 
 use crate::exec::context::{ClientCtx, Mode};
+use crate::exec::permissions;
 use crate::session::pubsub::{self, Kind};
 use base::args::Args;
 use base::error::{Done, Error};
@@ -41,6 +42,10 @@ fn begin(cx: &mut ClientCtx<'_>, args: Args<'_>, kind: Kind, word: &str) -> Done
         confirm(cx, kind, word, Some(name));
     }
     cx.session.set(flag::PUBSUB);
+    // Whoever has changed the user since the command was let through did not see the subscription.
+    if cx.session.has(flag::RESTRICTED) && permissions::may_run(cx, args) == Some(false) {
+        cx.session.close_after_reply();
+    }
     Ok(())
 }
 

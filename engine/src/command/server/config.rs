@@ -9,6 +9,7 @@ use crate::exec::argument::{block, string};
 use crate::exec::context::ClientCtx;
 use crate::exec::secrets::Secrets;
 use crate::exec::spec::{Group, Spec};
+use crate::exec::users;
 use crate::session::settings;
 use crate::session::settings::change::{Change, apply};
 use crate::session::settings::kind::{lack, parse};
@@ -164,15 +165,30 @@ fn rewrite(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
         })
     };
     let (changed, defaults) = (of(false), of(true));
-    write_lines(cx, &format!("{changed}\n\n{defaults}"))
+    let users = user_lines(core);
+    write_lines(cx, &format!("{changed}\n{users}\n\n{defaults}"))
+}
+
+/// The lines of a configuration file for the users, unless these have a file of their own.
+fn user_lines(core: &Core) -> String {
+    if !core.text(setting::ACLFILE).is_empty() {
+        return String::new();
+    }
+    let word = |rule: &Vec<u8>| match rule.as_slice() {
+        // Within a line it begins no comment.
+        [b'#', hash @ ..] => format!("#{}", String::from_utf8_lossy(hash)),
+        _ => quoted(rule),
+    };
+    let line = |words: Vec<Vec<u8>>| words.iter().map(word).collect::<Vec<_>>().join(" ");
+    users::lines(core).into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// `DEBUG CONFIG-REWRITE-FORCE-ALL`
 pub fn rewrite_all(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     let release = cx.exec.release;
     let is_told = |setting: &Row| !setting.has(HIDDEN) && release.knows(setting);
-    let lines = lines(cx.keys.core, is_told);
-    write_lines(cx, &lines)
+    let (settings, users) = (lines(cx.keys.core, is_told), user_lines(cx.keys.core));
+    write_lines(cx, &format!("{settings}\n{users}"))
 }
 
 fn write_lines(cx: &mut ClientCtx<'_>, lines: &str) -> Done {

@@ -7,7 +7,8 @@ use abi::container::RawBytes;
 
 use super::kind::{Value, format, lack, parse};
 use super::spec::{self, SETTINGS};
-use base::bytes::{self, Bytes};
+use crate::session::acl;
+use base::bytes::{self, Bytes, OwnedBytes};
 use base::core::Core;
 use base::heap::Heap;
 use base::settings::row::{Kind, Row, VITAL};
@@ -72,7 +73,7 @@ fn added(before: Vec<u8>, more: Vec<u8>) -> Vec<u8> {
 
 fn unknown(name: &str) -> String {
     match name {
-        "user" | "loadmodule" => format!("this server has no {name}; remove the line"),
+        "loadmodule" => "this server has no modules; remove the line".into(),
         _ => "Bad directive or wrong number of arguments".into(),
     }
 }
@@ -115,9 +116,16 @@ pub fn put(core: &Core, setting: &Row, value: &Value) {
     match value {
         Value::Number(number) => config.numbers[setting.id as usize].store(*number, Relaxed),
         Value::Text(text, number) => {
+            let mut kept = OwnedBytes::new(core.heap);
+            kept.view().append_exact(text);
+            // Where memory runs out neither the user nor the setting has changed.
+            if setting.id == shell_id::REQUIREPASS {
+                acl::set_default_password(core, text);
+            }
             let mut texts = config.texts.lock(core.locker());
-            Bytes::new(&mut texts[setting.id as usize], core.heap).assign(text);
+            let mut old = core::mem::replace(&mut texts[setting.id as usize], kept.into_raw());
             drop(texts);
+            Bytes::new(&mut old, core.heap).free();
             config.numbers[setting.id as usize].store(*number, Relaxed);
         }
         Value::Limits(classes) => classes.iter().for_each(|limits| put_limits(core, limits)),

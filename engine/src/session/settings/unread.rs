@@ -25,16 +25,6 @@ const NO_SYSLOG: &str = "this server does not log to syslog; use logfile";
 const NO_TITLE: &str = "this server does not change its title in the list of processes";
 
 pub const UNREAD: &[Row] = &[
-    row(
-        "acl-pubsub-default",
-        slot(32),
-        Kind::Words(&["allchannels", "resetchannels"]),
-        "resetchannels",
-    ),
-    fixed("aclfile", slot(33), Kind::Text, "")
-        .flags(VITAL)
-        .lacks("this server has no users; use requirepass"),
-    row("acllog-max-len", slot(34), Kind::Integer(0, i64::MAX), "128"),
     row("activerehashing", slot(42), Kind::Bool, "yes"),
     fixed("always-show-logo", slot(43), Kind::Bool, "no").lacks("this server has no logo"),
     row("aof-disable-auto-gc", slot(44), Kind::Bool, "no"),

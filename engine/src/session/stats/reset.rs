@@ -8,6 +8,7 @@ use abi::stats::{CommandStat, LaneStats};
 use super::histogram::Durations;
 use super::names::{self, counted, counters_of};
 use super::{errors, samples};
+use crate::session::acl;
 use base::core::Core;
 use base::counters::total;
 use base::roots::Roots;
@@ -56,6 +57,7 @@ pub fn reset(core: &mut Core) {
     remember(core);
     errors::forget(core, &mut table);
     samples::forget(core.roots);
+    acl::reset_counters(core);
     shared.stats_reset_ms.store(core.clock.now_ms as u64, Relaxed);
 }
 

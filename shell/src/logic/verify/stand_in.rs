@@ -11,7 +11,7 @@ use abi::ptr::Ptr;
 use abi::stats::LANES_MAX;
 use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
-use abi_stable::std_types::RStr;
+use abi_stable::std_types::{RSlice, RStr};
 
 use crate::arena::roots::Roots;
 use crate::arena::{self, NoMemory, calls};
@@ -54,6 +54,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     begin_compaction: calls::begin_compaction,
     end_compaction: calls::end_compaction,
     is_to_move: calls::is_to_move,
+    read_file,
+    replace_file,
 });
 
 /// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.
@@ -145,6 +147,18 @@ extern "C" fn config_changed(_id: u32, _error: &mut RawBytes) -> Status {
 
 extern "C" fn config_rewrite(_lines: RStr<'_>, _error: &mut RawBytes) -> Status {
     Status::NOT_FOUND
+}
+
+extern "C" fn read_file(_path: RStr<'_>, _out: &mut RawBytes, _error: &mut RawBytes) -> Status {
+    Status::FAILED
+}
+
+extern "C" fn replace_file(
+    _path: RStr<'_>,
+    _content: RSlice<'_, u8>,
+    _error: &mut RawBytes,
+) -> Status {
+    Status::FAILED
 }
 
 extern "C" fn config_file(_out: &mut RawBytes) -> Status {

@@ -2,16 +2,20 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use abi::acl::reason;
+
 use super::Text;
+use crate::exec::release::Release;
 use crate::maintenance::defrag;
 use crate::maintenance::expire::upkeep;
+use crate::session::acl;
 use crate::session::pubsub::{self, Kind};
 use crate::session::stats::{self, Rate};
 use crate::session::tracking;
 use base::core::Core;
 use base::settings::setting;
 
-pub fn stats(core: &mut Core, text: &mut Text) {
+pub fn stats(core: &mut Core, release: &Release, text: &mut Text) {
     let roots = core.roots;
     text.field("total_connections_received", stats::sum(roots, |core| &core.connections));
     text.field("total_commands_processed", stats::sum(roots, |core| &core.commands));
@@ -46,6 +50,18 @@ pub fn stats(core: &mut Core, text: &mut Text) {
     let dropped = stats::sum(roots, |core| &core.output_limit_closed);
     text.field("client_output_buffer_limit_disconnections", dropped);
     effects(core, text);
+    if release.is_since(7, 2) {
+        refusals(core, text);
+    }
+}
+
+/// What access rules have refused.
+fn refusals(core: &Core, text: &mut Text) {
+    let refused = |reason| acl::refused_times(core, reason);
+    text.field("acl_access_denied_auth", refused(reason::AUTH));
+    text.field("acl_access_denied_cmd", refused(reason::COMMAND));
+    text.field("acl_access_denied_key", refused(reason::KEY));
+    text.field("acl_access_denied_channel", refused(reason::CHANNEL));
 }
 
 /// Client-side caching.

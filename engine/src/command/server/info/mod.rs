@@ -50,7 +50,7 @@ const SECTIONS: &[Section] = &[
     section("Clients", process::clients),
     section("Memory", memory::memory),
     section("Persistence", process::persistence),
-    section("Stats", activity::stats),
+    of_release("Stats", activity::stats),
     section("Replication", process::replication),
     section("CPU", process::cpu),
     section("Modules", |_, _| {}),

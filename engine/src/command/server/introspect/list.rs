@@ -1,7 +1,7 @@
 //! `COMMAND LIST`
 
-use super::row;
 use crate::exec::argument::{Argument, one_of, pattern, string};
+use crate::exec::categories::categories;
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::Spec;
 use base::args::Args;
@@ -34,7 +34,7 @@ impl Filter<'_> {
         match self {
             Filter::All => true,
             Filter::Module => false,
-            Filter::Category(name) => row::categories(spec)
+            Filter::Category(name) => categories(spec)
                 .iter()
                 .any(|category| category.as_bytes().eq_ignore_ascii_case(name)),
             Filter::Pattern(pattern) => glob::matches(pattern, spec.name.as_bytes(), true),

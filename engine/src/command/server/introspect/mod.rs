@@ -6,8 +6,6 @@ mod getkeys;
 mod list;
 mod row;
 
-pub use row::CATEGORIES;
-
 use super::container::HELP;
 use crate::command::help;
 use crate::exec::argument::string;
