@@ -10,6 +10,7 @@ pub mod argument;
 pub mod batch;
 pub mod call;
 pub mod context;
+mod declared;
 pub mod deliver;
 pub mod dispatch;
 pub mod first_of;

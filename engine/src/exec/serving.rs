@@ -206,7 +206,7 @@ fn run_again(thread: &mut ThreadContext, wait: &Wait, key: &[u8]) -> Option<mess
     let out = Reply::new(reply.text(), thread.core.heap, wait.resp == 3);
     let keys = Keys::new(&mut thread.core, db);
     let mut cx = Ctx::new(keys, out, call.spec, Mode::Serving(key));
-    call_served(&mut cx, &call, blob.args());
+    call_served(&mut cx, &call, blob.args(), wait.client);
     cx.keys.core.effects.flush();
     // Before the client hears of it.
     cx.keys.core.effects.pay();

@@ -193,13 +193,24 @@ pub fn name_own(core: &Core, client: &ClientShared) -> String {
 
 /// A client of any lane, for the log.
 pub fn name(core: &Core, who: ClientRef) -> String {
+    let gone = || format!("the client id={}, which is gone", who.id());
+    find(core, who, name_of).unwrap_or_else(gone)
+}
+
+/// What `f` makes of a client of any lane, if it is still there. As [`for_each`], with those that
+/// were killed.
+pub fn find<R>(
+    core: &Core,
+    who: ClientRef,
+    f: impl Fn(&ClientShared, &ClientGuarded) -> R,
+) -> Option<R> {
     let mut found = None;
     for_each_killed_or_not(core, |client, guarded| {
         if client.id == who.id() {
-            found = Some(name_of(client, guarded));
+            found = Some(f(client, guarded));
         }
     });
-    found.unwrap_or_else(|| format!("the client id={}, which is gone", who.id()))
+    found
 }
 
 fn name_of(client: &ClientShared, guarded: &ClientGuarded) -> String {

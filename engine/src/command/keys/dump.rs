@@ -1,5 +1,7 @@
 //! Values as bytes: `DUMP` and `RESTORE`.
 
+use abi::shared::debug;
+
 use crate::exec::argument::{Argument, integer, key, string, token};
 use crate::exec::context::Ctx;
 use crate::exec::options::{Options, Token};
@@ -95,8 +97,10 @@ pub fn restore_reading(cx: &mut Ctx<'_>, args: Args<'_>, reads: &Reads) -> Done 
     // One too large to be told wraps around in Redis.
     let end = if how.is_absolute { ttl } else { ttl.wrapping_add(now) };
     let expires_at = (ttl != 0).then_some(end);
-    let (version, value) =
-        dump::open(args.at(3)).filter(|(version, _)| reads.reads(*version)).ok_or(WRONG_FOOTER)?;
+    let is_checked = !cx.keys.core.has_switched(debug::NO_CHECKSUMS);
+    let (version, value) = dump::open(args.at(3), is_checked)
+        .filter(|(version, _)| reads.reads(*version))
+        .ok_or(WRONG_FOOTER)?;
     let access = access::told(cx.keys.core, how.idle_s, how.frequency);
     let restoring = Restoring { key, expires_at, access };
     let entry = cx.keys.load(value, version, reads, &restoring).map_err(|fault| {
