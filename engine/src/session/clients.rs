@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{ClientBlock, ClientGuarded, ClientShared, flag};
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
+use abi::keyspace::WatchedKey;
 use abi::message::kind as message_kind;
 use abi::wait::kind as wait_kind;
 
@@ -222,11 +223,24 @@ fn name_of(client: &ClientShared, guarded: &ClientGuarded) -> String {
 /// Unsent output up to this size is told as `obl`, more as `omem`: where Redis keeps it.
 const OUTPUT_BUFFER: u64 = 16 * 1024;
 
-/// What a connection takes, with its unread input, its unsent output and its queued commands.
+/// What a key that is watched takes, without its name, which others may watch too.
+const WATCH_BYTES: u64 = (3 * size_of::<u64>() + size_of::<WatchedKey>()) as u64;
+/// What a subscription takes: its place among the client's and among the channel's.
+const SUBSCRIPTION_BYTES: u64 = 2 * size_of::<u64>() as u64;
+
+/// What a connection takes, with its unread input, its unsent output, its queued commands, the keys
+/// that it watches and its subscriptions.
 pub fn memory(client: &ClientShared) -> u64 {
     let parts =
         [&client.input_bytes, &client.input_free_bytes, &client.output_bytes, &client.multi_bytes];
-    size_of::<ClientBlock>() as u64 + parts.iter().map(|bytes| bytes.load(Relaxed)).sum::<u64>()
+    let buffers: u64 = parts.iter().map(|bytes| bytes.load(Relaxed)).sum();
+    let subscriptions = [&client.channel_count, &client.pattern_count, &client.shard_channel_count];
+    let subscribed: u64 = subscriptions.iter().map(|count| u64::from(count.load(Relaxed))).sum();
+    let watched = u64::from(client.watch_count.load(Relaxed));
+    size_of::<ClientBlock>() as u64
+        + buffers
+        + subscribed * SUBSCRIPTION_BYTES
+        + watched * WATCH_BYTES
 }
 
 /// A connection of this lane in a line, as `CLIENT INFO` shows it.

@@ -43,16 +43,16 @@ pub fn allow_all_for_scripts(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 
 /// There is nothing to switch: buffers of replies are their workers', and grow no client.
 pub fn reply_buffer(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    let value = args.at(3);
-    if args.is(2, "RESIZING") || args.is(2, "PEAK-RESET-TIME") {
-        let is_word = value.eq_ignore_ascii_case(b"NEVER") || value.eq_ignore_ascii_case(b"RESET");
-        if !is_word || args.is(2, "RESIZING") {
-            args.integer(3)?;
-        }
-        cx.out.ok();
-        return Ok(());
+    let is_peak = args.is(2, "PEAK-RESET-TIME");
+    if !is_peak && !args.is(2, "RESIZING") {
+        return Err(error::subcommand_syntax("debug", args.at(1)));
     }
-    Err(error::subcommand_syntax("debug", args.at(1)))
+    // What is no number switches off, as with all that is switched.
+    if is_peak && !args.is(3, "NEVER") && !args.is(3, "RESET") {
+        args.integer(3)?;
+    }
+    cx.out.ok();
+    Ok(())
 }
 
 pub fn apply_effects(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
