@@ -42,6 +42,17 @@ fn for_each_killed_or_not(core: &Core, mut f: impl FnMut(&ClientShared, &ClientG
     }
 }
 
+/// What the connections take that were killed and that their workers have not closed yet.
+pub fn leaving_bytes(core: &Core) -> u64 {
+    let mut bytes = 0;
+    for_each_killed_or_not(core, |client, _| {
+        if client.flags.load(Relaxed) & flag::KILLED != 0 {
+            bytes += memory(client);
+        }
+    });
+    bytes
+}
+
 /// What `TYPE` distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
