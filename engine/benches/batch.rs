@@ -2,7 +2,7 @@
 //! instructions.
 //!
 //! `valgrind --tool=callgrind <the bench's binary> get` counts those of a million GETs in pipelines
-//! of 100; likewise `set`, `mset`, `lpush`. Two counts of the same build differ by less than 0.1 %.
+//! of 100; likewise `set`, `incr`, `mset`, `lpush`. Two counts of the same build differ by less than 0.1 %.
 //! `set-read` and its like are the same while somebody reads the effects stream and discards it.
 
 #[path = "../tests/host/mod.rs"]
@@ -17,7 +17,8 @@ const KEYS: usize = 1_000;
 const RING_BYTES: usize = 16 << 20;
 
 fn main() {
-    let kinds = ["get", "set", "set-read", "mset", "mset-read", "lpush", "lpush-read", "publish"];
+    let kinds =
+        ["get", "set", "set-read", "mset", "mset-read", "incr", "lpush", "lpush-read", "publish"];
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     for kind in kinds.iter().filter(|k| chosen.is_empty() || chosen.iter().any(|c| c == *k)) {
         let begin = std::time::Instant::now();
@@ -76,6 +77,7 @@ fn command(kind: &str, key: usize) -> String {
         "get" => format!("get key:{key}"),
         "set" => format!("set key:{key} 0123456789"),
         "mset" => format!("mset key:{key} 0123456789 other:{key} 0123456789"),
+        "incr" => format!("incr counter:{key}"),
         "lpush" => format!("lpush list:{key} 0123456789"),
         _ => format!("publish channel:{key} 0123456789"),
     }

@@ -73,13 +73,46 @@ impl<'a> Buffer<'a> {
     #[inline(always)]
     pub fn append(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
-        let end = self.raw.end as usize;
         // SAFETY: the room is there, and a slice from elsewhere cannot overlap it.
-        unsafe {
-            let end = self.raw.data.as_ptr().add(end);
-            end.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        }
+        unsafe { self.end().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         self.raw.end += bytes.len() as u64;
+    }
+
+    /// Appends the first `len` bytes of an array. Copying all of it takes no call.
+    #[inline(always)]
+    pub fn append_start<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
+        self.reserve(N);
+        // SAFETY: the room is there, and a slice from elsewhere cannot overlap it.
+        unsafe { self.end().copy_from_nonoverlapping(bytes.as_ptr(), N) };
+        self.raw.end += len.min(N) as u64;
+    }
+
+    /// Appends the first `len` bytes of an array, then `bytes`, then `tail`.
+    #[inline(always)]
+    pub fn append_framed<const N: usize, const M: usize>(
+        &mut self,
+        head: &[u8; N],
+        len: usize,
+        bytes: &[u8],
+        tail: &[u8; M],
+    ) {
+        let len = len.min(N);
+        self.reserve(N + bytes.len() + M);
+        // SAFETY: as for `append_start`; the parts lie one behind the other.
+        unsafe {
+            let end = self.end();
+            end.copy_from_nonoverlapping(head.as_ptr(), N);
+            end.add(len).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            end.add(len + bytes.len()).copy_from_nonoverlapping(tail.as_ptr(), M);
+        }
+        self.raw.end += (len + bytes.len() + M) as u64;
+    }
+
+    /// Where the next byte goes.
+    #[inline(always)]
+    fn end(&mut self) -> *mut u8 {
+        // SAFETY: within the allocation, or one past it.
+        unsafe { self.raw.data.as_ptr().add(self.raw.end as usize) }
     }
 
     /// Appends one byte.
@@ -104,10 +137,7 @@ impl<'a> Buffer<'a> {
             return &mut [];
         }
         // SAFETY: `room` allocated bytes follow the end, and only this view refers to them.
-        unsafe {
-            let end = self.raw.data.as_ptr().add(self.raw.end as usize);
-            core::slice::from_raw_parts_mut(end.cast(), room)
-        }
+        unsafe { core::slice::from_raw_parts_mut(self.end().cast(), room) }
     }
 
     /// Adds the first `len` bytes of the room behind the end.

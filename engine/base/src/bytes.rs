@@ -27,6 +27,27 @@ pub fn slice(raw: &RawBytes) -> &[u8] {
     unsafe { core::slice::from_raw_parts(raw.data.as_ptr(), raw.len as usize) }
 }
 
+/// Whether two strings are the same. For those of 8 to 32 bytes, as most names are, this takes no
+/// call.
+#[inline(always)]
+pub fn are_same(a: &[u8], b: &[u8]) -> bool {
+    // Both ends of either, which may overlap.
+    macro_rules! ends {
+        ($number:ty) => {{
+            const BYTES: usize = size_of::<$number>();
+            let end = |chunk: Option<&[u8; BYTES]>| chunk.map(|c| <$number>::from_le_bytes(*c));
+            let (first, last) = (end(a.first_chunk()), end(a.last_chunk()));
+            first == end(b.first_chunk()) && last == end(b.last_chunk())
+        }};
+    }
+    a.len() == b.len()
+        && match a.len() {
+            8..16 => ends!(u64),
+            16..=32 => ends!(u128),
+            _ => a == b,
+        }
+}
+
 /// Bytes of arena memory that a string takes: none if it owns nothing.
 pub fn usable(raw: &RawBytes, heap: Heap) -> usize {
     match raw.capacity as usize {
@@ -323,6 +344,20 @@ mod tests {
             Step::Free => {
                 bytes.free();
                 model.clear();
+            }
+        }
+    }
+
+    #[test]
+    fn strings_are_the_same_if_each_byte_is() {
+        for len in 0..70u8 {
+            let string: Vec<u8> = (0..len).collect();
+            assert!(are_same(&string, &string.clone()));
+            assert!(!are_same(&string, &[&string[..], &[0]].concat()));
+            for at in 0..string.len() {
+                let mut other = string.clone();
+                other[at] ^= 1;
+                assert!(!are_same(&string, &other), "{at} of {len}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Looking a key up.
 
 use crate::{Found, Keys};
+use base::bytes::are_same;
 use base::counters;
 use base::error::{self, Error};
 use base::event::Class;
@@ -142,7 +143,7 @@ impl Keys<'_> {
     fn find(&mut self, key: &[u8], hash: u64) -> Option<Slot> {
         self.part(hash).keys().find(hash, |address| {
             // SAFETY: items of the table are entries, and the shard is locked.
-            unsafe { Entry::at(address) }.key() == key
+            are_same(unsafe { Entry::at(address) }.key(), key)
         })
     }
 

@@ -61,6 +61,8 @@ pub struct Batch {
     partial: Option<(Progress, usize)>,
     /// Bytes behind the last item that hold nothing to execute.
     skipped: usize,
+    /// Whether any of the items may find a part of its key's value.
+    has_parts: bool,
     /// Fields and members on their way to the cache.
     parts: Vec<Inner>,
 }
@@ -215,10 +217,12 @@ impl Batch {
         let command = thread.exec.index.find(args.at(0)).unwrap_or(UNKNOWN);
         let mut item =
             Item { command, inline, first: first as u32, count: args.len() as u32, end, hash: 0 };
-        if command != UNKNOWN
-            && let KeyRule::One(at) = thread.exec.index[command].keys
+        let found = (command != UNKNOWN).then(|| &thread.exec.index[command]);
+        if let Some(found) = found
+            && let KeyRule::One(at) = found.keys
             && let Some(key) = args.get(at as usize)
         {
+            self.has_parts |= found.part > 0;
             item.hash = hash(key, thread.core.roots.seed);
             // Under way while the rest of the batch is parsed.
             fetch_bucket(thread.core.roots, 0, item.hash);
@@ -238,6 +242,14 @@ impl Batch {
         for item in self.items.iter().filter(|item| item.hash != 0) {
             fetch_item(roots, 0, item.hash);
         }
+        if self.has_parts {
+            self.prefetch_parts(thread, input);
+        }
+    }
+
+    /// As [`Batch::prefetch`], of fields and members.
+    fn prefetch_parts(&mut self, thread: &ThreadContext, input: &[u8]) {
+        let roots = thread.core.roots;
         let mut parts = std::mem::take(&mut self.parts);
         parts.extend(self.items.iter().filter(|item| item.hash != 0).filter_map(|item| {
             let part = thread.exec.index[item.command].part_of(self.args(item, input))?;
@@ -316,6 +328,7 @@ impl Batch {
         self.spans.clear();
         self.spans.shrink_to(SPANS_KEPT);
         self.inline.clear();
+        self.has_parts = false;
         self.broken = None;
         self.partial = None;
         self.skipped = 0;

@@ -152,15 +152,15 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: &Call, item: &Item
     let records_access = flags & client_flag::NO_TOUCH == 0;
     core.applies_effects = flags & client_flag::APPLIES_EFFECTS != 0;
     let (out, session) = session::split(client, core.heap);
-    let mut keys = Keys::new(core, db);
+    let data = Ctx::new(Keys::new(core, db), out, call.spec, Mode::Direct);
+    let mut cx = ClientCtx { data, session, exec };
+    let keys = &mut cx.data.keys;
     keys.records_access = records_access;
     match call.keys {
         KeyRule::Range { .. } => keys.set_ahead(hashes),
         KeyRule::One(at) if item.hash != 0 => keys.hint(args.at(at as usize), item.hash),
         _ => {}
     }
-    let data = Ctx::new(keys, out, call.spec, Mode::Direct);
-    let mut cx = ClientCtx { data, session, exec };
     call::call(&mut cx, call, args);
     cx.data.keys.core.effects.flush();
     cx.data.keys.core.running.end();

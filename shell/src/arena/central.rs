@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::classes::{PAGE_BYTES, blocks_per_page, class_bytes};
 use super::futex::ThisThread;
-use super::pages::{Kind, Page, PageList, PageTable};
+use super::pages::{Page, PageList, PageTable};
 use super::runs::Run;
 use super::{large, layout, poison};
 
@@ -51,7 +51,7 @@ pub unsafe fn take(class: usize, max: u32) -> Option<Batch> {
         if let Some(number) = central.with_room.first() {
             return Some(central.take_from(pages, number, class, max));
         }
-        let Some(number) = large::take_run(1, Kind::Small) else {
+        let Some(number) = large::take_page(class_bytes(class).into()) else {
             // What was to be emptied is needed after all.
             let number = central.spare(pages)?;
             return Some(central.take_from(pages, number, class, max));

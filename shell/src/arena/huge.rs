@@ -10,16 +10,21 @@
 //!   given back.
 //! - Chunks in use follow one by one, when nearly all of their memory is there. Who touches one
 //!   meanwhile waits for half a millisecond, so they follow slowly.
+//!
+//! In a virtual machine the memory of a huge page may be one that its host has yet to find, which
+//! takes up to ten milliseconds. Chunks are made ahead more seldom then if they are for large blocks;
+//! for one in use such memory is [found](find_memory) first.
 
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
-use rustix::mm::Advice;
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use super::classes::{CHUNK_BYTES, CHUNK_PAGES};
 use super::runs::{Run, Runs};
@@ -29,6 +34,13 @@ use super::{Arena, large, layout, scavenger};
 const AHEAD_SHARE: u32 = 32;
 /// Most chunks that are made ahead.
 const AHEAD_MAX: u32 = 4;
+/// Processor time that one made ahead may take: page faults would take about half of it.
+const AHEAD_TIME_MAX: Duration = Duration::from_millis(1);
+/// After one that took longer, none is made ahead for so many times as long, unless for blocks below
+/// [`SCATTERED_MAX`].
+const AHEAD_PAUSE: u32 = 100;
+/// Blocks of so many bytes and more are read through once found: a huge page saves them little.
+const SCATTERED_MAX: u64 = 4096;
 /// Bytes that may be missing in a chunk that is to become a huge page: what that may cost.
 const MISSING_MAX: u64 = CHUNK_BYTES / 16;
 /// Between two chunks in use. Of all requests fewer than one in a thousand may come upon one.
@@ -39,6 +51,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(64);
 const LOOKS: u32 = 64;
 
 static WANTED: AtomicBool = AtomicBool::new(false);
+/// Whether the arena has grown for blocks that will be found one here, one there.
+static GREW_SCATTERED: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Says whether huge pages are to be made from now on. Those there are stay.
@@ -52,10 +66,15 @@ pub fn bytes() -> u64 {
     u64::from(COUNT.load(Ordering::Relaxed)) * CHUNK_BYTES
 }
 
-/// Whether growth from one first unused page to another is worth telling [`Huge::prepare`].
+/// Notes growth from one first unused page to another, for blocks of `block` bytes. Returns whether
+/// [`Huge::prepare`] is to be told.
 #[inline]
-pub fn is_growth(top: Range<u32>) -> bool {
-    top.start / CHUNK_PAGES != top.end / CHUNK_PAGES && WANTED.load(Ordering::Relaxed)
+pub fn notes_growth(top: Range<u32>, block: u64) -> bool {
+    let grows = top.start / CHUNK_PAGES != top.end / CHUNK_PAGES && WANTED.load(Ordering::Relaxed);
+    if grows && block < SCATTERED_MAX {
+        GREW_SCATTERED.store(true, Ordering::Relaxed);
+    }
+    grows
 }
 
 /// Chunks to be made ahead when so many pages are in use, and so many free ones will be used
@@ -83,6 +102,8 @@ pub struct Huge {
     known: Vec<u64>,
     /// The end of those that were made ahead.
     ahead_end: u32,
+    /// None is made ahead before.
+    ahead_due: Instant,
     /// The first page never used, as [`Huge::settle`] last saw it.
     top: u32,
     /// The next one in use to look at.
@@ -98,15 +119,17 @@ pub struct Huge {
 impl Default for Huge {
     /// None is known to be huge.
     fn default() -> Self {
+        let now = Instant::now();
         Self {
             known: Vec::new(),
             ahead_end: 0,
+            ahead_due: now,
             top: 0,
             next: 0,
             idle_looks: 0,
             works: false,
             pause: PAUSE,
-            due: Instant::now(),
+            due: now,
         }
     }
 }
@@ -123,19 +146,34 @@ impl Huge {
         self.pause = PAUSE;
         self.due = self.due.min(Instant::now() + PAUSE);
         let wanted = large::with_runs(ahead_of);
-        let chunks = wanted.start.max(self.ahead_end)..wanted.end;
         // Space in a file is reserved and given back by others.
-        if chunks.is_empty() || arena.is_file {
+        if arena.is_file {
             return;
         }
-        self.ahead_end = chunks.end;
+        let is_worth_it = GREW_SCATTERED.swap(false, Ordering::Relaxed);
+        for chunk in wanted.start.max(self.ahead_end)..wanted.end {
+            if !is_worth_it && Instant::now() < self.ahead_due {
+                return;
+            }
+            let begun = thread_cpu_time();
+            self.make_ahead(arena, chunk);
+            self.pace(thread_cpu_time() - begun, Instant::now());
+        }
+    }
+
+    fn make_ahead(&mut self, arena: &Arena, chunk: u32) {
+        self.ahead_end = chunk + 1;
+        let offset = u64::from(chunk) * CHUNK_BYTES;
         // The system does not make a huge page of nothing at all.
-        let begun = chunks.clone().try_for_each(|chunk| {
-            let offset = u64::from(chunk) * CHUNK_BYTES;
-            rustix::fs::fallocate(arena.fd(), FallocateFlags::empty(), offset, 4096)
-        });
-        if begun.is_ok() {
-            self.collapse(chunks);
+        if rustix::fs::fallocate(arena.fd(), FallocateFlags::empty(), offset, 4096).is_ok() {
+            self.collapse(chunk);
+        }
+    }
+
+    /// One more was made ahead and took so much processor time.
+    fn pace(&mut self, took: Duration, now: Instant) {
+        if took > AHEAD_TIME_MAX {
+            self.ahead_due = now + took * AHEAD_PAUSE;
         }
     }
 
@@ -149,8 +187,9 @@ impl Huge {
             self.next = chunk + 1;
             self.idle_looks += 1;
             if !self.is_known(chunk) && is_nearly_full(arena, chunk) {
+                find_memory();
                 forget_mapping(chunk);
-                if self.collapse(chunk..chunk + 1) {
+                if self.collapse(chunk) {
                     self.idle_looks = 0;
                 }
                 break;
@@ -206,18 +245,17 @@ impl Huge {
         }
     }
 
-    /// Makes huge pages of chunks. Returns whether it is known to have succeeded.
-    fn collapse(&mut self, chunks: Range<u32>) -> bool {
-        let start = layout::page_address(chunks.start * CHUNK_PAGES);
-        let bytes = chunks.len() * CHUNK_BYTES as usize;
+    /// Makes a huge page of a chunk. Returns whether it is known to have succeeded.
+    fn collapse(&mut self, chunk: u32) -> bool {
+        let start = layout::page_address(chunk * CHUNK_PAGES) as *mut c_void;
         // SAFETY: the range is part of the arena's mapping; what is in it does not change.
-        if unsafe { libc::madvise(start as *mut c_void, bytes, libc::MADV_COLLAPSE) } == 0 {
+        if unsafe { libc::madvise(start, CHUNK_BYTES as usize, libc::MADV_COLLAPSE) } == 0 {
             self.works = true;
-            chunks.for_each(|chunk| self.note(chunk));
+            self.note(chunk);
             return true;
         }
         let error = io::Error::last_os_error();
-        // Other errors, or this one where it has worked before, are about these chunks, now.
+        // Other errors, or this one where it has worked before, are about this chunk, now.
         if !self.works && error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) {
             WANTED.store(false, Ordering::Relaxed);
             tracing::info!(
@@ -244,6 +282,11 @@ impl Huge {
     }
 }
 
+fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().unwrap_or_default()
+}
+
 /// Whether so much of a chunk's memory is there that a huge page costs little more.
 fn is_nearly_full(arena: &Arena, chunk: u32) -> bool {
     let mut at = u64::from(chunk) * CHUNK_BYTES;
@@ -258,6 +301,26 @@ fn is_nearly_full(arena: &Arena, chunk: u32) -> bool {
         missing += at - hole;
     }
     false
+}
+
+/// Has memory ready that makes a huge page: what was just given back is the first to be taken again.
+fn find_memory() {
+    let bytes = CHUNK_BYTES as usize;
+    let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: a mapping of its own, which nobody else knows. It is large enough for a whole chunk on
+    // a boundary, of which one byte is written before all of it goes.
+    unsafe {
+        let Ok(start) = rustix::mm::mmap_anonymous(ptr::null_mut(), 2 * bytes, access, flags)
+        else {
+            return;
+        };
+        let chunk = start.byte_add(start.addr().next_multiple_of(bytes) - start.addr());
+        chunk.cast::<u8>().write_volatile(0);
+        // Without one, the next huge page takes longer.
+        let _ = libc::madvise(chunk, bytes, libc::MADV_COLLAPSE);
+        let unmapped = rustix::mm::munmap(start, 2 * bytes);
+        debug_assert!(unmapped.is_ok(), "only a range that is no mapping is refused");
+    }
 }
 
 /// Has the next one to touch the chunk look for its pages anew. The system then makes one page of
@@ -281,5 +344,15 @@ mod tests {
         assert_eq!(ahead(100 * CHUNK_PAGES, CHUNK_PAGES), 2);
         assert_eq!(ahead(100 * CHUNK_PAGES, 3 * CHUNK_PAGES), 0);
         assert_eq!(ahead(10_000 * CHUNK_PAGES, 0), AHEAD_MAX);
+    }
+
+    #[test]
+    fn none_is_made_ahead_for_a_while_after_one_that_was_dear() {
+        let mut huge = Huge::default();
+        let now = huge.ahead_due;
+        huge.pace(AHEAD_TIME_MAX, now);
+        assert_eq!(huge.ahead_due, now);
+        huge.pace(7 * AHEAD_TIME_MAX, now);
+        assert_eq!(huge.ahead_due, now + 700 * AHEAD_TIME_MAX);
     }
 }

@@ -28,9 +28,9 @@ pub fn with_runs<R>(work: impl FnOnce(&Runs<'_>) -> R) -> R {
     result
 }
 
-/// Takes a run. `None` when the arena is full.
-pub fn take_run(pages: u32, kind: Kind) -> Option<u32> {
-    growing(|runs| runs.alloc(pages, kind))
+/// Takes a page for blocks of `block` bytes. `None` when the arena is full.
+pub fn take_page(block: u64) -> Option<u32> {
+    growing(block, |runs| runs.alloc(1, Kind::Small))
 }
 
 /// Gives a run back.
@@ -41,7 +41,7 @@ pub fn give_run(run: Run) {
 /// Allocates a large block; 0 when the arena is full.
 pub fn alloc(size: u64) -> u64 {
     let Some(pages) = pages_of(size) else { return 0 };
-    let Some(start) = take_run(pages, Kind::Large) else { return 0 };
+    let Some(start) = growing(size, |runs| runs.alloc(pages, Kind::Large)) else { return 0 };
     mark(Run { start, pages }, size);
     layout::page_address(start)
 }
@@ -63,7 +63,7 @@ pub unsafe fn free(address: u64, size: u64) {
 pub unsafe fn resize(address: u64, old_size: u64, new_size: u64) -> bool {
     let run = checked_run(address, old_size);
     let Some(pages) = pages_of(new_size) else { return false };
-    if pages > run.pages && !growing(|runs| runs.extend(run, pages)) {
+    if pages > run.pages && !growing(new_size, |runs| runs.extend(run, pages)) {
         return false;
     }
     mark(Run { pages: pages.max(run.pages), ..run }, new_size);
@@ -81,13 +81,14 @@ fn mark(run: Run, size: u64) {
     poison::dead(address + live, u64::from(run.pages) * PAGE_BYTES - live);
 }
 
-/// Runs what may use more of the arena than before, and calls the scavenger when it does.
-fn growing<R>(work: impl FnOnce(&Runs<'_>) -> R) -> R {
+/// Runs what may use more of the arena than before, for blocks of `block` bytes, and calls the
+/// scavenger when it does.
+fn growing<R>(block: u64, work: impl FnOnce(&Runs<'_>) -> R) -> R {
     let (result, top) = with_runs(|runs| {
         let before = runs.used().end;
         (work(runs), before..runs.used().end)
     });
-    if huge::is_growth(top) {
+    if huge::notes_growth(top, block) {
         scavenger::signal();
     }
     result

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
@@ -24,6 +24,8 @@ use crate::refusal::{Code, Refusal};
 pub const IMAGE_BYTES_MAX: u64 = 256 << 20;
 
 const COPY_BYTES: usize = 256 * 1024;
+/// How long a copy may be too busy to be sealed.
+const SEALING_MAX: Duration = Duration::from_secs(5);
 /// Two buffers of this size stay in the processor's cache.
 const COMPARED_BYTES: usize = 64 * 1024;
 /// A file's times tell of all changes once they lie back for so long: clocks tick in steps.
@@ -315,8 +317,26 @@ fn sealed_copy(source: &File) -> Result<File, Refusal> {
     let name = format!("logic-{}", next_serial());
     let mut memory = new_memfd(&name).map_err(|e| io_error(e.into()))?;
     copy(source.take(IMAGE_BYTES_MAX + 1), &mut memory)?;
-    rustix::fs::fcntl_add_seals(&memory, seals_of_an_image()).map_err(|e| io_error(e.into()))?;
+    seal(&memory)?;
     Ok(memory)
+}
+
+/// Seals a copy. The system refuses while it moves one of the copy's pages in memory itself, which
+/// it does when memory is short: that passes.
+fn seal(memory: &File) -> Result<(), Refusal> {
+    let begun = Instant::now();
+    loop {
+        match rustix::fs::fcntl_add_seals(memory, seals_of_an_image()) {
+            Ok(()) => return Ok(()),
+            Err(Errno::BUSY) if begun.elapsed() < SEALING_MAX => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => {
+                let message = format!("the copy of the file cannot be sealed: {error}");
+                return Err(Refusal::new(Code::Io, message));
+            }
+        }
+    }
 }
 
 /// Kernels since 6.3 want to be told that it is not a program; older ones know no such flag.
@@ -422,6 +442,23 @@ mod tests {
         assert!(memory.write_all(b"x").is_err());
         assert!(memory.set_len(1).is_err());
         assert!(memory.set_len(1 << 40).is_err());
+    }
+
+    #[test]
+    fn a_copy_is_sealed_once_the_system_lets_go_of_it() {
+        let memory = new_memfd("busy").unwrap();
+        memory.set_len(4096).unwrap();
+        // SAFETY: a mapping of a new file that nobody reads or writes through.
+        let mapping = unsafe { memmap2::MmapMut::map_mut(&memory) }.unwrap();
+        assert_eq!(rustix::fs::fcntl_add_seals(&memory, seals_of_an_image()), Err(Errno::BUSY));
+        std::thread::scope(|scope| {
+            let sealed = scope.spawn(|| seal(&memory));
+            std::thread::sleep(Duration::from_millis(50));
+            drop(mapping);
+            sealed.join().unwrap().unwrap();
+        });
+        let seals = rustix::fs::fcntl_get_seals(&memory).unwrap();
+        assert!(seals.contains(seals_of_an_image()));
     }
 
     #[test]

@@ -130,11 +130,32 @@ enum Line {
 }
 
 /// Reads the number between `at` and CRLF. The second number is the offset behind the CRLF.
-#[inline]
+#[inline(always)]
 fn line_number(input: &[u8], at: usize) -> Line {
+    match input.get(at..).and_then(<[u8]>::first_chunk).and_then(|line| short_number(*line)) {
+        Some((value, len)) => Line::Number(value.into(), at + len),
+        None => line_number_of_digits(input, at),
+    }
+}
+
+/// Reads a number of one or two digits and the CRLF behind it, as nearly every header has: all of
+/// it lies in one word. The second number is their length.
+#[inline(always)]
+fn short_number(line: [u8; 4]) -> Option<(u8, usize)> {
+    let word = u32::from_le_bytes(line);
+    let (first, second) = (line[0].wrapping_sub(b'0'), line[1].wrapping_sub(b'0'));
+    if word & 0x00ff_ff00 == 0x000a_0d00 && first <= 9 {
+        return Some((first, 3));
+    }
+    let is_number = word >> 16 == 0x0a0d && matches!(first, 1..=9) && second <= 9;
+    is_number.then(|| (first * 10 + second, 4))
+}
+
+/// As [`line_number`], of any number.
+fn line_number_of_digits(input: &[u8], at: usize) -> Line {
     let mut value: i64 = 0;
     let mut cursor = at;
-    // Nearly every header is one to nine digits: no search for the line's end, no overflow.
+    // One to nine digits: no search for the line's end, no overflow.
     while cursor < input.len() && cursor - at < 10 {
         let byte = input[cursor];
         if !byte.is_ascii_digit() {

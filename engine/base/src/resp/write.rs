@@ -22,6 +22,20 @@ pub struct Deferred {
     kind: u8,
 }
 
+/// A type byte, a number of one or two digits, CRLF, and how long that is.
+#[inline(always)]
+fn short_header(kind: u8, number: i64) -> Option<([u8; 8], usize)> {
+    let digit = |n: i64| b'0' + n as u8;
+    match number {
+        0..=9 => Some(([kind, digit(number), b'\r', b'\n', 0, 0, 0, 0], 4)),
+        10..=99 => {
+            let (tens, ones) = (digit(number / 10), digit(number % 10));
+            Some(([kind, tens, ones, b'\r', b'\n', 0, 0, 0], 5))
+        }
+        _ => None,
+    }
+}
+
 impl<'a> Reply<'a> {
     /// Appends to a raw output.
     pub fn new(raw: &'a mut RawBuffer, heap: Heap, resp3: bool) -> Self {
@@ -94,6 +108,13 @@ impl<'a> Reply<'a> {
     /// A type byte, a number, CRLF.
     #[inline]
     fn header(&mut self, kind: u8, number: i64) {
+        match short_header(kind, number) {
+            Some((line, len)) => self.buffer.append_start(&line, len),
+            None => self.long_header(kind, number),
+        }
+    }
+
+    fn long_header(&mut self, kind: u8, number: i64) {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(number).as_bytes();
         let mut line = [0u8; 24];
@@ -119,9 +140,16 @@ impl<'a> Reply<'a> {
     /// A byte string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        match short_header(b'$', bytes.len() as i64) {
+            Some((line, len)) => self.buffer.append_framed(&line, len, bytes, b"\r\n"),
+            None => self.long_bulk(bytes),
+        }
+    }
+
+    fn long_bulk(&mut self, bytes: &[u8]) {
         // One reservation for the whole reply: header of at most 24 bytes, payload, CRLF.
         self.buffer.reserve(bytes.len() + 26);
-        self.header(b'$', bytes.len() as i64);
+        self.long_header(b'$', bytes.len() as i64);
         self.raw(bytes);
         self.raw(b"\r\n");
     }
