@@ -8,6 +8,7 @@ use core::ops::ControlFlow;
 use abi::host::level;
 
 use crate::exec::context::ClientCtx;
+use crate::session::scripts;
 use base::args::Args;
 use base::error::{Done, Error};
 use base::lock::shard_of;
@@ -17,7 +18,7 @@ use value::dump::kinds::OF_7_0;
 
 const UNKNOWN_OPTION: Error =
     Error::new("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
-const FAILED: Error = Error::new("ERR Error trying to load the RDB dump, check server logs.");
+const FAILED: Error = Error::new("ERR Error trying to load the RDB dump");
 
 pub fn reload(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let (mut saves, mut flushes, mut merges) = (true, true, false);
@@ -32,20 +33,30 @@ pub fn reload(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     if !saves {
         return Err(failed(cx, "there is no file"));
     }
+    // What is not removed before must not be there.
+    if !flushes && !merges && holds_anything(cx) {
+        return Err(failed(cx, "there are keys or functions already"));
+    }
     let selected = cx.keys.db;
-    let databases = 0..cx.keys.core.roots.databases();
-    let outcome = databases.into_iter().try_for_each(|db| {
+    let outcome = (0..cx.keys.core.roots.databases()).try_for_each(|db| {
         cx.keys.db = db;
-        // What is not removed before must not be there.
-        if !flushes && !merges && totals::of(&mut cx.keys).keys > 0 {
-            return Err("there are keys already".to_owned());
-        }
         reload_selected(&mut cx.keys)
     });
     cx.keys.db = selected;
     outcome.map_err(|why| failed(cx, &why))?;
     cx.out.ok();
     Ok(())
+}
+
+/// Whether there are functions, or keys in any database.
+fn holds_anything(cx: &mut ClientCtx<'_>) -> bool {
+    let selected = cx.keys.db;
+    let has_keys = (0..cx.keys.core.roots.databases()).any(|db| {
+        cx.keys.db = db;
+        totals::of(&mut cx.keys).keys > 0
+    });
+    cx.keys.db = selected;
+    has_keys || !scripts::library_names(cx.keys.core).is_empty()
 }
 
 fn failed(cx: &mut ClientCtx<'_>, why: &str) -> Error {
