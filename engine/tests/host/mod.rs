@@ -63,6 +63,16 @@ unsafe fn zeroed<T>() -> *mut T {
     unsafe { alloc_zeroed(Layout::new::<T>()).cast() }
 }
 
+/// A command, its words parted by single spaces, as a client sends it.
+pub fn request(command: &str) -> Vec<u8> {
+    let words: Vec<&str> = command.split(' ').collect();
+    let mut request = format!("*{}\r\n", words.len());
+    for word in words {
+        request += &format!("${}\r\n{word}\r\n", word.len());
+    }
+    request.into_bytes()
+}
+
 impl Server {
     /// A server without keys and clients, with all commands of the engine.
     pub fn new() -> Self {
@@ -151,13 +161,13 @@ impl Server {
 
     /// Puts a command, its arguments separated by spaces, into a client's input.
     pub fn write(&mut self, who: usize, command: &str) {
-        let words: Vec<&str> = command.split(' ').collect();
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            request += &format!("${}\r\n{word}\r\n", word.len());
-        }
+        self.write_request(who, &request(command));
+    }
+
+    /// Puts requests, as a client sends them, into its input.
+    pub fn write_request(&mut self, who: usize, request: &[u8]) {
         let client = self.client(who);
-        Buffer::new(&mut client.input, Self::heap()).append(request.as_bytes());
+        Buffer::new(&mut client.input, Self::heap()).append(request);
     }
 
     /// Runs what is in a client's input.
