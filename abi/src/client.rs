@@ -14,8 +14,7 @@ use crate::wait::Wait;
 
 /// Bits of [`ClientShared::flags`].
 ///
-/// Only the owning worker sets or clears them, except [`KILLED`](flag::KILLED), which any thread
-/// may set.
+/// Only the owning worker sets or clears them, except those that say otherwise.
 pub mod flag {
     /// Close once the output has been written.
     pub const CLOSE_AFTER_REPLY: u64 = 1 << 0;
@@ -55,6 +54,24 @@ pub mod flag {
     pub const OUTPUT_LIMIT: u64 = 1 << 17;
     /// Applies the effects of another server: nothing expires for it but by its `DEL`.
     pub const APPLIES_EFFECTS: u64 = 1 << 18;
+    /// `CLIENT TRACKING ON`: hears of changes to keys that it may have in a cache of its own.
+    pub const TRACKING: u64 = 1 << 19;
+    /// Hears of all keys with its prefixes, not of those that it has read.
+    pub const TRACKING_BCAST: u64 = 1 << 20;
+    /// What it reads is tracked only after `CLIENT CACHING YES`.
+    pub const TRACKING_OPTIN: u64 = 1 << 21;
+    /// What it reads is not tracked after `CLIENT CACHING NO`.
+    pub const TRACKING_OPTOUT: u64 = 1 << 22;
+    /// Does not hear of changes of its own.
+    pub const TRACKING_NOLOOP: u64 = 1 << 23;
+    /// `CLIENT CACHING` is in force, for the next command or transaction.
+    pub const TRACKING_CACHING: u64 = 1 << 24;
+    /// The client that should have been told in its place is gone. Set by others too, with
+    /// [`crate::shared::Shared::tracking`] locked.
+    pub const TRACKING_BROKEN: u64 = 1 << 25;
+    /// Has a [`crate::tracking::TrackingClient`]. Set with [`crate::shared::Shared::tracking`]
+    /// locked, by others too, and never cleared.
+    pub const IN_TRACKING: u64 = 1 << 26;
 }
 
 /// A connection as its owner, the worker it belongs to, has it: two queues, and the rest of what
@@ -161,8 +178,8 @@ pub struct ClientShared {
     pub active_ms: AtomicU64,
     /// Command slot (see [`crate::shared::CommandNames`]) of the last command plus one; 0: none.
     pub last_command: AtomicU32,
-    /// Zero.
-    pub reserved0: u32,
+    /// 1 while pushes wait for it in its [`crate::tracking::TrackingClient`].
+    pub pushes_wait: AtomicU32,
     /// Queued commands of `MULTI`, or -1.
     pub multi_count: AtomicI64,
 
@@ -193,8 +210,10 @@ pub struct ClientShared {
     pub local: RawBytes,
     /// What is changed and no atomic.
     pub guarded: Locked<ClientGuarded>,
+    /// The id of the client that is told in its place what it tracks; 0: none.
+    pub redirect: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 2],
+    pub reserved: u64,
 }
 
 impl ClientShared {
@@ -215,7 +234,7 @@ impl ClientShared {
             created_ms: 0,
             active_ms: AtomicU64::new(0),
             last_command: AtomicU32::new(0),
-            reserved0: 0,
+            pushes_wait: AtomicU32::new(0),
             multi_count: AtomicI64::new(-1),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -237,7 +256,8 @@ impl ClientShared {
                 wait: Ptr::NULL,
                 watches: RawVec::EMPTY,
             }),
-            reserved: [0; 2],
+            redirect: AtomicU64::new(0),
+            reserved: 0,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The keyspace: shards, their databases, and the layout of an entry.
 
 use abi_stable::StableAbi;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::container::RawTable;
 use crate::effects::Debt;
@@ -41,8 +41,8 @@ pub mod placement {
 pub struct Shard {
     /// Guards everything below.
     pub lock: RawLock,
-    /// Zero.
-    pub reserved0: u32,
+    /// Who is to hear of changes to keys: bits of [`crate::tracking::interest`].
+    pub interest: AtomicU32,
     /// One [`ShardDb`] a database.
     pub dbs: Ptr<ShardDb>,
     /// Effects of what was done here that may not be in the stream yet.
@@ -53,8 +53,8 @@ pub struct Shard {
     pub blocked: RawTable,
     /// When the expire cycle was last here, Unix ms. Also read without the lock.
     pub expire_round_ms: AtomicU64,
-    /// Zero.
-    pub reserved: [u64; 4],
+    /// Items are [`crate::tracking::TrackedKey`].
+    pub tracked: RawTable,
 }
 
 /// One database's part of a shard.
@@ -113,8 +113,7 @@ pub struct WatchedKey {
 /// ```text
 /// 0..8    encoding, from which the type follows: see `schema::encoding`
 /// 8       TTL      9  LARGE             10      RAW: a short string that OBJECT ENCODING calls raw
-/// 11..13  a snapshot's mark             13      TRACKED: a client may have the key in a cache
-/// 14..16  zero
+/// 11..13  a snapshot's mark             13..16  zero
 /// 16..24  key length, without LARGE     24..40  embedded value length, without LARGE
 /// 40..64  access clock: LRU seconds, or LFU minutes (16) and counter (8)
 /// ```
@@ -129,8 +128,6 @@ pub mod entry {
     pub const MARK_SHIFT: u32 = 11;
     /// Bits of a snapshot's mark.
     pub const MARK_BITS: u32 = 2;
-    /// A client may keep the value in a cache of its own and must hear of a change.
-    pub const FLAG_TRACKED: u64 = 1 << 13;
     /// Longest key without [`FLAG_LARGE`].
     pub const SMALL_KEY_MAX: usize = 255;
     /// Longest embedded value without [`FLAG_LARGE`].

@@ -32,5 +32,6 @@ pub mod shared;
 pub mod stats;
 pub mod status;
 pub mod stream;
+pub mod tracking;
 pub mod version;
 pub mod wait;

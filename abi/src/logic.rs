@@ -196,6 +196,10 @@ pub struct StoredTypes {
     /// See the type.
     pub library: *const crate::script::FunctionLibrary,
     /// See the type.
+    pub tracked: *const crate::tracking::TrackedKey,
+    /// See the type.
+    pub tracking_client: *const crate::tracking::TrackingClient,
+    /// See the type.
     pub effects: *const crate::effects::EffectsStream,
     /// See the type.
     pub extent: *const crate::effects::Extent,

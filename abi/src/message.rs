@@ -25,6 +25,9 @@ pub mod kind {
     /// What became of an exchange: a byte of [`exchange_outcome`](super::exchange_outcome), then the
     /// lines that came back. `detail` is that of [`crate::host::Exchange`].
     pub const EXCHANGE_REPLY: u32 = 7;
+    /// Pushes about keys that the client tracks wait for it: see
+    /// [`crate::tracking::TrackingClient::waiting`].
+    pub const PUSHES_WAIT: u32 = 8;
 }
 
 /// How an exchange with another server ended.

@@ -11,11 +11,12 @@ use crate::ptr::Ptr;
 use crate::root::RootHead;
 use crate::script::{ScriptState, Scripts};
 use crate::stats::LANES_MAX;
+use crate::tracking::{Tracking, TrackingTotals};
 
 /// Root of the rest.
 ///
-/// Lock order: shard locks in ascending order, then `scripts`, `pubsub`, then `names`, `errors`, `slowlog`,
-/// `latency`, the texts of `config`, then the table of clients.
+/// Lock order: shard locks in ascending order, then `scripts`, `pubsub`, `tracking`, then `names`, `errors`,
+/// `slowlog`, `latency`, the texts of `config`, then the table of clients.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Shared {
@@ -74,8 +75,12 @@ pub struct Shared {
     pub scripts: Locked<Scripts>,
     /// What is to be seen of them without the lock.
     pub script_state: ScriptState,
-    /// Access rules, tracking: zero until a schema level gives them a meaning.
-    pub reserved: [u64; 24],
+    /// Client-side caching.
+    pub tracking: Locked<Tracking>,
+    /// How much there is of it.
+    pub tracking_totals: TrackingTotals,
+    /// Access rules: zero until a schema level gives them a meaning.
+    pub reserved: [u64; 11],
 }
 
 /// Bits of [`Shared::debug`].

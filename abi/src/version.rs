@@ -79,6 +79,8 @@ const fn fingerprint() -> u64 {
         crate::shared::Shared,
         crate::stats::LaneStats,
         crate::lane::Lane,
+        crate::tracking::TrackedKey,
+        crate::tracking::TrackingClient,
         crate::stats::CommandSegment,
         crate::stats::CommandStat,
         crate::stats::Histogram,

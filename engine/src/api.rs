@@ -19,6 +19,7 @@ use crate::exec::release::Release;
 use crate::exec::thread::ThreadContext;
 use crate::exec::{self, batch, deliver, serving};
 use crate::maintenance::{background as jobs, tick as ticks};
+use crate::session::tracking::tell as tracking;
 use crate::session::{blocking, clients, lifecycle};
 use base::bytes::Bytes;
 use base::core::Core;
@@ -300,7 +301,7 @@ fn enter(
         Ok(_) if thread.exec.panics.take_contained() => Ok(Status::PANICKED),
         Ok(status) => Ok(status),
         Err(unwound) => {
-            clean_up(thread);
+            clean_up(thread, &unwound);
             // It is told with this one.
             thread.exec.panics.take_contained();
             Err(unwound)
@@ -324,12 +325,16 @@ fn tell(scratch: *mut Scratch, unwound: &Unwound, doing: impl FnOnce(&Core) -> S
     as_lane(scratch, |ThreadContext { core, exec, .. }| exec.panics.tell(core, unwound, doing));
 }
 
-fn clean_up(thread: &mut ThreadContext) {
+fn clean_up(thread: &mut ThreadContext, unwound: &Unwound) {
     thread.core.running.end();
+    thread.core.is_serving = false;
     thread.core.applies_effects = false;
     thread.core.has_no_room = false;
     thread.core.own_pushes.clear();
     attempt(thread, |thread| thread.core.effects.break_off());
+    if matches!(unwound, Unwound::Panic(_)) {
+        tracking::doubt(&mut thread.core);
+    }
     // What was done before is there: nobody else would tell those who watch or wait.
     attempt(thread, |thread| thread.core.unlock());
     attempt(thread, serving::serve_ready);

@@ -205,6 +205,37 @@ fn a_pass_moves_all_that_keys_are_made_of() {
     server.say(0, "flushall");
 }
 
+/// What is remembered for clients that cache keys is moved as well.
+#[test]
+fn tracked_keys_are_moved_and_told_of_all_the_same() {
+    const TRACKED: usize = 300;
+    let mut server = server(true);
+    let caches: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for cache in &caches {
+        server.say(*cache, "hello 3");
+        server.say(*cache, "client tracking on");
+    }
+    // One key that is there, for the walk comes by no database without any.
+    server.say(0, "set there v");
+    finish(&mut server);
+    let before = info(&mut server, "active_defrag_hits");
+    for cache in &caches {
+        (0..TRACKED).for_each(|n| drop(server.say(*cache, &format!("get tracked:{n}"))));
+    }
+    finish(&mut server);
+    let hits = info(&mut server, "active_defrag_hits") - before;
+    assert!(hits as usize >= 2 * TRACKED, "{hits} allocations: records, and ids of others");
+    for n in 0..TRACKED {
+        server.say(0, &format!("set tracked:{n} v"));
+    }
+    server.deliver();
+    for cache in caches {
+        assert_eq!(server.read(cache).matches("invalidate").count(), TRACKED);
+    }
+    assert_eq!(info(&mut server, "tracking_total_items"), 0);
+    server.say(0, "flushall");
+}
+
 #[test]
 fn it_ends_when_it_is_switched_off() {
     let mut server = server(true);

@@ -18,11 +18,8 @@ const TO_COME: &[&str] = &[
     "replicaof",
     "slaveof",
     "sync",
-    // Users, and caching by clients.
+    // Users.
     "acl|",
-    "client|caching",
-    "client|tracking",
-    "client|trackinginfo",
 ];
 
 /// The elements of a reply at every `step`th place, in lower case.

@@ -34,3 +34,4 @@ mod scan;
 mod scheduler;
 mod scripts;
 mod settings;
+mod tracking;

@@ -42,6 +42,7 @@ const PILES: &[Pile] = &[
             &["abi/src/keyspace.rs"],
             &["abi/src/wait.rs"],
             &["abi/src/client.rs"],
+            &["abi/src/tracking.rs"],
             &["abi/src/config.rs"],
             &["abi/src/script.rs"],
             &["abi/src/shared.rs"],

@@ -31,6 +31,8 @@ const WITHOUT: &[&str] = &[
     "engine/src/command/mod.rs",
     "engine/src/self_test.rs",
     "engine/src/session/settings/mod.rs",
+    "engine/src/session/tracking/pushes.rs",
+    "engine/src/session/tracking/tell.rs",
     "engine/store/src/ints.rs",
     "engine/store/src/list/edit.rs",
     "engine/store/src/listpack.rs",

@@ -1,6 +1,7 @@
 //! What a lane has for all layers. It is dropped with the release; nothing in it may outlive a call
 //! in meaning.
 
+use abi::client_ref::ClientRef;
 use abi::effects::Stream;
 use abi::host::HostRef;
 use abi::lock::{Holder, Locker};
@@ -55,6 +56,8 @@ pub struct Core {
     pub reads_only: bool,
     /// The command that runs for a client, if one does.
     pub running: RunningCommand,
+    /// Whether that client is another lane's, or waits: it is being served.
+    pub is_serving: bool,
     /// Pushes that the running command has caused for its own client: they go before its reply.
     pub own_pushes: Vec<Vec<u8>>,
     /// What the running command did, on its way to the effects stream.
@@ -96,6 +99,7 @@ impl Core {
             notices: Notices::default(),
             reads_only: false,
             running: RunningCommand::new(&lane.running),
+            is_serving: false,
             own_pushes: Vec::new(),
             // SAFETY: a lane is one thread at a time, and its contexts of several generations do
             // not run at the same time.
@@ -240,6 +244,11 @@ impl Core {
     #[inline]
     pub fn expiry_now_ms(&self) -> i64 {
         if self.applies_effects { i64::MIN } else { self.clock.now_ms }
+    }
+
+    /// The client that has sent the command which runs, if one does: its output is this lane's.
+    pub fn own_client(&self) -> Option<ClientRef> {
+        self.running.client().filter(|_| !self.is_serving)
     }
 
     /// Whether clients are paused, so that no key may be removed unless a client asks for it.

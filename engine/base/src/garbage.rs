@@ -39,4 +39,6 @@ pub enum GarbagePlace {
     Table(RawTable),
     /// A table without its items.
     Index(RawTable),
+    /// A table of tracked keys, detached with them.
+    Tracked(RawTable),
 }

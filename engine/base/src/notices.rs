@@ -5,6 +5,8 @@
 //! whose waiters may be served later.
 #![forbid(unsafe_code)]
 
+use abi::client_ref::ClientRef;
+
 use crate::garbage::Garbage;
 
 /// A key of a database.
@@ -31,6 +33,25 @@ pub struct Event {
     pub key: Key,
 }
 
+/// A key that clients may have in caches of their own and that is no longer what it was, or no
+/// longer remembered for them.
+pub struct Invalid {
+    /// Its name, in whichever database.
+    pub key: Vec<u8>,
+    /// The ids of those clients.
+    pub clients: Vec<u64>,
+    /// The client whose command changed it; none if none did.
+    pub by: Option<ClientRef>,
+}
+
+/// A key that has changed, for those who want to hear of all keys with a prefix.
+pub struct Changed {
+    /// Its name, in whichever database.
+    pub key: Vec<u8>,
+    /// As [`Invalid::by`].
+    pub by: Option<ClientRef>,
+}
+
 /// What has been noticed and not acted on.
 #[derive(Default)]
 pub struct Notices {
@@ -38,6 +59,9 @@ pub struct Notices {
     events: Vec<Event>,
     garbage: Vec<Garbage>,
     ready: Vec<Key>,
+    invalid: Vec<Invalid>,
+    changed: Vec<Changed>,
+    is_all_invalid: bool,
 }
 
 impl Notices {
@@ -80,10 +104,37 @@ impl Notices {
         }
     }
 
-    /// Takes what is to be acted on before shards are unlocked.
+    /// Clients may have a key in their caches that is to go from there.
+    #[cold]
+    pub fn note_invalid(&mut self, invalid: Invalid) {
+        self.any = true;
+        self.invalid.push(invalid);
+    }
+
+    /// Whatever clients have in their caches is to go from there.
+    pub fn note_all_invalid(&mut self) {
+        self.any = true;
+        self.is_all_invalid = true;
+    }
+
+    /// A key has changed, and there may be clients that want to hear of all keys like it.
+    #[cold]
+    pub fn note_changed(&mut self, changed: Changed) {
+        self.any = true;
+        self.changed.push(changed);
+    }
+
+    /// Takes the keys that have changed. They are told all at once, when shards are unlocked.
+    pub fn take_changed(&mut self) -> Vec<Changed> {
+        core::mem::take(&mut self.changed)
+    }
+
+    /// Takes what is to be acted on before shards are unlocked, but for [`Notices::take_changed`].
     pub fn take(&mut self) -> Taken {
-        self.any = false;
+        self.any = !self.changed.is_empty();
         Taken {
+            invalid: core::mem::take(&mut self.invalid),
+            is_all_invalid: core::mem::take(&mut self.is_all_invalid),
             events: core::mem::take(&mut self.events),
             garbage: core::mem::take(&mut self.garbage),
         }
@@ -103,6 +154,10 @@ impl Notices {
 
 /// What was noticed, to be acted on.
 pub struct Taken {
+    /// To be told to clients that may have them in their caches.
+    pub invalid: Vec<Invalid>,
+    /// Whether that is to be told of all keys.
+    pub is_all_invalid: bool,
     /// To be published, in this order.
     pub events: Vec<Event>,
     /// To be freed.

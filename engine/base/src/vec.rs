@@ -4,6 +4,7 @@ use abi::container::RawVec;
 use abi::ptr::Ptr;
 
 use crate::heap::Heap;
+use crate::mover::Mover;
 
 /// Words of the first allocation.
 const CAPACITY_MIN: u32 = 4;
@@ -79,6 +80,15 @@ impl<'a> Words<'a> {
         self.raw.len += 1;
     }
 
+    /// Adds a word to an array in ascending order, where it belongs, unless it is there. Tells whether
+    /// it was added.
+    pub fn insert_in_order(&mut self, word: u64) -> bool {
+        let Err(index) = self.as_slice().binary_search(&word) else { return false };
+        self.push(word);
+        self.as_mut_slice()[index..].rotate_right(1);
+        true
+    }
+
     /// Takes the last word.
     #[inline]
     pub fn pop(&mut self) -> Option<u64> {
@@ -139,6 +149,17 @@ impl<'a> Words<'a> {
             self.free();
         } else if self.raw.capacity > CAPACITY_MIN && self.raw.len <= self.raw.capacity / 4 {
             self.set_capacity((self.raw.len * 2).max(CAPACITY_MIN));
+        }
+    }
+
+    /// Moves the allocation, if it is to move.
+    pub fn relocate(&mut self, mover: &mut Mover) {
+        let (address, capacity) = (self.raw.data.address(), self.raw.capacity);
+        if capacity != 0 {
+            // SAFETY: it is allocated, and `raw`, which is borrowed exclusively, alone refers to it.
+            unsafe {
+                mover.relocate(address, bytes(capacity), |moved| self.raw.data = Ptr::new(moved));
+            }
         }
     }
 
@@ -241,6 +262,18 @@ mod tests {
             }
             Words::new(&mut raw, heap()).free();
             prop_assert_eq!(outstanding(), held);
+        }
+
+        #[test]
+        fn words_in_order_are_a_set(words in prop::collection::vec(0..30u64, 0..60)) {
+            let mut raw = RawVec::EMPTY;
+            let mut model = std::collections::BTreeSet::new();
+            for word in words {
+                let is_new = Words::new(&mut raw, heap()).insert_in_order(word);
+                prop_assert_eq!(is_new, model.insert(word));
+                prop_assert!(slice(&raw).iter().eq(model.iter()));
+            }
+            Words::new(&mut raw, heap()).free();
         }
     }
 

@@ -15,6 +15,7 @@ impl Keys<'_> {
         let detached = self.with_all_shards(|keys| {
             // While all shards are locked: whatever comes after is done after it everywhere.
             keys.core.effects.command(keys.db, &[b"FLUSHALL"]);
+            keys.untrack_all();
             databases.flat_map(|db| keys.in_db(db, Self::detach_all)).collect()
         });
         self.free_detached(detached, lazily);
@@ -24,6 +25,7 @@ impl Keys<'_> {
     pub fn flush(&mut self, lazily: bool) {
         let detached = self.with_all_shards(|keys| {
             keys.core.effects.command(keys.db, &[b"FLUSHDB"]);
+            keys.untrack_all();
             keys.detach_all()
         });
         self.free_detached(detached, lazily);

@@ -290,7 +290,7 @@ impl<'k> Found<'k> {
         garbage::dispose(self.core, old, lazily);
         counters::add(counter, 1);
         let mut keys = Keys::new(self.core, self.db);
-        keys.signal_watchers(&key);
+        keys.signal_watchers_unasked(&key);
         keys.notify(class, event, &key);
         keys.core.effects.deleted(self.db, &key);
     }

@@ -1,16 +1,19 @@
 //! What is out of all tables, and how it is freed.
 
 use abi::container::RawTable;
+use abi::tracking::TrackedKey;
 
 use crate::part::Part;
 use base::core::Core;
 use base::garbage::{Garbage, GarbagePlace};
 use base::heap::Heap;
+use base::vec::Words;
+use store::named::Named;
 use store::table::{self, Table, TableRef};
 use value::entry::{Entry, OwnedEntry};
 
 /// Allocations above which a value is left to a background thread to free.
-const LAZY_MIN: usize = 64;
+pub(crate) const LAZY_MIN: usize = 64;
 /// Entries of a table that are looked at to tell how large all are.
 const SAMPLES: u64 = 16;
 
@@ -64,7 +67,9 @@ pub fn dispose_tables(core: &mut Core, tables: DetachedTables, lazily: bool) {
 fn is_empty(garbage: &Garbage) -> bool {
     match garbage.place() {
         GarbagePlace::Entry(_) => false,
-        GarbagePlace::Table(table) | GarbagePlace::Index(table) => table::len(table) == 0,
+        GarbagePlace::Table(table) | GarbagePlace::Index(table) | GarbagePlace::Tracked(table) => {
+            table::len(table) == 0
+        }
     }
 }
 
@@ -93,6 +98,12 @@ pub fn free(heap: Heap, garbage: Garbage) {
         // SAFETY: nothing else refers to it, as was promised to `Garbage::new`.
         GarbagePlace::Entry(address) => drop(unsafe { OwnedEntry::from_address(address, heap) }),
         GarbagePlace::Index(mut table) => Table::new(&mut table, heap).clear(&mut |_| ()),
+        GarbagePlace::Tracked(table) => {
+            // SAFETY: a table of such records, which was detached with them; to take all out, no
+            // name is hashed.
+            let mut records = unsafe { Named::<TrackedKey>::new(&table, heap, [0; 2]) };
+            records.drain(&mut |record| Words::new(&mut record.others, heap).free());
+        }
         GarbagePlace::Table(mut table) => {
             Table::new(&mut table, heap).clear(&mut |address| {
                 // SAFETY: the table was detached with its entries, and gives them up.

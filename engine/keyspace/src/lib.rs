@@ -29,6 +29,7 @@ mod set;
 mod stream;
 mod string;
 pub mod totals;
+mod tracked;
 mod transfer;
 mod watched;
 mod zset;
@@ -214,7 +215,7 @@ impl<'a> Keys<'a> {
         found.map(|found| found.discard(lazily)).is_some()
     }
 
-    /// A key has been modified: counts it, and tells those who watch it.
+    /// A key has been modified: counts it, and tells those who watch it or have it in a cache.
     ///
     /// Every command that modifies a key calls this, or [`Keys::modified`] which also notifies.
     #[inline]

@@ -72,6 +72,7 @@ impl Keys<'_> {
 
     /// Exchanges the keys of two databases. Every shard is locked.
     pub fn swap_databases(&mut self, a: u32, b: u32) {
+        self.untrack_all();
         for index in 0..SHARDS {
             self.signal_watchers_of_swapped(index, a, b);
             self.exchange_parts(index, a, b);

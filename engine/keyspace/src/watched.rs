@@ -1,10 +1,13 @@
 //! Keys that clients watch: each has a record in its shard with a counter of changes.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use abi::keyspace::WatchedKey;
 
 use crate::{Keys, Presence};
 use base::lock::shard_of;
 use store::named::{Name, Named, name_of};
+use store::table;
 
 /// What [`Keys::signal_watchers_of_all`] counts for a key that changes: more than for one that
 /// vanishes.
@@ -23,17 +26,37 @@ impl Keys<'_> {
         unsafe { Named::new(&shard.watched, heap, seed) }
     }
 
-    /// Tells those who watch a key that it has changed.
+    /// Tells those who watch a key, or have it in a cache of their own, that it has changed.
     #[inline]
     pub fn signal_watchers(&mut self, key: &[u8]) {
+        self.signal_change(key, true);
+    }
+
+    /// As [`Keys::signal_watchers`], of a change that no client has asked for.
+    pub(crate) fn signal_watchers_unasked(&mut self, key: &[u8]) {
+        self.signal_change(key, false);
+    }
+
+    #[inline(always)]
+    fn signal_change(&mut self, key: &[u8], is_asked: bool) {
         let hash = self.hash(key);
-        if !self.watched(hash).is_empty() {
-            self.count_change(key, hash);
+        let shard = self.shard_at(shard_of(hash));
+        let interest = shard.interest.load(Relaxed);
+        if table::len(&shard.watched) as u64 | u64::from(interest) != 0 {
+            self.tell_of_change(key, hash, interest, is_asked);
+        }
+    }
+
+    #[cold]
+    fn tell_of_change(&mut self, key: &[u8], hash: u64, interest: u32, is_asked: bool) {
+        self.count_change(key, hash);
+        if interest != 0 {
+            let by = self.core.running.client().filter(|_| is_asked);
+            self.note_change(key, hash, interest, by);
         }
     }
 
     /// Counts a change to a key, if it is watched.
-    #[cold]
     fn count_change(&mut self, key: &[u8], hash: u64) {
         let db = self.db;
         if let Some(record) = self.watched(hash).find_mut(Name::of_key(key, hash, db)) {

@@ -9,7 +9,7 @@ use abi::stats::CommandStat;
 use crate::exec::context::{ClientCtx, Ctx, Mode};
 use crate::exec::index::{Index, KeyRule};
 use crate::exec::spec::{Begin, Code, KeySpec, Spec, flag};
-use crate::exec::{aftermath, monitor, slow};
+use crate::exec::{aftermath, monitor, slow, tracked};
 use crate::maintenance::notices;
 use crate::session::blocking::{self, Keyed};
 use crate::session::slow::Sender;
@@ -105,8 +105,7 @@ pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     } else {
         run(cx, call, args)
     };
-    // One that puts itself off is run again, and counted then.
-    let is_over = !cx.session.has(client_flag::POSTPONED);
+    let is_over = is_over(cx, call, args);
     let output = started.output;
     let elapsed_ns = account(&mut cx.data, call, args, started, outcome, is_over);
     if !is_over {
@@ -135,6 +134,20 @@ pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     if monitors::is_on(core.roots) {
         if_room(|| feed_monitors(cx, call.spec, args));
     }
+}
+
+/// After a command's code: whether it is over. One that puts itself off is run again, and counted
+/// then. Keys that it has read are remembered for a client that tracks them.
+#[inline(always)]
+fn is_over(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) -> bool {
+    if !cx.session.has(client_flag::POSTPONED | client_flag::TRACKING) {
+        return true;
+    }
+    let is_over = !cx.session.has(client_flag::POSTPONED);
+    if is_over {
+        tracked::remember(cx, call, args);
+    }
+    is_over
 }
 
 #[inline(always)]

@@ -13,6 +13,7 @@ use crate::session::blocking::Ending;
 use crate::session::command_blob::Blob;
 use crate::session::message::text;
 use crate::session::stats::counters_of;
+use crate::session::tracking::pushes;
 use crate::session::{self, blocking, exchange, pubsub};
 use base::core::Core;
 use base::counters::add;
@@ -44,6 +45,7 @@ pub fn deliver(thread: &mut ThreadContext, client: &mut Client, message: &Messag
         kind::WAKE => {
             end_unless_known(thread, client);
         }
+        kind::PUSHES_WAIT => pushes::take(core, client),
         kind::NEW_LOGIC if end_unless_known(thread, client) => serving::look_again(thread, client),
         _ => {}
     }

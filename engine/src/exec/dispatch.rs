@@ -12,7 +12,7 @@ use crate::exec::context::{ClientCtx, Ctx, Mode};
 use crate::exec::index::KeyRule;
 use crate::exec::spec::flag;
 use crate::exec::thread::{Exec, ThreadContext};
-use crate::exec::{serving, transaction};
+use crate::exec::{serving, tracked, transaction};
 use crate::session::{self, multi, pause};
 use base::args::Args;
 use base::clock::Clock;
@@ -39,11 +39,32 @@ pub fn execute(thread: &mut ThreadContext, client: &mut Client, item: &Item, arg
     if let Err(error) = outcome {
         reject(thread, client, item, args, &error);
     }
-    const QUIET: u64 =
-        client_flag::REPLY_OFF | client_flag::REPLY_SKIP | client_flag::REPLY_SKIP_NEXT;
-    if client.flags.load(Relaxed) & QUIET != 0 {
+    if client.flags.load(Relaxed) & (QUIET | client_flag::IN_TRACKING) != 0 {
+        return finish_rare(thread, client, item, args);
+    }
+    finish(thread);
+}
+
+/// Flags of a client that does not want all replies.
+const QUIET: u64 = client_flag::REPLY_OFF | client_flag::REPLY_SKIP | client_flag::REPLY_SKIP_NEXT;
+
+/// The end of a command of a client that does not want all replies, or has to do with client-side
+/// caching.
+#[cold]
+fn finish_rare(thread: &mut ThreadContext, client: &mut Client, item: &Item, args: Args<'_>) {
+    let flags = client.flags.load(Relaxed);
+    if flags & QUIET != 0 {
         keep_quiet(&thread.core, client, thread.exec.reply_mark);
     }
+    finish(thread);
+    if flags & client_flag::IN_TRACKING != 0 {
+        tracked::conclude(thread, client, item, args);
+    }
+}
+
+/// The end of a command: who waits for what it has made is served, and its shards are unlocked.
+#[inline(always)]
+fn finish(thread: &mut ThreadContext) {
     thread.exec.reply_mark = None;
     if thread.core.notices.is_any_ready() {
         serving::serve_ready(thread);
@@ -149,6 +170,9 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: &Call, item: &Item
         return put_off(core, client);
     }
     let flags = client.flags.load(Relaxed);
+    if flags & client_flag::IN_TRACKING != 0 {
+        tracked::catch_up(core, exec, client);
+    }
     let records_access = flags & client_flag::NO_TOUCH == 0;
     core.applies_effects = flags & client_flag::APPLIES_EFFECTS != 0;
     let (out, session) = session::split(client, core.heap);

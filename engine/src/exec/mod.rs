@@ -29,6 +29,7 @@ pub mod serving;
 mod slow;
 pub mod spec;
 pub mod thread;
+pub mod tracked;
 pub mod transaction;
 
 pub use rename::configure;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use abi::client::flag as client_flag;
 use abi::host::level;
 use abi::script::running;
 use abi::shared::debug;
@@ -9,8 +10,8 @@ use lua::{Host, ScriptError, flag as script_flag};
 
 use crate::exec::call::{Call, count_error};
 use crate::exec::context::{ClientCtx, Mode};
-use crate::exec::spec::flag;
-use crate::exec::{monitor, transaction};
+use crate::exec::spec::{Spec, flag};
+use crate::exec::{monitor, tracked, transaction};
 use crate::session::monitor as monitors;
 use crate::session::scripts::slow;
 use base::args::Args;
@@ -71,6 +72,7 @@ pub fn run(
     let mark = cx.data.out.len();
     let mut caller = Caller {
         task,
+        spec,
         mark,
         begun,
         threshold_ms: cx.data.keys.core.get(setting::BUSY_REPLY_THRESHOLD),
@@ -139,6 +141,8 @@ pub(super) fn log(core: &Core, level: u8, text: &[u8]) {
 struct Caller<'c, 'a, 't> {
     cx: &'c mut ClientCtx<'a>,
     task: &'t Task<'t>,
+    /// The command that runs it.
+    spec: &'static Spec,
     /// Where the replies of its commands begin, one in the place of the other.
     mark: usize,
     /// When it began, in ticks.
@@ -239,6 +243,9 @@ impl Host for Caller<'_, '_, '_> {
         // What the script has done since is not part of the command.
         cx.data.keys.core.ended_at = None;
         transaction::run(cx, &call, args);
+        if cx.session.has(client_flag::TRACKING) {
+            tracked::remember_for_script(cx, &call, self.spec, self.task.command);
+        }
         Ok(())
     }
 

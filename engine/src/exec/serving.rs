@@ -16,6 +16,7 @@ use crate::exec::thread::ThreadContext;
 use crate::session::blocking::queue::{awaited_keys, first_waiter, unlink};
 use crate::session::blocking::wait_of;
 use crate::session::command_blob::Blob;
+use crate::session::tracking::tell;
 use crate::session::{clients, message};
 use base::counters::add;
 use base::hash::hash;
@@ -206,7 +207,9 @@ fn run_again(thread: &mut ThreadContext, wait: &Wait, key: &[u8]) -> Option<mess
     let out = Reply::new(reply.text(), thread.core.heap, wait.resp == 3);
     let keys = Keys::new(&mut thread.core, db);
     let mut cx = Ctx::new(keys, out, call.spec, Mode::Serving(key));
+    cx.keys.core.is_serving = true;
     call_served(&mut cx, &call, blob.args(), wait.client);
+    cx.keys.core.is_serving = false;
     cx.keys.core.effects.flush();
     // Before the client hears of it.
     cx.keys.core.effects.pay();
@@ -220,6 +223,10 @@ fn run_again(thread: &mut ThreadContext, wait: &Wait, key: &[u8]) -> Option<mess
 fn give_up(thread: &mut ThreadContext, wait: &Wait, unwound: &Unwound) -> Option<Ptr<Message>> {
     let ThreadContext { core, exec, .. } = thread;
     core.running.end();
+    core.is_serving = false;
+    if matches!(unwound, Unwound::Panic(_)) {
+        tell::doubt(core);
+    }
     // What it has done is among the effects, as what its keys have become.
     core.effects.break_off();
     core.effects.flush();

@@ -58,7 +58,7 @@ impl ThreadContext {
     /// That of lane `id`. It leaves the arena as it is: the release may never serve. None: the
     /// keys of this arena are placed in a way that the release does not know.
     pub fn new(id: u32, host: HostRef, release: &'static Release) -> Option<Self> {
-        let core = Core::new(id, host, notices::settle);
+        let core = Core::new(id, host, notices::settle_all);
         if !core.roots.is_placement_known() {
             return None;
         }

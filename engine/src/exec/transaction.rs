@@ -11,6 +11,7 @@ use crate::exec::spec;
 use crate::exec::thread::{Exec, ThreadContext};
 use crate::session::command_blob::Blob;
 use crate::session::multi::{self, Queued};
+use crate::session::tracking::tell;
 use crate::session::{Session, watch};
 use base::args::Args;
 use base::core::Core;
@@ -93,6 +94,9 @@ fn give_up(cx: &mut ClientCtx<'_>, call: &Call, mark: usize, unwound: &Unwound) 
     let ClientCtx { data, session, exec } = cx;
     // What it has done is among the effects, as what its keys have become.
     data.keys.core.effects.take_is_said();
+    if matches!(unwound, Unwound::Panic(_)) {
+        tell::doubt(data.keys.core);
+    }
     data.wait = None;
     data.out.truncate(mark);
     panics::count(data.keys.core, call.stat);

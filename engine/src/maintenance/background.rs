@@ -30,6 +30,8 @@ mod job {
     pub const MAKE_ROOM: u32 = 5;
     /// Go on with defragmentation.
     pub const DEFRAG: u32 = 6;
+    /// Free a table of tracked keys: the address of the detached `RawTable`.
+    pub const FREE_TRACKED: u32 = 7;
 }
 
 /// What a job is about to free: values, and roughly how many bytes.
@@ -83,6 +85,7 @@ fn argument_of(core: &Core, place: &GarbagePlace) -> Option<(u32, u64)> {
         GarbagePlace::Entry(address) => return Some((job::FREE_ENTRY, *address)),
         GarbagePlace::Table(table) => (job::FREE_TABLE, table),
         GarbagePlace::Index(table) => (job::FREE_INDEX, table),
+        GarbagePlace::Tracked(table) => (job::FREE_TRACKED, table),
     };
     let address = core.heap.try_alloc(size_of::<RawTable>())?;
     // SAFETY: a new allocation of the struct's size; the original is not used again, for whoever
@@ -107,6 +110,7 @@ unsafe fn taken_over(core: &Core, kind: u32, argument: u64, load: Load) -> Optio
         job::FREE_ENTRY => GarbagePlace::Entry(argument),
         job::FREE_TABLE => GarbagePlace::Table(table()),
         job::FREE_INDEX => GarbagePlace::Index(table()),
+        job::FREE_TRACKED => GarbagePlace::Tracked(table()),
         _ => return None,
     };
     // SAFETY: it was garbage before, and is nobody else's, as the caller promises.

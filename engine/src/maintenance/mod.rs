@@ -8,3 +8,4 @@ pub mod evict;
 pub mod expire;
 pub mod notices;
 pub mod tick;
+pub mod tracked;

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::shared::debug;
 
 use crate::maintenance::evict::{self, Pool};
-use crate::maintenance::{clients, defrag, expire};
+use crate::maintenance::{clients, defrag, expire, tracked};
 use crate::session::stats;
 use base::core::Core;
 use base::counters::total;
@@ -22,6 +22,7 @@ pub fn run(core: &mut Core, pool: &mut Pool) {
     if core.id == 0 {
         clients::tick(core);
         defrag::tick(core);
+        tracked::trim(core, tracked::IN_TICK);
         remember_startup(core, used);
         stats::sample(core);
     }

@@ -301,7 +301,7 @@ pub fn describe(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} \
          ssub={} multi={}{watched} qbuf={input} qbuf-free={free} argv-mem=0 multi-mem={queued} rbs=0 \
          rbp=0 obl={short} oll={lists} omem={long} tot-mem={memory} events={} cmd={command} user=default \
-         redir=-1 resp={}{library}",
+         redir={} resp={}{library}",
         client.id,
         text(&client.peer),
         text(&client.local),
@@ -316,8 +316,18 @@ pub fn describe(
         ssub.load(Relaxed),
         client.multi_count.load(Relaxed),
         if output > 0 { "rw" } else { "r" },
+        redirect(client),
         client.resp.load(Relaxed),
     )
+}
+
+/// The id of the client that is told in its place what it tracks, as Redis tells it: 0 for none, -1 if
+/// it tracks nothing.
+pub fn redirect(client: &ClientShared) -> i64 {
+    match client.flags.load(Relaxed) & flag::TRACKING {
+        0 => -1,
+        _ => client.redirect.load(Relaxed) as i64,
+    }
 }
 
 /// What later releases of Redis tell: behind `multi`, and at the end.
@@ -346,6 +356,9 @@ pub fn letters(client: &ClientShared, is_dirty: bool) -> String {
         (has(flag::PUBSUB), 'P'),
         (has(flag::MULTI), 'x'),
         (has(flag::BLOCKED), 'b'),
+        (has(flag::TRACKING), 't'),
+        (has(flag::TRACKING_BROKEN), 'R'),
+        (has(flag::TRACKING_BCAST), 'B'),
         (is_dirty, 'd'),
         (has(flag::CLOSE_AFTER_REPLY), 'c'),
         (has(flag::UNIX_SOCKET), 'U'),

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, ClientGuarded, ClientState, flag};
 use abi::container::RawBytes;
 
-use crate::session::{self, blocking, clients, exchange, monitor, multi, pubsub, watch};
+use crate::session::{self, blocking, clients, exchange, monitor, multi, pubsub, tracking, watch};
 use base::bytes::Bytes;
 use base::core::Core;
 use base::settings::setting;
@@ -35,7 +35,7 @@ pub fn welcome(core: &mut Core, client: &mut Client) {
 /// Sets what a client's first command depends on.
 pub fn open(core: &mut Core, client: &mut ClientState) {
     core.refresh();
-    client.resp.store(2, Relaxed);
+    tracking::set_protocol(core, client, 2);
     client.multi_count.store(-1, Relaxed);
     if !core.settings.password {
         client.flags.fetch_or(flag::AUTHENTICATED, Relaxed);
@@ -47,6 +47,7 @@ pub fn close(core: &mut Core, client: &mut Client) {
     abandon_wait(core, client);
     exchange::forget(core, client);
     forget_session(core, client);
+    tracking::forget(core, client);
     let mut guarded = client.guarded.lock(core.locker());
     let ClientGuarded { name, lib_name, lib_version, user, watches, .. } = &mut *guarded;
     for text in [name, lib_name, lib_version, user] {
@@ -83,7 +84,7 @@ pub fn reset(core: &mut Core, client: &mut ClientState) {
     open(core, client);
 }
 
-/// Ends transaction, watches, subscriptions and monitoring: what `RESET` and a disconnect share.
+/// Ends transaction, watches, subscriptions, monitoring and tracking: what `RESET` and a disconnect share.
 pub fn forget_session(core: &mut Core, client: &mut ClientState) {
     if client.flags.load(Relaxed) & flag::MULTI != 0 {
         multi::end(core, client, false);
@@ -91,4 +92,5 @@ pub fn forget_session(core: &mut Core, client: &mut ClientState) {
     watch::clear(core, client, false);
     pubsub::clear(core, client);
     monitor::remove(core, client);
+    tracking::disable(core, client);
 }

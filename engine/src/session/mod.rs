@@ -19,6 +19,7 @@ pub mod scripts;
 pub mod settings;
 pub mod slow;
 pub mod stats;
+pub mod tracking;
 pub mod watch;
 
 use core::sync::atomic::Ordering::Relaxed;
@@ -26,6 +27,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{Client, ClientState, flag};
 use abi::client_ref::ClientRef;
 
+use base::core::Core;
 use base::heap::Heap;
 use base::resp::write::Reply;
 
@@ -106,7 +108,7 @@ impl Session<'_> {
     }
 
     /// Protocol of replies from the next command on, 2 or 3.
-    pub fn set_resp(&mut self, resp: u32) {
-        self.state().resp.store(resp, Relaxed);
+    pub fn set_resp(&mut self, core: &Core, resp: u32) {
+        tracking::set_protocol(core, self.state(), resp);
     }
 }

@@ -174,7 +174,7 @@ fn post_push(core: &mut Core, receivers: &[u64], parts: &[&[u8]], detail: u64) {
     let resp3 = out.since(0);
     let mut resp2 = resp3.to_vec();
     resp2[0] = b'*';
-    let own = core.running.client().filter(|running| receivers.contains(&running.0));
+    let own = core.own_client().filter(|own| receivers.contains(&own.0));
     if own.is_some() {
         core.own_pushes.push(resp3.to_vec());
     }

@@ -9,11 +9,13 @@ use abi::keyspace::WatchedKey;
 use abi::script::{CachedScript, FunctionLibrary};
 use abi::shared::{Channel, ErrorStat};
 use abi::stream::{StreamConsumer, StreamGroup};
+use abi::tracking::{TrackedKey, TrackingClient};
 use abi::wait::BlockedKey;
 
 use super::table::{self, Table, TableRef};
 use base::hash::hash;
 use base::heap::{Heap, or_undo};
+use base::mover::Mover;
 
 /// What a record is found by.
 #[derive(Clone, Copy)]
@@ -84,6 +86,8 @@ records! {
     BlockedKey, key_len, db;
     StreamGroup, name_len;
     StreamConsumer, name_len;
+    TrackedKey, key_len;
+    TrackingClient, name_len;
 }
 
 /// The name of a record.
@@ -330,9 +334,47 @@ impl<'a, R: Record> Named<'a, R> {
 
     /// Takes all records out and frees them. They own nothing any more.
     pub fn clear(&mut self) {
+        self.drain(&mut |_| ());
+    }
+
+    /// Takes all records out and frees them, each once `give_back` has given back what it owns.
+    pub fn drain(&mut self, give_back: &mut dyn FnMut(&mut R)) {
         let heap = self.heap;
-        // SAFETY: items of the table are records, and it gives them up.
-        self.table().clear(&mut |address| unsafe { free::<R>(heap, address) });
+        // SAFETY: items of the table are records, and it gives them up; nobody else refers to them,
+        // as in `remove`.
+        self.table().clear(&mut |address| unsafe {
+            give_back(&mut *(address as *mut R));
+            free::<R>(heap, address);
+        });
+    }
+
+    /// Takes all records out, and the table's memory with them.
+    pub fn take(&mut self) -> RawTable {
+        self.table().take()
+    }
+
+    /// Moves the records at a position of the table, and what they own by `relocate_owned`. Returns the
+    /// next position, if any.
+    ///
+    /// # Safety
+    /// Nobody has kept the address of a record of this table.
+    pub unsafe fn relocate(
+        &mut self,
+        position: u64,
+        mover: &mut Mover,
+        relocate_owned: &mut dyn FnMut(&mut Mover, &mut R),
+    ) -> Option<u64> {
+        self.table().relocate(position, mover, &mut |mover, item| {
+            // SAFETY: items of the table are records; nobody else refers to them, as in `remove`.
+            let record = unsafe { &mut *(item.address() as *mut R) };
+            relocate_owned(mover, record);
+            let size = record_bytes(record);
+            // SAFETY: its allocation, of this size, to which the slot alone refers, and nothing to
+            // what is in it, as whoever calls this says.
+            unsafe {
+                mover.relocate(item.address(), size, |moved| item.set_address(moved));
+            }
+        })
     }
 
     /// Calls `visit` with each record.

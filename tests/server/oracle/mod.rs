@@ -14,6 +14,8 @@
 //! | `@2<` | read one reply or push from connection 2 |
 //! | `% 50` | wait 50 ms |
 //!
+//! The word `$2` stands for the id of connection 2.
+//!
 //! One test holds this server against the recording, the other the recording against the real
 //! `redis-server`. New lines get their replies, and all others new ones, by
 //!

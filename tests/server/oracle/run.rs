@@ -16,11 +16,35 @@ const ARRIVAL: Duration = Duration::from_millis(20);
 struct Connections {
     port: u16,
     open: BTreeMap<u8, Connection>,
+    /// Ids, of those that were asked for.
+    ids: BTreeMap<u8, Vec<u8>>,
 }
 
 impl Connections {
     fn get(&mut self, number: u8) -> &mut Connection {
         self.open.entry(number).or_insert_with(|| Connection::open(self.port))
+    }
+
+    /// A word as it is sent: `$2` is the id of connection 2, which can be asked for it when the word
+    /// is first used.
+    fn word(&mut self, word: &[u8]) -> Vec<u8> {
+        match word {
+            [b'$', digit @ b'0'..=b'9'] => {
+                let number = digit - b'0';
+                if !self.ids.contains_key(&number) {
+                    let id = self.get(number).id().into_bytes();
+                    self.ids.insert(number, id);
+                }
+                self.ids[&number].clone()
+            }
+            word => word.to_vec(),
+        }
+    }
+
+    /// Sends a command.
+    fn send(&mut self, number: u8, words: &[Vec<u8>]) -> Result<(), Silence> {
+        let words: Vec<_> = words.iter().map(|word| self.word(word)).collect();
+        self.get(number).stream().write_all(&encode(&words)).map_err(|_| Silence)
     }
 }
 
@@ -41,7 +65,7 @@ pub fn replies_with(
     port: u16,
     mut before: impl FnMut(usize),
 ) -> Vec<Option<String>> {
-    let mut connections = Connections { port, open: BTreeMap::new() };
+    let mut connections = Connections { port, open: BTreeMap::new(), ids: BTreeMap::new() };
     let reply = |(index, line): (usize, &Line)| {
         before(index);
         perform(&mut connections, &line.step).ok()
@@ -58,19 +82,14 @@ fn perform(connections: &mut Connections, step: &Step) -> Result<Option<String>,
         Step::Nothing => {}
         Step::Wait(time) => std::thread::sleep(*time),
         Step::Send { connection, words } => {
-            send(connections.get(*connection), words)?;
+            connections.send(*connection, words)?;
             std::thread::sleep(ARRIVAL);
         }
         Step::Read { connection, words, view } => {
-            let connection = connections.get(*connection);
-            words.iter().try_for_each(|words| send(connection, words))?;
-            let reply = connection.try_read().ok_or(Silence)?;
+            words.iter().try_for_each(|words| connections.send(*connection, words))?;
+            let reply = connections.get(*connection).try_read().ok_or(Silence)?;
             return Ok((*view != View::Nothing).then(|| view.of(&reply)));
         }
     }
     Ok(None)
-}
-
-fn send(connection: &mut Connection, words: &[Vec<u8>]) -> Result<(), Silence> {
-    connection.stream().write_all(&encode(words)).map_err(|_| Silence)
 }

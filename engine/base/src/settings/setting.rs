@@ -151,6 +151,8 @@ settings! {
         Setting::bytes("stream-node-max-bytes", slot(139), (0, MEMORY_MAX), "4096");
     pub const STREAM_NODE_MAX_ENTRIES: Setting<u64> =
         Setting::count("stream-node-max-entries", slot(140), (0, i64::MAX), "100");
+    pub const TRACKING_TABLE_MAX_KEYS: Setting<u64> =
+        Setting::count("tracking-table-max-keys", slot(165), (0, i64::MAX), "1000000");
     pub const ZSET_MAX_LISTPACK_ENTRIES: Setting<u64> =
         Setting::count("zset-max-listpack-entries", slot(168), (0, i64::MAX), "128")
             .alias("zset-max-ziplist-entries");

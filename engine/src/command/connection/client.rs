@@ -14,10 +14,12 @@ use base::error::{self, Done, Error};
 /// What `CLIENT HELP` tells; its last two lines are about itself.
 pub const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CACHING (YES|NO)",
+    "    Whether keys that the next command or transaction reads are tracked.",
     "GETNAME",
     "    The name of this connection.",
     "GETREDIR",
-    "    The connection that gets this one's invalidation messages; -1 for none.",
+    "    The connection that gets this one's invalidation messages; 0 for none, -1 without tracking.",
     "ID",
     "    The number of this connection.",
     "INFO",
@@ -37,6 +39,11 @@ pub const HELP: &[&str] = &[
     "    Whether this connection gets replies.",
     "SETNAME <name>",
     "    Name this connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [PREFIX <prefix> [PREFIX <prefix> [...]]] [BCAST]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Whether this connection hears of changes to keys that it has read, or that begin so.",
+    "TRACKINGINFO",
+    "    How keys are tracked for this connection.",
     "UNBLOCK <id> [TIMEOUT|ERROR]",
     "    End the wait of a client that a command has blocked.",
     "UNPAUSE",
@@ -62,11 +69,6 @@ pub fn getname(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
         [] => cx.data.out.null(),
         name => cx.data.out.bulk(name),
     }
-    Ok(())
-}
-
-pub fn getredir(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
-    cx.out.integer(-1);
     Ok(())
 }
 

@@ -105,7 +105,7 @@ pub fn hello(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         clients::set_text(cx.data.keys.core, cx.session.state_mut(), clients::Text::Name, name);
     }
     if let Some(protocol) = protocol {
-        cx.session.set_resp(protocol);
+        cx.session.set_resp(cx.data.keys.core, protocol);
         cx.out.resp3 = protocol == 3;
     }
     describe(cx);

@@ -5,6 +5,7 @@ mod client;
 mod hello;
 mod list;
 mod pause;
+mod tracking;
 mod unblock;
 
 pub use client::{ENABLED, HELP, kill, kill_those, switch};
@@ -87,13 +88,19 @@ pub const COMMANDS: &[Spec] = &[
 ];
 
 const CLIENT: &[Spec] = &[
+    row("client|caching", 3, tracking::caching).flags(OWN).doc(
+        "6.0.0",
+        "O(1)",
+        &[tracking::CACHING],
+        "Says whether keys that the next command or transaction reads are tracked.",
+    ),
     row("client|getname", 2, client::getname).flags(OWN).doc(
         "2.6.9",
         "O(1)",
         &[],
         "Returns the name of the connection.",
     ),
-    row("client|getredir", 2, client::getredir).flags(OWN).doc(
+    row("client|getredir", 2, tracking::getredir).flags(OWN).doc(
         "6.0.0",
         "O(1)",
         &[],
@@ -169,6 +176,18 @@ const CLIENT: &[Spec] = &[
         "O(1)",
         &[string("connection-name")],
         "Names the connection.",
+    ),
+    row("client|tracking", -3, tracking::tracking).flags(OWN | LOCKS_ITSELF).doc(
+        "6.0.0",
+        "O(1). Some options may introduce additional complexity.",
+        tracking::TRACKING,
+        "Says whether the connection hears of changes to keys that it may have in a cache.",
+    ),
+    row("client|trackinginfo", 2, tracking::trackinginfo).flags(OWN).doc(
+        "6.2.0",
+        "O(1)",
+        &[],
+        "Tells how keys are tracked for the connection.",
     ),
     row("client|unblock", -3, unblock::unblock).flags(OTHERS).doc(
         "5.0.0",

@@ -89,7 +89,9 @@ impl Walk {
         let databases = core.roots.databases();
         self.db = (db..databases).find(|db| keys(db) > 0).unwrap_or(databases);
         let keys = if self.db < databases { keys(&self.db) } else { 0 };
-        let slices = (keys / SHARDS / SLICE_KEYS).max(1);
+        // Of tracked keys there may be more: they are moved slice by slice as well.
+        let tracked = core.roots.shared().tracking_totals.keys.load(Relaxed) as usize;
+        let slices = (keys.max(tracked) / SHARDS / SLICE_KEYS).max(1);
         self.bits = slices.ilog2().min(SLICE_BITS_MAX);
         (self.slice, self.shard) = (0, 0);
         self.standing = Standing::at(0);
@@ -126,7 +128,8 @@ impl Walk {
             match next.filter(|next| end.is_none_or(|end| next.position < end)) {
                 Some(next) => self.standing = next,
                 None => {
-                    self.relocate_expires(&mut keys, mover);
+                    self.relocate_beside(|at| keys.relocate_expires(self.shard, at, mover));
+                    self.relocate_beside(|at| keys.relocate_tracked(self.shard, at, mover));
                     return true;
                 }
             }
@@ -138,14 +141,15 @@ impl Walk {
         false
     }
 
-    /// The same of the table of keys with a time to live, which owns but itself.
-    fn relocate_expires(&self, keys: &mut Keys<'_>, mover: &mut Mover) {
+    /// The same of a table beside that of the keys, in one go: `relocate` does a position and returns
+    /// the next.
+    fn relocate_beside(&self, mut relocate: impl FnMut(u64) -> Option<u64>) {
         let end = self.end();
         let mut next = Some(self.begin());
         while let Some(position) = next
             && end.is_none_or(|end| position < end)
         {
-            next = keys.relocate_expires(self.shard, position, mover);
+            next = relocate(position);
         }
     }
 

@@ -224,7 +224,6 @@ pub const UNREAD: &[Row] = &[
     row("tls-session-cache-size", slot(162), Kind::Integer(0, INT_MAX), "20480"),
     row("tls-session-cache-timeout", slot(163), Kind::Integer(0, INT_MAX), "300"),
     row("tls-session-caching", slot(164), Kind::Bool, "yes"),
-    row("tracking-table-max-keys", slot(165), Kind::Integer(0, i64::MAX), "1000000"),
     fixed("unixsocket", shell::UNIXSOCKET, Kind::Text, ""),
     fixed("unixsocketperm", shell::UNIXSOCKETPERM, Kind::Octal, "0"),
     row("use-exit-on-panic", slot(166), Kind::Bool, "no").flags(HIDDEN),

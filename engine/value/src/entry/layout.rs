@@ -2,8 +2,8 @@
 //! `abi::keyspace::entry`.
 
 use abi::keyspace::entry::{
-    ACCESS_SHIFT, FLAG_LARGE, FLAG_RAW, FLAG_TRACKED, FLAG_TTL, KEY_LEN_SHIFT, MARK_BITS,
-    MARK_SHIFT, SMALL_KEY_MAX, SMALL_VALUE_MAX, VALUE_LEN_SHIFT,
+    ACCESS_SHIFT, FLAG_LARGE, FLAG_RAW, FLAG_TTL, KEY_LEN_SHIFT, MARK_BITS, MARK_SHIFT,
+    SMALL_KEY_MAX, SMALL_VALUE_MAX, VALUE_LEN_SHIFT,
 };
 
 use abi::container::{RawHash, RawSet, RawSortedSet, RawTable};
@@ -20,7 +20,7 @@ const _: () = assert!(core::mem::offset_of!(RawSortedSet, members) == 0);
 const ACCESS_MASK: u64 = !0 << ACCESS_SHIFT;
 const ENCODING_MASK: u64 = 0xff;
 /// Bits of the head word that a shape says nothing of: what others have noted in the entry.
-const NOTES: u64 = FLAG_TRACKED | MARK_MASK;
+const NOTES: u64 = MARK_MASK;
 const MARK_MASK: u64 = ((1 << MARK_BITS) - 1) << MARK_SHIFT;
 
 /// What the size and the head word of an entry depend on.

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from soak.actors.base import Actor
 from soak.actors.keyspace import Expiry, Immortal, Scan
+from soak.actors.near_cache import NearCache
 from soak.actors.optimistic import Accounts, Optimistic, Watches
 from soak.actors.pubsub import PubSubGroup
 from soak.actors.queues import Handoff, Queue, Timeouts
@@ -25,7 +26,7 @@ from soak.actors.values import (
 _MIX: tuple[type[Actor], ...] = (
     Counters, StringValues, ListValues, HashValues, SetValues, SortedSetValues, StreamGroup, Counts,
     Pipelines, Transactions, Queue, Handoff, Timeouts,
-    Watches, Optimistic, Accounts, PubSubGroup, Expiry, Immortal, Scan, LargeValues,
+    Watches, Optimistic, Accounts, PubSubGroup, NearCache, Expiry, Immortal, Scan, LargeValues,
     Counters, HashValues, Expiry, SortedSetValues, SetValues, StreamGroup, StringValues,
 )
 

@@ -7,6 +7,7 @@ use crate::maintenance::defrag;
 use crate::maintenance::expire::upkeep;
 use crate::session::pubsub::{self, Kind};
 use crate::session::stats::{self, Rate};
+use crate::session::tracking;
 use base::core::Core;
 use base::settings::setting;
 
@@ -31,7 +32,8 @@ pub fn stats(core: &mut Core, text: &mut Text) {
     subscriptions(core, text);
     NOT_HERE.iter().for_each(|name| text.field(name, 0));
     defragmentation(core, text);
-    NO_TRACKING.iter().for_each(|name| text.field(name, 0));
+    tracking(core, text);
+    text.field("unexpected_error_replies", 0);
     text.field("total_error_replies", stats::sum(roots, |core| &core.errors));
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", stats::sum(roots, |core| &core.reads));
@@ -44,6 +46,14 @@ pub fn stats(core: &mut Core, text: &mut Text) {
     let dropped = stats::sum(roots, |core| &core.output_limit_closed);
     text.field("client_output_buffer_limit_disconnections", dropped);
     effects(core, text);
+}
+
+/// Client-side caching.
+fn tracking(core: &Core, text: &mut Text) {
+    let totals = &core.roots.shared().tracking_totals;
+    text.field("tracking_total_keys", totals.keys.load(Relaxed));
+    text.field("tracking_total_items", totals.items.load(Relaxed));
+    text.field("tracking_total_prefixes", tracking::prefix_count(core));
 }
 
 /// The effects stream (docs/effects.md).
@@ -60,14 +70,6 @@ fn effects(core: &Core, text: &mut Text) {
 /// Counters of what this server does not do.
 const NOT_HERE: [&str; 4] =
     ["latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys"];
-
-/// The same that are told further behind.
-const NO_TRACKING: [&str; 4] = [
-    "tracking_total_keys",
-    "tracking_total_items",
-    "tracking_total_prefixes",
-    "unexpected_error_replies",
-];
 
 /// The same of reading and writing: there are no threads for that alone, and no buffers that stay
 /// with a client and are fitted to it from time to time.

@@ -87,7 +87,8 @@ pub fn clients(core: &mut Core, text: &mut Text) {
     text.field("client_recent_max_output_buffer", summary.output_bytes_max);
     let blocked = core.roots.shared().blocked_clients.load(Relaxed) as u64;
     text.field("blocked_clients", blocked + summary.postponed);
-    text.field("tracking_clients", 0);
+    let tracking = &core.roots.shared().tracking_totals;
+    text.field("tracking_clients", tracking.clients.load(Relaxed));
     text.field("clients_in_timeout_table", summary.with_deadline);
 }
 
