@@ -74,6 +74,14 @@ pub mod id {
     pub const REQUIREPASS: u32 = 22;
     /// Whether the shell makes huge pages of the arena.
     pub const ARENA_HUGE_PAGES: u32 = 23;
+    /// How the process is titled, in `ps`.
+    pub const PROC_TITLE_TEMPLATE: u32 = 24;
+    /// Whether it is.
+    pub const SET_PROC_TITLE: u32 = 25;
+    /// How `OOM_SCORE_ADJ_VALUES` is meant: not at all, added to what was before, or in its place.
+    pub const OOM_SCORE_ADJ: u32 = 26;
+    /// Three scores for the kernel; the first is a server's.
+    pub const OOM_SCORE_ADJ_VALUES: u32 = 27;
     /// First id that only logic knows, but for [`MAXMEMORY`].
     pub const LOGIC_FIRST: u32 = 64;
     /// Bytes above which logic makes room; 0: none.

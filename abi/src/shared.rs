@@ -55,8 +55,8 @@ pub struct Shared {
     pub samples: Samples,
     /// 1 while `DEBUG SET-ACTIVE-EXPIRE 0` is in force.
     pub active_expire_off: AtomicU32,
-    /// Zero.
-    pub reserved0: u32,
+    /// What `DEBUG` has switched: bits of [`debug`].
+    pub debug: AtomicU32,
     /// Work on the whole keyspace.
     pub upkeep: Upkeep,
     /// Address of a [`crate::stats::LaneStats`] with the counters as they were at `stats_reset_ms`: what is told
@@ -86,6 +86,16 @@ pub struct Shared {
     pub acl_state: AclState,
     /// Zero.
     pub reserved: [u64; 13],
+}
+
+/// Bits of [`Shared::debug`].
+pub mod debug {
+    /// `RESTORE` does not look at checksums.
+    pub const NO_CHECKSUMS: u32 = 1;
+    /// Nothing is done from time to time.
+    pub const NO_TICKS: u32 = 1 << 1;
+    /// Scripts may call what they may not.
+    pub const ALL_FOR_SCRIPTS: u32 = 1 << 2;
 }
 
 /// Active defragmentation: passes over all keys in which what lies where the arena is to be emptied

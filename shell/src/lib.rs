@@ -13,6 +13,7 @@ pub mod log;
 pub mod logic;
 pub mod metrics;
 mod priority;
+mod process;
 mod random;
 pub mod refusal;
 pub mod server;

@@ -10,6 +10,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use crate::process::syslog::{self, Syslog};
+
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -66,8 +68,9 @@ pub fn reopen() -> io::Result<bool> {
     Ok(true)
 }
 
-/// Starts logging, to a file if one is given. To be called once; later calls change nothing.
-pub fn start(format: Format, file: Option<&Path>) -> io::Result<()> {
+/// Starts logging, to a file if one is given, and to the system's log if that is. To be called once;
+/// later calls change nothing.
+pub fn start(format: Format, file: Option<&Path>, syslog: Option<&Syslog>) -> io::Result<()> {
     let (filter, handle) = reload::Layer::new(LevelFilter::INFO);
     let layer: Box<dyn Layer<_> + Send + Sync> = match file {
         None => lines(format, io::stderr, io::IsTerminal::is_terminal(&io::stderr())),
@@ -75,6 +78,14 @@ pub fn start(format: Format, file: Option<&Path>) -> io::Result<()> {
             let opened = LogFile::open(path)?;
             let file = FILE.get_or_init(|| opened);
             lines(format, move || file, false)
+        }
+    };
+    let layer = match syslog {
+        None => layer,
+        Some(syslog) => {
+            // It has times and levels of its own.
+            let lines = fmt::layer().with_writer(syslog::Lines::open(syslog)).with_ansi(false);
+            layer.and_then(lines.without_time().with_level(false)).boxed()
         }
     };
     if tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().is_ok() {

@@ -5,6 +5,7 @@ pub mod control;
 pub mod exit;
 pub mod limits;
 pub mod settings;
+mod title;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -27,6 +28,7 @@ use crate::client::listen::ListenError;
 use crate::config::Setting;
 use crate::log;
 use crate::logic::generation::{self, Generation, Online};
+use crate::process::startup::Startup;
 use crate::worker::mailbox::Mailbox;
 use crate::worker::scheduler::Scheduler;
 use crate::worker::shared::{self, ServerShared};
@@ -49,6 +51,8 @@ pub struct Options {
     pub settings: Vec<Setting>,
     /// The memory that holds all state.
     pub arena: arena::Options,
+    /// Who waits for the server to be ready.
+    pub startup: Startup,
 }
 
 /// Why the server did not start, or did not end well.
@@ -121,7 +125,7 @@ pub trait Outfit {
 pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves until a signal, or logic, asks for a stop. Once a process.
-pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
+pub fn run(mut options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
     let workers = worker_count(options.workers)?;
     let lanes = (workers + 1 + background::THREADS) as usize;
     limits::check(workers)?;
@@ -136,10 +140,19 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     server.create_databases()?;
     server.listeners().listen(&settings::endpoints(server.config()))?;
     code_pages::release();
+    title::show(server);
     let threads = Threads::spawn(server, polls)?;
     // These words, as tools wait for them in the log of a server they start.
     tracing::info!(workers, port = server.listeners().port(), "Ready to accept connections");
-    let ended = control::run(server, outfit.services(server), move || threads.join(server))?;
+    options.startup.ready();
+    let startup = options.startup;
+    let ended = control::run(server, outfit.services(server), move || {
+        startup.stopping();
+        // What it has left goes when the threads are done.
+        let outcome = threads.join(server);
+        drop(startup);
+        outcome
+    })?;
     let Some(ended) = ended else {
         let error = ServeError::Stuck(held_up::told(&held_up::all()));
         tracing::error!("{error}");
@@ -203,6 +216,9 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
     log::set_level(number(server.config(), id::LOGLEVEL));
     huge::want(number(server.config(), id::ARENA_HUGE_PAGES) != 0);
     settings::fit_clients(server);
+    if let Err(error) = settings::set_oom_score(server.config()) {
+        tracing::warn!(%error, "cannot change oom_score_adj");
+    }
     Ok(())
 }
 

@@ -92,6 +92,12 @@ impl Setup {
         self
     }
 
+    /// It finds this in its environment.
+    pub fn variable(mut self, name: &str, value: &Path) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// It may have so much of this, and no more.
     pub fn limit(mut self, resource: Resource, max: u64) -> Self {
         let limit = Rlimit { current: Some(max), maximum: Some(max) };

@@ -1,6 +1,8 @@
 //! `maxmemory`: what goes and what stays under each policy.
 
-use crate::harness::{Connection, Server, command};
+use std::io::Write;
+
+use crate::harness::{Connection, Server, command, eventually};
 
 /// Room for keys beyond what the server uses without any.
 const ROOM_BYTES: u64 = 2 << 20;
@@ -232,4 +234,26 @@ fn large_values_freed_in_the_background_are_not_made_room_for_twice() {
     }
     let left = connection.ask("DBSIZE").number() as usize;
     assert!(left > LISTS / 4, "only {left} of {LISTS} lists are left though half would fit");
+}
+
+#[test]
+fn clients_that_take_too_much_go_before_keys() {
+    // So seldom does anybody look at clients otherwise.
+    let server = Server::start_with(&["--hz", "1", "--maxmemory-clients", "1mb"]);
+    let mut connection = server.connect();
+    let keys = names("k", 50);
+    assert_eq!(fill(&mut connection, &keys, never), 0);
+    limit(&mut connection, "allkeys-random");
+    let mut large = server.connect();
+    // A string that does not end.
+    large.send_raw(b"*2\r\n$4\r\nECHO\r\n$100000000\r\n");
+    for _ in 0..20 {
+        // It may be closed meanwhile.
+        let _ = large.stream().write_all(&[b'a'; 1 << 20]);
+        connection.ask("SET k:0 v");
+    }
+    eventually("the client is gone", || connection.info("connected_clients") == 1);
+    assert_eq!(connection.info("evicted_clients"), 1);
+    assert_eq!(connection.info("evicted_keys"), 0);
+    assert_eq!(alive(&mut connection, &keys), 100);
 }

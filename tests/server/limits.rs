@@ -242,3 +242,17 @@ fn the_clients_that_take_most_memory_are_closed() {
     assert_eq!(guard.read(), "+OK\r\n", "it is protected");
     assert_eq!(asker.ask("CONFIG SET maxmemory-clients 0"), "+OK\r\n");
 }
+
+#[test]
+fn what_a_client_watches_and_subscribes_to_is_memory_of_its_own() {
+    let server = Server::start();
+    let mut asker = server.connect();
+    assert_eq!(asker.ask("CONFIG SET maxmemory-clients 200000"), "+OK\r\n");
+    for (closed, (command, count)) in (1..).zip([("WATCH", 5_000), ("PSUBSCRIBE", 15_000)]) {
+        let mut client = server.connect();
+        let names = (0..count).map(|number| number.to_string());
+        client.send(&[command.to_owned()].into_iter().chain(names).collect::<Vec<_>>());
+        eventually("the client is closed", || asker.info("evicted_clients") == closed);
+    }
+    assert_eq!(asker.ask("PING"), "+PONG\r\n");
+}

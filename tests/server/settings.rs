@@ -58,7 +58,6 @@ fn what_would_switch_on_what_there_is_not_is_told_once_and_refused() {
 #[test]
 fn what_must_not_be_passed_over_stops_the_start() {
     assert!(refusal(&["--tls-port", "6380"]).contains("this server has no TLS"));
-    assert!(refusal(&["--daemonize", "yes"]).contains("setsid"));
 }
 
 #[test]

@@ -104,6 +104,7 @@ const PILES: &[Pile] = &[
         within: "shell/src/",
         layers: &[
             &["shell/src/refusal.rs"],
+            &["shell/src/process/"],
             &["shell/src/log.rs"],
             &["shell/src/config.rs", "shell/src/config/"],
             &[

@@ -256,6 +256,11 @@ impl Core {
         self.roots.shared().pause.until_ms.load(Relaxed) as i64 > self.clock.now_ms
     }
 
+    /// Whether `DEBUG` has switched something: a bit of [`abi::shared::debug`].
+    pub fn has_switched(&self, bit: u32) -> bool {
+        self.roots.shared().debug.load(Relaxed) & bit != 0
+    }
+
     /// Notes a keyspace event if its class is asked for.
     #[inline]
     pub fn note_event(&mut self, class: Class, event: &'static str, db: u32, key: &[u8]) {

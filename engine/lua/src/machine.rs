@@ -327,20 +327,18 @@ impl Machine {
         ScriptError { text: redis::trimmed(&text).to_vec(), is_counted }
     }
 
-    /// Writes what the script has returned. `count_error` is called for each error in it that was
-    /// not counted before.
+    /// Writes what the script has returned. `tell_error` is called for each error in it, with whether
+    /// it was counted before.
     pub fn write_reply(
         &mut self,
         out: &mut Reply<'_>,
         speaks_resp3: bool,
-        count_error: &mut dyn FnMut(&[u8]),
+        tell_error: &mut dyn FnMut(&[u8], bool),
     ) {
         convert::write(self.lua(), out, speaks_resp3, &mut |out, fields| {
             let text = fields.text.unwrap_or_default();
             let text = redis::trimmed(&text);
-            if !fields.is_counted {
-                count_error(text);
-            }
+            tell_error(text, fields.is_counted);
             out.error(text);
         });
         self.lua().set_top(0);

@@ -162,7 +162,7 @@ fn call(lua: Lua<'_>, raises: bool) -> Outcome {
     }
 }
 
-/// Makes a command of the arguments, and does something with it.
+/// Makes a command of the arguments, which are taken off the stack, and does something with it.
 fn with_arguments<R>(
     lua: Lua<'_>,
     f: impl FnOnce(&mut dyn Host, Args<'_>) -> R,
@@ -187,6 +187,8 @@ fn with_arguments<R>(
         }
         arguments.spans.push(Span { start, len: arguments.data.len() as u32 - start });
     }
+    // They may be as many as there is room for, and what comes of them needs some.
+    lua.set_top(0);
     let result = f(host, Args::new(&arguments.data, &arguments.spans));
     if arguments.data.capacity() <= KEPT_MAX {
         *lua.state().arguments.borrow_mut() = arguments;

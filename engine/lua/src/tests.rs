@@ -92,7 +92,7 @@ fn what_is_nested_without_end_fits_on_a_stack() {
     let mut raw = abi::container::RawBuffer::EMPTY;
     let mut out = Reply::new(&mut raw, heap(), false);
     let mut errors = Vec::new();
-    machine.write_reply(&mut out, false, &mut |text| errors.push(text.to_vec()));
+    machine.write_reply(&mut out, false, &mut |text, _| errors.push(text.to_vec()));
     assert_eq!(errors, [b"ERR reached lua stack limit"]);
     Buffer::new(&mut raw, heap()).free();
 }

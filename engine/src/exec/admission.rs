@@ -6,10 +6,9 @@ use abi::client::{Client, ClientState, flag as client_flag};
 use abi::effects::Credit;
 
 use crate::exec::call::{Call, look_up};
-use crate::exec::permissions;
 use crate::exec::spec::{Spec, flag};
 use crate::exec::thread::{Exec, ThreadContext};
-use crate::exec::transaction;
+use crate::exec::{declared, permissions, transaction};
 use crate::maintenance::evict::{self, Outcome};
 use crate::session::{self, multi, pause, scripts};
 use base::args::Args;
@@ -50,7 +49,7 @@ pub fn admit(
     if thread.core.settings.maxmemory != 0 {
         make_room(thread, client, call.spec)?;
     }
-    if pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec) {
+    if pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec, args) {
         return Ok(Admitted::Elsewhere);
     }
     if thread.core.effects.is_wanted()
@@ -127,13 +126,16 @@ fn may_use_more(exec: &Exec, client: &Client, spec: &Spec) -> bool {
     let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
     spec.has(flag::DENYOOM)
         || in_multi && !spec.has(flag::NOT_QUEUED)
-        || in_multi && spec.has(flag::TRANSACTION) && any_queued(exec, client, flag::DENYOOM)
+        || in_multi
+            && spec.has(flag::TRANSACTION)
+            && any_queued(exec, client, |spec, _| spec.has(flag::DENYOOM))
 }
 
-/// Whether any queued command has one of these flags.
-fn any_queued(exec: &Exec, client: &ClientState, flags: u32) -> bool {
-    multi::queued(client)
-        .any(|blob| look_up(&exec.index, blob.args()).is_ok_and(|call| call.spec.has(flags)))
+/// Whether any queued command is so.
+fn any_queued(exec: &Exec, client: &ClientState, is_so: impl Fn(&Spec, Args<'_>) -> bool) -> bool {
+    multi::queued(client).any(|blob| {
+        look_up(&exec.index, blob.args()).is_ok_and(|call| is_so(call.spec, blob.args()))
+    })
 }
 
 /// Asks for room for what a command that writes, or `EXEC`, is going to tell. While there is none
@@ -170,7 +172,12 @@ fn has_room_for_effects(
 
 /// Puts a command off if the pause concerns it: the client's input stays as it is until then.
 #[cold]
-fn holds_back(thread: &mut ThreadContext, client: &mut ClientState, spec: &Spec) -> bool {
+fn holds_back(
+    thread: &mut ThreadContext,
+    client: &mut ClientState,
+    spec: &Spec,
+    args: Args<'_>,
+) -> bool {
     let core: &mut Core = &mut thread.core;
     core.clock = Clock::read(core.host);
     let pause = pause::state(core.roots);
@@ -180,22 +187,22 @@ fn holds_back(thread: &mut ThreadContext, client: &mut ClientState, spec: &Spec)
         let _ = pause.until_ms.compare_exchange(until, 0, Relaxed, Relaxed);
         return false;
     }
-    if !concerns(&thread.exec, client, spec, pause.writes_only.load(Relaxed) != 0) {
+    if pause.writes_only.load(Relaxed) != 0 && !may_write(core, &thread.exec, client, spec, args) {
         return false;
     }
     pause::postpone(client, until as i64);
     true
 }
 
-/// Whether a pause of a kind concerns a command. One of everything concerns `CLIENT UNPAUSE` too.
-fn concerns(exec: &Exec, client: &ClientState, spec: &Spec, writes_only: bool) -> bool {
+/// Whether a pause of what writes concerns a command. One of everything concerns `CLIENT UNPAUSE` too.
+fn may_write(core: &Core, exec: &Exec, client: &ClientState, spec: &Spec, args: Args<'_>) -> bool {
     const CHANGES: u32 = flag::WRITE | flag::MAY_REPLICATE;
-    if !writes_only {
-        return true;
-    }
+    let changes = |spec: &Spec, args: Args<'_>| {
+        declared::may_write(core, spec, args).unwrap_or_else(|| spec.has(CHANGES))
+    };
     let in_multi = client.flags.load(Relaxed) & client_flag::MULTI != 0;
     if spec.has(flag::TRANSACTION) && in_multi {
-        return any_queued(exec, client, CHANGES);
+        return any_queued(exec, client, changes);
     }
-    spec.has(CHANGES)
+    changes(spec, args)
 }

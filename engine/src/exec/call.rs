@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{ClientShared, flag as client_flag};
+use abi::client_ref::ClientRef;
 use abi::stats::CommandStat;
 
 use crate::exec::context::{ClientCtx, Ctx, Mode};
@@ -11,8 +12,8 @@ use crate::exec::spec::{Begin, Code, KeySpec, Spec, flag};
 use crate::exec::{aftermath, monitor, slow, tracked};
 use crate::maintenance::notices;
 use crate::session::blocking::{self, Keyed};
-use crate::session::slow::Log;
-use crate::session::{latency, monitor as monitors, stats};
+use crate::session::slow::Sender;
+use crate::session::{clients, latency, monitor as monitors, stats};
 use base::args::Args;
 use base::clock::ticks;
 use base::core::Core;
@@ -121,15 +122,18 @@ pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
         return;
     }
     let reply = cx.data.out.len().saturating_sub(output);
-    if cx.data.wait.is_some() {
+    let waits = cx.data.wait.is_some();
+    if waits {
         wait(cx, args);
+    } else {
+        record_duration(cx.data.keys.core, call, elapsed_ns);
     }
     let core = &mut *cx.data.keys.core;
     if cx.data.mode == Mode::Direct {
         core.clock.pass(elapsed_ns, host);
     }
     if elapsed_ns >= core.settings.noticed_ns {
-        if_room(|| notice(core, cx.session.state(), call.spec, args, elapsed_ns));
+        if_room(|| notice(core, cx.session.state(), (call.spec, args), elapsed_ns, waits));
     }
     // At least the greater of both, and less than twice that: whether it is so, is looked at there.
     if (args.bytes_at_most() | reply) as u64 >= core.settings.large_bytes
@@ -170,9 +174,17 @@ fn is_to_be_told(cx: &Ctx<'_>, call: &Call) -> bool {
     cx.tells_effects() && call.spec.has(flag::WRITE)
 }
 
+/// How long a command took that does not wait: one that does is counted when it is served.
+#[inline(always)]
+fn record_duration(core: &Core, call: &Call, elapsed_ns: u64) {
+    if core.settings.latency_tracking {
+        stats::record(call.stat, elapsed_ns, core.heap);
+    }
+}
+
 /// Runs a command on behalf of a client of another lane, under the locks it takes. One that
 /// concerns its client cannot be run so.
-pub fn call_served(cx: &mut Ctx<'_>, call: &Call, args: Args<'_>) {
+pub fn call_served(cx: &mut Ctx<'_>, call: &Call, args: Args<'_>, client: ClientRef) {
     let started = Started::now(cx, call);
     let outcome = match call.spec.code {
         Code::Keys(run) if is_to_be_told(cx, call) => {
@@ -182,7 +194,16 @@ pub fn call_served(cx: &mut Ctx<'_>, call: &Call, args: Args<'_>) {
         Code::Client(_) => Err(error::NEEDS_CLIENT),
     };
     // It was counted when its client began to wait.
-    account(cx, call, args, started, outcome, false);
+    let elapsed_ns = account(cx, call, args, started, outcome, false);
+    if cx.mode == Mode::NotServed {
+        return;
+    }
+    let core = &*cx.keys.core;
+    record_duration(core, call, elapsed_ns);
+    if elapsed_ns >= core.settings.noticed_ns {
+        let sender = || clients::find(core, client, |c, guarded| Sender::of(core.heap, c, guarded));
+        if_room(|| slow::record_slow(core, sender, (call.spec, args), elapsed_ns));
+    }
 }
 
 /// How things were when a command began.
@@ -234,9 +255,6 @@ fn account(
         cx.out.truncate(started.output);
         fail(core, &mut cx.out, &error);
     }
-    if core.settings.latency_tracking {
-        stats::record(call.stat, elapsed_ns, core.heap);
-    }
     if core.notices.is_any() {
         core.ended_at = None;
         notices::settle(core);
@@ -280,13 +298,19 @@ fn instead_of(args: Args<'_>, instead: &[(usize, Vec<u8>)]) -> (Vec<u8>, Vec<Spa
     (data, spans)
 }
 
-/// Remembers a command that took long: in the slow log, as an event of the latency monitor.
+/// Remembers a command that took long: in the slow log, unless it `waits`, and as an event of the
+/// latency monitor.
 #[cold]
-fn notice(core: &mut Core, client: &ClientShared, spec: &Spec, args: Args<'_>, elapsed_ns: u64) {
+fn notice(
+    core: &mut Core,
+    client: &ClientShared,
+    (spec, args): (&Spec, Args<'_>),
+    elapsed_ns: u64,
+    waits: bool,
+) {
     core.ended_at = None;
-    let slow_us = core.settings.slowlog_us;
-    if slow_us >= 0 && elapsed_ns / 1000 >= slow_us as u64 {
-        slow::record(core, Log::Slow, client, (spec, args), elapsed_ns / 1000);
+    if !waits {
+        slow::record_slow(core, || Some(Sender::own(core, client)), (spec, args), elapsed_ns);
     }
     let event = if spec.has(flag::FAST) { "fast-command" } else { "command" };
     latency::record(core, event, elapsed_ns / 1_000_000);

@@ -12,6 +12,7 @@ pub mod call;
 pub mod categories;
 mod configure;
 pub mod context;
+mod declared;
 pub mod deliver;
 pub mod describe;
 pub mod dispatch;

@@ -208,7 +208,7 @@ fn run_again(thread: &mut ThreadContext, wait: &Wait, key: &[u8]) -> Option<mess
     let keys = Keys::new(&mut thread.core, db);
     let mut cx = Ctx::new(keys, out, call.spec, Mode::Serving(key));
     cx.keys.core.is_serving = true;
-    call_served(&mut cx, &call, blob.args());
+    call_served(&mut cx, &call, blob.args(), wait.client);
     cx.keys.core.is_serving = false;
     cx.keys.core.effects.flush();
     // Before the client hears of it.

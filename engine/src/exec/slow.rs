@@ -9,7 +9,7 @@ use base::settings::setting;
 
 use crate::exec::spec::{Spec, flag};
 use crate::session::command_blob;
-use crate::session::slow::{self, Log};
+use crate::session::slow::{self, Log, Sender};
 
 /// Most arguments of a command that are kept.
 const ARGUMENTS_MAX: usize = 32;
@@ -18,15 +18,32 @@ const ARGUMENT_MAX: usize = 128;
 
 /// Remembers a command of a client that was slow or large: by how many microseconds, or bytes.
 #[cold]
-pub fn record(
+fn record(
     core: &Core,
     which: Log,
-    client: &ClientShared,
+    sender: impl FnOnce() -> Option<Sender>,
     (spec, args): (&Spec, Args<'_>),
     amount: u64,
 ) {
-    if !spec.has(flag::SKIP_SLOWLOG) {
-        slow::add(core, which, client, shortened(core.heap, args, spec), amount);
+    if !spec.has(flag::SKIP_SLOWLOG)
+        && let Some(sender) = sender()
+    {
+        slow::add(core, which, sender, shortened(core.heap, args, spec), amount);
+    }
+}
+
+/// Remembers a command if it was slow. `sender` says whose it is, unless that client is gone.
+#[cold]
+pub fn record_slow(
+    core: &Core,
+    sender: impl FnOnce() -> Option<Sender>,
+    command: (&Spec, Args<'_>),
+    elapsed_ns: u64,
+) {
+    let (least_us, elapsed_us) = (core.settings.slowlog_us, elapsed_ns / 1000);
+    // A negative limit is none.
+    if u64::try_from(least_us).is_ok_and(|least_us| elapsed_us >= least_us) {
+        record(core, Log::Slow, sender, command, elapsed_us);
     }
 }
 
@@ -36,7 +53,7 @@ pub fn record_large(core: &Core, client: &ClientShared, command: (&Spec, Args<'_
     let record_from = |which, bytes: u64, setting| {
         // A negative limit is none.
         if u64::try_from(core.get(setting)).is_ok_and(|least| bytes >= least) {
-            record(core, which, client, command, bytes);
+            record(core, which, || Some(Sender::own(core, client)), command, bytes);
         }
     };
     let request = bytes_of(command.1);

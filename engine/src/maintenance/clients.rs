@@ -24,6 +24,31 @@ pub fn tick(core: &Core) {
     add(&core.stats.evicted_clients, closed.len() as u64);
 }
 
+/// What comes back once the clients are closed that were killed: for whoever is about to remove keys
+/// instead.
+#[derive(Clone, Copy, Default)]
+pub struct Leaving {
+    bytes: u64,
+    /// When it was looked, Unix ms.
+    at_ms: i64,
+}
+
+impl Leaving {
+    /// Closes clients that take too much, and tells how many bytes those take that were killed and are
+    /// not closed yet. Looks at most once a millisecond; 0 where clients have no limit.
+    #[cold]
+    pub fn bytes(&mut self, core: &Core) -> u64 {
+        if core.get(setting::MAXMEMORY_CLIENTS) == 0 {
+            return 0;
+        }
+        if self.at_ms != core.clock.now_ms {
+            tick(core);
+            *self = Self { bytes: clients::leaving_bytes(core), at_ms: core.clock.now_ms };
+        }
+        self.bytes
+    }
+}
+
 /// Bytes that all clients may take; a negative setting is a share of `maxmemory` in percent.
 fn limit(setting: i64, maxmemory: u64) -> Option<u64> {
     let bytes = match setting {

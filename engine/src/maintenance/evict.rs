@@ -119,12 +119,16 @@ fn evict(core: &mut Core, pool: &mut Pool, limit_us: u64) -> Outcome {
     if core.is_paused() {
         return Outcome::UnderWay;
     }
+    let leaving = pool.leaving.bytes(core);
+    if is_coming_back(core, leaving) {
+        return Outcome::UnderWay;
+    }
     if core.settings.policy == Policy::NoEviction {
         return Outcome::Nothing;
     }
     let begin = ticks(core.host);
     core.ended_at = None;
-    let outcome = evict_until(core, pool, begin, limit_us);
+    let outcome = evict_until(core, pool, leaving, begin, limit_us);
     latency::record(core, "eviction-cycle", elapsed_us(core, begin) / 1000);
     outcome
 }
@@ -133,11 +137,18 @@ fn elapsed_us(core: &Core, begin: u64) -> u64 {
     core.ticks.to_ns(ticks(core.host).wrapping_sub(begin)) / 1000
 }
 
-fn evict_until(core: &mut Core, pool: &mut Pool, begin: u64, limit_us: u64) -> Outcome {
+fn evict_until(
+    core: &mut Core,
+    pool: &mut Pool,
+    leaving: u64,
+    begin: u64,
+    limit_us: u64,
+) -> Outcome {
     let lazily = core.get(setting::LAZYFREE_LAZY_EVICTION);
     let outcome = loop {
         for _ in 0..KEYS_PER_LOOK {
-            if is_memory_coming_back(core) {
+            let freed_soon = upkeep(core.roots).lazy_bytes.load(Relaxed);
+            if is_coming_back(core, leaving + freed_soon) {
                 return Outcome::UnderWay;
             }
             // Who holds writers back holds this back too.
@@ -168,10 +179,9 @@ fn nothing_left(core: &Core) -> Outcome {
     }
 }
 
-/// Whether memory will be within the limit once background threads have freed what they have: room
-/// must not be made for it twice.
-fn is_memory_coming_back(core: &Core) -> bool {
-    let coming = upkeep(core.roots).lazy_bytes.load(Relaxed);
+/// Whether memory will be within the limit once so many bytes come back, which background threads or
+/// the workers of killed clients are about to free: room must not be made for it twice.
+fn is_coming_back(core: &Core, coming: u64) -> bool {
     coming != 0 && counted_bytes(core).saturating_sub(coming) <= core.settings.maxmemory
 }
 

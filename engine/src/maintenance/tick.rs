@@ -2,6 +2,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use abi::shared::debug;
+
 use crate::maintenance::evict::{self, Pool};
 use crate::maintenance::{clients, defrag, expire, tracked};
 use crate::session::stats;
@@ -10,6 +12,9 @@ use base::counters::total;
 
 /// One tick.
 pub fn run(core: &mut Core, pool: &mut Pool) {
+    if core.has_switched(debug::NO_TICKS) {
+        return;
+    }
     let used = core.host.used_bytes()();
     core.roots.shared().peak_used_bytes.fetch_max(used, Relaxed);
     expire::tick(core);

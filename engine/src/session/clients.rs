@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{ClientBlock, ClientGuarded, ClientShared, flag};
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
+use abi::keyspace::WatchedKey;
 use abi::message::kind as message_kind;
 use abi::wait::kind as wait_kind;
 
@@ -39,6 +40,17 @@ fn for_each_killed_or_not(core: &Core, mut f: impl FnMut(&ClientShared, &ClientG
         let client = unsafe { &*(*address as *const ClientShared) };
         f(client, &client.guarded.lock(core.locker()));
     }
+}
+
+/// What the connections take that were killed and that their workers have not closed yet.
+pub fn leaving_bytes(core: &Core) -> u64 {
+    let mut bytes = 0;
+    for_each_killed_or_not(core, |client, _| {
+        if client.flags.load(Relaxed) & flag::KILLED != 0 {
+            bytes += memory(client);
+        }
+    });
+    bytes
 }
 
 /// What `TYPE` distinguishes.
@@ -193,13 +205,24 @@ pub fn name_own(core: &Core, client: &ClientShared) -> String {
 
 /// A client of any lane, for the log.
 pub fn name(core: &Core, who: ClientRef) -> String {
+    let gone = || format!("the client id={}, which is gone", who.id());
+    find(core, who, name_of).unwrap_or_else(gone)
+}
+
+/// What `f` makes of a client of any lane, if it is still there. As [`for_each`], with those that
+/// were killed.
+pub fn find<R>(
+    core: &Core,
+    who: ClientRef,
+    f: impl Fn(&ClientShared, &ClientGuarded) -> R,
+) -> Option<R> {
     let mut found = None;
     for_each_killed_or_not(core, |client, guarded| {
         if client.id == who.id() {
-            found = Some(name_of(client, guarded));
+            found = Some(f(client, guarded));
         }
     });
-    found.unwrap_or_else(|| format!("the client id={}, which is gone", who.id()))
+    found
 }
 
 fn name_of(client: &ClientShared, guarded: &ClientGuarded) -> String {
@@ -211,11 +234,24 @@ fn name_of(client: &ClientShared, guarded: &ClientGuarded) -> String {
 /// Unsent output up to this size is told as `obl`, more as `omem`: where Redis keeps it.
 const OUTPUT_BUFFER: u64 = 16 * 1024;
 
-/// What a connection takes, with its unread input, its unsent output and its queued commands.
+/// What a key that is watched takes, without its name, which others may watch too.
+const WATCH_BYTES: u64 = (3 * size_of::<u64>() + size_of::<WatchedKey>()) as u64;
+/// What a subscription takes: its place among the client's and among the channel's.
+const SUBSCRIPTION_BYTES: u64 = 2 * size_of::<u64>() as u64;
+
+/// What a connection takes, with its unread input, its unsent output, its queued commands, the keys
+/// that it watches and its subscriptions.
 pub fn memory(client: &ClientShared) -> u64 {
     let parts =
         [&client.input_bytes, &client.input_free_bytes, &client.output_bytes, &client.multi_bytes];
-    size_of::<ClientBlock>() as u64 + parts.iter().map(|bytes| bytes.load(Relaxed)).sum::<u64>()
+    let buffers: u64 = parts.iter().map(|bytes| bytes.load(Relaxed)).sum();
+    let subscriptions = [&client.channel_count, &client.pattern_count, &client.shard_channel_count];
+    let subscribed: u64 = subscriptions.iter().map(|count| u64::from(count.load(Relaxed))).sum();
+    let watched = u64::from(client.watch_count.load(Relaxed));
+    size_of::<ClientBlock>() as u64
+        + buffers
+        + subscribed * SUBSCRIPTION_BYTES
+        + watched * WATCH_BYTES
 }
 
 /// A connection of this lane in a line, as `CLIENT INFO` shows it.

@@ -1,6 +1,6 @@
 //! The slow log, and those of commands that were large.
 
-use abi::client::ClientShared;
+use abi::client::{ClientGuarded, ClientShared};
 use abi::container::RawBytes;
 use abi::lock::Guard;
 use abi::ptr::Ptr;
@@ -46,14 +46,30 @@ impl Log {
     }
 }
 
-/// Remembers a command of a client, already shortened: with how many microseconds it took, or bytes.
+/// Who has sent a command, as the logs tell it.
+pub struct Sender {
+    peer: OwnedBytes,
+    name: OwnedBytes,
+}
+
+impl Sender {
+    /// A client, with what it tells of itself.
+    pub fn of(heap: Heap, client: &ClientShared, guarded: &ClientGuarded) -> Self {
+        Self { peer: copy(heap, &client.peer), name: copy(heap, &guarded.name) }
+    }
+
+    /// A client of this lane.
+    pub fn own(core: &Core, client: &ClientShared) -> Self {
+        Self::of(core.heap, client, &client.guarded.lock(core.locker()))
+    }
+}
+
+/// Remembers a command, already shortened: with how many microseconds it took, or bytes.
 ///
 /// Where memory runs out it is not remembered.
-pub fn add(core: &Core, which: Log, client: &ClientShared, command: OwnedBytes, amount: u64) {
+pub fn add(core: &Core, which: Log, sender: Sender, command: OwnedBytes, amount: u64) {
     let heap = core.heap;
     let kept_max = which.kept_max(core);
-    let name = copy(heap, &client.guarded.lock(core.locker()).name);
-    let peer = copy(heap, &client.peer);
     let mut log = which.locked(core);
     let id = log.next_id;
     let mut entries = Words::new(&mut log.entries, heap);
@@ -65,8 +81,8 @@ pub fn add(core: &Core, which: Log, client: &ClientShared, command: OwnedBytes, 
         time_s: (core.clock.now_ms / 1000) as u64,
         amount,
         command: command.into_raw(),
-        peer: peer.into_raw(),
-        name: name.into_raw(),
+        peer: sender.peer.into_raw(),
+        name: sender.name.into_raw(),
     };
     // SAFETY: a new allocation of the struct's size.
     unsafe { place.write(entry) };

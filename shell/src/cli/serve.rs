@@ -1,7 +1,7 @@
 //! `shell serve`: what the operator wrote, turned into what the server is started with.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use crate::admin::socket::{self, Socket};
 use crate::config::{self, ConfigError, Setting};
 use crate::log::{self, Format};
 use crate::logic::verify::parent::Verifier;
+use crate::process::startup::{Startup, Wanted};
+use crate::process::supervisor::Named;
+use crate::process::syslog::Syslog;
 use crate::server::{self, ServeError};
 
 /// The library that is loaded when none is named; beside the executable.
@@ -72,6 +75,10 @@ pub struct Plan {
     pub log_format: Format,
     /// File of the log; stderr without one.
     pub log_file: Option<PathBuf>,
+    /// The system's log, if it is written to as well.
+    pub syslog: Option<Syslog>,
+    /// How the process is to be started.
+    pub wanted: Wanted,
     /// For [`server::run`].
     pub options: server::Options,
 }
@@ -92,15 +99,6 @@ pub enum PlanError {
         /// What is expected.
         reason: &'static str,
     },
-    /// The server is to leave the foreground.
-    #[error(
-        "{origin}: daemonize: the server stays in the foreground; have systemd or another \
-         supervisor start it, or start it with `setsid --fork`, and set --daemonize no"
-    )]
-    Daemonize {
-        /// Where it was given.
-        origin: String,
-    },
     /// A path cannot be made absolute, or the executable not found.
     #[error("cannot tell where files are: {0}; start from a directory that exists")]
     Directory(#[from] io::Error),
@@ -119,11 +117,16 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn serve(plan: Plan) -> ExitCode {
-    if let Err(error) = log::start(plan.log_format, plan.log_file.as_deref()) {
+fn serve(mut plan: Plan) -> ExitCode {
+    let logging = log::start(plan.log_format, plan.log_file.as_deref(), plan.syslog.as_ref());
+    if let Err(error) = logging {
         let path = plan.log_file.unwrap_or_default();
         let error = format!("cannot write the log file {}: {error}; check logfile", path.display());
         return fail(&error, EXIT_SETTINGS);
+    }
+    match Startup::begin(&plan.wanted) {
+        Ok(startup) => plan.options.startup = startup,
+        Err(error) => return fail(&format!("cannot leave the foreground: {error}"), EXIT_FAILED),
     }
     let path = plan.admin.unwrap_or_else(|| socket::default_path(port_of(&plan.options.settings)));
     let admin = match Socket::bind(&path) {
@@ -139,9 +142,7 @@ fn serve(plan: Plan) -> ExitCode {
 /// The port the settings say, by which the default admin socket is named. Whether it is one is for
 /// logic to say.
 fn port_of(settings: &[Setting]) -> u16 {
-    let last = settings.iter().rfind(|setting| setting.name == "port");
-    let value = last.and_then(|setting| setting.values.first());
-    value.and_then(|text| text.parse().ok()).unwrap_or(PORT_DEFAULT)
+    last(settings, "port").and_then(|text| text.parse().ok()).unwrap_or(PORT_DEFAULT)
 }
 
 fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
@@ -184,30 +185,43 @@ pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
     }
     // The order of the lines is kept among those of a turn.
     plan.options.settings.sort_by_key(|setting| config::turn(&setting.name));
-    stay_in_foreground(&plan.options.settings)?;
-    plan.log_file = log_file(&plan.options.settings);
+    let settings = &plan.options.settings;
+    plan.log_file = last(settings, "logfile").map(PathBuf::from);
+    plan.syslog = is_on(settings, "syslog-enabled").then(|| Syslog {
+        ident: last(settings, "syslog-ident").unwrap_or("redis").to_owned(),
+        facility: last(settings, "syslog-facility").unwrap_or_default().to_owned(),
+    });
+    plan.wanted = Wanted {
+        daemonize: is_on(settings, "daemonize"),
+        supervised: supervised(last(settings, "supervised").unwrap_or_default()),
+        pid_file: last(settings, "pidfile").map(PathBuf::from),
+    };
     Ok(plan)
 }
 
-fn stay_in_foreground(settings: &[Setting]) -> Result<(), PlanError> {
-    let last = settings.iter().rfind(|setting| setting.name == "daemonize");
-    match last {
-        Some(Setting { values, origin, .. })
-            if values.iter().any(|v| v.eq_ignore_ascii_case("yes")) =>
-        {
-            Err(PlanError::Daemonize { origin: origin.clone() })
-        }
-        _ => Ok(()),
+/// The value that holds of a setting that the shell reads before logic has checked it, unless that is
+/// empty.
+fn last<'a>(settings: &'a [Setting], name: &str) -> Option<&'a str> {
+    let last = settings.iter().rfind(|setting| setting.name == name)?;
+    last.values.first().map(String::as_str).filter(|value| !value.is_empty())
+}
+
+fn is_on(settings: &[Setting], name: &str) -> bool {
+    last(settings, name).is_some_and(|value| value.eq_ignore_ascii_case("yes"))
+}
+
+/// The supervisor of a word. One that means none is refused later, as all wrong values are.
+fn supervised(word: &str) -> Named {
+    match word.to_ascii_lowercase().as_str() {
+        "upstart" => Named::Upstart,
+        "systemd" => Named::Systemd,
+        "auto" => Named::Auto,
+        _ => Named::No,
     }
 }
 
 fn default_logic() -> io::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(LOGIC_DEFAULT))
-}
-
-fn log_file(settings: &[Setting]) -> Option<PathBuf> {
-    let last = settings.iter().rfind(|setting| setting.name == "logfile")?;
-    last.values.first().filter(|path| !path.is_empty()).map(|path| Path::new(path).to_owned())
 }
 
 impl Plan {
@@ -271,6 +285,7 @@ fn format_of(setting: &Setting) -> Result<Format, PlanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
@@ -308,11 +323,15 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_to_leave_the_foreground_is_refused() {
-        let error = plan(&words("--daemonize yes")).unwrap_err().to_string();
-        assert!(error.contains("daemonize") && error.contains("setsid"), "{error}");
-        let overridden = plan(&words("--daemonize yes --port 1 --daemonize no"));
-        assert!(overridden.is_ok(), "the last one holds");
+    fn the_last_value_says_how_the_process_starts() {
+        let line = "--daemonize yes --pidfile a --supervised AUTO --pidfile b --syslog-enabled yes";
+        let given = plan(&words(line)).unwrap();
+        assert!(given.wanted.daemonize);
+        assert_eq!(given.wanted.supervised, Named::Auto);
+        assert_eq!(given.wanted.pid_file.as_deref(), Some(Path::new("b")));
+        assert_eq!(given.syslog.unwrap().ident, "redis");
+        let overridden = plan(&words("--daemonize yes --port 1 --daemonize no")).unwrap();
+        assert!(!overridden.wanted.daemonize && overridden.syslog.is_none());
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::sync::atomic::Ordering;
 use abi::config::{ConfigStore, id};
 
 use super::limits::reserve_clients;
+use super::title;
 use crate::arena::futex::ThisThread;
 use crate::arena::huge;
 use crate::client::limits::number;
 use crate::client::listen::{Endpoints, ListenError};
 use crate::config::files::system_text;
 use crate::log;
+use crate::process::oom;
 use crate::worker::shared::ServerShared;
 
 /// A setting that is a text. Bytes that are not UTF-8 are replaced.
@@ -70,14 +72,37 @@ pub fn fit_clients(server: &ServerShared) {
     }
 }
 
+/// Makes the kernel's score of the process what the settings say.
+pub fn set_oom_score(config: &ConfigStore) -> io::Result<()> {
+    let mode = oom::Mode::from_number(number(config, id::OOM_SCORE_ADJ));
+    oom::apply(mode, &text(config, id::OOM_SCORE_ADJ_VALUES))
+}
+
 /// Takes over a setting that was changed while the server runs. The error is for the client that
 /// changed it; the setting is then to be put back.
 pub fn changed(server: &ServerShared, id: u32) -> Result<(), String> {
     let config = server.config();
     match id {
         id::PORT | id::BIND | id::UNIXSOCKET | id::UNIXSOCKETPERM | id::TCP_BACKLOG => {
-            server.listeners().listen(&endpoints(config)).map_err(|error| cannot_listen(id, &error))
+            let listening = server.listeners().listen(&endpoints(config));
+            listening.map_err(|error| cannot_listen(id, &error))?;
+            title::show(server);
+            Ok(())
         }
+        id::PROC_TITLE_TEMPLATE => {
+            title::show(server);
+            Ok(())
+        }
+        id::OOM_SCORE_ADJ | id::OOM_SCORE_ADJ_VALUES => set_oom_score(config).map_err(|error| {
+            tracing::warn!(%error, "cannot change oom_score_adj");
+            match id {
+                id::OOM_SCORE_ADJ => {
+                    "Failed to apply new oom_score_adj configuration, check server logs."
+                }
+                _ => "Failed to set current oom_score_adj. Check server logs.",
+            }
+            .to_owned()
+        }),
         id::DIR => go_to_dir(config).map_err(|error| system_text(&error)),
         id::LOGLEVEL => {
             log::set_level(number(config, id::LOGLEVEL));

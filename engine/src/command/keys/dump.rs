@@ -1,5 +1,7 @@
 //! Values as bytes: `DUMP` and `RESTORE`.
 
+use abi::shared::debug;
+
 use crate::exec::argument::{Argument, integer, key, string, token};
 use crate::exec::context::Ctx;
 use crate::exec::options::{Options, Token};
@@ -95,8 +97,10 @@ pub fn restore_reading(cx: &mut Ctx<'_>, args: Args<'_>, reads: &Reads) -> Done 
     // One too large to be told wraps around in Redis.
     let end = if how.is_absolute { ttl } else { ttl.wrapping_add(now) };
     let expires_at = (ttl != 0).then_some(end);
-    let (version, value) =
-        dump::open(args.at(3)).filter(|(version, _)| reads.reads(*version)).ok_or(WRONG_FOOTER)?;
+    let is_checked = !cx.keys.core.has_switched(debug::NO_CHECKSUMS);
+    let (version, value) = dump::open(args.at(3), is_checked)
+        .filter(|(version, _)| reads.reads(*version))
+        .ok_or(WRONG_FOOTER)?;
     let access = access::told(cx.keys.core, how.idle_s, how.frequency);
     let restoring = Restoring { key, expires_at, access };
     let entry = cx.keys.load(value, version, reads, &restoring).map_err(|fault| {
@@ -111,7 +115,9 @@ pub fn restore_reading(cx: &mut Ctx<'_>, args: Args<'_>, reads: &Reads) -> Done 
     // Nobody looks what is there that is to be replaced.
     cx.keys.put_anew(entry, Intent::Past);
     cx.modified(Class::GENERIC, "restore", key);
-    if let Some(at) = expires_at.filter(|_| !how.is_absolute) {
+    if !is_checked {
+        tell_sound(cx, key, expires_at);
+    } else if let Some(at) = expires_at.filter(|_| !how.is_absolute) {
         tell_absolute(cx, args, at);
     }
     cx.out.ok();
@@ -125,6 +131,16 @@ fn remove_old(cx: &mut Ctx<'_>, key: &[u8], replaces: bool) {
         cx.modified(Class::GENERIC, "del", key);
         cx.effect(&[if lazily { b"UNLINK" } else { b"DEL" }, key]);
     }
+}
+
+/// Says what was made of a payload whose checksum nobody has looked at: whoever replays it does.
+#[cold]
+fn tell_sound(cx: &mut Ctx<'_>, key: &[u8], expires_at: Option<i64>) {
+    let mut payload = Vec::new();
+    cx.keys.dump(key, Intent::Peek, &mut |piece| payload.extend_from_slice(piece));
+    let mut digits = itoa::Buffer::new();
+    let at = digits.format(expires_at.unwrap_or(0)).as_bytes();
+    cx.effect(&[b"RESTORE", key, at, &payload, b"REPLACE", b"ABSTTL"]);
 }
 
 /// Says what was done with the time at which the key ends.

@@ -7,7 +7,7 @@ use abi::keyspace::value_type;
 
 use crate::command::partial_sort::sort_part;
 use crate::exec::argument::{Argument, block, integer, key, one_of, pattern, token};
-use crate::exec::context::Ctx;
+use crate::exec::context::{Ctx, Mode};
 use crate::exec::options::{Options, Token};
 use base::args::{Args, parse_c_float};
 use base::error::{self, Done, Error};
@@ -92,10 +92,10 @@ impl<'a> Request<'a> {
     }
 
     /// For the elements of a set, which are to stay as they are. They have no order that means
-    /// anything, and so none that could be turned round; what is stored is to be the same wherever
-    /// the command is replayed.
-    fn order_set(&mut self) {
-        if self.store.is_some() {
+    /// anything, and so none that could be turned round; what is stored, or what a script may store,
+    /// is to be the same wherever the command is replayed.
+    fn order_set(&mut self, mode: Mode<'_>) {
+        if self.store.is_some() || mode == Mode::Script {
             (self.by, self.alphabetic) = (None, true);
         } else {
             self.descending = false;
@@ -163,7 +163,7 @@ fn run(cx: &mut Ctx<'_>, args: Args<'_>, options: &'static Options) -> Done {
     let mut request = Request::parse(args, options)?;
     let (elements, is_set) = load(&mut cx.keys, args.at(1))?;
     if is_set && request.keeps_order() {
-        request.order_set();
+        request.order_set(cx.mode);
     }
     let mut rows = weigh(&mut cx.keys, &request, elements)?;
     let range = request.range(rows.len());

@@ -1,13 +1,14 @@
 //! Running scripts and functions.
 
 use super::{key_count, key_count_of_script};
-use crate::exec::call::count_error;
+use crate::exec::call::{count_error, look_up};
 use crate::exec::context::ClientCtx;
 use crate::exec::header::header_of;
 use crate::exec::script::{Task, run, show};
 use crate::session::scripts;
 use abi::script::running;
 use base::args::Args;
+use base::counters::add;
 use base::error::{Done, Error};
 use base::sha1;
 use lua::{Machine, ScriptError};
@@ -40,16 +41,9 @@ pub fn evalsha_ro(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 
 fn by_digest(cx: &mut ClientCtx<'_>, args: Args<'_>, reads_only: bool) -> Done {
     show(cx, args);
-    let digest = digest_of(args.at(1)).ok_or(UNKNOWN_SCRIPT)?;
+    let digest = scripts::digest_of(args.at(1)).ok_or(UNKNOWN_SCRIPT)?;
     let count = key_count_of_script(args)?;
     run_script(cx, args, digest, None, (count, reads_only))
-}
-
-/// A digest as clients write it, in the form in which scripts are known by it.
-pub(super) fn digest_of(text: &[u8]) -> Option<[u8; 40]> {
-    let mut digest: [u8; 40] = text.try_into().ok()?;
-    digest.make_ascii_lowercase();
-    Some(digest)
 }
 
 /// Makes sure that a machine knows a script, and that it is kept if it is new. Gives its flags.
@@ -92,7 +86,7 @@ fn run_script(
         let task = Task { kind, name: &digest, flags, reads_only, command: args };
         let (mut keys, mut rest) = (args.from(3).take(count), args.from(3 + count));
         let ran = run(cx, &task, |host| machine.run_script(&digest, &mut keys, &mut rest, host));
-        conclude(cx, &mut machine, ran?)
+        conclude(cx, &mut machine, args, ran?)
     });
     cx.exec.machines.put_scripts(machine);
     outcome
@@ -118,30 +112,47 @@ fn run_function(cx: &mut ClientCtx<'_>, args: Args<'_>, reads_only: bool) -> Don
         let ran = run(cx, &task, |host| {
             loaded.machine.run_function(&function, &mut keys, &mut rest, host)
         });
-        conclude(cx, &mut loaded.machine, ran?)
+        conclude(cx, &mut loaded.machine, args, ran?)
     });
     cx.exec.machines.put_functions(loaded);
     outcome
 }
 
-/// Writes the reply of a script that has run.
+/// Writes the reply of a script that has run. One that has an error in it has failed, be it that
+/// of a command, which was counted as an error when that failed.
 fn conclude(
     cx: &mut ClientCtx<'_>,
     machine: &mut Machine,
+    args: Args<'_>,
     (outcome, chose_resp3): (Result<(), ScriptError>, bool),
 ) -> Done {
     match outcome {
         Ok(()) => {
             let core = &*cx.data.keys.core;
-            let mut count = |text: &[u8]| count_error(core, &Error::owned(text));
-            machine.write_reply(&mut cx.data.out, chose_resp3, &mut count);
+            let mut has_failed = false;
+            machine.write_reply(&mut cx.data.out, chose_resp3, &mut |text, is_counted| {
+                has_failed = true;
+                if !is_counted {
+                    count_error(core, &Error::owned(text));
+                }
+            });
+            if has_failed {
+                count_failure(cx, args);
+            }
             Ok(())
         }
-        // It was counted when the command failed that the script has called.
         Err(ScriptError { text, is_counted: true }) => {
             cx.data.out.error(&text);
+            count_failure(cx, args);
             Ok(())
         }
         Err(ScriptError { text, .. }) => Err(Error::owned(text)),
+    }
+}
+
+#[cold]
+fn count_failure(cx: &ClientCtx<'_>, args: Args<'_>) {
+    if let Ok(call) = look_up(&cx.exec.index, args) {
+        add(&call.stat.failed, 1);
     }
 }

@@ -46,9 +46,9 @@ pub fn dump(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     Ok(())
 }
 
-/// The sources in a payload.
-pub fn sources(payload: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-    let (_, body) = open(payload)
+/// The sources in a payload, the checksum of which `is_checked`, or not.
+pub fn sources(payload: &[u8], is_checked: bool) -> Result<Vec<Vec<u8>>, Error> {
+    let (_, body) = open(payload, is_checked)
         .filter(|(version, _)| *version <= VERSION)
         .ok_or(Error::new("ERR DUMP payload version or checksum are wrong"))?;
     let mut reader = Reader::new(body);

@@ -13,6 +13,7 @@ use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, RunForClient, Spec};
 use crate::session::scripts::{self, LibraryText, slow};
 use abi::script::running;
+use abi::shared::debug;
 use base::args::Args;
 use base::core::Core;
 use base::error::{self, Done, Error};
@@ -176,7 +177,8 @@ fn restore(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     };
     let (core, release) = (&*cx.data.keys.core, cx.exec.release);
     let mut added: Vec<LibraryText> = Vec::new();
-    for source in dump::sources(args.at(2))? {
+    let is_checked = !cx.keys.core.has_switched(debug::NO_CHECKSUMS);
+    for source in dump::sources(args.at(2), is_checked)? {
         let library = compile_library(core, release, &source)?;
         if added.iter().any(|other| other.name == library.name) {
             let text = [b"ERR Library '", &library.name[..], b"' already exists"].concat();

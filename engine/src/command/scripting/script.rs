@@ -1,6 +1,6 @@
 //! `SCRIPT`: the scripts that the server knows.
 
-use super::call::{digest_of, make_known};
+use super::call::make_known;
 use crate::command::help::{self, HELP, container};
 use crate::exec::argument::{Argument, one_of, string, token};
 use crate::exec::context::{ClientCtx, Mode};
@@ -82,7 +82,8 @@ fn debug(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 fn exists(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     cx.out.array(args.len() - 2);
     for text in args.from(2) {
-        let is_there = digest_of(text).is_some_and(|digest| scripts::has(cx.keys.core, &digest));
+        let is_there =
+            scripts::digest_of(text).is_some_and(|digest| scripts::has(cx.keys.core, &digest));
         cx.out.integer(is_there as i64);
     }
     Ok(())

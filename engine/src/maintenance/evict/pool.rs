@@ -2,6 +2,7 @@
 
 use abi::keyspace::SHARDS;
 
+use crate::maintenance::clients::Leaving;
 use base::core::Core;
 use base::hash::hash;
 use base::roots::Roots;
@@ -73,6 +74,8 @@ pub struct Pool {
     weights: Weights,
     /// Addresses of entries being looked at; empty in between.
     drawn: Vec<u64>,
+    /// Clients that go before keys do.
+    pub leaving: Leaving,
 }
 
 impl Pool {

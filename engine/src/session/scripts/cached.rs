@@ -32,6 +32,13 @@ fn bytes_of(core: &Core, script: &CachedScript) -> u64 {
     (core.heap.usable(record_bytes(script)) + bytes::usable(&script.source, core.heap)) as u64
 }
 
+/// A digest as clients write it, in the form in which scripts are known by it.
+pub fn digest_of(text: &[u8]) -> Option<[u8; 40]> {
+    let mut digest: [u8; 40] = text.try_into().ok()?;
+    digest.make_ascii_lowercase();
+    Some(digest)
+}
+
 /// The source of a script.
 pub fn find(core: &Core, digest: &[u8; 40]) -> Option<Vec<u8>> {
     let scripts = locked(core);

@@ -5,7 +5,7 @@ mod cached;
 mod libraries;
 pub mod slow;
 
-pub use cached::{add, find, flush, has};
+pub use cached::{add, digest_of, find, flush, has};
 pub use libraries::{
     FunctionText, LibraryText, change, libraries, library_names, owner_of, remove_library,
 };

@@ -20,9 +20,6 @@ const fn fixed(name: &'static str, id: u32, kind: Kind, default: &'static str) -
 
 const NOTHING_ON_DISK: &str = "this server keeps nothing on disk";
 const NO_PINNING: &str = "this server does not bind its threads to processors; use taskset";
-const NO_SUPERVISION: &str = "this server tells no supervisor of its start";
-const NO_SYSLOG: &str = "this server does not log to syslog; use logfile";
-const NO_TITLE: &str = "this server does not change its title in the list of processes";
 
 pub const UNREAD: &[Row] = &[
     row("activerehashing", slot(42), Kind::Bool, "yes"),
@@ -120,14 +117,21 @@ pub const UNREAD: &[Row] = &[
         .alias("min-slaves-to-write")
         .lacks("this server has no replicas"),
     row("no-appendfsync-on-rewrite", slot(100), Kind::Bool, "no"),
-    row("oom-score-adj", slot(101), Kind::Words(&["no", "yes", "relative", "absolute"]), "no")
-        .lacks("this server leaves its score to who starts it; use choom"),
-    row("oom-score-adj-values", slot(102), Kind::OomScores, "0 200 800"),
-    fixed("pidfile", slot(103), Kind::Text, "")
-        .lacks("this server writes no file of its process id"),
+    row(
+        "oom-score-adj",
+        shell::OOM_SCORE_ADJ,
+        Kind::Choice(&[("no", 0), ("yes", 1), ("relative", 1), ("absolute", 2)]),
+        "no",
+    ),
+    row("oom-score-adj-values", shell::OOM_SCORE_ADJ_VALUES, Kind::OomScores, "0 200 800"),
+    fixed("pidfile", slot(103), Kind::Text, ""),
     row("port", shell::PORT, Kind::Integer(0, 65_535), "6379"),
-    row("proc-title-template", slot(104), Kind::Template, "{title} {listen-addr} {server-mode}")
-        .lacks(NO_TITLE),
+    row(
+        "proc-title-template",
+        shell::PROC_TITLE_TEMPLATE,
+        Kind::Template,
+        "{title} {listen-addr} {server-mode}",
+    ),
     row(
         "propagation-error-behavior",
         slot(105),
@@ -167,16 +171,15 @@ pub const UNREAD: &[Row] = &[
     row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
     row("save", slot(131), Kind::Save, "").lacks(NOTHING_ON_DISK),
     fixed("server_cpulist", slot(132), Kind::Text, "").lacks(NO_PINNING),
-    fixed("set-proc-title", slot(134), Kind::Bool, "yes"),
+    fixed("set-proc-title", shell::SET_PROC_TITLE, Kind::Bool, "yes"),
     row("shutdown-on-sigint", slot(135), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),
     row("shutdown-on-sigterm", slot(136), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),
     row("shutdown-timeout", shell::SHUTDOWN_TIMEOUT, Kind::Integer(0, INT_MAX), "10"),
     fixed("socket-mark-id", slot(137), Kind::Integer(0, u32::MAX as i64), "0")
         .lacks("this server does not mark its sockets"),
     row("stop-writes-on-bgsave-error", slot(138), Kind::Bool, "yes"),
-    fixed("supervised", slot(141), Kind::Words(&["upstart", "systemd", "auto", "no"]), "no")
-        .lacks(NO_SUPERVISION),
-    fixed("syslog-enabled", slot(142), Kind::Bool, "no").lacks(NO_SYSLOG),
+    fixed("supervised", slot(141), Kind::Words(&["upstart", "systemd", "auto", "no"]), "no"),
+    fixed("syslog-enabled", slot(142), Kind::Bool, "no"),
     fixed(
         "syslog-facility",
         slot(143),

@@ -58,6 +58,8 @@ pub fn reset(core: &mut Core) {
     errors::forget(core, &mut table);
     samples::forget(core.roots);
     acl::reset_counters(core);
+    shared.upkeep.lazy_freed.store(0, Relaxed);
+    shared.upkeep.stale_ppm.store(0, Relaxed);
     shared.stats_reset_ms.store(core.clock.now_ms as u64, Relaxed);
 }
 

@@ -9,11 +9,13 @@ use abi::keyspace::{SHARDS, value_type};
 use crate::exec::context::ClientCtx;
 use base::args::Args;
 use base::error::{self, Done, Error};
+use base::heap::Heap;
 use base::lock::shard_of;
 use keyspace::Intent;
 use keyspace::Keys;
 use store::list::ListRef;
 use store::table;
+use value::entry::Entry;
 
 pub fn object(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let key = args.at(2);
@@ -56,19 +58,59 @@ fn describe_list(text: &mut String, list: ListRef<'_>, limit: i64) {
     );
 }
 
+pub fn quicklist(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    let text = describe_value(cx, args.at(2), |_, entry| {
+        if entry.encoding_name() != "quicklist" {
+            return Err(Error::new("ERR Not a quicklist encoded object."));
+        }
+        let list = value::list::view(entry);
+        Ok(format!("nodes:{} elements:{} bytes:{}", list.nodes(), list.len(), list.bytes()))
+    })?;
+    cx.out.simple(&text);
+    Ok(())
+}
+
+pub fn table_of_key(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    let text = describe_value(cx, args.at(2), |heap, entry| {
+        let (row, mut elements) = (entry.row(), 0);
+        if !matches!(entry.encoding_name(), "hashtable" | "skiplist") {
+            return Err(Error::new(
+                "ERR The value stored at the specified key is not represented using an hash table",
+            ));
+        }
+        (row.visit)(entry, &mut |_| elements += 1);
+        Ok(format!(
+            "[Hash table]\n number of elements: {elements}\n allocations: {}\n bytes: {}\n",
+            (row.allocations)(entry),
+            (row.bytes)(heap, entry),
+        ))
+    })?;
+    cx.out.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// What is said of a key's value.
+fn describe_value(
+    cx: &mut ClientCtx<'_>,
+    key: &[u8],
+    say: impl FnOnce(Heap, Entry<'_>) -> Result<String, Error>,
+) -> Result<String, Error> {
+    let (hash, heap) = (cx.keys.hash(key), cx.keys.core.heap);
+    cx.keys.with_shard(shard_of(hash), |keys| {
+        say(heap, keys.entry(key, Intent::Peek).ok_or(error::NO_SUCH_KEY)?)
+    })
+}
+
 pub fn listpack(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    let key = args.at(2);
-    let hash = cx.keys.hash(key);
-    let text = cx.keys.with_shard(shard_of(hash), |keys| {
-        let entry = keys.entry(key, Intent::Peek).ok_or(error::NO_SUCH_KEY)?;
+    let text = describe_value(cx, args.at(2), |_, entry| {
         if entry.encoding_name() != "listpack" {
             return Err(Error::new("ERR Not a listpack encoded object."));
         }
         let mut elements = 0;
         (entry.row().visit)(entry, &mut |parts| elements += parts.len());
         Ok(format!("elements:{elements} bytes:{}", entry.embedded().len()))
-    });
-    cx.out.simple(&text?);
+    })?;
+    cx.out.simple(&text);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod digest;
 mod inspect;
 mod protocol;
+mod reload;
 mod switches;
 
 use super::container::is_allowed;
@@ -88,9 +89,23 @@ const SUBCOMMANDS: &[Subcommand] = &[
         "<dbid> [full]",
         "Describes the hash tables of a database.",
     ),
+    sub(
+        "HTSTATS-KEY",
+        [3, 4],
+        inspect::table_of_key,
+        "<key> [full]",
+        "Describes the hash table of a value.",
+    ),
     sub("LISTPACK", [3, 3], inspect::listpack, "<key>", "Describes a value that is a listpack."),
     sub("LOG", [3, 3], log, "<text>", "Writes a text to the log."),
     sub("OBJECT", [3, 3], inspect::object, "<key>", "Describes a key's value."),
+    sub(
+        "PAUSE-CRON",
+        [3, 3],
+        switches::pause_ticks,
+        "<0|1>",
+        "With 1, nothing is done from time to time: no key is removed because its time has come.",
+    ),
     sub("PANIC", [2, 2], panic, "", "Panics inside the command."),
     sub(
         "POPULATE",
@@ -101,6 +116,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
     ),
     sub("PROTOCOL", [3, 3], protocol::reply, "<type>", "Replies with a value of a protocol type."),
     sub(
+        "QUICKLIST",
+        [3, 4],
+        inspect::quicklist,
+        "<key> [<0|1>]",
+        "Describes a value that is a list of several nodes.",
+    ),
+    sub(
         "QUICKLIST-PACKED-THRESHOLD",
         [3, 3],
         switches::packed_threshold,
@@ -108,11 +130,39 @@ const SUBCOMMANDS: &[Subcommand] = &[
         "Checks a size from which elements would have nodes of their own.",
     ),
     sub(
+        "RELOAD",
+        [2, ANY],
+        reload::reload,
+        "[MERGE] [NOFLUSH] [NOSAVE]",
+        "Writes every value as DUMP does, and makes it anew from that. NOSAVE fails: there is no file.",
+    ),
+    sub(
+        "REPLYBUFFER",
+        [4, 4],
+        switches::reply_buffer,
+        "<PEAK-RESET-TIME|RESIZING> <NEVER|RESET|time|0|1>",
+        "Checks its arguments. A client that waits has no buffer for replies here.",
+    ),
+    sub(
         "SET-ACTIVE-EXPIRE",
         [3, 3],
         switches::active_expire,
         "<0|1>",
         "With 0, keys whose time has come are removed only when somebody asks for them.",
+    ),
+    sub(
+        "SET-DISABLE-DENY-SCRIPTS",
+        [3, 3],
+        switches::allow_all_for_scripts,
+        "<0|1>",
+        "With 1, scripts may call commands that are not for scripts.",
+    ),
+    sub(
+        "SET-SKIP-CHECKSUM-VALIDATION",
+        [3, 3],
+        switches::skip_checksums,
+        "<0|1>",
+        "With 1, RESTORE does not look at the checksum of a payload.",
     ),
     sub(
         "SLEEP",

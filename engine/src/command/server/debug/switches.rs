@@ -3,16 +3,54 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::flag;
+use abi::shared::debug;
 
 use crate::exec::context::ClientCtx;
 use crate::session::settings::kind::parse_memory;
 use base::args::Args;
-use base::error::{Done, Error};
+use base::error::{self, Done, Error};
 use base::glob;
 
 pub fn active_expire(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let off = base::args::parse_integer(args.at(2)).unwrap_or(0) == 0;
     cx.keys.core.roots.shared().active_expire_off.store(off as u32, Relaxed);
+    cx.out.ok();
+    Ok(())
+}
+
+/// Sets a bit of what `DEBUG` has switched, or clears it.
+fn switch(cx: &mut ClientCtx<'_>, bit: u32, args: Args<'_>) -> Done {
+    let switches = &cx.keys.core.roots.shared().debug;
+    match base::args::parse_integer(args.at(2)).unwrap_or(0) {
+        0 => switches.fetch_and(!bit, Relaxed),
+        _ => switches.fetch_or(bit, Relaxed),
+    };
+    cx.out.ok();
+    Ok(())
+}
+
+pub fn skip_checksums(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    switch(cx, debug::NO_CHECKSUMS, args)
+}
+
+pub fn pause_ticks(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    switch(cx, debug::NO_TICKS, args)
+}
+
+pub fn allow_all_for_scripts(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    switch(cx, debug::ALL_FOR_SCRIPTS, args)
+}
+
+/// There is nothing to switch: buffers of replies are their workers', and grow no client.
+pub fn reply_buffer(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    let is_peak = args.is(2, "PEAK-RESET-TIME");
+    if !is_peak && !args.is(2, "RESIZING") {
+        return Err(error::subcommand_syntax("debug", args.at(1)));
+    }
+    // What is no number switches off, as with all that is switched.
+    if is_peak && !args.is(3, "NEVER") && !args.is(3, "RESET") {
+        args.integer(3)?;
+    }
     cx.out.ok();
     Ok(())
 }
