@@ -287,6 +287,16 @@ impl SetBuf {
         Self { form: Form::Ints(IntsBuf::with_width(width)), ..self }
     }
 
+    /// In the same encoding, without members.
+    pub fn emptied(self) -> Self {
+        let form = match &self.form {
+            Form::Ints(ints) => Form::Ints(IntsBuf::with_width(ints.view().width())),
+            Form::Packed(_) => Form::Packed(RowsBuf::default()),
+            Form::Table(_) => Form::Table(OwnedBody::new(self.heap, empty())),
+        };
+        Self { form, ..self }
+    }
+
     /// With the members of a set that is no table.
     ///
     /// # Panics

@@ -86,6 +86,16 @@ fn subtract(sets: &[Option<SetRef<'_>>], visit: &mut dyn FnMut(&[u8])) {
     });
 }
 
+/// The first set, if Redis makes the difference by taking from a copy of it what the others have: then
+/// what comes of it keeps the encoding of the copy.
+fn taken_whole<'a>(sets: &[Option<SetRef<'a>>]) -> Option<SetRef<'a>> {
+    let first = (*sets.first()?)?;
+    let there = || sets.iter().flatten();
+    let looks = there().count() * first.len() / 2;
+    let members: usize = there().map(|set| set.len()).sum();
+    (looks > members).then_some(first)
+}
+
 /// The set that comes of those at the arguments from `from` on.
 fn compute(
     cx: &mut Ctx<'_>,
@@ -105,9 +115,17 @@ fn compute(
                 found.add(member);
             });
         }),
-        Operation::Difference => subtract(&sets, &mut |member| {
-            found.add(member);
-        }),
+        Operation::Difference => {
+            if let Some(first) = taken_whole(&sets) {
+                first.for_each(&mut |member| {
+                    found.add(member);
+                });
+                found = found.emptied();
+            }
+            subtract(&sets, &mut |member| {
+                found.add(member);
+            });
+        }
     }
     Ok(found)
 }
