@@ -30,8 +30,8 @@ pub fn configure_user(thread: &mut ThreadContext, words: &[&str]) -> Result<(), 
     let ThreadContext { core, exec, .. } = thread;
     let terms = terms(core, &exec.index);
     let is_default = name.as_bytes() == DEFAULT;
-    let has_default = std::mem::replace(&mut exec.acl.default_is_configured, is_default);
-    exec.acl.default_is_configured |= has_default;
+    let has_default = exec.acl.default_is_configured;
+    exec.acl.default_is_configured |= is_default;
     let add = |users: &mut Vec<User>| {
         let known = users.iter().any(|user| user.name == name.as_bytes());
         if known && (!is_default || has_default) {
