@@ -112,8 +112,18 @@ fn enter(core: &Core, tracking: &Tracking, client: &ClientShared) {
 
 /// Whether a client can be told in another's place.
 pub fn exists(core: &Core, id: u64) -> bool {
+    with_client(core, id, |_| ())
+}
+
+/// Calls `f` with the client with an id, while it is in the table of clients. Returns whether it is.
+fn with_client(core: &Core, id: u64, mut f: impl FnMut(&ClientShared)) -> bool {
     let mut is_there = false;
-    clients::for_each(core, |client, _| is_there |= client.id == id);
+    clients::for_each(core, |client, _| {
+        if client.id == id {
+            f(client);
+            is_there = true;
+        }
+    });
     is_there
 }
 
@@ -156,14 +166,7 @@ fn begin(core: &Core, client: &ClientState, wanted: &Wanted<'_>) -> Done {
 /// Makes a record of the client with an id, unless it is gone. Whoever closes it finds that there is
 /// one: it leaves the table of clients first, which is locked here.
 fn enter_other(core: &Core, tracking: &Tracking, id: u64) -> bool {
-    let mut is_there = false;
-    clients::for_each(core, |client, _| {
-        if client.id == id {
-            enter(core, tracking, client);
-            is_there = true;
-        }
-    });
-    is_there
+    with_client(core, id, |client| enter(core, tracking, client))
 }
 
 /// Enters a client under prefixes. Where memory runs out it is under none that it was not under.
