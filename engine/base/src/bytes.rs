@@ -86,6 +86,13 @@ impl OwnedBytes {
         slice(&self.raw)
     }
 
+    /// One with these bytes and no spare room.
+    pub fn of(bytes: &[u8], heap: Heap) -> Self {
+        let mut owned = Self::new(heap);
+        owned.view().append_exact(bytes);
+        owned
+    }
+
     /// Gives it up to whoever keeps it.
     pub fn into_raw(mut self) -> RawBytes {
         core::mem::replace(&mut self.raw, RawBytes::EMPTY)

@@ -1,7 +1,6 @@
 //! The slow log, and those of commands that were large.
 
 use abi::client::{ClientGuarded, ClientShared};
-use abi::container::RawBytes;
 use abi::lock::Guard;
 use abi::ptr::Ptr;
 use abi::shared::{Slowlog, SlowlogEntry};
@@ -55,7 +54,8 @@ pub struct Sender {
 impl Sender {
     /// A client, with what it tells of itself.
     pub fn of(heap: Heap, client: &ClientShared, guarded: &ClientGuarded) -> Self {
-        Self { peer: copy(heap, &client.peer), name: copy(heap, &guarded.name) }
+        let copy = |text| OwnedBytes::of(bytes::slice(text), heap);
+        Self { peer: copy(&client.peer), name: copy(&guarded.name) }
     }
 
     /// A client of this lane.
@@ -93,12 +93,6 @@ pub fn add(core: &Core, which: Log, sender: Sender, command: OwnedBytes, amount:
         unsafe { free(heap, oldest) };
     }
     log.next_id += 1;
-}
-
-fn copy(heap: Heap, text: &RawBytes) -> OwnedBytes {
-    let mut copy = OwnedBytes::new(heap);
-    copy.view().append_exact(bytes::slice(text));
-    copy
 }
 
 /// An entry of the log, copied out of it.

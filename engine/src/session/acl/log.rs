@@ -54,8 +54,8 @@ fn remember(core: &Core, client: &ClientShared, what: Refused<'_>) {
     let heap = core.heap;
     let line = clients::describe_own(core, client, false, Fields::Redis7);
     let now = core.clock.now_ms as u64;
-    let (object, user) = (copy(heap, what.object), copy(heap, what.user));
-    let line = copy(heap, line.as_bytes());
+    let [object, user, line] =
+        [what.object, what.user, line.as_bytes()].map(|text| OwnedBytes::of(text, heap));
     let mut acl = locked(core);
     let kept_max = core.get(setting::ACLLOG_MAX_LEN) as usize;
     let next_id = acl.next_log_id;
@@ -111,12 +111,6 @@ fn is_same(
         && now.saturating_sub(entry.updated_ms) <= SAME_MS
         && bytes::slice(&entry.object) == object.as_slice()
         && bytes::slice(&entry.user) == user.as_slice()
-}
-
-fn copy(heap: Heap, text: &[u8]) -> OwnedBytes {
-    let mut copy = OwnedBytes::new(heap);
-    copy.view().append_exact(text);
-    copy
 }
 
 /// An entry of the log, copied out of it.

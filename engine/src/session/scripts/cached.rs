@@ -64,8 +64,7 @@ pub fn add(core: &Core, digest: &[u8; 40], source: &[u8]) {
         return;
     }
     // Freed again if there is no memory for the rest.
-    let mut kept = base::bytes::OwnedBytes::new(core.heap);
-    kept.view().append_exact(source);
+    let kept = base::bytes::OwnedBytes::of(source, core.heap);
     let script = table.find_or_add(name, || CachedScript {
         source: abi::container::RawBytes::EMPTY,
         name_len: name.bytes(),

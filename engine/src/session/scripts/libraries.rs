@@ -163,11 +163,7 @@ struct Kept {
 
 impl Kept {
     fn new(core: &Core, library: &LibraryText) -> Self {
-        let copy = |bytes: &[u8]| {
-            let mut kept = OwnedBytes::new(core.heap);
-            kept.view().append_exact(bytes);
-            kept
-        };
+        let copy = |bytes: &[u8]| OwnedBytes::of(bytes, core.heap);
         Self { source: copy(&library.source), functions: copy(&encode(&library.functions)) }
     }
 }

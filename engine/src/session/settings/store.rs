@@ -116,8 +116,7 @@ pub fn put(core: &Core, setting: &Row, value: &Value) {
     match value {
         Value::Number(number) => config.numbers[setting.id as usize].store(*number, Relaxed),
         Value::Text(text, number) => {
-            let mut kept = OwnedBytes::new(core.heap);
-            kept.view().append_exact(text);
+            let kept = OwnedBytes::of(text, core.heap);
             // Where memory runs out neither the user nor the setting has changed.
             if setting.id == shell_id::REQUIREPASS {
                 acl::set_default_password(core, text);
