@@ -194,6 +194,10 @@ pub struct Host {
     /// `FAILED`: see `error`.
     pub replace_file:
         extern "C" fn(path: RStr<'_>, content: RSlice<'_, u8>, error: &mut RawBytes) -> Status,
+    /// Serves other clients of the calling worker for a moment, from within a command that takes long.
+    /// The caller has no lock but those of shards; until this returns logic is called on another lane,
+    /// on the same thread, and must not wait for them. Does nothing elsewhere.
+    pub serve_others: extern "C" fn(),
 }
 
 impl From<HostRef> for Calls {

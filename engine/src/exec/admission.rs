@@ -13,7 +13,7 @@ use crate::maintenance::evict::{self, Outcome};
 use crate::session::{self, multi, pause, scripts};
 use base::args::Args;
 use base::clock::Clock;
-use base::core::Core;
+use base::core::{Core, SHARD_RETRY_MS};
 use base::effects;
 use base::error::{self, Done, Error};
 
@@ -43,10 +43,14 @@ pub fn admit(
         check_state(thread, client, flags, (call, args))?;
     }
     let slow = scripts::slow::kind(thread.core.roots);
-    if slow != 0 && !call.spec.has(flag::ALLOW_BUSY) {
-        return Err(scripts::slow::error(slow));
-    }
-    if thread.core.settings.maxmemory != 0 {
+    if slow != 0 {
+        if waits_for_script(thread, client, call.spec) {
+            return Ok(Admitted::Elsewhere);
+        }
+        if !call.spec.has(flag::ALLOW_BUSY) {
+            return Err(scripts::slow::error(slow));
+        }
+    } else if thread.core.settings.maxmemory != 0 {
         make_room(thread, client, call.spec)?;
     }
     if pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec, args) {
@@ -64,6 +68,18 @@ pub fn admit(
         return Ok(Admitted::Elsewhere);
     }
     Ok(Admitted::Run)
+}
+
+/// Puts a command off until the script that runs for long is over, if it needs shards, which that has
+/// locked, even where it is refused.
+#[cold]
+fn waits_for_script(thread: &mut ThreadContext, client: &mut Client, spec: &Spec) -> bool {
+    let waits = spec.has(flag::UNWATCHES) && client.watch_count.load(Relaxed) != 0;
+    if waits {
+        thread.core.clock = Clock::read(thread.core.host);
+        pause::postpone(client, thread.core.clock.now_ms + SHARD_RETRY_MS);
+    }
+    waits
 }
 
 /// Refuses what a client in its state may not run.

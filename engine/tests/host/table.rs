@@ -60,6 +60,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     is_to_move,
     read_file,
     replace_file,
+    serve_others,
 });
 
 /// The table.
@@ -195,6 +196,8 @@ extern "C" fn replace_file(
 ) -> Status {
     Status::FAILED
 }
+
+extern "C" fn serve_others() {}
 
 extern "C" fn config_file(_out: &mut RawBytes) -> Status {
     Status::NOT_FOUND

@@ -51,6 +51,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     is_to_move: calls::is_to_move,
     read_file: server::read_file,
     replace_file: server::replace_file,
+    serve_others: server::serve_others,
 });
 
 /// The table. It lives as long as the process, and works before there is a server: then those

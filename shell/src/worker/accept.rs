@@ -89,7 +89,7 @@ impl Worker {
         let place = self.clients.insert(connection);
         let client = self.clients.get(place.slot).client();
         output::lend(client, self.buffers.output);
-        online.generation().client_open(self.lane, client);
+        online.generation().client_open(self.acts_as, client);
         // Registered only now: what has arrived meanwhile is reported at once.
         let registry = self.poll.registry();
         if registry.register(&mut SourceFd(&fd), place.token(), Interest::READABLE).is_err() {
@@ -100,6 +100,9 @@ impl Worker {
 
     /// Ends a connection, for a reason of [`close_reason`].
     pub(super) fn close(&mut self, online: &mut Online, slot: u32, reason: u32) {
+        if self.acts_as != self.lane {
+            return self.close_later(slot, reason);
+        }
         let Some(mut connection) = self.clients.remove(slot) else { return };
         self.timers.disarm(slot, &mut connection.armed_ms);
         if let Some((first, _)) = connection.mail {
@@ -110,7 +113,7 @@ impl Worker {
         }
         // First, so that no other thread looks at what logic now gives back.
         self.server.table().remove(connection.table_slot);
-        online.generation().client_close(self.lane, connection.client(), reason);
+        online.generation().client_close(self.acts_as, connection.client(), reason);
         end_wait(connection.client());
         open::close(connection);
         self.server.table().leave();

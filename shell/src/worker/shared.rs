@@ -13,7 +13,7 @@ use abi::stats::LaneStats;
 use mio::Registry;
 use tokio::sync::Notify;
 
-use super::background::Jobs;
+use super::background::{self, Jobs};
 use super::listeners::Listeners;
 use super::mailbox::Mailbox;
 use crate::arena::NoMemory;
@@ -92,6 +92,12 @@ impl ServerShared {
     /// Workers.
     pub fn workers(&self) -> u32 {
         self.mailboxes.len() as u32
+    }
+
+    /// The lane for what is done beside a command: behind those of workers, of the control thread and
+    /// of the background threads.
+    pub fn spare_lane(&self) -> u32 {
+        self.workers() + 1 + background::THREADS
     }
 
     /// Makes the databases, as many as the settings say.

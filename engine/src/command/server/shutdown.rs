@@ -5,6 +5,7 @@ use abi::host::level;
 use crate::exec::argument::{Argument, one_of, token};
 use crate::exec::context::ClientCtx;
 use crate::exec::options::{Options, Token};
+use crate::session::scripts;
 use base::args::Args;
 use base::error::{self, Done, Error};
 
@@ -31,6 +32,10 @@ pub fn shutdown(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         // A stop, once begun, takes no commands that could call it off.
         return Err(Error::new("ERR No shutdown in progress."));
     }
+    let slow = scripts::slow::kind(cx.keys.core.roots);
+    if slow != 0 && !given.has(NOSAVE) {
+        return Err(scripts::slow::error(slow));
+    }
     let host = cx.keys.core.host;
     if given.has(SAVE) && !given.has(FORCE) {
         let reason = "SHUTDOWN SAVE: the logic writes no snapshots; use NOSAVE or FORCE";
@@ -38,5 +43,6 @@ pub fn shutdown(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         return Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."));
     }
     host.shutdown()(given.has(NOW) as u32);
+    scripts::slow::stop(cx.keys.core);
     Ok(())
 }
