@@ -108,6 +108,7 @@ impl ThreadContext {
     fn rename(&mut self) {
         self.exec.index = Index::new(&self.core, self.exec.release.commands);
         rename::apply(&mut self.exec.index, &self.core);
+        self.core.effects.expect_renamed();
         self.exec.renamed = self.core.settings.renamed;
     }
 }
