@@ -15,7 +15,7 @@ pub mod table;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use abi::client::Client;
+use abi::client::{Client, ClientBlock};
 use abi::ptr::Ptr;
 
 /// Bits of [`Connection::state`].
@@ -71,9 +71,10 @@ impl Connection {
     /// The client's id.
     #[inline]
     pub fn id(&self) -> u64 {
-        // SAFETY: promised to `new`. Logic may have an exclusive reference, beside whose command others
-        // are served: no reference is made, and nobody ever changes the id.
-        unsafe { (&raw const (*self.client.as_ptr()).id).read() }
+        // SAFETY: promised to `new`; the owner's part is the first of its block. To the part for all
+        // nobody refers exclusively, while logic may so refer to the owner's, when others are served
+        // beside a command.
+        unsafe { &(*self.client.as_ptr().cast::<ClientBlock>()).shared }.id
     }
 
     /// Socket and client, to be used at the same time.

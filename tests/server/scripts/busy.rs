@@ -223,6 +223,20 @@ fn a_script_in_a_transaction_or_that_was_put_off_is_ended_by_clients_of_its_work
 }
 
 #[test]
+fn the_server_stops_though_a_script_runs() {
+    for workers in ["1", "2"] {
+        let options = ["--workers", workers, "--busy-reply-threshold", "50"];
+        let mut server = Server::start_with(&options);
+        let (mut one, mut other) = (server.connect(), server.connect());
+        one.send(&["EVAL", "redis.call('SET', 'a', 1) while true do end", "0"]);
+        wait_until(BUSY_SCRIPT, &mut other);
+        assert_eq!(other.ask("SHUTDOWN"), BUSY_SCRIPT);
+        other.send(&["SHUTDOWN", "NOSAVE"]);
+        assert!(server.wait().0.success(), "it ended well");
+    }
+}
+
+#[test]
 fn an_upgrade_serves_those_of_the_same_worker() {
     let (server, mut one, mut other) = one_worker();
     one.send(&["EVAL", "while true do end", "0"]);
