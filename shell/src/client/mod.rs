@@ -34,6 +34,8 @@ pub mod state {
     pub const FRESH: u8 = 1 << 5;
     /// At the end of its last turn it waited, or had input that was not run.
     pub const HELD: u8 = 1 << 6;
+    /// It is about to be closed, and no longer in the table of clients.
+    pub const UNLISTED: u8 = 1 << 7;
 }
 
 /// A worker's side of a connection.

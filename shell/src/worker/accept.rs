@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use abi::client::Client;
 use abi::config::id;
 use abi::logic::close_reason;
+use abi::status::Status;
 use abi::wait;
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -103,6 +104,16 @@ impl Worker {
         if self.acts_as != self.lane {
             return self.close_later(slot, reason);
         }
+        let Some(connection) = self.clients.try_get(slot) else { return };
+        // First, so that no other thread looks at what logic now gives back.
+        if !connection.is(state::UNLISTED) {
+            self.server.table().remove(connection.table_slot);
+            connection.set(state::UNLISTED);
+        }
+        let client = connection.client();
+        if online.generation().client_close(self.lane, client, reason) == Status::LATER {
+            return self.close_later(slot, reason);
+        }
         let Some(mut connection) = self.clients.remove(slot) else { return };
         self.timers.disarm(slot, &mut connection.armed_ms);
         if let Some((first, _)) = connection.mail {
@@ -111,9 +122,6 @@ impl Worker {
         if connection.is(state::POSTPONED) {
             self.postponed.retain(|other| *other != slot);
         }
-        // First, so that no other thread looks at what logic now gives back.
-        self.server.table().remove(connection.table_slot);
-        online.generation().client_close(self.acts_as, connection.client(), reason);
         end_wait(connection.client());
         open::close(connection);
         self.server.table().leave();

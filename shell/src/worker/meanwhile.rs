@@ -144,11 +144,14 @@ impl Worker {
         }
     }
 
-    /// Notes that a connection is to be closed when the command is over. Its peer sees the end now.
+    /// Has a connection closed a little later. Its peer sees the end now.
     #[cold]
     pub(super) fn close_later(&mut self, slot: u32, reason: u32) {
         let place = self.clients.place(slot);
         let Some(connection) = self.clients.try_get(slot) else { return };
+        if self.closing.iter().any(|(other, _)| *other == place) {
+            return;
+        }
         let (fd, client) = connection.parts();
         // It fails if the peer has been faster.
         let _ = rustix::net::shutdown(fd, Shutdown::Both);
@@ -158,7 +161,7 @@ impl Worker {
         self.closing.push((place, reason));
     }
 
-    /// Closes the connections that ended while logic was at a command.
+    /// Closes the connections that could not be closed at once.
     #[cold]
     pub(super) fn close_all_left(&mut self, online: &mut Online) {
         for (place, reason) in std::mem::take(&mut self.closing) {

@@ -73,6 +73,9 @@ use timers::Timers;
 /// Events taken from the system at once.
 const EVENTS_PER_POLL: usize = 512;
 
+/// Until a connection is closed again that could not be closed at once.
+const CLOSE_AGAIN: Duration = Duration::from_millis(2);
+
 /// What a worker lends to the client it serves. Arena addresses.
 #[derive(Debug)]
 struct Buffers {
@@ -143,7 +146,8 @@ pub struct Worker {
     accept_again: bool,
     /// There while others are served beside a command.
     meanwhile: Option<Box<Meanwhile>>,
-    /// Connections that ended beside a command.
+    /// Connections that ended and could not be closed at once: beside a command, or while others hold
+    /// what that takes.
     closing: Vec<Left>,
     /// The last poll may not have reported all there was.
     more_events: bool,
@@ -258,7 +262,6 @@ impl Worker {
             || !self.queue.is_empty()
             || self.swap.is_under_way()
             || self.accept_again
-            || !self.closing.is_empty()
     }
 
     /// Waits for events for so long at most.
@@ -280,7 +283,10 @@ impl Worker {
     }
 
     fn until_next_work(&self) -> Duration {
-        let tick = self.ticker.until_due(&self.clock);
+        let tick = match self.closing.is_empty() {
+            true => self.ticker.until_due(&self.clock),
+            false => CLOSE_AGAIN,
+        };
         match self.timers.next_ms() {
             Some(at) => tick.min(Duration::from_millis(at.saturating_sub(self.clock.unix_ms()))),
             None => tick,

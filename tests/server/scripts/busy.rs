@@ -204,6 +204,41 @@ fn connections_come_and_go_while_a_script_of_their_worker_runs() {
     assert_eq!(other.ask("LLEN list"), ":1\r\n");
 }
 
+/// Another worker than the script's waits neither for what its clients leave behind.
+#[test]
+fn connections_of_other_workers_end_and_waits_are_over_while_a_script_runs() {
+    let (server, mut one, mut other) = two_workers();
+    let mut gone: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    let mut late: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    for (client, number) in gone.iter_mut().zip(0..) {
+        client.ask(&format!("WATCH key{number}"));
+        client.send(&["BLPOP", &format!("list{number}"), "late", "0"]);
+    }
+    late.iter_mut().for_each(|client| client.send(&["BLPOP", "late", "0.3"]));
+    eventually("they wait", || other.ask("INFO clients").raw().contains("blocked_clients:8\r\n"));
+    one.send(&["EVAL", "while true do end", "0"]);
+    drop(gone);
+    wait_until(BUSY_SCRIPT, &mut other);
+    std::thread::sleep(Duration::from_millis(600));
+    let mut clients: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    clients.push(other);
+    for client in &mut clients {
+        assert_eq!(client.ask("PING"), BUSY_SCRIPT);
+    }
+    assert!(late.iter_mut().all(|client| !client.has_reply()), "their keys are the script's");
+    assert_eq!(clients[0].ask("SCRIPT KILL"), "+OK\r\n");
+    assert!(one.read().raw().starts_with("-ERR Script killed by user"));
+    for client in &mut late {
+        assert_eq!(client.read(), "*-1\r\n");
+    }
+    eventually("the others are gone", || {
+        let told = one.ask("INFO clients").raw();
+        told.contains("connected_clients:10\r\n") && told.contains("blocked_clients:0\r\n")
+    });
+    assert_eq!(one.ask("RPUSH late a"), ":1\r\n");
+    assert_eq!(one.ask("LLEN late"), ":1\r\n");
+}
+
 #[test]
 fn a_script_in_a_transaction_or_that_was_put_off_is_ended_by_clients_of_its_worker() {
     let (_server, mut one, mut other) = one_worker();
