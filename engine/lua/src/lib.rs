@@ -32,6 +32,7 @@ mod json_encode;
 mod library;
 mod machine;
 mod memory;
+mod pool;
 mod random;
 mod redis;
 mod structs;
