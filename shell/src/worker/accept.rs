@@ -129,9 +129,9 @@ impl Worker {
     }
 }
 
-/// Ends a wait that logic should have taken off a client that is gone: whoever finds it in the queue
-/// of a key would give elements to nobody.
-fn end_wait(client: &Client) {
+/// Ends a wait that logic has not taken off a client that is gone: whoever finds it in the queue of a
+/// key would give elements to nobody.
+pub(super) fn end_wait(client: &Client) {
     // SAFETY: only logic frees a wait, once it has taken it off its client. Nobody refers to one
     // exclusively before.
     if let Some(left) = unsafe { client.wait.as_ptr().as_ref() } {

@@ -15,6 +15,7 @@ use abi::client::Client;
 use mio::Events;
 use rustix::net::Shutdown;
 
+use super::accept::end_wait;
 use super::event::{self, Event};
 use super::slab::Place;
 use super::{Buffers, Worker, events, poll};
@@ -155,6 +156,7 @@ impl Worker {
         let (fd, client) = connection.parts();
         // It fails if the peer has been faster.
         let _ = rustix::net::shutdown(fd, Shutdown::Both);
+        end_wait(client);
         // They may be lent.
         input::discard(client);
         output::discard(client);

@@ -204,6 +204,28 @@ fn connections_come_and_go_while_a_script_of_their_worker_runs() {
     assert_eq!(other.ask("LLEN list"), ":1\r\n");
 }
 
+#[test]
+fn who_is_gone_while_a_script_runs_takes_nothing_of_what_it_makes() {
+    for (server, mut one, mut other) in [one_worker(), two_workers()] {
+        let mut gone: Vec<_> = (0..4).map(|_| server.connect()).collect();
+        gone.iter_mut().for_each(|client| client.send(&["BLPOP", "list", "0"]));
+        eventually("they wait", || {
+            other.ask("INFO clients").raw().contains("blocked_clients:4\r\n")
+        });
+        let script = "local begin = redis.call('TIME')[1] \
+                      while redis.call('TIME')[1] - begin < 3 do end \
+                      return redis.call('RPUSH', 'list', 'a', 'b')";
+        one.send(&["EVAL", script, "0"]);
+        wait_until(BUSY_SCRIPT, &mut other);
+        drop(gone);
+        assert_eq!(one.read(), ":2\r\n");
+        assert_eq!(other.ask("LRANGE list 0 -1"), "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        eventually("they are gone", || {
+            other.ask("INFO clients").raw().contains("blocked_clients:0\r\n")
+        });
+    }
+}
+
 /// Another worker than the script's waits neither for what its clients leave behind.
 #[test]
 fn connections_of_other_workers_end_and_waits_are_over_while_a_script_runs() {

@@ -37,15 +37,15 @@ async function excludes() {
 // A lock ends by itself, unless its holder extends it.
 async function expires() {
   const impatient = locksmith({ retryCount: 0 });
-  let lock = await impatient.lock('short', 500);
-  for (let i = 0; i < 4; i += 1) {
-    await sleep(250);
-    lock = await lock.extend(500);
-    await assert.rejects(impatient.lock('short', 500), Redlock.LockError);
+  let lock = await impatient.lock('short', 1000);
+  for (let i = 0; i < 3; i += 1) {
+    await sleep(400);
+    lock = await lock.extend(1000);
+    await assert.rejects(impatient.lock('short', 1000), Redlock.LockError);
   }
   const began = Date.now();
-  const next = await locksmith().lock('short', 500);
-  assert.ok(Date.now() - began > 400);
+  const next = await locksmith().lock('short', 1000);
+  assert.ok(Date.now() - began > 900);
   await assert.rejects(lock.unlock(), Redlock.LockError);
   await next.unlock();
 }
