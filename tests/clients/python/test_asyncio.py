@@ -110,14 +110,17 @@ class Asyncio2(ServedTest):
 
     async def a_wait_that_is_given_up(self, client):
         end = self.until()
-        while self.is_before(end):
-            with self.assertRaises(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    await client.blpop("nothing", 0)
-            self.assertIsNone(await client.blpop("nothing", 0.05))
-            # The connection of a wait that was cancelled is not used again, nor does it take.
-            await client.rpush("something", "item")
-            self.assertEqual(tuple(await client.blpop("something", 1)), ("something", "item"))
+        async with self.connect() as waiting:
+            while self.is_before(end):
+                # It is connected: redis-py is deaf to who gives up before.
+                await waiting.ping()
+                with self.assertRaises(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await waiting.blpop("nothing", 0)
+                self.assertIsNone(await client.blpop("nothing", 0.05))
+                # The connection of a wait that was cancelled is not used again, nor does it take.
+                await client.rpush("something", "item")
+                self.assertEqual(tuple(await client.blpop("something", 1)), ("something", "item"))
 
     async def messages_arrive_once_and_in_order(self, client):
         heard = []
