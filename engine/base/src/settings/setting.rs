@@ -8,7 +8,7 @@
 use abi::config::id::{self as shell, LOGIC_FIRST};
 
 use super::row::{
-    ChannelsAtFirst, HIDDEN, IMMUTABLE, Kind, Permission, Policy, Row, SECRET, Setting, Text,
+    ChannelsAtFirst, HIDDEN, IMMUTABLE, Kind, PROTECTED, Permission, Policy, Row, SECRET, Setting, Text,
 };
 use crate::event::Class;
 
@@ -79,6 +79,8 @@ settings! {
     pub const COMMANDLOG_REQUEST_LARGER_THAN: Setting<i64> =
         Setting::integer("commandlog-request-larger-than", slot(183), (-1, i64::MAX), "1048576")
             .of_command("commandlog");
+    pub const DBFILENAME: Setting<Text> =
+        Setting::text("dbfilename", slot(81), Kind::FileName, "dump.rdb").flags(PROTECTED);
     pub const ENABLE_DEBUG_COMMAND: Setting<Permission> =
         Setting::permission("enable-debug-command", slot(11), "no");
     pub const ENABLE_MODULE_COMMAND: Setting<Permission> =

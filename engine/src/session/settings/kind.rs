@@ -35,7 +35,11 @@ const CLASSES_WRONG: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn
 
 /// The value a text means for a setting, or what is wrong with it.
 pub fn parse(setting: &Row, text: &[u8]) -> Result<Value, Fault> {
-    match (parse_kind(setting.kind, text)?, setting.held_to) {
+    let value = parse_kind(setting.kind, text).map_err(|fault| match setting.kind {
+        Kind::FileName => format!("{} {fault}", setting.name),
+        _ => fault,
+    })?;
+    match (value, setting.held_to) {
         (Value::Number(number), Some((min, max))) => Ok(Value::Number(number.clamp(min, max))),
         (value, _) => Ok(value),
     }
@@ -433,7 +437,7 @@ mod tests {
         check(Kind::Template, "{title} {port}", Ok("{title} {port}"));
         check(Kind::Template, "{x}", Err("unknown variables"));
         check(Kind::Template, "", Err("invalid"));
-        check(Kind::FileName, "a/b", Err("just a filename"));
+        check(Kind::FileName, "a/b", Err("a can't be a path, just a filename"));
         check(Kind::HostName, "a b", Err("Hostnames"));
     }
 }

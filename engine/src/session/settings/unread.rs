@@ -83,7 +83,6 @@ pub const UNREAD: &[Row] = &[
     row("crash-memcheck-enabled", slot(79), Kind::Bool, "yes"),
     fixed("daemonize", slot(80), Kind::Bool, "no"),
     fixed("databases", shell::DATABASES, Kind::Integer(1, INT_MAX), "16"),
-    row("dbfilename", slot(81), Kind::FileName, "dump.rdb").flags(PROTECTED),
     row("dir", shell::DIR, Kind::Directory, ".").flags(PROTECTED),
     fixed("disable-thp", slot(82), Kind::Bool, "yes"),
     row("dynamic-hz", slot(83), Kind::Bool, "yes"),
