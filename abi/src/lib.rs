@@ -30,6 +30,7 @@ pub mod root;
 pub mod schema;
 pub mod script;
 pub mod shared;
+pub mod snapshot;
 pub mod stats;
 pub mod status;
 pub mod stream;

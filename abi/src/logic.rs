@@ -198,6 +198,8 @@ pub struct StoredTypes {
     /// See the type.
     pub acl_log: *const crate::acl::AclLogEntry,
     /// See the type.
+    pub handed: *const crate::snapshot::Handed,
+    /// See the type.
     pub tracked: *const crate::tracking::TrackedKey,
     /// See the type.
     pub tracking_client: *const crate::tracking::TrackingClient,

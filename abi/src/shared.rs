@@ -11,13 +11,15 @@ use crate::lock::Locked;
 use crate::ptr::Ptr;
 use crate::root::RootHead;
 use crate::script::{ScriptState, Scripts};
+use crate::snapshot::Snapshot;
 use crate::stats::LANES_MAX;
 use crate::tracking::{Tracking, TrackingTotals};
 
 /// Root of the rest.
 ///
 /// Lock order: shard locks in ascending order, then `scripts`, `acl`, `pubsub`, `tracking`, then `names`, `errors`,
-/// `slowlog`, `latency`, the texts of `config`, then the table of clients.
+/// `slowlog`, `latency`, the texts of `config`, then the table of clients. What is kept for `snapshot`
+/// is locked last of all.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Shared {
@@ -84,6 +86,8 @@ pub struct Shared {
     pub acl: Locked<Acl>,
     /// What is to be seen of them without the lock.
     pub acl_state: AclState,
+    /// The snapshot under way, and the last.
+    pub snapshot: Snapshot,
     /// Zero.
     pub reserved: [u64; 13],
 }

@@ -16,6 +16,7 @@ mod priority;
 mod process;
 mod random;
 pub mod refusal;
+mod saving;
 pub mod server;
 mod sync;
 pub mod upgrade;

@@ -46,6 +46,7 @@ const PILES: &[Pile] = &[
             &["abi/src/tracking.rs"],
             &["abi/src/config.rs"],
             &["abi/src/script.rs"],
+            &["abi/src/snapshot.rs"],
             &["abi/src/shared.rs"],
             &["abi/src/arena.rs"],
             &["abi/src/job.rs"],

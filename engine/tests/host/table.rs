@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use abi::arena::ArenaHeader;
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
-use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo};
+use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo, Saving, SavingInfo, saving};
 use abi::job::Job;
 use abi::message::Message;
 use abi::ptr::Ptr;
@@ -25,6 +25,9 @@ thread_local! {
     static TAKES_JOBS: Cell<bool> = const { Cell::new(false) };
     static SCATTERED: Cell<u64> = const { Cell::new(0) };
     static COMPACTING: Cell<bool> = const { Cell::new(false) };
+    static SAVED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SAVING: Cell<u32> = const { Cell::new(saving::NONE) };
+    static QUEUED: Cell<u64> = const { Cell::new(0) };
 }
 
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
@@ -60,6 +63,10 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     is_to_move,
     read_file,
     replace_file,
+    save_begin,
+    save_append,
+    save_end,
+    save_info,
 });
 
 /// The table.
@@ -105,6 +112,21 @@ pub fn take_jobs_from_now_on(takes: bool) {
 /// All jobs since the last look.
 pub fn take_jobs() -> Vec<Job> {
     JOBS.take()
+}
+
+/// What has been saved to the last file, or of it so far.
+pub fn take_saved() -> Vec<u8> {
+    SAVED.take()
+}
+
+/// Has the file that is being saved fail.
+pub fn fail_saving() {
+    SAVING.set(saving::FAILED);
+}
+
+/// Says how many bytes of the file that is being saved have not been written.
+pub fn set_queued(bytes: u64) {
+    QUEUED.set(bytes);
 }
 
 /// Whether what was there when this began is to move.
@@ -235,4 +257,28 @@ extern "C" fn end_compaction() {
 
 extern "C" fn is_to_move(address: u64) -> u32 {
     u32::from(COMPACTING.get() && !is_new(address))
+}
+
+extern "C" fn save_begin(_saving: &Saving<'_>, _error: &mut RawBytes) -> Status {
+    SAVED.set(Vec::new());
+    SAVING.set(saving::UNDER_WAY);
+    Status::OK
+}
+
+extern "C" fn save_append(bytes: RSlice<'_, u8>) -> Status {
+    if SAVING.get() != saving::UNDER_WAY {
+        return Status::REFUSED;
+    }
+    SAVED.with_borrow_mut(|saved| saved.extend_from_slice(bytes.as_slice()));
+    Status::OK
+}
+
+extern "C" fn save_end(keep: u32) {
+    if SAVING.get() == saving::UNDER_WAY {
+        SAVING.set(if keep != 0 { saving::DONE } else { saving::NONE });
+    }
+}
+
+extern "C" fn save_info(_error: &mut RawBytes) -> SavingInfo {
+    SavingInfo { state: SAVING.get(), queued_bytes: QUEUED.get(), ..SavingInfo::default() }
 }

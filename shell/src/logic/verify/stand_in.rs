@@ -1,10 +1,11 @@
 //! The host table for a library under test: an arena, clocks and a log, but no server behind it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
-use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo};
+use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo, Saving, SavingInfo, saving};
 use abi::job::Job;
 use abi::message::Message;
 use abi::ptr::Ptr;
@@ -56,6 +57,10 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     is_to_move: calls::is_to_move,
     read_file,
     replace_file,
+    save_begin,
+    save_append,
+    save_end,
+    save_info,
 });
 
 /// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.
@@ -181,4 +186,24 @@ extern "C" fn shutdown(_now: u32) {}
 
 extern "C" fn exchange(_: ClientRef, _exchange: &Exchange<'_>) -> Status {
     Status::REFUSED
+}
+
+/// How the file stands that the library saves, and of which nothing is kept.
+static SAVING: AtomicU32 = AtomicU32::new(saving::NONE);
+
+extern "C" fn save_begin(_saving: &Saving<'_>, _error: &mut RawBytes) -> Status {
+    SAVING.store(saving::UNDER_WAY, Ordering::Relaxed);
+    Status::OK
+}
+
+extern "C" fn save_append(_bytes: RSlice<'_, u8>) -> Status {
+    Status::OK
+}
+
+extern "C" fn save_end(keep: u32) {
+    SAVING.store(if keep != 0 { saving::DONE } else { saving::NONE }, Ordering::Relaxed);
+}
+
+extern "C" fn save_info(_error: &mut RawBytes) -> SavingInfo {
+    SavingInfo { state: SAVING.load(Ordering::Relaxed), ..SavingInfo::default() }
 }
