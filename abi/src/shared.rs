@@ -285,8 +285,9 @@ pub struct Pause {
     pub until_ms: AtomicU64,
     /// 1: only commands that write; 0: all.
     pub writes_only: AtomicU32,
-    /// Zero.
-    pub reserved: u32,
+    /// What commands have to look at beside the pause: bits of [`crate::snapshot::attention`]. Here,
+    /// so that looking at both costs no more than at one.
+    pub snapshot: AtomicU32,
 }
 
 /// Samples kept for rates.

@@ -25,6 +25,14 @@ pub mod phase {
     pub const ENDING: u32 = 4;
 }
 
+/// Bits of [`crate::shared::Pause::snapshot`].
+pub mod attention {
+    /// The walk is under way.
+    pub const UNDER_WAY: u32 = 1;
+    /// The last snapshot has failed.
+    pub const FAILED: u32 = 1 << 1;
+}
+
 /// [`crate::keyspace::ShardDb::walked`] of a part that the walk is done with. It is no position.
 pub const WALKED: u64 = u64::MAX;
 
@@ -50,6 +58,8 @@ pub struct Snapshot {
     pub db: AtomicU64,
     /// The shard at which it stands.
     pub shard: AtomicU64,
+    /// The shards that it is not done with in this database, a bit each.
+    pub left: AtomicU64,
     /// 1 more than the database that the file has selected last; 0: none.
     pub selected: AtomicU64,
     /// Checksum of what has been handed to the shell.
@@ -68,14 +78,18 @@ pub struct Snapshot {
     pub saved_changes: AtomicU64,
     /// When one last began, Unix seconds.
     pub tried_s: AtomicU64,
-    /// 1: the last has failed.
-    pub has_failed: AtomicU32,
     /// Zero.
     pub reserved0: u32,
+    /// 1 more than the lane that goes on with it at the moment; 0: none does.
+    pub in_step: AtomicU32,
     /// How long the last took, in seconds, and 1 more; 0: there was none.
     pub took_s: AtomicU64,
     /// Snapshots begun.
     pub begun: AtomicU64,
+    /// The hash of a key with a large value that somebody waits for: it is written next.
+    pub wanted: AtomicU64,
+    /// 1 more than the key's database, as it is called now; 0: nobody waits.
+    pub wanted_db: AtomicU64,
     /// Zero.
     pub reserved: [u64; 8],
 }
@@ -84,11 +98,11 @@ pub struct Snapshot {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Kept {
-    /// Values that are in no table any more, the oldest first.
+    /// What is to be written and freed, the oldest first.
     pub first: Ptr<Handed>,
     /// The newest of them.
     pub last: Ptr<Handed>,
-    /// Records of the file of keys that were written ahead of the walk.
+    /// Records of keys that were written ahead of the walk, the newest; more are handed over.
     pub records: RawBytes,
     /// 1 more than the database that these records have selected last; 0: none.
     pub selected: u64,
@@ -96,7 +110,8 @@ pub struct Kept {
     pub large: Large,
 }
 
-/// Values that were taken out of the tables and that a snapshot is to write and then to free.
+/// What a snapshot is to write and then to free: an entry that is in no table any more, a table of
+/// entries, or records.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Handed {
@@ -104,9 +119,12 @@ pub struct Handed {
     pub next: Ptr<Handed>,
     /// The database, as it was called when the snapshot began.
     pub db: u64,
-    /// The entry; 0: it is a table.
+    /// The entry, or 0.
     pub entry: u64,
-    /// Its items are entries: those that are marked, or before [`Handed::walked`], are not written.
+    /// Records, which begin by selecting a database; or none.
+    pub records: RawBytes,
+    /// If it is neither of the two: its items are entries, of which those that are marked, or before
+    /// [`Handed::walked`], are not written.
     pub table: RawTable,
     /// As [`crate::keyspace::ShardDb::walked`].
     pub walked: u64,
@@ -143,6 +161,8 @@ pub struct Large {
     pub place: u64,
     /// The entry; only of one that is detached.
     pub entry: u64,
+    /// Bytes that it is counted with since it was detached.
+    pub bytes: u64,
     /// What was left of it, written at once by somebody who could not wait.
     pub rest: RawBytes,
 }

@@ -29,6 +29,7 @@ use crate::config::Setting;
 use crate::log;
 use crate::logic::generation::{self, Generation, Online};
 use crate::process::startup::Startup;
+use crate::saving;
 use crate::worker::mailbox::Mailbox;
 use crate::worker::scheduler::Scheduler;
 use crate::worker::shared::{self, ServerShared};
@@ -293,6 +294,7 @@ impl Threads {
         }
         // Only now: clients that were closed may have left work.
         server.jobs().close();
+        saving::give_up();
         for thread in self.background {
             // A background thread that panicked has said so; the server ends anyway.
             let _ = thread.join();

@@ -16,6 +16,12 @@ impl Default for Checksum {
 }
 
 impl Checksum {
+    /// One that goes on from the value that another has come to.
+    pub fn resume(value: u64) -> Self {
+        // The register holds its bits in the reverse order.
+        Self(CRC.digest_with_initial(value.reverse_bits()))
+    }
+
     /// Adds what follows.
     pub fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
@@ -41,5 +47,8 @@ mod tests {
         let mut checksum = super::Checksum::default();
         [&b"1234"[..], b"", b"56789"].iter().for_each(|piece| checksum.add(piece));
         assert_eq!(checksum.value(), CHECK);
+        let mut resumed = super::Checksum::resume(super::crc64(b"1234"));
+        resumed.add(b"56789");
+        assert_eq!(resumed.value(), CHECK);
     }
 }

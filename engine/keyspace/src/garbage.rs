@@ -33,24 +33,31 @@ pub fn dispose(core: &mut Core, entry: OwnedEntry, lazily: bool) {
 pub struct DetachedTables {
     keys: RawTable,
     expires: RawTable,
+    count: usize,
 }
 
 impl DetachedTables {
     /// Takes them out of a part.
     pub fn out_of(part: &mut Part<'_>, heap: Heap) -> Self {
-        Self { keys: part.keys_mut(heap).take(), expires: part.expires_mut(heap).take() }
+        let keys = part.keys_mut(heap).take();
+        Self { count: table::len(&keys), keys, expires: part.expires_mut(heap).take() }
     }
 
-    /// Keys in them.
+    /// Keys that were in them.
     pub fn count(&self) -> usize {
-        table::len(&self.keys)
+        self.count
+    }
+
+    /// The table of all keys, for whoever has other use for it.
+    pub(crate) fn keys_mut(&mut self) -> &mut RawTable {
+        &mut self.keys
     }
 }
 
 /// Frees detached tables and the entries in them; if `lazily`, they are left to be freed on a
 /// background thread.
 pub fn dispose_tables(core: &mut Core, tables: DetachedTables, lazily: bool) {
-    let DetachedTables { keys, expires } = tables;
+    let DetachedTables { keys, expires, .. } = tables;
     // SAFETY: they were taken out together; views of their entries would borrow the core, which this
     // has exclusively.
     let garbage =
@@ -62,6 +69,13 @@ pub fn dispose_tables(core: &mut Core, tables: DetachedTables, lazily: bool) {
             free(core.heap, garbage);
         }
     }
+}
+
+/// Leaves a table with its entries to be freed on a background thread. Nothing else refers to them.
+pub(crate) fn dispose_table(core: &mut Core, keys: RawTable) {
+    let expires = RawTable::new();
+    let count = table::len(&keys);
+    dispose_tables(core, DetachedTables { keys, expires, count }, true);
 }
 
 fn is_empty(garbage: &Garbage) -> bool {

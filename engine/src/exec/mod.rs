@@ -34,6 +34,7 @@ pub mod script;
 pub mod secrets;
 pub mod serving;
 mod slow;
+mod snapshot;
 pub mod spec;
 pub mod thread;
 pub mod tracked;

@@ -12,6 +12,7 @@ use crate::exec::call::{Call, count_error};
 use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::spec::{Spec, flag};
 use crate::exec::{monitor, permissions, tracked, transaction};
+use crate::maintenance::snapshot;
 use crate::session::monitor as monitors;
 use crate::session::scripts::slow;
 use base::args::Args;
@@ -60,6 +61,12 @@ pub fn run(
 ) -> Result<(Result<(), ScriptError>, bool), Error> {
     let is_short = is_short_of_memory(cx);
     check(task, is_short)?;
+    if task.flags & script_flag::UNSAID == 0
+        && !task.has(script_flag::NO_WRITES)
+        && let Some(error) = snapshot::refusal(cx.data.keys.core)
+    {
+        return Err(error);
+    }
     let (spec, mode, db) = (cx.data.spec, cx.data.mode, cx.session.db());
     let speaks_resp3 = cx.data.out.resp3;
     let is_within = cx.data.keys.core.effects.is_in_transaction();
@@ -193,6 +200,11 @@ impl Caller<'_, '_, '_> {
             }
             () if self.reads_only && call.spec.has(flag::WRITE | flag::MAY_REPLICATE) => {
                 "Write commands are not allowed from read-only scripts.".into()
+            }
+            () if call.spec.has(flag::WRITE)
+                && let Some(error) = snapshot::refusal(self.core()) =>
+            {
+                format!("-{}", String::from_utf8_lossy(error.text())).into()
             }
             () if self.refuses_growth && !self.has_written && call.spec.has(flag::DENYOOM) => {
                 "-OOM command not allowed when used memory > 'maxmemory'.".into()

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::shared::debug;
 
 use crate::maintenance::evict::{self, Pool};
-use crate::maintenance::{clients, defrag, expire, tracked};
+use crate::maintenance::{clients, defrag, expire, snapshot, tracked};
 use crate::session::stats;
 use base::core::Core;
 use base::counters::total;
@@ -19,6 +19,7 @@ pub fn run(core: &mut Core, pool: &mut Pool) {
     core.roots.shared().peak_used_bytes.fetch_max(used, Relaxed);
     expire::tick(core);
     evict::tick(core, pool);
+    snapshot::tick(core);
     if core.id == 0 {
         clients::tick(core);
         defrag::tick(core);

@@ -9,7 +9,7 @@ mod disk;
 mod tests;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use abi_stable::std_types::RSlice;
 
 use crate::client::open::bytes_of;
 use crate::worker::shared;
-use disk::{Disk, FileSystem};
+use disk::FileSystem;
 use write::{Plan, Unfinished, WriteError};
 
 /// Queued bytes below which logic is told that there is room again.

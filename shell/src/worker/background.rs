@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use abi::job::Job;
+use abi::job::{Job, kind};
 
 use crate::arena;
 use crate::logic::generation::Online;
+use crate::worker::shared;
 
 /// Background threads: one that is busy for long leaves the other for short jobs.
 pub const THREADS: u32 = 2;
@@ -46,7 +47,12 @@ impl Jobs {
     pub fn run(&self, lane: u32) {
         arena::bind_thread(lane);
         while let Some(job) = self.next() {
-            Online::enter(lane).generation().background(lane, &job);
+            let status = Online::enter(lane).generation().background(lane, &job);
+            if job.kind == kind::STOP
+                && let Some(server) = shared::get()
+            {
+                server.signal_answered(status);
+            }
             arena::flush();
         }
     }

@@ -139,8 +139,6 @@ pub const UNREAD: &[Row] = &[
     ),
     row("rdb-del-sync-files", slot(106), Kind::Bool, "no"),
     row("rdb-key-save-delay", slot(107), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
-    row("rdb-save-incremental-fsync", slot(108), Kind::Bool, "yes"),
-    fixed("rdbchecksum", slot(109), Kind::Bool, "yes"),
     row("repl-backlog-ttl", slot(112), Kind::Integer(0, i64::MAX), "3600"),
     row("repl-disable-tcp-nodelay", slot(113), Kind::Bool, "no"),
     row(
@@ -168,15 +166,11 @@ pub const UNREAD: &[Row] = &[
     fixed("replicaof", slot(129), Kind::Primary, "").alias("slaveof"),
     // Every payload is wholly checked, whoever sends it: no value asks for more.
     row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
-    row("save", slot(131), Kind::Save, "").lacks(NOTHING_ON_DISK),
     fixed("server_cpulist", slot(132), Kind::Text, "").lacks(NO_PINNING),
     fixed("set-proc-title", shell::SET_PROC_TITLE, Kind::Bool, "yes"),
-    row("shutdown-on-sigint", slot(135), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),
-    row("shutdown-on-sigterm", slot(136), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),
     row("shutdown-timeout", shell::SHUTDOWN_TIMEOUT, Kind::Integer(0, INT_MAX), "10"),
     fixed("socket-mark-id", slot(137), Kind::Integer(0, u32::MAX as i64), "0")
         .lacks("this server does not mark its sockets"),
-    row("stop-writes-on-bgsave-error", slot(138), Kind::Bool, "yes"),
     fixed("supervised", slot(141), Kind::Words(&["upstart", "systemd", "auto", "no"]), "no"),
     fixed("syslog-enabled", slot(142), Kind::Bool, "no"),
     fixed(

@@ -30,6 +30,8 @@
 //! named `u…` are in little-endian order.
 #![forbid(unsafe_code)]
 
+pub mod write;
+
 /// Begins a file that Redis has written, and Valkey before version 9.
 pub const MAGIC_REDIS: &[u8] = b"REDIS";
 /// Begins a file that Valkey has written from version 9 on.
