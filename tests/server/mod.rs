@@ -35,4 +35,5 @@ mod scan;
 mod scheduler;
 mod scripts;
 mod settings;
+mod snapshots;
 mod tracking;
