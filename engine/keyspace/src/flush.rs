@@ -5,8 +5,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::keyspace::SHARDS;
 
-use crate::{Keys, snapshot};
 use crate::garbage::{self, DetachedTables};
+use crate::{Keys, snapshot};
 
 impl Keys<'_> {
     /// Removes all keys of all databases.

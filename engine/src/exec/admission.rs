@@ -132,7 +132,11 @@ fn may_use_more(exec: &Exec, client: &Client, spec: &Spec) -> bool {
 }
 
 /// Whether any queued command is so.
-pub(super) fn any_queued(exec: &Exec, client: &ClientState, is_so: impl Fn(&Spec, Args<'_>) -> bool) -> bool {
+pub(super) fn any_queued(
+    exec: &Exec,
+    client: &ClientState,
+    is_so: impl Fn(&Spec, Args<'_>) -> bool,
+) -> bool {
     multi::queued(client).any(|blob| {
         look_up(&exec.index, blob.args()).is_ok_and(|call| is_so(call.spec, blob.args()))
     })

@@ -12,9 +12,9 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 pub use pool::Pool;
 
-use crate::maintenance::snapshot;
 use crate::maintenance::background;
 use crate::maintenance::expire::{claim_job, upkeep};
+use crate::maintenance::snapshot;
 use crate::session::latency;
 use base::clock::ticks;
 use base::core::Core;

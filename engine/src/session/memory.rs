@@ -68,7 +68,18 @@ impl Usage {
         let clients = census::summary(core).bytes;
         let scripts = Totals::now(core);
         let scattered = core.host.scattered_bytes()();
-        Self { process, used, scattered, peak, startup, clients, effects, snapshot, scripts, tables }
+        Self {
+            process,
+            used,
+            scattered,
+            peak,
+            startup,
+            clients,
+            effects,
+            snapshot,
+            scripts,
+            tables,
+        }
     }
 
     /// Of the arena what is in use or lies between that: all that can not simply go back.

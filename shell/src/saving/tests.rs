@@ -181,9 +181,8 @@ fn a_file_is_safe_under_its_name_when_it_is_said_to_be() {
     assert_eq!(disk.read_after_loss(&path()).as_deref(), Some(NEW));
     assert_eq!(disk.names(), [path()]);
     let calls = disk.with(|state| state.calls.clone());
-    let expected = [
-        "create", "write", "sync", "write", "sync", "write", "sync", "rename", "sync folder",
-    ];
+    let expected =
+        ["create", "write", "sync", "write", "sync", "write", "sync", "rename", "sync folder"];
     assert_eq!(calls, expected, "as often as it was asked for, and at the end");
 }
 

@@ -44,7 +44,10 @@ fn writes_are_refused_while_data_that_is_to_be_saved_cannot_be() {
     client.ask("BGSAVE");
     wait(&mut client);
     for line in ["SET k v", "PING", "FUNCTION FLUSH", "DEL k"] {
-        assert!(client.ask(line).raw().starts_with("-MISCONF Redis is configured to save"), "{line}");
+        assert!(
+            client.ask(line).raw().starts_with("-MISCONF Redis is configured to save"),
+            "{line}"
+        );
     }
     let script = |client: &mut Connection, text: &str| client.call(&["EVAL", text, "0"]).raw();
     assert!(script(&mut client, "return redis.call('set','k','v')").starts_with("-MISCONF"));
@@ -74,8 +77,11 @@ fn a_disk_that_is_full_fails_the_snapshot_and_nothing_else() {
     let mut client = server.connect();
     client.ask("SET k v");
     // Whatever is written to this file finds no space.
-    std::os::unix::fs::symlink("/dev/full", server.dir().join(format!("temp-{}.rdb", server.pid())))
-        .expect("a link");
+    std::os::unix::fs::symlink(
+        "/dev/full",
+        server.dir().join(format!("temp-{}.rdb", server.pid())),
+    )
+    .expect("a link");
     client.ask("BGSAVE");
     assert!(!wait(&mut client));
     assert!(server.log().contains("No space left on device"), "{}", server.log());
@@ -160,7 +166,10 @@ fn the_settings_are_written_back() {
     let mut client = server.connect();
     client.ask("SET k v");
     save_in_background(&mut client);
-    assert_eq!(client.call(&["CONFIG", "SET", "save", "60 x"]).raw().split(' ').next(), Some("-ERR"));
+    assert_eq!(
+        client.call(&["CONFIG", "SET", "save", "60 x"]).raw().split(' ').next(),
+        Some("-ERR")
+    );
     assert_eq!(client.ask("CONFIG GET rdb-save-incremental-fsync").raw().ends_with("no\r\n"), true);
     assert_eq!(client.ask("CONFIG SET rdbchecksum no").raw().split(' ').next(), Some("-ERR"));
 }

@@ -8,7 +8,8 @@
 use abi::config::id::{self as shell, LOGIC_FIRST};
 
 use super::row::{
-    ChannelsAtFirst, HIDDEN, IMMUTABLE, Kind, PROTECTED, Permission, Policy, Row, SECRET, Setting, Stop, Text,
+    ChannelsAtFirst, HIDDEN, IMMUTABLE, Kind, PROTECTED, Permission, Policy, Row, SECRET, Setting,
+    Stop, Text,
 };
 use crate::event::Class;
 
@@ -145,6 +146,8 @@ settings! {
         Setting::yes_no("protected-mode", shell::PROTECTED_MODE, "yes");
     pub const PROTO_MAX_BULK_LEN: Setting<u64> =
         Setting::bytes("proto-max-bulk-len", slot(9), (1 << 20, MEMORY_MAX), "536870912");
+    pub const RDB_KEY_SAVE_DELAY: Setting<i64> =
+        Setting::integer("rdb-key-save-delay", slot(107), (INT_MIN, INT_MAX), "0").flags(HIDDEN);
     pub const RDB_SAVE_INCREMENTAL_FSYNC: Setting<bool> =
         Setting::yes_no("rdb-save-incremental-fsync", slot(108), "yes");
     pub const RDBCHECKSUM: Setting<bool> =

@@ -50,7 +50,8 @@ pub fn begin(core: &mut Core) -> Vec<Sizes> {
         Keys::new(core, 0).set_interest(shard, interest::SNAPSHOT, true);
     }
     state.keys.store(all.iter().map(|sizes| sizes.keys as u64).sum(), Relaxed);
-    for counter in [&state.keys_written, &state.db, &state.shard, &state.selected, &state.checksum] {
+    for counter in [&state.keys_written, &state.db, &state.shard, &state.selected, &state.checksum]
+    {
         counter.store(0, Relaxed);
     }
     state.left.store(ALL_SHARDS, Relaxed);

@@ -94,5 +94,6 @@ fn begin(core: &mut Core, entry: Entry<'_>, out: &mut Vec<u8>) {
         () if policy.is_lru() => Used::NotFor(access::idle_ms(core, entry) / 1000),
         () => Used::Untold,
     };
-    Keys::new(core, 0).with_compressor(|_, compressor| write::begin_key(out, compressor, entry, used));
+    Keys::new(core, 0)
+        .with_compressor(|_, compressor| write::begin_key(out, compressor, entry, used));
 }

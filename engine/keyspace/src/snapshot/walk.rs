@@ -411,9 +411,8 @@ fn write_table(
     while is_walking(core.roots) {
         // SAFETY: an element of the list, which only the walk takes out, which is at this; others
         // touch only its `next`. What is in the table is the walk's alone.
-        let (table, db, position) = unsafe {
-            (TableRef::new(&(*handed).table), (*handed).db, (*handed).walked)
-        };
+        let (table, db, position) =
+            unsafe { (TableRef::new(&(*handed).table), (*handed).db, (*handed).walked) };
         let mut addresses = Vec::new();
         let next = table.scan(position, &mut |address| addresses.push(address));
         if !Keys::new(core, 0).walk_pair(position, db, &addresses, records, is_over) {

@@ -35,7 +35,12 @@ pub const LASTSAVE: Spec = Spec::for_client("lastsave", 1, Group::Server, lastsa
     .flags(LOADING | STALE | FAST)
     .categories(category::ADMIN | category::DANGEROUS)
     .tips(&["nondeterministic_output"])
-    .doc("1.0.0", "O(1)", &[], "Tells when the data set was last written to disk, in Unix seconds.");
+    .doc(
+        "1.0.0",
+        "O(1)",
+        &[],
+        "Tells when the data set was last written to disk, in Unix seconds.",
+    );
 
 fn save(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     match snapshot::save(cx.core()) {

@@ -20,10 +20,10 @@ mod points;
 mod step;
 mod stop;
 
+pub use keyspace::snapshot::has_failed;
 pub use points::{are_any as has_save_points, tick};
 pub use step::job;
 pub use stop::{asked_by_signal, stop};
-pub use keyspace::snapshot::has_failed;
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -97,7 +97,8 @@ pub fn held_bytes(roots: Roots) -> u64 {
 /// Whether so much is kept for the one under way that nobody is to add to it.
 pub fn holds_much(core: &Core) -> bool {
     let held = held_bytes(core.roots);
-    held > HELD_BYTES_MAX && held > HELD_BYTES_MAX + core.host.used_bytes()() / 100 * HELD_PERCENT_MAX
+    held > HELD_BYTES_MAX
+        && held > HELD_BYTES_MAX + core.host.used_bytes()() / 100 * HELD_PERCENT_MAX
 }
 
 /// When the last was safe, in Unix seconds; when the server started, if none has been.

@@ -125,7 +125,9 @@ fn elapsed_us(core: &Core, begin: u64) -> u64 {
 fn walk_on(core: &mut Core, begin: u64, us: u64) -> Next {
     let mut records = Records::follow(state(core.roots));
     loop {
+        let before = state(core.roots).keys_written.load(Relaxed);
         let step = step(core, &mut records);
+        dawdle(core, before);
         // What is to be freed, and whatever else was noticed.
         if core.locked() == 0 {
             core.unlock();
@@ -146,6 +148,17 @@ fn walk_on(core: &mut Core, begin: u64, us: u64) -> Next {
             hand_over(core, &mut records);
             return if waits && next == Next::More { Next::Wait } else { next };
         }
+    }
+}
+
+/// Takes the time for the keys written since `before` that a test may ask for: so many microseconds
+/// for each, or one for as many as a negative number says.
+fn dawdle(core: &Core, before: u64) {
+    let delay = core.get(setting::RDB_KEY_SAVE_DELAY);
+    let keys = state(core.roots).keys_written.load(Relaxed) - before;
+    let us = if delay < 0 { keys / delay.unsigned_abs() } else { keys * delay as u64 };
+    if us > 0 && core.locked() == 0 {
+        core.host.sleep_us()(us.min(JOB_US));
     }
 }
 

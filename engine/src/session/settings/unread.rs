@@ -138,7 +138,6 @@ pub const UNREAD: &[Row] = &[
         "ignore",
     ),
     row("rdb-del-sync-files", slot(106), Kind::Bool, "no"),
-    row("rdb-key-save-delay", slot(107), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
     row("repl-backlog-ttl", slot(112), Kind::Integer(0, i64::MAX), "3600"),
     row("repl-disable-tcp-nodelay", slot(113), Kind::Bool, "no"),
     row(
