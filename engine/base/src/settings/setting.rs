@@ -8,7 +8,8 @@
 use abi::config::id::{self as shell, LOGIC_FIRST};
 
 use super::row::{
-    ChannelsAtFirst, HIDDEN, IMMUTABLE, Kind, PROTECTED, Permission, Policy, Row, SECRET, Setting, Text,
+    ChannelsAtFirst, HIDDEN, IMMUTABLE, Kind, PROTECTED, Permission, Policy, Row, SECRET, Setting,
+    Text,
 };
 use crate::event::Class;
 
