@@ -7,6 +7,7 @@ use crate::acl::{Acl, AclState};
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
 use crate::lane::Lane;
+use crate::loading::Loading;
 use crate::lock::Locked;
 use crate::ptr::Ptr;
 use crate::root::RootHead;
@@ -84,6 +85,8 @@ pub struct Shared {
     pub acl: Locked<Acl>,
     /// What is to be seen of them without the lock.
     pub acl_state: AclState,
+    /// Loading a file of data.
+    pub loading: Loading,
     /// Zero.
     pub reserved: [u64; 13],
 }

@@ -22,6 +22,7 @@ pub mod granted;
 pub mod header;
 pub mod index;
 pub mod key_spec;
+pub mod loading;
 pub mod machines;
 mod monitor;
 pub mod options;

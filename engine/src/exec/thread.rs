@@ -17,6 +17,7 @@ use crate::exec::transaction::Progress;
 use crate::maintenance::evict::Pool;
 use crate::maintenance::notices;
 use base::core::Core;
+use keyspace::Arrivals;
 
 /// A thread context: the scratch behind `abi::logic::Scratch`.
 pub struct ThreadContext {
@@ -55,6 +56,8 @@ pub struct Exec {
     pub batch: Batch,
     /// Panics of this lane.
     pub panics: Panics,
+    /// Room for the keys of a piece of a file, while one is loaded.
+    pub arrivals: Option<Arrivals>,
 }
 
 impl ThreadContext {
@@ -78,6 +81,7 @@ impl ThreadContext {
             machines: Machines::new(&core),
             batch: Batch::default(),
             panics: Panics::default(),
+            arrivals: None,
         };
         let mut thread = Self { core, exec, hashes: Vec::new() };
         thread.take_over();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use abi::arena::ArenaHeader;
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
-use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo};
+use abi::host::{Exchange, GenerationInfo, Host, HostRef, MappedFile, ProcessInfo};
 use abi::job::Job;
 use abi::message::Message;
 use abi::ptr::Ptr;
@@ -60,6 +60,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     is_to_move,
     read_file,
     replace_file,
+    map_file,
+    unmap_file,
 });
 
 /// The table.
@@ -187,6 +189,12 @@ extern "C" fn config_rewrite(_lines: RStr<'_>, _error: &mut RawBytes) -> Status 
 extern "C" fn read_file(_path: RStr<'_>, _out: &mut RawBytes, _error: &mut RawBytes) -> Status {
     Status::FAILED
 }
+
+extern "C" fn map_file(_: RStr<'_>, _: &mut MappedFile, _: &mut RawBytes) -> Status {
+    Status::NOT_FOUND
+}
+
+extern "C" fn unmap_file(_: MappedFile) {}
 
 extern "C" fn replace_file(
     _path: RStr<'_>,

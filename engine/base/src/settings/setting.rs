@@ -146,6 +146,8 @@ settings! {
         Setting::yes_no("protected-mode", shell::PROTECTED_MODE, "yes");
     pub const PROTO_MAX_BULK_LEN: Setting<u64> =
         Setting::bytes("proto-max-bulk-len", slot(9), (1 << 20, MEMORY_MAX), "536870912");
+    pub const RDBCHECKSUM: Setting<bool> =
+        Setting::yes_no("rdbchecksum", slot(109), "yes").flags(IMMUTABLE);
     pub const RDBCOMPRESSION: Setting<bool> = Setting::yes_no("rdbcompression", slot(110), "yes");
     pub const REPL_BACKLOG_SIZE: Setting<u64> =
         Setting::bytes("repl-backlog-size", slot(26), (1, MEMORY_MAX), "1048576")

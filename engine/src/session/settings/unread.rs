@@ -140,7 +140,6 @@ pub const UNREAD: &[Row] = &[
     row("rdb-del-sync-files", slot(106), Kind::Bool, "no"),
     row("rdb-key-save-delay", slot(107), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
     row("rdb-save-incremental-fsync", slot(108), Kind::Bool, "yes"),
-    fixed("rdbchecksum", slot(109), Kind::Bool, "yes"),
     row("repl-backlog-ttl", slot(112), Kind::Integer(0, i64::MAX), "3600"),
     row("repl-disable-tcp-nodelay", slot(113), Kind::Bool, "no"),
     row(

@@ -1,5 +1,6 @@
 //! Sections about the process and what it is part of.
 
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::container::RawBytes;
@@ -7,8 +8,9 @@ use abi::container::RawBytes;
 use super::Text;
 use crate::exec::release::Release;
 use crate::session::census;
-use crate::session::settings;
+use base::bytes::take_text;
 use base::core::Core;
+use base::loading;
 use base::settings::setting;
 use base::sha1;
 
@@ -59,7 +61,7 @@ pub fn config_file(core: &Core) -> String {
     let mut path = RawBytes::EMPTY;
     // On failure the path stays empty, which is what is told then.
     let _ = core.host.config_file()(&mut path);
-    settings::take_text(&mut path, core.heap)
+    take_text(&mut path, core.heap)
 }
 
 pub fn logic(core: &mut Core, release: &Release, text: &mut Text) {
@@ -93,7 +95,9 @@ pub fn clients(core: &mut Core, text: &mut Text) {
 }
 
 pub fn persistence(core: &mut Core, text: &mut Text) {
-    for name in ["loading", "async_loading", "current_cow_peak", "current_cow_size"] {
+    let loading = loading::state(core.roots);
+    text.field("loading", loading.stage.load(Relaxed));
+    for name in ["async_loading", "current_cow_peak", "current_cow_size"] {
         text.field(name, 0);
     }
     text.field("current_cow_size_age", 0);
@@ -109,8 +113,8 @@ pub fn persistence(core: &mut Core, text: &mut Text) {
     text.field("rdb_current_bgsave_time_sec", -1);
     text.field("rdb_saves", 0);
     text.field("rdb_last_cow_size", 0);
-    text.field("rdb_last_load_keys_expired", 0);
-    text.field("rdb_last_load_keys_loaded", 0);
+    text.field("rdb_last_load_keys_expired", loading.keys_expired.load(Relaxed));
+    text.field("rdb_last_load_keys_loaded", loading.keys_loaded.load(Relaxed));
     for name in ["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"] {
         text.field(name, 0);
     }
@@ -123,6 +127,32 @@ pub fn persistence(core: &mut Core, text: &mut Text) {
     text.field("aof_last_cow_size", 0);
     text.field("module_fork_in_progress", 0);
     text.field("module_fork_last_cow_size", 0);
+    if loading::is_on(core.roots) {
+        progress_of_loading(core, text);
+    }
+}
+
+/// How far the file is that is being loaded.
+fn progress_of_loading(core: &Core, text: &mut Text) {
+    let loading = loading::state(core.roots);
+    let of = |counter: &AtomicU64| counter.load(Relaxed);
+    let (total, loaded) = (of(&loading.total_bytes), of(&loading.loaded_bytes));
+    let elapsed_s = (core.clock.now_ms as u64).saturating_sub(of(&loading.started_ms)) / 1000;
+    // Redis's guess, too, is 1 second until there is something to guess by.
+    let eta_s = match loaded {
+        0 => 1,
+        _ => {
+            (elapsed_s as u128 * u128::from(total.saturating_sub(loaded)) / u128::from(loaded))
+                as u64
+        }
+    };
+    text.field("loading_start_time", of(&loading.started_ms) / 1000);
+    text.field("loading_total_bytes", total);
+    text.field("loading_rdb_used_mem", of(&loading.used_bytes));
+    text.field("loading_loaded_bytes", loaded);
+    let percent = loaded as f64 * 100.0 / total.max(1) as f64;
+    text.field("loading_loaded_perc", format_args!("{percent:.2}"));
+    text.field("loading_eta_seconds", eta_s);
 }
 
 pub fn replication(core: &mut Core, text: &mut Text) {
