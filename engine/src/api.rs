@@ -243,23 +243,24 @@ fn serve_waiters(thread: &mut ThreadContext) {
 
 /// See [`abi::logic::Logic::load_begin`].
 pub extern "C" fn load_begin(scratch: *mut Scratch, error: &mut RawBytes) -> Status {
-    with(scratch, "the begin of loading", |thread| {
-        told(thread, error, |thread| loading::begin(thread))
-    })
+    with(scratch, "the begin of loading", |thread| told(thread, error, |core| loading::begin(core)))
 }
 
 /// See [`abi::logic::Logic::load_piece`].
 pub extern "C" fn load_piece(scratch: *mut Scratch) -> Status {
-    with(scratch, "loading", |thread| match loading::load_piece(thread) {
-        true => Status::OK,
-        false => Status::NOT_FOUND,
+    with(scratch, "loading", |thread| {
+        thread.refresh();
+        match loading::load_piece(&mut thread.core, &mut thread.exec) {
+            true => Status::OK,
+            false => Status::NOT_FOUND,
+        }
     })
 }
 
 /// See [`abi::logic::Logic::load_end`].
 pub extern "C" fn load_end(scratch: *mut Scratch, error: &mut RawBytes) -> Status {
     with(scratch, "the end of loading", |thread| {
-        told(thread, error, |thread| loading::end(thread).map(|()| true))
+        told(thread, error, |core| loading::end(core).map(|()| true))
     })
 }
 
@@ -270,6 +271,7 @@ pub extern "C" fn check_file(
     report: &mut RawBytes,
 ) -> Status {
     with(scratch, "the check of a file", |thread| {
+        thread.refresh();
         let (text, status) = match loading::check(thread, path.as_str()) {
             Ok(text) => (text, Status::OK),
             Err(text) => (text, Status::FAILED),
@@ -283,9 +285,10 @@ pub extern "C" fn check_file(
 fn told(
     thread: &mut ThreadContext,
     error: &mut RawBytes,
-    f: impl FnOnce(&mut ThreadContext) -> Result<bool, String>,
+    f: impl FnOnce(&Core) -> Result<bool, String>,
 ) -> Status {
-    match f(thread) {
+    thread.refresh();
+    match f(&thread.core) {
         Ok(true) => Status::OK,
         Ok(false) => Status::NOT_FOUND,
         Err(text) => {

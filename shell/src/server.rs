@@ -270,7 +270,7 @@ fn configure_one(
 }
 
 /// Turns a text from logic into one of our own and frees it.
-fn take_text(bytes: RawBytes) -> String {
+pub fn take_text(bytes: RawBytes) -> String {
     if bytes.capacity == 0 {
         return String::new();
     }

@@ -223,7 +223,8 @@ fn supervised(word: &str) -> Named {
     }
 }
 
-fn default_logic() -> io::Result<PathBuf> {
+/// The library beside the executable.
+pub fn default_logic() -> io::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(LOGIC_DEFAULT))
 }
 

@@ -39,7 +39,6 @@ const FAULTS_TOLD: usize = 100;
 
 /// Checks a file. Returns the report. Errors: it cannot be read at all.
 pub fn check(thread: &mut ThreadContext, path: &str) -> Result<String, String> {
-    thread.refresh();
     let opened = Mapped::open(path, thread.core.host);
     let opened = opened.map_err(|why| format!("cannot read {path}: {why}"))?;
     let file = opened.ok_or_else(|| format!("there is no file {path}"))?;
@@ -97,7 +96,7 @@ impl<'a> Check<'a> {
     fn fault(&mut self, trouble: &Trouble) {
         self.faults += 1;
         if self.faults <= FAULTS_TOLD {
-            self.line("fault", &[&trouble.at, &trouble.told()]);
+            self.line("fault", &[&trouble.at, &trouble.told_by_check()]);
         }
     }
 

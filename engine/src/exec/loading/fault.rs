@@ -61,6 +61,14 @@ impl Trouble {
         }
     }
 
+    /// In one line, without what to do if that is to check the file.
+    pub fn told_by_check(&self) -> String {
+        match self.todo == DAMAGED {
+            true => format!("byte {}: {}", self.at, self.what),
+            false => self.told(),
+        }
+    }
+
     /// In one line.
     pub fn told(&self) -> String {
         format!("byte {}: {}; {}", self.at, self.what, self.todo)

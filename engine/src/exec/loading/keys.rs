@@ -8,7 +8,7 @@ use abi::loading::Loading;
 
 use super::fault::{Trouble, told_key};
 use super::piece::Piece;
-use crate::exec::thread::ThreadContext;
+use crate::exec::thread::Exec;
 use base::core::Core;
 use base::crc64::{crc64, followed_by_zeros};
 use base::loading;
@@ -37,19 +37,19 @@ struct Counts {
 }
 
 /// Makes the keys of a piece, and enters them.
-pub fn make(thread: &mut ThreadContext, file: &[u8], piece: &Piece) -> Result<(), Trouble> {
-    let state = loading::state(thread.core.roots);
+pub fn make(core: &mut Core, exec: &mut Exec, file: &[u8], piece: &Piece) -> Result<(), Trouble> {
+    let state = loading::state(core.roots);
     // Taken, so that what is in it goes if this is broken off.
-    let mut arrivals = thread.exec.arrivals.take().unwrap_or_default();
-    let mut keys = Keys::new(&mut thread.core, 0);
+    let mut arrivals = exec.arrivals.take().unwrap_or_default();
+    let mut keys = Keys::new(core, 0);
     let mut counts = Counts::default();
     let made = make_all(&mut keys, file, piece, &mut arrivals, &mut counts);
     let replaces = state.replaces.load(Relaxed) != 0;
     let entered = keys.enter_loaded(&mut arrivals, replaces);
-    thread.exec.arrivals = Some(arrivals);
+    exec.arrivals = Some(arrivals);
     entered.map_err(|at| Trouble::damage(at, DOUBLED)).and(made)?;
-    sum_up(&thread.core, state, file, piece);
-    count(&thread.core, state, &counts, (piece.end - piece.from.at) as u64);
+    sum_up(core, state, file, piece);
+    count(core, state, &counts, (piece.end - piece.from.at) as u64);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::host::level;
 use abi::loading::{Loading, stage};
 
-use crate::exec::thread::ThreadContext;
+use crate::exec::thread::Exec;
 use base::bytes::{self, Bytes};
 use base::core::Core;
 use base::crc64::followed_by_zeros;
@@ -35,16 +35,13 @@ const CHECKSUM_WRONG: &str =
 
 /// Finds the file that the settings name, and begins to load it. Tells whether there is one. Errors:
 /// why it must not be passed over.
-pub fn begin(thread: &mut ThreadContext) -> Result<bool, String> {
-    let core = &thread.core;
+pub fn begin(core: &Core) -> Result<bool, String> {
     // What is there before the first key is what the server needs for itself.
     core.roots.shared().startup_bytes.store(core.host.used_bytes()(), Relaxed);
-    begin_with(thread, false)
+    begin_with(core, false)
 }
 
-fn begin_with(thread: &mut ThreadContext, replaces: bool) -> Result<bool, String> {
-    thread.refresh();
-    let core = &thread.core;
+fn begin_with(core: &Core, replaces: bool) -> Result<bool, String> {
     let name = file_name(core);
     let opened = Mapped::open(&name, core.host);
     let opened =
@@ -86,17 +83,15 @@ fn start(core: &Core, file: Mapped, head: Head, replaces: bool) {
 }
 
 /// Loads a piece. Tells whether there may be another for this lane.
-pub fn load_piece(thread: &mut ThreadContext) -> bool {
-    thread.refresh();
-    let found = File::open(&thread.core, |next, file| {
-        piece::take(&thread.core, thread.exec.release, next, file)
-    });
+pub fn load_piece(core: &mut Core, exec: &mut Exec) -> bool {
+    let release = exec.release;
+    let found = File::open(core, |next, file| piece::take(core, release, next, file));
     let Some((file, piece)) = found else {
-        thread.exec.arrivals = None;
+        exec.arrivals = None;
         return false;
     };
-    if let Err(trouble) = keys::make(thread, file.bytes(), &piece) {
-        note(&thread.core, trouble);
+    if let Err(trouble) = keys::make(core, exec, file.bytes(), &piece) {
+        note(core, trouble);
     }
     true
 }
@@ -119,8 +114,7 @@ fn is_faulty(core: &Core) -> bool {
 
 /// Ends the loading once no lane is at a piece. Errors: what is wrong with the file. Then commands are
 /// refused as before: some keys are there and some are not.
-pub fn end(thread: &mut ThreadContext) -> Result<(), String> {
-    let core = &thread.core;
+pub fn end(core: &Core) -> Result<(), String> {
     check_end(core);
     loading::close(core);
     let state = loading::state(core.roots);
@@ -135,6 +129,25 @@ pub fn end(thread: &mut ThreadContext) -> Result<(), String> {
     state.stage.store(stage::NONE, Relaxed);
     tell_done(core, state);
     Ok(())
+}
+
+/// Loads the file that the settings name, for `DEBUG`: `clear` is called once it is known to be one.
+/// Keys and libraries that are there take the place of others if it `replaces` them. Errors: what is
+/// wrong with the file; of what was loaded before that nothing is taken back.
+pub fn reload(
+    core: &mut Core,
+    exec: &mut Exec,
+    replaces: bool,
+    clear: impl FnOnce(&mut Core),
+) -> Result<(), String> {
+    if !begin_with(core, replaces)? {
+        return Err("there is no file".to_owned());
+    }
+    clear(core);
+    while load_piece(core, exec) {}
+    let outcome = end(core);
+    loading::state(core.roots).stage.store(stage::NONE, Relaxed);
+    outcome
 }
 
 /// Looks at the checksum behind the records.
