@@ -149,7 +149,7 @@ impl<'a> Check<'a> {
             if fault.cause == Cause::Empty {
                 self.empty += 1;
             } else {
-                self.fault(&Trouble::of_value(records.reader.begin(), fault, key, &name));
+                self.fault(&Trouble::of_value(&records.reader, fault, key, &name));
             }
             records.return_to_value(key);
             return self.pass(records, key).then_some(false);

@@ -4,6 +4,7 @@ use super::DAMAGED;
 use value::rdb::{HeadFault, Key};
 use value::serialized::fault::{Cause, Fault};
 use value::serialized::kind;
+use value::serialized::reader::Reader;
 
 const FUTURE: &str = "load it with the server that wrote it, or one of a later version than this";
 
@@ -46,8 +47,9 @@ impl Trouble {
         }
     }
 
-    /// A value that cannot be read, of a key with this name.
-    pub fn of_value(at: usize, fault: Fault, key: &Key, name: &[u8]) -> Self {
+    /// A value that cannot be read, of a key with this name: what the reader came upon last.
+    pub fn of_value(reader: &Reader<'_>, fault: Fault, key: &Key, name: &[u8]) -> Self {
+        let at = reader.begin().max(key.value_at);
         let mut what = String::from(fault.what);
         what += &format!(", in the value of {}", told_key(key, name));
         match fault.cause {

@@ -65,6 +65,7 @@ fn make_all(
         let at = records.place().at;
         match records.next().map_err(|fault| Trouble::of_record(records.reader.begin(), fault))? {
             Record::Key(key) => {
+                delay(keys.core);
                 if let Some((hash, entry)) = make_key(keys, &mut records, &key, piece, counts)? {
                     arrivals.add(key.db as u32, hash, at, entry);
                 }
@@ -77,6 +78,17 @@ fn make_all(
         true => Ok(()),
         false => Err(Trouble::damage(piece.from.at, "records that do not end where they seem to")),
     }
+}
+
+/// Sleeps for as many microseconds as `key-load-delay` says; for 1, once in so many keys, if that is
+/// negative.
+fn delay(core: &mut Core) {
+    let us = match core.get(setting::KEY_LOAD_DELAY) {
+        0 => return,
+        us @ 1.. => us as u64,
+        one_in => u64::from(core.random.below(one_in.unsigned_abs()) == 0),
+    };
+    core.host.sleep_us()(us);
 }
 
 /// Makes a key's entry, with its hash. None: it is left out.
@@ -108,7 +120,7 @@ fn make_key(
             records.pass_value(key).map_err(|fault| damaged(records, fault))?;
             Ok(None)
         }
-        Err(fault) => Err(Trouble::of_value(records.reader.begin(), fault, key, &name)),
+        Err(fault) => Err(Trouble::of_value(&records.reader, fault, key, &name)),
     }
 }
 

@@ -18,7 +18,7 @@ use abi::host::level;
 use abi::loading::{Loading, stage};
 
 use crate::exec::thread::Exec;
-use base::bytes::{self, Bytes};
+use base::bytes::{Bytes, take_text};
 use base::core::Core;
 use base::crc64::followed_by_zeros;
 use base::loading::{self, File, Mapped};
@@ -30,6 +30,7 @@ pub use check::check;
 
 const DAMAGED: &str =
     "`shell check` tells more of it, and can save what is readable in another file";
+const BROKEN_OFF: &str = "what is behind was not read";
 const CHECKSUM_WRONG: &str =
     "the checksum of all that is before it is another one: the file is damaged";
 
@@ -115,17 +116,16 @@ fn is_faulty(core: &Core) -> bool {
 /// Ends the loading once no lane is at a piece. Errors: what is wrong with the file. Then commands are
 /// refused as before: some keys are there and some are not.
 pub fn end(core: &Core) -> Result<(), String> {
-    check_end(core);
+    let at_end = check_end(core);
     loading::close(core);
     let state = loading::state(core.roots);
     let mut fault = state.fault.lock(core.locker());
     if fault.text.len != 0 {
-        let text =
-            format!("{}: {}", file_name(core), String::from_utf8_lossy(bytes::slice(&fault.text)));
-        Bytes::new(&mut fault.text, core.heap).free();
-        return Err(text);
+        let text = take_text(&mut fault.text, core.heap);
+        return Err(format!("{}: {text}", file_name(core)));
     }
     drop(fault);
+    at_end.map_err(|trouble| format!("{}: {}", file_name(core), trouble.told()))?;
     state.stage.store(stage::NONE, Relaxed);
     tell_done(core, state);
     Ok(())
@@ -150,26 +150,31 @@ pub fn reload(
     outcome
 }
 
-/// Looks at the checksum behind the records.
-fn check_end(core: &Core) {
+/// Looks at what is behind the records, if they have been read to their end.
+fn check_end(core: &Core) -> Result<(), Trouble> {
     let state = loading::state(core.roots);
     let looked = File::open(core, |next, file| {
         let (end, version) = (next.end as usize, next.version as u16);
         let stored = file.get(end..).and_then(|rest| rest.first_chunk::<CHECKSUM_BYTES>());
         Some((end, Head { version }, stored.map(|stored| u64::from_le_bytes(*stored))))
     });
-    let Some((file, (end, head, stored))) = looked else { return };
-    if is_faulty(core) || !head.has_checksum() || !core.get(setting::RDBCHECKSUM) {
-        return;
+    let Some((file, (end, head, stored))) = looked else { return Ok(()) };
+    if end == 0 {
+        return Err(Trouble::new(state.loaded_bytes.load(Relaxed) as usize, BROKEN_OFF, DAMAGED));
+    }
+    if !head.has_checksum() || !core.get(setting::RDBCHECKSUM) {
+        return Ok(());
     }
     let behind = (file.bytes().len() - end) as u64;
     let text = match stored {
         None => "the file ends before its checksum",
-        Some(0) => return,
-        Some(stored) if followed_by_zeros(stored, behind) == state.checksum.load(Relaxed) => return,
+        Some(0) => return Ok(()),
+        Some(stored) if followed_by_zeros(stored, behind) == state.checksum.load(Relaxed) => {
+            return Ok(());
+        }
         Some(_) => CHECKSUM_WRONG,
     };
-    note(core, Trouble::damage(end, text));
+    Err(Trouble::damage(end, text))
 }
 
 fn tell_done(core: &Core, state: &Loading) {

@@ -74,7 +74,7 @@ fn pass(core: &Core, release: &Release, records: &mut Records<'_>) -> Result<boo
                 let passed = records.pass_value(&key);
                 return passed.map(|()| false).map_err(|fault| {
                     let name = records.name(&key).unwrap_or_default();
-                    Trouble::of_value(records.reader.begin(), fault, &key, &name)
+                    Trouble::of_value(&records.reader, fault, &key, &name)
                 });
             }
             Record::End => return Ok(true),

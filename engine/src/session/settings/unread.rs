@@ -91,7 +91,6 @@ pub const UNREAD: &[Row] = &[
         .lacks("the setting workers says how many threads serve"),
     fixed("io-threads-do-reads", slot(90), Kind::Bool, "no"),
     row("jemalloc-bg-thread", slot(91), Kind::Bool, "yes"),
-    row("key-load-delay", slot(92), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
     row("list-compress-depth", slot(93), Kind::Integer(0, INT_MAX), "0")
         .lacks("this server does not compress lists"),
     row(
