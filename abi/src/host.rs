@@ -140,6 +140,21 @@ pub struct SavingInfo {
     pub reserved: [u64; 5],
 }
 
+/// A file in memory, to be read.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct MappedFile {
+    /// Where it is. It is mapped for the process, not in the arena.
+    pub address: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+impl MappedFile {
+    /// None.
+    pub const NONE: Self = Self { address: 0, len: 0 };
+}
+
 /// What the shell offers. New functions go at the end.
 ///
 /// All may be called from any lane. None unwinds. Those that can fail say so by [`Status`] or by a
@@ -245,6 +260,12 @@ pub struct Host {
     pub save_end: extern "C" fn(keep: u32),
     /// How far it has come. Of one that has failed, `error` gets a text that says why.
     pub save_info: extern "C" fn(error: &mut RawBytes) -> SavingInfo,
+    /// Maps a whole file, whose path is resolved in the server's working directory, to be read. It
+    /// has an address even if it is empty. `NOT_FOUND`: there is none. `FAILED`: see `error`.
+    pub map_file:
+        extern "C" fn(path: RStr<'_>, out: &mut MappedFile, error: &mut RawBytes) -> Status,
+    /// Ends a mapping, at which nobody looks any more.
+    pub unmap_file: extern "C" fn(file: MappedFile),
 }
 
 impl From<HostRef> for Calls {

@@ -21,6 +21,7 @@ pub mod host;
 pub mod job;
 pub mod keyspace;
 pub mod lane;
+pub mod loading;
 pub mod lock;
 pub mod logic;
 pub mod manifest;

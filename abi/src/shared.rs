@@ -7,6 +7,7 @@ use crate::acl::{Acl, AclState};
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
 use crate::lane::Lane;
+use crate::loading::Loading;
 use crate::lock::Locked;
 use crate::ptr::Ptr;
 use crate::root::RootHead;
@@ -88,6 +89,8 @@ pub struct Shared {
     pub acl_state: AclState,
     /// The snapshot under way, and the last.
     pub snapshot: Snapshot,
+    /// Loading a file of data.
+    pub loading: Loading,
     /// Zero.
     pub reserved: [u64; 13],
 }

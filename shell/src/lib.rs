@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod host;
 pub mod log;
 pub mod logic;
+mod mapped;
 pub mod metrics;
 mod priority;
 mod process;

@@ -23,6 +23,7 @@ mod later;
 mod lazyfree;
 mod lcs;
 mod limits;
+mod loading;
 mod migrate;
 mod oracle;
 mod order;

@@ -16,6 +16,7 @@ use base::clock::Clock;
 use base::core::Core;
 use base::effects;
 use base::error::{self, Done, Error};
+use base::loading;
 
 /// Time after which a command that found no room for its effects tries again.
 const ROOM_RETRY_MS: i64 = 1;
@@ -42,11 +43,16 @@ pub fn admit(
     if flags & (AUTHENTICATED | MONITOR | MULTI | PUBSUB | RESTRICTED) != AUTHENTICATED {
         check_state(thread, client, flags, (call, args))?;
     }
+    let is_loading = loading::is_on(thread.core.roots);
+    if is_loading && !call.spec.has(flag::LOADING) {
+        return Err(error::LOADING);
+    }
     let slow = scripts::slow::kind(thread.core.roots);
     if slow != 0 && !call.spec.has(flag::ALLOW_BUSY) {
         return Err(scripts::slow::error(slow));
     }
-    if thread.core.settings.maxmemory != 0 {
+    // What is loaded may be more than is to be: room is made afterwards.
+    if thread.core.settings.maxmemory != 0 && !is_loading {
         make_room(thread, client, call.spec)?;
     }
     if pause::is_any_concern(thread.core.roots) && is_held(thread, client, call, args)? {

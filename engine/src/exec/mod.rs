@@ -23,6 +23,7 @@ mod habits;
 pub mod header;
 pub mod index;
 pub mod key_spec;
+pub mod loading;
 pub mod machines;
 mod monitor;
 pub mod options;

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use abi::arena::ArenaHeader;
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
-use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo, Saving, SavingInfo, saving};
+use abi::host::{
+    Exchange, GenerationInfo, Host, HostRef, MappedFile, ProcessInfo, Saving, SavingInfo, saving,
+};
 use abi::job::Job;
 use abi::message::Message;
 use abi::ptr::Ptr;
@@ -24,6 +26,7 @@ thread_local! {
     static JOBS: RefCell<Vec<Job>> = const { RefCell::new(Vec::new()) };
     static TAKES_JOBS: Cell<bool> = const { Cell::new(false) };
     static SCATTERED: Cell<u64> = const { Cell::new(0) };
+    static FILE: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
     static COMPACTING: Cell<bool> = const { Cell::new(false) };
     static SAVED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static SAVING: Cell<u32> = const { Cell::new(saving::NONE) };
@@ -67,6 +70,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     save_append,
     save_end,
     save_info,
+    map_file,
+    unmap_file,
 });
 
 /// The table.
@@ -107,6 +112,16 @@ pub fn drop_message(message: Ptr<Message>) {
 /// Says whether jobs are kept for [`take_jobs`] from now on, or refused.
 pub fn take_jobs_from_now_on(takes: bool) {
     TAKES_JOBS.set(takes);
+}
+
+/// From now on there is a file, whatever it is called, until it is unmapped.
+pub fn set_file(bytes: Vec<u8>) {
+    FILE.set(Some(bytes));
+}
+
+/// Whether there is a file.
+pub fn has_file() -> bool {
+    FILE.with_borrow(Option::is_some)
 }
 
 /// All jobs since the last look.
@@ -208,6 +223,19 @@ extern "C" fn config_rewrite(_lines: RStr<'_>, _error: &mut RawBytes) -> Status 
 
 extern "C" fn read_file(_path: RStr<'_>, _out: &mut RawBytes, _error: &mut RawBytes) -> Status {
     Status::FAILED
+}
+
+extern "C" fn map_file(_: RStr<'_>, out: &mut MappedFile, _: &mut RawBytes) -> Status {
+    FILE.with_borrow(|file| {
+        let Some(file) = file else { return Status::NOT_FOUND };
+        *out = MappedFile { address: file.as_ptr() as u64, len: file.len() as u64 };
+        Status::OK
+    })
+}
+
+extern "C" fn unmap_file(file: MappedFile) {
+    let mapped = FILE.take().expect("a file is mapped");
+    assert_eq!(file.address, mapped.as_ptr() as u64);
 }
 
 extern "C" fn replace_file(

@@ -15,6 +15,7 @@ use abi_stable::std_types::RStr;
 use crate::arena::calls;
 use crate::exchange;
 use crate::logic::ticks;
+use crate::mapped;
 use crate::saving;
 use crate::upgrade::board::COUNTERS;
 use crate::upgrade::wire;
@@ -56,6 +57,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     save_append: saving::append,
     save_end: saving::end,
     save_info: saving::info,
+    map_file: mapped::map_file,
+    unmap_file: mapped::unmap_file,
 });
 
 /// The table. It lives as long as the process, and works before there is a server: then those

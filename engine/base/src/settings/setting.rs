@@ -101,6 +101,9 @@ settings! {
         Setting::bytes("hll-sparse-max-bytes", slot(87), (0, MEMORY_MAX), "3000");
     pub const HZ: Setting<u64> =
         Setting::count("hz", shell::HZ, (0, INT_MAX), "10").held_to(1, 500);
+    // As in Redis: for tests of what goes on while data is loaded.
+    pub const KEY_LOAD_DELAY: Setting<i64> =
+        Setting::integer("key-load-delay", slot(92), (INT_MIN, INT_MAX), "0").flags(HIDDEN);
     pub const LATENCY_MONITOR_THRESHOLD: Setting<u64> =
         Setting::count("latency-monitor-threshold", slot(10), (0, i64::MAX), "0");
     pub const LATENCY_TRACKING: Setting<bool> =

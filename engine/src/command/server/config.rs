@@ -16,6 +16,7 @@ use crate::session::settings::kind::{lack, parse};
 use crate::session::settings::spec::{SETTINGS, find};
 use crate::session::stats;
 use base::args::Args;
+use base::bytes::take_text;
 use base::core::Core;
 use base::error::{self, Done, Error};
 use base::glob;
@@ -195,7 +196,7 @@ fn write_lines(cx: &mut ClientCtx<'_>, lines: &str) -> Done {
     let core = &*cx.keys.core;
     let mut text = RawBytes::EMPTY;
     let status = core.host.config_rewrite()(lines.into(), &mut text);
-    let reason = settings::take_text(&mut text, core.heap);
+    let reason = take_text(&mut text, core.heap);
     match status {
         Status::OK => cx.out.ok(),
         Status::NOT_FOUND => {

@@ -35,7 +35,7 @@ use abi_stable::std_types::RStr;
 
 use crate::maintenance::background;
 use crate::session::scripts;
-use crate::session::settings::take_text;
+use base::bytes::take_text;
 use base::core::Core;
 use base::counters::total;
 use base::error::Error;

@@ -9,7 +9,7 @@ use abi::snapshot::{Snapshot, attention, phase};
 use abi_stable::std_types::RSlice;
 
 use super::{Refused, fail, go_on_later, state};
-use crate::session::settings::take_text;
+use base::bytes::take_text;
 use base::clock::ticks;
 use base::core::Core;
 use base::crc64::Checksum;

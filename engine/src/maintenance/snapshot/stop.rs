@@ -8,6 +8,7 @@ use abi::job::kind::SIGINT;
 use super::{Refused, drop_under_way, has_save_points, is_under_way, save, step};
 use crate::session::pause;
 use base::core::Core;
+use base::loading;
 use base::lock::ALL_SHARDS;
 use base::settings::row::Stop;
 use base::settings::setting;
@@ -18,7 +19,8 @@ const LET_THROUGH_US: u64 = 2_000;
 /// Stops the server. If the data is to be saved before and cannot be, the server goes on, unless the
 /// stop is forced. Tells whether it stops.
 pub fn stop(core: &mut Core, how: Stop) -> bool {
-    let saves = how.saves.unwrap_or_else(|| has_save_points(core));
+    // What is only being loaded is on disk already.
+    let saves = how.saves.unwrap_or_else(|| has_save_points(core)) && !loading::is_on(core.roots);
     drop_under_way(core);
     if saves && save_last(core).is_err() {
         if !how.is_forced {

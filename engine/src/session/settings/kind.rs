@@ -421,7 +421,10 @@ mod tests {
         check(Kind::Template, "{title} {port}", Ok("{title} {port}"));
         check(Kind::Template, "{x}", Err("unknown variables"));
         check(Kind::Template, "", Err("invalid"));
-        check(Kind::FileName, "a/b", Err("a can't be a path, just a filename"));
+        check(Kind::FileName, "a/b", Err("can't be a path, just a filename"));
+        let named = Row::new("name", 0, Kind::FileName, "");
+        let told = Err("name can't be a path, just a filename".to_owned());
+        assert_eq!(parse(&named, b"a/b"), told);
         check(Kind::HostName, "a b", Err("Hostnames"));
     }
 }

@@ -7,7 +7,7 @@
 use abi::config::id as shell;
 
 use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row, SECRET, VITAL};
-use base::settings::setting::{INT_MAX, INT_MIN, MEMORY_MAX, slot};
+use base::settings::setting::{INT_MAX, MEMORY_MAX, slot};
 
 const fn row(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Row {
     Row::new(name, id, kind, default)
@@ -91,7 +91,6 @@ pub const UNREAD: &[Row] = &[
         .lacks("the setting workers says how many threads serve"),
     fixed("io-threads-do-reads", slot(90), Kind::Bool, "no"),
     row("jemalloc-bg-thread", slot(91), Kind::Bool, "yes"),
-    row("key-load-delay", slot(92), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
     row("list-compress-depth", slot(93), Kind::Integer(0, INT_MAX), "0")
         .lacks("this server does not compress lists"),
     row(

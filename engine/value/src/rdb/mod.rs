@@ -10,7 +10,7 @@
 //! record    a byte, then:
 //!
 //!           byte                   then
-//!           243  SLOT_IMPORT       a string (40 bytes), a number of ranges, { first slot, last slot } …
+//!           243  SLOT_IMPORT       what a server of a cluster was taking over: is not read
 //!           244  SLOT_INFO         slot, its keys, those of them with a time to live
 //!           245  FUNCTION2         the source of a library
 //!           246  FUNCTION_PRE_GA   a library in the form of release candidates of Redis 7.0
@@ -30,7 +30,13 @@
 //! named `u…` are in little-endian order.
 #![forbid(unsafe_code)]
 
+pub mod head;
+pub mod pass;
+pub mod records;
 pub mod write;
+
+pub use head::{Head, HeadFault};
+pub use records::{Key, Place, Record, Records};
 
 /// Begins a file that Redis has written, and Valkey before version 9.
 pub const MAGIC_REDIS: &[u8] = b"REDIS";

@@ -19,6 +19,7 @@ use crate::arena::{self, NoMemory, calls};
 use crate::client::message::drop_message;
 use crate::client::table::Table;
 use crate::logic::ticks::tick_q32_ns;
+use crate::mapped;
 use crate::refusal::{Code, Refusal};
 
 /// Address space of the trial's arena.
@@ -61,6 +62,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     save_append,
     save_end,
     save_info,
+    map_file: mapped::map_file,
+    unmap_file: mapped::unmap_file,
 });
 
 /// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.
@@ -68,7 +71,12 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
 /// # Errors
 /// As [`memory`].
 pub fn table() -> Result<HostRef, Refusal> {
-    memory()?;
+    table_with(ARENA_BYTES)
+}
+
+/// As [`table`], with so much address space for the arena if there is none yet.
+pub fn table_with(arena_bytes: u64) -> Result<HostRef, Refusal> {
+    memory_of(arena_bytes)?;
     Ok(HostRef(TABLE.static_as_prefix()))
 }
 
@@ -90,8 +98,8 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    fn make() -> Result<Self, Refusal> {
-        let options = arena::Options { capacity_bytes: Some(ARENA_BYTES), file: None };
+    fn make(arena_bytes: u64) -> Result<Self, Refusal> {
+        let options = arena::Options { capacity_bytes: Some(arena_bytes), file: None };
         let failed = |what: &dyn std::fmt::Display| {
             Refusal::new(Code::Io, format!("there is no arena for the trial: {what}"))
         };
@@ -120,7 +128,11 @@ static MEMORY: OnceLock<Result<Memory, Refusal>> = OnceLock::new();
 /// # Errors
 /// `io` if the process may not have one.
 pub fn memory() -> Result<&'static Memory, Refusal> {
-    MEMORY.get_or_init(Memory::make).as_ref().map_err(Clone::clone)
+    memory_of(ARENA_BYTES)
+}
+
+fn memory_of(arena_bytes: u64) -> Result<&'static Memory, Refusal> {
+    MEMORY.get_or_init(|| Memory::make(arena_bytes)).as_ref().map_err(Clone::clone)
 }
 
 extern "C" fn abi_version() -> u32 {

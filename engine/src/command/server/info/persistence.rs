@@ -1,18 +1,21 @@
 //! The section about what is on disk.
 
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::Text;
 use crate::maintenance::snapshot;
 use base::core::Core;
+use base::loading;
 
 pub fn persistence(core: &mut Core, text: &mut Text) {
-    text.field("loading", 0);
+    let loading = loading::state(core.roots);
+    text.field("loading", loading.stage.load(Relaxed));
     text.field("async_loading", 0);
     snapshot_under_way(core, text);
     last_snapshot(core, text);
-    text.field("rdb_last_load_keys_expired", 0);
-    text.field("rdb_last_load_keys_loaded", 0);
+    text.field("rdb_last_load_keys_expired", loading.keys_expired.load(Relaxed));
+    text.field("rdb_last_load_keys_loaded", loading.keys_loaded.load(Relaxed));
     for name in ["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"] {
         text.field(name, 0);
     }
@@ -25,6 +28,32 @@ pub fn persistence(core: &mut Core, text: &mut Text) {
     text.field("aof_last_cow_size", 0);
     text.field("module_fork_in_progress", 0);
     text.field("module_fork_last_cow_size", 0);
+    if loading::is_on(core.roots) {
+        progress_of_loading(core, text);
+    }
+}
+
+/// How far the file is that is being loaded.
+fn progress_of_loading(core: &Core, text: &mut Text) {
+    let loading = loading::state(core.roots);
+    let of = |counter: &AtomicU64| counter.load(Relaxed);
+    let (total, loaded) = (of(&loading.total_bytes), of(&loading.loaded_bytes));
+    let elapsed_s = (core.clock.now_ms as u64).saturating_sub(of(&loading.started_ms)) / 1000;
+    // Redis's guess, too, is 1 second until there is something to guess by.
+    let eta_s = match loaded {
+        0 => 1,
+        _ => {
+            (elapsed_s as u128 * u128::from(total.saturating_sub(loaded)) / u128::from(loaded))
+                as u64
+        }
+    };
+    text.field("loading_start_time", of(&loading.started_ms) / 1000);
+    text.field("loading_total_bytes", total);
+    text.field("loading_rdb_used_mem", of(&loading.used_bytes));
+    text.field("loading_loaded_bytes", loaded);
+    let percent = loaded as f64 * 100.0 / total.max(1) as f64;
+    text.field("loading_loaded_perc", format_args!("{percent:.2}"));
+    text.field("loading_eta_seconds", eta_s);
 }
 
 /// How far the snapshot under way has come. Where Redis tells of memory that is copied on write, this

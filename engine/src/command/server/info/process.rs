@@ -7,7 +7,7 @@ use abi::container::RawBytes;
 use super::Text;
 use crate::exec::release::Release;
 use crate::session::census;
-use crate::session::settings;
+use base::bytes::take_text;
 use base::core::Core;
 use base::settings::setting;
 use base::sha1;
@@ -59,7 +59,7 @@ pub fn config_file(core: &Core) -> String {
     let mut path = RawBytes::EMPTY;
     // On failure the path stays empty, which is what is told then.
     let _ = core.host.config_file()(&mut path);
-    settings::take_text(&mut path, core.heap)
+    take_text(&mut path, core.heap)
 }
 
 pub fn logic(core: &mut Core, release: &Release, text: &mut Text) {
