@@ -66,6 +66,8 @@ pub struct Snapshot {
     pub checksum: AtomicU64,
     /// Bytes of arena that are kept for it: values handed over, and those written ahead of the walk.
     pub held_bytes: AtomicU64,
+    /// Bytes of tables handed over whole, with what is in them; not counted above.
+    pub flushed_bytes: AtomicU64,
     /// The most there have been of them in it.
     pub held_peak: AtomicU64,
     /// How often a command has waited because there were too many of them.
@@ -130,6 +132,13 @@ pub struct Handed {
     pub walked: u64,
     /// Bytes that it is counted with.
     pub bytes: u64,
+}
+
+impl Handed {
+    /// Whether it is a table of entries.
+    pub fn is_table(&self) -> bool {
+        self.entry == 0 && self.records.capacity == 0
+    }
 }
 
 /// Values of [`Large::state`].

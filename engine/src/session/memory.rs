@@ -64,7 +64,7 @@ impl Usage {
             })
             .collect();
         let effects = core.effects.stream_bytes();
-        let snapshot = keyspace::snapshot::state(core.roots).held_bytes.load(Relaxed);
+        let snapshot = keyspace::snapshot::held_bytes(core.roots);
         let clients = census::summary(core).bytes;
         let scripts = Totals::now(core);
         let scattered = core.host.scattered_bytes()();

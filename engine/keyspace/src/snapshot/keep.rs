@@ -19,7 +19,6 @@ use base::bytes::{self, Bytes};
 use base::core::Core;
 use base::heap::if_room;
 use base::lock::shard_of;
-use store::table;
 use value::entry::{Entry, EntryMut, OwnedEntry};
 use value::rdb::write;
 
@@ -236,7 +235,7 @@ pub fn hand_over_table(core: &mut Core, (db, shard): (u32, usize), tables: &mut 
     if !is_concerned || !is_walking(core.roots) || !is_ahead(walked, u64::MAX) {
         return;
     }
-    let bytes = table::bytes(tables.keys_mut()) as u64;
+    let bytes = tables.bytes(core);
     let table = core::mem::replace(tables.keys_mut(), RawTable::new());
     let walk_db = part.walk_db.load(Relaxed);
     let handed = Handed { db: walk_db, table, walked, bytes, ..NOTHING };

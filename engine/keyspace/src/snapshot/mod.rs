@@ -29,6 +29,7 @@ pub use keep::{give_up, hand_over_table, keep, mark, retire};
 pub use records::Records;
 pub use walk::{Step, large, resume, wanted};
 
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::container::RawBytes;
@@ -57,6 +58,12 @@ pub fn state(roots: Roots) -> &'static Snapshot {
 #[inline(always)]
 pub fn concerns(roots: Roots, hash: u64) -> bool {
     roots.shard(shard_of(hash)).interest.load(Relaxed) & interest::SNAPSHOT != 0
+}
+
+/// Bytes that are kept for the one under way.
+pub fn held_bytes(roots: Roots) -> u64 {
+    let state = state(roots);
+    state.held_bytes.load(Relaxed) + state.flushed_bytes.load(Relaxed)
 }
 
 /// Has commands look at something before they run, or no longer: a bit of
@@ -125,6 +132,14 @@ fn with_kept<R>(core: &Core, f: impl FnOnce(&mut Keeping<'_>) -> R) -> R {
 }
 
 impl Keeping<'_> {
+    /// What counts the bytes of something that is handed over.
+    fn counter(&self, handed: &Handed) -> &'static AtomicU64 {
+        match handed.is_table() {
+            true => &self.state.flushed_bytes,
+            false => &self.state.held_bytes,
+        }
+    }
+
     /// Counts bytes that are kept from now on.
     fn count(&self, bytes: u64) {
         let held = self.state.held_bytes.fetch_add(bytes, Relaxed) + bytes;
@@ -138,7 +153,8 @@ impl Keeping<'_> {
     /// Adds something to the end of what is handed over. Gives it back if there is no memory.
     fn push(&mut self, handed: Handed) -> Result<(), Handed> {
         let Some(address) = self.heap.try_alloc(size_of::<Handed>()) else { return Err(handed) };
-        let (bytes, new) = (handed.bytes, Ptr::<Handed>::new(address));
+        self.counter(&handed).fetch_add(handed.bytes, Relaxed);
+        let new = Ptr::<Handed>::new(address);
         // SAFETY: a new allocation of the struct's size, the list's from here on; its last element is
         // live. `next` is only touched with the lock held, as it is, and by no reference.
         unsafe {
@@ -149,7 +165,7 @@ impl Keeping<'_> {
             }
         }
         self.kept.last = new;
-        self.count(bytes);
+        self.count(0);
         Ok(())
     }
 
@@ -170,7 +186,7 @@ impl Keeping<'_> {
         if self.kept.first.is_null() {
             self.kept.last = Ptr::NULL;
         }
-        self.uncount(handed.bytes);
+        self.counter(&handed).fetch_sub(handed.bytes, Relaxed);
         Some(handed)
     }
 

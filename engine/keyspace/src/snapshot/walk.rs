@@ -319,7 +319,7 @@ pub fn resume(core: &mut Core, records: &mut Records, is_over: IsOver<'_>) -> St
     loop {
         let first = with_kept(core, |keeping| keeping.kept.first);
         // SAFETY: an element of the list, which only the walk takes out, which is at this. Of its
-        // fields others touch only `next`.
+        // fields others touch only `next`, to which no reference is made.
         let is_table = !first.is_null() && unsafe { is_table(first) };
         if is_table && write_table(core, first, records, is_over) {
             return Step::More;

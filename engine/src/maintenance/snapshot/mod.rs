@@ -20,7 +20,7 @@ mod points;
 mod step;
 mod stop;
 
-pub use keyspace::snapshot::has_failed;
+pub use keyspace::snapshot::{has_failed, held_bytes};
 pub use points::{are_any as has_save_points, tick};
 pub use step::job;
 pub use stop::{asked_by_signal, stop};
@@ -89,16 +89,12 @@ pub fn refusal(core: &Core) -> Option<Error> {
     is_refused.then_some(REFUSED)
 }
 
-/// Bytes that are kept for the one under way.
-pub fn held_bytes(roots: Roots) -> u64 {
-    state(roots).held_bytes.load(Relaxed)
-}
-
-/// Whether so much is kept for the one under way that nobody is to add to it.
+/// Whether so much is kept for the one under way that nobody is to add to it. What was flushed as a
+/// whole is not looked at: it cannot be kept from coming.
 pub fn holds_much(core: &Core) -> bool {
-    let held = held_bytes(core.roots);
-    held > HELD_BYTES_MAX
-        && held > HELD_BYTES_MAX + core.host.used_bytes()() / 100 * HELD_PERCENT_MAX
+    let held = state(core.roots).held_bytes.load(Relaxed);
+    let share = || core.host.used_bytes()() / 100 * HELD_PERCENT_MAX;
+    held > HELD_BYTES_MAX && held > HELD_BYTES_MAX + share()
 }
 
 /// When the last was safe, in Unix seconds; when the server started, if none has been.

@@ -76,11 +76,12 @@ pub(super) fn recover(core: &Core) {
 pub fn job(core: &mut Core) {
     core.refresh();
     let Some(turn) = Turn::take(core) else { return };
-    turn.0.job_ms.store(0, Relaxed);
     let next = go_on(core, JOB_US);
     turn.leave();
-    if next == Next::More {
-        go_on_later(core);
+    match next {
+        Next::More => go_on_later(core),
+        // Until somebody has a reason to.
+        Next::Wait | Next::End => state(core.roots).job_ms.store(0, Relaxed),
     }
 }
 
@@ -182,7 +183,7 @@ fn step(core: &mut Core, records: &mut Records) -> Step {
     let mut is_over = |core: &Core| elapsed_us(core, begin) >= STEP_US;
     let state = state(core.roots);
     let is_walked = state.db.load(Relaxed) >= core.roots.databases().into();
-    if is_walked || state.held_bytes.load(Relaxed) > 0 {
+    if is_walked || walk::held_bytes(core.roots) > 0 {
         let step = walk::resume(core, records, &mut is_over);
         if is_walked || step != Step::Done {
             return step;
