@@ -85,8 +85,8 @@ pub struct SlowScript {
     pub command: RawBytes,
 }
 
-/// What is to be seen of scripts without a lock. A script holds every shard, so there is one at a
-/// time.
+/// What is to be seen of scripts without a lock. It is of the script that holds every shard: there is
+/// one at a time.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct ScriptState {

@@ -69,8 +69,12 @@ pub struct LaneStats {
     pub defrag_key_misses: AtomicU64,
     /// Microseconds during which defragmentation was under way.
     pub defrag_us: AtomicU64,
+    /// Scripts that ran with the shards of their own keys only.
+    pub scripts_beside: AtomicU64,
+    /// Scripts that began so, and had to run again with every shard.
+    pub scripts_again: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 3],
+    pub reserved: [AtomicU64; 1],
     /// Address of the [`CommandSegment`] of the first command slots; 0: there is none yet. Set once,
     /// by the lane that counts there.
     pub segments: AtomicU64,

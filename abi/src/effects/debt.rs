@@ -20,11 +20,17 @@ pub struct Debt(AtomicU64);
 
 const _: () = assert!(crate::stats::LANES_MAX <= 1 << LANE_BITS);
 
+#[inline(always)]
+fn debtor_of(debt: u64) -> u32 {
+    debt as u32 & ((1 << LANE_BITS) - 1)
+}
+
 impl Debt {
-    /// Whether there may be one. The shard is held.
+    /// Whether there may be one of another lane's. The shard is held.
     #[inline(always)]
-    pub fn is_any(&self) -> bool {
-        self.0.load(Relaxed) != 0
+    pub fn is_of_others(&self, lane: u32) -> bool {
+        let debt = self.0.load(Relaxed);
+        debt != 0 && debtor_of(debt) != lane
     }
 
     /// `lane`, which holds the shard, has put by `put` bytes in its life, effects of the shard among
@@ -38,7 +44,7 @@ impl Debt {
     /// `paid` is what it knows of how far each lane has paid.
     pub fn settle(&self, stream: Stream<'_>, lane: u32, paid: &mut [u64]) {
         let debt = self.0.load(Relaxed);
-        let (debtor, put) = (debt as u32 & ((1 << LANE_BITS) - 1), debt >> LANE_BITS);
+        let (debtor, put) = (debtor_of(debt), debt >> LANE_BITS);
         // What it owes itself can wait.
         if debtor == lane {
             return;

@@ -401,7 +401,7 @@ impl Lane<'_> {
     fn change(self, shard: &Shard, of: usize, writer: &mut Writer<'_>, paid: &mut [u64]) {
         ask_patiently(writer, 30);
         protocol::lock(&shard.lock, self);
-        if shard.debt.is_any() {
+        if shard.debt.is_of_others(self.number) {
             shard.debt.settle(self.fixture.stream(), self.number, paid);
         }
         let number = shard.changes.load(Relaxed);

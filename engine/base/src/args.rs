@@ -4,20 +4,6 @@
 use crate::error::{self, Error};
 use crate::resp::parse::Span;
 
-/// Bytes around the digits of a string's length.
-const LENGTH_MIN: u32 = 3;
-
-/// Digits of a number.
-#[inline(always)]
-fn digits(number: u32) -> u32 {
-    match number {
-        0..10 => 1,
-        10..100 => 2,
-        100..1000 => 3,
-        _ => number.ilog10() + 1,
-    }
-}
-
 /// The arguments of one command: views of the input they came in.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
@@ -64,39 +50,36 @@ impl<'a> Args<'a> {
         spans.iter().map(move |s| &data[s.start as usize..(s.start + s.len) as usize])
     }
 
-    /// The command as it came, if it came as an array of bulk strings whose lengths are written
-    /// without a sign or leading zeros: then these bytes are just what would be written for it.
+    /// The command as it came, if these are all arguments of one that came as an array of bulk
+    /// strings: then these bytes are just what would be written for it.
     #[inline]
     pub fn encoded(&self) -> Option<&'a [u8]> {
-        let first = self.spans.first()?;
-        let count = self.len() as u32;
+        const END: &[u8] = b"\r\n";
         // Others are rare, and no worse off for being written anew.
-        if count >= 10 {
+        let (first, count) = (self.spans.first()?, self.len());
+        let head = match first.len {
+            0..10 => b"*1\r\n$1\r\n".len(),
+            10..100 => b"*1\r\n$10\r\n".len(),
+            _ => return None,
+        };
+        let begin = (first.start as usize).checked_sub(head)?;
+        // The parser takes numbers in the one form only that is written: with this in front of them,
+        // they are all it has read behind it.
+        if count >= 10
+            || *self.data.get(begin..)?.first_chunk()? != [b'*', b'0' + count as u8, b'\r', b'\n']
+        {
             return None;
         }
-        let head = 4 + LENGTH_MIN + digits(first.len);
-        let begin = first.start.checked_sub(head)? as usize;
-        let array = [b'*', b'0' + count as u8, b'\r', b'\n', b'$'];
-        if self.data.get(begin..begin + 5)? != array {
-            return None;
-        }
-        let mut end = (first.start + first.len) as usize;
-        for span in &self.spans[1..] {
-            // The parser has seen the length: where it takes no more bytes than it needs, it is
-            // written in the one way there is.
-            let between = self.data.get(end..span.start as usize)?;
-            let is_length = between.len() as u32 == 2 + LENGTH_MIN + digits(span.len);
-            if !is_length || between[2] != b'$' {
-                return None;
-            }
-            end = (span.start + span.len) as usize;
-        }
-        self.data.get(begin..end + 2)
+        // It does not look at what stands behind a string.
+        let end_of = |span: &Span| (span.start + span.len) as usize;
+        let is_ended = |span: &Span| self.data.get(end_of(span)..end_of(span) + 2) == Some(END);
+        let is_whole = self.spans.iter().all(is_ended);
+        self.data.get(begin..end_of(self.spans.last()?) + 2).filter(|_| is_whole)
     }
 
     /// Without the first `count`: how a nested command is seen.
     pub fn skip(&self, count: usize) -> Args<'a> {
-        Args { data: self.data, spans: &self.spans[count..] }
+        Args::new(self.data, &self.spans[count..])
     }
 
     /// The places of all arguments but `count` from `index` on, for [`Args::at_places`].
@@ -109,7 +92,7 @@ impl<'a> Args<'a> {
     where
         'a: 'b,
     {
-        Args { data: self.data, spans: places }
+        Args::new(self.data, places)
     }
 
     /// Whether argument `index` exists and is this word, in any case.
@@ -290,13 +273,18 @@ mod tests {
         check(&long, &[(8, 3), (18, 12)], Some(&long));
         let behind = format!("x{long}y");
         check(&behind, &[(9, 3), (19, 12)], Some(&long));
-        // Without its name, lengths with zeros, an inline command, arguments left out.
+        let name = "*1\r\n$10\r\nunsubscrib\r\n";
+        check(name, &[(9, 10)], Some(name));
+        // Without its name, without what comes after it, an inline command, arguments left out.
         check(&long, &[(18, 12)], None);
-        check("*02\r\n$3\r\nDEL\r\n$1\r\nk\r\n", &[(9, 3), (18, 1)], None);
-        check("*2\r\n$03\r\nDEL\r\n$1\r\nk\r\n", &[(9, 3), (18, 1)], None);
-        check("*2\r\n$3\r\nDEL\r\n$01\r\nk\r\n", &[(8, 3), (18, 1)], None);
+        check(&long, &[(8, 3)], None);
         check("DEL k\r\n", &[(0, 3), (4, 1)], None);
         check("*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n", &[(8, 1), (22, 1)], None);
+        check("*02\r\n$3\r\nDEL\r\n$1\r\nk\r\n", &[(9, 3), (18, 1)], None);
+        check("*2\r\n$03\r\nDEL\r\n$1\r\nk\r\n", &[(9, 3), (18, 1)], None);
+        // What ends a string is not looked at when it is parsed.
+        check("*2\r\n$3\r\nDELxx$1\r\nk\r\n", &[(8, 3), (17, 1)], None);
+        check("*2\r\n$3\r\nDEL\r\n$1\r\nkxx", &[(8, 3), (17, 1)], None);
     }
 
     #[test]

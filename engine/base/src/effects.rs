@@ -56,6 +56,8 @@ pub struct Effects {
     /// None in a host without a stream.
     writer: Option<Writer<'static>>,
     host: Option<HostRef>,
+    /// Whether commands may go by names that they have here only.
+    has_renamed: bool,
     is_on: bool,
     /// `MULTI`, to be left out if it is not needed, and the effects.
     bytes: Vec<u8>,
@@ -87,6 +89,7 @@ impl Effects {
         Self {
             writer,
             host: None,
+            has_renamed: false,
             is_on: false,
             bytes: MULTI.to_vec(),
             count: 0,
@@ -113,6 +116,11 @@ impl Effects {
     #[inline]
     pub fn has_room(&mut self, bytes: u64) -> bool {
         self.ask(bytes) == Credit::Granted
+    }
+
+    /// From here on commands may go by names that they have here only.
+    pub fn expect_renamed(&mut self) {
+        self.has_renamed = true;
     }
 
     /// The stream, if the host has one.
@@ -170,7 +178,7 @@ impl Effects {
 
     /// The command that runs is its own effect, under the name that it has everywhere.
     pub fn verbatim(&mut self, db: u32, name: &[u8], args: Args<'_>) {
-        let is_known = args.at(0).eq_ignore_ascii_case(name);
+        let is_known = !self.has_renamed || args.at(0).eq_ignore_ascii_case(name);
         match args.encoded().filter(|_| is_known) {
             Some(encoded) if self.put_by(db, encoded) => {}
             Some(encoded) => self.add_encoded(db, encoded),
@@ -518,6 +526,7 @@ mod tests {
         effects.command(1, &[b"DEL", b"a"]);
         effects.command(1, &[b"DEL", b"b"]);
         effects.flush();
+        effects.expect_renamed();
         effects.verbatim(1, b"renamed", Args::new(resp, &spans));
         effects.flush();
         effects.pay();

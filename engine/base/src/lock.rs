@@ -99,7 +99,7 @@ impl LockSet {
     #[inline(always)]
     fn take(&mut self, shard: &Shard, rest: ShardSet) {
         self.held |= rest & rest.wrapping_neg();
-        if shard.debt.is_any() {
+        if shard.debt.is_of_others(self.locker.lane()) {
             self.settle(shard);
         }
     }

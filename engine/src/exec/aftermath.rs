@@ -15,7 +15,7 @@ const ELEMENTS: usize = 64;
 /// Runs a command. Where that unwinds, the effects stream is told what has become of its keys.
 ///
 /// A command that locks what it needs itself says what it does when it does it.
-#[cold]
+#[inline]
 pub fn told<T, R>(
     state: &mut T,
     core: fn(&mut T) -> &mut Core,
@@ -25,6 +25,7 @@ pub fn told<T, R>(
     or_undo(state, run, |state| tell(core(state), db, call, args))
 }
 
+#[cold]
 fn tell(core: &mut Core, db: u32, call: &Call, args: Args<'_>) {
     for key in call.spec.key_indices(args).into_iter().map(|index| args.at(index)) {
         for db in databases(core, db, call) {

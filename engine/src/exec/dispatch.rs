@@ -12,7 +12,7 @@ use crate::exec::context::{ClientCtx, Ctx, Mode};
 use crate::exec::index::KeyRule;
 use crate::exec::spec::flag;
 use crate::exec::thread::{Exec, ThreadContext};
-use crate::exec::{serving, tracked, transaction};
+use crate::exec::{habits, serving, tracked, transaction};
 use crate::session::{self, multi, pause};
 use base::args::Args;
 use base::clock::Clock;
@@ -39,7 +39,8 @@ pub fn execute(thread: &mut ThreadContext, client: &mut Client, item: &Item, arg
     if let Err(error) = outcome {
         reject(thread, client, item, args, &error);
     }
-    if client.flags.load(Relaxed) & (QUIET | client_flag::IN_TRACKING) != 0 {
+    const RARE: u64 = QUIET | client_flag::IN_TRACKING | client_flag::POSTPONED;
+    if client.flags.load(Relaxed) & RARE != 0 {
         return finish_rare(thread, client, item, args);
     }
     finish(thread);
@@ -48,10 +49,13 @@ pub fn execute(thread: &mut ThreadContext, client: &mut Client, item: &Item, arg
 /// Flags of a client that does not want all replies.
 const QUIET: u64 = client_flag::REPLY_OFF | client_flag::REPLY_SKIP | client_flag::REPLY_SKIP_NEXT;
 
-/// The end of a command of a client that does not want all replies, or has to do with client-side
-/// caching.
+/// The end of a command that is to run again, or of a client that does not want all replies or has
+/// to do with client-side caching.
 #[cold]
 fn finish_rare(thread: &mut ThreadContext, client: &mut Client, item: &Item, args: Args<'_>) {
+    if std::mem::take(&mut thread.exec.runs_again) {
+        run_again(thread, client, item, args);
+    }
     let flags = client.flags.load(Relaxed);
     if flags & QUIET != 0 {
         keep_quiet(&thread.core, client, thread.exec.reply_mark);
@@ -59,6 +63,16 @@ fn finish_rare(thread: &mut ThreadContext, client: &mut Client, item: &Item, arg
     finish(thread);
     if flags & client_flag::IN_TRACKING != 0 {
         tracked::conclude(thread, client, item, args);
+    }
+}
+
+/// Runs a script again that has found itself without shards it needs.
+fn run_again(thread: &mut ThreadContext, client: &mut Client, item: &Item, args: Args<'_>) {
+    client.flags.fetch_and(!client_flag::POSTPONED, Relaxed);
+    thread.core.unlock();
+    thread.exec.reply_mark = Some(client.output.len());
+    if let Ok(call) = resolve(&thread.exec.index, item.command, args) {
+        run(thread, client, &call, item, args);
     }
 }
 
@@ -220,13 +234,16 @@ fn push_before_reply(cx: &mut ClientCtx<'_>) {
 /// The shards a command needs.
 fn lock_set(
     core: &Core,
-    exec: &Exec,
+    exec: &mut Exec,
     client: &mut Client,
     call: &Call,
     args: Args<'_>,
 ) -> ShardSet {
     if call.spec.has(flag::TRANSACTION) {
         return transaction::lock_set(core, exec, client);
+    }
+    if call.spec.has(flag::RUNS_SCRIPT) {
+        return habits::lock_set(core, &mut exec.habits, call, args);
     }
     keys_lock_set(core.roots.seed, call, args)
 }

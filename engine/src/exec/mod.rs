@@ -19,6 +19,7 @@ pub mod dispatch;
 pub mod first_of;
 pub mod functions;
 pub mod granted;
+mod habits;
 pub mod header;
 pub mod index;
 pub mod key_spec;

@@ -10,6 +10,7 @@ use lua::{Host, ScriptError, flag as script_flag};
 
 use crate::exec::call::{Call, count_error};
 use crate::exec::context::{ClientCtx, Mode};
+use crate::exec::habits::{self, Expected};
 use crate::exec::spec::{Spec, flag};
 use crate::exec::{monitor, permissions, tracked, transaction};
 use crate::session::monitor as monitors;
@@ -20,6 +21,7 @@ use base::core::Core;
 use base::counters::add;
 use base::error::Error;
 use base::heap::or_undo;
+use base::lock::{ALL_SHARDS, ShardSet};
 use base::settings::setting;
 
 const WRITES: Error =
@@ -27,6 +29,10 @@ const WRITES: Error =
 const NO_OOM: Error = Error::new(
     "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
 );
+
+/// For how long a script may run beside others, that cannot be ended. One that runs for longer runs
+/// again, with every shard.
+const BESIDE_OTHERS_NS: u64 = 5_000_000;
 
 /// A script about to run.
 pub struct Task<'t> {
@@ -51,13 +57,18 @@ pub fn show(cx: &mut ClientCtx<'_>, args: Args<'_>) {
     }
 }
 
-/// Runs a script, whose machine is entered by `enter`, with every shard locked. Tells how it ended,
-/// and whether it has chosen RESP3.
+/// A script that has run: how it ended, and whether it has chosen RESP3.
+pub type Ran = (Result<(), ScriptError>, bool);
+
+/// Runs a script, whose machine is entered by `enter`. Tells nothing if it is to run again.
+///
+/// It has every shard, or those of its keys while nothing else is expected of it: see
+/// [`crate::exec::habits`].
 pub fn run(
     cx: &mut ClientCtx<'_>,
     task: &Task<'_>,
     enter: impl FnOnce(&mut dyn Host) -> Result<(), ScriptError>,
-) -> Result<(Result<(), ScriptError>, bool), Error> {
+) -> Result<Option<Ran>, Error> {
     let is_short = is_short_of_memory(cx);
     check(task, is_short)?;
     let (spec, mode, db) = (cx.data.spec, cx.data.mode, cx.session.db());
@@ -66,7 +77,13 @@ pub fn run(
     if !is_within {
         cx.data.keys.core.effects.begin_transaction();
     }
-    slow::begin(cx.data.keys.core, task.kind);
+    let watched = own_shards(cx, task);
+    let has_all = cx.data.keys.core.locked() == ALL_SHARDS;
+    if has_all {
+        slow::begin(cx.data.keys.core, task.kind);
+    } else {
+        add(&cx.data.keys.core.stats.scripts_beside, 1);
+    }
     cx.data.mode = Mode::Script;
     let begun = ticks(cx.data.keys.core.host);
     let mark = cx.data.out.len();
@@ -76,6 +93,10 @@ pub fn run(
         mark,
         begun,
         threshold_ms: cx.data.keys.core.get(setting::BUSY_REPLY_THRESHOLD),
+        watched,
+        has_all,
+        has_strayed: false,
+        runs_again: false,
         reads_only: task.reads_only || task.has(script_flag::NO_WRITES),
         refuses_growth: is_short && !task.has(script_flag::ALLOW_OOM),
         speaks_resp3: false,
@@ -87,6 +108,10 @@ pub fn run(
     let outcome = or_undo(&mut caller, |caller| enter(caller), |caller| caller.end());
     caller.end();
     let chose_resp3 = caller.speaks_resp3;
+    let (has_strayed, runs_again) = (caller.has_strayed, caller.runs_again);
+    if watched.is_some() {
+        cx.exec.habits.learn(cx.data.keys.core, task.called(), has_strayed);
+    }
     if db != cx.session.db() {
         cx.session.select(db);
     }
@@ -97,7 +122,22 @@ pub fn run(
     if !is_within {
         cx.data.keys.core.effects.end_transaction();
     }
-    Ok((outcome, chose_resp3))
+    if runs_again {
+        add(&cx.data.keys.core.stats.scripts_again, 1);
+        cx.exec.runs_again = true;
+        cx.session.set(client_flag::POSTPONED);
+        return Ok(None);
+    }
+    Ok(Some((outcome, chose_resp3)))
+}
+
+/// The shards of the keys that the call names, if it is to be seen whether the script keeps to them.
+fn own_shards(cx: &mut ClientCtx<'_>, task: &Task<'_>) -> Option<ShardSet> {
+    let core = &*cx.data.keys.core;
+    let is_open = core.locked() != ALL_SHARDS
+        || cx.data.mode == Mode::Direct
+            && cx.exec.habits.expected(core, task.called()) != Expected::Strays;
+    is_open.then(|| habits::own_shards(core, cx.data.spec, task.command))
 }
 
 /// Whether memory is short, and the client one whom that concerns.
@@ -121,6 +161,11 @@ fn check(task: &Task<'_>, is_short: bool) -> Result<(), Error> {
 }
 
 impl Task<'_> {
+    /// The word that names it in its call.
+    fn called(&self) -> &[u8] {
+        self.command.get(1).unwrap_or_default()
+    }
+
     /// Whether it has said so.
     fn has(&self, flag: u32) -> bool {
         self.flags & script_flag::UNSAID == 0 && self.flags & flag != 0
@@ -149,6 +194,14 @@ struct Caller<'c, 'a, 't> {
     begun: u64,
     /// For how long it runs before others are told; 0: they are never.
     threshold_ms: u64,
+    /// The shards of the keys that its call names, while it is to be seen whether it keeps to them.
+    watched: Option<ShardSet>,
+    /// Whether it has every shard.
+    has_all: bool,
+    /// Whether it has touched others than `watched`, or run for long.
+    has_strayed: bool,
+    /// Whether it is over, to run again with every shard: it has changed nothing yet.
+    runs_again: bool,
     reads_only: bool,
     /// Whether commands that may use more memory are refused, as long as it has not written.
     refuses_growth: bool,
@@ -168,7 +221,46 @@ impl Caller<'_, '_, '_> {
         if self.is_silent {
             self.core().effects.silence(false);
         }
-        slow::end(self.core());
+        if self.has_all {
+            slow::end(self.core());
+        }
+    }
+
+    /// Sees to it that the script has the shards that a command needs.
+    fn keep_within(&mut self, call: &Call, args: Args<'_>) -> Result<(), Cow<'static, str>> {
+        let Some(own) = self.watched else { return Ok(()) };
+        let needed = habits::shards_within(self.core(), call, args);
+        if needed & !own == 0 {
+            return Ok(());
+        }
+        self.has_strayed = true;
+        if !self.has_all && !self.core().try_lock_also(needed) {
+            return Err(self.run_again().into());
+        }
+        if !self.has_all {
+            self.take_in();
+        }
+        Ok(())
+    }
+
+    /// More shards have been locked.
+    fn take_in(&mut self) {
+        if !self.is_silent {
+            // Whoever has begun to read effects since has come by them already.
+            self.core().effects.begin();
+        }
+        if self.core().locked() == ALL_SHARDS {
+            self.has_all = true;
+            let kind = self.task.kind;
+            slow::begin(self.core(), kind);
+        }
+    }
+
+    /// Ends it, to run it again. Gives what it is told, which nobody else will hear.
+    #[cold]
+    fn run_again(&mut self) -> &'static str {
+        (self.has_strayed, self.runs_again) = (true, true);
+        "the script runs again"
     }
 
     /// The command that is meant, if it may be called.
@@ -248,7 +340,11 @@ impl Caller<'_, '_, '_> {
 
 impl Host for Caller<'_, '_, '_> {
     fn call(&mut self, args: Args<'_>) -> Result<(), Cow<'static, str>> {
+        if self.runs_again {
+            return Err(self.run_again().into());
+        }
         let call = self.admitted(args)?;
+        self.keep_within(&call, args)?;
         if call.spec.has(flag::WRITE) && !self.has_written {
             self.has_written = true;
             slow::has_written(self.core());
@@ -293,6 +389,13 @@ impl Host for Caller<'_, '_, '_> {
     }
 
     fn is_to_end(&mut self) -> Option<&'static str> {
+        if !self.has_all {
+            let begun = self.begun;
+            let core = self.core();
+            let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(begun));
+            let is_over = self.runs_again || elapsed_ns >= BESIDE_OTHERS_NS;
+            return is_over.then(|| self.run_again());
+        }
         if !self.is_slow && self.threshold_ms != 0 {
             let begun = self.begun;
             let core = self.core();

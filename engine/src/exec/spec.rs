@@ -165,6 +165,7 @@ pub struct Replaced {
 pub struct Spec {
     /// Lower case; of a subcommand `command|subcommand`.
     pub name: &'static str,
+    first_word: &'static str,
     /// Arguments, the name included; negative: at least as many.
     pub arity: i16,
     /// Its code.
@@ -205,6 +206,15 @@ pub struct Spec {
     pub subcommands: &'static [Spec],
 }
 
+/// What stands before the first `|` of a name.
+const fn first_word(name: &'static str) -> &'static str {
+    let mut end = 0;
+    while end < name.len() && name.as_bytes()[end] != b'|' {
+        end += 1;
+    }
+    name.split_at(end).0
+}
+
 impl Spec {
     /// A row with what every command has; the rest is added by the methods below.
     pub const fn new(name: &'static str, arity: i16, group: Group, run: Run) -> Self {
@@ -224,6 +234,7 @@ impl Spec {
     const fn with_code(name: &'static str, arity: i16, group: Group, code: Code) -> Self {
         Self {
             name,
+            first_word: first_word(name),
             arity,
             code,
             flags: 0,
@@ -396,9 +407,9 @@ impl Spec {
     }
 
     /// The first word of it: of a subcommand, the name of its command.
+    #[inline]
     pub fn first_word(&self) -> &'static str {
-        let end = self.name.bytes().position(|byte| byte == b'|');
-        &self.name[..end.unwrap_or(self.name.len())]
+        self.first_word
     }
 
     /// The indices of the arguments that may be keys: where a word that announces one is given more

@@ -6,6 +6,7 @@
 use abi::host::HostRef;
 
 use crate::exec::batch::Batch;
+use crate::exec::habits::Habits;
 use crate::exec::index::Index;
 use crate::exec::machines::Machines;
 use crate::exec::panics::Panics;
@@ -52,6 +53,10 @@ pub struct Exec {
     pub acl: KnownUsers,
     /// What runs scripts.
     pub machines: Machines,
+    /// What is known of them.
+    pub habits: Habits,
+    /// Whether the script that ran is to run again, with every shard.
+    pub runs_again: bool,
     /// Commands parsed and not yet executed.
     pub batch: Batch,
     /// Panics of this lane.
@@ -79,6 +84,8 @@ impl ThreadContext {
             is_short_of_memory: false,
             acl: KnownUsers::default(),
             machines: Machines::new(&core),
+            habits: Habits::default(),
+            runs_again: false,
             batch: Batch::default(),
             panics: Panics::default(),
             arrivals: None,
@@ -112,6 +119,7 @@ impl ThreadContext {
     fn rename(&mut self) {
         self.exec.index = Index::new(&self.core, self.exec.release.commands);
         rename::apply(&mut self.exec.index, &self.core);
+        self.core.effects.expect_renamed();
         self.exec.renamed = self.core.settings.renamed;
     }
 }

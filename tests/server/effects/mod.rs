@@ -53,3 +53,14 @@ fn keys_that_were_moved_are_told_as_removed() {
     assert_eq!(told.matches(moved).count(), 1, "{told}");
     assert!(!told.contains("MIGRATE"), "{told}");
 }
+
+#[test]
+fn effects_are_whole_whatever_stands_behind_a_request_s_strings() {
+    let server = Server::start();
+    let recorder = replay::Recorder::start(&server);
+    let mut client = server.connect();
+    client.send_raw(b"*3\r\n$3\r\nSETxx$1\r\na*1$2\r\n12\n\n*2\r\n$4\r\nINCR\r\n$1\r\na$3");
+    assert_eq!((client.read().raw(), client.read().raw()), ("+OK\r\n".into(), ":13\r\n".into()));
+    let expect = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\n12\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n";
+    eventually("they are told", || recorder.bytes().ends_with(expect.as_bytes()));
+}

@@ -1,5 +1,6 @@
 //! Scripts and functions beyond single replies: those that run for long, upgrades, effects, memory.
 
+mod beside;
 mod busy;
 mod memory;
 mod upgrades;

@@ -4,7 +4,7 @@ use super::{key_count, key_count_of_script};
 use crate::exec::call::{count_error, look_up};
 use crate::exec::context::ClientCtx;
 use crate::exec::header::header_of;
-use crate::exec::script::{Task, run, show};
+use crate::exec::script::{Ran, Task, run, show};
 use crate::session::scripts;
 use abi::script::running;
 use base::args::Args;
@@ -118,14 +118,15 @@ fn run_function(cx: &mut ClientCtx<'_>, args: Args<'_>, reads_only: bool) -> Don
     outcome
 }
 
-/// Writes the reply of a script that has run. One that has an error in it has failed, be it that
+/// Writes the reply of a script that has run, unless it is to run again. One that has an error in it has failed, be it that
 /// of a command, which was counted as an error when that failed.
 fn conclude(
     cx: &mut ClientCtx<'_>,
     machine: &mut Machine,
     args: Args<'_>,
-    (outcome, chose_resp3): (Result<(), ScriptError>, bool),
+    ran: Option<Ran>,
 ) -> Done {
+    let Some((outcome, chose_resp3)) = ran else { return Ok(()) };
     match outcome {
         Ok(()) => {
             let core = &*cx.data.keys.core;

@@ -14,7 +14,7 @@ use base::counters::total;
 use base::roots::Roots;
 
 /// All counters that a reset concerns.
-const COUNTERS: [fn(&LaneStats) -> &AtomicU64; 26] = [
+const COUNTERS: [fn(&LaneStats) -> &AtomicU64; 28] = [
     |lane| &lane.commands,
     |lane| &lane.hits,
     |lane| &lane.misses,
@@ -41,6 +41,8 @@ const COUNTERS: [fn(&LaneStats) -> &AtomicU64; 26] = [
     |lane| &lane.defrag_key_hits,
     |lane| &lane.defrag_key_misses,
     |lane| &lane.defrag_us,
+    |lane| &lane.scripts_beside,
+    |lane| &lane.scripts_again,
 ];
 
 /// The counters as they were at the last reset.

@@ -50,6 +50,7 @@ pub fn stats(core: &mut Core, release: &Release, text: &mut Text) {
     let dropped = stats::sum(roots, |core| &core.output_limit_closed);
     text.field("client_output_buffer_limit_disconnections", dropped);
     effects(core, text);
+    scripts(core, text);
     if release.is_since(7, 2) {
         refusals(core, text);
     }
@@ -98,6 +99,13 @@ const IO_NOT_HERE: [&str; 4] = [
 
 fn kilobytes(bytes: u64) -> String {
     format!("{:.2}", bytes as f64 / 1024.0)
+}
+
+/// Scripts that did not lock everything.
+fn scripts(core: &Core, text: &mut Text) {
+    let roots = core.roots;
+    text.field("scripts_beside_others", stats::sum(roots, |core| &core.scripts_beside));
+    text.field("scripts_run_again", stats::sum(roots, |core| &core.scripts_again));
 }
 
 /// Active defragmentation.
