@@ -23,6 +23,7 @@ thread_local! {
     static NANOSECONDS: Cell<u64> = const { Cell::new(1_700_000_000_000_000_000) };
     static MAIL: RefCell<Vec<(ClientRef, Ptr<Message>)>> = const { RefCell::new(Vec::new()) };
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static DROPS_LOG: Cell<bool> = const { Cell::new(false) };
     static JOBS: RefCell<Vec<Job>> = const { RefCell::new(Vec::new()) };
     static TAKES_JOBS: Cell<bool> = const { Cell::new(false) };
     static SCATTERED: Cell<u64> = const { Cell::new(0) };
@@ -97,6 +98,11 @@ pub fn take_mail() -> Vec<(ClientRef, Ptr<Message>)> {
 /// All lines of the log since the last look.
 pub fn take_log() -> Vec<String> {
     LOG.take()
+}
+
+/// From now on nothing is kept or shown of the log.
+pub fn drop_log() {
+    DROPS_LOG.set(true);
 }
 
 /// Gives a reference of a message back; the last frees it.
@@ -187,6 +193,9 @@ extern "C" fn random(bytes: *mut u8, len: u64) {
 }
 
 extern "C" fn log(_level: u32, text: RStr<'_>) {
+    if DROPS_LOG.get() {
+        return;
+    }
     eprintln!("{text}");
     LOG.with_borrow_mut(|log| log.push(text.to_string()));
 }
