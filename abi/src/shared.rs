@@ -7,17 +7,20 @@ use crate::acl::{Acl, AclState};
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
 use crate::lane::Lane;
+use crate::loading::Loading;
 use crate::lock::Locked;
 use crate::ptr::Ptr;
 use crate::root::RootHead;
 use crate::script::{ScriptState, Scripts};
+use crate::snapshot::Snapshot;
 use crate::stats::LANES_MAX;
 use crate::tracking::{Tracking, TrackingTotals};
 
 /// Root of the rest.
 ///
 /// Lock order: shard locks in ascending order, then `scripts`, `acl`, `pubsub`, `tracking`, then `names`, `errors`,
-/// `slowlog`, `latency`, the texts of `config`, then the table of clients.
+/// `slowlog`, `latency`, the texts of `config`, then the table of clients. What is kept for `snapshot`
+/// is locked last of all.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Shared {
@@ -84,6 +87,10 @@ pub struct Shared {
     pub acl: Locked<Acl>,
     /// What is to be seen of them without the lock.
     pub acl_state: AclState,
+    /// The snapshot under way, and the last.
+    pub snapshot: Snapshot,
+    /// Loading a file of data.
+    pub loading: Loading,
     /// Zero.
     pub reserved: [u64; 13],
 }
@@ -281,8 +288,9 @@ pub struct Pause {
     pub until_ms: AtomicU64,
     /// 1: only commands that write; 0: all.
     pub writes_only: AtomicU32,
-    /// Zero.
-    pub reserved: u32,
+    /// What commands have to look at beside the pause: bits of [`crate::snapshot::attention`]. Here,
+    /// so that looking at both costs no more than at one.
+    pub snapshot: AtomicU32,
 }
 
 /// Samples kept for rates.

@@ -18,6 +18,7 @@ pub mod garbage;
 pub mod glob;
 pub mod hash;
 pub mod heap;
+pub mod loading;
 pub mod lock;
 pub mod lzf;
 pub mod mover;

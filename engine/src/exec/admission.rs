@@ -8,7 +8,7 @@ use abi::effects::Credit;
 use crate::exec::call::{Call, look_up};
 use crate::exec::spec::{Spec, flag};
 use crate::exec::thread::{Exec, ThreadContext};
-use crate::exec::{declared, permissions, transaction};
+use crate::exec::{declared, permissions, snapshot, transaction};
 use crate::maintenance::evict::{self, Outcome};
 use crate::session::{self, multi, pause, scripts};
 use base::args::Args;
@@ -16,6 +16,7 @@ use base::clock::Clock;
 use base::core::Core;
 use base::effects;
 use base::error::{self, Done, Error};
+use base::loading;
 
 /// Time after which a command that found no room for its effects tries again.
 const ROOM_RETRY_MS: i64 = 1;
@@ -42,14 +43,19 @@ pub fn admit(
     if flags & (AUTHENTICATED | MONITOR | MULTI | PUBSUB | RESTRICTED) != AUTHENTICATED {
         check_state(thread, client, flags, (call, args))?;
     }
+    let is_loading = loading::is_on(thread.core.roots);
+    if is_loading && !call.spec.has(flag::LOADING) {
+        return Err(error::LOADING);
+    }
     let slow = scripts::slow::kind(thread.core.roots);
     if slow != 0 && !call.spec.has(flag::ALLOW_BUSY) {
         return Err(scripts::slow::error(slow));
     }
-    if thread.core.settings.maxmemory != 0 {
+    // What is loaded may be more than is to be: room is made afterwards.
+    if thread.core.settings.maxmemory != 0 && !is_loading {
         make_room(thread, client, call.spec)?;
     }
-    if pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec, args) {
+    if pause::is_any_concern(thread.core.roots) && is_held(thread, client, call, args)? {
         return Ok(Admitted::Elsewhere);
     }
     if thread.core.effects.is_wanted()
@@ -132,7 +138,11 @@ fn may_use_more(exec: &Exec, client: &Client, spec: &Spec) -> bool {
 }
 
 /// Whether any queued command is so.
-fn any_queued(exec: &Exec, client: &ClientState, is_so: impl Fn(&Spec, Args<'_>) -> bool) -> bool {
+pub(super) fn any_queued(
+    exec: &Exec,
+    client: &ClientState,
+    is_so: impl Fn(&Spec, Args<'_>) -> bool,
+) -> bool {
     multi::queued(client).any(|blob| {
         look_up(&exec.index, blob.args()).is_ok_and(|call| is_so(call.spec, blob.args()))
     })
@@ -168,6 +178,20 @@ fn has_room_for_effects(
         }
         _ => Ok(true),
     }
+}
+
+/// Puts a command off that a pause or a snapshot concerns. Fails if a snapshot that has failed
+/// forbids it.
+#[cold]
+fn is_held(
+    thread: &mut ThreadContext,
+    client: &mut Client,
+    call: &Call,
+    args: Args<'_>,
+) -> Result<bool, Error> {
+    snapshot::check(thread, client, call.spec)?;
+    Ok(pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec, args)
+        || snapshot::holds_back(thread, client, call, args))
 }
 
 /// Puts a command off if the pause concerns it: the client's input stays as it is until then.

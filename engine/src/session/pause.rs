@@ -19,6 +19,13 @@ pub fn is_on(roots: Roots) -> bool {
     state(roots).until_ms.load(Relaxed) != 0
 }
 
+/// Whether commands have something to look at before they run: a pause, or a snapshot.
+#[inline]
+pub fn is_any_concern(roots: Roots) -> bool {
+    let pause = state(roots);
+    pause.until_ms.load(Relaxed) | u64::from(pause.snapshot.load(Relaxed)) != 0
+}
+
 /// Begins a pause, or makes the one that is on longer and stricter; never shorter or laxer.
 pub fn begin(roots: Roots, until_ms: u64, writes_only: bool) {
     let pause = state(roots);
