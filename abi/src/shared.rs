@@ -91,8 +91,24 @@ pub struct Shared {
     pub snapshot: Snapshot,
     /// Loading a file of data.
     pub loading: Loading,
+    /// What commands have to look at before they run: bits of [`attention`].
+    pub attention: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 13],
+    pub reserved: [u64; 12],
+}
+
+/// Bits of [`Shared::attention`].
+pub mod attention {
+    /// A file of data is being loaded.
+    pub const LOADING: u64 = 1;
+    /// A script has run for so long that clients are told.
+    pub const BUSY: u64 = 1 << 1;
+    /// A pause has begun, and nobody has ended it.
+    pub const PAUSED: u64 = 1 << 2;
+    /// A snapshot's walk is under way.
+    pub const SNAPSHOT: u64 = 1 << 3;
+    /// The last snapshot has failed.
+    pub const FAILED: u64 = 1 << 4;
 }
 
 /// Bits of [`Shared::debug`].
@@ -288,9 +304,8 @@ pub struct Pause {
     pub until_ms: AtomicU64,
     /// 1: only commands that write; 0: all.
     pub writes_only: AtomicU32,
-    /// What commands have to look at beside the pause: bits of [`crate::snapshot::attention`]. Here,
-    /// so that looking at both costs no more than at one.
-    pub snapshot: AtomicU32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Samples kept for rates.

@@ -25,14 +25,6 @@ pub mod phase {
     pub const ENDING: u32 = 4;
 }
 
-/// Bits of [`crate::shared::Pause::snapshot`].
-pub mod attention {
-    /// The walk is under way.
-    pub const UNDER_WAY: u32 = 1;
-    /// The last snapshot has failed.
-    pub const FAILED: u32 = 1 << 1;
-}
-
 /// [`crate::keyspace::ShardDb::walked`] of a part that the walk is done with. It is no position.
 pub const WALKED: u64 = u64::MAX;
 

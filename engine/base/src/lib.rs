@@ -5,6 +5,7 @@
 //! the byte strings, buffers and words laid over it; beside it numbers, the protocol and errors.
 
 pub mod args;
+pub mod attention;
 pub mod buffer;
 pub mod bytes;
 pub mod clock;

@@ -10,6 +10,7 @@ use abi::host::{HostRef, MappedFile};
 use abi::loading::{Loading, NextPiece, stage};
 use abi::status::Status;
 
+use crate::attention;
 use crate::bytes::take_text;
 use crate::core::Core;
 use crate::heap::Heap;
@@ -21,6 +22,13 @@ const LOOK_AGAIN_US: u64 = 1000;
 /// How far it is.
 pub fn state(roots: Roots) -> &'static Loading {
     &roots.shared().loading
+}
+
+/// A file is being loaded from here on, or none is any more.
+pub fn set_on(roots: Roots, is_on: bool) {
+    let stage = if is_on { stage::LOADING } else { stage::NONE };
+    state(roots).stage.store(stage, Relaxed);
+    attention::set(roots, attention::LOADING, is_on);
 }
 
 /// Whether a file is being loaded.

@@ -12,6 +12,7 @@ use crate::exec::{declared, permissions, snapshot, transaction};
 use crate::maintenance::evict::{self, Outcome};
 use crate::session::{self, multi, pause, scripts};
 use base::args::Args;
+use base::attention;
 use base::clock::Clock;
 use base::core::Core;
 use base::effects;
@@ -43,20 +44,12 @@ pub fn admit(
     if flags & (AUTHENTICATED | MONITOR | MULTI | PUBSUB | RESTRICTED) != AUTHENTICATED {
         check_state(thread, client, flags, (call, args))?;
     }
-    let is_loading = loading::is_on(thread.core.roots);
-    if is_loading && !call.spec.has(flag::LOADING) {
-        return Err(error::LOADING);
-    }
-    let slow = scripts::slow::kind(thread.core.roots);
-    if slow != 0 && !call.spec.has(flag::ALLOW_BUSY) {
-        return Err(scripts::slow::error(slow));
+    if attention::is_any(thread.core.roots) && is_held(thread, client, call, args)? {
+        return Ok(Admitted::Elsewhere);
     }
     // What is loaded may be more than is to be: room is made afterwards.
-    if thread.core.settings.maxmemory != 0 && !is_loading {
+    if thread.core.settings.maxmemory != 0 && !loading::is_on(thread.core.roots) {
         make_room(thread, client, call.spec)?;
-    }
-    if pause::is_any_concern(thread.core.roots) && is_held(thread, client, call, args)? {
-        return Ok(Admitted::Elsewhere);
     }
     if thread.core.effects.is_wanted()
         && (!thread.core.effects.has_room_for_batch() || call.spec.has(flag::TRANSACTION))
@@ -180,8 +173,8 @@ fn has_room_for_effects(
     }
 }
 
-/// Puts a command off that a pause or a snapshot concerns. Fails if a snapshot that has failed
-/// forbids it.
+/// Refuses or puts off a command that what is under way concerns: loading, a script, a snapshot, a
+/// pause. Tells whether it was put off.
 #[cold]
 fn is_held(
     thread: &mut ThreadContext,
@@ -189,8 +182,16 @@ fn is_held(
     call: &Call,
     args: Args<'_>,
 ) -> Result<bool, Error> {
+    let roots = thread.core.roots;
+    if loading::is_on(roots) && !call.spec.has(flag::LOADING) {
+        return Err(error::LOADING);
+    }
+    let slow = scripts::slow::kind(roots);
+    if slow != 0 && !call.spec.has(flag::ALLOW_BUSY) {
+        return Err(scripts::slow::error(slow));
+    }
     snapshot::check(thread, client, call.spec)?;
-    Ok(pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec, args)
+    Ok(pause::is_on(roots) && holds_back(thread, client, call.spec, args)
         || snapshot::holds_back(thread, client, call, args))
 }
 

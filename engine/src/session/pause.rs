@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{ClientState, flag};
 use abi::shared::Pause;
 
+use base::attention;
 use base::core::Core;
 use base::roots::Roots;
 
@@ -19,13 +20,6 @@ pub fn is_on(roots: Roots) -> bool {
     state(roots).until_ms.load(Relaxed) != 0
 }
 
-/// Whether commands have something to look at before they run: a pause, or a snapshot.
-#[inline]
-pub fn is_any_concern(roots: Roots) -> bool {
-    let pause = state(roots);
-    pause.until_ms.load(Relaxed) | u64::from(pause.snapshot.load(Relaxed)) != 0
-}
-
 /// Begins a pause, or makes the one that is on longer and stricter; never shorter or laxer.
 pub fn begin(roots: Roots, until_ms: u64, writes_only: bool) {
     let pause = state(roots);
@@ -33,11 +27,21 @@ pub fn begin(roots: Roots, until_ms: u64, writes_only: bool) {
     if !(was_on && writes_only) {
         pause.writes_only.store(writes_only as u32, Relaxed);
     }
+    attention::set(roots, attention::PAUSED, true);
 }
 
 /// Ends the pause: clients that were put off go on.
 pub fn end(core: &Core) {
-    state(core.roots).until_ms.store(0, Relaxed);
+    restore(core, (0, 0));
+}
+
+/// Lets the pause be as it was: until when, and whether it concerns writes only. Clients that were put
+/// off look again.
+pub fn restore(core: &Core, (until_ms, writes_only): (u64, u32)) {
+    let pause = state(core.roots);
+    pause.writes_only.store(writes_only, Relaxed);
+    pause.until_ms.store(until_ms, Relaxed);
+    attention::set(core.roots, attention::PAUSED, until_ms != 0);
     core.host.wake_workers()();
 }
 

@@ -3,11 +3,12 @@
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use abi::keyspace::SHARDS;
-use abi::snapshot::{WALKED, attention, phase};
+use abi::snapshot::{WALKED, phase};
 use abi::tracking::interest;
 
-use super::{set_attention, state};
+use super::state;
 use crate::Keys;
+use base::attention;
 use base::core::Core;
 use base::lock::ALL_SHARDS;
 use store::table;
@@ -57,14 +58,14 @@ pub fn begin(core: &mut Core) -> Vec<Sizes> {
     state.left.store(ALL_SHARDS, Relaxed);
     state.held_peak.store(state.held_bytes.load(Relaxed), Relaxed);
     state.wanted_db.store(0, Relaxed);
-    set_attention(core.roots, attention::UNDER_WAY, true);
+    attention::set(core.roots, attention::SNAPSHOT, true);
     state.phase.store(phase::WALKING, Release);
     all
 }
 
 /// Ends the walk, which has come by everything: nobody looks out for it any more.
 pub fn end(core: &mut Core) {
-    set_attention(core.roots, attention::UNDER_WAY, false);
+    attention::set(core.roots, attention::SNAPSHOT, false);
     for shard in 0..SHARDS {
         Keys::new(core, 0)
             .with_shard(shard, |keys| keys.set_interest(shard, interest::SNAPSHOT, false));

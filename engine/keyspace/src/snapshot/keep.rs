@@ -6,15 +6,15 @@ use abi::container::{RawBytes, RawTable};
 use abi::host::level;
 use abi::keyspace::mark as marks;
 use abi::ptr::Ptr;
-use abi::snapshot::{Handed, WALKED, attention, large, phase};
+use abi::snapshot::{Handed, WALKED, large, phase};
 use abi::tracking::interest;
 
 use super::{
-    Due, Keeping, LARGE_BYTES, concerns, due, is_ahead, is_walking, records, set_attention, state,
-    with_kept,
+    Due, Keeping, LARGE_BYTES, concerns, due, is_ahead, is_walking, records, state, with_kept,
 };
 use crate::garbage::{self, DetachedTables};
 use crate::{Intent, Keys};
+use base::attention;
 use base::bytes::{self, Bytes};
 use base::core::Core;
 use base::heap::if_room;
@@ -255,7 +255,7 @@ pub fn give_up(core: &Core, failure: Option<&str>) {
     }
     core.host.save_end()(0);
     if let Some(failure) = failure {
-        set_attention(core.roots, attention::FAILED, true);
+        attention::set(core.roots, attention::FAILED, true);
         let text = format!("a snapshot has failed: {failure}");
         core.host.log()(level::WARN, text.as_str().into());
     }

@@ -35,10 +35,11 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::container::RawBytes;
 use abi::keyspace::mark as marks;
 use abi::ptr::Ptr;
-use abi::snapshot::{Handed, Kept, Large, Snapshot, WALKED, attention, phase};
+use abi::snapshot::{Handed, Kept, Large, Snapshot, WALKED, phase};
 use abi::tracking::interest;
 
 use crate::part::Part;
+use base::attention;
 use base::bytes::Bytes;
 use base::core::Core;
 use base::heap::Heap;
@@ -66,19 +67,9 @@ pub fn held_bytes(roots: Roots) -> u64 {
     state.held_bytes.load(Relaxed) + state.flushed_bytes.load(Relaxed)
 }
 
-/// Has commands look at something before they run, or no longer: a bit of
-/// [`abi::snapshot::attention`].
-pub fn set_attention(roots: Roots, bit: u32, is_set: bool) {
-    let word = &roots.shared().pause.snapshot;
-    match is_set {
-        true => word.fetch_or(bit, Relaxed),
-        false => word.fetch_and(!bit, Relaxed),
-    };
-}
-
 /// Whether the last has failed.
 pub fn has_failed(roots: Roots) -> bool {
-    roots.shared().pause.snapshot.load(Relaxed) & attention::FAILED != 0
+    attention::has(roots, attention::FAILED)
 }
 
 /// Whether keys are being kept as they are.

@@ -15,7 +15,7 @@ mod piece;
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::host::level;
-use abi::loading::{Loading, stage};
+use abi::loading::Loading;
 
 use crate::exec::thread::Exec;
 use base::bytes::{Bytes, take_text};
@@ -80,7 +80,8 @@ fn start(core: &Core, file: Mapped, head: Head, replaces: bool) {
     (next.at, next.db, next.version) = (HEAD_BYTES as u64, 0, head.version.into());
     (next.is_over, next.end) = (0, 0);
     file.leave(&mut next);
-    state.stage.store(stage::LOADING, Relaxed);
+    drop(next);
+    loading::set_on(core.roots, true);
 }
 
 /// Loads a piece. Tells whether there may be another for this lane.
@@ -126,7 +127,7 @@ pub fn end(core: &Core) -> Result<(), String> {
     }
     drop(fault);
     at_end.map_err(|trouble| format!("{}: {}", file_name(core), trouble.told()))?;
-    state.stage.store(stage::NONE, Relaxed);
+    loading::set_on(core.roots, false);
     tell_done(core, state);
     Ok(())
 }
@@ -146,7 +147,7 @@ pub fn reload(
     clear(core);
     while load_piece(core, exec) {}
     let outcome = end(core);
-    loading::state(core.roots).stage.store(stage::NONE, Relaxed);
+    loading::set_on(core.roots, false);
     outcome
 }
 

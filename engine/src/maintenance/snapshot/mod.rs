@@ -30,11 +30,12 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use abi::container::RawBytes;
 use abi::host::{Saving, level};
 use abi::job::Job;
-use abi::snapshot::{Snapshot, attention, phase};
+use abi::snapshot::{Snapshot, phase};
 use abi_stable::std_types::RStr;
 
 use crate::maintenance::background;
 use crate::session::scripts;
+use base::attention;
 use base::bytes::take_text;
 use base::core::Core;
 use base::counters::total;
@@ -134,7 +135,7 @@ pub fn save(core: &mut Core) -> Result<(), Refused> {
     let outcome = set_out(core).and_then(|()| step::to_the_end(core));
     if outcome == Err(Refused::Failed) {
         // Who asked is told, and those that are made by themselves are another matter.
-        walk::set_attention(core.roots, attention::FAILED, had_failed);
+        attention::set(core.roots, attention::FAILED, had_failed);
     }
     if !is_locked {
         core.unlock();
@@ -235,7 +236,7 @@ fn head(
 
 /// Notes that the snapshot has failed.
 fn fail(core: &Core, text: &str) {
-    walk::set_attention(core.roots, attention::FAILED, true);
+    attention::set(core.roots, attention::FAILED, true);
     let line = format!("a snapshot has failed: {text}; check the folder's rights and its space");
     core.host.log()(level::WARN, line.as_str().into());
 }

@@ -5,10 +5,11 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use abi::container::RawBytes;
 use abi::host::{SavingInfo, level, saving};
 use abi::keyspace::SHARDS;
-use abi::snapshot::{Snapshot, attention, phase};
+use abi::snapshot::{Snapshot, phase};
 use abi_stable::std_types::RSlice;
 
 use super::{Refused, fail, go_on_later, state};
+use base::attention;
 use base::bytes::take_text;
 use base::clock::ticks;
 use base::core::Core;
@@ -293,7 +294,7 @@ fn conclude(core: &Core) -> Next {
             let now_s = core.host.unix_us()() / 1_000_000;
             state.saved_s.store(now_s, Relaxed);
             state.saved_changes.store(state.changes.load(Relaxed), Relaxed);
-            walk::set_attention(core.roots, attention::FAILED, false);
+            attention::set(core.roots, attention::FAILED, false);
             let keys = state.keys_written.load(Relaxed);
             let line = format!("a snapshot is on disk: {keys} keys, {} bytes", info.written_bytes);
             core.host.log()(level::INFO, line.as_str().into());

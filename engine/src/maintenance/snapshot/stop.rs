@@ -59,9 +59,7 @@ fn save_last(core: &mut Core) -> Result<(), Refused> {
     let outcome = save(core);
     core.unlock();
     if outcome.is_err() {
-        paused.until_ms.store(before.0, Relaxed);
-        paused.writes_only.store(before.1, Relaxed);
-        core.host.wake_workers()();
+        pause::restore(core, before);
     }
     outcome
 }
