@@ -49,7 +49,7 @@ fn transaction(writer: usize, n: u64) -> Vec<String> {
     all.push(format!("HSET {w}:wide field:{} {n} last {n}", n % LARGE));
     all.push(format!("LSET {w}:long {} {n}", n % LARGE));
     all.push(format!("SETRANGE {w}:plain {} {}", n % 100 * 3000, n % 10));
-    if n % 16 == 0 {
+    if n.is_multiple_of(16) {
         // One that may be at it just now goes, and another comes.
         all.push(format!("RENAME {w}:wide {w}:wider"));
         all.push(format!("RENAME {w}:wider {w}:wide"));

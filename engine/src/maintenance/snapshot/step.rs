@@ -16,7 +16,8 @@ use base::crc64::Checksum;
 use base::lock::ALL_SHARDS;
 use base::settings::setting;
 use keyspace::Keys;
-use keyspace::snapshot::{self as walk, Records, Step};
+use keyspace::snapshot::walk::{self, Step};
+use keyspace::snapshot::{self as kept, Records, begin};
 use value::rdb::write;
 
 /// How long a step takes, about, with a shard locked: whoever wants it meanwhile waits so long.
@@ -51,7 +52,7 @@ impl Turn {
         let (state, me) = (state(core.roots), core.id + 1);
         match state.in_step.compare_exchange(0, me, AcqRel, Acquire) {
             Ok(_) => {}
-            Err(lane) if lane == me => walk::give_up(core, Some("it was broken off")),
+            Err(lane) if lane == me => kept::give_up(core, Some("it was broken off")),
             Err(_) => return None,
         }
         Some(Self(state))
@@ -94,7 +95,7 @@ pub(super) fn to_the_end(core: &mut Core) -> Result<(), Refused> {
             next
         });
         match next {
-            Next::End if !walk::has_failed(core.roots) => return Ok(()),
+            Next::End if !kept::has_failed(core.roots) => return Ok(()),
             Next::End => return Err(Refused::Failed),
             Next::More => {}
             Next::Wait => core.host.sleep_us()(WAIT_US),
@@ -165,7 +166,7 @@ fn dawdle(core: &Core, before: u64) {
 
 /// Whether the shell is to write first.
 fn has_much_to_write(core: &Core) -> bool {
-    walk::is_walking(core.roots) && saving_info(core).0.queued_bytes > QUEUED_BYTES_MAX
+    kept::is_walking(core.roots) && saving_info(core).0.queued_bytes > QUEUED_BYTES_MAX
 }
 
 /// Takes a step. `Done`: all has been written.
@@ -183,7 +184,7 @@ fn step(core: &mut Core, records: &mut Records) -> Step {
     let mut is_over = |core: &Core| elapsed_us(core, begin) >= STEP_US;
     let state = state(core.roots);
     let is_walked = state.db.load(Relaxed) >= core.roots.databases().into();
-    if is_walked || walk::held_bytes(core.roots) > 0 {
+    if is_walked || kept::held_bytes(core.roots) > 0 {
         let step = walk::resume(core, records, &mut is_over);
         if is_walked || step != Step::Done {
             return step;
@@ -223,7 +224,7 @@ fn walk_shard(
 pub(super) fn hand_over(core: &Core, records: &mut Records) {
     let state = state(core.roots);
     records.remember(state);
-    if records.bytes.is_empty() || !walk::is_walking(core.roots) {
+    if records.bytes.is_empty() || !kept::is_walking(core.roots) {
         return records.bytes.clear();
     }
     let mut checksum = Checksum::resume(state.checksum.load(Relaxed));
@@ -238,19 +239,19 @@ fn append(core: &Core, bytes: &[u8]) {
     if core.host.save_append()(RSlice::from_slice(bytes)).is_ok() {
         return;
     }
-    walk::give_up(core, Some(&saving_info(core).1));
+    kept::give_up(core, Some(&saving_info(core).1));
 }
 
 /// The walk has come by everything.
 fn finish(core: &mut Core, records: &mut Records) -> Next {
     let state = state(core.roots);
-    if walk::is_walking(core.roots) {
+    if kept::is_walking(core.roots) {
         write::end(&mut records.bytes);
         hand_over(core, records);
         let checksum = core.get(setting::RDBCHECKSUM).then(|| state.checksum.load(Relaxed));
         append(core, &write::checksum(checksum));
     }
-    walk::end(core);
+    begin::end(core);
     // It may have been given up just now.
     let is_whole =
         state.phase.compare_exchange(phase::WALKING, phase::ENDING, AcqRel, Relaxed).is_ok();
@@ -293,7 +294,7 @@ fn conclude(core: &Core) -> Next {
             let now_s = core.host.unix_us()() / 1_000_000;
             state.saved_s.store(now_s, Relaxed);
             state.saved_changes.store(state.changes.load(Relaxed), Relaxed);
-            walk::set_attention(core.roots, attention::FAILED, false);
+            kept::set_attention(core.roots, attention::FAILED, false);
             let keys = state.keys_written.load(Relaxed);
             let line = format!("a snapshot is on disk: {keys} keys, {} bytes", info.written_bytes);
             core.host.log()(level::INFO, line.as_str().into());
