@@ -63,7 +63,7 @@ fn make_all(
     let mut records = Records::new(file, piece.version, piece.from);
     while records.place().at < piece.end {
         let at = records.place().at;
-        match records.next().map_err(|fault| Trouble::of_record(records.reader.begin(), fault))? {
+        match records.read().map_err(|fault| Trouble::of_record(records.reader.begin(), fault))? {
             Record::Key(key) => {
                 delay(keys.core);
                 if let Some((hash, entry)) = make_key(keys, &mut records, &key, piece, counts)? {
