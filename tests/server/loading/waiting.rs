@@ -90,6 +90,9 @@ fn it_tells_how_far_it_is_and_then_serves() {
         assert!(text.contains(field), "{text}");
     }
     assert_eq!(server.cli(&["status", "--json"]).exit, 0, "the admin API is alive");
+    for line in ["DEBUG RELOAD", "DEBUG RELOAD NOSAVE MERGE"] {
+        assert_eq!(client.ask(line), "-ERR Error trying to load the RDB dump\r\n", "{line}");
+    }
     assert!(!server.log().contains("Ready to accept connections"));
     hurry(&server, &mut client);
     assert_eq!(client.info("loading"), 0);

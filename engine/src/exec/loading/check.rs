@@ -65,7 +65,7 @@ impl<'a> Check<'a> {
             expired: 0,
             empty: 0,
             faults: 0,
-            kept: vec![0..HEAD_BYTES],
+            kept: std::iter::once(0..HEAD_BYTES).collect(),
         }
     }
 
