@@ -12,7 +12,7 @@ mod fault;
 mod keys;
 mod piece;
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use abi::host::level;
 use abi::loading::{Loading, stage};
@@ -21,6 +21,7 @@ use crate::exec::thread::Exec;
 use base::bytes::{Bytes, take_text};
 use base::core::Core;
 use base::crc64::followed_by_zeros;
+use base::heap::or_undo;
 use base::loading::{self, File, Mapped};
 use base::settings::setting;
 use fault::Trouble;
@@ -51,6 +52,10 @@ fn begin_with(core: &Core, replaces: bool) -> Result<bool, String> {
     let head = Head::read(file.bytes())
         .map_err(|fault| format!("{name}: {}", Trouble::of_head(fault).told()))?;
     let text = format!("loading {name}: {} bytes, version {}", file.bytes().len(), head.version);
+    let stage = &loading::state(core.roots).stage;
+    if stage.compare_exchange(stage::NONE, stage::LOADING, AcqRel, Relaxed).is_err() {
+        return Err(format!("{name}: a file is being loaded already; wait for its end"));
+    }
     core.host.log()(level::INFO, text.as_str().into());
     start(core, file, head, replaces);
     Ok(true)
@@ -80,7 +85,6 @@ fn start(core: &Core, file: Mapped, head: Head, replaces: bool) {
     (next.at, next.db, next.version) = (HEAD_BYTES as u64, 0, head.version.into());
     (next.is_over, next.end) = (0, 0);
     file.leave(&mut next);
-    state.stage.store(stage::LOADING, Relaxed);
 }
 
 /// Loads a piece. Tells whether there may be another for this lane.
@@ -143,11 +147,22 @@ pub fn reload(
     if !begin_with(core, replaces)? {
         return Err("there is no file".to_owned());
     }
-    clear(core);
-    while load_piece(core, exec) {}
-    let outcome = end(core);
-    loading::state(core.roots).stage.store(stage::NONE, Relaxed);
+    let load = |(core, exec): &mut (&mut Core, &mut Exec)| {
+        clear(core);
+        while load_piece(core, exec) {}
+        end(core)
+    };
+    let outcome = or_undo(&mut (&mut *core, exec), load, |(core, _)| abandon(core));
+    abandon(core);
     outcome
+}
+
+/// Leaves what there is of the data as it is, and lets commands have it.
+fn abandon(core: &Core) {
+    loading::close(core);
+    let state = loading::state(core.roots);
+    Bytes::new(&mut state.fault.lock(core.locker()).text, core.heap).free();
+    state.stage.store(stage::NONE, Relaxed);
 }
 
 /// Looks at what is behind the records, if they have been read to their end.
