@@ -18,9 +18,10 @@ use crate::tracking::{Tracking, TrackingTotals};
 
 /// Root of the rest.
 ///
-/// Lock order: shard locks in ascending order, then `scripts`, `acl`, `pubsub`, `tracking`, then `names`, `errors`,
-/// `slowlog`, `latency`, the texts of `config`, then the table of clients. What is kept for `snapshot`
-/// is locked last of all.
+/// Lock order: shard locks in ascending order, then where the file goes on that is loaded, then
+/// `scripts`, `acl`, `pubsub`, `tracking`, then `names`, `errors`, `slowlog`, `latency`, the texts of
+/// `config`, then the table of clients. What is wrong with a file that is loaded, and what is kept for
+/// `snapshot`, are locked last.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Shared {

@@ -243,7 +243,7 @@ fn serve_waiters(thread: &mut ThreadContext) {
 
 /// See [`abi::logic::Logic::load_begin`].
 pub extern "C" fn load_begin(scratch: *mut Scratch, error: &mut RawBytes) -> Status {
-    with(scratch, "the begin of loading", |thread| told(thread, error, |core| loading::begin(core)))
+    with(scratch, "the begin of loading", |thread| told(thread, error, loading::begin))
 }
 
 /// See [`abi::logic::Logic::load_piece`].

@@ -69,7 +69,7 @@ fn command(serial: u64, kind: u8, key: u64, n: u64) -> String {
         19 => format!("unlink {}{key}", letter(n)),
         20 => format!("move {}{key} 1", letter(n)),
         21 => "swapdb 0 1".to_owned(),
-        22 if n % 4 == 0 => "flushdb".to_owned(),
+        22 if n.is_multiple_of(4) => "flushdb".to_owned(),
         // Large enough to be written in steps.
         22 => format!("setrange s{key} {} {n}", 70_000 + n % 900),
         23 | 24 => format!("mset{}", numbers(&|i| format!(" g{i} {n}"))),
@@ -307,4 +307,32 @@ fn finish_of(server: &mut Server, who: usize) -> Option<Vec<u8>> {
         table::pass_ms(100);
     }
     None
+}
+
+#[test]
+fn a_long_string_is_written_in_parts_also_if_it_goes_meanwhile() {
+    const LONG: u64 = 3_000_000;
+    for last in ["get other", "del long", "getdel long", "set long x", "append long x"] {
+        let mut server = filled();
+        server.say(0, &format!("setrange long {LONG} x"));
+        server.say(0, "setrange long 1234567 marked");
+        let expected = server.say(0, "debug digest");
+        server.say(0, "bgsave");
+        table::set_queued(MUCH);
+        // It is asked for, and so begun next.
+        assert_eq!(server.say(0, "append long y"), "");
+        server.connect();
+        (0..20).for_each(|_| {
+            server.tick();
+            server.do_jobs();
+        });
+        // A script that has not named it cannot wait for it.
+        let words: Vec<_> = last.split(' ').map(|word| format!("'{word}'")).collect();
+        let script = format!("eval \"return redis.call({})\" 0", words.join(","));
+        assert_ne!(server.say(1, &script), "", "{last}");
+        let file = finish_of(&mut server, 1).expect("it goes well");
+        let mut reader = self::server();
+        reader.load(&file).expect("it can be read");
+        assert_eq!(reader.say(0, "debug digest"), expected, "{last}");
+    }
 }

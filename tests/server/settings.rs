@@ -100,3 +100,27 @@ fn a_command_may_keep_its_name_and_is_renamed_once() {
         "{printed}"
     );
 }
+
+#[test]
+fn where_the_file_of_data_lies_is_checked_and_protected() {
+    let expect = "dbfilename can't be a path, just a filename";
+    let printed = refusal(&["--dbfilename", "a/b"]);
+    assert!(printed.contains(expect), "{printed}");
+    let server = Server::start_with(&["--enable-protected-configs", "yes"]);
+    let mut client = server.connect();
+    let mut check = |line: &str, reply: &str| assert_eq!(client.ask(line), reply, "{line}");
+    let failed = "-ERR CONFIG SET failed (possibly related to argument";
+    check("CONFIG GET dbfilename", "*2\r\n$10\r\ndbfilename\r\n$8\r\ndump.rdb\r\n");
+    check("CONFIG SET dbfilename a/b", &format!("{failed} 'dbfilename') - {expect}\r\n"));
+    check("CONFIG SET dbfilename other.rdb", "+OK\r\n");
+    check("CONFIG SET dir /no/such", &format!("{failed} 'dir') - No such file or directory\r\n"));
+    check("CONFIG SET dir /", "+OK\r\n");
+    check("CONFIG GET dir", "*2\r\n$3\r\ndir\r\n$1\r\n/\r\n");
+    drop(server);
+    let server = Server::start();
+    for setting in ["dbfilename", "dir"] {
+        let reply = server.connect().ask(&format!("CONFIG SET {setting} x"));
+        let expect = format!("{failed} '{setting}') - can't set protected config\r\n");
+        assert_eq!(reply, expect.as_str());
+    }
+}

@@ -120,6 +120,7 @@ const PILES: &[Pile] = &[
             &["shell/src/mapped.rs"],
             &["shell/src/logic/"],
             &["shell/src/worker/"],
+            &["shell/src/saving/"],
             &["shell/src/server.rs", "shell/src/server/"],
             &["shell/src/effects/"],
             &["shell/src/exchange.rs"],

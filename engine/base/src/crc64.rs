@@ -75,7 +75,7 @@ fn multiply(a: u64, mut b: u64) -> u64 {
 mod tests {
     #[test]
     fn checksums_of_parts_make_that_of_the_whole() {
-        let bytes: Vec<u8> = (0..1000u32).map(|at| (at * at >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..1000u32).map(|at| ((at * at) >> 3) as u8).collect();
         for split in [0, 1, 2, 7, 8, 255, 256, 999, 1000] {
             let (one, other) = bytes.split_at(split);
             let first = super::followed_by_zeros(super::crc64(one), other.len() as u64);

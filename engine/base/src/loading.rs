@@ -24,11 +24,18 @@ pub fn state(roots: Roots) -> &'static Loading {
     &roots.shared().loading
 }
 
-/// A file is being loaded from here on, or none is any more.
-pub fn set_on(roots: Roots, is_on: bool) {
-    let stage = if is_on { stage::LOADING } else { stage::NONE };
-    state(roots).stage.store(stage, Relaxed);
-    attention::set(roots, attention::LOADING, is_on);
+/// A file is being loaded from here on. Tells whether that is so: not if one is already.
+pub fn begin(roots: Roots) -> bool {
+    let stage = &state(roots).stage;
+    let has_begun = stage.compare_exchange(stage::NONE, stage::LOADING, AcqRel, Relaxed).is_ok();
+    attention::set(roots, attention::LOADING, true);
+    has_begun
+}
+
+/// None is any more.
+pub fn end(roots: Roots) {
+    attention::set(roots, attention::LOADING, false);
+    state(roots).stage.store(stage::NONE, Relaxed);
 }
 
 /// Whether a file is being loaded.

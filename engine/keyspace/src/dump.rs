@@ -40,10 +40,7 @@ impl Keys<'_> {
     }
 
     /// Runs `f` with what compresses strings, if they are to be.
-    pub(crate) fn with_compressor<R>(
-        &mut self,
-        f: impl FnOnce(&mut Self, Option<&mut Compressor>) -> R,
-    ) -> R {
+    fn with_compressor<R>(&mut self, f: impl FnOnce(&mut Self, Option<&mut Compressor>) -> R) -> R {
         let compresses = self.core.get(setting::RDBCOMPRESSION);
         let mut compressor = core::mem::take(&mut self.core.compressor);
         let result = f(self, compresses.then_some(&mut compressor));

@@ -44,7 +44,8 @@ impl Keys<'_> {
         let mut part = self.part_at(index);
         part.avg_ttl_ms().store(0, Relaxed);
         let mut tables = DetachedTables::out_of(&mut part, heap);
-        snapshot::hand_over_table(self.core, (self.db, index), &mut tables);
+        let keys = tables.keys_mut();
+        snapshot::hand_over_table(self.core, (self.db, index), keys, garbage::estimated_bytes);
         tables
     }
 

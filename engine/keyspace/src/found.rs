@@ -2,7 +2,7 @@
 
 use core::sync::atomic::AtomicU64;
 
-use crate::{Keys, Part, entry_hash, expiry, snapshot};
+use crate::{Keys, Part, entry_hash, expiry, garbage, snapshot};
 use base::core::Core;
 use base::counters;
 use base::event::Class;
@@ -157,8 +157,15 @@ impl<'k> Found<'k> {
         debug_assert_eq!(self.entry().expires_at(), new.view().expires_at());
         self.relist(new.view().address(), new.view().has_ttl());
         let old = self.put(new.into_address());
-        snapshot::retire(self.core, (self.db, self.hash), old, false);
+        self.retire(old, false);
         self.mark_for_snapshot();
+    }
+
+    /// Frees an entry that was here until now, once no snapshot needs it.
+    fn retire(&mut self, old: OwnedEntry, lazily: bool) {
+        if let Some(old) = snapshot::retire(self.core, (self.db, self.hash), old) {
+            garbage::dispose(self.core, old, lazily);
+        }
     }
 
     /// The entry has come to be here.
@@ -285,7 +292,7 @@ impl<'k> Found<'k> {
     /// Removes the key and frees its value; one that takes long in the background if `lazily`.
     pub fn discard(mut self, lazily: bool) {
         let old = self.take_out();
-        snapshot::retire(self.core, (self.db, self.hash), old, lazily);
+        self.retire(old, lazily);
     }
 
     /// Removes the key because its time has come, and says so. For a command that only reads it
@@ -316,7 +323,7 @@ impl<'k> Found<'k> {
     ) {
         let key = self.entry().key().to_vec();
         let old = self.take_out();
-        snapshot::retire(self.core, (self.db, self.hash), old, lazily);
+        self.retire(old, lazily);
         counters::add(counter, 1);
         let mut keys = Keys::new(self.core, self.db);
         keys.signal_watchers_unasked(&key);

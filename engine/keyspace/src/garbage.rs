@@ -48,12 +48,6 @@ impl DetachedTables {
         self.count
     }
 
-    /// Bytes that the keys give back, from a look at some of them.
-    pub(crate) fn bytes(&self, core: &mut Core) -> u64 {
-        // SAFETY: the table was detached with its entries, which nobody changes meanwhile.
-        unsafe { estimated_bytes(core, &self.keys) }
-    }
-
     /// The table of all keys, for whoever has other use for it.
     pub(crate) fn keys_mut(&mut self) -> &mut RawTable {
         &mut self.keys
@@ -98,19 +92,15 @@ fn is_empty(garbage: &Garbage) -> bool {
 /// # Safety
 /// Nothing refers to the table or to its entries.
 unsafe fn weighed(core: &mut Core, table: RawTable) -> Garbage {
-    // SAFETY: as the caller promises.
-    let bytes = unsafe { estimated_bytes(core, &table) };
+    let bytes = estimated_bytes(core, &table);
     let values = table::len(&table) as u64;
     // SAFETY: as the caller promises.
     unsafe { Garbage::new(GarbagePlace::Table(table), values, bytes) }
 }
 
 /// A guess at what the entries of a detached table give back, from a look at some of them.
-///
-/// # Safety
-/// Nobody changes the table or its entries meanwhile.
-unsafe fn estimated_bytes(core: &mut Core, table: &RawTable) -> u64 {
-    // SAFETY: as the caller promises.
+pub(crate) fn estimated_bytes(core: &mut Core, table: &RawTable) -> u64 {
+    // SAFETY: the table is nobody's but the caller's, as it was detached, and is borrowed.
     let view = unsafe { TableRef::new(table) };
     let samples = (0..SAMPLES).filter_map(|_| view.sample(core.random.next_u64()));
     let sampled: u64 = samples

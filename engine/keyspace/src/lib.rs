@@ -180,7 +180,9 @@ impl<'a> Keys<'a> {
         match replaced {
             Some(old) => {
                 let lazily = self.core.get(setting::LAZYFREE_LAZY_SERVER_DEL);
-                snapshot::retire(self.core, (self.db, hash), old, lazily);
+                if let Some(old) = snapshot::retire(self.core, (self.db, hash), old) {
+                    garbage::dispose(self.core, old, lazily);
+                }
                 true
             }
             None => {

@@ -1,7 +1,7 @@
 //! Keys that were made of a file, many at a time.
 //!
-//! Nobody watches, tracks or waits for any of them, and nobody is told: while a file is loaded, no
-//! command sees keys.
+//! While a file is loaded no command sees keys, so nobody is told of them but who watches or tracks one
+//! that is replaced.
 #![forbid(unsafe_code)]
 
 use abi::keyspace::SHARDS;
@@ -71,7 +71,11 @@ impl Keys<'_> {
                 self.enlist(hash, entry.view());
                 entry.into_address();
             }
-            (true, true) => self.put_anew(entry, Intent::Past),
+            (true, true) => {
+                let key = entry.view().key().to_vec();
+                self.put_anew(entry, Intent::Past);
+                self.signal_modified(&key);
+            }
             (true, false) => return false,
         }
         true

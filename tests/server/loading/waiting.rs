@@ -89,10 +89,15 @@ fn it_tells_how_far_it_is_and_then_serves() {
     for field in ["loading_rdb_used_mem:0", "loading_loaded_perc:", "loading_eta_seconds:"] {
         assert!(text.contains(field), "{text}");
     }
-    assert_eq!(server.cli(&["status", "--json"]).exit, 0, "the admin API is alive");
+    let status = server.status();
+    assert_eq!(status["loading"]["total_bytes"], file().len(), "{status}");
+    for line in ["DEBUG RELOAD", "DEBUG RELOAD NOSAVE MERGE"] {
+        assert_eq!(client.ask(line), "-ERR Error trying to load the RDB dump\r\n", "{line}");
+    }
     assert!(!server.log().contains("Ready to accept connections"));
     hurry(&server, &mut client);
     assert_eq!(client.info("loading"), 0);
+    assert!(server.status()["loading"].is_null());
     assert!(!client.ask("INFO persistence").text().contains("loading_total_bytes"));
     assert_eq!(client.ask("DBSIZE").number() as u64, KEYS);
     let keys: Vec<_> = (0..KEYS).map(|at| command(&format!("GET key:{at}"))).collect();

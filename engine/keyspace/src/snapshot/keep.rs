@@ -9,11 +9,7 @@ use abi::ptr::Ptr;
 use abi::snapshot::{Handed, WALKED, large, phase};
 use abi::tracking::interest;
 
-use super::{
-    Due, Keeping, LARGE_BYTES, concerns, due, is_ahead, is_walking, records, state, with_kept,
-};
-use crate::garbage::{self, DetachedTables};
-use crate::{Intent, Keys};
+use super::{Due, Keeping, concerns, due, is_ahead, is_walking, records, state, with_kept};
 use base::attention;
 use base::bytes::{self, Bytes};
 use base::core::Core;
@@ -38,7 +34,7 @@ pub type At = (u32, u64);
 pub unsafe fn keep(core: &mut Core, db: u32, hash: u64, address: u64) {
     // SAFETY: as the caller promises.
     let entry = unsafe { Entry::at(address) };
-    match due(core, (db, hash), entry) {
+    match due(core, (db, hash), entry.mark()) {
         Due::Nothing => return,
         Due::Whole(walk_db) => write_ahead(core, walk_db, entry),
         Due::Rest => write_rest(core, entry),
@@ -85,7 +81,7 @@ impl Keeping<'_> {
         let records = core::mem::replace(&mut self.kept.records, RawBytes::EMPTY);
         let bytes = records.len;
         let db = self.kept.selected.saturating_sub(1);
-        let handed = Handed { db, records, bytes, ..NOTHING };
+        let handed = Handed { records, ..handed(db, bytes) };
         // They are counted already.
         self.uncount(bytes);
         match self.push(handed) {
@@ -102,16 +98,18 @@ impl Keeping<'_> {
     }
 }
 
-/// Nothing that is handed over.
-const NOTHING: Handed = Handed {
-    next: Ptr::NULL,
-    db: 0,
-    entry: 0,
-    records: RawBytes::EMPTY,
-    table: RawTable::new(),
-    walked: 0,
-    bytes: 0,
-};
+/// Something that is handed over, with nothing in it yet.
+const fn handed(db: u64, bytes: u64) -> Handed {
+    Handed {
+        next: Ptr::NULL,
+        db,
+        entry: 0,
+        records: RawBytes::EMPTY,
+        table: RawTable::new(),
+        walked: 0,
+        bytes,
+    }
+}
 
 /// Writes what is left of the value that is being written in steps.
 fn write_rest(core: &mut Core, entry: Entry<'_>) {
@@ -154,34 +152,33 @@ unsafe fn mark_arrived(core: &Core, (db, hash): At, address: u64) {
     unsafe { EntryMut::at(address) }.set_mark(mark);
 }
 
-/// Frees an entry that was in the table of this database and hash until now, once no snapshot needs
-/// it any more. See [`garbage::dispose`].
+/// Takes an entry that was in the table of this database and hash until now, if a snapshot has yet to
+/// write it. Gives it back to be freed if not.
 #[inline(always)]
-pub fn retire(core: &mut Core, at: At, entry: OwnedEntry, lazily: bool) {
-    if concerns(core.roots, at.1) {
-        return retire_for_snapshot(core, at, entry, lazily);
-    }
-    garbage::dispose(core, entry, lazily);
+pub fn retire(core: &Core, at: At, entry: OwnedEntry) -> Option<OwnedEntry> {
+    if concerns(core.roots, at.1) { retire_for_snapshot(core, at, entry) } else { Some(entry) }
 }
 
 #[cold]
-fn retire_for_snapshot(core: &mut Core, at: At, entry: OwnedEntry, lazily: bool) {
-    let is_kept = match due(core, at, entry.view()) {
-        Due::Nothing => return garbage::dispose(core, entry, lazily),
+fn retire_for_snapshot(core: &Core, at: At, entry: OwnedEntry) -> Option<OwnedEntry> {
+    let outcome = match due(core, at, entry.view().mark()) {
+        Due::Nothing => return Some(entry),
         Due::Whole(db) => hand_over(core, db, entry),
-        Due::Rest => return detach_large(core, entry),
+        Due::Rest => {
+            detach_large(core, entry);
+            Ok(())
+        }
     };
-    if let Err(entry) = is_kept {
-        give_up(core, Some("there was no memory to keep a key that was removed"));
-        garbage::dispose(core, entry, lazily);
-    }
+    let entry = outcome.err()?;
+    give_up(core, Some("there was no memory to keep a key that was removed"));
+    Some(entry)
 }
 
 /// Hands an entry over. Gives it back if there is no memory.
-fn hand_over(core: &mut Core, db: u64, entry: OwnedEntry) -> Result<(), OwnedEntry> {
+fn hand_over(core: &Core, db: u64, entry: OwnedEntry) -> Result<(), OwnedEntry> {
     let bytes = entry.view().estimated_memory(core.heap) as u64;
     let address = entry.into_address();
-    let handed = Handed { db, entry: address, bytes, ..NOTHING };
+    let handed = Handed { entry: address, ..handed(db, bytes) };
     let pushed = with_kept(core, |keeping| keeping.push(handed));
     // SAFETY: it was just given up, and nobody has taken it.
     pushed.map_err(|_| unsafe { OwnedEntry::from_address(address, core.heap) })
@@ -198,49 +195,25 @@ fn detach_large(core: &Core, entry: OwnedEntry) {
     });
 }
 
-impl Keys<'_> {
-    /// Whether a key may be ahead of a snapshot's walk. Its shard need not be locked.
-    pub fn may_be_ahead_of_snapshot(&self, key: &[u8]) -> bool {
-        let hash = self.hash(key);
-        let walked = self.core.roots.part(shard_of(hash), self.db).walked.load(Relaxed);
-        is_ahead(walked, hash)
-    }
-
-    /// Whether a key of a locked shard is ahead of a snapshot's walk with a value that would take long
-    /// to write: then it is written next, and who wants to change it waits for that.
-    pub fn waits_for_snapshot(&mut self, key: &[u8]) -> bool {
-        let (at, heap) = ((self.db, self.hash(key)), self.core.heap);
-        let Some(entry) = self.entry(key, Intent::Past) else { return false };
-        if entry.estimated_memory(heap) < LARGE_BYTES {
-            return false;
-        }
-        let address = entry.address();
-        // SAFETY: an entry of a locked shard, which nobody changes meanwhile.
-        let due = due(self.core, at, unsafe { Entry::at(address) });
-        if let Due::Whole(_) = due {
-            let state = state(self.core.roots);
-            state.wanted.store(at.1, Relaxed);
-            state.wanted_db.store(u64::from(at.0) + 1, Relaxed);
-        }
-        due != Due::Nothing
-    }
-}
-
-/// Hands the table of keys over that was taken out of a shard's part of a database, if a snapshot
-/// has yet to write some of it.
-pub fn hand_over_table(core: &mut Core, (db, shard): (u32, usize), tables: &mut DetachedTables) {
+/// Takes the table of keys that was taken out of a shard's part of a database, if a snapshot has yet to
+/// write some of it, and leaves an empty one; `bytes` tells what it is counted with.
+pub fn hand_over_table(
+    core: &mut Core,
+    (db, shard): (u32, usize),
+    keys: &mut RawTable,
+    bytes: impl FnOnce(&mut Core, &RawTable) -> u64,
+) {
     let part = core.roots.part(shard, db);
     let walked = part.walked.load(Relaxed);
     let is_concerned = core.roots.shard(shard).interest.load(Relaxed) & interest::SNAPSHOT != 0;
-    if !is_concerned || !is_walking(core.roots) || !is_ahead(walked, u64::MAX) {
+    if !is_concerned || !is_walking(core.roots) || walked == WALKED {
         return;
     }
-    let bytes = tables.bytes(core);
-    let table = core::mem::replace(tables.keys_mut(), RawTable::new());
-    let walk_db = part.walk_db.load(Relaxed);
-    let handed = Handed { db: walk_db, table, walked, bytes, ..NOTHING };
+    let bytes = bytes(core, keys);
+    let table = core::mem::replace(keys, RawTable::new());
+    let handed = Handed { table, walked, ..handed(part.walk_db.load(Relaxed), bytes) };
     if let Err(handed) = with_kept(core, |keeping| keeping.push(handed)) {
-        *tables.keys_mut() = handed.table;
+        *keys = handed.table;
         return give_up(core, Some("there was no memory to keep keys that were removed"));
     }
     part.walked.store(WALKED, Relaxed);

@@ -19,15 +19,14 @@
 //! Locks: a part's `walked` and `walk_db` belong to the shard's lock; [`Kept`] has its own, the last
 //! to be taken.
 
-mod begin;
+pub mod begin;
 mod keep;
 mod records;
-mod walk;
+mod waits;
+pub mod walk;
 
-pub use begin::{Sizes, begin, end};
 pub use keep::{give_up, hand_over_table, keep, mark, retire};
 pub use records::Records;
-pub use walk::{Step, large, resume, wanted};
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
@@ -38,14 +37,12 @@ use abi::ptr::Ptr;
 use abi::snapshot::{Handed, Kept, Large, Snapshot, WALKED, phase};
 use abi::tracking::interest;
 
-use crate::part::Part;
 use base::attention;
 use base::bytes::Bytes;
 use base::core::Core;
 use base::heap::Heap;
 use base::lock::shard_of;
 use base::roots::Roots;
-use value::entry::Entry;
 
 /// Bytes from which on a value is written in steps.
 pub const LARGE_BYTES: usize = 64 << 10;
@@ -88,13 +85,13 @@ enum Due {
     Rest,
 }
 
-/// What of an entry has yet to be written, of the table of a hash and database.
-fn due(core: &Core, (db, hash): (u32, u64), entry: Entry<'_>) -> Due {
+/// What has yet to be written of an entry with this mark, of the table of a hash and database.
+fn due(core: &Core, (db, hash): (u32, u64), mark: u8) -> Due {
     if !is_walking(core.roots) {
         return Due::Nothing;
     }
     let part = core.roots.part(shard_of(hash), db);
-    match entry.mark() {
+    match mark {
         marks::NONE if is_ahead(part.walked.load(Relaxed), hash) => {
             Due::Whole(part.walk_db.load(Relaxed))
         }
@@ -206,11 +203,4 @@ fn part_of(core: &Core, shard: usize, walk_db: u64) -> Option<u32> {
     let has_it = |db: u32| core.roots.part(shard, db).walk_db.load(Relaxed) == walk_db;
     let same = u32::try_from(walk_db).ok().filter(|db| *db < core.roots.databases());
     same.filter(|db| has_it(*db)).or_else(|| (0..core.roots.databases()).find(|db| has_it(*db)))
-}
-
-impl Part<'_> {
-    /// How far the walk has come in it; nothing is ahead of it where that is none.
-    fn walked_to(&self) -> Option<u64> {
-        Some(self.walked().load(Relaxed)).filter(|walked| *walked != WALKED)
-    }
 }

@@ -6,8 +6,10 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::snapshot::Snapshot;
 
 use super::LARGE_BYTES;
-use crate::{Keys, access};
+use crate::access;
 use base::core::Core;
+use base::lzf::Compressor;
+use base::settings::setting;
 use value::entry::Entry;
 use value::rdb::write::{self, Used};
 
@@ -61,10 +63,8 @@ impl Records {
 
     /// Appends some more of a value. Returns where it goes on, or 0 at its end.
     pub(super) fn go_on(&mut self, core: &mut Core, entry: Entry<'_>, place: u64) -> u64 {
-        let out = &mut self.bytes;
-        Keys::new(core, 0).with_compressor(|_, compressor| {
-            write::value(out, compressor, entry, place, LARGE_BYTES / 4)
-        })
+        let compressor = compressor(core);
+        write::value(&mut self.bytes, compressor, entry, place, LARGE_BYTES / 4)
     }
 }
 
@@ -77,14 +77,17 @@ pub(super) fn whole(core: &mut Core, entry: Entry<'_>, out: &mut Vec<u8>) {
 /// What is left of a value from a place on.
 pub(super) fn rest(core: &mut Core, entry: Entry<'_>, place: u64, out: &mut Vec<u8>) {
     let mut place = place;
-    Keys::new(core, 0).with_compressor(|_, mut compressor| {
-        loop {
-            place = write::value(out, compressor.as_deref_mut(), entry, place, usize::MAX);
-            if place == 0 {
-                return;
-            }
+    loop {
+        place = write::value(out, compressor(core), entry, place, usize::MAX);
+        if place == 0 {
+            return;
         }
-    });
+    }
+}
+
+/// What compresses strings, if they are to be.
+fn compressor(core: &mut Core) -> Option<&mut Compressor> {
+    core.get(setting::RDBCOMPRESSION).then_some(&mut core.compressor)
 }
 
 fn begin(core: &mut Core, entry: Entry<'_>, out: &mut Vec<u8>) {
@@ -94,6 +97,5 @@ fn begin(core: &mut Core, entry: Entry<'_>, out: &mut Vec<u8>) {
         () if policy.is_lru() => Used::NotFor(access::idle_ms(core, entry) / 1000),
         () => Used::Untold,
     };
-    Keys::new(core, 0)
-        .with_compressor(|_, compressor| write::begin_key(out, compressor, entry, used));
+    write::begin_key(out, compressor(core), entry, used);
 }

@@ -45,7 +45,10 @@ impl Keys<'_> {
         self.in_db(db, |keys| {
             loop {
                 let part = keys.part_at(shard);
-                let Some(position) = part.walked_to() else { return Step::Done };
+                let position = part.walked().load(Relaxed);
+                if position == WALKED {
+                    return Step::Done;
+                }
                 let mut addresses = Vec::new();
                 let next = part.keys().scan(position, &mut |address| {
                     prefetch_line(address);
@@ -156,7 +159,7 @@ fn begin_with_wanted(core: &mut Core, db: u32, wanted: u64, records: &mut Record
     let Some(found) = found else { return };
     // SAFETY: as above.
     let entry = unsafe { Entry::at(found.address()) };
-    let Due::Whole(walk_db) = due(core, (db, wanted), entry) else { return };
+    let Due::Whole(walk_db) = due(core, (db, wanted), entry.mark()) else { return };
     let is_whole = begin_large(core, walk_db, entry, records);
     if is_whole {
         state(core.roots).keys_written.fetch_add(1, Relaxed);

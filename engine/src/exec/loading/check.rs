@@ -1,20 +1,5 @@
 //! `shell check`: what is in a file and what is wrong with it, without keeping any of it.
-//!
-//! The report is lines of words that tabs separate; what the file tells in them is escaped.
-//!
-//! | line | words |
-//! | --- | --- |
-//! | `version` | the version of the format |
-//! | `aux` | name and value of a field about the file |
-//! | `library` | name of a library of functions |
-//! | `keys` | database, type, keys, those of them with a time to live |
-//! | `expired` | keys whose time has come |
-//! | `empty` | keys left out because there is nothing in them |
-//! | `checksum` | `right`, `wrong`, `none` (the file has none), `missing` |
-//! | `fault` | byte, what is wrong and what to do; the first of them, in the order of the file |
-//! | `faults` | how many there are |
-//! | `keep` | first byte, byte behind the last: what another file is to have of this one, in order |
-//! | `end` | bytes in hexadecimal digits that are to be behind that |
+//! The form of the report is in docs/writing-logic.md.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
@@ -80,7 +65,7 @@ impl<'a> Check<'a> {
             expired: 0,
             empty: 0,
             faults: 0,
-            kept: vec![0..HEAD_BYTES],
+            kept: std::iter::once(0..HEAD_BYTES).collect(),
         }
     }
 
@@ -107,7 +92,7 @@ impl<'a> Check<'a> {
         let mut records = Records::new(self.file, self.head.version, begin);
         loop {
             let begin = records.place().at;
-            let is_good = match records.next() {
+            let is_good = match records.read() {
                 Ok(Record::End) => return Some(records.place().at),
                 Ok(Record::Key(key)) => self.key(&mut thread.core, &mut records, &key)?,
                 Ok(other) => self.other(thread, &other, begin)?,

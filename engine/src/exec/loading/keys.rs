@@ -63,7 +63,7 @@ fn make_all(
     let mut records = Records::new(file, piece.version, piece.from);
     while records.place().at < piece.end {
         let at = records.place().at;
-        match records.next().map_err(|fault| Trouble::of_record(records.reader.begin(), fault))? {
+        match records.read().map_err(|fault| Trouble::of_record(records.reader.begin(), fault))? {
             Record::Key(key) => {
                 delay(keys.core);
                 if let Some((hash, entry)) = make_key(keys, &mut records, &key, piece, counts)? {
@@ -115,7 +115,7 @@ fn make_key(
         }
         Err(fault) if fault.cause == Cause::Empty => {
             counts.empty += 1;
-            tell_empty(keys.core, key, &name);
+            tell_empty(keys.core, counts.empty, key, &name);
             records.return_to_value(key);
             records.pass_value(key).map_err(|fault| damaged(records, fault))?;
             Ok(None)
@@ -130,8 +130,9 @@ fn has_ended(core: &Core, key: &Key) -> bool {
     key.expires_at.is_some_and(|at| at < now)
 }
 
-fn tell_empty(core: &Core, key: &Key, name: &[u8]) {
-    if loading::state(core.roots).keys_empty.load(Relaxed) < EMPTY_TOLD {
+/// Tells of a key without elements, unless it is one of many; in this piece there were so many.
+fn tell_empty(core: &Core, here: u64, key: &Key, name: &[u8]) {
+    if loading::state(core.roots).keys_empty.load(Relaxed) + here <= EMPTY_TOLD {
         let text = format!("left out of the file: {} has no elements", told_key(key, name));
         core.host.log()(level::WARN, text.as_str().into());
     }

@@ -21,6 +21,7 @@ use crate::exec::thread::Exec;
 use base::bytes::{Bytes, take_text};
 use base::core::Core;
 use base::crc64::followed_by_zeros;
+use base::heap::or_undo;
 use base::loading::{self, File, Mapped};
 use base::settings::setting;
 use fault::Trouble;
@@ -51,6 +52,9 @@ fn begin_with(core: &Core, replaces: bool) -> Result<bool, String> {
     let head = Head::read(file.bytes())
         .map_err(|fault| format!("{name}: {}", Trouble::of_head(fault).told()))?;
     let text = format!("loading {name}: {} bytes, version {}", file.bytes().len(), head.version);
+    if !loading::begin(core.roots) {
+        return Err(format!("{name}: a file is being loaded already; wait for its end"));
+    }
     core.host.log()(level::INFO, text.as_str().into());
     start(core, file, head, replaces);
     Ok(true)
@@ -80,8 +84,6 @@ fn start(core: &Core, file: Mapped, head: Head, replaces: bool) {
     (next.at, next.db, next.version) = (HEAD_BYTES as u64, 0, head.version.into());
     (next.is_over, next.end) = (0, 0);
     file.leave(&mut next);
-    drop(next);
-    loading::set_on(core.roots, true);
 }
 
 /// Loads a piece. Tells whether there may be another for this lane.
@@ -127,7 +129,7 @@ pub fn end(core: &Core) -> Result<(), String> {
     }
     drop(fault);
     at_end.map_err(|trouble| format!("{}: {}", file_name(core), trouble.told()))?;
-    loading::set_on(core.roots, false);
+    loading::end(core.roots);
     tell_done(core, state);
     Ok(())
 }
@@ -144,11 +146,22 @@ pub fn reload(
     if !begin_with(core, replaces)? {
         return Err("there is no file".to_owned());
     }
-    clear(core);
-    while load_piece(core, exec) {}
-    let outcome = end(core);
-    loading::set_on(core.roots, false);
+    let load = |(core, exec): &mut (&mut Core, &mut Exec)| {
+        clear(core);
+        while load_piece(core, exec) {}
+        end(core)
+    };
+    let outcome = or_undo(&mut (&mut *core, exec), load, |(core, _)| abandon(core));
+    abandon(core);
     outcome
+}
+
+/// Leaves what there is of the data as it is, and lets commands have it.
+fn abandon(core: &Core) {
+    loading::close(core);
+    let state = loading::state(core.roots);
+    Bytes::new(&mut state.fault.lock(core.locker()).text, core.heap).free();
+    loading::end(core.roots);
 }
 
 /// Looks at what is behind the records, if they have been read to their end.

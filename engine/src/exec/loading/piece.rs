@@ -67,7 +67,7 @@ pub fn take(core: &Core, release: &Release, next: &mut NextPiece, file: &[u8]) -
 fn pass(core: &Core, release: &Release, records: &mut Records<'_>) -> Result<bool, Trouble> {
     loop {
         let begin = records.place().at;
-        let record = records.next();
+        let record = records.read();
         let record = record.map_err(|fault| Trouble::of_record(records.reader.begin(), fault))?;
         match record {
             Record::Key(key) => {

@@ -43,7 +43,8 @@ use base::error::Error;
 use base::lock::ALL_SHARDS;
 use base::roots::Roots;
 use base::settings::setting;
-use keyspace::snapshot::{self as walk, Records, Sizes};
+use keyspace::snapshot::begin::{self, Sizes};
+use keyspace::snapshot::{self as kept, Records};
 use value::rdb::write;
 
 /// Redis syncs a file after so many bytes, if it does before the end.
@@ -66,7 +67,7 @@ pub enum Refused {
 
 /// The state of snapshots.
 pub fn state(roots: Roots) -> &'static Snapshot {
-    walk::state(roots)
+    kept::state(roots)
 }
 
 /// Whether one is under way.
@@ -84,7 +85,7 @@ pub fn refusal(core: &Core) -> Option<Error> {
          (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
          error.",
     );
-    let is_refused = walk::has_failed(core.roots)
+    let is_refused = kept::has_failed(core.roots)
         && core.get(setting::STOP_WRITES_ON_BGSAVE_ERROR)
         && has_save_points(core);
     is_refused.then_some(REFUSED)
@@ -131,7 +132,7 @@ pub fn save(core: &mut Core) -> Result<(), Refused> {
     if !is_locked {
         core.lock(ALL_SHARDS);
     }
-    let had_failed = walk::has_failed(core.roots);
+    let had_failed = kept::has_failed(core.roots);
     let outcome = set_out(core).and_then(|()| step::to_the_end(core));
     if outcome == Err(Refused::Failed) {
         // Who asked is told, and those that are made by themselves are another matter.
@@ -146,7 +147,7 @@ pub fn save(core: &mut Core) -> Result<(), Refused> {
 /// Gives up the one under way, if there is one, without an error.
 pub fn drop_under_way(core: &Core) {
     if is_under_way(core.roots) {
-        walk::give_up(core, None);
+        kept::give_up(core, None);
     }
 }
 
@@ -184,7 +185,7 @@ fn set_out(core: &mut Core) -> Result<(), Refused> {
         core.lock(ALL_SHARDS);
     }
     let libraries = scripts::libraries(core);
-    let sizes = walk::begin(core);
+    let sizes = begin::begin(core);
     state.changes.store(changes(core.roots), Relaxed);
     if !is_locked {
         core.unlock();

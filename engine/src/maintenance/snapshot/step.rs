@@ -17,7 +17,8 @@ use base::crc64::Checksum;
 use base::lock::ALL_SHARDS;
 use base::settings::setting;
 use keyspace::Keys;
-use keyspace::snapshot::{self as walk, Records, Step};
+use keyspace::snapshot::walk::{self, Step};
+use keyspace::snapshot::{self as kept, Records, begin};
 use value::rdb::write;
 
 /// How long a step takes, about, with a shard locked: whoever wants it meanwhile waits so long.
@@ -52,7 +53,7 @@ impl Turn {
         let (state, me) = (state(core.roots), core.id + 1);
         match state.in_step.compare_exchange(0, me, AcqRel, Acquire) {
             Ok(_) => {}
-            Err(lane) if lane == me => walk::give_up(core, Some("it was broken off")),
+            Err(lane) if lane == me => kept::give_up(core, Some("it was broken off")),
             Err(_) => return None,
         }
         Some(Self(state))
@@ -95,7 +96,7 @@ pub(super) fn to_the_end(core: &mut Core) -> Result<(), Refused> {
             next
         });
         match next {
-            Next::End if !walk::has_failed(core.roots) => return Ok(()),
+            Next::End if !kept::has_failed(core.roots) => return Ok(()),
             Next::End => return Err(Refused::Failed),
             Next::More => {}
             Next::Wait => core.host.sleep_us()(WAIT_US),
@@ -166,7 +167,7 @@ fn dawdle(core: &Core, before: u64) {
 
 /// Whether the shell is to write first.
 fn has_much_to_write(core: &Core) -> bool {
-    walk::is_walking(core.roots) && saving_info(core).0.queued_bytes > QUEUED_BYTES_MAX
+    kept::is_walking(core.roots) && saving_info(core).0.queued_bytes > QUEUED_BYTES_MAX
 }
 
 /// Takes a step. `Done`: all has been written.
@@ -184,7 +185,7 @@ fn step(core: &mut Core, records: &mut Records) -> Step {
     let mut is_over = |core: &Core| elapsed_us(core, begin) >= STEP_US;
     let state = state(core.roots);
     let is_walked = state.db.load(Relaxed) >= core.roots.databases().into();
-    if is_walked || walk::held_bytes(core.roots) > 0 {
+    if is_walked || kept::held_bytes(core.roots) > 0 {
         let step = walk::resume(core, records, &mut is_over);
         if is_walked || step != Step::Done {
             return step;
@@ -224,7 +225,7 @@ fn walk_shard(
 pub(super) fn hand_over(core: &Core, records: &mut Records) {
     let state = state(core.roots);
     records.remember(state);
-    if records.bytes.is_empty() || !walk::is_walking(core.roots) {
+    if records.bytes.is_empty() || !kept::is_walking(core.roots) {
         return records.bytes.clear();
     }
     let mut checksum = Checksum::resume(state.checksum.load(Relaxed));
@@ -239,19 +240,19 @@ fn append(core: &Core, bytes: &[u8]) {
     if core.host.save_append()(RSlice::from_slice(bytes)).is_ok() {
         return;
     }
-    walk::give_up(core, Some(&saving_info(core).1));
+    kept::give_up(core, Some(&saving_info(core).1));
 }
 
 /// The walk has come by everything.
 fn finish(core: &mut Core, records: &mut Records) -> Next {
     let state = state(core.roots);
-    if walk::is_walking(core.roots) {
+    if kept::is_walking(core.roots) {
         write::end(&mut records.bytes);
         hand_over(core, records);
         let checksum = core.get(setting::RDBCHECKSUM).then(|| state.checksum.load(Relaxed));
         append(core, &write::checksum(checksum));
     }
-    walk::end(core);
+    begin::end(core);
     // It may have been given up just now.
     let is_whole =
         state.phase.compare_exchange(phase::WALKING, phase::ENDING, AcqRel, Relaxed).is_ok();

@@ -78,7 +78,8 @@ fn strings(reader: &mut Reader<'_>, count: usize) -> Result<(), Fault> {
     (0..count).try_for_each(|_| reader.pass_string())
 }
 
-fn numbers(reader: &mut Reader<'_>, count: usize) -> Result<(), Fault> {
+/// Passes over so many numbers.
+pub fn numbers(reader: &mut Reader<'_>, count: usize) -> Result<(), Fault> {
     (0..count).try_for_each(|_| reader.length().map(drop))
 }
 

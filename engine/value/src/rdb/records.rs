@@ -89,7 +89,7 @@ impl<'a> Records<'a> {
     }
 
     /// The next record. What stands before a key, and belongs to it, comes with it.
-    pub fn next(&mut self) -> Result<Record<'a>, Fault> {
+    pub fn read(&mut self) -> Result<Record<'a>, Fault> {
         loop {
             let kind = self.reader.byte()?;
             let attributes = &mut self.attributes;
@@ -130,11 +130,11 @@ impl<'a> Records<'a> {
                 Record::Database(self.db)
             }
             opcode::RESIZEDB => {
-                (reader.length()?, reader.length()?);
+                pass::numbers(reader, 2)?;
                 Record::Hint
             }
             opcode::SLOT_INFO => {
-                (reader.length()?, reader.length()?, reader.length()?);
+                pass::numbers(reader, 3)?;
                 Record::Hint
             }
             opcode::AUX => Record::Aux(reader.string()?, reader.string()?),
@@ -143,7 +143,7 @@ impl<'a> Records<'a> {
             opcode::MODULE_AUX => {
                 let number = reader.length()?;
                 // When it is to be read: a number, and before it that it is one.
-                (reader.length()?, reader.length()?);
+                pass::numbers(reader, 2)?;
                 Record::Module(number, pass::module_data(reader)?)
             }
             _ => return Err(Fault::unknown(reader.begin(), "a record of an unknown kind")),

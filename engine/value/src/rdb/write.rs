@@ -1,10 +1,16 @@
 //! Writing: each function appends a record, or the beginning of one.
 
+use abi::schema::encoding;
+
 use super::{CHECKSUM_BYTES, MAGIC_REDIS, opcode};
 use crate::dump::VERSION;
 use crate::entry::Entry;
 use crate::serialized::writer::Writer;
+use crate::string;
 use base::lzf::Compressor;
+
+/// Bytes of a string above which it is written in parts, if parts are wanted.
+const LONG_STRING: usize = 1 << 20;
 
 /// What is told of how a key was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +82,8 @@ pub fn begin_key(
 
 /// Appends some of a value, `bytes` or a little more, from a place on: 0 at first. Returns where to
 /// go on, or 0 at its end.
+///
+/// A long string that is begun in parts is written as it is: it could only be compressed as a whole.
 pub fn value(
     out: &mut Vec<u8>,
     compressor: Option<&mut Compressor>,
@@ -83,7 +91,24 @@ pub fn value(
     place: u64,
     bytes: usize,
 ) -> u64 {
+    if entry.encoding() == encoding::STRING_HEAP {
+        let text = string::view(entry);
+        let text = text.as_bytes();
+        if place != 0 || text.len() > LONG_STRING && bytes < text.len() {
+            return part(out, text, place as usize, bytes) as u64;
+        }
+    }
     (entry.row().dump)(entry, place, &mut Writer::new(out, compressor, bytes))
+}
+
+/// Appends some of a string as it is. Returns where to go on, or 0 at its end.
+fn part(out: &mut Vec<u8>, text: &[u8], from: usize, bytes: usize) -> usize {
+    if from == 0 {
+        Writer::new(out, None, usize::MAX).length(text.len());
+    }
+    let end = from.saturating_add(bytes).min(text.len());
+    out.extend_from_slice(&text[from..end]);
+    if end == text.len() { 0 } else { end }
 }
 
 /// The end of the records; the checksum is still to come.

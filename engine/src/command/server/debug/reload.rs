@@ -8,11 +8,12 @@ use core::ops::ControlFlow;
 use abi::host::level;
 
 use crate::exec::context::ClientCtx;
-use crate::exec::loading;
+use crate::exec::loading as files;
 use crate::session::scripts;
 use base::args::Args;
 use base::core::Core;
 use base::error::{Done, Error};
+use base::loading;
 use base::lock::shard_of;
 use keyspace::{Intent, Keys, Restoring, totals};
 use value::dump;
@@ -23,6 +24,9 @@ const UNKNOWN_OPTION: Error =
 const FAILED: Error = Error::new("ERR Error trying to load the RDB dump");
 
 pub fn reload(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    if loading::is_on(cx.core().roots) {
+        return Err(failed(cx, "a file is being loaded"));
+    }
     let (mut saves, mut flushes, mut merges) = (true, true, false);
     for at in 2..args.len() {
         match () {
@@ -63,7 +67,7 @@ fn from_file(cx: &mut ClientCtx<'_>, flushes: bool, merges: bool) -> Done {
             scripts::change(core, &names, &[]);
         }
     };
-    loading::reload(core, exec, merges, clear).map_err(|why| failed(cx, &why))?;
+    files::reload(core, exec, merges, clear).map_err(|why| failed(cx, &why))?;
     cx.out.ok();
     Ok(())
 }
