@@ -17,8 +17,19 @@ const KEYS: usize = 1_000;
 const RING_BYTES: usize = 16 << 20;
 
 fn main() {
-    let kinds =
-        ["get", "set", "set-read", "mset", "mset-read", "incr", "lpush", "lpush-read", "publish"];
+    let kinds = [
+        "get",
+        "set",
+        "set-read",
+        "mset",
+        "mset-read",
+        "incr",
+        "lpush",
+        "lpush-read",
+        "publish",
+        "evalsha",
+        "evalsha-long",
+    ];
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     for kind in kinds.iter().filter(|k| chosen.is_empty() || chosen.iter().any(|c| c == *k)) {
         let begin = std::time::Instant::now();
@@ -60,6 +71,12 @@ fn measure(kind: &str) {
         None => (kind, None),
     };
     (0..KEYS).for_each(|key| drop(server.say(client, &format!("set key:{key} 0123456789"))));
+    for script in [SHORT, LONG] {
+        let load = format!("*3\r\n$6\r\nscript\r\n$4\r\nload\r\n${}\r\n{script}\r\n", script.len());
+        server.write_request(client, load.as_bytes());
+        server.run(client);
+        server.read(client);
+    }
     let requests: Vec<Vec<u8>> = (0..KEYS).map(|key| request(&command(kind, key))).collect();
     let batches: Vec<Vec<u8>> = requests.chunks(PIPELINE).map(<[_]>::concat).collect();
     for batch in batches.iter().cycle().take(BATCHES) {
@@ -71,13 +88,28 @@ fn measure(kind: &str) {
     server.say(client, "flushall");
 }
 
+/// Scripts as applications have them: one line, and a table that becomes JSON and comes back.
+const SHORT: &str = "return redis.call('get', KEYS[1])";
+const LONG: &str = "local value = redis.call('get', KEYS[1]) \
+    local t = {key = KEYS[1], value = value, list = {}} \
+    for i = 1, 5 do t.list[i] = i * 2 end \
+    local sum = 0 for i, n in ipairs(t.list) do sum = sum + n end t.sum = sum \
+    if value then t.length = #value else t.length = 0 end \
+    local text = cjson.encode(t) return cjson.decode(text).sum .. text";
+
 fn command(kind: &str, key: usize) -> String {
     match kind {
         "get" => format!("get key:{key}"),
         "set" => format!("set key:{key} 0123456789"),
         "mset" => format!("mset key:{key} 0123456789 other:{key} 0123456789"),
         "incr" => format!("incr counter:{key}"),
+        "evalsha" => format!("evalsha {} 1 key:{key}", digest(SHORT)),
+        "evalsha-long" => format!("evalsha {} 1 key:{key}", digest(LONG)),
         "lpush" => format!("lpush list:{key} 0123456789"),
         _ => format!("publish channel:{key} 0123456789"),
     }
+}
+
+fn digest(script: &str) -> String {
+    base::sha1::hex(script.as_bytes()).iter().map(|byte| char::from(*byte)).collect()
 }

@@ -1,5 +1,31 @@
 //! Numbers as C writes and reads them.
 
+/// Digits that a number has at most which can be told from every other by so many.
+const SURE_DIGITS: usize = 15;
+
+/// Appends a number as `printf("%.*g")` writes it.
+pub(crate) fn write_general(out: &mut Vec<u8>, value: f64, precision: usize) {
+    let whole = value as i64;
+    // Nearly all numbers are whole and small; a zero may have a sign.
+    if whole as f64 == value
+        && whole != 0
+        && whole.unsigned_abs() < WHOLE[precision.min(SURE_DIGITS)]
+    {
+        return out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+    }
+    out.extend_from_slice(general(value, precision).as_bytes());
+}
+
+/// The first number that has more digits than its index.
+const WHOLE: [u64; SURE_DIGITS + 1] = {
+    let (mut powers, mut at) = ([1; SURE_DIGITS + 1], 1);
+    while at <= SURE_DIGITS {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
 /// A number as `printf("%.*g")` writes it.
 pub(crate) fn general(value: f64, precision: usize) -> String {
     if value.is_nan() {
@@ -9,30 +35,49 @@ pub(crate) fn general(value: f64, precision: usize) -> String {
         return if value > 0.0 { "inf" } else { "-inf" }.into();
     }
     let precision = precision.max(1);
-    let text = format!("{:.*e}", precision - 1, value);
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if exponent < -4 || exponent >= precision as i32 {
-        let direction = if exponent < 0 { '-' } else { '+' };
-        return format!("{}e{direction}{:02}", without_zeros(digits), exponent.abs());
+    let (digits, exponent) = digits_of(value, precision);
+    let digits = digits.trim_end_matches('0');
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    let (first, rest) = digits.split_at(1.min(digits.len()));
+    match exponent {
+        _ if digits.is_empty() => format!("{sign}0"),
+        ..-4 => in_powers(sign, first, rest, '-', exponent),
+        -4..0 => format!("{sign}0.{}{digits}", "0".repeat((-1 - exponent) as usize)),
+        _ if exponent >= precision as i32 => in_powers(sign, first, rest, '+', exponent),
+        _ => match digits.split_at_checked(1 + exponent as usize) {
+            Some((whole, "")) => format!("{sign}{whole}"),
+            Some((whole, rest)) => format!("{sign}{whole}.{rest}"),
+            None => format!("{sign}{digits:0<width$}", width = 1 + exponent as usize),
+        },
     }
-    let decimals = (precision as i32 - 1 - exponent) as usize;
-    without_zeros(&format!("{value:.decimals$}")).into()
 }
 
-fn without_zeros(text: &str) -> &str {
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.'),
-        false => text,
+fn in_powers(sign: &str, first: &str, rest: &str, direction: char, exponent: i32) -> String {
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{sign}{first}{point}{rest}e{direction}{:02}", exponent.abs())
+}
+
+/// The digits of a number, rounded to so many, and the power of ten of the first.
+fn digits_of(value: f64, precision: usize) -> (String, i32) {
+    // The fewest digits that tell it from every other are the right ones, if they are few enough:
+    // then what is left out is too little to change one. The smallest numbers have fewer.
+    let mut text = format!("{:e}", value.abs());
+    let digits = text.find('e').unwrap_or(text.len()) - usize::from(text.contains('.'));
+    if !value.is_normal() || precision > SURE_DIGITS || digits > precision {
+        text = format!("{:.*e}", precision - 1, value.abs());
     }
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    (digits.replace('.', ""), exponent.parse().unwrap_or(0))
 }
 
 /// The number at the start of a text, as `strtod` finds it, and how many bytes of it that takes.
 pub(crate) fn number_at(text: &[u8]) -> Option<(f64, usize)> {
     let sign = text.first().is_some_and(|byte| matches!(byte, b'+' | b'-')) as usize;
     let (rest, negative) = (&text[sign..], text.first() == Some(&b'-'));
-    let (value, len) =
-        special_at(rest).or_else(|| hexadecimal_at(rest)).or_else(|| decimal_at(rest))?;
+    let (value, len) = match rest.first()? {
+        b'1'..=b'9' => decimal_at(rest),
+        _ => special_at(rest).or_else(|| hexadecimal_at(rest)).or_else(|| decimal_at(rest)),
+    }?;
     Some((if negative { -value } else { value }, sign + len))
 }
 
@@ -49,6 +94,10 @@ fn digits(text: &[u8], is_digit: fn(&u8) -> bool) -> usize {
 
 fn decimal_at(text: &[u8]) -> Option<(f64, usize)> {
     let whole = digits(text, u8::is_ascii_digit);
+    if (1..=SURE_DIGITS).contains(&whole) && !matches!(text.get(whole), Some(b'.' | b'e' | b'E')) {
+        let value = text[..whole].iter().fold(0u64, |sum, byte| sum * 10 + u64::from(byte - b'0'));
+        return Some((value as f64, whole));
+    }
     let mut len = whole;
     let mut fraction = 0;
     if text.get(len) == Some(&b'.') {
@@ -101,12 +150,26 @@ fn hexadecimal_at(text: &[u8]) -> Option<(f64, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{general, number_at};
+    use super::{general, number_at, write_general};
 
     #[test]
     fn general_is_as_in_c() {
         for (value, precision, expect) in [
             (0.0, 14, "0"),
+            (-0.0, 14, "-0"),
+            (10.0, 1, "1e+01"),
+            (9.5, 1, "1e+01"),
+            (-7.0, 1, "-7"),
+            (120.0, 14, "120"),
+            (1234.5, 14, "1234.5"),
+            (0.00012, 14, "0.00012"),
+            (-0.000012, 14, "-1.2e-05"),
+            (1e15, 16, "1000000000000000"),
+            (1e300, 14, "1e+300"),
+            (2.5e-310, 14, "2.5e-310"),
+            (0.3, 16, "0.3"),
+            (2.0 / 3.0, 14, "0.66666666666667"),
+            (5e-324, 14, "4.9406564584125e-324"),
             (1.0, 14, "1"),
             (-1.5, 14, "-1.5"),
             (0.1, 14, "0.1"),
@@ -122,6 +185,31 @@ mod tests {
             (f64::INFINITY, 3, "inf"),
         ] {
             assert_eq!(general(value, precision), expect);
+            let mut out = b"x".to_vec();
+            write_general(&mut out, value, precision);
+            assert_eq!(out, format!("x{expect}").as_bytes());
+        }
+    }
+
+    /// Both ways to find the digits agree on numbers that a small generator draws.
+    #[test]
+    fn few_digits_are_the_right_ones() {
+        let mut state = 1u64;
+        for round in 0..100_000u32 {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let decimal = (state >> 20) as f64 / 10f64.powi((round % 40) as i32);
+            for value in [f64::from_bits(state), decimal, (state >> 44) as f64 / 8.0] {
+                for precision in [1, 3, 14, 15] {
+                    if !value.is_finite() || value == 0.0 {
+                        continue;
+                    }
+                    let exact = format!("{:.*e}", precision - 1, value.abs());
+                    let (digits, exponent) = exact.split_once('e').expect("there is one");
+                    let expect = (digits.replace('.', ""), exponent.parse().expect("a number"));
+                    let (digits, exponent) = super::digits_of(value, precision);
+                    assert_eq!((format!("{digits:0<precision$}"), exponent), expect, "{value}");
+                }
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! JSON to values.
 
+use std::borrow::Cow;
+
 use crate::cjson::{Config, config, only_argument};
 use crate::fault::{Fault, Outcome};
 use crate::format::number_at;
@@ -21,12 +23,12 @@ pub(crate) fn decode(lua: Lua<'_>) -> Outcome {
 }
 
 #[derive(Clone, PartialEq)]
-enum Kind {
+enum Kind<'l> {
     ObjectBegin,
     ObjectEnd,
     ArrayBegin,
     ArrayEnd,
-    String(Vec<u8>),
+    String(Cow<'l, [u8]>),
     Number(f64),
     Boolean(bool),
     Null,
@@ -36,7 +38,7 @@ enum Kind {
     Wrong(&'static str),
 }
 
-impl Kind {
+impl Kind<'_> {
     fn name(&self) -> &'static str {
         match self {
             Self::ObjectBegin => "T_OBJ_BEGIN",
@@ -55,8 +57,8 @@ impl Kind {
     }
 }
 
-struct Token {
-    kind: Kind,
+struct Token<'l> {
+    kind: Kind<'l>,
     /// Where it begins, or where it is wrong.
     at: usize,
 }
@@ -69,18 +71,18 @@ struct Parser<'l> {
     depth: i32,
 }
 
-impl Parser<'_> {
+impl<'l> Parser<'l> {
     /// The byte at a place; 0 behind the end.
     fn byte(&self, at: usize) -> u8 {
         self.text.get(at).copied().unwrap_or(0)
     }
 
-    fn unexpected(&self, expected: &str, found: &Token) -> Fault {
+    fn unexpected(&self, expected: &str, found: &Token<'_>) -> Fault {
         let (name, at) = (found.kind.name(), found.at + 1);
         Fault::here(format!("Expected {expected} but found {name} at character {at}"))
     }
 
-    fn token(&mut self) -> Token {
+    fn token(&mut self) -> Token<'l> {
         while matches!(self.byte(self.at), b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;
         }
@@ -106,7 +108,7 @@ impl Parser<'_> {
     }
 
     /// A number, or one of the words there are.
-    fn word(&mut self) -> Kind {
+    fn word(&mut self) -> Kind<'l> {
         let rest = &self.text[self.at..];
         let first = rest[0];
         if first == b'-' || first.is_ascii_digit() {
@@ -130,7 +132,7 @@ impl Parser<'_> {
         }
     }
 
-    fn number(&mut self) -> Kind {
+    fn number(&mut self) -> Kind<'l> {
         match number_at(&self.text[self.at..]) {
             Some((value, len)) => {
                 self.at += len;
@@ -157,42 +159,55 @@ impl Parser<'_> {
         }
     }
 
-    fn string(&mut self) -> Kind {
+    fn string(&mut self) -> Kind<'l> {
         self.at += 1;
+        let begin = self.at;
         let mut out = Vec::new();
         loop {
+            let rest = &self.text[self.at.min(self.text.len())..];
+            let len = rest.iter().position(|byte| matches!(byte, 0 | b'"' | b'\\'));
+            let plain = &rest[..len.unwrap_or(rest.len())];
+            self.at += plain.len();
             match self.byte(self.at) {
-                0 => return Kind::Wrong("unexpected end of string"),
-                b'"' => break,
-                b'\\' => {
-                    let escaped = match self.byte(self.at + 1) {
-                        b'u' => match self.unicode() {
-                            Some(char) => {
-                                let mut bytes = [0; 4];
-                                out.extend_from_slice(char.encode_utf8(&mut bytes).as_bytes());
-                                continue;
-                            }
-                            None => return Kind::Wrong("invalid unicode escape code"),
-                        },
-                        byte @ (b'"' | b'\\' | b'/') => byte,
-                        b'b' => 0x08,
-                        b'f' => 0x0c,
-                        b'n' => b'\n',
-                        b'r' => b'\r',
-                        b't' => b'\t',
-                        _ => return Kind::Wrong("invalid escape code"),
-                    };
-                    out.push(escaped);
-                    self.at += 2;
-                }
-                byte => {
-                    out.push(byte);
+                b'"' if self.at == begin + plain.len() => {
                     self.at += 1;
+                    return Kind::String(Cow::Borrowed(plain));
                 }
+                b'"' => {
+                    out.extend_from_slice(plain);
+                    self.at += 1;
+                    return Kind::String(Cow::Owned(out));
+                }
+                b'\\' => {
+                    out.extend_from_slice(plain);
+                    if let Err(why) = self.escaped(&mut out) {
+                        return Kind::Wrong(why);
+                    }
+                }
+                _ => return Kind::Wrong("unexpected end of string"),
             }
         }
-        self.at += 1;
-        Kind::String(out)
+    }
+
+    /// What an escape stands for.
+    fn escaped(&mut self, out: &mut Vec<u8>) -> Result<(), &'static str> {
+        let byte = match self.byte(self.at + 1) {
+            b'u' => {
+                let char = self.unicode().ok_or("invalid unicode escape code")?;
+                out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+                return Ok(());
+            }
+            byte @ (b'"' | b'\\' | b'/') => byte,
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            _ => return Err("invalid escape code"),
+        };
+        out.push(byte);
+        self.at += 2;
+        Ok(())
     }
 
     /// The character of an escape, or of two that make one.
@@ -220,7 +235,7 @@ impl Parser<'_> {
     }
 
     /// Pushes the value that begins with a token.
-    fn value(&mut self, token: Token) -> Result<(), Fault> {
+    fn value(&mut self, token: Token<'_>) -> Result<(), Fault> {
         match &token.kind {
             Kind::String(bytes) => self.lua.push_bytes(bytes),
             Kind::Number(value) => self.lua.push_number(*value),

@@ -2,17 +2,30 @@
 
 use crate::cjson::{Config, config, only_argument};
 use crate::fault::{Fault, Outcome};
-use crate::format::general;
+use crate::format::{general, write_general};
 use crate::guard;
 use crate::handle::{BOOLEAN, LIGHT, Lua, NIL, NUMBER, STRING, TABLE};
 
 pub(crate) fn encode(lua: Lua<'_>) -> Outcome {
     only_argument(lua)?;
-    let mut encoder = Encoder { lua, config: config(lua), out: Vec::new() };
+    let mut encoder = Encoder { lua, config: config(lua), out: Vec::with_capacity(USUAL_BYTES) };
     encoder.value(0)?;
     lua.push_bytes(&encoder.out);
     Ok(1)
 }
+
+/// Bytes that a string has in another form.
+const IS_ESCAPED: [bool; 256] = {
+    let (mut is_escaped, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        is_escaped[byte] = matches!(byte as u8, 0..0x20 | 0x7f | b'"' | b'\\' | b'/');
+        byte += 1;
+    }
+    is_escaped
+};
+
+/// Room that most values fit in.
+const USUAL_BYTES: usize = 256;
 
 struct Encoder<'l> {
     lua: Lua<'l>,
@@ -43,32 +56,33 @@ impl Encoder<'_> {
 
     fn string(&mut self, text: &[u8]) {
         self.out.push(b'"');
-        for &byte in text {
-            let escape = match byte {
-                b'"' | b'\\' | b'/' => byte,
-                0x08 => b'b',
-                b'\t' => b't',
-                b'\n' => b'n',
-                0x0c => b'f',
-                b'\r' => b'r',
-                0..0x20 | 0x7f => {
-                    self.out.extend(format!("\\u{byte:04x}").bytes());
-                    continue;
-                }
-                _ => {
-                    self.out.push(byte);
-                    continue;
-                }
-            };
-            self.out.extend_from_slice(&[b'\\', escape]);
+        let mut rest = text;
+        while let Some(at) = rest.iter().position(|byte| IS_ESCAPED[usize::from(*byte)]) {
+            self.out.extend_from_slice(&rest[..at]);
+            self.escape(rest[at]);
+            rest = &rest[at + 1..];
         }
+        self.out.extend_from_slice(rest);
         self.out.push(b'"');
+    }
+
+    fn escape(&mut self, byte: u8) {
+        let escaped = match byte {
+            0x08 => b'b',
+            b'\t' => b't',
+            b'\n' => b'n',
+            0x0c => b'f',
+            b'\r' => b'r',
+            0..0x20 | 0x7f => return self.out.extend(format!("\\u{byte:04x}").bytes()),
+            byte => byte,
+        };
+        self.out.extend_from_slice(&[b'\\', escaped]);
     }
 
     fn number(&mut self, index: i32) -> Result<(), Fault> {
         let value = self.lua.number(index);
         if value.is_finite() {
-            self.out.extend(general(value, self.config.precision as usize).bytes());
+            write_general(&mut self.out, value, self.config.precision as usize);
             return Ok(());
         }
         match self.config.encodes_invalid {

@@ -31,6 +31,7 @@ mod json_encode;
 mod library;
 mod machine;
 mod memory;
+mod pool;
 mod random;
 mod redis;
 mod structs;

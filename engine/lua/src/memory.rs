@@ -1,6 +1,5 @@
 //! The memory of a machine: logic's own, counted, and bounded.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -8,13 +7,12 @@ use std::ffi::c_void;
 use crate::Host;
 use crate::cjson::Config;
 use crate::library::Loading;
-
-/// Alignment of all that a machine allocates.
-const ALIGN: usize = 16;
+use crate::pool::Pool;
 
 /// What a machine's Rust code finds wherever it is called. It is reached through the allocator, of
 /// which there is one a machine.
 pub(crate) struct State {
+    pool: Pool,
     /// Bytes in use.
     pub used: Cell<usize>,
     /// Bytes that the machine's own code may use.
@@ -38,6 +36,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
+            pool: Pool::new(),
             used: Cell::new(0),
             limit,
             in_rust: Cell::new(true),
@@ -73,30 +72,17 @@ pub(crate) unsafe extern "C" fn allocate(
     if size > old_size && !state.in_rust.get() && used + size > state.limit {
         return std::ptr::null_mut();
     }
-    // SAFETY: Lua tells the size of what it frees or resizes, which came from here.
-    let new = unsafe { resize(old.cast(), old_size, size) };
     state.used.set(used + size);
-    new.cast()
-}
-
-/// # Safety
-/// `old` is null, and `old_size` 0 then, or came from here with this size.
-unsafe fn resize(old: *mut u8, old_size: usize, size: usize) -> *mut u8 {
-    let layout = |size| Layout::from_size_align(size, ALIGN).expect("a size is below 2^63");
-    // SAFETY: the sizes are not zero where memory is asked for; the rest as the caller promises.
-    let new = unsafe {
+    // SAFETY: Lua tells the size of what it frees or resizes, which came from here.
+    unsafe {
         match (old_size, size) {
-            (0, 0) => return std::ptr::null_mut(),
+            (0, 0) => std::ptr::null_mut(),
             (_, 0) => {
-                dealloc(old, layout(old_size));
-                return std::ptr::null_mut();
+                state.pool.give_back(old.cast(), old_size);
+                std::ptr::null_mut()
             }
-            (0, _) => alloc(layout(size)),
-            _ => realloc(old, layout(old_size), size),
+            (0, _) => state.pool.take(size).cast(),
+            _ => state.pool.resize(old.cast(), old_size, size).cast(),
         }
-    };
-    if new.is_null() {
-        handle_alloc_error(layout(size));
     }
-    new
 }

@@ -243,7 +243,7 @@ fn lock_set(
         return transaction::lock_set(core, exec, client);
     }
     if call.spec.has(flag::RUNS_SCRIPT) {
-        return habits::lock_set(core, &mut exec.habits, call, args);
+        return habits::lock_set(core, &mut exec.habits, args);
     }
     keys_lock_set(core.roots.seed, call, args)
 }

@@ -7,9 +7,9 @@
 #![forbid(unsafe_code)]
 
 use crate::exec::call::{Call, keys_lock_set};
-use crate::exec::spec::{Spec, flag};
+use crate::exec::spec::flag;
 use crate::session::monitor as monitors;
-use base::args::Args;
+use base::args::{Args, parse_integer};
 use base::core::Core;
 use base::hash::hash;
 use base::lock::{ALL_SHARDS, ShardSet, set_of};
@@ -95,17 +95,18 @@ impl Habit {
 }
 
 /// The shards that a call of a script locks.
-pub fn lock_set(core: &Core, habits: &mut Habits, call: &Call, args: Args<'_>) -> ShardSet {
+pub fn lock_set(core: &Core, habits: &mut Habits, args: Args<'_>) -> ShardSet {
     let name = args.get(1).unwrap_or_default();
     // Who watches all commands is shown each call once.
     let is_free = !monitors::is_on(core.roots) && habits.expected(core, name) == Expected::Keeps;
-    if is_free { own_shards(core, call.spec, args) } else { ALL_SHARDS }
+    if is_free { own_shards(core, args) } else { ALL_SHARDS }
 }
 
-/// The shards of the keys that a call names.
-pub fn own_shards(core: &Core, spec: &Spec, args: Args<'_>) -> ShardSet {
-    let key_set = |index: usize| set_of(hash(args.at(index), core.roots.seed));
-    spec.key_indices(args).into_iter().fold(0, |all, index| all | key_set(index))
+/// The shards of the keys that a call of a script names: so many as its third word says.
+pub fn own_shards(core: &Core, args: Args<'_>) -> ShardSet {
+    let count = args.get(2).and_then(parse_integer).unwrap_or(0);
+    let keys = args.from(3).take(usize::try_from(count).unwrap_or(0));
+    keys.fold(0, |all, key| all | set_of(hash(key, core.roots.seed)))
 }
 
 /// The shards that a script must have for a command that it calls: every one for what may change

@@ -109,7 +109,8 @@ pub fn run(
     caller.end();
     let chose_resp3 = caller.speaks_resp3;
     let (has_strayed, runs_again) = (caller.has_strayed, caller.runs_again);
-    if watched.is_some() {
+    // One that keeps to a habit has nothing new to teach.
+    if watched.is_some() && (has_all || has_strayed) {
         cx.exec.habits.learn(cx.data.keys.core, task.called(), has_strayed);
     }
     if db != cx.session.db() {
@@ -134,10 +135,12 @@ pub fn run(
 /// The shards of the keys that the call names, if it is to be seen whether the script keeps to them.
 fn own_shards(cx: &mut ClientCtx<'_>, task: &Task<'_>) -> Option<ShardSet> {
     let core = &*cx.data.keys.core;
-    let is_open = core.locked() != ALL_SHARDS
-        || cx.data.mode == Mode::Direct
-            && cx.exec.habits.expected(core, task.called()) != Expected::Strays;
-    is_open.then(|| habits::own_shards(core, cx.data.spec, task.command))
+    match core.locked() {
+        ALL_SHARDS if cx.data.mode != Mode::Direct => None,
+        ALL_SHARDS => (cx.exec.habits.expected(core, task.called()) != Expected::Strays)
+            .then(|| habits::own_shards(core, task.command)),
+        own => Some(own),
+    }
 }
 
 /// Whether memory is short, and the client one whom that concerns.
