@@ -266,6 +266,10 @@ pub struct Host {
         extern "C" fn(path: RStr<'_>, out: &mut MappedFile, error: &mut RawBytes) -> Status,
     /// Ends a mapping, at which nobody looks any more.
     pub unmap_file: extern "C" fn(file: MappedFile),
+    /// Serves other clients of the calling worker for a moment, from within a command that takes long.
+    /// The caller has no lock but those of shards; until this returns logic is called on another lane,
+    /// on the same thread, and must not wait for them. Does nothing elsewhere.
+    pub serve_others: extern "C" fn(),
 }
 
 impl From<HostRef> for Calls {

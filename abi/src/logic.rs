@@ -76,7 +76,8 @@ pub struct Logic {
     /// Here and below, `client` is the owner's part of a live client of the calling lane, which
     /// nobody else refers to before the call returns.
     pub client_open: extern "C" fn(scratch: *mut Scratch, client: Ptr<Client>) -> Status,
-    /// A connection ends: gives back all that logic hung on it. See [`close_reason`].
+    /// A connection ends: gives back all that logic hung on it. See [`close_reason`]. [`Status::LATER`]:
+    /// shards that it takes are held.
     pub client_close:
         extern "C" fn(scratch: *mut Scratch, client: Ptr<Client>, reason: u32) -> Status,
     /// Executes all complete commands in the client's input and appends the replies.

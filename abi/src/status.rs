@@ -21,6 +21,8 @@ impl Status {
     pub const NOT_FOUND: Self = Self(4);
     /// It failed; where the call has room for a text, the text says why.
     pub const FAILED: Self = Self(5);
+    /// Others hold for long what it takes. Nothing has been done: call again a little later.
+    pub const LATER: Self = Self(6);
 
     /// Whether the call succeeded.
     pub const fn is_ok(self) -> bool {

@@ -129,8 +129,7 @@ pub extern "C" fn client_open(scratch: *mut Scratch, client: Ptr<Client>) -> Sta
 pub extern "C" fn client_close(scratch: *mut Scratch, client: Ptr<Client>, _reason: u32) -> Status {
     as_owner(client, |client| {
         with(scratch, "the end of a connection", |thread| {
-            lifecycle::close(&mut thread.core, client);
-            Status::OK
+            if lifecycle::close(&mut thread.core, client) { Status::OK } else { Status::LATER }
         })
     })
 }

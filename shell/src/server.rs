@@ -37,8 +37,9 @@ use crate::worker::shared::{self, ServerShared};
 use crate::worker::{Worker, background, clock, event, held_up};
 use loading::Loader;
 
-/// Most workers: lanes are also needed for the control thread and the background threads.
-pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 1 - background::THREADS_MIN;
+/// Most workers: lanes are also needed for the control thread, the background threads, and what is
+/// done beside a command.
+pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 2 - background::THREADS_MIN;
 
 /// Stack of a worker's thread: as much as a main thread has, for what scripts nest.
 const WORKER_STACK_BYTES: usize = 8 << 20;
@@ -134,7 +135,7 @@ pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
 pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
     let workers = worker_count(options.workers)?;
     let background = background::threads(workers);
-    let lanes = (workers + 1 + background) as usize;
+    let lanes = (workers + 2 + background) as usize;
     limits::check(workers)?;
     let _watch = exit::Watch::begin()?;
     let arena = arena::create(&options.arena)?;

@@ -33,7 +33,7 @@ impl Keys<'_> {
     /// Bytes that a key's value takes in a dump.
     pub fn dumped_bytes(&mut self, key: &[u8]) -> Option<usize> {
         self.with_compressor(|keys, compressor| {
-            let (entry, mut bytes) = (keys.entry(key, Intent::Peek)?, 0);
+            let (entry, mut bytes) = (keys.entry(key, Intent::Past)?, 0);
             dump::pieces(entry, compressor, &mut |piece| bytes += piece.len());
             Some(bytes)
         })

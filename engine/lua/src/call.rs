@@ -133,7 +133,8 @@ unsafe fn is_to_end(raw: *mut ffi::lua_State) -> bool {
     })
 }
 
-fn push_fault(lua: Lua<'_>, fault: Fault) {
+/// Pushes an error as a script gets it.
+pub(crate) fn push_fault(lua: Lua<'_>, fault: Fault) {
     match fault {
         Fault::OnStack => {}
         Fault::Plain(text) => lua.push_bytes(text.as_bytes()),

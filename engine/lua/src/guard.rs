@@ -8,7 +8,7 @@ use std::ffi::{c_int, c_void};
 
 use mlua_sys::lua51 as ffi;
 
-use crate::call::Body;
+use crate::call::{Body, push_fault};
 use crate::fault::{Fault, Outcome};
 use crate::handle::{GLOBALS, Lua, NIL, STRING, TABLE};
 
@@ -134,7 +134,7 @@ pub(crate) fn replace_functions(lua: Lua<'_>) {
 }
 
 /// Puts a function before one of the table at the top, which that then calls.
-fn guard(lua: Lua<'_>, name: &str, by: ffi::lua_CFunction) {
+pub(crate) fn guard(lua: Lua<'_>, name: &str, by: ffi::lua_CFunction) {
     lua.field(-1, name);
     lua.push_closure(by, 1);
     lua.set_field(-2, name);
@@ -165,21 +165,27 @@ unsafe fn in_rust<R>(raw: *mut ffi::lua_State, f: impl FnOnce(Lua<'_>) -> R) -> 
     lua.state().as_rust(|| f(lua))
 }
 
-/// Before a function that changes the table that is its first argument.
-unsafe extern "C-unwind" fn refusing(raw: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua calls this, and there is nothing to drop where errors are raised.
+/// Calls the function that a guard stands before, unless something is wrong with its arguments.
+///
+/// # Safety
+/// As for [`call_guarded`].
+pub(crate) unsafe fn checked(
+    raw: *mut ffi::lua_State,
+    check: fn(Lua<'_>) -> Result<(), Fault>,
+) -> c_int {
+    // SAFETY: as the caller promises, and what is wrong has been dropped when the error is raised.
     unsafe {
-        if in_rust(raw, |lua| {
-            let is_front = is_front(lua, 1);
-            if is_front {
-                lua.push_bytes(READ_ONLY.as_bytes());
-            }
-            is_front
-        }) {
+        if in_rust(raw, |lua| check(lua).map_err(|fault| push_fault(lua, fault)).is_err()) {
             ffi::lua_error(raw);
         }
         call_guarded(raw)
     }
+}
+
+/// Before a function that changes the table that is its first argument.
+unsafe extern "C-unwind" fn refusing(raw: *mut ffi::lua_State) -> c_int {
+    // SAFETY: Lua calls this, and there is nothing to drop where errors are raised.
+    unsafe { checked(raw, |lua| not_a_front(lua, 1)) }
 }
 
 /// Before a function that goes through the table that is its first argument.

@@ -202,6 +202,16 @@ impl<'l> Lua<'l> {
         lua!(lua_tonumber(self, index))
     }
 
+    /// A number, or a string that is one, as an integer of Lua's; 0 if it is neither.
+    pub(crate) fn integer(self, index: c_int) -> i64 {
+        lua!(lua_tointeger_(self, index))
+    }
+
+    /// Elements of a table; 0 if it is none.
+    pub(crate) fn length(self, index: c_int) -> usize {
+        if self.is_table(index) { lua!(lua_objlen(self, index)) } else { 0 }
+    }
+
     pub(crate) fn is_number(self, index: c_int) -> bool {
         lua!(lua_isnumber(self, index)) != 0
     }
@@ -270,8 +280,13 @@ impl<'l> Lua<'l> {
     /// Compiles a text, and pushes the function, or else what is wrong with it. Returns whether it
     /// is a function.
     pub(crate) fn compile(self, source: &[u8], name: &CStr) -> bool {
+        // The compiler makes a string of the name and holds it where no collector looks at first.
+        // This is the same string, since equal ones are one.
+        self.push_bytes(name.to_bytes());
         let text = source.as_ptr().cast();
-        lua!(luaL_loadbuffer(self, text, source.len(), name.as_ptr())) == ffi::LUA_OK
+        let status = lua!(luaL_loadbuffer(self, text, source.len(), name.as_ptr()));
+        self.remove(-2);
+        status == ffi::LUA_OK
     }
 
     /// Collects all garbage.

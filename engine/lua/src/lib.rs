@@ -18,6 +18,7 @@
 const DEPTH_MAX: usize = 1200;
 
 mod bits;
+mod bounds;
 mod call;
 mod cjson;
 mod cmsgpack;

@@ -14,7 +14,7 @@ use crate::convert::{self, ErrorFields, error_fields};
 use crate::handle::{GLOBALS, Lua, TABLE};
 use crate::library::{Library, Loading};
 use crate::memory::{State, allocate};
-use crate::{Host, bits, cjson, cmsgpack, guard, random, redis, structs};
+use crate::{Host, bits, bounds, cjson, cmsgpack, guard, random, redis, structs};
 
 /// Bytes that the code of a machine may use, values included.
 const BYTES_MAX: usize = 1 << 30;
@@ -146,6 +146,7 @@ impl Machine {
             lua.set_field(-2, name);
         }
         guard::replace_functions(lua);
+        bounds::check_arguments(lua);
         self.replace_loading(lua);
         if lua.field(-1, "math") == TABLE {
             random::set(lua);

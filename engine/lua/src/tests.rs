@@ -97,6 +97,42 @@ fn what_is_nested_without_end_fits_on_a_stack() {
     Buffer::new(&mut raw, heap()).free();
 }
 
+/// What Lua's own functions make of arguments beyond what they were made for.
+#[test]
+fn arguments_are_bounded() {
+    let mut machine = Machine::new(Kind::Scripts, "7.0.15");
+    let too_many = "too many results to unpack";
+    let too_complex = "pattern too complex";
+    for (script, why) in [
+        ("return {unpack({1, 2, 3}, -2, 2147483647)}", too_many),
+        ("return {unpack({1, 2, 3}, 0, 2147483647)}", too_many),
+        ("return {unpack({1, 2, 3}, -2147483648, -2)}", too_many),
+        ("return {unpack({1, 2, 3}, -2147483648, 2147483647)}", too_many),
+        ("return {unpack({1, 2, 3}, 1, 2147483647)}", too_many),
+        ("return ('a'):rep(9e5):find(('a?'):rep(3e5))", too_complex),
+        ("return ('a'):rep(9e5):match(('a*'):rep(3e5))", too_complex),
+        ("return ('a'):rep(9e5):gsub(('a+'):rep(3e5), '')", too_complex),
+        ("return ('a'):rep(9e5):gmatch(('a-'):rep(3e5))()", too_complex),
+        ("return unpack()", "bad argument #1 to 'unpack' (table expected, got no value)"),
+        ("return ('a'):find({})", "bad argument #1 to 'find' (string expected, got table)"),
+    ] {
+        let error = run(&mut machine, script).expect_err("it is refused");
+        let text = String::from_utf8_lossy(&error.text).into_owned();
+        assert!(text.contains(why), "{script}: {text}");
+    }
+    for script in [
+        "assert(select('#', unpack({1, 2, 3})) == 3)",
+        "assert(select('#', unpack({1, 2, 3}, -1, 5)) == 7)",
+        "assert(select('#', unpack({1, 2, 3}, 1, -1)) == 0)",
+        "assert(select('#', unpack({1, 2, 3}, 2, '3')) == 2)",
+        "assert(('a'):rep(500):match('^' .. ('a?'):rep(500) .. '$'))",
+        "assert(('?'):rep(5000):find(('?'):rep(2000), 1, true) == 1)",
+        "assert(('x'):rep(5000):find(('x'):rep(2000)) == 1)",
+    ] {
+        assert_eq!(run(&mut machine, script), Ok(()), "{script}");
+    }
+}
+
 #[test]
 fn a_panic_ends_the_script_and_goes_on() {
     let mut machine = Machine::new(Kind::Scripts, "7.0.15");

@@ -21,13 +21,13 @@ const fn row(name: &'static str, arity: i16, flags: u32, run: RunForClient) -> S
 
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
-    row("discard", 1, FAST | ALLOW_BUSY | NOT_QUEUED, discard).doc(
+    row("discard", 1, FAST | ALLOW_BUSY | NOT_QUEUED | UNWATCHES, discard).doc(
         "2.0.0",
         "O(N) where N is the number of queued commands",
         &[],
         "Forgets the queued commands and ends the transaction.",
     ),
-    row("exec", 1, SKIP_SLOWLOG | NOT_QUEUED | TRANSACTION, exec).doc(
+    row("exec", 1, SKIP_SLOWLOG | NOT_QUEUED | TRANSACTION | UNWATCHES, exec).doc(
         "1.2.0",
         "The sum of the queued commands'",
         &[],
@@ -39,7 +39,7 @@ pub const COMMANDS: &[Spec] = &[
         &[],
         "Begins a transaction: commands are queued from now on.",
     ),
-    row("unwatch", 1, FAST | ALLOW_BUSY, unwatch).doc(
+    row("unwatch", 1, FAST | ALLOW_BUSY | UNWATCHES, unwatch).doc(
         "2.2.0",
         "O(1)",
         &[],

@@ -14,7 +14,7 @@ use crate::session::{self, multi, pause, scripts};
 use base::args::Args;
 use base::attention;
 use base::clock::Clock;
-use base::core::Core;
+use base::core::{Core, SHARD_RETRY_MS};
 use base::effects;
 use base::error::{self, Done, Error};
 use base::loading;
@@ -47,8 +47,10 @@ pub fn admit(
     if attention::is_any(thread.core.roots) && is_held(thread, client, call, args)? {
         return Ok(Admitted::Elsewhere);
     }
-    // What is loaded may be more than is to be: room is made afterwards.
-    if thread.core.settings.maxmemory != 0 && !loading::is_on(thread.core.roots) {
+    // What is loaded may be more than is to be: room is made afterwards. While a script has all keys
+    // there is none to be made.
+    const NOT_NOW: u64 = attention::LOADING | attention::BUSY;
+    if thread.core.settings.maxmemory != 0 && !attention::has(thread.core.roots, NOT_NOW) {
         make_room(thread, client, call.spec)?;
     }
     if thread.core.effects.is_wanted()
@@ -63,6 +65,18 @@ pub fn admit(
         return Ok(Admitted::Elsewhere);
     }
     Ok(Admitted::Run)
+}
+
+/// Puts a command off until the script that runs for long is over, if it needs shards, which that has
+/// locked, even where it is refused.
+#[cold]
+fn waits_for_script(thread: &mut ThreadContext, client: &mut Client, spec: &Spec) -> bool {
+    let waits = spec.has(flag::UNWATCHES) && client.watch_count.load(Relaxed) != 0;
+    if waits {
+        thread.core.clock = Clock::read(thread.core.host);
+        pause::postpone(client, thread.core.clock.now_ms + SHARD_RETRY_MS);
+    }
+    waits
 }
 
 /// Refuses what a client in its state may not run.
@@ -187,6 +201,9 @@ fn is_held(
         return Err(error::LOADING);
     }
     let slow = scripts::slow::kind(roots);
+    if slow != 0 && waits_for_script(thread, client, call.spec) {
+        return Ok(true);
+    }
     if slow != 0 && !call.spec.has(flag::ALLOW_BUSY) {
         return Err(scripts::slow::error(slow));
     }

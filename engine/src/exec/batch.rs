@@ -92,7 +92,7 @@ pub fn process(thread: &mut ThreadContext, client: &mut Client) {
     }
     if client.flags.load(Relaxed) & flag::CLOSE_AFTER_REPLY != 0 {
         // Before its last reply is sent: nothing is counted as sent to it by who has read that.
-        lifecycle::forget_session(&mut thread.core, client);
+        lifecycle::forget_session(&mut thread.core, client, false);
     }
 }
 

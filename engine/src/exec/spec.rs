@@ -73,6 +73,8 @@ pub mod flag {
     pub const KEYS_BY_PATTERN: u32 = 1 << 20;
     /// Runs a script: whether that writes is not known before.
     pub const RUNS_SCRIPT: u32 = 1 << 21;
+    /// Forgets the keys that its client watches, for which it locks their shards.
+    pub const UNWATCHES: u32 = 1 << 22;
     /// Run at once even between `MULTI` and `EXEC`.
     pub const NOT_QUEUED: u32 = 1 << 25;
     /// Allowed for a subscriber that speaks RESP2.

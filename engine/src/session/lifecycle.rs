@@ -42,12 +42,18 @@ pub fn open(core: &mut Core, client: &mut ClientState) {
     acl::begin(core, client);
 }
 
-/// Gives back all that hangs on a client.
-pub fn close(core: &mut Core, client: &mut Client) {
+/// Gives back all that hangs on a client. Returns whether it has: nothing is done while others hold
+/// for long the shards of keys that the client waits for or watches.
+pub fn close(core: &mut Core, client: &mut Client) -> bool {
+    let needed = blocking::lock_set(client) | watch::lock_set(core, client);
+    if !core.lock_soon(needed) {
+        return false;
+    }
     abandon_wait(core, client);
     exchange::forget(core, client);
-    forget_session(core, client);
+    forget_session(core, client, true);
     tracking::forget(core, client);
+    core.unlock();
     let mut guarded = client.guarded.lock(core.locker());
     let ClientGuarded { name, lib_name, lib_version, user, watches, .. } = &mut *guarded;
     for text in [name, lib_name, lib_version, user] {
@@ -58,6 +64,7 @@ pub fn close(core: &mut Core, client: &mut Client) {
     Words::new(watches, core.heap).free();
     drop(guarded);
     Words::new(&mut client.parse.spans, core.heap).free();
+    true
 }
 
 /// Ends a client's wait without a reply.
@@ -71,7 +78,7 @@ fn abandon_wait(core: &mut Core, client: &mut Client) {
 
 /// Puts a connection back into the state it was opened in.
 pub fn reset(core: &mut Core, client: &mut ClientState) {
-    forget_session(core, client);
+    forget_session(core, client, false);
     let flags = flag::REPLY_OFF
         | flag::REPLY_SKIP
         | flag::REPLY_SKIP_NEXT
@@ -84,11 +91,12 @@ pub fn reset(core: &mut Core, client: &mut ClientState) {
 }
 
 /// Ends transaction, watches, subscriptions, monitoring and tracking: what `RESET` and a disconnect share.
-pub fn forget_session(core: &mut Core, client: &mut ClientState) {
+/// `locked`: the shards of watched keys are locked already.
+pub fn forget_session(core: &mut Core, client: &mut ClientState, locked: bool) {
     if client.flags.load(Relaxed) & flag::MULTI != 0 {
-        multi::end(core, client, false);
+        multi::end(core, client, locked);
     }
-    watch::clear(core, client, false);
+    watch::clear(core, client, locked);
     pubsub::clear(core, client);
     monitor::remove(core, client);
     tracking::disable(core, client);

@@ -73,6 +73,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     save_info,
     map_file,
     unmap_file,
+    serve_others,
 });
 
 /// The table.
@@ -254,6 +255,8 @@ extern "C" fn replace_file(
 ) -> Status {
     Status::FAILED
 }
+
+extern "C" fn serve_others() {}
 
 extern "C" fn config_file(_out: &mut RawBytes) -> Status {
     Status::NOT_FOUND

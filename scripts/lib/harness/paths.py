@@ -5,11 +5,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-RELEASE = TARGET / "release"
+# Tests may be of another build; relative to the repository, as for the Rust tests.
+BUILT = ROOT / (os.environ.get("SHELL_BUILD_DIR") or TARGET / "release")
 
-SHELL = RELEASE / "shell"
-LOGIC_V1 = RELEASE / "liblogic_v1.so"
-LOGIC_V2 = RELEASE / "liblogic_v2.so"
+SHELL = BUILT / "shell"
+LOGIC_V1 = BUILT / "liblogic_v1.so"
+LOGIC_V2 = BUILT / "liblogic_v2.so"
 
 NODE_MODULES = TARGET / "node" / "node_modules"
 

@@ -49,6 +49,13 @@ class Fields(Want):
         return isinstance(got, list) and dict(zip(got[::2], got[1::2], strict=True)) == self.value
 
 
+class ErrorWith(Want):
+    """An error with these words in it: the rest is told otherwise by another release."""
+
+    def matches(self, got: Any) -> bool:
+        return isinstance(got, str) and got.startswith("error ") and self.value in got
+
+
 class Number(Want):
     """A number, told as one or as its digits; maybe about the same."""
 

@@ -209,6 +209,11 @@ fn publish(client: &Client) {
     client.input_free_bytes.store(client.input.capacity - len, Ordering::Relaxed);
 }
 
+/// Drops what is left.
+pub fn discard(client: &mut Client) {
+    release(&mut client.input);
+}
+
 /// Empties the buffer and gives its memory back, unless it is the worker's.
 #[inline]
 pub(super) fn release(buffer: &mut RawBuffer) {

@@ -15,7 +15,7 @@ pub mod table;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use abi::client::Client;
+use abi::client::{Client, ClientBlock};
 use abi::ptr::Ptr;
 
 /// Bits of [`Connection::state`].
@@ -34,6 +34,8 @@ pub mod state {
     pub const FRESH: u8 = 1 << 5;
     /// At the end of its last turn it waited, or had input that was not run.
     pub const HELD: u8 = 1 << 6;
+    /// It is about to be closed, and no longer in the table of clients.
+    pub const UNLISTED: u8 = 1 << 7;
 }
 
 /// A worker's side of a connection.
@@ -71,9 +73,10 @@ impl Connection {
     /// The client's id.
     #[inline]
     pub fn id(&self) -> u64 {
-        // SAFETY: promised to `new`; logic, which alone has an exclusive reference besides, is not
-        // running while the shell looks at its connections.
-        unsafe { &*self.client.as_ptr() }.id
+        // SAFETY: promised to `new`; the owner's part is the first of its block. To the part for all
+        // nobody refers exclusively, while logic may so refer to the owner's, when others are served
+        // beside a command.
+        unsafe { &(*self.client.as_ptr().cast::<ClientBlock>()).shared }.id
     }
 
     /// Socket and client, to be used at the same time.

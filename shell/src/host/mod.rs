@@ -59,6 +59,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     save_info: saving::info,
     map_file: mapped::map_file,
     unmap_file: mapped::unmap_file,
+    serve_others: server::serve_others,
 });
 
 /// The table. It lives as long as the process, and works before there is a server: then those

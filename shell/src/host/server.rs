@@ -18,7 +18,7 @@ use crate::client::open::bytes_of;
 use crate::config::files::{self, system_text};
 use crate::config::{self, rewrite};
 use crate::server::settings;
-use crate::worker::shared;
+use crate::worker::{meanwhile, shared};
 
 /// See [`abi::host::Host::post`].
 pub extern "C" fn post(client: ClientRef, message: Ptr<Message>) {
@@ -85,6 +85,11 @@ fn outcome(result: Result<(), String>, error: &mut RawBytes) -> Status {
     // Without memory for the text the status must do.
     *error = bytes_of(text.as_bytes()).unwrap_or(RawBytes::EMPTY);
     Status::FAILED
+}
+
+/// See [`abi::host::Host::serve_others`].
+pub extern "C" fn serve_others() {
+    meanwhile::serve_others();
 }
 
 /// See [`abi::host::Host::read_file`].

@@ -90,7 +90,8 @@ impl Leaving {
     fn answer(&mut self) {
         let Some((mut report, updates)) = self.answer.take() else { return };
         let (server, held_up) = (shared::get(), held_up::all());
-        if server.is_none_or(|server| held_up.len() < server.workers() as usize) {
+        let serve_none = held_up.iter().filter(|held_up| !held_up.serves_others).count();
+        if server.is_none_or(|server| serve_none < server.workers() as usize) {
             report.warnings.extend(held_up.iter().map(HeldUp::to_string));
             return tell(&updates, Update::Done(Box::new(report)));
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use abi::client::Client;
 use abi::config::id;
 use abi::logic::close_reason;
+use abi::status::Status;
 use abi::wait;
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -89,7 +90,7 @@ impl Worker {
         let place = self.clients.insert(connection);
         let client = self.clients.get(place.slot).client();
         output::lend(client, self.buffers.output);
-        online.generation().client_open(self.lane, client);
+        online.generation().client_open(self.acts_as, client);
         // Registered only now: what has arrived meanwhile is reported at once.
         let registry = self.poll.registry();
         if registry.register(&mut SourceFd(&fd), place.token(), Interest::READABLE).is_err() {
@@ -100,6 +101,19 @@ impl Worker {
 
     /// Ends a connection, for a reason of [`close_reason`].
     pub(super) fn close(&mut self, online: &mut Online, slot: u32, reason: u32) {
+        if self.acts_as != self.lane {
+            return self.close_later(slot, reason);
+        }
+        let Some(connection) = self.clients.try_get(slot) else { return };
+        // First, so that no other thread looks at what logic now gives back.
+        if !connection.is(state::UNLISTED) {
+            self.server.table().remove(connection.table_slot);
+            connection.set(state::UNLISTED);
+        }
+        let client = connection.client();
+        if online.generation().client_close(self.lane, client, reason) == Status::LATER {
+            return self.close_later(slot, reason);
+        }
         let Some(mut connection) = self.clients.remove(slot) else { return };
         self.timers.disarm(slot, &mut connection.armed_ms);
         if let Some((first, _)) = connection.mail {
@@ -108,9 +122,6 @@ impl Worker {
         if connection.is(state::POSTPONED) {
             self.postponed.retain(|other| *other != slot);
         }
-        // First, so that no other thread looks at what logic now gives back.
-        self.server.table().remove(connection.table_slot);
-        online.generation().client_close(self.lane, connection.client(), reason);
         end_wait(connection.client());
         open::close(connection);
         self.server.table().leave();
@@ -118,9 +129,9 @@ impl Worker {
     }
 }
 
-/// Ends a wait that logic should have taken off a client that is gone: whoever finds it in the queue
-/// of a key would give elements to nobody.
-fn end_wait(client: &Client) {
+/// Ends a wait that logic has not taken off a client that is gone: whoever finds it in the queue of a
+/// key would give elements to nobody.
+pub(super) fn end_wait(client: &Client) {
     // SAFETY: only logic frees a wait, once it has taken it off its client. Nobody refers to one
     // exclusively before.
     if let Some(left) = unsafe { client.wait.as_ptr().as_ref() } {

@@ -18,7 +18,7 @@ pub const THREADS_MIN: u32 = 2;
 /// far as there are lanes.
 pub fn threads(workers: u32) -> u32 {
     let cores = thread::available_parallelism().map_or(1, |n| n.get() as u32);
-    cores.clamp(THREADS_MIN, LANES_MAX as u32 - 1 - workers)
+    cores.clamp(THREADS_MIN, LANES_MAX as u32 - 2 - workers)
 }
 
 #[derive(Default)]

@@ -26,8 +26,10 @@ pub struct HeldUp {
     pub client: Option<u64>,
     /// The generation whose code runs.
     pub generation: Option<u64>,
-    /// Clients of the worker, which all wait.
+    /// Clients of the worker.
     pub clients: u32,
+    /// Whether they are served meanwhile, as far as what the worker is at allows; else they wait.
+    pub serves_others: bool,
 }
 
 /// The workers that are held up; none where there is no server.
@@ -48,12 +50,13 @@ fn look_at(server: &ServerShared, worker: u32, now_ms: u64) -> Option<HeldUp> {
         command: runs.and_then(|runs| runs.command),
         generation: generation::used_by(worker),
         clients: mailbox.clients().load(Relaxed),
+        serves_others: mailbox.works_beside(now_ms),
     })
 }
 
 impl fmt::Display for HeldUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { worker, for_ms, command, client, generation, clients } = self;
+        let Self { worker, for_ms, command, client, generation, clients, serves_others } = self;
         write!(f, "worker {worker} has been at ")?;
         match command {
             Some(name) => write!(f, "{}", name.to_uppercase().replace('|', " "))?,
@@ -66,7 +69,8 @@ impl fmt::Display for HeldUp {
         if let Some(client) = client {
             write!(f, " for client {client}")?;
         }
-        write!(f, "; clients that wait for it: {clients}")
+        let how = if *serves_others { "are served meanwhile" } else { "wait for it" };
+        write!(f, "; clients that {how}: {clients}")
     }
 }
 
@@ -88,10 +92,13 @@ mod tests {
             client: Some(7),
             generation: Some(2),
             clients: 3,
+            serves_others: false,
         };
         let expected = "worker 1 has been at CLIENT LIST for 12.3 s in generation 2 for client 7; \
                         clients that wait for it: 3";
         assert_eq!(known.to_string(), expected);
+        let serving = HeldUp { serves_others: true, ..known.clone() };
+        assert!(serving.to_string().ends_with("; clients that are served meanwhile: 3"));
         let unknown = HeldUp { command: None, client: None, generation: None, ..known };
         let expected =
             "worker 1 has been at work outside of commands for 12.3 s; clients that wait for it: 3";

@@ -28,6 +28,21 @@ impl Worker {
     pub(super) fn collect_mail(&mut self, online: &mut Online) {
         self.take_mail();
         self.deliver_all(online);
+        self.open_all(online);
+        if std::mem::take(&mut self.mail.wake_postponed) {
+            self.wake_postponed(online);
+        }
+    }
+
+    /// Takes over the connections that were given to this worker, and leaves other mail.
+    pub(super) fn open_posted(&mut self, online: &mut Online) {
+        if self.mailbox.has_mail() {
+            self.take_mail();
+        }
+        self.open_all(online);
+    }
+
+    fn open_all(&mut self, online: &mut Online) {
         let mut connections = std::mem::take(&mut self.mail.connections);
         for accepted in connections.drain(..) {
             self.open(online, accepted);
@@ -35,9 +50,6 @@ impl Worker {
         // Emptied, with its room kept for the next time, unless more have come meanwhile.
         if self.mail.connections.is_empty() {
             self.mail.connections = connections;
-        }
-        if std::mem::take(&mut self.mail.wake_postponed) {
-            self.wake_postponed(online);
         }
     }
 
@@ -128,7 +140,7 @@ impl Worker {
             if client.flags.load(Ordering::Relaxed) & CLOSING == 0 {
                 // SAFETY: the mail holds a reference until `drop_message`.
                 let message = unsafe { &*posted.message.as_ptr() };
-                online.generation().deliver(self.lane, client, message);
+                online.generation().deliver(self.acts_as, client, message);
             }
             drop_message(posted.message);
             index = posted.next;

@@ -34,7 +34,12 @@ pub struct Mailbox {
     clients: AtomicU32,
     /// When the worker last left its poll, monotonic ms; 0: it is there.
     working_since_ms: AtomicU64,
+    /// When it last served others beside what it is at, monotonic ms; 0: never.
+    beside_ms: AtomicU64,
 }
+
+/// A worker that has not served others beside what it is at for longer does so no more.
+const BESIDE_MS_MAX: u64 = 1000;
 
 /// Rounds of a worker's loop that take longer hold its clients up.
 pub(super) const ROUND_MS_MAX: u64 = 50;
@@ -49,6 +54,7 @@ impl Mailbox {
             waker,
             clients: AtomicU32::new(0),
             working_since_ms: AtomicU64::new(0),
+            beside_ms: AtomicU64::new(0),
         }
     }
 
@@ -79,6 +85,18 @@ impl Mailbox {
     pub fn at_work_for_ms(&self, now_ms: u64) -> Option<u64> {
         let since_ms = self.working_since_ms.load(Ordering::Relaxed);
         (since_ms != 0).then(|| now_ms.saturating_sub(since_ms))
+    }
+
+    /// The worker serves others beside what it is at.
+    pub fn work_beside(&self, now_ms: u64) {
+        self.beside_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Whether the worker serves others beside what it is at.
+    pub fn works_beside(&self, now_ms: u64) -> bool {
+        let beside_ms = self.beside_ms.load(Ordering::Relaxed);
+        beside_ms > self.working_since_ms.load(Ordering::Relaxed)
+            && now_ms.saturating_sub(beside_ms) <= BESIDE_MS_MAX
     }
 
     /// Posts a message. Takes over one of its references.

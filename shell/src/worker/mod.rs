@@ -16,6 +16,7 @@
 //! - [`swap`]: what another logic than before owes to clients
 //! - [`timers`], [`tick`]: what is done because time has passed
 //! - [`background`]: what logic wants done beside its requests
+//! - [`meanwhile`]: other clients, while a command of one takes long
 //! - [`held_up`]: workers that do not come back, for whoever asks
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
@@ -32,6 +33,7 @@ pub mod mail;
 pub mod mailbox;
 #[cfg(test)]
 mod mailbox_tests;
+pub mod meanwhile;
 pub mod post;
 pub mod round;
 pub mod scheduler;
@@ -57,12 +59,13 @@ use crate::arena::{self, NoMemory};
 use crate::client::{bump, input, output, state};
 use crate::logic::generation::Online;
 use clock::Clock;
-use event::Event;
+use event::{Event, Readiness};
 use mail::Posted;
 use mailbox::{Mail, Mailbox};
+use meanwhile::{Left, Meanwhile};
 use round::Round;
 use shared::ServerShared;
-use slab::Slab;
+use slab::{Place, Slab};
 use swap::Swap;
 use tick::Ticker;
 use timers::Timers;
@@ -70,8 +73,11 @@ use timers::Timers;
 /// Events taken from the system at once.
 const EVENTS_PER_POLL: usize = 512;
 
+/// Until a connection is closed again that could not be closed at once.
+const CLOSE_AGAIN: Duration = Duration::from_millis(2);
+
 /// What a worker lends to the client it serves. Arena addresses.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Buffers {
     input: u64,
     /// For a round of reads, see [`round`].
@@ -79,9 +85,39 @@ struct Buffers {
     output: u64,
 }
 
+impl Buffers {
+    fn new() -> Result<Self, NoMemory> {
+        let buffers = Self {
+            input: arena::alloc(input::SHARED_BYTES),
+            round: arena::alloc(input::ROUND_BUFFER_BYTES),
+            output: arena::alloc(output::SHARED_BYTES),
+        };
+        if [buffers.input, buffers.round, buffers.output].contains(&0) {
+            buffers.free();
+            return Err(NoMemory);
+        }
+        Ok(buffers)
+    }
+
+    /// Gives their memory back. None of them is lent, and they are not used again.
+    fn free(&self) {
+        let sizes = [input::SHARED_BYTES, input::ROUND_BUFFER_BYTES, output::SHARED_BYTES];
+        for (address, size) in [self.input, self.round, self.output].into_iter().zip(sizes) {
+            if address != 0 {
+                // SAFETY: allocated with this size, and as the caller promises.
+                unsafe { arena::free(address, size) };
+            }
+        }
+    }
+}
+
 /// One worker. Run by one thread at a time.
 pub struct Worker {
     lane: u32,
+    /// The lane on which it calls logic: its own, but for what is done beside a command.
+    acts_as: u32,
+    /// The slot of the client that logic has been called for.
+    in_logic: Option<u32>,
     server: &'static ServerShared,
     mailbox: &'static Mailbox,
     config: &'static ConfigStore,
@@ -108,6 +144,11 @@ pub struct Worker {
     /// Clients that the logic which serves has not been shown yet.
     swap: Swap,
     accept_again: bool,
+    /// There while others are served beside a command.
+    meanwhile: Option<Box<Meanwhile>>,
+    /// Connections that ended and could not be closed at once: beside a command, or while others hold
+    /// what that takes.
+    closing: Vec<Left>,
     /// The last poll may not have reported all there was.
     more_events: bool,
 }
@@ -135,17 +176,12 @@ fn poll(poll: &mut Poll, events: &mut Events, timeout: Duration) -> io::Result<(
 impl Worker {
     /// A worker with index `lane` that polls `poll`.
     pub fn new(lane: u32, server: &'static ServerShared, poll: Poll) -> Result<Self, NoMemory> {
-        let buffers = Buffers {
-            input: arena::alloc(input::SHARED_BYTES),
-            round: arena::alloc(input::ROUND_BUFFER_BYTES),
-            output: arena::alloc(output::SHARED_BYTES),
-        };
-        if [buffers.input, buffers.round, buffers.output].contains(&0) {
-            return Err(NoMemory);
-        }
+        let buffers = Buffers::new()?;
         let clock = Clock::new();
         Ok(Self {
             lane,
+            acts_as: lane,
+            in_logic: None,
             server,
             mailbox: server.mailbox(lane),
             config: server.config(),
@@ -165,6 +201,8 @@ impl Worker {
             mailed: Vec::new(),
             swap: Swap::default(),
             accept_again: false,
+            meanwhile: None,
+            closing: Vec::new(),
             more_events: false,
         })
     }
@@ -245,7 +283,10 @@ impl Worker {
     }
 
     fn until_next_work(&self) -> Duration {
-        let tick = self.ticker.until_due(&self.clock);
+        let tick = match self.closing.is_empty() {
+            true => self.ticker.until_due(&self.clock),
+            false => CLOSE_AGAIN,
+        };
         match self.timers.next_ms() {
             Some(at) => tick.min(Duration::from_millis(at.saturating_sub(self.clock.unix_ms()))),
             None => tick,
@@ -255,21 +296,26 @@ impl Worker {
     fn handle(&mut self, online: &mut Online, event: Event) {
         match event {
             Event::Mail | Event::Accept => {}
-            Event::Client(place, readiness) => {
-                let Some(connection) = self.clients.at(place) else { return };
-                if readiness.readable || readiness.hangup {
-                    connection.set(state::READABLE);
-                }
-                if readiness.hangup {
-                    connection.set(state::HANGUP);
-                }
-                if readiness.writable && connection.is(state::WRITE_WAIT) {
-                    self.resume_output(online, place.slot);
-                } else {
-                    self.read_ahead(online, place);
-                }
-            }
+            Event::Client(place, readiness) => match self.note(place, readiness) {
+                Some(true) => self.resume_output(online, place.slot),
+                Some(false) => self.read_ahead(online, place),
+                None => {}
+            },
         }
+    }
+
+    /// Notes what the socket of a client is ready for, if the client is there. Tells whether it takes
+    /// bytes again for which it had no room.
+    #[inline]
+    fn note(&mut self, place: Place, readiness: Readiness) -> Option<bool> {
+        let connection = self.clients.at(place)?;
+        if readiness.readable || readiness.hangup {
+            connection.set(state::READABLE);
+        }
+        if readiness.hangup {
+            connection.set(state::HANGUP);
+        }
+        Some(readiness.writable && connection.is(state::WRITE_WAIT))
     }
 
     fn after_events(&mut self, online: &mut Online) {
@@ -280,6 +326,9 @@ impl Worker {
             self.accept_all();
         }
         self.run_queue(online);
+        if !self.closing.is_empty() {
+            self.close_all_left(online);
+        }
         self.follow_swap(online);
         self.run_timers(online);
         if self.ticker.is_due(&self.clock) {
@@ -290,15 +339,20 @@ impl Worker {
     /// Gives each client that was queued before now one turn.
     fn run_queue(&mut self, online: &mut Online) {
         for _ in 0..self.queue.len() {
-            let Some(slot) = self.queue.pop_front() else { return };
-            // A slot whose client has gone may have been queued by it; its heir loses nothing.
-            if let Some(connection) = self.clients.try_get(slot)
-                && connection.is(state::QUEUED)
-            {
-                connection.clear(state::QUEUED);
+            if let Some(slot) = self.next_queued() {
                 self.serve(online, slot);
             }
         }
+    }
+
+    /// Takes the first slot of the queue, if its client still wants a turn. A slot whose client has
+    /// gone may have been queued by it; its heir loses nothing.
+    fn next_queued(&mut self) -> Option<u32> {
+        let slot = self.queue.pop_front()?;
+        let connection = self.clients.try_get(slot)?;
+        let is_queued = connection.is(state::QUEUED);
+        connection.clear(state::QUEUED);
+        is_queued.then_some(slot)
     }
 
     fn run_timers(&mut self, online: &mut Online) {
@@ -333,7 +387,9 @@ impl Worker {
             return;
         }
         output::lend(client, self.buffers.output);
-        online.generation().deadline(self.lane, self.clients.get(slot).client());
+        self.with_logic(slot, |lane, client| {
+            online.generation().deadline(lane, client);
+        });
         bump(&self.stats.batches, 1);
         self.settle_and_serve(online, slot);
     }

@@ -138,7 +138,9 @@ impl Worker {
         let client = self.clients.get(slot).client();
         output::lend(client, self.buffers.output);
         client.active_ms.store(self.clock.unix_ms(), Ordering::Relaxed);
-        online.generation().process(self.lane, client);
+        self.with_logic(slot, |lane, client| {
+            online.generation().process(lane, client);
+        });
         bump(&self.stats.batches, 1);
     }
 
@@ -216,6 +218,12 @@ impl Worker {
         };
         let fd = connection.fd.as_raw_fd();
         self.poll.registry().reregister(&mut SourceFd(&fd), place.token(), interest).is_ok()
+    }
+
+    /// Has the poll report again that a socket takes bytes, which was not acted on.
+    pub(super) fn poll_writable_again(&mut self, slot: u32) {
+        // Where it fails, the socket's next event is its end.
+        let _ = self.poll_writable(slot, true);
     }
 
     /// The socket of a client with unsent output takes bytes again.

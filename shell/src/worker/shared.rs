@@ -99,6 +99,12 @@ impl ServerShared {
         self.mailboxes.len() as u32
     }
 
+    /// The lane for what is done beside a command: the last, behind those of workers, of the control
+    /// thread and of the background threads.
+    pub fn spare_lane(&self) -> u32 {
+        self.roots.lanes() - 1
+    }
+
     /// Makes the databases, as many as the settings say.
     pub fn create_databases(&self) -> Result<(), NoMemory> {
         self.roots.create_databases(number(self.config(), id::DATABASES).max(1))

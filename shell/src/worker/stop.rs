@@ -7,8 +7,8 @@ use abi::config::id;
 use abi::logic::close_reason;
 use mio::Events;
 
-use super::Worker;
 use super::event::Event;
+use super::{CLOSE_AGAIN, Worker};
 use crate::client::{limits, state};
 use crate::logic::generation::Online;
 
@@ -60,9 +60,12 @@ impl Worker {
     }
 
     fn close_all(&mut self) {
-        let mut online = Online::enter(self.lane);
         for slot in 0..self.clients.slots() {
-            self.close(&mut online, slot, close_reason::SHUTDOWN);
+            self.close(&mut Online::enter(self.lane), slot, close_reason::SHUTDOWN);
+        }
+        while !self.closing.is_empty() {
+            std::thread::sleep(CLOSE_AGAIN);
+            self.close_all_left(&mut Online::enter(self.lane));
         }
     }
 }

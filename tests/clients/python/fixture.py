@@ -15,10 +15,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from harness import paths, resp
+from harness.alternator import Alternator
+from harness.schedule import Schedule, now
 from harness.server import CustomServer, Server, ShellServer
 from harness.upgrade import CliUpgrader
 
 WAIT_S_MAX = 30.0
+# From one upgrade to the next, where they follow one another.
+_SWAP_S = 0.2
 _AGAINST = os.environ.get("CLIENTS_AGAINST", "")
 
 
@@ -52,6 +56,27 @@ class ServedTest(unittest.TestCase):
         done = upgrader.upgrade(library)
         cls.on_second = not cls.on_second
         self.assertNotEqual(done.source, done.target)
+
+    @contextlib.contextmanager
+    def swapping(self) -> Iterator[None]:
+        """Upgrades back and forth meanwhile; no less than once each way."""
+        if not isinstance(self.server, ShellServer):
+            yield
+            return
+        cls = type(self)
+        libraries = (paths.LOGIC_V1, paths.LOGIC_V2)
+        if cls.on_second:
+            libraries = libraries[::-1]
+        upgrader = CliUpgrader(paths.SHELL, self.server.admin, self.port)
+        swaps = Alternator(upgrader, libraries, Schedule(now(), 0), _SWAP_S, limit=0)
+        swaps.start()
+        try:
+            yield
+        finally:
+            swaps.stop()
+            cls.on_second ^= swaps.done % 2 == 1
+        self.assertEqual(swaps.failures, [])
+        self.assertGreaterEqual(swaps.done, 2)
 
     def redis(self, **options: Any) -> redis.Redis:
         """A redis-py client on one connection that it may not replace."""

@@ -67,7 +67,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(FAST | SUBSCRIBER)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .doc("1.0.0", "O(1)", &[string("message").optional()], "Returns the message, or PONG."),
-    row("quit", -1, basic::quit).flags(ENTRY | SUBSCRIBER | NOT_QUEUED).doc(
+    row("quit", -1, basic::quit).flags(ENTRY | SUBSCRIBER | NOT_QUEUED | UNWATCHES).doc(
         "1.0.0",
         "O(1)",
         &[],

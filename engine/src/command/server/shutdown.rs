@@ -45,5 +45,9 @@ pub fn shutdown(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         // It has every key locked, and may have changed half of what it is to change.
         return Err(scripts::slow::error(slow));
     }
-    if snapshot::stop(cx.core(), how) { Ok(()) } else { Err(NOT_STOPPED) }
+    if !snapshot::stop(cx.core(), how) {
+        return Err(NOT_STOPPED);
+    }
+    scripts::slow::stop(cx.core());
+    Ok(())
 }

@@ -16,6 +16,7 @@
 pub(crate) mod queue;
 mod waiting;
 
+pub(crate) use queue::lock_set;
 pub use waiting::{
     Ending, end, finish, finish_with, give_up, has_deadline, on_timeout_of, time_out,
 };

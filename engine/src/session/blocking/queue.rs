@@ -6,7 +6,7 @@ use abi::wait::{BlockedKey, Wait, Waiter};
 
 use super::waiting::wait_of;
 use base::core::Core;
-use base::lock::set_of;
+use base::lock::{ShardSet, set_of};
 use base::notices::Key;
 use keyspace::Keys;
 use store::named::{Name, address_of, name_of};
@@ -78,6 +78,14 @@ pub(crate) unsafe fn unlink(core: &mut Core, waiter: *mut Waiter) {
             queues.remove(hash, address);
         }
     }
+}
+
+/// The shards of all keys that a client of this lane waits for.
+pub(crate) fn lock_set(client: &ClientState) -> ShardSet {
+    let Some(wait) = wait_of(client) else { return 0 };
+    // SAFETY: a wait has as many waiters, which live as long, and whose hashes never change.
+    let hash = |index| unsafe { (*wait.waiters.as_ptr().add(index)).hash };
+    (0..wait.key_count as usize).fold(0, |set, index| set | set_of(hash(index)))
 }
 
 /// The keys that a client of this lane waits for. No shard is locked.

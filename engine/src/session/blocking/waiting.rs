@@ -7,12 +7,13 @@ use abi::container::RawBytes;
 use abi::ptr::Ptr;
 use abi::wait::{Wait, Waiter, kind, on_timeout, state, wakes_on};
 
-use super::queue::{enqueue, unlink};
+use super::queue::{enqueue, lock_set, unlink};
 use super::{Awaited, timeout_reply};
 use crate::session::{self, command_blob};
 use base::args::Args;
 use base::bytes::Bytes;
-use base::core::Core;
+use base::clock::Clock;
+use base::core::{Core, SHARD_RETRY_MS};
 use base::heap::or_undo;
 use base::lock::set_of;
 use base::resp::write::Reply;
@@ -192,7 +193,7 @@ pub fn finish_with(core: &mut Core, client: &mut Client, write: impl FnOnce(&mut
     finish(core, client);
 }
 
-/// Ends a client's wait: it may run again. No shard is locked.
+/// Ends a client's wait: it may run again. The shards of its keys are locked, or none are.
 pub fn finish(core: &mut Core, client: &mut Client) {
     leave(core, client);
     if !client.input.is_empty() {
@@ -200,7 +201,7 @@ pub fn finish(core: &mut Core, client: &mut Client) {
     }
 }
 
-/// Takes a wait off its client and frees it. No shard is locked.
+/// Takes a wait off its client and frees it. The shards of its keys are locked, or none are.
 pub(crate) fn leave(core: &mut Core, client: &mut ClientState) {
     let wait = client.wait;
     set_wait(core, client, Ptr::NULL);
@@ -248,12 +249,18 @@ pub fn on_timeout_of(client: &Client) -> u32 {
     wait_of(client).map_or(on_timeout::NULL, |wait| wait.on_timeout)
 }
 
-/// Ends a client's wait with the reply of a timeout, unless somebody is serving it right now.
+/// Ends a client's wait with the reply of a timeout, unless somebody is serving it right now. While
+/// others hold shards of its keys for long it goes on.
 pub fn time_out(core: &mut Core, client: &mut Client) {
-    let Some(wait) = wait_of(client) else { return };
-    if end(wait) != Ending::Ended {
+    if !core.lock_soon(lock_set(client)) {
+        client.deadline_ms = (Clock::read(core.host).now_ms + SHARD_RETRY_MS) as u64;
         return;
     }
-    let what = wait.on_timeout;
-    finish_with(core, client, |out| timeout_reply(out, what));
+    if let Some(wait) = wait_of(client)
+        && end(wait) == Ending::Ended
+    {
+        let what = wait.on_timeout;
+        finish_with(core, client, |out| timeout_reply(out, what));
+    }
+    core.unlock();
 }

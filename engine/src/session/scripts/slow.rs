@@ -136,6 +136,14 @@ pub fn kill(core: &Core, kind: u32) -> Result<Kill, Error> {
     Ok(Kill::Done)
 }
 
+/// The server stops: a script that runs for long ends, whatever it has done.
+pub fn stop(core: &Core) {
+    let state = state(core.roots);
+    if state.slow.load(Acquire) != running::NONE {
+        state.is_to_end.store(1, Release);
+    }
+}
+
 /// What is told of a script that runs for long.
 pub struct Report {
     /// The function's name, or the script's digest.

@@ -9,7 +9,9 @@ from soak.actors.near_cache import NearCache
 from soak.actors.optimistic import Accounts, Optimistic, Watches
 from soak.actors.pubsub import PubSubGroup
 from soak.actors.queues import Handoff, Queue, Timeouts
+from soak.actors.scripting import Functions, Scripts
 from soak.actors.streams import StreamGroup
+from soak.actors.users import Users
 from soak.actors.values import (
     Counters,
     Counts,
@@ -25,7 +27,7 @@ from soak.actors.values import (
 
 _MIX: tuple[type[Actor], ...] = (
     Counters, StringValues, ListValues, HashValues, SetValues, SortedSetValues, StreamGroup, Counts,
-    Pipelines, Transactions, Queue, Handoff, Timeouts,
+    Scripts, Functions, Users, Pipelines, Transactions, Queue, Handoff, Timeouts,
     Watches, Optimistic, Accounts, PubSubGroup, NearCache, Expiry, Immortal, Scan, LargeValues,
     Counters, HashValues, Expiry, SortedSetValues, SetValues, StreamGroup, StringValues,
 )

@@ -64,6 +64,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     save_info,
     map_file: mapped::map_file,
     unmap_file: mapped::unmap_file,
+    serve_others,
 });
 
 /// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.
@@ -177,6 +178,8 @@ extern "C" fn replace_file(
 ) -> Status {
     Status::FAILED
 }
+
+extern "C" fn serve_others() {}
 
 extern "C" fn config_file(_out: &mut RawBytes) -> Status {
     Status::NOT_FOUND

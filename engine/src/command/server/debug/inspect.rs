@@ -28,7 +28,7 @@ pub fn object(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 
 fn describe(keys: &mut Keys<'_>, key: &[u8], list_limit: i64) -> Option<String> {
     let dumped_bytes = keys.dumped_bytes(key)?;
-    let found = keys.lookup(key, Intent::Peek)?;
+    let found = keys.lookup(key, Intent::Past)?;
     let idle_s = found.idle_ms() / 1000;
     let entry = found.into_entry();
     let mut text = format!(
