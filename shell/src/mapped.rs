@@ -1,6 +1,6 @@
 //! Files that logic reads where they are, in memory.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -36,10 +36,14 @@ pub extern "C" fn map_file(path: RStr<'_>, out: &mut MappedFile, error: &mut Raw
 }
 
 fn map(path: &str) -> io::Result<MappedFile> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+    // Before it is opened, which a pipe would hold up.
+    let kind = fs::metadata(path)?.file_type();
+    match () {
+        () if kind.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        () if !kind.is_file() => return Err(io::Error::other("not a regular file")),
+        () => {}
     }
+    let file = File::open(path)?;
     if file.metadata()?.len() == 0 {
         return Ok(MappedFile { address: NOWHERE, len: 0 });
     }
@@ -81,5 +85,7 @@ mod tests {
         let fault = |name: &str| map(&path(name)).map(|_| ()).unwrap_err();
         assert_eq!(fault("none").kind(), io::ErrorKind::NotFound);
         assert_eq!(system_text(&fault("")), "is a directory");
+        let pipe = map("/dev/null").map(|_| ()).unwrap_err();
+        assert_eq!(system_text(&pipe), "not a regular file");
     }
 }
