@@ -269,11 +269,13 @@ fn a_second_one_is_refused_while_one_is_under_way() {
 fn a_writer_of_a_large_value_that_is_yet_to_be_written_waits_and_others_do_not() {
     let mut server = filled();
     server.say(0, "setrange large 300000 x");
+    server.say(0, "setrange huge 400000 x");
     server.connect();
     server.say(0, "bgsave");
     table::set_queued(MUCH);
     assert_eq!(server.say(0, "append large y"), "", "it is put off");
     assert_eq!(server.say(1, "append g1 y"), ":4\r\n");
+    assert_eq!(server.say(1, "unlink huge"), ":1\r\n", "what goes is handed over");
     assert_eq!(server.say(1, "strlen large"), ":300001\r\n", "reading goes on");
     assert_eq!(info_of(&mut server, 1, "rdb_writers_held_back"), "1");
     // It is written next.
@@ -287,6 +289,7 @@ fn a_writer_of_a_large_value_that_is_yet_to_be_written_waits_and_others_do_not()
     let mut reader = self::server();
     reader.load(&file).expect("it can be read");
     assert_eq!(reader.say(0, "strlen large"), ":300001\r\n");
+    assert_eq!(reader.say(0, "strlen huge"), ":400001\r\n");
     assert!(reply.is_empty() || reply == ":300002\r\n", "{reply}");
 }
 

@@ -7,6 +7,7 @@ use abi::client::{Client, ClientState, flag as client_flag};
 
 use crate::exec::admission::any_queued;
 use crate::exec::call::{Call, keys_lock_set, look_up};
+use crate::exec::key_spec::access;
 use crate::exec::spec::{Spec, flag};
 use crate::exec::thread::ThreadContext;
 use crate::maintenance::snapshot;
@@ -74,12 +75,13 @@ fn waits(core: &mut Core, db: u32, call: &Call, args: Args<'_>) -> bool {
         return false;
     }
     let holds_much = snapshot::holds_much(core);
+    // What goes or is overwritten is handed over as it is, which takes no time, but memory.
+    let concerned = if holds_much { access::RW | access::OW | access::RM } else { access::RW };
     let keys = Keys::new(core, db);
-    let ahead: Vec<&[u8]> = call
-        .spec
-        .key_indices(args)
-        .into_iter()
-        .map(|index| args.at(index))
+    let all = call.spec.all_keys_with_access(args).into_iter();
+    let ahead: Vec<&[u8]> = all
+        .filter(|(_, access)| access & concerned != 0)
+        .map(|(index, _)| args.at(index))
         .filter(|key| keys.may_be_ahead_of_snapshot(key))
         .collect();
     if ahead.is_empty() || holds_much {
