@@ -99,6 +99,62 @@ pub struct Exchange<'a> {
     pub detail: u64,
 }
 
+/// A file that is written in the background, a part at a time.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Saving<'a> {
+    /// Its path, in the server's working directory if it is relative. Until the file is whole it has
+    /// another name in the same folder.
+    pub path: RStr<'a>,
+    /// After so many bytes what has been written is forced to disk; 0: only at the end.
+    pub sync_bytes: u64,
+    /// Submitted when there is room again for more, and when it is over.
+    pub job: Job,
+}
+
+/// Values of [`SavingInfo::state`].
+pub mod saving {
+    /// None is under way, and the last was dropped, or there was none.
+    pub const NONE: u32 = 0;
+    /// It is being written.
+    pub const UNDER_WAY: u32 = 1;
+    /// The file is whole, safe on disk, and has its name.
+    pub const DONE: u32 = 2;
+    /// It failed, and nothing is left of it; what had its name before is as it was.
+    pub const FAILED: u32 = 3;
+}
+
+/// How far a file has come that is written in the background.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
+pub struct SavingInfo {
+    /// One of [`saving`].
+    pub state: u32,
+    /// Zero.
+    pub reserved0: u32,
+    /// Bytes that have not been written yet.
+    pub queued_bytes: u64,
+    /// Bytes that have.
+    pub written_bytes: u64,
+    /// Zero.
+    pub reserved: [u64; 5],
+}
+
+/// A file in memory, to be read.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct MappedFile {
+    /// Where it is. It is mapped for the process, not in the arena.
+    pub address: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+impl MappedFile {
+    /// None.
+    pub const NONE: Self = Self { address: 0, len: 0 };
+}
+
 /// What the shell offers. New functions go at the end.
 ///
 /// All may be called from any lane. None unwinds. Those that can fail say so by [`Status`] or by a
@@ -194,6 +250,22 @@ pub struct Host {
     /// `FAILED`: see `error`.
     pub replace_file:
         extern "C" fn(path: RStr<'_>, content: RSlice<'_, u8>, error: &mut RawBytes) -> Status,
+    /// Begins to write a file in the background. `REFUSED`: one is under way. `FAILED`: see `error`.
+    pub save_begin: extern "C" fn(saving: &Saving<'_>, error: &mut RawBytes) -> Status,
+    /// Appends to the file. All is taken; who appends looks at [`SavingInfo::queued_bytes`] before it
+    /// goes on. `REFUSED`: none is being written, or it has failed.
+    pub save_append: extern "C" fn(bytes: RSlice<'_, u8>) -> Status,
+    /// Ends the file: with `keep` it is to be whole, forced to disk and given its name, without it is
+    /// dropped. Does not wait for that.
+    pub save_end: extern "C" fn(keep: u32),
+    /// How far it has come. Of one that has failed, `error` gets a text that says why.
+    pub save_info: extern "C" fn(error: &mut RawBytes) -> SavingInfo,
+    /// Maps a whole file, whose path is resolved in the server's working directory, to be read. It
+    /// has an address even if it is empty. `NOT_FOUND`: there is none. `FAILED`: see `error`.
+    pub map_file:
+        extern "C" fn(path: RStr<'_>, out: &mut MappedFile, error: &mut RawBytes) -> Status,
+    /// Ends a mapping, at which nobody looks any more.
+    pub unmap_file: extern "C" fn(file: MappedFile),
     /// Serves other clients of the calling worker for a moment, from within a command that takes long.
     /// The caller has no lock but those of shards; until this returns logic is called on another lane,
     /// on the same thread, and must not wait for them. Does nothing elsewhere.

@@ -72,8 +72,15 @@ pub struct ShardDb {
     pub avg_ttl_ms: AtomicU64,
     /// Hash prefix where the expire cycle goes on.
     pub expire_cursor: AtomicU64,
+    /// The database in which these keys were when the snapshot under way began: they are part of it
+    /// as keys of that. Only while
+    /// [`crate::tracking::interest::SNAPSHOT`] is set.
+    pub walk_db: AtomicU64,
+    /// How far the snapshot's walk has come: it is done with all keys whose hashes are below this
+    /// position. [`crate::snapshot::WALKED`]: with all there are.
+    pub walked: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 4],
 }
 
 /// A key that at least one client watches.
@@ -151,6 +158,8 @@ pub mod mark {
     pub const WRITTEN: u8 = 1;
     /// It came to be here after the walk began and is no part of it.
     pub const NOT_PART: u8 = 2;
+    /// It is being written in steps, and changed by nobody meanwhile.
+    pub const BEING_WRITTEN: u8 = 3;
 }
 
 /// Types of value, as `TYPE` names them. The ids are those of Redis's object types, and the upper

@@ -107,6 +107,21 @@ pub struct Logic {
     /// Never called: its type makes the layout check descend into everything that is stored.
     #[sabi(last_prefix_field)]
     pub layouts: extern "C" fn(types: &StoredTypes),
+    /// Finds the file of data to load at the start, if there is one, and looks at how it begins. From
+    /// then on commands that need the data are refused. `NOT_FOUND`: there is nothing to load.
+    /// `FAILED`: `error` says why the server must not start.
+    pub load_begin: extern "C" fn(scratch: *mut Scratch, error: &mut RawBytes) -> Status,
+    /// Loads a piece of the file; any number of lanes may at the same time. `NOT_FOUND`: there is none
+    /// left for this lane; others may still be at theirs.
+    pub load_piece: extern "C" fn(scratch: *mut Scratch) -> Status,
+    /// Once no lane is at a piece: ends the loading, and tells how it went. `FAILED`: `error` says
+    /// what is wrong with the file, and at which byte.
+    pub load_end: extern "C" fn(scratch: *mut Scratch, error: &mut RawBytes) -> Status,
+    /// Reads a whole file of data without keeping anything of it, and writes a report: what is in it
+    /// and what is wrong with it, in lines as docs/writing-logic.md has them. The scratch is that of
+    /// lane 0 in an arena of its own, with no server. `FAILED`: the file cannot be read at all.
+    pub check_file:
+        extern "C" fn(scratch: *mut Scratch, path: RStr<'_>, report: &mut RawBytes) -> Status,
 }
 
 impl RootModule for LogicRef {
@@ -198,6 +213,8 @@ pub struct StoredTypes {
     pub library: *const crate::script::FunctionLibrary,
     /// See the type.
     pub acl_log: *const crate::acl::AclLogEntry,
+    /// See the type.
+    pub handed: *const crate::snapshot::Handed,
     /// See the type.
     pub tracked: *const crate::tracking::TrackedKey,
     /// See the type.

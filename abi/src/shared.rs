@@ -7,17 +7,21 @@ use crate::acl::{Acl, AclState};
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
 use crate::lane::Lane;
+use crate::loading::Loading;
 use crate::lock::Locked;
 use crate::ptr::Ptr;
 use crate::root::RootHead;
 use crate::script::{ScriptState, Scripts};
+use crate::snapshot::Snapshot;
 use crate::stats::LANES_MAX;
 use crate::tracking::{Tracking, TrackingTotals};
 
 /// Root of the rest.
 ///
-/// Lock order: shard locks in ascending order, then `scripts`, `acl`, `pubsub`, `tracking`, then `names`, `errors`,
-/// `slowlog`, `latency`, the texts of `config`, then the table of clients.
+/// Lock order: shard locks in ascending order, then where the file goes on that is loaded, then
+/// `scripts`, `acl`, `pubsub`, `tracking`, then `names`, `errors`, `slowlog`, `latency`, the texts of
+/// `config`, then the table of clients. What is wrong with a file that is loaded, and what is kept for
+/// `snapshot`, are locked last.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Shared {
@@ -84,8 +88,28 @@ pub struct Shared {
     pub acl: Locked<Acl>,
     /// What is to be seen of them without the lock.
     pub acl_state: AclState,
+    /// The snapshot under way, and the last.
+    pub snapshot: Snapshot,
+    /// Loading a file of data.
+    pub loading: Loading,
+    /// What commands have to look at before they run: bits of [`attention`].
+    pub attention: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 13],
+    pub reserved: [u64; 12],
+}
+
+/// Bits of [`Shared::attention`].
+pub mod attention {
+    /// A file of data is being loaded.
+    pub const LOADING: u64 = 1;
+    /// A script has run for so long that clients are told.
+    pub const BUSY: u64 = 1 << 1;
+    /// A pause has begun, and nobody has ended it.
+    pub const PAUSED: u64 = 1 << 2;
+    /// A snapshot's walk is under way.
+    pub const SNAPSHOT: u64 = 1 << 3;
+    /// The last snapshot has failed.
+    pub const FAILED: u64 = 1 << 4;
 }
 
 /// Bits of [`Shared::debug`].

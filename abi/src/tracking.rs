@@ -16,6 +16,8 @@ pub mod interest {
     pub const KEYS: u32 = 1 << 0;
     /// Clients that are told of all keys with a prefix. It may be set when there are none any more.
     pub const PREFIXES: u32 = 1 << 1;
+    /// The snapshot under way, before they are made: see [`crate::snapshot`]. Not a matter of caches.
+    pub const SNAPSHOT: u32 = 1 << 2;
 }
 
 /// A key that at least one client may have in its cache, from whichever database. Followed by

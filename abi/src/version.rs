@@ -77,6 +77,7 @@ const fn fingerprint() -> u64 {
         crate::script::CachedScript,
         crate::script::FunctionLibrary,
         crate::shared::Shared,
+        crate::snapshot::Handed,
         crate::stats::LaneStats,
         crate::lane::Lane,
         crate::tracking::TrackedKey,

@@ -17,7 +17,7 @@ use abi_stable::std_types::{RSlice, RStr};
 use crate::exec::panics::{self, Unwound, caught};
 use crate::exec::release::Release;
 use crate::exec::thread::ThreadContext;
-use crate::exec::{self, batch, deliver, serving};
+use crate::exec::{self, batch, deliver, loading, serving};
 use crate::maintenance::{background as jobs, tick as ticks};
 use crate::session::tracking::tell as tracking;
 use crate::session::{blocking, clients, lifecycle};
@@ -240,6 +240,63 @@ fn serve_waiters(thread: &mut ThreadContext) {
     }
 }
 
+/// See [`abi::logic::Logic::load_begin`].
+pub extern "C" fn load_begin(scratch: *mut Scratch, error: &mut RawBytes) -> Status {
+    with(scratch, "the begin of loading", |thread| told(thread, error, loading::begin))
+}
+
+/// See [`abi::logic::Logic::load_piece`].
+pub extern "C" fn load_piece(scratch: *mut Scratch) -> Status {
+    with(scratch, "loading", |thread| {
+        thread.refresh();
+        match loading::load_piece(&mut thread.core, &mut thread.exec) {
+            true => Status::OK,
+            false => Status::NOT_FOUND,
+        }
+    })
+}
+
+/// See [`abi::logic::Logic::load_end`].
+pub extern "C" fn load_end(scratch: *mut Scratch, error: &mut RawBytes) -> Status {
+    with(scratch, "the end of loading", |thread| {
+        told(thread, error, |core| loading::end(core).map(|()| true))
+    })
+}
+
+/// See [`abi::logic::Logic::check_file`].
+pub extern "C" fn check_file(
+    scratch: *mut Scratch,
+    path: RStr<'_>,
+    report: &mut RawBytes,
+) -> Status {
+    with(scratch, "the check of a file", |thread| {
+        thread.refresh();
+        let (text, status) = match loading::check(thread, path.as_str()) {
+            Ok(text) => (text, Status::OK),
+            Err(text) => (text, Status::FAILED),
+        };
+        Bytes::new(report, thread.core.heap).assign(text.as_bytes());
+        status
+    })
+}
+
+/// What becomes of something that may fail with a text, or have nothing to do.
+fn told(
+    thread: &mut ThreadContext,
+    error: &mut RawBytes,
+    f: impl FnOnce(&Core) -> Result<bool, String>,
+) -> Status {
+    thread.refresh();
+    match f(&thread.core) {
+        Ok(true) => Status::OK,
+        Ok(false) => Status::NOT_FOUND,
+        Err(text) => {
+            Bytes::new(error, thread.core.heap).assign(text.as_bytes());
+            Status::FAILED
+        }
+    }
+}
+
 /// Checks a release. `error` gets a text that says what is wrong with it.
 pub fn self_test(release: &'static Release, error: &mut RawBytes) -> Status {
     match caught(|| crate::self_test::check(release)) {
@@ -409,6 +466,10 @@ macro_rules! export_logic {
                 battery,
                 outstanding_bytes: $crate::api::outstanding_bytes,
                 layouts,
+                load_begin: $crate::api::load_begin,
+                load_piece: $crate::api::load_piece,
+                load_end: $crate::api::load_end,
+                check_file: $crate::api::check_file,
             });
 
         #[::abi_stable::export_root_module]

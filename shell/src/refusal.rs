@@ -164,6 +164,12 @@ codes! {
         "nothing to do";
     ScriptHasWritten "script_has_written" 54 "The script that runs has written, so it is not ended"
         "wait for its end; a second SIGTERM ends the server whatever it does";
+    DataDamaged "data_damaged" 55 "The file of data has something that cannot be loaded"
+        "`shell check` with --salvage writes what can be read of it to another file";
+    DataUnreadable "data_unreadable" 56 "The file is no file of data, or cannot be read"
+        "check the path; see docs/persistence.md for the files that are read";
+    FileExists "file_exists" 57 "The file that is to be written exists"
+        "name another one: no file is overwritten";
 }
 
 impl Code {

@@ -4,6 +4,7 @@ mod code_pages;
 pub mod control;
 pub mod exit;
 pub mod limits;
+mod loading;
 pub mod settings;
 mod title;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use abi::config::id;
@@ -29,14 +30,16 @@ use crate::config::Setting;
 use crate::log;
 use crate::logic::generation::{self, Generation, Online};
 use crate::process::startup::Startup;
+use crate::saving;
 use crate::worker::mailbox::Mailbox;
 use crate::worker::scheduler::Scheduler;
 use crate::worker::shared::{self, ServerShared};
 use crate::worker::{Worker, background, clock, event, held_up};
+use loading::Loader;
 
 /// Most workers: lanes are also needed for the control thread, the background threads, and what is
 /// done beside a command.
-pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 2 - background::THREADS;
+pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 2 - background::THREADS_MIN;
 
 /// Stack of a worker's thread: as much as a main thread has, for what scripts nest.
 const WORKER_STACK_BYTES: usize = 8 << 20;
@@ -89,6 +92,9 @@ pub enum ServeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The data cannot be loaded.
+    #[error("cannot load the data: {0}")]
+    Data(String),
     /// The working directory cannot be used.
     #[error("{0}; check --dir")]
     Dir(String),
@@ -126,9 +132,10 @@ pub trait Outfit {
 pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves until a signal, or logic, asks for a stop. Once a process.
-pub fn run(mut options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
+pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
     let workers = worker_count(options.workers)?;
-    let lanes = (workers + 2 + background::THREADS) as usize;
+    let background = background::threads(workers);
+    let lanes = (workers + 2 + background) as usize;
     limits::check(workers)?;
     let _watch = exit::Watch::begin()?;
     let arena = arena::create(&options.arena)?;
@@ -142,13 +149,18 @@ pub fn run(mut options: Options, outfit: &mut impl Outfit) -> Result<(), ServeEr
     server.listeners().listen(&settings::endpoints(server.config()))?;
     code_pages::release();
     title::show(server);
-    let threads = Threads::spawn(server, polls)?;
-    // These words, as tools wait for them in the log of a server they start.
-    tracing::info!(workers, port = server.listeners().port(), "Ready to accept connections");
-    options.startup.ready();
-    let startup = options.startup;
+    let startup = Arc::new(Mutex::new(options.startup));
+    let ready = when_ready(server, &startup);
+    let loader = match loading::begin(workers)? {
+        true => Some(Arc::new(Loader::new(server, background, Box::new(ready)))),
+        false => {
+            ready();
+            None
+        }
+    };
+    let threads = Threads::spawn(server, polls, background, loader)?;
     let ended = control::run(server, outfit.services(server), move || {
-        startup.stopping();
+        locked(&startup).stopping();
         // What it has left goes when the threads are done.
         let outcome = threads.join(server);
         drop(startup);
@@ -161,6 +173,24 @@ pub fn run(mut options: Options, outfit: &mut impl Outfit) -> Result<(), ServeEr
     };
     tracing::info!("stopped");
     ended
+}
+
+/// Tells who waits that clients are served.
+fn when_ready(
+    server: &'static ServerShared,
+    startup: &Arc<Mutex<Startup>>,
+) -> impl FnOnce() + Send + use<> {
+    let startup = Arc::clone(startup);
+    move || {
+        let (workers, port) = (server.workers(), server.listeners().port());
+        // These words, as tools wait for them in the log of a server they start.
+        tracing::info!(workers, port, "Ready to accept connections");
+        locked(&startup).ready();
+    }
+}
+
+fn locked(startup: &Mutex<Startup>) -> MutexGuard<'_, Startup> {
+    startup.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn worker_count(asked: u32) -> Result<u32, ServeError> {
@@ -242,7 +272,7 @@ fn configure_one(
 }
 
 /// Turns a text from logic into one of our own and frees it.
-fn take_text(bytes: RawBytes) -> String {
+pub fn take_text(bytes: RawBytes) -> String {
     if bytes.capacity == 0 {
         return String::new();
     }
@@ -258,12 +288,18 @@ fn take_text(bytes: RawBytes) -> String {
 struct Threads {
     workers: Vec<JoinHandle<io::Result<()>>>,
     background: Vec<JoinHandle<()>>,
+    loader: Option<Arc<Loader>>,
 }
 
 impl Threads {
-    fn spawn(server: &'static ServerShared, polls: Vec<Poll>) -> Result<Self, ServeError> {
-        let first_background = server.workers() + 1;
-        let mut threads = Self { workers: Vec::new(), background: Vec::new() };
+    /// Starts them. What is to be loaded is, by the background threads, before they do anything else.
+    fn spawn(
+        server: &'static ServerShared,
+        polls: Vec<Poll>,
+        background: u32,
+        loader: Option<Arc<Loader>>,
+    ) -> Result<Self, ServeError> {
+        let mut threads = Self { workers: Vec::new(), background: Vec::new(), loader };
         let make = |(lane, poll)| Worker::new(lane, server, poll);
         let workers = (0..).zip(polls).map(make).collect::<Result<Vec<_>, _>>()?;
         let scheduler = Arc::new(Scheduler::new(server, workers)?);
@@ -278,8 +314,15 @@ impl Threads {
             let thread = named(format!("worker-{number}")).stack_size(WORKER_STACK_BYTES);
             threads.workers.push(thread.spawn(body)?);
         }
-        for index in 0..background::THREADS {
-            let body = move || server.jobs().run(first_background + index);
+        for index in 0..background {
+            let (lane, loader) = (server.workers() + 1 + index, threads.loader.clone());
+            let body = move || {
+                arena::bind_thread(lane);
+                if let Some(loader) = loader {
+                    loader.work(lane);
+                }
+                server.jobs().run(lane);
+            };
             threads.background.push(named(format!("background-{index}")).spawn(body)?);
         }
         Ok(threads)
@@ -294,11 +337,15 @@ impl Threads {
         }
         // Only now: clients that were closed may have left work.
         server.jobs().close();
+        saving::give_up();
         for thread in self.background {
             // A background thread that panicked has said so; the server ends anyway.
             let _ = thread.join();
         }
-        outcome
+        match &self.loader {
+            Some(loader) => outcome.and(loader.outcome()),
+            None => outcome,
+        }
     }
 }
 

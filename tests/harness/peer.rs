@@ -1,6 +1,7 @@
 //! The real `redis-server`, to compare with.
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -18,7 +19,18 @@ pub struct Peer {
 impl Peer {
     /// Starts it without persistence.
     pub fn start() -> Self {
-        let (port, dir) = (free_port(), tempfile::tempdir().expect("a folder"));
+        Self::start_in(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// As [`Peer::start`], with the data of a file, which it must be able to read.
+    pub fn load(file: &Path) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::copy(file, dir.path().join("dump.rdb")).expect("a copy");
+        Self::start_in(dir)
+    }
+
+    fn start_in(dir: TempDir) -> Self {
+        let port = free_port();
         let mut child = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"])
             .args(["--enable-debug-command", "yes", "--dir"])

@@ -92,6 +92,12 @@ impl Setup {
         self
     }
 
+    /// It finds this file in its folder.
+    pub fn file(self, name: &str, content: &[u8]) -> Self {
+        std::fs::write(self.dir.path().join(name), content).expect("the file is written");
+        self
+    }
+
     /// It finds this in its environment.
     pub fn variable(mut self, name: &str, value: &Path) -> Self {
         self.command.env(name, value);

@@ -8,9 +8,6 @@ use crate::harness::{Connection, Peer, Server};
 const TO_COME: &[&str] = &[
     // Persistence.
     "bgrewriteaof",
-    "bgsave",
-    "lastsave",
-    "save",
     // Replication.
     "failover",
     "psync",

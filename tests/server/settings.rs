@@ -28,13 +28,11 @@ fn what_would_switch_on_what_there_is_not_is_told_once_and_refused() {
     let (_folder, path) = file_of(lines);
     let server = Server::start_with(&["--config", &path, "--syslog-enabled", "no"]);
     let log = server.log();
-    for (line, name) in
-        [(1, "appendonly"), (3, "save"), (4, "min-slaves-to-write"), (5, "io-threads")]
-    {
+    for (line, name) in [(1, "appendonly"), (4, "min-slaves-to-write"), (5, "io-threads")] {
         let told = format!("{path}:{line}: {name} has no effect: ");
         assert_eq!(log.matches(&told).count(), 1, "{told} in {log}");
     }
-    assert_eq!(log.matches("has no effect").count(), 4, "what means off is taken: {log}");
+    assert_eq!(log.matches("has no effect").count(), 3, "what means off is taken: {log}");
 
     let mut c = server.connect();
     let mut ask = |line: &str| String::from_utf8_lossy(&c.ask(line).0).into_owned();
@@ -45,8 +43,7 @@ fn what_would_switch_on_what_there_is_not_is_told_once_and_refused() {
             format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - this");
         assert!(refused.starts_with(&expected), "{refused}");
     }
-    let off =
-        c.call(&["CONFIG", "SET", "appendonly", "no", "save", "", "list-compress-depth", "0"]);
+    let off = c.call(&["CONFIG", "SET", "appendonly", "no", "list-compress-depth", "0"]);
     assert_eq!(off.0, b"+OK\r\n");
     assert_eq!(c.ask("CONFIG REWRITE").0, b"+OK\r\n");
     let written = fs::read_to_string(&path).expect("still there");
@@ -102,4 +99,28 @@ fn a_command_may_keep_its_name_and_is_renamed_once() {
         printed.contains(":2: ") && printed.contains("No such command in rename-command"),
         "{printed}"
     );
+}
+
+#[test]
+fn where_the_file_of_data_lies_is_checked_and_protected() {
+    let expect = "dbfilename can't be a path, just a filename";
+    let printed = refusal(&["--dbfilename", "a/b"]);
+    assert!(printed.contains(expect), "{printed}");
+    let server = Server::start_with(&["--enable-protected-configs", "yes"]);
+    let mut client = server.connect();
+    let mut check = |line: &str, reply: &str| assert_eq!(client.ask(line), reply, "{line}");
+    let failed = "-ERR CONFIG SET failed (possibly related to argument";
+    check("CONFIG GET dbfilename", "*2\r\n$10\r\ndbfilename\r\n$8\r\ndump.rdb\r\n");
+    check("CONFIG SET dbfilename a/b", &format!("{failed} 'dbfilename') - {expect}\r\n"));
+    check("CONFIG SET dbfilename other.rdb", "+OK\r\n");
+    check("CONFIG SET dir /no/such", &format!("{failed} 'dir') - No such file or directory\r\n"));
+    check("CONFIG SET dir /", "+OK\r\n");
+    check("CONFIG GET dir", "*2\r\n$3\r\ndir\r\n$1\r\n/\r\n");
+    drop(server);
+    let server = Server::start();
+    for setting in ["dbfilename", "dir"] {
+        let reply = server.connect().ask(&format!("CONFIG SET {setting} x"));
+        let expect = format!("{failed} '{setting}') - can't set protected config\r\n");
+        assert_eq!(reply, expect.as_str());
+    }
 }

@@ -27,6 +27,13 @@ pub fn slice(raw: &RawBytes) -> &[u8] {
     unsafe { core::slice::from_raw_parts(raw.data.as_ptr(), raw.len as usize) }
 }
 
+/// Frees a text that the shell filled in, and gives it as one of our own.
+pub fn take_text(raw: &mut RawBytes, heap: Heap) -> String {
+    let text = String::from_utf8_lossy(slice(raw)).into_owned();
+    Bytes::new(raw, heap).free();
+    text
+}
+
 /// Whether two strings are the same. For those of 8 to 32 bytes, as most names are, this takes no
 /// call.
 #[inline(always)]

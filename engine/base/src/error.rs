@@ -35,6 +35,7 @@ macro_rules! errors {
 
 errors! {
     WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    FAILED = "ERR";
     SYNTAX = "ERR syntax error";
     NOT_INTEGER = "ERR value is not an integer or out of range";
     NOT_FLOAT = "ERR value is not a valid float";
@@ -49,6 +50,7 @@ errors! {
     OOM = "OOM command not allowed when used memory > 'maxmemory'.";
     ARENA_FULL = "OOM command not carried out: the arena is full";
     TOO_LARGE_TO_TELL = "ERR command not carried out: what it would do is larger than the effects stream takes";
+    LOADING = "LOADING Redis is loading the dataset in memory";
     NO_AUTH = "NOAUTH Authentication required.";
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     NO_MULTI = "ERR Command not allowed inside a transaction";

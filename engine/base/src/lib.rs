@@ -5,6 +5,7 @@
 //! the byte strings, buffers and words laid over it; beside it numbers, the protocol and errors.
 
 pub mod args;
+pub mod attention;
 pub mod buffer;
 pub mod bytes;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod garbage;
 pub mod glob;
 pub mod hash;
 pub mod heap;
+pub mod loading;
 pub mod lock;
 pub mod lzf;
 pub mod mover;

@@ -48,6 +48,20 @@ impl Keys<'_> {
         result
     }
 
+    /// What an entry for a key is made with.
+    pub fn building<'k>(&self, restoring: &Restoring<'k>) -> Building<'k> {
+        let Restoring { key, expires_at, access } = *restoring;
+        Building {
+            heap: self.core.heap,
+            seed: self.core.roots.seed,
+            making: Making { key, expires_at, access },
+            list: self.list_limit(),
+            hash: self.hash_limits(),
+            zset: self.zset_limits(),
+            ints_max: self.ints_max(),
+        }
+    }
+
     /// An entry for a key with the value of a dump, which is its type and what is behind it. It is in
     /// no table yet.
     pub fn load(
@@ -57,16 +71,6 @@ impl Keys<'_> {
         reads: &Reads,
         restoring: &Restoring<'_>,
     ) -> Result<OwnedEntry, Fault> {
-        let Restoring { key, expires_at, access } = *restoring;
-        let building = Building {
-            heap: self.core.heap,
-            seed: self.core.roots.seed,
-            making: Making { key, expires_at, access },
-            list: self.list_limit(),
-            hash: self.hash_limits(),
-            zset: self.zset_limits(),
-            ints_max: self.ints_max(),
-        };
-        dump::load(value, version, reads, &building)
+        dump::load(value, version, reads, &self.building(restoring))
     }
 }

@@ -5,8 +5,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::keyspace::SHARDS;
 
-use crate::Keys;
 use crate::garbage::{self, DetachedTables};
+use crate::{Keys, snapshot};
 
 impl Keys<'_> {
     /// Removes all keys of all databases.
@@ -43,7 +43,10 @@ impl Keys<'_> {
         let heap = self.core.heap;
         let mut part = self.part_at(index);
         part.avg_ttl_ms().store(0, Relaxed);
-        DetachedTables::out_of(&mut part, heap)
+        let mut tables = DetachedTables::out_of(&mut part, heap);
+        let keys = tables.keys_mut();
+        snapshot::hand_over_table(self.core, (self.db, index), keys, garbage::estimated_bytes);
+        tables
     }
 
     /// Frees what was taken out: not earlier than others may go on, for it can take long.

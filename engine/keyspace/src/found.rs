@@ -2,7 +2,7 @@
 
 use core::sync::atomic::AtomicU64;
 
-use crate::{Keys, Part, entry_hash, expiry, garbage};
+use crate::{Keys, Part, entry_hash, expiry, garbage, snapshot};
 use base::core::Core;
 use base::counters;
 use base::event::Class;
@@ -61,8 +61,25 @@ impl<'k> Found<'k> {
     /// The entry, to change it.
     #[inline(always)]
     pub fn entry_mut(&mut self) -> EntryMut<'_> {
+        self.keep_for_snapshot();
+        self.entry_to_move()
+    }
+
+    /// The entry, to change what is no part of a snapshot: where things lie, when it was used.
+    #[inline(always)]
+    pub(crate) fn entry_to_move(&mut self) -> EntryMut<'_> {
         // SAFETY: as in `entry`; `&mut self` keeps other views away.
         unsafe { EntryMut::at(self.slot.address()) }
+    }
+
+    /// The entry is about to change, or to be used elsewhere: what a snapshot under way has yet to
+    /// write of it is kept.
+    #[inline(always)]
+    fn keep_for_snapshot(&mut self) {
+        if snapshot::concerns(self.core.roots, self.hash) {
+            // SAFETY: as in `entry_to_move`; the entry is in the table of this hash and database.
+            unsafe { snapshot::keep(self.core, self.db, self.hash, self.slot.address()) };
+        }
     }
 
     /// The entry, for as long as the keys are borrowed.
@@ -75,7 +92,8 @@ impl<'k> Found<'k> {
 
     /// The entry, to change it, for as long as the keys are borrowed.
     #[inline(always)]
-    pub fn into_entry_mut(self) -> EntryMut<'k> {
+    pub fn into_entry_mut(mut self) -> EntryMut<'k> {
+        self.keep_for_snapshot();
         // SAFETY: as in `into_entry`.
         unsafe { EntryMut::at(self.slot.address()) }
     }
@@ -104,7 +122,7 @@ impl<'k> Found<'k> {
     pub fn record_access(&mut self) {
         let before = self.entry().access();
         let clock = crate::access::after_access(self.core, before);
-        self.entry_mut().set_access(clock);
+        self.entry_to_move().set_access(clock);
     }
 
     fn part(&mut self) -> Part<'_> {
@@ -114,8 +132,8 @@ impl<'k> Found<'k> {
         unsafe { Part::of(part) }
     }
 
-    /// Puts another entry of the same key in its place. The old one is the caller's, and the new one
-    /// the tables'. Where memory runs out nothing has changed.
+    /// Puts another entry of the same key in its place. The old one is the caller's, who has it
+    /// retired, and the new one the tables'. Where memory runs out nothing has changed.
     pub(crate) fn replace_by(mut self, new: Entry<'_>) -> OwnedEntry {
         self.relist(new.address(), new.has_ttl());
         self.put(new.address())
@@ -138,7 +156,22 @@ impl<'k> Found<'k> {
         debug_assert_eq!(self.entry().value_type(), new.view().value_type());
         debug_assert_eq!(self.entry().expires_at(), new.view().expires_at());
         self.relist(new.view().address(), new.view().has_ttl());
-        drop(self.put(new.into_address()));
+        let old = self.put(new.into_address());
+        self.retire(old, false);
+        self.mark_for_snapshot();
+    }
+
+    /// Frees an entry that was here until now, once no snapshot needs it.
+    fn retire(&mut self, old: OwnedEntry, lazily: bool) {
+        if let Some(old) = snapshot::retire(self.core, (self.db, self.hash), old) {
+            garbage::dispose(self.core, old, lazily);
+        }
+    }
+
+    /// The entry has come to be here.
+    fn mark_for_snapshot(&mut self) {
+        // SAFETY: as in `entry_to_move`.
+        unsafe { snapshot::mark(self.core, (self.db, self.hash), self.slot.address()) };
     }
 
     /// Changes an embedded value: where it is, if it has the room. Where memory runs out nothing has
@@ -226,12 +259,14 @@ impl<'k> Found<'k> {
 
     /// Puts an entry of another shape in its place that takes over the value.
     fn reshape(mut self, change: impl FnOnce(Shape) -> Shape) {
+        self.keep_for_snapshot();
         let old = self.entry();
         let shape = change(old.shape());
         let moved = old.moved(self.core.heap, &shape, old.key());
         self.relist(moved.view().address(), shape.expires_at.is_some());
         // SAFETY: the old entry is freed in the same breath, without its value.
         unsafe { self.put(moved.complete().into_address()).free_hull() };
+        self.mark_for_snapshot();
     }
 
     /// Moves the entry, if it is to move; its value stays as it is.
@@ -248,15 +283,16 @@ impl<'k> Found<'k> {
         }
     }
 
-    /// Takes the key out of the tables. The entry is the caller's.
+    /// Takes the key out of the tables. The entry is the caller's, for use elsewhere.
     pub fn detach(mut self) -> OwnedEntry {
+        self.keep_for_snapshot();
         self.take_out()
     }
 
     /// Removes the key and frees its value; one that takes long in the background if `lazily`.
     pub fn discard(mut self, lazily: bool) {
         let old = self.take_out();
-        garbage::dispose(self.core, old, lazily);
+        self.retire(old, lazily);
     }
 
     /// Removes the key because its time has come, and says so. For a command that only reads it
@@ -287,7 +323,7 @@ impl<'k> Found<'k> {
     ) {
         let key = self.entry().key().to_vec();
         let old = self.take_out();
-        garbage::dispose(self.core, old, lazily);
+        self.retire(old, lazily);
         counters::add(counter, 1);
         let mut keys = Keys::new(self.core, self.db);
         keys.signal_watchers_unasked(&key);

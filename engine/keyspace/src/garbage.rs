@@ -33,24 +33,31 @@ pub fn dispose(core: &mut Core, entry: OwnedEntry, lazily: bool) {
 pub struct DetachedTables {
     keys: RawTable,
     expires: RawTable,
+    count: usize,
 }
 
 impl DetachedTables {
     /// Takes them out of a part.
     pub fn out_of(part: &mut Part<'_>, heap: Heap) -> Self {
-        Self { keys: part.keys_mut(heap).take(), expires: part.expires_mut(heap).take() }
+        let keys = part.keys_mut(heap).take();
+        Self { count: table::len(&keys), keys, expires: part.expires_mut(heap).take() }
     }
 
-    /// Keys in them.
+    /// Keys that were in them.
     pub fn count(&self) -> usize {
-        table::len(&self.keys)
+        self.count
+    }
+
+    /// The table of all keys, for whoever has other use for it.
+    pub(crate) fn keys_mut(&mut self) -> &mut RawTable {
+        &mut self.keys
     }
 }
 
 /// Frees detached tables and the entries in them; if `lazily`, they are left to be freed on a
 /// background thread.
 pub fn dispose_tables(core: &mut Core, tables: DetachedTables, lazily: bool) {
-    let DetachedTables { keys, expires } = tables;
+    let DetachedTables { keys, expires, .. } = tables;
     // SAFETY: they were taken out together; views of their entries would borrow the core, which this
     // has exclusively.
     let garbage =
@@ -64,6 +71,13 @@ pub fn dispose_tables(core: &mut Core, tables: DetachedTables, lazily: bool) {
     }
 }
 
+/// Leaves a table with its entries to be freed on a background thread. Nothing else refers to them.
+pub(crate) fn dispose_table(core: &mut Core, keys: RawTable) {
+    let expires = RawTable::new();
+    let count = table::len(&keys);
+    dispose_tables(core, DetachedTables { keys, expires, count }, true);
+}
+
 fn is_empty(garbage: &Garbage) -> bool {
     match garbage.place() {
         GarbagePlace::Entry(_) => false,
@@ -73,13 +87,21 @@ fn is_empty(garbage: &Garbage) -> bool {
     }
 }
 
-/// A detached table of entries, with a guess at what it gives back from a look at some of them.
+/// A detached table of entries, with a guess at what it gives back.
 ///
 /// # Safety
 /// Nothing refers to the table or to its entries.
 unsafe fn weighed(core: &mut Core, table: RawTable) -> Garbage {
-    // SAFETY: the table was detached, and is not changed before it is put away.
-    let view = unsafe { TableRef::new(&table) };
+    let bytes = estimated_bytes(core, &table);
+    let values = table::len(&table) as u64;
+    // SAFETY: as the caller promises.
+    unsafe { Garbage::new(GarbagePlace::Table(table), values, bytes) }
+}
+
+/// A guess at what the entries of a detached table give back, from a look at some of them.
+pub(crate) fn estimated_bytes(core: &mut Core, table: &RawTable) -> u64 {
+    // SAFETY: the table is nobody's but the caller's, as it was detached, and is borrowed.
+    let view = unsafe { TableRef::new(table) };
     let samples = (0..SAMPLES).filter_map(|_| view.sample(core.random.next_u64()));
     let sampled: u64 = samples
         .map(|address| {
@@ -87,9 +109,7 @@ unsafe fn weighed(core: &mut Core, table: RawTable) -> Garbage {
             unsafe { Entry::at(address) }.estimated_memory(core.heap) as u64
         })
         .sum();
-    let values = view.len() as u64;
-    // SAFETY: as the caller promises.
-    unsafe { Garbage::new(GarbagePlace::Table(table), values, sampled * values / SAMPLES) }
+    sampled * view.len() as u64 / SAMPLES
 }
 
 /// Frees garbage here and now.

@@ -21,11 +21,13 @@ pub mod garbage;
 mod hash;
 mod hyperloglog;
 mod list;
+mod loaded;
 mod lookup;
 mod part;
 mod relocate;
 mod scan;
 mod set;
+pub mod snapshot;
 mod stream;
 mod string;
 pub mod totals;
@@ -38,6 +40,7 @@ pub use dump::Restoring;
 pub use expiry::{Round, Ttls};
 pub use found::{Found, Removed};
 pub use hash::HashMut;
+pub use loaded::Arrivals;
 pub use lookup::Intent;
 pub use part::Part;
 pub use relocate::Standing;
@@ -165,6 +168,8 @@ impl<'a> Keys<'a> {
     fn arrived(&mut self, hash: u64, address: u64, replaced: Option<OwnedEntry>) -> bool {
         // SAFETY: it was just entered in the tables of a shard that this lane holds locked, and
         // nothing changes it or takes it out before this returns.
+        unsafe { snapshot::mark(self.core, (self.db, hash), address) };
+        // SAFETY: as above.
         let entry = unsafe { Entry::at(address) };
         // Who waits for what is replaced may have to know that it is gone.
         let types =
@@ -175,7 +180,9 @@ impl<'a> Keys<'a> {
         match replaced {
             Some(old) => {
                 let lazily = self.core.get(setting::LAZYFREE_LAZY_SERVER_DEL);
-                garbage::dispose(self.core, old, lazily);
+                if let Some(old) = snapshot::retire(self.core, (self.db, hash), old) {
+                    garbage::dispose(self.core, old, lazily);
+                }
                 true
             }
             None => {

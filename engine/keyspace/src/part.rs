@@ -76,6 +76,16 @@ impl<'k> Part<'k> {
         &self.0.expire_cursor
     }
 
+    /// See [`ShardDb::walk_db`].
+    pub(crate) fn walk_db(&self) -> &AtomicU64 {
+        &self.0.walk_db
+    }
+
+    /// See [`ShardDb::walked`].
+    pub(crate) fn walked(&self) -> &AtomicU64 {
+        &self.0.walked
+    }
+
     /// Exchanges everything with another part of the same shard.
     pub(crate) fn exchange(&mut self, other: &mut Self, heap: Heap) {
         self.keys_mut(heap).exchange(&mut other.keys_mut(heap));
@@ -83,6 +93,8 @@ impl<'k> Part<'k> {
         let pairs = [
             (self.avg_ttl_ms(), other.avg_ttl_ms()),
             (self.expire_cursor(), other.expire_cursor()),
+            (self.walk_db(), other.walk_db()),
+            (self.walked(), other.walked()),
         ];
         for (a, b) in pairs {
             a.store(b.swap(a.load(Relaxed), Relaxed), Relaxed);

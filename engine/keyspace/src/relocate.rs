@@ -134,6 +134,6 @@ impl Found<'_> {
     fn relocate_value(&mut self, from: Place, mover: &mut Mover) -> Place {
         let seed = self.core().roots.seed;
         let relocate = self.entry().row().owned.relocate;
-        relocate(mover, seed, &mut self.entry_mut(), from)
+        relocate(mover, seed, &mut self.entry_to_move(), from)
     }
 }

@@ -55,7 +55,10 @@ impl Keys<'_> {
             return self.insert(self.hash(key), making.string(heap, value));
         };
         let expires_at = ttl.expiry(found.entry().expires_at());
-        if string::overwrite(&mut found.entry_mut(), heap, value, expires_at) {
+        // What lies apart is never overwritten, and only written for a snapshot when it has to be.
+        if found.entry().encoding() != encoding::STRING_HEAP
+            && string::overwrite(&mut found.entry_mut(), heap, value, expires_at)
+        {
             // A value set anew counts as used now; its frequency goes on.
             if records_access {
                 found.record_access();

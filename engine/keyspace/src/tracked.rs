@@ -30,7 +30,7 @@ impl Keys<'_> {
     }
 
     /// Says who is to hear of changes to keys of a locked shard.
-    fn set_interest(&self, shard: usize, bit: u32, is_set: bool) {
+    pub(crate) fn set_interest(&self, shard: usize, bit: u32, is_set: bool) {
         // Only the holder of the lock stores.
         let word = &self.shard_at(shard).interest;
         let others = word.load(Relaxed) & !bit;

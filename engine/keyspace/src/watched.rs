@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::keyspace::WatchedKey;
+use abi::tracking::interest;
 
 use crate::{Keys, Presence};
 use base::lock::shard_of;
@@ -41,7 +42,7 @@ impl Keys<'_> {
     fn signal_change(&mut self, key: &[u8], is_asked: bool) {
         let hash = self.hash(key);
         let shard = self.shard_at(shard_of(hash));
-        let interest = shard.interest.load(Relaxed);
+        let interest = shard.interest.load(Relaxed) & !interest::SNAPSHOT;
         if table::len(&shard.watched) as u64 | u64::from(interest) != 0 {
             self.tell_of_change(key, hash, interest, is_asked);
         }

@@ -8,14 +8,16 @@ use abi::effects::Credit;
 use crate::exec::call::{Call, look_up};
 use crate::exec::spec::{Spec, flag};
 use crate::exec::thread::{Exec, ThreadContext};
-use crate::exec::{declared, permissions, transaction};
+use crate::exec::{declared, permissions, snapshot, transaction};
 use crate::maintenance::evict::{self, Outcome};
 use crate::session::{self, multi, pause, scripts};
 use base::args::Args;
+use base::attention;
 use base::clock::Clock;
 use base::core::{Core, SHARD_RETRY_MS};
 use base::effects;
 use base::error::{self, Done, Error};
+use base::loading;
 
 /// Time after which a command that found no room for its effects tries again.
 const ROOM_RETRY_MS: i64 = 1;
@@ -42,19 +44,14 @@ pub fn admit(
     if flags & (AUTHENTICATED | MONITOR | MULTI | PUBSUB | RESTRICTED) != AUTHENTICATED {
         check_state(thread, client, flags, (call, args))?;
     }
-    let slow = scripts::slow::kind(thread.core.roots);
-    if slow != 0 {
-        if waits_for_script(thread, client, call.spec) {
-            return Ok(Admitted::Elsewhere);
-        }
-        if !call.spec.has(flag::ALLOW_BUSY) {
-            return Err(scripts::slow::error(slow));
-        }
-    } else if thread.core.settings.maxmemory != 0 {
-        make_room(thread, client, call.spec)?;
-    }
-    if pause::is_on(thread.core.roots) && holds_back(thread, client, call.spec, args) {
+    if attention::is_any(thread.core.roots) && is_held(thread, client, call, args)? {
         return Ok(Admitted::Elsewhere);
+    }
+    // What is loaded may be more than is to be: room is made afterwards. While a script has all keys
+    // there is none to be made.
+    const NOT_NOW: u64 = attention::LOADING | attention::BUSY;
+    if thread.core.settings.maxmemory != 0 && !attention::has(thread.core.roots, NOT_NOW) {
+        make_room(thread, client, call.spec)?;
     }
     if thread.core.effects.is_wanted()
         && (!thread.core.effects.has_room_for_batch() || call.spec.has(flag::TRANSACTION))
@@ -148,7 +145,11 @@ fn may_use_more(exec: &Exec, client: &Client, spec: &Spec) -> bool {
 }
 
 /// Whether any queued command is so.
-fn any_queued(exec: &Exec, client: &ClientState, is_so: impl Fn(&Spec, Args<'_>) -> bool) -> bool {
+pub(super) fn any_queued(
+    exec: &Exec,
+    client: &ClientState,
+    is_so: impl Fn(&Spec, Args<'_>) -> bool,
+) -> bool {
     multi::queued(client).any(|blob| {
         look_up(&exec.index, blob.args()).is_ok_and(|call| is_so(call.spec, blob.args()))
     })
@@ -184,6 +185,31 @@ fn has_room_for_effects(
         }
         _ => Ok(true),
     }
+}
+
+/// Refuses or puts off a command that what is under way concerns: loading, a script, a snapshot, a
+/// pause. Tells whether it was put off.
+#[cold]
+fn is_held(
+    thread: &mut ThreadContext,
+    client: &mut Client,
+    call: &Call,
+    args: Args<'_>,
+) -> Result<bool, Error> {
+    let roots = thread.core.roots;
+    if loading::is_on(roots) && !call.spec.has(flag::LOADING) {
+        return Err(error::LOADING);
+    }
+    let slow = scripts::slow::kind(roots);
+    if slow != 0 && waits_for_script(thread, client, call.spec) {
+        return Ok(true);
+    }
+    if slow != 0 && !call.spec.has(flag::ALLOW_BUSY) {
+        return Err(scripts::slow::error(slow));
+    }
+    snapshot::check(thread, client, call.spec)?;
+    Ok(pause::is_on(roots) && holds_back(thread, client, call.spec, args)
+        || snapshot::holds_back(thread, client, call, args))
 }
 
 /// Puts a command off if the pause concerns it: the client's input stays as it is until then.

@@ -9,7 +9,7 @@ use crate::exec::header::library_header;
 use crate::exec::release::Release;
 use crate::session::scripts::{self, FunctionText, LibraryText};
 use base::core::Core;
-use base::error::Error;
+use base::error::{Done, Error};
 
 /// A machine with the libraries that there are.
 pub struct Loaded {
@@ -110,6 +110,38 @@ fn load(
         crate::exec::script::log(core, *level, text);
     }
     Ok((name, library))
+}
+
+/// Adds a library, in the place of one of its name only if it `replaces` that. Returns its name.
+pub fn add_library(
+    core: &Core,
+    release: &Release,
+    source: &[u8],
+    replaces: bool,
+) -> Result<Vec<u8>, Error> {
+    let (name, _) = library_header(source)?;
+    let mut others = scripts::libraries(core);
+    if let Some(at) = others.iter().position(|library| library.name == name) {
+        if !replaces {
+            return Err(Error::owned([b"ERR Library '", &name[..], b"' already exists"].concat()));
+        }
+        others.remove(at);
+    }
+    let library = compile_library(core, release, source)?;
+    no_function_of(&library, &others)?;
+    scripts::change(core, std::slice::from_ref(&name), &[library]);
+    Ok(name)
+}
+
+/// Fails if a library has a function that others have.
+pub fn no_function_of(library: &LibraryText, others: &[LibraryText]) -> Done {
+    let has = |name: &[u8]| scripts::owner_of(others, name).is_some();
+    match library.functions.iter().find(|function| has(&function.name)) {
+        Some(of) => {
+            Err(Error::owned([b"ERR Function ", &of.name[..], b" already exists"].concat()))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Tries a library in a machine of its own, and tells what is to be kept of it.

@@ -13,6 +13,7 @@ use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::habits::{self, Expected};
 use crate::exec::spec::{Spec, flag};
 use crate::exec::{monitor, permissions, tracked, transaction};
+use crate::maintenance::snapshot;
 use crate::session::monitor as monitors;
 use crate::session::scripts::slow;
 use base::args::Args;
@@ -71,6 +72,12 @@ pub fn run(
 ) -> Result<Option<Ran>, Error> {
     let is_short = is_short_of_memory(cx);
     check(task, is_short)?;
+    if task.flags & script_flag::UNSAID == 0
+        && !task.has(script_flag::NO_WRITES)
+        && let Some(error) = snapshot::refusal(cx.data.keys.core)
+    {
+        return Err(error);
+    }
     let (spec, mode, db) = (cx.data.spec, cx.data.mode, cx.session.db());
     let speaks_resp3 = cx.data.out.resp3;
     let is_within = cx.data.keys.core.effects.is_in_transaction();
@@ -288,6 +295,11 @@ impl Caller<'_, '_, '_> {
             }
             () if self.reads_only && call.spec.has(flag::WRITE | flag::MAY_REPLICATE) => {
                 "Write commands are not allowed from read-only scripts.".into()
+            }
+            () if call.spec.has(flag::WRITE)
+                && let Some(error) = snapshot::refusal(self.core()) =>
+            {
+                format!("-{}", String::from_utf8_lossy(error.text())).into()
             }
             () if self.refuses_growth && !self.has_written && call.spec.has(flag::DENYOOM) => {
                 "-OOM command not allowed when used memory > 'maxmemory'.".into()

@@ -18,6 +18,7 @@ use crate::exec::transaction::Progress;
 use crate::maintenance::evict::Pool;
 use crate::maintenance::notices;
 use base::core::Core;
+use keyspace::Arrivals;
 
 /// A thread context: the scratch behind `abi::logic::Scratch`.
 pub struct ThreadContext {
@@ -60,6 +61,8 @@ pub struct Exec {
     pub batch: Batch,
     /// Panics of this lane.
     pub panics: Panics,
+    /// Room for the keys of a piece of a file, while one is loaded.
+    pub arrivals: Option<Arrivals>,
 }
 
 impl ThreadContext {
@@ -85,6 +88,7 @@ impl ThreadContext {
             runs_again: false,
             batch: Batch::default(),
             panics: Panics::default(),
+            arrivals: None,
         };
         let mut thread = Self { core, exec, hashes: Vec::new() };
         thread.take_over();

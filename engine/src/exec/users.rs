@@ -7,6 +7,7 @@ use crate::exec::index::Index;
 use crate::exec::thread::ThreadContext;
 use crate::session::acl::{self, DEFAULT, DEFAULT_NUMBER, Fault, Selector, Terms, User};
 use crate::session::settings;
+use base::bytes::take_text;
 use base::bytes::{self, Bytes};
 use base::core::Core;
 use base::settings::row::ChannelsAtFirst;
@@ -94,7 +95,7 @@ pub fn load(
     let path = String::from_utf8_lossy(&core.text(setting::ACLFILE)).into_owned();
     let (mut content, mut error) = (RawBytes::EMPTY, RawBytes::EMPTY);
     let status = core.host.read_file()(RStr::from(&path[..]), &mut content, &mut error);
-    let reason = settings::take_text(&mut error, core.heap);
+    let reason = take_text(&mut error, core.heap);
     let text = bytes::slice(&content).to_vec();
     Bytes::new(&mut content, core.heap).free();
     if !status.is_ok() {
@@ -173,6 +174,6 @@ pub fn save(core: &Core) -> Result<(), String> {
     let mut error = RawBytes::EMPTY;
     let content = RSlice::from_slice(&text);
     let status = core.host.replace_file()(RStr::from(&path[..]), content, &mut error);
-    let reason = settings::take_text(&mut error, core.heap);
+    let reason = take_text(&mut error, core.heap);
     if status.is_ok() { Ok(()) } else { Err(format!("cannot write {path}: {reason}")) }
 }

@@ -4,20 +4,20 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::container::RawTable;
-use abi::job::Job;
+use abi::job::{Job, kind};
 use abi::shared::Upkeep;
 use abi::status::Status;
 
-use crate::maintenance::defrag;
 use crate::maintenance::evict::{self, Pool};
 use crate::maintenance::expire::{self, upkeep};
+use crate::maintenance::{defrag, snapshot};
 use base::core::Core;
 use base::garbage::{Garbage, GarbagePlace};
 use base::lock::ShardSet;
 use keyspace::garbage;
 
 /// Kinds of jobs. Append-only: a job may be run by another release than the one that made it.
-mod job {
+pub mod job {
     /// Free an entry and its value: its address.
     pub const FREE_ENTRY: u32 = 1;
     /// Free a table with all its entries: the address of the detached `RawTable`.
@@ -32,6 +32,8 @@ mod job {
     pub const DEFRAG: u32 = 6;
     /// Free a table of tracked keys: the address of the detached `RawTable`.
     pub const FREE_TRACKED: u32 = 7;
+    /// Go on with the snapshot under way.
+    pub const SNAPSHOT: u32 = 8;
 }
 
 /// What a job is about to free: values, and roughly how many bytes.
@@ -132,6 +134,11 @@ pub fn defrag_later(core: &Core) -> bool {
     submit(core, job::DEFRAG, 0, Load::default())
 }
 
+/// Has the snapshot under way go on. Tells whether it will.
+pub fn snapshot_later(core: &Core) -> bool {
+    submit(core, job::SNAPSHOT, 0, Load::default())
+}
+
 /// Runs a job.
 pub fn run(core: &mut Core, pool: &mut Pool, job: &Job) -> Status {
     let [argument, values, bytes, ..] = job.arguments;
@@ -141,6 +148,8 @@ pub fn run(core: &mut Core, pool: &mut Pool, job: &Job) -> Status {
         job::EXPIRE => expire::job(core, argument),
         job::MAKE_ROOM => evict::job(core, pool),
         job::DEFRAG => defrag::job(core),
+        job::SNAPSHOT => snapshot::job(core),
+        kind::STOP => snapshot::asked_by_signal(core, argument),
         // SAFETY: jobs of other kinds are made of garbage, and the shell runs each once.
         kind => match unsafe { taken_over(core, kind, argument, load) } {
             Some(garbage) => garbage::free(core.heap, garbage),

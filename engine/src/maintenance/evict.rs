@@ -14,6 +14,7 @@ pub use pool::Pool;
 
 use crate::maintenance::background;
 use crate::maintenance::expire::{claim_job, upkeep};
+use crate::maintenance::snapshot;
 use crate::session::latency;
 use base::clock::ticks;
 use base::core::Core;
@@ -93,10 +94,11 @@ fn is_within_limit(core: &Core) -> bool {
     counted_bytes(core) <= core.settings.maxmemory
 }
 
-/// Bytes in use that count: the effects stream does not, for it would have all keys evicted that
-/// are to be told of.
+/// Bytes in use that count. The effects stream does not, for it would have all keys evicted that
+/// are to be told of; nor does what is kept for a snapshot, where evicted keys go first.
 fn counted_bytes(core: &Core) -> u64 {
-    core.host.used_bytes()().saturating_sub(core.effects.stream_bytes())
+    let not_counted = core.effects.stream_bytes() + snapshot::held_bytes(core.roots);
+    core.host.used_bytes()().saturating_sub(not_counted)
 }
 
 /// Begins, or ends, the count of the time during which memory is above the limit.

@@ -7,5 +7,6 @@ pub mod defrag;
 pub mod evict;
 pub mod expire;
 pub mod notices;
+pub mod snapshot;
 pub mod tick;
 pub mod tracked;

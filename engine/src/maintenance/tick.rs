@@ -5,10 +5,11 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::shared::debug;
 
 use crate::maintenance::evict::{self, Pool};
-use crate::maintenance::{clients, defrag, expire, tracked};
+use crate::maintenance::{clients, defrag, expire, snapshot, tracked};
 use crate::session::stats;
 use base::core::Core;
 use base::counters::total;
+use base::loading;
 
 /// One tick.
 pub fn run(core: &mut Core, pool: &mut Pool) {
@@ -17,20 +18,29 @@ pub fn run(core: &mut Core, pool: &mut Pool) {
     }
     let used = core.host.used_bytes()();
     core.roots.shared().peak_used_bytes.fetch_max(used, Relaxed);
-    expire::tick(core);
-    evict::tick(core, pool);
+    // Keys that are on their way into the tables are left alone.
+    let is_loading = loading::is_on(core.roots);
+    if !is_loading {
+        expire::tick(core);
+        evict::tick(core, pool);
+        snapshot::tick(core);
+    }
     if core.id == 0 {
         clients::tick(core);
-        defrag::tick(core);
+        if !is_loading {
+            defrag::tick(core);
+        }
         tracked::trim(core, tracked::IN_TICK);
         remember_startup(core, used);
         stats::sample(core);
     }
 }
 
-/// What is in use before the first client comes is what the server needs for itself.
+/// What is in use before the first client comes, or the first key, is what the server needs for
+/// itself.
 fn remember_startup(core: &Core, used: u64) {
-    if total(core.roots, |lane| &lane.connections) == 0 {
+    let has_loaded = loading::state(core.roots).started_ms.load(Relaxed) != 0;
+    if total(core.roots, |lane| &lane.connections) == 0 && !has_loaded {
         core.roots.shared().startup_bytes.store(used, Relaxed);
     }
 }

@@ -25,6 +25,8 @@ pub struct Usage {
     pub clients: u64,
     /// Of the effects stream: its ring and what lies beside it.
     pub effects: u64,
+    /// What is kept for a snapshot under way.
+    pub snapshot: u64,
     /// Of scripts and functions.
     pub scripts: Totals,
     /// Of the tables of each database that has keys.
@@ -62,10 +64,22 @@ impl Usage {
             })
             .collect();
         let effects = core.effects.stream_bytes();
+        let snapshot = keyspace::snapshot::held_bytes(core.roots);
         let clients = census::summary(core).bytes;
         let scripts = Totals::now(core);
         let scattered = core.host.scattered_bytes()();
-        Self { process, used, scattered, peak, startup, clients, effects, scripts, tables }
+        Self {
+            process,
+            used,
+            scattered,
+            peak,
+            startup,
+            clients,
+            effects,
+            snapshot,
+            scripts,
+            tables,
+        }
     }
 
     /// Of the arena what is in use or lies between that: all that can not simply go back.
@@ -77,7 +91,8 @@ impl Usage {
     pub fn overhead(&self) -> u64 {
         let bytes = |table: &DbTables| table.keys_bytes + table.expires_bytes;
         let tables = self.tables.iter().map(bytes).sum::<u64>();
-        self.startup + self.clients + self.effects + self.scripts.source_bytes() + tables
+        let kept = self.effects + self.snapshot;
+        self.startup + self.clients + kept + self.scripts.source_bytes() + tables
     }
 
     /// Keys and values.

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::client::{ClientState, flag};
 use abi::shared::Pause;
 
+use base::attention;
 use base::core::Core;
 use base::roots::Roots;
 
@@ -26,11 +27,21 @@ pub fn begin(roots: Roots, until_ms: u64, writes_only: bool) {
     if !(was_on && writes_only) {
         pause.writes_only.store(writes_only as u32, Relaxed);
     }
+    attention::set(roots, attention::PAUSED, true);
 }
 
 /// Ends the pause: clients that were put off go on.
 pub fn end(core: &Core) {
-    state(core.roots).until_ms.store(0, Relaxed);
+    restore(core, (0, 0));
+}
+
+/// Lets the pause be as it was: until when, and whether it concerns writes only. Clients that were put
+/// off look again.
+pub fn restore(core: &Core, (until_ms, writes_only): (u64, u32)) {
+    let pause = state(core.roots);
+    pause.writes_only.store(writes_only, Relaxed);
+    pause.until_ms.store(until_ms, Relaxed);
+    attention::set(core.roots, attention::PAUSED, until_ms != 0);
     core.host.wake_workers()();
 }
 

@@ -17,12 +17,15 @@ use abi::lane::Lane;
 use abi::logic::Scratch;
 use abi::ptr::Ptr;
 use abi::shared::Shared;
+use abi::status::Status;
 use abi_stable::std_types::{RSlice, RStr};
 use base::buffer::Buffer;
+use base::bytes::take_text;
 use base::heap::{Heap, testing};
 use base::vec::Words;
 use engine::exec::release::Release;
 use engine::{api, command};
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 static RELEASE: Release = Release {
@@ -207,6 +210,44 @@ impl Server {
     pub fn do_jobs(&mut self) {
         let jobs = table::take_jobs();
         jobs.iter().for_each(|job| assert!(api::background(self.scratch, job).is_ok()));
+    }
+
+    /// Loads a file as at the start. The error says why that ended, or with which status.
+    pub fn load(&mut self, file: &[u8]) -> Result<(), String> {
+        table::set_file(file.to_vec());
+        let scratch = self.scratch;
+        let told = |status: Status, mut error: RawBytes| match status {
+            Status::OK => Ok(()),
+            Status::FAILED => Err(take_text(&mut error, Self::heap())),
+            Status(number) => Err(format!("status {number}")),
+        };
+        let mut error = RawBytes::EMPTY;
+        told(api::load_begin(scratch, &mut error), error)?;
+        let mut outcome = Ok(());
+        while outcome.is_ok() {
+            match api::load_piece(scratch) {
+                Status::NOT_FOUND => break,
+                other => outcome = told(other, RawBytes::EMPTY),
+            }
+        }
+        let mut error = RawBytes::EMPTY;
+        let ended = api::load_end(scratch, &mut error);
+        outcome.and(told(ended, error))
+    }
+
+    /// Whether a file is being loaded: one of `abi::loading::stage`.
+    pub fn stage(&self) -> &AtomicU32 {
+        // SAFETY: made by `new`, and all atomics.
+        unsafe { &(*(*self.header).shared.as_ptr()).loading.stage }
+    }
+
+    /// What a check of a file reports.
+    pub fn check(&mut self, file: &[u8]) -> Result<String, String> {
+        table::set_file(file.to_vec());
+        let mut report = RawBytes::EMPTY;
+        let status = api::check_file(self.scratch, "a".into(), &mut report);
+        let text = take_text(&mut report, Self::heap());
+        if status.is_ok() { Ok(text) } else { Err(text) }
     }
 
     /// Delivers all mail, as the worker does between batches.

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use abi::arena::ArenaHeader;
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
-use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo};
+use abi::host::{
+    Exchange, GenerationInfo, Host, HostRef, MappedFile, ProcessInfo, Saving, SavingInfo, saving,
+};
 use abi::job::Job;
 use abi::message::Message;
 use abi::ptr::Ptr;
@@ -21,10 +23,15 @@ thread_local! {
     static NANOSECONDS: Cell<u64> = const { Cell::new(1_700_000_000_000_000_000) };
     static MAIL: RefCell<Vec<(ClientRef, Ptr<Message>)>> = const { RefCell::new(Vec::new()) };
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static DROPS_LOG: Cell<bool> = const { Cell::new(false) };
     static JOBS: RefCell<Vec<Job>> = const { RefCell::new(Vec::new()) };
     static TAKES_JOBS: Cell<bool> = const { Cell::new(false) };
     static SCATTERED: Cell<u64> = const { Cell::new(0) };
+    static FILE: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
     static COMPACTING: Cell<bool> = const { Cell::new(false) };
+    static SAVED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SAVING: Cell<u32> = const { Cell::new(saving::NONE) };
+    static QUEUED: Cell<u64> = const { Cell::new(0) };
 }
 
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
@@ -60,6 +67,12 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     is_to_move,
     read_file,
     replace_file,
+    save_begin,
+    save_append,
+    save_end,
+    save_info,
+    map_file,
+    unmap_file,
     serve_others,
 });
 
@@ -88,6 +101,11 @@ pub fn take_log() -> Vec<String> {
     LOG.take()
 }
 
+/// From now on nothing is kept or shown of the log.
+pub fn drop_log() {
+    DROPS_LOG.set(true);
+}
+
 /// Gives a reference of a message back; the last frees it.
 pub fn drop_message(message: Ptr<Message>) {
     // SAFETY: who calls this holds a reference.
@@ -103,9 +121,34 @@ pub fn take_jobs_from_now_on(takes: bool) {
     TAKES_JOBS.set(takes);
 }
 
+/// From now on there is a file, whatever it is called, until it is unmapped.
+pub fn set_file(bytes: Vec<u8>) {
+    FILE.set(Some(bytes));
+}
+
+/// Whether there is a file.
+pub fn has_file() -> bool {
+    FILE.with_borrow(Option::is_some)
+}
+
 /// All jobs since the last look.
 pub fn take_jobs() -> Vec<Job> {
     JOBS.take()
+}
+
+/// What has been saved to the last file, or of it so far.
+pub fn take_saved() -> Vec<u8> {
+    SAVED.take()
+}
+
+/// Has the file that is being saved fail.
+pub fn fail_saving() {
+    SAVING.set(saving::FAILED);
+}
+
+/// Says how many bytes of the file that is being saved have not been written.
+pub fn set_queued(bytes: u64) {
+    QUEUED.set(bytes);
 }
 
 /// Whether what was there when this began is to move.
@@ -151,6 +194,9 @@ extern "C" fn random(bytes: *mut u8, len: u64) {
 }
 
 extern "C" fn log(_level: u32, text: RStr<'_>) {
+    if DROPS_LOG.get() {
+        return;
+    }
     eprintln!("{text}");
     LOG.with_borrow_mut(|log| log.push(text.to_string()));
 }
@@ -187,6 +233,19 @@ extern "C" fn config_rewrite(_lines: RStr<'_>, _error: &mut RawBytes) -> Status 
 
 extern "C" fn read_file(_path: RStr<'_>, _out: &mut RawBytes, _error: &mut RawBytes) -> Status {
     Status::FAILED
+}
+
+extern "C" fn map_file(_: RStr<'_>, out: &mut MappedFile, _: &mut RawBytes) -> Status {
+    FILE.with_borrow(|file| {
+        let Some(file) = file else { return Status::NOT_FOUND };
+        *out = MappedFile { address: file.as_ptr() as u64, len: file.len() as u64 };
+        Status::OK
+    })
+}
+
+extern "C" fn unmap_file(file: MappedFile) {
+    let mapped = FILE.take().expect("a file is mapped");
+    assert_eq!(file.address, mapped.as_ptr() as u64);
 }
 
 extern "C" fn replace_file(
@@ -238,4 +297,28 @@ extern "C" fn end_compaction() {
 
 extern "C" fn is_to_move(address: u64) -> u32 {
     u32::from(COMPACTING.get() && !is_new(address))
+}
+
+extern "C" fn save_begin(_saving: &Saving<'_>, _error: &mut RawBytes) -> Status {
+    SAVED.set(Vec::new());
+    SAVING.set(saving::UNDER_WAY);
+    Status::OK
+}
+
+extern "C" fn save_append(bytes: RSlice<'_, u8>) -> Status {
+    if SAVING.get() != saving::UNDER_WAY {
+        return Status::REFUSED;
+    }
+    SAVED.with_borrow_mut(|saved| saved.extend_from_slice(bytes.as_slice()));
+    Status::OK
+}
+
+extern "C" fn save_end(keep: u32) {
+    if SAVING.get() == saving::UNDER_WAY {
+        SAVING.set(if keep != 0 { saving::DONE } else { saving::NONE });
+    }
+}
+
+extern "C" fn save_info(_error: &mut RawBytes) -> SavingInfo {
+    SavingInfo { state: SAVING.get(), queued_bytes: QUEUED.get(), ..SavingInfo::default() }
 }

@@ -11,6 +11,7 @@ pub mod hash;
 pub mod hyperloglog;
 pub mod limits;
 pub mod list;
+pub mod rdb;
 pub mod serialized;
 pub mod set;
 pub mod stream;

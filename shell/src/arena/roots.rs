@@ -105,6 +105,11 @@ impl Roots {
         unsafe { &*self.effects.as_ptr() }
     }
 
+    /// How many lanes there are.
+    pub fn lanes(&self) -> u32 {
+        self.shared().lanes.iter().take_while(|lane| !lane.is_null()).count() as u32
+    }
+
     /// What is kept for a lane.
     pub fn lane(&self, lane: u32) -> &'static Lane {
         let record = self.shared().lanes[lane as usize];

@@ -1,6 +1,7 @@
 //! The command line: parses arguments and calls the library. A file per verb.
 #![forbid(unsafe_code)]
 
+mod check;
 mod client;
 mod effects;
 mod outfit;
@@ -64,7 +65,12 @@ enum Verb {
     /// Check a library without a server.
     #[command(after_help = exit_codes())]
     Verify(verify::Args),
-    /// What the last two run to try a library out; see `logic::verify`.
+    /// Check a file of data without a server: what is in it, and what is wrong with it.
+    ///
+    /// The file is only read. With --salvage, what can be read of it is written to another.
+    #[command(after_help = exit_codes())]
+    Check(check::Args),
+    /// What the server and verify run to try a library out; see `logic::verify`.
     #[command(name = crate::logic::verify::parent::VERB, hide = true)]
     VerifyHere {
         /// Hash of the image on standard input.
@@ -105,6 +111,7 @@ pub fn main() -> ExitCode {
         Verb::Effects(args) => effects::run(&args),
         Verb::EndScript(args) => script::end(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Check(args) => check::run(&args),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }
 }

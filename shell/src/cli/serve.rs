@@ -26,6 +26,7 @@ const EXIT_SETTINGS: u8 = 2;
 const EXIT_LOGIC: u8 = 3;
 const EXIT_LISTEN: u8 = 4;
 const EXIT_ADMIN: u8 = 5;
+const EXIT_DATA: u8 = 7;
 
 /// Shown below the usage.
 pub const HELP: &str = "\
@@ -51,7 +52,8 @@ Exit codes:
   3  the logic could not be loaded
   4  cannot listen where the settings say
   5  cannot make the admin socket
-  6  a library has ended the process by calling exit";
+  6  a library has ended the process by calling exit
+  7  the file of data cannot be loaded; the message says why, and at which byte";
 
 /// Arguments of the verb: names and values, read as the configuration file is.
 #[derive(Clone, Debug, clap::Args)]
@@ -157,6 +159,7 @@ fn exit_code(error: &ServeError) -> u8 {
         }
         ServeError::Logic(_) | ServeError::Init(_) => EXIT_LOGIC,
         ServeError::Listen(_) => EXIT_LISTEN,
+        ServeError::Data(_) => EXIT_DATA,
         _ => EXIT_FAILED,
     }
 }
@@ -220,7 +223,8 @@ fn supervised(word: &str) -> Named {
     }
 }
 
-fn default_logic() -> io::Result<PathBuf> {
+/// The library beside the executable.
+pub fn default_logic() -> io::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(LOGIC_DEFAULT))
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{Server, output};
 use crate::refusal::Refusal;
-use crate::upgrade::board::{Effects, Memory, Shown, Status};
+use crate::upgrade::board::{Effects, Loading, Memory, Shown, Status};
 use crate::upgrade::history::{self, Outcome, Record};
 
 /// Arguments of both verbs.
@@ -57,6 +57,9 @@ fn describe(status: &Status) -> String {
     text += &format!("carrying   {} clients, {} keys\n", status.clients, status.keys);
     let Memory { used_bytes, huge_page_bytes } = status.memory;
     text += &format!("memory     {used_bytes} bytes in use, {huge_page_bytes} in huge pages\n");
+    if let Some(Loading { loaded_bytes, total_bytes }) = status.loading {
+        text += &format!("loading    {loaded_bytes} of {total_bytes} bytes of the file of data\n");
+    }
     for held_up in &status.held_up {
         text += &format!("held up    {held_up}\n");
     }

@@ -15,6 +15,8 @@ use abi_stable::std_types::RStr;
 use crate::arena::calls;
 use crate::exchange;
 use crate::logic::ticks;
+use crate::mapped;
+use crate::saving;
 use crate::upgrade::board::COUNTERS;
 use crate::upgrade::wire;
 
@@ -51,6 +53,12 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     is_to_move: calls::is_to_move,
     read_file: server::read_file,
     replace_file: server::replace_file,
+    save_begin: saving::begin,
+    save_append: saving::append,
+    save_end: saving::end,
+    save_info: saving::info,
+    map_file: mapped::map_file,
+    unmap_file: mapped::unmap_file,
     serve_others: server::serve_others,
 });
 

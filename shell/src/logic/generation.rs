@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::client::Client;
+use abi::container::RawBytes;
 use abi::job::Job;
 use abi::logic::{LogicRef, Scratch};
 use abi::message::Message;
@@ -125,6 +126,26 @@ impl Generation {
     /// See [`abi::logic::Logic::background`].
     pub fn background(&self, lane: u32, job: &Job) -> Status {
         self.counted(self.logic.background()(self.scratch(lane), job))
+    }
+
+    /// See [`abi::logic::Logic::load_begin`].
+    pub fn load_begin(&self, lane: u32, error: &mut RawBytes) -> Status {
+        self.counted(self.logic.load_begin()(self.scratch(lane), error))
+    }
+
+    /// See [`abi::logic::Logic::load_piece`].
+    pub fn load_piece(&self, lane: u32) -> Status {
+        self.counted(self.logic.load_piece()(self.scratch(lane)))
+    }
+
+    /// See [`abi::logic::Logic::load_end`].
+    pub fn load_end(&self, lane: u32, error: &mut RawBytes) -> Status {
+        self.counted(self.logic.load_end()(self.scratch(lane), error))
+    }
+
+    /// See [`abi::logic::Logic::check_file`].
+    pub fn check_file(&self, lane: u32, path: &str, report: &mut RawBytes) -> Status {
+        self.counted(self.logic.check_file()(self.scratch(lane), path.into(), report))
     }
 
     #[inline]

@@ -95,6 +95,9 @@ fn write_process(out: &mut String, status: &Status, host: HostRef) {
     write(out, "used_bytes", "gauge", "Bytes in use in the arena.", process.used_bytes as f64);
     let help = "Bytes of the arena in huge pages.";
     write(out, "huge_page_bytes", "gauge", help, process.huge_arena_bytes as f64);
+    let help = "Bytes of the file of data that are still to be loaded; 0 once clients are served.";
+    let left = status.loading.map_or(0, |of| of.total_bytes.saturating_sub(of.loaded_bytes).max(1));
+    write(out, "loading_left_bytes", "gauge", help, left as f64);
     let effects = status.effects;
     let help = "Position of the effects stream's end.";
     write(out, "effects_position_bytes_total", "counter", help, effects.position as f64);

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use abi::job::kind;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
@@ -35,14 +36,17 @@ pub fn run<T: Send + 'static>(
         let mut signals = Signals::new()?;
         tokio::spawn(reopen_log(signal(SignalKind::hangup())?));
         let mut services = pin!(for_ever(services));
-        tokio::select! {
-            () = &mut services => {}
-            name = signals.next() => {
-                tracing::info!(signal = name, "asked to stop");
-                server.ask_to_stop(false);
+        loop {
+            tokio::select! {
+                () = &mut services => {}
+                (name, number) = signals.next() => {
+                    tracing::info!(signal = name, "asked to stop");
+                    server.signalled(number);
+                }
+                () = server.stop_asked() => break,
             }
-            () = server.stop_asked() => tracing::info!("asked to stop"),
         }
+        tracing::info!("asked to stop");
         server.stop();
         let mut joined = tokio::task::spawn_blocking(join);
         let mut ends_at = None;
@@ -51,7 +55,7 @@ pub fn run<T: Send + 'static>(
                 outcome = &mut joined => return Ok(Some(outcome?)),
                 // Who asks meanwhile is told.
                 () = &mut services => {}
-                name = signals.next() => {
+                (name, _) = signals.next() => {
                     tracing::info!(signal = name, "asked to stop at once");
                     server.ask_to_stop(true);
                     ends_at.get_or_insert_with(|| Instant::now() + END_MAX);
@@ -107,10 +111,10 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> (&'static str, u64) {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => ("SIGTERM", kind::SIGTERM),
+            _ = self.interrupt.recv() => ("SIGINT", kind::SIGINT),
         }
     }
 }

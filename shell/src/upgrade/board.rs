@@ -162,8 +162,19 @@ pub struct Status {
     pub effects: Effects,
     /// The arena.
     pub memory: Memory,
+    /// The file of data, while it is being loaded.
+    pub loading: Option<Loading>,
     /// Workers that do not come back from what they run.
     pub held_up: Vec<HeldUp>,
+}
+
+/// A file that is being loaded, as it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loading {
+    /// Bytes of which keys have been made.
+    pub loaded_bytes: u64,
+    /// Bytes that it has.
+    pub total_bytes: u64,
 }
 
 /// The arena, as it is shown.
@@ -219,6 +230,7 @@ impl Board {
             keys: carried.keys,
             effects: carried.effects,
             memory: carried.memory,
+            loading: carried.loading,
             held_up: held_up::all(),
         }
     }

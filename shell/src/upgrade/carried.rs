@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use abi::host::HostRef;
+use abi::loading::stage;
 
 use crate::arena::{self, look};
 
-use super::board::{Effects, Memory};
+use super::board::{Effects, Loading, Memory};
 
 /// What is in the arena.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Carried {
     pub effects: Effects,
     /// The memory they are in.
     pub memory: Memory,
+    /// The file that is being loaded.
+    pub loading: Option<Loading>,
 }
 
 /// Counts connections, keys and effects. Takes no lock of theirs, so the counts are of slightly
@@ -29,7 +32,16 @@ pub fn count(host: HostRef) -> Carried {
         keys: look::databases(host).map(|db| db.keys.count.load(Relaxed)).sum(),
         effects: effects(host),
         memory: Memory { used_bytes: arena::used_bytes(), huge_page_bytes: arena::huge::bytes() },
+        loading: loading(host),
     }
+}
+
+fn loading(host: HostRef) -> Option<Loading> {
+    let loading = &look::shared(host).loading;
+    (loading.stage.load(Relaxed) != stage::NONE).then(|| Loading {
+        loaded_bytes: loading.loaded_bytes.load(Relaxed),
+        total_bytes: loading.total_bytes.load(Relaxed),
+    })
 }
 
 fn effects(host: HostRef) -> Effects {

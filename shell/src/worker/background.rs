@@ -2,14 +2,24 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
-use abi::job::Job;
+use abi::job::{Job, kind};
+use abi::stats::LANES_MAX;
 
 use crate::arena;
 use crate::logic::generation::Online;
+use crate::worker::shared;
 
-/// Background threads: one that is busy for long leaves the other for short jobs.
-pub const THREADS: u32 = 2;
+/// Background threads at least: one that is busy for long leaves the other for short jobs.
+pub const THREADS_MIN: u32 = 2;
+
+/// Background threads beside so many workers: one for each core, for what they do all together, as
+/// far as there are lanes.
+pub fn threads(workers: u32) -> u32 {
+    let cores = thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    cores.clamp(THREADS_MIN, LANES_MAX as u32 - 2 - workers)
+}
 
 #[derive(Default)]
 struct Queue {
@@ -42,12 +52,18 @@ impl Jobs {
         self.changed.notify_all();
     }
 
-    /// Does jobs as lane `lane` until the queue is closed and empty.
+    /// Does jobs as lane `lane`, to which the thread is bound, until the queue is closed and empty.
     pub fn run(&self, lane: u32) {
-        arena::bind_thread(lane);
         while let Some(job) = self.next() {
-            Online::enter(lane).generation().background(lane, &job);
-            arena::flush();
+            carry_out(lane, &job);
+        }
+    }
+
+    /// Does the job that waits longest, if there is one.
+    pub fn run_one(&self, lane: u32) {
+        let job = self.lock().jobs.pop_front();
+        if let Some(job) = job {
+            carry_out(lane, &job);
         }
     }
 
@@ -67,6 +83,16 @@ impl Jobs {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn carry_out(lane: u32, job: &Job) {
+    let status = Online::enter(lane).generation().background(lane, job);
+    if job.kind == kind::STOP
+        && let Some(server) = shared::get()
+    {
+        server.signal_answered(status);
+    }
+    arena::flush();
 }
 
 #[cfg(test)]

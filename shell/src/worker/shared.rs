@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use abi::client_ref::ClientRef;
 use abi::config::{ConfigStore, id};
+use abi::job::{Job, kind};
 use abi::lane::Running;
 use abi::message::Message;
 use abi::ptr::Ptr;
 use abi::stats::LaneStats;
+use abi::status::Status;
 use mio::Registry;
 use tokio::sync::Notify;
 
-use super::background::{self, Jobs};
+use super::background::Jobs;
 use super::listeners::Listeners;
 use super::mailbox::Mailbox;
 use crate::arena::NoMemory;
@@ -56,6 +58,8 @@ pub struct ServerShared {
     jobs: Jobs,
     config_file: Option<PathBuf>,
     passed_over: OnceLock<Vec<String>>,
+    /// 1 while logic is at what is to be done before a stop that a signal has asked for.
+    signalled: AtomicU32,
     asked_to_stop: AtomicU32,
     stopping: AtomicU32,
     stop_asked: Notify,
@@ -78,6 +82,7 @@ impl ServerShared {
             jobs: Jobs::default(),
             config_file,
             passed_over: OnceLock::new(),
+            signalled: AtomicU32::new(0),
             asked_to_stop: AtomicU32::new(RUNNING),
             stopping: AtomicU32::new(RUNNING),
             stop_asked: Notify::new(),
@@ -94,10 +99,10 @@ impl ServerShared {
         self.mailboxes.len() as u32
     }
 
-    /// The lane for what is done beside a command: behind those of workers, of the control thread and
-    /// of the background threads.
+    /// The lane for what is done beside a command: the last, behind those of workers, of the control
+    /// thread and of the background threads.
     pub fn spare_lane(&self) -> u32 {
-        self.workers() + 1 + background::THREADS
+        self.roots.lanes() - 1
     }
 
     /// Makes the databases, as many as the settings say.
@@ -176,6 +181,26 @@ impl ServerShared {
     /// Has every worker look at its postponed clients.
     pub fn wake_workers(&self) {
         self.mailboxes.iter().for_each(Mailbox::wake_postponed);
+    }
+
+    /// A signal asks for a stop: logic says whether there is to be one, and when. A second one, while
+    /// it is at that, stops the server at once.
+    pub fn signalled(&self, signal: u64) {
+        if self.signalled.swap(1, Ordering::SeqCst) != 0 {
+            return self.ask_to_stop(true);
+        }
+        let job = Job { kind: kind::STOP, reserved: 0, arguments: [signal, 0, 0, 0, 0, 0] };
+        if !self.jobs.submit(job) {
+            self.ask_to_stop(false);
+        }
+    }
+
+    /// Logic is done with what a signal has asked for; `status` is what it has said.
+    pub fn signal_answered(&self, status: Status) {
+        self.signalled.store(0, Ordering::SeqCst);
+        if status == Status::REFUSED {
+            self.ask_to_stop(false);
+        }
     }
 
     /// Asks the control thread to stop the server; `now`: without waiting for output to drain.

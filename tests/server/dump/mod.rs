@@ -2,7 +2,7 @@
 //! and each reads what the other writes, whole or damaged.
 
 mod newer;
-mod old;
+pub mod old;
 mod streams;
 
 use crate::harness::connection::{Reply, parts};
@@ -20,7 +20,7 @@ const FOOTER: usize = 10;
 type Words = Vec<Vec<u8>>;
 
 /// The checksum of Redis's dumps, bit by bit.
-fn crc64(bytes: &[u8]) -> u64 {
+pub fn crc64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(crc ^ u64::from(*byte), |crc, _| {
             (crc >> 1) ^ if crc & 1 == 1 { 0x95ac_9329_ac4b_c9b5 } else { 0 }

@@ -142,6 +142,27 @@ pub enum Policy {
     VolatileTtl,
 }
 
+/// How the server stops when a signal asks for it: as `SHUTDOWN` with the same options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Stop {
+    /// Whether the data is saved before; if it is not said, it is if there are save points.
+    pub saves: Option<bool>,
+    /// Without waiting for output to drain.
+    pub is_now: bool,
+    /// Also if the data cannot be saved.
+    pub is_forced: bool,
+}
+
+impl Stop {
+    /// The words, each with its number; what is stored is their sum.
+    pub const WORDS: [(&'static str, i64); 5] =
+        [("default", 0), ("save", Self::SAVE), ("nosave", Self::NOSAVE), ("now", 4), ("force", 8)];
+    /// The data is saved.
+    pub const SAVE: i64 = 1;
+    /// It is not.
+    pub const NOSAVE: i64 = 2;
+}
+
 impl Row {
     /// A setting; the rest is added by the methods below.
     pub const fn new(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Self {
@@ -313,6 +334,13 @@ impl Setting<Policy> {
     }
 }
 
+impl Setting<Stop> {
+    /// How the server stops.
+    pub const fn stop(name: &'static str, id: u32, default: &'static str) -> Self {
+        Self::new(name, id, Kind::Shutdown, default)
+    }
+}
+
 impl Setting<Text> {
     /// A text of a kind that [`Kind::is_text`].
     pub const fn text(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Self {
@@ -389,6 +417,14 @@ impl Numeric for ChannelsAtFirst {
     }
 }
 
+impl Numeric for Stop {
+    fn from_number(number: i64) -> Self {
+        let has = |name| Stop::WORDS.iter().any(|word| word.0 == name && word.1 & number != 0);
+        let saves = has("save").then_some(true).or(has("nosave").then_some(false));
+        Self { saves, is_now: has("now"), is_forced: has("force") }
+    }
+}
+
 impl Numeric for Policy {
     fn from_number(number: i64) -> Self {
         let found = Policy::ALL.iter().find(|(_, policy)| *policy as i64 == number);
@@ -423,6 +459,11 @@ impl Policy {
     /// The name users know.
     pub fn name(self) -> &'static str {
         Policy::ALL.iter().find(|(_, policy)| *policy == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether keys are told apart by when they were last used.
+    pub fn is_lru(self) -> bool {
+        matches!(self, Policy::AllKeysLru | Policy::VolatileLru)
     }
 
     /// Whether the access clock counts frequency instead of time.

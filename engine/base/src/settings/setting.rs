@@ -8,7 +8,8 @@
 use abi::config::id::{self as shell, LOGIC_FIRST};
 
 use super::row::{
-    ChannelsAtFirst, HIDDEN, IMMUTABLE, Kind, Permission, Policy, Row, SECRET, Setting, Text,
+    ChannelsAtFirst, HIDDEN, IMMUTABLE, Kind, PROTECTED, Permission, Policy, Row, SECRET, Setting,
+    Stop, Text,
 };
 use crate::event::Class;
 
@@ -79,6 +80,8 @@ settings! {
     pub const COMMANDLOG_REQUEST_LARGER_THAN: Setting<i64> =
         Setting::integer("commandlog-request-larger-than", slot(183), (-1, i64::MAX), "1048576")
             .of_command("commandlog");
+    pub const DBFILENAME: Setting<Text> =
+        Setting::text("dbfilename", slot(81), Kind::FileName, "dump.rdb").flags(PROTECTED);
     pub const ENABLE_DEBUG_COMMAND: Setting<Permission> =
         Setting::permission("enable-debug-command", slot(11), "no");
     pub const ENABLE_MODULE_COMMAND: Setting<Permission> =
@@ -98,6 +101,9 @@ settings! {
         Setting::bytes("hll-sparse-max-bytes", slot(87), (0, MEMORY_MAX), "3000");
     pub const HZ: Setting<u64> =
         Setting::count("hz", shell::HZ, (0, INT_MAX), "10").held_to(1, 500);
+    // As in Redis: for tests of what goes on while data is loaded.
+    pub const KEY_LOAD_DELAY: Setting<i64> =
+        Setting::integer("key-load-delay", slot(92), (INT_MIN, INT_MAX), "0").flags(HIDDEN);
     pub const LATENCY_MONITOR_THRESHOLD: Setting<u64> =
         Setting::count("latency-monitor-threshold", slot(10), (0, i64::MAX), "0");
     pub const LATENCY_TRACKING: Setting<bool> =
@@ -143,18 +149,31 @@ settings! {
         Setting::yes_no("protected-mode", shell::PROTECTED_MODE, "yes");
     pub const PROTO_MAX_BULK_LEN: Setting<u64> =
         Setting::bytes("proto-max-bulk-len", slot(9), (1 << 20, MEMORY_MAX), "536870912");
+    pub const RDB_KEY_SAVE_DELAY: Setting<i64> =
+        Setting::integer("rdb-key-save-delay", slot(107), (INT_MIN, INT_MAX), "0").flags(HIDDEN);
+    pub const RDB_SAVE_INCREMENTAL_FSYNC: Setting<bool> =
+        Setting::yes_no("rdb-save-incremental-fsync", slot(108), "yes");
+    pub const RDBCHECKSUM: Setting<bool> =
+        Setting::yes_no("rdbchecksum", slot(109), "yes").flags(IMMUTABLE);
     pub const RDBCOMPRESSION: Setting<bool> = Setting::yes_no("rdbcompression", slot(110), "yes");
     pub const REPL_BACKLOG_SIZE: Setting<u64> =
         Setting::bytes("repl-backlog-size", slot(26), (1, MEMORY_MAX), "1048576")
             .held_to(16_384, i64::MAX);
     pub const REQUIREPASS: Setting<Text> =
         Setting::text("requirepass", shell::REQUIREPASS, Kind::Secret, "").flags(SECRET);
+    pub const SAVE: Setting<Text> = Setting::text("save", slot(131), Kind::Save, "");
     pub const SET_MAX_INTSET_ENTRIES: Setting<u64> =
         Setting::count("set-max-intset-entries", slot(133), (0, i64::MAX), "512");
+    pub const SHUTDOWN_ON_SIGINT: Setting<Stop> =
+        Setting::stop("shutdown-on-sigint", slot(135), "default");
+    pub const SHUTDOWN_ON_SIGTERM: Setting<Stop> =
+        Setting::stop("shutdown-on-sigterm", slot(136), "default");
     pub const SLOWLOG_LOG_SLOWER_THAN: Setting<i64> =
         Setting::integer("slowlog-log-slower-than", slot(6), (-1, i64::MAX), "10000");
     pub const SLOWLOG_MAX_LEN: Setting<u64> =
         Setting::count("slowlog-max-len", slot(7), (0, i64::MAX), "128");
+    pub const STOP_WRITES_ON_BGSAVE_ERROR: Setting<bool> =
+        Setting::yes_no("stop-writes-on-bgsave-error", slot(138), "yes");
     pub const STREAM_NODE_MAX_BYTES: Setting<u64> =
         Setting::bytes("stream-node-max-bytes", slot(139), (0, MEMORY_MAX), "4096");
     pub const STREAM_NODE_MAX_ENTRIES: Setting<u64> =

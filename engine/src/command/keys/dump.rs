@@ -12,6 +12,7 @@ use base::settings::setting;
 use keyspace::{Intent, Restoring, access};
 use value::dump;
 use value::dump::kinds::{OF_7_0, Reads};
+use value::serialized::fault::Cause;
 
 const BUSY: Error = Error::new("BUSYKEY Target key name already exists.");
 const WRONG_TTL: Error = Error::new("ERR Invalid TTL value, must be >= 0");
@@ -104,7 +105,8 @@ pub fn restore_reading(cx: &mut Ctx<'_>, args: Args<'_>, reads: &Reads) -> Done 
     let access = access::told(cx.keys.core, how.idle_s, how.frequency);
     let restoring = Restoring { key, expires_at, access };
     let entry = cx.keys.load(value, version, reads, &restoring).map_err(|fault| {
-        let detail = if fault.is_unknown { format!(": {}", fault.what) } else { String::new() };
+        let detail =
+            if fault.cause == Cause::Unknown { format!(": {}", fault.what) } else { String::new() };
         Error::owned(format!("{WRONG_DATA}{detail}"))
     })?;
     if expires_at.is_some_and(|at| at <= now) && !cx.keys.core.applies_effects {

@@ -2,6 +2,7 @@
 
 use crate::exec::argument::{Argument, one_of, token};
 use crate::exec::context::Ctx;
+use crate::maintenance::snapshot;
 use base::args::Args;
 use base::error::{self, Done, Error};
 use base::settings::setting;
@@ -30,7 +31,13 @@ pub fn flushdb(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 
 pub fn flushall(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let lazily = is_lazy(cx, args)?;
+    // What it would write is to go: with save points a file without keys takes its place.
+    let begins_anew = snapshot::has_save_points(cx.keys.core);
+    snapshot::drop_under_way(cx.keys.core);
     cx.keys.flush_all(lazily);
+    if begins_anew {
+        snapshot::schedule(cx.keys.core);
+    }
     cx.out.ok();
     Ok(())
 }

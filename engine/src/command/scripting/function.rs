@@ -5,8 +5,7 @@ use super::script::kill_kind;
 use crate::command::help::{self, HELP, container};
 use crate::exec::argument::{Argument, one_of, string, token};
 use crate::exec::context::ClientCtx;
-use crate::exec::functions::compile_library;
-use crate::exec::header::library_header;
+use crate::exec::functions::{add_library, compile_library, no_function_of};
 use crate::exec::options::{Options, Token};
 use crate::exec::spec::category::SCRIPTING;
 use crate::exec::spec::flag::*;
@@ -136,32 +135,10 @@ fn load(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         replaces = true;
     }
     let (source, release) = (args.at(args.len() - 1), cx.exec.release);
-    let core = &*cx.data.keys.core;
-    let (name, _) = library_header(source)?;
-    let mut others = scripts::libraries(core);
-    if let Some(at) = others.iter().position(|library| library.name == name) {
-        if !replaces {
-            return Err(Error::owned([b"ERR Library '", &name[..], b"' already exists"].concat()));
-        }
-        others.remove(at);
-    }
-    let library = compile_library(core, release, source)?;
-    no_function_of(&library, &others)?;
-    scripts::change(core, std::slice::from_ref(&name), &[library]);
+    let name = add_library(cx.data.keys.core, release, source, replaces)?;
     cx.keys.count_changes(1);
     cx.out.bulk(&name);
     Ok(())
-}
-
-/// Fails if a library has a function that others have.
-fn no_function_of(library: &LibraryText, others: &[LibraryText]) -> Done {
-    let has = |name: &[u8]| scripts::owner_of(others, name).is_some();
-    match library.functions.iter().find(|function| has(&function.name)) {
-        Some(of) => {
-            Err(Error::owned([b"ERR Function ", &of.name[..], b" already exists"].concat()))
-        }
-        None => Ok(()),
-    }
 }
 
 fn restore(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {

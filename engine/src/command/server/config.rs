@@ -16,10 +16,11 @@ use crate::session::settings::kind::{lack, parse};
 use crate::session::settings::spec::{SETTINGS, find};
 use crate::session::stats;
 use base::args::Args;
+use base::bytes::take_text;
 use base::core::Core;
 use base::error::{self, Done, Error};
 use base::glob;
-use base::settings::row::{HIDDEN, IMMUTABLE, PROTECTED, Row};
+use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row};
 use base::settings::setting;
 
 /// `CONFIG`
@@ -195,7 +196,7 @@ fn write_lines(cx: &mut ClientCtx<'_>, lines: &str) -> Done {
     let core = &*cx.keys.core;
     let mut text = RawBytes::EMPTY;
     let status = core.host.config_rewrite()(lines.into(), &mut text);
-    let reason = settings::take_text(&mut text, core.heap);
+    let reason = take_text(&mut text, core.heap);
     match status {
         Status::OK => cx.out.ok(),
         Status::NOT_FOUND => {
@@ -218,6 +219,14 @@ fn lines(core: &Core, is_wanted: impl Fn(&Row) -> bool) -> String {
             continue;
         }
         let value = settings::get(core, setting);
+        if matches!(setting.kind, Kind::Save) && !value.is_empty() {
+            // A line for each pair, as in Redis's own files.
+            for pair in settings::kind::words(&value).chunks(2) {
+                let words = String::from_utf8_lossy(&pair.join(&b' ')).into_owned();
+                lines.push_str(&format!("{name} {words}\n"));
+            }
+            continue;
+        }
         let value = match setting.kind.is_list() && !value.is_empty() {
             true => String::from_utf8_lossy(&value).into_owned(),
             false => quoted(&value),

@@ -10,6 +10,7 @@ mod latency;
 mod lolwut;
 mod memory;
 mod module;
+mod save;
 mod shell;
 mod shutdown;
 mod slowlog;
@@ -27,6 +28,7 @@ use base::error::Done;
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
     acl::ACL,
+    save::BGSAVE,
     introspect::COMMAND,
     config::CONFIG,
     Spec::for_client("debug", -2, Group::Server, debug::debug)
@@ -43,6 +45,7 @@ pub const COMMANDS: &[Spec] = &[
             &[string("section").multiple().optional()],
             "Tells what the server does and has done.",
         ),
+    save::LASTSAVE,
     latency::LATENCY,
     Spec::for_client("lolwut", -1, Group::Server, lolwut::lolwut).flags(READONLY | FAST).doc(
         "5.0.0",
@@ -56,6 +59,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(NOSCRIPT | LOADING | STALE | FAST)
         .categories(category::ADMIN | category::DANGEROUS)
         .doc("2.8.12", "O(1)", &[], "Tells what the server is to others that have the same data."),
+    save::SAVE,
     shell::SHELL,
     Spec::for_client("shutdown", -1, Group::Server, shutdown::shutdown)
         .history(&[("7.0.0", "Takes NOW, FORCE and ABORT.")])

@@ -1,13 +1,13 @@
 //! `SHUTDOWN`
 
-use abi::host::level;
-
 use crate::exec::argument::{Argument, one_of, token};
 use crate::exec::context::ClientCtx;
 use crate::exec::options::{Options, Token};
+use crate::maintenance::snapshot;
 use crate::session::scripts;
 use base::args::Args;
 use base::error::{self, Done, Error};
+use base::settings::row::Stop;
 
 /// The arguments of `SHUTDOWN`.
 pub const SHUTDOWN: &[Argument] = &[
@@ -23,6 +23,8 @@ const NOW: Token = OPTIONS.token("NOW");
 const FORCE: Token = OPTIONS.token("FORCE");
 const ABORT: Token = OPTIONS.token("ABORT");
 
+const NOT_STOPPED: Error = Error::new("ERR Errors trying to SHUTDOWN. Check logs.");
+
 pub fn shutdown(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let given = OPTIONS.read(args, 1)?;
     if given.has(ABORT) {
@@ -32,17 +34,20 @@ pub fn shutdown(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         // A stop, once begun, takes no commands that could call it off.
         return Err(Error::new("ERR No shutdown in progress."));
     }
-    let slow = scripts::slow::kind(cx.keys.core.roots);
-    if slow != 0 && !given.has(NOSAVE) {
+    let saves = [(SAVE, true), (NOSAVE, false)];
+    let how = Stop {
+        saves: saves.into_iter().find(|(token, _)| given.has(*token)).map(|(_, saves)| saves),
+        is_now: given.has(NOW),
+        is_forced: given.has(FORCE),
+    };
+    let slow = scripts::slow::kind(cx.core().roots);
+    if slow != 0 && how.saves != Some(false) {
+        // It has every key locked, and may have changed half of what it is to change.
         return Err(scripts::slow::error(slow));
     }
-    let host = cx.keys.core.host;
-    if given.has(SAVE) && !given.has(FORCE) {
-        let reason = "SHUTDOWN SAVE: the logic writes no snapshots; use NOSAVE or FORCE";
-        host.log()(level::WARN, reason.into());
-        return Err(Error::new("ERR Errors trying to SHUTDOWN. Check logs."));
+    if !snapshot::stop(cx.core(), how) {
+        return Err(NOT_STOPPED);
     }
-    host.shutdown()(given.has(NOW) as u32);
-    scripts::slow::stop(cx.keys.core);
+    scripts::slow::stop(cx.core());
     Ok(())
 }

@@ -8,6 +8,7 @@ use abi::script::running;
 use super::{locked, state};
 use crate::session::command_blob::{self, Blob};
 use base::args::Args;
+use base::attention;
 use base::bytes::{Bytes, from_slice};
 use base::core::Core;
 use base::error::Error;
@@ -77,6 +78,7 @@ pub fn tell(core: &Core, name: &[u8], command: Args<'_>, elapsed_ns: u64) {
 pub fn refuse_others(core: &Core) {
     let state = state(core.roots);
     state.slow.store(state.running.load(Relaxed), Release);
+    attention::set(core.roots, attention::BUSY, true);
 }
 
 /// Whether somebody has asked for its end.
@@ -96,6 +98,7 @@ pub fn end(core: &Core) {
 
 #[cold]
 fn end_slow(core: &Core) {
+    attention::set(core.roots, attention::BUSY, false);
     state(core.roots).slow.store(running::NONE, Release);
     let mut scripts = locked(core);
     let slow = &mut scripts.slow;

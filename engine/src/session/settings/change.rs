@@ -4,7 +4,8 @@ use abi::config::id::LOGIC_FIRST;
 use abi::container::RawBytes;
 
 use super::kind::{Value, parse};
-use super::store::{get, put, take_text, text};
+use super::store::{get, put, text};
+use base::bytes::take_text;
 use base::core::Core;
 use base::settings::row::{Kind, Row};
 

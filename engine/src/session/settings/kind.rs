@@ -2,7 +2,7 @@
 
 use base::args::{parse_float, parse_integer};
 use base::event;
-use base::settings::row::{Kind, Row};
+use base::settings::row::{Kind, Row, Stop};
 
 /// A parsed value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,24 +18,17 @@ pub enum Value {
 /// What is wrong with a value.
 type Fault = String;
 
-/// Words of [`Kind::Shutdown`].
-const SHUTDOWN: [(&str, i64); 5] = [
-    ("default", 0),
-    ("save", SHUTDOWN_SAVE),
-    ("nosave", SHUTDOWN_NOSAVE),
-    ("now", 4),
-    ("force", 8),
-];
-const SHUTDOWN_SAVE: i64 = 1;
-const SHUTDOWN_NOSAVE: i64 = 2;
-
 const ADDRESSES_MAX: usize = 16;
 
 const CLASSES_WRONG: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 
 /// The value a text means for a setting, or what is wrong with it.
 pub fn parse(setting: &Row, text: &[u8]) -> Result<Value, Fault> {
-    match (parse_kind(setting.kind, text)?, setting.held_to) {
+    let value = parse_kind(setting.kind, text).map_err(|fault| match setting.kind {
+        Kind::FileName => format!("{} {fault}", setting.name),
+        _ => fault,
+    })?;
+    match (value, setting.held_to) {
         (Value::Number(number), Some((min, max))) => Ok(Value::Number(number.clamp(min, max))),
         (value, _) => Ok(value),
     }
@@ -81,10 +74,7 @@ fn parse_kind(kind: Kind, text: &[u8]) -> Result<Value, Fault> {
 
 /// Why a value has no effect, if it would switch on what this server does not have.
 pub fn lack(setting: &Row, value: &Value) -> Option<&'static str> {
-    let switches_on = match (setting.kind, value) {
-        (Kind::Shutdown, Value::Number(how)) => how & SHUTDOWN_SAVE != 0,
-        _ => parse(setting, setting.default.as_bytes()).as_ref() != Ok(value),
-    };
+    let switches_on = parse(setting, setting.default.as_bytes()).as_ref() != Ok(value);
     (switches_on && !setting.lacks.is_empty()).then_some(setting.lacks)
 }
 
@@ -100,9 +90,9 @@ pub fn format(kind: Kind, number: i64) -> String {
         }
         Kind::Classes => event::format_classes(number as u32),
         Kind::Octal => format!("{number:o}"),
-        Kind::Shutdown if number == 0 => SHUTDOWN[0].0.into(),
+        Kind::Shutdown if number == 0 => Stop::WORDS[0].0.into(),
         Kind::Shutdown => {
-            let set = SHUTDOWN.iter().filter(|word| word.1 & number != 0);
+            let set = Stop::WORDS.iter().filter(|word| word.1 & number != 0);
             set.map(|word| word.0).collect::<Vec<_>>().join(" ")
         }
         _ => number.to_string(),
@@ -215,14 +205,14 @@ fn parse_addresses(text: &[u8]) -> Result<Value, Fault> {
 
 fn parse_shutdown(text: &[u8]) -> Result<i64, Fault> {
     let number = |word: &[u8]| {
-        SHUTDOWN.iter().find(|known| known.0.as_bytes().eq_ignore_ascii_case(word)).map(|w| w.1)
+        Stop::WORDS.iter().find(|known| known.0.as_bytes().eq_ignore_ascii_case(word)).map(|w| w.1)
     };
     let numbers: Option<Vec<_>> = words(text).into_iter().map(number).collect();
     match numbers.filter(|numbers| !numbers.is_empty()) {
-        None => Err(must_be_one_of(SHUTDOWN.iter().map(|word| word.0))),
+        None => Err(must_be_one_of(Stop::WORDS.iter().map(|word| word.0))),
         Some(numbers) => {
             let sum = numbers.iter().fold(0, |sum, number| sum | number);
-            const BOTH: i64 = SHUTDOWN_SAVE | SHUTDOWN_NOSAVE;
+            const BOTH: i64 = Stop::SAVE | Stop::NOSAVE;
             if sum & BOTH == BOTH {
                 return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".into());
             }
@@ -423,8 +413,6 @@ mod tests {
         check(row(Kind::MemoryOrPercent, "0"), "5%", true);
         check(row(Kind::Save, ""), "", false);
         check(row(Kind::Save, ""), "900 1", true);
-        check(row(Kind::Shutdown, "default"), "nosave now", false);
-        check(row(Kind::Shutdown, "default"), "save", true);
         check(Row::new("a", 0, Kind::Bool, "no"), "yes", false);
     }
 
@@ -433,7 +421,10 @@ mod tests {
         check(Kind::Template, "{title} {port}", Ok("{title} {port}"));
         check(Kind::Template, "{x}", Err("unknown variables"));
         check(Kind::Template, "", Err("invalid"));
-        check(Kind::FileName, "a/b", Err("just a filename"));
+        check(Kind::FileName, "a/b", Err("can't be a path, just a filename"));
+        let named = Row::new("name", 0, Kind::FileName, "");
+        let told = Err("name can't be a path, just a filename".to_owned());
+        assert_eq!(parse(&named, b"a/b"), told);
         check(Kind::HostName, "a b", Err("Hostnames"));
     }
 }

@@ -9,4 +9,4 @@ pub mod spec;
 mod store;
 mod unread;
 
-pub use store::{configure, get, init, is_default, output_limits, put, take_text};
+pub use store::{configure, get, init, is_default, output_limits, put};

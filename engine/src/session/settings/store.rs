@@ -3,14 +3,12 @@
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use abi::config::id as shell_id;
-use abi::container::RawBytes;
 
 use super::kind::{Value, format, lack, parse};
 use super::spec::{self, SETTINGS};
 use crate::session::acl;
-use base::bytes::{self, Bytes, OwnedBytes};
+use base::bytes::{Bytes, OwnedBytes};
 use base::core::Core;
-use base::heap::Heap;
 use base::settings::row::{Kind, Row, VITAL};
 use base::settings::setting::OUTPUT_REPLICA_HARD;
 
@@ -146,11 +144,4 @@ pub fn text(core: &Core, setting: &Row) -> Vec<u8> {
 
 fn number(core: &Core, id: u32) -> i64 {
     base::settings::number(core.roots, id)
-}
-
-/// Frees a text that the shell filled in.
-pub fn take_text(raw: &mut RawBytes, heap: Heap) -> String {
-    let text = String::from_utf8_lossy(bytes::slice(raw)).into_owned();
-    Bytes::new(raw, heap).free();
-    text
 }

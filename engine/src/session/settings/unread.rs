@@ -7,7 +7,7 @@
 use abi::config::id as shell;
 
 use base::settings::row::{HIDDEN, IMMUTABLE, Kind, PROTECTED, Row, SECRET, VITAL};
-use base::settings::setting::{INT_MAX, INT_MIN, MEMORY_MAX, slot};
+use base::settings::setting::{INT_MAX, MEMORY_MAX, slot};
 
 const fn row(name: &'static str, id: u32, kind: Kind, default: &'static str) -> Row {
     Row::new(name, id, kind, default)
@@ -83,7 +83,6 @@ pub const UNREAD: &[Row] = &[
     row("crash-memcheck-enabled", slot(79), Kind::Bool, "yes"),
     fixed("daemonize", slot(80), Kind::Bool, "no"),
     fixed("databases", shell::DATABASES, Kind::Integer(1, INT_MAX), "16"),
-    row("dbfilename", slot(81), Kind::FileName, "dump.rdb").flags(PROTECTED),
     row("dir", shell::DIR, Kind::Directory, ".").flags(PROTECTED),
     fixed("disable-thp", slot(82), Kind::Bool, "yes"),
     row("dynamic-hz", slot(83), Kind::Bool, "yes"),
@@ -92,7 +91,6 @@ pub const UNREAD: &[Row] = &[
         .lacks("the setting workers says how many threads serve"),
     fixed("io-threads-do-reads", slot(90), Kind::Bool, "no"),
     row("jemalloc-bg-thread", slot(91), Kind::Bool, "yes"),
-    row("key-load-delay", slot(92), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
     row("list-compress-depth", slot(93), Kind::Integer(0, INT_MAX), "0")
         .lacks("this server does not compress lists"),
     row(
@@ -139,9 +137,6 @@ pub const UNREAD: &[Row] = &[
         "ignore",
     ),
     row("rdb-del-sync-files", slot(106), Kind::Bool, "no"),
-    row("rdb-key-save-delay", slot(107), Kind::Integer(INT_MIN, INT_MAX), "0").flags(HIDDEN),
-    row("rdb-save-incremental-fsync", slot(108), Kind::Bool, "yes"),
-    fixed("rdbchecksum", slot(109), Kind::Bool, "yes"),
     row("repl-backlog-ttl", slot(112), Kind::Integer(0, i64::MAX), "3600"),
     row("repl-disable-tcp-nodelay", slot(113), Kind::Bool, "no"),
     row(
@@ -169,15 +164,11 @@ pub const UNREAD: &[Row] = &[
     fixed("replicaof", slot(129), Kind::Primary, "").alias("slaveof"),
     // Every payload is wholly checked, whoever sends it: no value asks for more.
     row("sanitize-dump-payload", slot(130), Kind::Words(&["no", "yes", "clients"]), "no"),
-    row("save", slot(131), Kind::Save, "").lacks(NOTHING_ON_DISK),
     fixed("server_cpulist", slot(132), Kind::Text, "").lacks(NO_PINNING),
     fixed("set-proc-title", shell::SET_PROC_TITLE, Kind::Bool, "yes"),
-    row("shutdown-on-sigint", slot(135), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),
-    row("shutdown-on-sigterm", slot(136), Kind::Shutdown, "default").lacks(NOTHING_ON_DISK),
     row("shutdown-timeout", shell::SHUTDOWN_TIMEOUT, Kind::Integer(0, INT_MAX), "10"),
     fixed("socket-mark-id", slot(137), Kind::Integer(0, u32::MAX as i64), "0")
         .lacks("this server does not mark its sockets"),
-    row("stop-writes-on-bgsave-error", slot(138), Kind::Bool, "yes"),
     fixed("supervised", slot(141), Kind::Words(&["upstart", "systemd", "auto", "no"]), "no"),
     fixed("syslog-enabled", slot(142), Kind::Bool, "no"),
     fixed(

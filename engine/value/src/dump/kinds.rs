@@ -77,6 +77,9 @@ pub const OF_7_0: Reads = Reads { versions: &[0..=10], kinds: &[KINDS] };
 /// What its successors write too, and Valkey 9, which has versions of its own.
 pub const OF_SUCCESSORS: Reads =
     Reads { versions: &[0..=12, VALKEY..=VALKEY], kinds: &[KINDS, NEWER_KINDS] };
+/// What is in files, of whichever server.
+pub const OF_FILES: Reads =
+    Reads { versions: &[1..=12, VALKEY..=VALKEY], kinds: &[KINDS, NEWER_KINDS, UNREADABLE_KINDS] };
 const VALKEY: u16 = 80;
 
 type Load = fn(&mut Reader<'_>, &Building<'_>) -> Result<OwnedEntry, Fault>;
@@ -155,11 +158,23 @@ const NEWER_KINDS: &[Kind] = &[
     Kind { id: kind::HASH_LISTPACK_EX, versions: 12..=12, load: fields_that_end },
 ];
 
+/// What files have and payloads cannot: only that they are named.
+const UNREADABLE_KINDS: &[Kind] = &[
+    row(kind::MODULE, of_a_module),
+    row(kind::MODULE_2, of_a_module),
+    Kind { id: kind::HASH_METADATA_PRE_GA, versions: 10..=12, load: fields_that_end },
+    Kind { id: kind::HASH_LISTPACK_EX_PRE_GA, versions: 10..=12, load: fields_that_end },
+];
+
+fn of_a_module(reader: &mut Reader<'_>, _: &Building<'_>) -> Result<OwnedEntry, Fault> {
+    Err(Fault::unknown(reader.at(), "a value of a module, and this server has no modules"))
+}
+
 fn fields_that_end(_: &mut Reader<'_>, _: &Building<'_>) -> Result<OwnedEntry, Fault> {
     Err(Fault::unknown(0, "fields of a hash have a time to live, which this server does not keep"))
 }
 
-const EMPTY: Fault = Fault::damage(0, "a value without elements");
+const EMPTY: Fault = Fault::empty(0);
 const DOUBLED: Fault = Fault::damage(0, "an element that is there twice");
 const HALF: Fault = Fault::damage(0, "half of a pair");
 

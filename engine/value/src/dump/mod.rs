@@ -80,8 +80,19 @@ pub fn load(
 ) -> Result<OwnedEntry, Fault> {
     let mut reader = Reader::new(bytes);
     let id = reader.byte()?;
+    load_value(&mut reader, id, version, reads, building)
+}
+
+/// As [`load`], of a value before which its type was read: the reader stands behind it then.
+pub fn load_value(
+    reader: &mut Reader<'_>,
+    id: u8,
+    version: u16,
+    reads: &Reads,
+    building: &Building<'_>,
+) -> Result<OwnedEntry, Fault> {
     let kind = reads.kind(id, version).ok_or(Fault::damage(0, "a value of an unknown type"))?;
-    (kind.load)(&mut reader, building)
+    (kind.load)(reader, building)
 }
 
 #[cfg(test)]

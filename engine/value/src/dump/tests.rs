@@ -12,6 +12,7 @@ use super::*;
 use crate::entry::{Making, OwnedBody};
 use crate::hash::HashBuf;
 use crate::limits::Limits;
+use crate::serialized::fault::Cause;
 use crate::set::SetBuf;
 use crate::zset::ZsetBuf;
 
@@ -283,7 +284,7 @@ fn releases_read_what_servers_of_their_time_write() {
     assert!(OF_7_0.kind(20, 10).is_none() && OF_SUCCESSORS.kind(20, 11).is_some());
     let text = |id, version| {
         let outcome = load(&[id, 0], version, &OF_SUCCESSORS, &building());
-        outcome.err().map(|fault| (fault.what, fault.is_unknown))
+        outcome.err().map(|fault| (fault.what, fault.cause == Cause::Unknown))
     };
     let end = "fields of a hash have a time to live, which this server does not keep";
     for (id, version) in [(22, 80), (24, 12), (25, 12)] {

@@ -13,6 +13,10 @@ pub const ZSET: u8 = 3;
 pub const HASH: u8 = 4;
 /// A sorted set, member by member, with scores as eight bytes.
 pub const ZSET_2: u8 = 5;
+/// A value of a module, in the form of the module's own.
+pub const MODULE: u8 = 6;
+/// A value of a module, of parts whose length is told.
+pub const MODULE_2: u8 = 7;
 /// A hash as a zipmap.
 pub const HASH_ZIPMAP: u8 = 9;
 /// A list as a ziplist.
@@ -41,6 +45,11 @@ pub const SET_LISTPACK: u8 = 20;
 pub const STREAM_LISTPACKS_3: u8 = 21;
 /// Valkey: a hash with fields that have a time to live.
 pub const VALKEY_HASH_2: u8 = 22;
+/// Redis: a hash with fields that have a time to live, as release candidates of Redis 7.4 have
+/// written it.
+pub const HASH_METADATA_PRE_GA: u8 = 22;
+/// Redis: the same as a listpack.
+pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
 /// Redis: a hash with fields that have a time to live.
 pub const HASH_METADATA: u8 = 24;
 /// Redis: the same as a listpack.

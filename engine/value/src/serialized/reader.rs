@@ -21,6 +21,8 @@ pub fn number(text: &[u8]) -> Option<f64> {
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Where what was read last begins.
+    begin: usize,
 }
 
 /// What a length may be.
@@ -34,7 +36,22 @@ enum Length {
 impl<'a> Reader<'a> {
     /// Of these bytes.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self::from(bytes, 0)
+    }
+
+    /// Of these bytes, from the one at `at` on.
+    pub const fn from(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at, begin: at }
+    }
+
+    /// How many bytes are behind.
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Where what was read last, or could not be, begins: a number, a string, some bytes.
+    pub const fn begin(&self) -> usize {
+        self.begin
     }
 
     /// Bytes that are left.
@@ -49,6 +66,11 @@ impl<'a> Reader<'a> {
 
     /// So many bytes as they are.
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], Fault> {
+        self.begin = self.at;
+        self.next(len)
+    }
+
+    fn next(&mut self, len: usize) -> Result<&'a [u8], Fault> {
         let taken = self.at.checked_add(len).and_then(|end| self.bytes.get(self.at..end));
         let taken = taken.ok_or(self.damage("it ends too early"))?;
         self.at += len;
@@ -57,7 +79,12 @@ impl<'a> Reader<'a> {
 
     /// So many bytes.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
-        let taken = self.take(N)?;
+        self.begin = self.at;
+        self.chunk()
+    }
+
+    fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let taken = self.next(N)?;
         Ok(*taken.first_chunk().expect("as many bytes as were taken"))
     }
 
@@ -67,12 +94,15 @@ impl<'a> Reader<'a> {
     }
 
     fn length_or_encoding(&mut self) -> Result<Length, Fault> {
-        let head = self.byte()?;
+        let [head] = self.chunk()?;
         Ok(match (head >> 6, head) {
             (0, _) => Length::Plain(head.into()),
-            (1, _) => Length::Plain(u64::from(head & 0x3f) << 8 | u64::from(self.byte()?)),
-            (2, 0x80) => Length::Plain(u32::from_be_bytes(self.array()?).into()),
-            (2, 0x81) => Length::Plain(u64::from_be_bytes(self.array()?)),
+            (1, _) => {
+                let [low] = self.chunk()?;
+                Length::Plain(u64::from(head & 0x3f) << 8 | u64::from(low))
+            }
+            (2, 0x80) => Length::Plain(u32::from_be_bytes(self.chunk()?).into()),
+            (2, 0x81) => Length::Plain(u64::from_be_bytes(self.chunk()?)),
             (3, _) => Length::Encoding(head & 0x3f),
             _ => return Err(self.damage("a length of an unknown form")),
         })
@@ -80,6 +110,11 @@ impl<'a> Reader<'a> {
 
     /// A number.
     pub fn length(&mut self) -> Result<u64, Fault> {
+        self.begin = self.at;
+        self.plain_length()
+    }
+
+    fn plain_length(&mut self) -> Result<u64, Fault> {
         match self.length_or_encoding()? {
             Length::Plain(length) => Ok(length),
             Length::Encoding(_) => Err(self.damage("an encoding in the place of a length")),
@@ -96,13 +131,14 @@ impl<'a> Reader<'a> {
     /// How many things follow: at least one, each at least so many bytes long.
     pub fn count(&mut self, bytes_min: usize) -> Result<usize, Fault> {
         match self.count_or_none(bytes_min)? {
-            0 => Err(self.damage("a value without elements")),
+            0 => Err(Fault::empty(self.at)),
             count => Ok(count),
         }
     }
 
     /// A string.
     pub fn string(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
+        self.begin = self.at;
         let len = match self.length_or_encoding()? {
             Length::Plain(len) => len,
             Length::Encoding(0) => return self.digits(|[byte]: [u8; 1]| byte as i8 as i64),
@@ -111,24 +147,43 @@ impl<'a> Reader<'a> {
             Length::Encoding(3) => return self.compressed().map(Cow::Owned),
             Length::Encoding(_) => return Err(self.damage("a string of an unknown encoding")),
         };
+        self.next(self.bounded(len)?).map(Cow::Borrowed)
+    }
+
+    /// Passes over a string, which is not looked at.
+    pub fn pass_string(&mut self) -> Result<(), Fault> {
+        self.begin = self.at;
+        let len = match self.length_or_encoding()? {
+            Length::Plain(len) => self.bounded(len)?,
+            Length::Encoding(encoding @ 0..=2) => 1 << encoding,
+            Length::Encoding(3) => {
+                let packed = self.plain_length()?;
+                self.plain_length()?;
+                self.bounded(packed)?
+            }
+            Length::Encoding(_) => return Err(self.damage("a string of an unknown encoding")),
+        };
+        self.next(len).map(drop)
+    }
+
+    /// The length of a string.
+    fn bounded(&self, len: u64) -> Result<usize, Fault> {
         let len = usize::try_from(len).ok().filter(|len| *len <= STRING_MAX);
-        self.take(len.ok_or(self.damage("a string that is too long"))?).map(Cow::Borrowed)
+        len.ok_or(self.damage("a string that is too long"))
     }
 
     fn digits<const N: usize>(
         &mut self,
         value: impl FnOnce([u8; N]) -> i64,
     ) -> Result<Cow<'a, [u8]>, Fault> {
-        let value = value(self.array()?);
+        let value = value(self.chunk()?);
         Ok(Cow::Owned(itoa::Buffer::new().format(value).as_bytes().to_vec()))
     }
 
     fn compressed(&mut self) -> Result<Vec<u8>, Fault> {
-        let [packed, len] = [self.length()?, self.length()?].map(usize::try_from);
-        let (Ok(packed), Ok(len @ ..=STRING_MAX)) = (packed, len) else {
-            return Err(self.damage("a string that is too long"));
-        };
-        let packed = self.take(packed)?;
+        let [packed, len] = [self.plain_length()?, self.plain_length()?];
+        let (packed, len) = (self.bounded(packed)?, self.bounded(len)?);
+        let packed = self.next(packed)?;
         lzf::decompress(packed, len).ok_or(self.damage("a compressed string that is damaged"))
     }
 
@@ -144,7 +199,7 @@ impl<'a> Reader<'a> {
             253 => None,
             254 => Some(f64::INFINITY),
             255 => Some(f64::NEG_INFINITY),
-            len => number(self.take(len.into())?),
+            len => number(self.next(len.into())?),
         };
         self.score(value)
     }

@@ -1,10 +1,11 @@
 //! The host table for a library under test: an arena, clocks and a log, but no server behind it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
-use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo};
+use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo, Saving, SavingInfo, saving};
 use abi::job::Job;
 use abi::message::Message;
 use abi::ptr::Ptr;
@@ -18,6 +19,7 @@ use crate::arena::{self, NoMemory, calls};
 use crate::client::message::drop_message;
 use crate::client::table::Table;
 use crate::logic::ticks::tick_q32_ns;
+use crate::mapped;
 use crate::refusal::{Code, Refusal};
 
 /// Address space of the trial's arena.
@@ -56,6 +58,12 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     is_to_move: calls::is_to_move,
     read_file,
     replace_file,
+    save_begin,
+    save_append,
+    save_end,
+    save_info,
+    map_file: mapped::map_file,
+    unmap_file: mapped::unmap_file,
     serve_others,
 });
 
@@ -64,7 +72,12 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
 /// # Errors
 /// As [`memory`].
 pub fn table() -> Result<HostRef, Refusal> {
-    memory()?;
+    table_with(ARENA_BYTES)
+}
+
+/// As [`table`], with so much address space for the arena if there is none yet.
+pub fn table_with(arena_bytes: u64) -> Result<HostRef, Refusal> {
+    memory_of(arena_bytes)?;
     Ok(HostRef(TABLE.static_as_prefix()))
 }
 
@@ -86,8 +99,8 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    fn make() -> Result<Self, Refusal> {
-        let options = arena::Options { capacity_bytes: Some(ARENA_BYTES), file: None };
+    fn make(arena_bytes: u64) -> Result<Self, Refusal> {
+        let options = arena::Options { capacity_bytes: Some(arena_bytes), file: None };
         let failed = |what: &dyn std::fmt::Display| {
             Refusal::new(Code::Io, format!("there is no arena for the trial: {what}"))
         };
@@ -116,7 +129,11 @@ static MEMORY: OnceLock<Result<Memory, Refusal>> = OnceLock::new();
 /// # Errors
 /// `io` if the process may not have one.
 pub fn memory() -> Result<&'static Memory, Refusal> {
-    MEMORY.get_or_init(Memory::make).as_ref().map_err(Clone::clone)
+    memory_of(ARENA_BYTES)
+}
+
+fn memory_of(arena_bytes: u64) -> Result<&'static Memory, Refusal> {
+    MEMORY.get_or_init(|| Memory::make(arena_bytes)).as_ref().map_err(Clone::clone)
 }
 
 extern "C" fn abi_version() -> u32 {
@@ -184,4 +201,24 @@ extern "C" fn shutdown(_now: u32) {}
 
 extern "C" fn exchange(_: ClientRef, _exchange: &Exchange<'_>) -> Status {
     Status::REFUSED
+}
+
+/// How the file stands that the library saves, and of which nothing is kept.
+static SAVING: AtomicU32 = AtomicU32::new(saving::NONE);
+
+extern "C" fn save_begin(_saving: &Saving<'_>, _error: &mut RawBytes) -> Status {
+    SAVING.store(saving::UNDER_WAY, Ordering::Relaxed);
+    Status::OK
+}
+
+extern "C" fn save_append(_bytes: RSlice<'_, u8>) -> Status {
+    Status::OK
+}
+
+extern "C" fn save_end(keep: u32) {
+    SAVING.store(if keep != 0 { saving::DONE } else { saving::NONE }, Ordering::Relaxed);
+}
+
+extern "C" fn save_info(_error: &mut RawBytes) -> SavingInfo {
+    SavingInfo { state: SAVING.load(Ordering::Relaxed), ..SavingInfo::default() }
 }

@@ -134,7 +134,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         [2, ANY],
         reload::reload,
         "[MERGE] [NOFLUSH] [NOSAVE]",
-        "Writes every value as DUMP does, and makes it anew from that. NOSAVE fails: there is no file.",
+        "Writes every value as DUMP does, and makes it anew from that. NOSAVE: reads the file instead.",
     ),
     sub(
         "REPLYBUFFER",

@@ -1,16 +1,19 @@
 //! `DEBUG RELOAD`: every value is written as a dump of it, and made anew from that.
 //!
-//! Redis writes a file and reads it back. There is none here, so what is to be read without being
-//! written fails as it does there without a file.
+//! Redis writes a file and reads it back. With `NOSAVE` that is done here too: what there is in the
+//! file takes the place of what there is in memory.
 
 use core::ops::ControlFlow;
 
 use abi::host::level;
 
 use crate::exec::context::ClientCtx;
+use crate::exec::loading as files;
 use crate::session::scripts;
 use base::args::Args;
+use base::core::Core;
 use base::error::{Done, Error};
+use base::loading;
 use base::lock::shard_of;
 use keyspace::{Intent, Keys, Restoring, totals};
 use value::dump;
@@ -21,6 +24,9 @@ const UNKNOWN_OPTION: Error =
 const FAILED: Error = Error::new("ERR Error trying to load the RDB dump");
 
 pub fn reload(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    if loading::is_on(cx.core().roots) {
+        return Err(failed(cx, "a file is being loaded"));
+    }
     let (mut saves, mut flushes, mut merges) = (true, true, false);
     for at in 2..args.len() {
         match () {
@@ -31,7 +37,7 @@ pub fn reload(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
         }
     }
     if !saves {
-        return Err(failed(cx, "there is no file"));
+        return from_file(cx, flushes, merges);
     }
     // What is not removed before must not be there.
     if !flushes && !merges && holds_anything(cx) {
@@ -44,6 +50,24 @@ pub fn reload(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     });
     cx.keys.db = selected;
     outcome.map_err(|why| failed(cx, &why))?;
+    cx.out.ok();
+    Ok(())
+}
+
+/// Loads the file. Effects tell of single changes, and there is none for this.
+fn from_file(cx: &mut ClientCtx<'_>, flushes: bool, merges: bool) -> Done {
+    if cx.core().effects.is_wanted() {
+        return Err(failed(cx, "somebody reads the effects stream, which cannot tell of it"));
+    }
+    let (core, exec) = (&mut *cx.data.keys.core, &mut *cx.exec);
+    let clear = |core: &mut Core| {
+        if flushes {
+            Keys::new(core, 0).flush_all(false);
+            let names = scripts::library_names(core);
+            scripts::change(core, &names, &[]);
+        }
+    };
+    files::reload(core, exec, merges, clear).map_err(|why| failed(cx, &why))?;
     cx.out.ok();
     Ok(())
 }

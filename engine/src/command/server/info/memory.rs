@@ -37,8 +37,9 @@ pub fn memory(core: &mut Core, text: &mut Text) {
     text.bytes("maxmemory", core.settings.maxmemory);
     text.field("maxmemory_policy", core.settings.policy.name());
     ratios(&usage, text);
-    text.field("mem_not_counted_for_evict", usage.effects);
+    text.field("mem_not_counted_for_evict", usage.effects + usage.snapshot);
     text.field("mem_effects_stream", usage.effects);
+    text.field("mem_snapshot", usage.snapshot);
     for name in ["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"] {
         text.field(name, 0);
     }

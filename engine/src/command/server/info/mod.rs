@@ -3,6 +3,7 @@
 mod activity;
 mod keyspace;
 mod memory;
+mod persistence;
 mod process;
 
 use std::fmt::{Display, Write as _};
@@ -49,7 +50,7 @@ const SECTIONS: &[Section] = &[
     of_release("Logic", process::logic),
     section("Clients", process::clients),
     section("Memory", memory::memory),
-    section("Persistence", process::persistence),
+    section("Persistence", persistence::persistence),
     of_release("Stats", activity::stats),
     section("Replication", process::replication),
     section("CPU", process::cpu),

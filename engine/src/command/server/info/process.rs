@@ -7,7 +7,7 @@ use abi::container::RawBytes;
 use super::Text;
 use crate::exec::release::Release;
 use crate::session::census;
-use crate::session::settings;
+use base::bytes::take_text;
 use base::core::Core;
 use base::settings::setting;
 use base::sha1;
@@ -59,7 +59,7 @@ pub fn config_file(core: &Core) -> String {
     let mut path = RawBytes::EMPTY;
     // On failure the path stays empty, which is what is told then.
     let _ = core.host.config_file()(&mut path);
-    settings::take_text(&mut path, core.heap)
+    take_text(&mut path, core.heap)
 }
 
 pub fn logic(core: &mut Core, release: &Release, text: &mut Text) {
@@ -90,39 +90,6 @@ pub fn clients(core: &mut Core, text: &mut Text) {
     let tracking = &core.roots.shared().tracking_totals;
     text.field("tracking_clients", tracking.clients.load(Relaxed));
     text.field("clients_in_timeout_table", summary.with_deadline);
-}
-
-pub fn persistence(core: &mut Core, text: &mut Text) {
-    for name in ["loading", "async_loading", "current_cow_peak", "current_cow_size"] {
-        text.field(name, 0);
-    }
-    text.field("current_cow_size_age", 0);
-    text.field("current_fork_perc", "0.00");
-    text.field("current_save_keys_processed", 0);
-    text.field("current_save_keys_total", 0);
-    let dirty = base::counters::total(core.roots, |lane| &lane.dirty);
-    text.field("rdb_changes_since_last_save", dirty);
-    text.field("rdb_bgsave_in_progress", 0);
-    text.field("rdb_last_save_time", core.roots.shared().started_ms / 1000);
-    text.field("rdb_last_bgsave_status", "ok");
-    text.field("rdb_last_bgsave_time_sec", -1);
-    text.field("rdb_current_bgsave_time_sec", -1);
-    text.field("rdb_saves", 0);
-    text.field("rdb_last_cow_size", 0);
-    text.field("rdb_last_load_keys_expired", 0);
-    text.field("rdb_last_load_keys_loaded", 0);
-    for name in ["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"] {
-        text.field(name, 0);
-    }
-    text.field("aof_last_rewrite_time_sec", -1);
-    text.field("aof_current_rewrite_time_sec", -1);
-    text.field("aof_last_bgrewrite_status", "ok");
-    text.field("aof_rewrites", 0);
-    text.field("aof_rewrites_consecutive_failures", 0);
-    text.field("aof_last_write_status", "ok");
-    text.field("aof_last_cow_size", 0);
-    text.field("module_fork_in_progress", 0);
-    text.field("module_fork_last_cow_size", 0);
 }
 
 pub fn replication(core: &mut Core, text: &mut Text) {

@@ -1,0 +1,97 @@
+//! `shell check`: what is in a file of data and what is wrong with it, without a server.
+//!
+//! Logic reads the file, in a memory of its own, and reports; see [`report`]. What is salvaged are
+//! parts of the file as they are, so that nothing here knows its format.
+
+mod report;
+mod salvage;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use abi::container::RawBytes;
+use abi::status::Status;
+
+use super::{output, serve};
+use crate::arena;
+use crate::logic;
+use crate::logic::verify::parent::Verifier;
+use crate::logic::verify::stand_in;
+use crate::refusal::{Code, Refusal};
+use crate::server::take_text;
+use report::Report;
+
+/// Address space for the values of a file, which are made one at a time.
+const ARENA_BYTES: u64 = 64 << 30;
+
+/// Arguments of the verb.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The file, as SAVE writes it.
+    file: PathBuf,
+    /// Write what can be read of it to this file, which must not exist.
+    #[arg(long, value_name = "OUT")]
+    salvage: Option<PathBuf>,
+    /// The logic that reads it [default: liblogic_v1.so beside the executable].
+    #[arg(long, value_name = "PATH")]
+    logic: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> ExitCode {
+    match check(args) {
+        Ok(report) => {
+            output::print(args.json, &report, Report::describe);
+            match report.faults {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::from(Code::DataDamaged.row().exit),
+            }
+        }
+        Err(refusal) => output::refuse(args.json, &refusal),
+    }
+}
+
+fn check(args: &Args) -> Result<Report, Refusal> {
+    let library = match &args.logic {
+        Some(path) => path.clone(),
+        None => serve::default_logic().map_err(|e| Refusal::new(Code::Io, e.to_string()))?,
+    };
+    let text = read(&library, &args.file)?;
+    let mut report = Report::parse(&args.file, &text)?;
+    if let Some(out) = &args.salvage {
+        salvage::write(&args.file, out, &report)?;
+        report.salvaged = Some(out.clone());
+    }
+    Ok(report)
+}
+
+/// What logic tells of a file.
+fn read(library: &Path, file: &Path) -> Result<String, Refusal> {
+    const UNREADABLE: Code = Code::DataUnreadable;
+    let path = file.to_str().ok_or_else(|| Refusal::new(UNREADABLE, "the path is not in UTF-8"))?;
+    let host = stand_in::table_with(ARENA_BYTES)?;
+    let generation = logic::start(library, host, 1, &Verifier { lanes: 1, ..Verifier::default() })?;
+    arena::bind_thread(0);
+    let status = generation.logic().init()(generation.scratch(0));
+    if !status.is_ok() {
+        let message = format!("the logic failed to set up its memory (status {})", status.0);
+        return Err(Refusal::new(Code::AttachFailed, message));
+    }
+    let mut report = RawBytes::EMPTY;
+    let status = generation.check_file(0, path, &mut report);
+    let text = take_text(report);
+    match status {
+        Status::OK => Ok(text),
+        Status::FAILED => Err(Refusal::new(UNREADABLE, text)),
+        Status::NO_MEMORY => {
+            Err(Refusal::new(UNREADABLE, "there is too little memory for a value"))
+        }
+        Status(number) => {
+            let message = format!("the logic failed to read {path} (status {number})");
+            Err(Refusal::new(Code::Internal, message))
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Files that logic has written in the background, a part at a time: snapshots.
+//!
+//! Logic hands bytes over and goes on; a thread of the file's own writes them, so that a slow disk
+//! holds up neither a worker nor a generation that is to retire. Logic is asked to pause by what is
+//! queued, and told by a job when to go on.
+
+mod disk;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use abi::container::RawBytes;
+use abi::host::{Saving, SavingInfo, saving as state};
+use abi::job::Job;
+use abi::status::Status;
+use abi_stable::std_types::RSlice;
+
+use crate::client::open::bytes_of;
+use crate::worker::shared;
+use disk::FileSystem;
+use write::{Plan, Unfinished, WriteError};
+
+/// Queued bytes below which logic is told that there is room again.
+const ROOM_BYTES: usize = 4 << 20;
+/// How long the end of the process waits for what is left of a file to be removed.
+const DROP_MAX: Duration = Duration::from_secs(2);
+
+/// What becomes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// There is more to come.
+    Open,
+    /// It is whole.
+    Keep,
+    /// Nobody wants it.
+    Drop,
+}
+
+/// What logic and the thread know of a file.
+struct Progress {
+    queue: Vec<u8>,
+    /// Bytes that the thread has taken and not written yet.
+    in_hand: usize,
+    written: u64,
+    end: End,
+    outcome: Option<Result<(), String>>,
+}
+
+/// A file that is being written.
+struct Work {
+    progress: Mutex<Progress>,
+    changed: Condvar,
+    job: Job,
+}
+
+impl Work {
+    fn new(job: Job) -> Self {
+        let progress =
+            Progress { queue: Vec::new(), in_hand: 0, written: 0, end: End::Open, outcome: None };
+        Self { progress: Mutex::new(progress), changed: Condvar::new(), job }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what comes until the end, and says how that went.
+    fn run(&self, mut file: Unfinished<'_>) -> Result<(), WriteError> {
+        let mut part = Vec::new();
+        loop {
+            let end = self.take(&mut part);
+            match end {
+                End::Drop => return Ok(()),
+                End::Keep if part.is_empty() => return file.finish(),
+                End::Open | End::Keep => file.append(&part)?,
+            }
+        }
+    }
+
+    /// Waits for something to do, and takes what is queued in the place of what has been written.
+    fn take(&self, part: &mut Vec<u8>) -> End {
+        let mut progress = self.lock();
+        progress.written += part.len() as u64;
+        progress.in_hand = 0;
+        part.clear();
+        while progress.queue.is_empty() && progress.end == End::Open {
+            progress = self.changed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        }
+        let had_too_much = progress.queue.len() > ROOM_BYTES;
+        std::mem::swap(part, &mut progress.queue);
+        progress.in_hand = part.len();
+        let end = progress.end;
+        drop(progress);
+        if had_too_much {
+            self.tell();
+        }
+        end
+    }
+
+    /// Has logic look.
+    fn tell(&self) {
+        if let Some(server) = shared::get() {
+            // Refused only once the server stops.
+            server.jobs().submit(self.job);
+        }
+    }
+
+    fn conclude(&self, outcome: Result<(), WriteError>) {
+        let mut progress = self.lock();
+        progress.queue = Vec::new();
+        progress.in_hand = 0;
+        progress.outcome = Some(outcome.map_err(|error| error.to_string()));
+        drop(progress);
+        self.changed.notify_all();
+        self.tell();
+    }
+
+    fn end(&self, end: End) {
+        let mut progress = self.lock();
+        if progress.end == End::Open {
+            progress.end = end;
+            self.changed.notify_all();
+        }
+    }
+
+    fn info(&self) -> (SavingInfo, String) {
+        let progress = self.lock();
+        let (state, error) = match (&progress.outcome, progress.end) {
+            (Some(Err(error)), _) => (state::FAILED, error.clone()),
+            (Some(Ok(())), End::Keep) => (state::DONE, String::new()),
+            (Some(Ok(())), _) => (state::NONE, String::new()),
+            (None, _) => (state::UNDER_WAY, String::new()),
+        };
+        let queued_bytes = (progress.queue.len() + progress.in_hand) as u64;
+        let written_bytes = progress.written;
+        (SavingInfo { state, queued_bytes, written_bytes, ..SavingInfo::default() }, error)
+    }
+}
+
+/// The file under way, or the last.
+static WORK: Mutex<Option<Arc<Work>>> = Mutex::new(None);
+
+fn current() -> MutexGuard<'static, Option<Arc<Work>>> {
+    WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// See [`abi::host::Host::save_begin`].
+pub extern "C" fn begin(saving: &Saving<'_>, error: &mut RawBytes) -> Status {
+    let mut current = current();
+    if current.as_ref().is_some_and(|work| work.lock().outcome.is_none()) {
+        return Status::REFUSED;
+    }
+    match start(plan(Path::new(saving.path.as_str()), saving.sync_bytes), saving.job) {
+        Ok(work) => {
+            *current = Some(work);
+            Status::OK
+        }
+        Err(text) => {
+            // Without memory for the text the status must do.
+            *error = bytes_of(text.as_bytes()).unwrap_or(RawBytes::EMPTY);
+            Status::FAILED
+        }
+    }
+}
+
+/// How a file is written that has this path now: the working directory may be another by the time
+/// it gets its name.
+fn plan(path: &Path, sync_bytes: u64) -> Plan {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let name = format!("temp-{}.rdb", std::process::id());
+    Plan { temporary: path.with_file_name(name), path, sync_bytes }
+}
+
+fn start(plan: Plan, job: Job) -> Result<Arc<Work>, String> {
+    let file = Unfinished::create(&FileSystem, plan).map_err(|error| error.to_string())?;
+    let work = Arc::new(Work::new(job));
+    let of_thread = Arc::clone(&work);
+    let body = move || of_thread.conclude(of_thread.run(file));
+    let thread = thread::Builder::new().name("saving".to_owned()).spawn(body);
+    thread.map_err(|error| format!("cannot start a thread that writes the file: {error}"))?;
+    Ok(work)
+}
+
+/// See [`abi::host::Host::save_append`].
+pub extern "C" fn append(bytes: RSlice<'_, u8>) -> Status {
+    let Some(work) = current().clone() else { return Status::REFUSED };
+    let mut progress = work.lock();
+    if progress.outcome.is_some() || progress.end != End::Open {
+        return Status::REFUSED;
+    }
+    progress.queue.extend_from_slice(bytes.as_slice());
+    work.changed.notify_all();
+    Status::OK
+}
+
+/// See [`abi::host::Host::save_end`].
+pub extern "C" fn end(keep: u32) {
+    if let Some(work) = &*current() {
+        work.end(if keep != 0 { End::Keep } else { End::Drop });
+    }
+}
+
+/// See [`abi::host::Host::save_info`].
+pub extern "C" fn info(error: &mut RawBytes) -> SavingInfo {
+    *error = RawBytes::EMPTY;
+    let Some(work) = current().clone() else { return SavingInfo::default() };
+    let (info, text) = work.info();
+    if !text.is_empty() {
+        *error = bytes_of(text.as_bytes()).unwrap_or(RawBytes::EMPTY);
+    }
+    info
+}
+
+/// Drops a file that is still being written, for the process is about to end.
+pub fn give_up() {
+    let Some(work) = current().clone() else { return };
+    work.end(End::Drop);
+    let progress = work.lock();
+    let is_under_way = |progress: &mut Progress| progress.outcome.is_none();
+    drop(work.changed.wait_timeout_while(progress, DROP_MAX, is_under_way));
+}
