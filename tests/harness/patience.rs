@@ -6,10 +6,15 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Repeats `ready` until it is true.
-pub fn eventually(what: &str, mut ready: impl FnMut() -> bool) {
+pub fn eventually(what: &str, ready: impl FnMut() -> bool) {
+    within(PATIENCE, what, ready);
+}
+
+/// As [`eventually`], for what takes its time on a slow machine.
+pub fn within(time: Duration, what: &str, mut ready: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !ready() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(begin.elapsed() < time, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -7,7 +7,8 @@ mod stopping;
 
 use std::path::PathBuf;
 
-use crate::harness::{Connection, Server, eventually};
+use crate::harness::patience::{PATIENCE, within};
+use crate::harness::{Connection, Server};
 
 /// The file that a server writes unless it is told otherwise.
 fn file(server: &Server) -> PathBuf {
@@ -23,7 +24,9 @@ fn info(client: &mut Connection, name: &str) -> String {
 
 /// Waits until no snapshot is under way, and tells whether the last is on disk.
 fn wait(client: &mut Connection) -> bool {
-    eventually("the snapshot ends", || info(client, "rdb_bgsave_in_progress") == "0");
+    // Beside writers that leave it little of a processor, in a build that is slow.
+    let time = 5 * PATIENCE;
+    within(time, "the snapshot ends", || info(client, "rdb_bgsave_in_progress") == "0");
     info(client, "rdb_last_bgsave_status") == "ok"
 }
 
