@@ -2,7 +2,7 @@
 //!
 //! `keyspace::snapshot` says how a moment is kept. Here is who goes on with it, and what comes of it:
 //!
-//! 1. [`begin`] has the shell make the file, locks all shards for an instant, and hands the file's
+//! 1. [`begin()`] has the shell make the file, locks all shards for an instant, and hands the file's
 //!    head over.
 //! 2. A background thread goes on ([`job`]), in steps of some 40 µs under the lock of one shard, which
 //!    takes turns with the others, so that whoever waits for one gets it. Where it stands is in the
