@@ -18,15 +18,8 @@ fn server(defrags: bool) -> Server {
     let mut server = Server::new();
     table::set_scattered(MUCH);
     table::take_jobs_from_now_on(true);
+    server.keep_values_small();
     for (name, value) in [
-        ("latency-tracking", "no"),
-        ("slowlog-log-slower-than", "-1"),
-        ("enable-debug-command", "yes"),
-        ("hash-max-listpack-entries", "4"),
-        ("zset-max-listpack-entries", "4"),
-        ("set-max-intset-entries", "4"),
-        ("list-max-listpack-size", "5"),
-        ("stream-node-max-entries", "4"),
         ("hz", "500"),
         ("active-defrag-max-scan-fields", "7"),
         ("activedefrag", if defrags { "yes" } else { "no" }),

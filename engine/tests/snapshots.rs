@@ -19,18 +19,7 @@ const MUCH: u64 = 1 << 40;
 fn server() -> Server {
     let mut server = Server::new();
     table::take_jobs_from_now_on(true);
-    for (name, value) in [
-        ("latency-tracking", "no"),
-        ("slowlog-log-slower-than", "-1"),
-        ("enable-debug-command", "yes"),
-        ("hash-max-listpack-entries", "4"),
-        ("zset-max-listpack-entries", "4"),
-        ("set-max-intset-entries", "4"),
-        ("list-max-listpack-size", "5"),
-        ("stream-node-max-entries", "4"),
-    ] {
-        server.configure(name, value);
-    }
+    server.keep_values_small();
     server.connect();
     server
 }

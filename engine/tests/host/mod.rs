@@ -201,6 +201,22 @@ impl Server {
         self.read(who)
     }
 
+    /// Lets values of a few elements take the forms of large ones, and nothing be noted beside them.
+    pub fn keep_values_small(&mut self) {
+        for (name, value) in [
+            ("latency-tracking", "no"),
+            ("slowlog-log-slower-than", "-1"),
+            ("enable-debug-command", "yes"),
+            ("hash-max-listpack-entries", "4"),
+            ("zset-max-listpack-entries", "4"),
+            ("set-max-intset-entries", "4"),
+            ("list-max-listpack-size", "5"),
+            ("stream-node-max-entries", "4"),
+        ] {
+            self.configure(name, value);
+        }
+    }
+
     /// Does what is done from time to time.
     pub fn tick(&mut self) {
         assert!(api::tick(self.scratch, 0).is_ok());
