@@ -226,6 +226,13 @@ impl Caller<'_, '_, '_> {
         self.cx.data.keys.core
     }
 
+    /// For how long it has run.
+    fn elapsed_ns(&mut self) -> u64 {
+        let begun = self.begun;
+        let core = self.core();
+        core.ticks.to_ns(ticks(core.host).wrapping_sub(begun))
+    }
+
     /// It runs no longer.
     fn end(&mut self) {
         if self.is_silent {
@@ -405,16 +412,11 @@ impl Host for Caller<'_, '_, '_> {
 
     fn is_to_end(&mut self) -> Option<&'static str> {
         if !self.has_all {
-            let begun = self.begun;
-            let core = self.core();
-            let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(begun));
-            let is_over = self.runs_again || elapsed_ns >= BESIDE_OTHERS_NS;
+            let is_over = self.runs_again || self.elapsed_ns() >= BESIDE_OTHERS_NS;
             return is_over.then(|| self.run_again());
         }
         if !self.is_slow && self.threshold_ms != 0 {
-            let begun = self.begun;
-            let core = self.core();
-            let elapsed_ns = core.ticks.to_ns(ticks(core.host).wrapping_sub(begun));
+            let elapsed_ns = self.elapsed_ns();
             if elapsed_ns / 1_000_000 >= self.threshold_ms {
                 self.become_slow(elapsed_ns);
             }

@@ -118,8 +118,8 @@ fn run_function(cx: &mut ClientCtx<'_>, args: Args<'_>, reads_only: bool) -> Don
     outcome
 }
 
-/// Writes the reply of a script that has run, unless it is to run again. One that has an error in it has failed, be it that
-/// of a command, which was counted as an error when that failed.
+/// Writes the reply of a script that has run, unless it is to run again. One that has an error in it
+/// has failed, be it that of a command, which was counted as an error when that failed.
 fn conclude(
     cx: &mut ClientCtx<'_>,
     machine: &mut Machine,
