@@ -94,8 +94,11 @@ pub struct Shared {
     pub loading: Loading,
     /// What commands have to look at before they run: bits of [`attention`].
     pub attention: AtomicU64,
+    /// 1 if the logic whose scratches are being made counts in the second set of each lane's counters,
+    /// 0 if in the first.
+    pub counts_second: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 12],
+    pub reserved: [u64; 11],
 }
 
 /// Bits of [`Shared::attention`].
@@ -199,8 +202,8 @@ pub struct CommandNames {
 pub struct CommandName {
     /// Bytes of name that follow this struct.
     pub name_len: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The number of its family plus one, see [`crate::stats::FAMILIES`]; 0: it is not told.
+    pub family: u32,
 }
 
 /// Who is to hear of what.

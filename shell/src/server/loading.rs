@@ -10,7 +10,7 @@ use abi::status::Status;
 
 use super::{ServeError, take_text};
 use crate::arena;
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 use crate::worker::shared::ServerShared;
 
 /// Has logic begin to load what there is. Tells whether there is anything.

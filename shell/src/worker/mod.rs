@@ -20,7 +20,7 @@
 //! - [`held_up`]: workers that do not come back, for whoever asks
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
-//! [`crate::logic::generation`]) there. Logic is called with no lock of the shell's held.
+//! [`crate::logic::roster`]) there. Logic is called with no lock of the shell's held.
 
 pub mod accept;
 pub mod background;
@@ -57,7 +57,7 @@ use mio::{Events, Poll};
 
 use crate::arena::{self, NoMemory};
 use crate::client::{bump, input, output, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 use clock::Clock;
 use event::{Event, Readiness};
 use mail::Posted;
@@ -388,7 +388,7 @@ impl Worker {
         }
         output::lend(client, self.buffers.output);
         self.with_logic(slot, |lane, client| {
-            online.generation().deadline(lane, client);
+            online.generation_of(lane, client).deadline(lane, client);
         });
         bump(&self.stats.batches, 1);
         self.settle_and_serve(online, slot);
