@@ -72,13 +72,7 @@ pub fn run(
     enter: impl FnOnce(&mut dyn Host) -> Result<(), ScriptError>,
 ) -> Result<Option<Ran>, Error> {
     let is_short = is_short_of_memory(cx);
-    check(task, is_short)?;
-    if task.flags & script_flag::UNSAID == 0
-        && !task.has(script_flag::NO_WRITES)
-        && let Some(error) = snapshot::refusal(cx.data.keys.core)
-    {
-        return Err(error);
-    }
+    check(cx.data.keys.core, task, is_short)?;
     let (spec, mode, db) = (cx.data.spec, cx.data.mode, cx.session.db());
     let speaks_resp3 = cx.data.out.resp3;
     let is_within = cx.data.keys.core.effects.is_in_transaction();
@@ -163,7 +157,7 @@ fn is_short_of_memory(cx: &ClientCtx<'_>) -> bool {
 }
 
 /// Whether a script may run: one that says what it does.
-fn check(task: &Task<'_>, is_short: bool) -> Result<(), Error> {
+fn check(core: &Core, task: &Task<'_>, is_short: bool) -> Result<(), Error> {
     if task.flags & script_flag::UNSAID != 0 {
         return Ok(());
     }
@@ -173,7 +167,10 @@ fn check(task: &Task<'_>, is_short: bool) -> Result<(), Error> {
     if is_short && !task.has(script_flag::ALLOW_OOM | script_flag::NO_WRITES) {
         return Err(NO_OOM);
     }
-    Ok(())
+    match snapshot::refusal(core) {
+        Some(error) if !task.has(script_flag::NO_WRITES) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 impl Task<'_> {
