@@ -34,7 +34,7 @@ pub fn pfcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 /// The estimate of one key, which the key remembers. That is a change, though no command that
 /// writes has made it: without room to tell it, the key is left as it is.
 fn count_one(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<u64, Error> {
-    let (key, may_change) = (args.at(1), !cx.keys.core.has_no_room);
+    let (key, may_change) = (args.at(1), !cx.keys.core.reads_change_nothing);
     let Some(mut hll) = cx.keys.hll_mut(key, Intent::Read)? else { return Ok(0) };
     if let Some(estimate) = hll.view().remembered() {
         return Ok(estimate);
