@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
-use crate::harness::{Connection, Server, eventually};
+use crate::harness::{Connection, Random, Server, eventually};
 
 /// Longer than any test.
 const LONG: &str = "600s";
@@ -155,4 +155,58 @@ fn two_builds_that_do_the_same_pass_under_load() {
     eventually("it is final", || server.status()["phase"] == "idle");
     load.end();
     assert_eq!(server.status()["generation"], 2);
+}
+
+#[test]
+fn a_canary_in_a_command_that_does_not_end_is_told_of_and_can_be_withdrawn() {
+    let server = Server::start();
+    let [mut canary, mut other] = [(); 2].map(|()| server.connect());
+    canary.ask("CLIENT SETNAME canary");
+    let more = ["--canary", "name=canary", "--step", LONG, "--no-wait"];
+    server.upgrade("logic_v2", &more).report();
+    canary.send(&["DEBUG", "SLEEP", "600"]);
+    eventually("it is told", || server.log().contains("`shell abort` withdraws what serves it"));
+    let held_up = &server.status()["held_up"][0];
+    assert_eq!(held_up["generation"], 2, "{held_up}");
+    assert_eq!(server.cli(&["abort", "--json"]).report()["result"], "aborted");
+    let status = server.status();
+    assert_eq!(
+        (&status["phase"], &status["retiring"][0]["generation"]),
+        (&"idle".into(), &2.into())
+    );
+    eventually("others are served", || other.ask("PING") == "+PONG\r\n");
+    let record = last_record(&server);
+    let told = record["decisions"][0]["text"].as_str().unwrap();
+    assert!(told.contains("DEBUG") && told.contains("generation 2"), "{told}");
+}
+
+#[test]
+fn cycle_after_cycle_nothing_is_lost_and_nothing_stays() {
+    let server = Server::start();
+    let load = Load::start(&server, 8, &["INCR n", "LPUSH l x", "LPOP l", "HSET h f v", "GET a"]);
+    let mut random = Random(7);
+    let order = |verb: &str| server.cli(&[verb, "--json"]);
+    let mut to = ["logic_v2", "logic_v1"];
+    for _ in 0..24 {
+        let canary = ["1%", "50%", "name=a*", "10%,20%"][random.below(4) as usize];
+        let more = ["--canary", canary, "--step", LONG, "--probation", LONG, "--no-wait"];
+        server.upgrade(to[0], &more).report();
+        if random.below(3) == 0 {
+            assert_eq!(order("abort").report()["result"], "aborted");
+        } else {
+            order("promote").report();
+            if random.below(2) == 0 {
+                assert_eq!(order("finalize").report()["result"], "finalized");
+                to.reverse();
+            } else {
+                assert_eq!(order("rollback").report()["result"], "rolled_back");
+            }
+        }
+        eventually("what was replaced goes", || server.images() == 1);
+    }
+    load.end();
+    let status = server.status();
+    assert_eq!((&status["phase"], &status["pinned"]), (&"idle".into(), &0.into()));
+    assert_eq!(status["leaked_bytes"], 0, "{status}");
+    assert_eq!(server.connect().info("total_panics"), 0);
 }

@@ -80,9 +80,12 @@ fn what_is_final_comes_back_though_its_file_is_gone() {
     let server = place.start();
     place.upgrade(&server, "logic_v2", &["--probation", LONG]);
     eventually("it is written", || place.told() == ("logic-v1".into(), "logic-v2".into()));
+    let stray = place.journal().join("images/stray.so");
+    std::fs::write(&stray, "of a version long gone").unwrap();
     server.cli(&["finalize", "--json"]).report();
     eventually("it is written", || place.told() == ("logic-v2".into(), Value::Null));
-    eventually("what nothing names goes", || images(&place.journal()) == 1);
+    eventually("what nothing names goes", || !stray.exists());
+    assert_eq!(images(&place.journal()), 2, "what can be gone back to stays");
     kill(server);
     let mut server = place.start();
     assert_eq!(serves(&server), "logic-v2");

@@ -14,7 +14,9 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::journal;
 use crate::logic::image::hex;
+use crate::priority;
 use crate::worker::clock::unix_ms;
 
 /// The file's name in the folder of upgrades.
@@ -151,6 +153,7 @@ impl Drop for Audit {
 }
 
 fn write_all(folder: &Path, notes: &Receiver<(u64, Who, &'static str, String)>) {
+    priority::give_way(priority::LOW);
     let mut open: Option<(File, Verified)> = None;
     while let Ok((at_ms, who, event, what)) = notes.recv() {
         let text = what.clone();
@@ -185,6 +188,9 @@ fn write_all(folder: &Path, notes: &Receiver<(u64, Who, &'static str, String)>) 
 /// so, and a new one begun.
 fn begin(folder: &Path) -> io::Result<(File, Verified)> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if !journal::is_ours(folder)? {
+        return Err(io::Error::other("others than this user can write to its folder"));
+    }
     let path = folder.join(FILE);
     let head = match verify(&path) {
         Ok(head) => head,

@@ -16,7 +16,7 @@ use super::journal::Keeper;
 use super::kept::Kept;
 use super::leaving::{Leaving, Loose};
 use super::limits::{Watch, Work};
-use super::phase::{self, Action, Bytes, Event, Kind, Phase, Target};
+use super::phase::{self, Action, Bytes, Event, Kind, Phase, Step, Target};
 use super::plan::Plan;
 use super::proving::{Canary, Proven};
 use super::serving::{Live, Serving};
@@ -309,9 +309,10 @@ impl Driver {
 
     fn note_in_journal(&self) {
         let current = &self.current.serving;
+        let kept = self.kept.all().map(|kept| kept.sha256().to_owned());
         match &self.proven {
-            Some(proven) => self.journal.note(&proven.standby.serving, Some(current)),
-            None => self.journal.note(current, None),
+            Some(proven) => self.journal.note(&proven.standby.serving, Some(current), kept),
+            None => self.journal.note(current, None, kept),
         }
     }
 
@@ -371,7 +372,12 @@ impl Driver {
     fn load(&mut self, number: u64) {
         let flight = self.flight.as_ref();
         let staged = flight.and_then(|f| f.image.clone().zip(f.verdict.clone()));
-        let counts = self.current.generation.counts().other();
+        // In other counters than what it is going to be compared with.
+        let beside = match (self.phase.step, &self.proven) {
+            (Step::Loading(_, Bytes::Current), Some(proven)) => &proven.standby,
+            _ => &self.current,
+        };
+        let counts = beside.generation.counts().other();
         let job = staged.map(|(image, verdict)| Job::Load { image, verdict, number, counts });
         self.send(Work::Load, job);
     }

@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +26,7 @@ use crate::config::files;
 use crate::logic::identity::Identity;
 use crate::logic::image::{Image, hex};
 use crate::logic::trust;
+use crate::priority;
 use crate::worker::clock::unix_ms;
 
 const FORMAT: u32 = 1;
@@ -101,6 +102,11 @@ pub enum JournalError {
         /// What is wrong with it.
         what: String,
     },
+    /// Others could have put there what they like.
+    #[error(
+        "{0} can be written to by others than this user; see to its owner and mode, or name another folder with --upgrade-dir"
+    )]
+    NotOurs(PathBuf),
     /// Another server has it.
     #[error("another server keeps its journal in {0}; name another folder with --upgrade-dir")]
     InUse(PathBuf),
@@ -162,6 +168,12 @@ pub fn choose(folder: &Path, given: &Path) -> Result<Start, JournalError> {
 /// # Errors
 /// It cannot be read, or is damaged.
 pub fn read(folder: &Path) -> Result<Option<Journal>, JournalError> {
+    match is_ours(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io_error(folder, source)),
+        Ok(false) => return Err(JournalError::NotOurs(folder.to_owned())),
+        Ok(true) => {}
+    }
     let path = folder.join(FILE);
     let text = match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -171,6 +183,15 @@ pub fn read(folder: &Path) -> Result<Option<Journal>, JournalError> {
     };
     let text = text.map_err(|source| io_error(folder, source))?;
     parse(&text).map(Some).map_err(|what| JournalError::Damaged { path, what })
+}
+
+/// Whether only this user, or the superuser, can have put there what is in a folder: libraries in it are
+/// run.
+pub(super) fn is_ours(folder: &Path) -> io::Result<bool> {
+    let found = fs::metadata(folder)?;
+    let owner = found.uid();
+    let is_owned = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    Ok(!found.is_dir() || is_owned && found.mode() & 0o022 == 0)
 }
 
 fn parse(text: &[u8]) -> Result<Journal, String> {
@@ -214,6 +235,8 @@ fn io_error(folder: &Path, source: io::Error) -> JournalError {
 struct State {
     journal: Journal,
     images: Vec<Arc<Image>>,
+    /// Of libraries that may be wanted again soon: their images stay if they are there.
+    kept: Vec<String>,
 }
 
 /// Why the journal could not be written last, if it could not. Cheap to clone.
@@ -250,8 +273,14 @@ impl Keeper {
         Ok(Self { given_sha256, states: Some(states), thread: Some(thread), fault })
     }
 
-    /// Notes what is proven, and what serves in its place.
-    pub(super) fn note(&self, proven: &Serving, probation: Option<&Serving>) {
+    /// Notes what is proven, and what serves in its place. `kept`: digests of libraries that have served
+    /// before.
+    pub(super) fn note(
+        &self,
+        proven: &Serving,
+        probation: Option<&Serving>,
+        kept: impl Iterator<Item = String>,
+    ) {
         let journal = Journal {
             format: FORMAT,
             written_ms: unix_ms(),
@@ -264,7 +293,7 @@ impl Keeper {
         let images = images.map(|serving| Arc::clone(&serving.image)).collect();
         // If so many wait the disk does not answer, which is told when it does.
         if let Some(states) = &self.states {
-            let _ = states.try_send(Box::new(State { journal, images }));
+            let _ = states.try_send(Box::new(State { journal, images, kept: kept.collect() }));
         }
     }
 
@@ -284,6 +313,7 @@ impl Drop for Keeper {
 }
 
 fn keep(folder: &Path, states: &Receiver<Box<State>>, fault: &Mutex<Option<String>>) {
+    priority::give_way(priority::LOW);
     let mut lock = None;
     while let Ok(mut state) = states.recv() {
         while let Ok(newer) = states.try_recv() {
@@ -305,6 +335,9 @@ fn write(folder: &Path, lock: &mut Option<File>, state: &State) -> Result<(), Jo
     let failed = |source| io_error(folder, source);
     let images = folder.join(IMAGES);
     DirBuilder::new().recursive(true).mode(0o700).create(&images).map_err(failed)?;
+    if !is_ours(folder).map_err(failed)? || !is_ours(&images).map_err(failed)? {
+        return Err(JournalError::NotOurs(folder.to_owned()));
+    }
     if lock.is_none() {
         let held = File::open(folder).map_err(failed)?;
         rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive)
@@ -317,7 +350,9 @@ fn write(folder: &Path, lock: &mut Option<File>, state: &State) -> Result<(), Jo
     sync_folder(&images).map_err(failed)?;
     files::replace(&folder.join(FILE), &written(&state.journal)).map_err(failed)?;
     sync_folder(folder).map_err(failed)?;
-    let paths = state.images.iter().map(|image| image_path(folder, image.sha256()));
+    let named = state.images.iter().map(|image| image.sha256());
+    let kept = state.kept.iter().map(String::as_str);
+    let paths = named.chain(kept).map(|sha256| image_path(folder, sha256));
     let named: HashSet<_> = paths.flat_map(|path| [trust::beside(&path), path]).collect();
     for file in fs::read_dir(&images).map_err(failed)?.flatten() {
         if !named.contains(&file.path()) {

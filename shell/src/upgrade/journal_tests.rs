@@ -96,6 +96,17 @@ fn another_library_that_is_given_is_what_somebody_wants() {
 }
 
 #[test]
+fn a_folder_that_others_can_write_to_is_not_trusted() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new(None);
+    fs::set_permissions(place.folder(), fs::Permissions::from_mode(0o777)).unwrap();
+    let error = place.start().unwrap_err();
+    assert!(matches!(error, JournalError::NotOurs(_)), "{error}");
+    fs::set_permissions(place.folder(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(place.is_proven());
+}
+
+#[test]
 fn a_damaged_journal_is_said_to_be_one() {
     let place = Place::new(None);
     let whole = written(&place.journal);

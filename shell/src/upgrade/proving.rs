@@ -26,9 +26,12 @@ use crate::logic::roster::{self, Roster};
 use crate::logic::share::Share;
 use crate::refusal::{Code, Refusal};
 use crate::worker::clock::unix_ms;
+use crate::worker::held_up;
 
 /// How often it is looked whether what is being proven has panicked.
 const LOOK: Duration = Duration::from_millis(100);
+/// A worker that is held up for so long is told of.
+const STUCK: Duration = Duration::from_secs(3);
 const NEVER: Duration = Duration::from_secs(3600);
 /// Of the connections, how many of a million are served by the version before while both are compared.
 const COMPARED_PARTS: u32 = 500_000;
@@ -40,6 +43,7 @@ pub(super) struct Canary {
     at: u8,
     ends: Instant,
     watcher: Watcher,
+    is_stuck: bool,
 }
 
 /// What is held ready to serve again while the current generation is on probation.
@@ -50,6 +54,7 @@ pub(super) struct Proven {
     watcher: Watcher,
     /// What the generation before had counted when it was replaced.
     before: Counted,
+    is_stuck: bool,
 }
 
 impl Canary {
@@ -97,7 +102,7 @@ impl Driver {
         let limits = flight.plan.as_ref().map_or_else(Limits::default, |plan| plan.guard);
         let watcher = self.watch_over(&live, limits, Against::Beside);
         let ends = Instant::now();
-        self.canary = Some(Canary { live, flight, at: 0, ends, watcher });
+        self.canary = Some(Canary { live, flight, at: 0, ends, watcher, is_stuck: false });
     }
 
     /// Watches a generation that is compared with the current one, or has taken its place.
@@ -170,7 +175,7 @@ impl Driver {
         let against = Against::Before(Box::new(before.clone()));
         let watcher = self.watch_over(&self.current, plan.guard, against);
         let ends = Instant::now() + plan.probation;
-        Proven { standby, plan, ends, watcher, before }
+        Proven { standby, plan, ends, watcher, before, is_stuck: false }
     }
 
     /// Holds a generation that was replaced ready to serve again.
@@ -267,6 +272,20 @@ impl Driver {
     }
 }
 
+/// The first worker that a command of this generation holds up, once. Nobody is put back for it: the
+/// worker would not come free by that, and the command may be a long one.
+fn stuck(generation: u64, is_told: &mut bool) -> Option<String> {
+    if *is_told {
+        return None;
+    }
+    let held_up = held_up::all();
+    let of_it = held_up.iter().find(|held_up| {
+        held_up.generation == Some(generation) && held_up.for_ms >= STUCK.as_millis() as u64
+    })?;
+    *is_told = true;
+    Some(of_it.to_string())
+}
+
 /// Looking at it.
 impl Driver {
     /// When [`Driver::look_at_proofs`] has something to do again.
@@ -299,6 +318,11 @@ impl Driver {
             (canary.live.serving.meter.panics(), canary.live.generation.own_bytes());
         let verdict = canary.watcher.look(panics, own_bytes, &carried);
         let is_over = canary.ends <= Instant::now();
+        if let Some(stuck) = stuck(canary.live.number(), &mut canary.is_stuck) {
+            let text = format!("{stuck}; `shell abort` withdraws what serves it");
+            tracing::warn!("{text}");
+            canary.flight.decisions.push(Decision { at_ms: unix_ms(), text });
+        }
         if let Some(Verdict::Worse(why)) = verdict {
             let message = format!(
                 "{}, a canary that served {}, did worse: {why}",
@@ -319,6 +343,11 @@ impl Driver {
             (self.current.serving.meter.panics(), self.current.generation.own_bytes());
         let verdict = proven.watcher.look(panics, own_bytes, &carried);
         let is_over = proven.ends <= Instant::now();
+        if let Some(stuck) = stuck(self.current.number(), &mut proven.is_stuck) {
+            let text = format!("{stuck}; `shell rollback` puts the version before back");
+            tracing::warn!("{text}");
+            self.decide(text);
+        }
         match verdict {
             Some(Verdict::Worse(why)) => {
                 self.reason = Some(why);
