@@ -12,8 +12,6 @@ const TO_COME: &[&str] = &[
     "failover",
     "psync",
     "replconf",
-    "replicaof",
-    "slaveof",
     "sync",
 ];
 

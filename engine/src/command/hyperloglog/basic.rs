@@ -14,8 +14,8 @@ pub fn pfadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     match &outcome {
         _ if changes == 0 => {}
         Ok(()) => cx.modified_times(changes, Class::STRING, "pfadd", key),
-        // No event in Redis, but those who watch the key and follow effects must not miss it.
-        Err(_) => cx.keys.signal_modified(key),
+        // As in Redis nobody who watches the key hears of it, but those who follow effects must.
+        Err(_) => cx.keys.count_changes(changes),
     }
     outcome?;
     cx.out.integer(i64::from(changes > 0));
