@@ -115,7 +115,9 @@ fn what_keeps_memory_on_probation_is_put_back() {
     eventually("the version before serves", || server.status()["generation"] == 3);
     let reason = last_record(&server)["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("the library has taken") && reason.contains("are allowed"), "{reason}");
-    eventually("its leak is told", || server.status()["leaked_bytes"].as_u64() > Some((40 << 20) - 1));
+    eventually("its leak is told", || {
+        server.status()["leaked_bytes"].as_u64() > Some((40 << 20) - 1)
+    });
 }
 
 #[test]
