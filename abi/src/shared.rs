@@ -4,6 +4,7 @@ use abi_stable::StableAbi;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::acl::{Acl, AclState};
+use crate::aof::Aof;
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
 use crate::lane::Lane;
@@ -94,8 +95,10 @@ pub struct Shared {
     pub loading: Loading,
     /// What commands have to look at before they run: bits of [`attention`].
     pub attention: AtomicU64,
+    /// The append-only log. Null where there can be none.
+    pub aof: Ptr<Aof>,
     /// Zero.
-    pub reserved: [u64; 12],
+    pub reserved: [u64; 11],
 }
 
 /// Bits of [`Shared::attention`].
@@ -110,6 +113,8 @@ pub mod attention {
     pub const SNAPSHOT: u64 = 1 << 3;
     /// The last snapshot has failed.
     pub const FAILED: u64 = 1 << 4;
+    /// The append-only log cannot be written. Set and cleared by the shell.
+    pub const AOF_FAILED: u64 = 1 << 5;
 }
 
 /// Bits of [`Shared::debug`].

@@ -1,7 +1,8 @@
 //! The process that owns sockets, connections and memory, and swaps the logic over them.
 
 pub mod admin;
-pub mod arena;
+pub mod aof;
+mod arena;
 pub mod cli;
 pub mod client;
 pub mod config;
