@@ -177,7 +177,7 @@ impl<'a> Commands<'a> {
                 }
                 Item::Nothing(end) => self.at = end,
                 end @ (Item::End | Item::Cut) => {
-                    self.is_cut = end == Item::Cut || open.is_some();
+                    self.is_cut |= end == Item::Cut || open.is_some();
                     if let Some(first) = open {
                         // What has no end did not happen.
                         found.truncate(first);

@@ -19,7 +19,7 @@ use crate::saving::disk::{Disk, Output};
 use crate::saving::write::Plan;
 
 /// How long the writer waits after an error before it tries again.
-const RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
 /// No mark.
 const NONE: u64 = 0;

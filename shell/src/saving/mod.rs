@@ -6,6 +6,8 @@
 
 pub mod disk;
 #[cfg(test)]
+pub mod faulty;
+#[cfg(test)]
 mod tests;
 pub mod write;
 
