@@ -2,7 +2,7 @@
 
 pub mod admin;
 pub mod aof;
-mod arena;
+pub mod arena;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -233,13 +233,14 @@ fn set_out(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
     if !is_locked {
         core.lock(ALL_SHARDS);
     }
-    let libraries = scripts::libraries(core);
     let sizes = begin::begin(core);
     state.changes.store(changes(core.roots), Relaxed);
     if purpose == Purpose::Aof {
         core.pay();
         core.host.rewrite_from()();
     }
+    // What is told behind that moment may be in them already, and nothing before is missing.
+    let libraries = scripts::libraries(core);
     if !is_locked {
         core.unlock();
     }
