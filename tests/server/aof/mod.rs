@@ -1,6 +1,7 @@
 //! The append-only log: what is acknowledged is there after the server was killed, `redis-server`
 //! loads the files, and its files are loaded.
 
+mod check;
 mod crashes;
 mod files;
 mod settings;
