@@ -11,8 +11,6 @@ const TO_COME: &[&str] = &[
     "failover",
     "psync",
     "replconf",
-    "replicaof",
-    "slaveof",
     "sync",
 ];
 
