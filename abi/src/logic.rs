@@ -122,6 +122,10 @@ pub struct Logic {
     /// lane 0 in an arena of its own, with no server. `FAILED`: the file cannot be read at all.
     pub check_file:
         extern "C" fn(scratch: *mut Scratch, path: RStr<'_>, report: &mut RawBytes) -> Status,
+    /// As `load_begin`, of the file at this path, which is one of several that are loaded one after
+    /// the other: commands are refused also after [`Logic::load_end`], until the shell lets them.
+    pub load_file:
+        extern "C" fn(scratch: *mut Scratch, path: RStr<'_>, error: &mut RawBytes) -> Status,
 }
 
 impl RootModule for LogicRef {
@@ -223,4 +227,6 @@ pub struct StoredTypes {
     pub effects: *const crate::effects::EffectsStream,
     /// See the type.
     pub extent: *const crate::effects::Extent,
+    /// See the type.
+    pub aof: *const crate::aof::Aof,
 }

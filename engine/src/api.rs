@@ -245,6 +245,13 @@ pub extern "C" fn load_begin(scratch: *mut Scratch, error: &mut RawBytes) -> Sta
     with(scratch, "the begin of loading", |thread| told(thread, error, loading::begin))
 }
 
+/// See [`abi::logic::Logic::load_file`].
+pub extern "C" fn load_file(scratch: *mut Scratch, path: RStr<'_>, error: &mut RawBytes) -> Status {
+    with(scratch, "the begin of loading", |thread| {
+        told(thread, error, |core| loading::begin_part(core, path.as_str()))
+    })
+}
+
 /// See [`abi::logic::Logic::load_piece`].
 pub extern "C" fn load_piece(scratch: *mut Scratch) -> Status {
     with(scratch, "loading", |thread| {
@@ -470,6 +477,7 @@ macro_rules! export_logic {
                 load_piece: $crate::api::load_piece,
                 load_end: $crate::api::load_end,
                 check_file: $crate::api::check_file,
+                load_file: $crate::api::load_file,
             });
 
         #[::abi_stable::export_root_module]

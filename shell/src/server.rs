@@ -22,6 +22,7 @@ use abi::stats::LANES_MAX;
 use abi_stable::std_types::{RSlice, RStr};
 use mio::{Poll, Waker};
 
+use crate::aof;
 use crate::arena::roots::Roots;
 use crate::arena::{self, ArenaError, NoMemory, huge};
 use crate::client::limits::number;
@@ -152,9 +153,9 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     title::show(server);
     let startup = Arc::new(Mutex::new(options.startup));
     let ready = when_ready(server, &startup);
-    let loader = match loading::begin(workers)? {
-        true => Some(Arc::new(Loader::new(server, background, Box::new(ready)))),
-        false => {
+    let loader = match loading::begin(server, background, Box::new(ready))? {
+        Ok(loader) => Some(Arc::new(loader)),
+        Err(ready) => {
             ready();
             None
         }
@@ -338,6 +339,7 @@ impl Threads {
         }
         // Only now: clients that were closed may have left work.
         server.jobs().close();
+        aof::finish();
         saving::give_up();
         for thread in self.background {
             // A background thread that panicked has said so; the server ends anyway.

@@ -3,6 +3,7 @@
 //! All of them may be looked at by everybody at any time: what can change is atomic or behind a
 //! lock, the rest is written before logic is loaded.
 
+use abi::aof::Aof;
 use abi::arena::ArenaHeader;
 use abi::client::ClientTable;
 use abi::config::ConfigStore;
@@ -87,6 +88,13 @@ impl Roots {
     /// The connections.
     pub fn clients(&self) -> &'static ClientTable {
         self.clients
+    }
+
+    /// The append-only log, where there can be one.
+    pub fn aof(&self) -> Option<&'static Aof> {
+        // SAFETY: the pointer is set before logic is loaded and never changed; what it leads to lives
+        // as long as the process and is all atomics.
+        unsafe { self.shared.aof.as_ptr().as_ref() }
     }
 
     /// What is kept for a lane, if that lane exists.

@@ -197,7 +197,8 @@ fn is_held(
     args: Args<'_>,
 ) -> Result<bool, Error> {
     let roots = thread.core.roots;
-    if loading::is_on(roots) && !call.spec.has(flag::LOADING) {
+    let loads = client.flags.load(Relaxed) & client_flag::LOADS != 0;
+    if loading::is_on(roots) && !call.spec.has(flag::LOADING) && !loads {
         return Err(error::LOADING);
     }
     let slow = scripts::slow::kind(roots);

@@ -43,12 +43,23 @@ pub fn lend(client: &mut Client, shared: u64) {
 
 /// Sends what can be sent. On return the client owns its output buffer or has none.
 pub fn flush(fd: &OwnedFd, client: &mut Client) -> Flush {
+    flush_some(fd, client, usize::MAX)
+}
+
+/// As [`flush`], of so many bytes at most. If those are sent and there are more, they are kept, as if
+/// the socket were full.
+pub fn flush_some(fd: &OwnedFd, client: &mut Client, mut at_most: usize) -> Flush {
     while !client.output.is_empty() {
         // SAFETY: `start..end` are bytes of the buffer's allocation that logic has written.
         let bytes = unsafe { unsent(&client.output) };
+        let bytes = &bytes[..bytes.len().min(at_most)];
+        if bytes.is_empty() {
+            return keep_rest(client);
+        }
         match rustix::io::write(fd, bytes) {
             Ok(n) => {
                 let short = n < bytes.len();
+                at_most -= n;
                 client.output.start += n as u64;
                 bump(&client.bytes_out, n as u64);
                 if short {
@@ -74,6 +85,11 @@ unsafe fn unsent<'a>(output: &RawBuffer) -> &'a [u8] {
     unsafe {
         std::slice::from_raw_parts(output.data.as_ptr().add(output.start as usize), output.len())
     }
+}
+
+/// Keeps what is unsent. On return the client owns its output buffer.
+pub fn keep(client: &mut Client) -> Flush {
+    if client.output.lent == 1 { keep_rest(client) } else { Flush::Full }
 }
 
 #[cold]

@@ -174,6 +174,11 @@ impl Generation {
         self.counted(self.logic.load_begin()(self.scratch(lane), error))
     }
 
+    /// See [`abi::logic::Logic::load_file`].
+    pub fn load_file(&self, lane: u32, path: &str, error: &mut RawBytes) -> Status {
+        self.counted(self.logic.load_file()(self.scratch(lane), path.into(), error))
+    }
+
     /// See [`abi::logic::Logic::load_piece`].
     pub fn load_piece(&self, lane: u32) -> Status {
         self.counted(self.logic.load_piece()(self.scratch(lane)))

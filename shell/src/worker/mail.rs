@@ -133,6 +133,7 @@ impl Worker {
 
     fn deliver_chain(&mut self, online: &mut Online, slot: u32, first: u32) {
         const CLOSING: u64 = flag::KILLED | flag::CLOSE_AFTER_REPLY;
+        let before = self.changes_before(slot);
         let client = self.clients.get(slot).client();
         output::lend(client, self.buffers.output);
         let mut index = first;
@@ -146,6 +147,7 @@ impl Worker {
             index = posted.next;
         }
         bump(&self.stats.batches, 1);
+        self.note_changes(slot, before);
     }
 
     /// Lets every postponed client try again.

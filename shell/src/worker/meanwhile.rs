@@ -136,6 +136,10 @@ impl Worker {
                 self.serve_beside(online, slot);
             }
         }
+        if self.held.are_any() {
+            self.release_held(online);
+        }
+        self.want_held();
     }
 
     /// A client's turn, unless its connection is about to be closed.

@@ -17,6 +17,7 @@
 //! - [`timers`], [`tick`]: what is done because time has passed
 //! - [`background`]: what logic wants done beside its requests
 //! - [`meanwhile`]: other clients, while a command of one takes long
+//! - [`held`]: replies that wait for the disk
 //! - [`held_up`]: workers that do not come back, for whoever asks
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
@@ -26,6 +27,7 @@ pub mod accept;
 pub mod background;
 pub mod clock;
 pub mod event;
+pub mod held;
 pub mod held_up;
 pub mod listeners;
 pub mod load;
@@ -60,6 +62,7 @@ use crate::client::{bump, input, output, state};
 use crate::logic::roster::Online;
 use clock::Clock;
 use event::{Event, Readiness};
+use held::HeldClients;
 use mail::Posted;
 use mailbox::{Mail, Mailbox};
 use meanwhile::{Left, Meanwhile};
@@ -149,6 +152,8 @@ pub struct Worker {
     /// Connections that ended and could not be closed at once: beside a command, or while others hold
     /// what that takes.
     closing: Vec<Left>,
+    /// Clients whose output is held until what it tells of is safe on disk.
+    held: HeldClients,
     /// The last poll may not have reported all there was.
     more_events: bool,
 }
@@ -203,6 +208,7 @@ impl Worker {
             accept_again: false,
             meanwhile: None,
             closing: Vec::new(),
+            held: HeldClients::default(),
             more_events: false,
         })
     }
@@ -259,6 +265,7 @@ impl Worker {
     fn is_behind(&self) -> bool {
         self.more_events
             || self.has_mail_left()
+            || self.held.are_due()
             || !self.queue.is_empty()
             || self.swap.is_under_way()
             || self.accept_again
@@ -329,11 +336,15 @@ impl Worker {
         if !self.closing.is_empty() {
             self.close_all_left(online);
         }
+        if self.held.are_any() {
+            self.release_held(online);
+        }
         self.follow_swap(online);
         self.run_timers(online);
         if self.ticker.is_due(&self.clock) {
             self.tick(online);
         }
+        self.want_held();
     }
 
     /// Gives each client that was queued before now one turn.
@@ -387,9 +398,11 @@ impl Worker {
             return;
         }
         output::lend(client, self.buffers.output);
+        let before = self.changes_before(slot);
         self.with_logic(slot, |lane, client| {
             online.generation_of(lane, client).deadline(lane, client);
         });
+        self.note_changes(slot, before);
         bump(&self.stats.batches, 1);
         self.settle_and_serve(online, slot);
     }

@@ -29,6 +29,7 @@ use base::error::Done;
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
     acl::ACL,
+    save::BGREWRITEAOF,
     save::BGSAVE,
     introspect::COMMAND,
     config::CONFIG,
