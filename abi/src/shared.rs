@@ -97,8 +97,11 @@ pub struct Shared {
     pub attention: AtomicU64,
     /// The append-only log. Null where there can be none.
     pub aof: Ptr<Aof>,
+    /// 1 if the logic whose scratches are being made counts in the second set of each lane's counters,
+    /// 0 if in the first.
+    pub counts_second: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 11],
+    pub reserved: [u64; 10],
 }
 
 /// Bits of [`Shared::attention`].
@@ -204,8 +207,8 @@ pub struct CommandNames {
 pub struct CommandName {
     /// Bytes of name that follow this struct.
     pub name_len: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The number of its family plus one, see [`crate::stats::FAMILIES`]; 0: it is not told.
+    pub family: u32,
 }
 
 /// Who is to hear of what.

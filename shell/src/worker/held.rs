@@ -21,7 +21,7 @@ use super::Worker;
 use super::slab::Place;
 use crate::client::output::{self, Flush};
 use crate::client::state;
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// Bytes in the stream that the log has yet to take for which its writer is woken: long before the
 /// stream's ring is full, and writers have to wait.

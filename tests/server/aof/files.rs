@@ -169,7 +169,11 @@ fn an_upgrade_in_the_middle_of_a_rewriting_changes_nothing() {
     // Both releases have been tried before: then a swap takes no time.
     server.swap();
     server.swap();
-    client.ask("DEBUG POPULATE 20000");
+    // The delay is made once for each shard of each database, at most.
+    for db in (0..16).rev() {
+        client.ask(&format!("SELECT {db}"));
+        (0..300).for_each(|n| drop(client.ask(&format!("SET key:{n} {n}"))));
+    }
     client.ask("CONFIG SET rdb-key-save-delay 10000");
     client.ask("BGREWRITEAOF");
     eventually("it has begun", || info(&mut client, "aof_rewrites") == "1");
