@@ -146,6 +146,13 @@ pub struct ClientState {
     pub reserved: [u64; 13],
 }
 
+impl ClientState {
+    /// Where the other part is.
+    pub const fn shared_address(&self) -> u64 {
+        self.shared.address()
+    }
+}
+
 impl Deref for ClientState {
     type Target = ClientShared;
 

@@ -48,6 +48,9 @@ pub struct Running {
     pub script_machine_bytes: AtomicU64,
     /// As the one before, of the machine for functions.
     pub function_machine_bytes: AtomicU64,
+    /// Addresses of what a worker lends to its clients, for input, for a round of reads, for output;
+    /// 0 for a lane that is no worker. Stored by the shell.
+    pub lent: [AtomicU64; 3],
     /// Zero.
-    pub reserved: [AtomicU64; 7],
+    pub reserved: [AtomicU64; 4],
 }

@@ -38,3 +38,4 @@ pub mod stream;
 pub mod tracking;
 pub mod version;
 pub mod wait;
+pub mod walk;

@@ -12,6 +12,7 @@ use abi::logic::Scratch;
 use abi::message::Message;
 use abi::ptr::Ptr;
 use abi::status::Status;
+use abi::walk::Walk;
 use abi_stable::std_types::{RSlice, RStr};
 
 use crate::exec::panics::{self, Unwound, caught};
@@ -23,6 +24,7 @@ use crate::session::tracking::tell as tracking;
 use crate::session::{blocking, clients, lifecycle};
 use base::bytes::Bytes;
 use base::core::Core;
+use base::walk::Walker;
 
 static HOST: OnceLock<HostRef> = OnceLock::new();
 static OUTSTANDING: AtomicI64 = AtomicI64::new(0);
@@ -280,6 +282,24 @@ pub extern "C" fn check_file(
     })
 }
 
+/// See [`abi::logic::Logic::check`].
+pub extern "C" fn check(walk: &Walk) -> Status {
+    guard("check", Status::PANICKED, || match HOST.get() {
+        // SAFETY: the shell keeps the contract, and nobody runs meanwhile.
+        Some(host) => exec::recovery::walk(&mut unsafe { Walker::new(walk) }, *host),
+        None => Status::REFUSED,
+    })
+}
+
+/// See [`abi::logic::Logic::recover`].
+pub extern "C" fn recover(scratch: *mut Scratch) -> Status {
+    with(scratch, "the end of a recovery", |thread| {
+        thread.refresh();
+        exec::recovery::complete(thread);
+        Status::OK
+    })
+}
+
 /// What becomes of something that may fail with a text, or have nothing to do.
 fn told(
     thread: &mut ThreadContext,
@@ -470,6 +490,8 @@ macro_rules! export_logic {
                 load_piece: $crate::api::load_piece,
                 load_end: $crate::api::load_end,
                 check_file: $crate::api::check_file,
+                check: $crate::api::check,
+                recover: $crate::api::recover,
             });
 
         #[::abi_stable::export_root_module]

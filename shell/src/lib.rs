@@ -16,6 +16,7 @@ pub mod metrics;
 mod priority;
 mod process;
 mod random;
+pub mod recovery;
 pub mod refusal;
 mod saving;
 pub mod server;

@@ -9,6 +9,7 @@
 //! - [`large`]: blocks of whole pages
 //! - [`compaction`]: pages with few blocks in use are emptied, so that their memory can go back
 //! - [`poison`]: what AddressSanitizer is told, in the sanitised build
+//! - [`check`]: whether all of it is as it should be
 //! - [`space`]: space on disk, if the arena is a file
 //! - [`scavenger`]: the thread that looks after the memory behind: free memory back to the system
 //! - [`huge`]: huge pages
@@ -20,6 +21,7 @@
 
 pub mod calls;
 pub mod central;
+pub mod check;
 pub mod classes;
 pub mod compaction;
 pub mod futex;
@@ -45,7 +47,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::rand::GetRandomFlags;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -152,6 +154,23 @@ pub fn attach(fd: OwnedFd) -> Result<&'static Arena, ArenaError> {
         mapping::map(&fd, capacity_bytes)?;
         Ok(Arena::of(fd, capacity_bytes))
     })
+}
+
+/// Maps an arena that lies in a file and that no process uses, to look at it: what is written to it
+/// here stays here.
+///
+/// # Errors
+/// See [`ArenaError`]: among others when a server uses it.
+pub fn look_at(path: &Path) -> Result<(), ArenaError> {
+    let _one_at_a_time = CREATION.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if ARENA.get().is_some() || is_mapped() {
+        return Err(ArenaError::Exists);
+    }
+    let fd = mapping::open_unused(path)?;
+    let capacity_bytes = mapping::validate(&fd)?;
+    mapping::map_privately(&fd, capacity_bytes)?;
+    IS_MAPPED.store(true, Ordering::Release);
+    Ok(())
 }
 
 /// The arena of this process, once there is one.

@@ -21,23 +21,23 @@ const SLACK_PAGES: u32 = 16;
 
 /// Free runs of either sort, by size.
 #[repr(C)]
-struct Bins {
-    occupied: Cell<u64>,
-    lists: [PageList; BINS],
+pub(super) struct Bins {
+    pub(super) occupied: Cell<u64>,
+    pub(super) lists: [PageList; BINS],
 }
 
 /// The state of the runs. Zero but for what [`RunState::init`] sets.
 #[repr(C)]
 pub struct RunState {
-    first: Cell<u32>,
-    top: Cell<u32>,
-    end: Cell<u32>,
-    live_pages: Cell<u32>,
-    dirty_free_pages: Cell<u32>,
+    pub(super) first: Cell<u32>,
+    pub(super) top: Cell<u32>,
+    pub(super) end: Cell<u32>,
+    pub(super) live_pages: Cell<u32>,
+    pub(super) dirty_free_pages: Cell<u32>,
     /// Lowest value of `dirty_free_pages` since the last [`Runs::dirty_needed`].
-    dirty_free_low: Cell<u32>,
-    dirty: Bins,
-    clean: Bins,
+    pub(super) dirty_free_low: Cell<u32>,
+    pub(super) dirty: Bins,
+    pub(super) clean: Bins,
 }
 
 impl RunState {
@@ -392,7 +392,7 @@ fn add(cell: &Cell<u32>, by: u32) {
 
 /// The bin of runs of this length: one a length up to 16 pages, then two a doubling. Every run in
 /// a later bin is longer than every run in an earlier one.
-fn bin_of(pages: u32) -> usize {
+pub(super) fn bin_of(pages: u32) -> usize {
     if pages <= EXACT_BINS {
         return pages as usize - 1;
     }

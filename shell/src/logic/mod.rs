@@ -44,6 +44,16 @@ pub fn read(path: &Path, sha256: Option<&str>) -> Result<Image, Refusal> {
     Ok(image)
 }
 
+/// Copies, verifies and loads the library at `path`: attached, without a scratch for any lane.
+///
+/// # Errors
+/// As [`start`].
+pub fn load(path: &Path, host: HostRef, verifier: &Verifier) -> Result<Loaded, Refusal> {
+    let image = Arc::new(read(path, None)?);
+    let verdict = verifier.verify(&image)?;
+    Loaded::load(image, &verdict, host)
+}
+
 /// Copies, verifies and loads the library at `path` as the first generation, not yet published.
 ///
 /// # Errors
@@ -54,8 +64,5 @@ pub fn start(
     lanes: usize,
     verifier: &Verifier,
 ) -> Result<Box<Generation>, Refusal> {
-    let image = Arc::new(read(path, None)?);
-    let verdict = verifier.verify(&image)?;
-    let loaded = Loaded::load(image, &verdict, host)?;
-    Generation::new(generation::FIRST, loaded, lanes)
+    Generation::new(generation::FIRST, load(path, host, verifier)?, lanes)
 }
