@@ -4,12 +4,12 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-use abi::client::{Client, flag};
+use abi::client::{Client, UnderWay, flag};
 use abi::container::RawBytes;
 use abi::host::HostRef;
 use abi::job::Job;
 use abi::logic::Scratch;
-use abi::message::Message;
+use abi::message::{Message, kind};
 use abi::ptr::Ptr;
 use abi::status::Status;
 use abi::walk::Walk;
@@ -170,9 +170,15 @@ fn close_unless_ok(client: &Client, status: Status) {
 /// See [`abi::logic::Logic::deliver`].
 pub extern "C" fn deliver(scratch: *mut Scratch, client: Ptr<Client>, message: &Message) -> Status {
     as_owner(client, |client| {
-        or_close(scratch, client, "a message for", |thread, client| {
+        let owes = matches!(message.kind, kind::SERVE | kind::UNBLOCK | kind::ADMIN_REPLY);
+        let reply = if owes { 0 } else { UnderWay::NO_REPLY };
+        let (start, unsent) = (client.input.start, client.output.len());
+        client.under_way.begin(start | reply, unsent);
+        let status = or_close(scratch, client, "a message for", |thread, client| {
             deliver::deliver(thread, client, message);
-        })
+        });
+        client.under_way.end();
+        status
     })
 }
 
@@ -183,9 +189,13 @@ pub extern "C" fn deadline(scratch: *mut Scratch, client: Ptr<Client>) -> Status
             // It was put off, and may try again.
             return run_batch(scratch, client);
         }
-        or_close(scratch, client, "the deadline of", |thread, client| {
+        let (start, unsent) = (client.input.start, client.output.len());
+        client.under_way.begin(start, unsent);
+        let status = or_close(scratch, client, "the deadline of", |thread, client| {
             blocking::time_out(&mut thread.core, client);
-        })
+        });
+        client.under_way.end();
+        status
     })
 }
 

@@ -9,6 +9,7 @@ mod control_groups;
 pub mod effects;
 pub mod exchange;
 pub mod host;
+pub mod keeper;
 pub mod log;
 pub mod logic;
 mod mapped;

@@ -108,6 +108,7 @@ const PILES: &[Pile] = &[
         layers: &[
             &["shell/src/refusal.rs"],
             &["shell/src/process/"],
+            &["shell/src/keeper/"],
             &["shell/src/log.rs"],
             &["shell/src/config.rs", "shell/src/config/"],
             &[

@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use abi::container::RawTable;
 use abi::keyspace::{SHARDS, Shard, ShardDb, WatchedKey, anew};
+use abi::ptr::Ptr;
 use abi::tracking::TrackedKey;
 use abi::wait::{BlockedKey, Waiter};
 
-use crate::{Keys, entry_hash};
+use crate::{CHANGE, Keys, entry_hash};
 use base::hash::hash;
 use base::heap::Heap;
 use base::lock::{ALL_SHARDS, shard_of};
@@ -25,18 +26,34 @@ pub struct Beside {
     pub waiters: HashSet<u64>,
     /// Entries that were being changed, in a way that may have left them half changed.
     pub half_changed: HashSet<u64>,
+    /// Keys, by database and hash, of transactions and scripts that did not come to their end.
+    pub half_run: HashSet<(u32, u64)>,
 }
 
 /// Walks over all keys, and what is beside them for those who watch or await them or have them in a
 /// cache.
 pub fn walk(walker: &mut Walker<'_>, roots: Roots, beside: &Beside) {
+    let mut awaited = HashSet::new();
     for number in 0..SHARDS {
         for db in 0..roots.databases() {
             walker.turn_to(About::Part { shard: number, db });
             check_part(walker, roots, number, db, beside);
         }
         walker.turn_to(About::Part { shard: number, db: 0 });
-        check_beside(walker, roots, roots.shard(number), roots.part(number, 0), beside);
+        let (shard, first) = (roots.shard(number), roots.part(number, 0));
+        check_beside(walker, roots, (shard, first), beside, &mut awaited);
+    }
+    if walker.mends() {
+        beside.waiters.iter().for_each(|waiter| forget_if_lost(*waiter, &awaited));
+    }
+}
+
+/// Has one who waits for a key that is not awaited any more wait for none.
+fn forget_if_lost(waiter: u64, awaited: &HashSet<u64>) {
+    // SAFETY: one of the waiters of a client that waits, which were claimed; nobody else runs.
+    let waiter = unsafe { &mut *(waiter as *mut Waiter) };
+    if !awaited.contains(&waiter.key.address()) {
+        (waiter.key, waiter.prev, waiter.next) = (Ptr::NULL, Ptr::NULL, Ptr::NULL);
     }
 }
 
@@ -90,6 +107,9 @@ fn check_entry(
     if checked.is_some_and(|checked| shard_of(checked.hash) != shard) {
         walker.wrong("it is in the shard of other keys");
     }
+    if checked.is_some_and(|checked| beside.half_run.contains(&(db, checked.hash))) {
+        walker.wrong("what has changed it did not come to its end");
+    }
     if beside.half_changed.contains(&address) {
         walker.wrong("it was being changed");
     }
@@ -105,14 +125,17 @@ fn check_entry(
 fn check_beside(
     walker: &mut Walker<'_>,
     roots: Roots,
-    shard: &Shard,
-    first: &ShardDb,
+    (shard, first): (&Shard, &ShardDb),
     beside: &Beside,
+    awaited: &mut HashSet<u64>,
 ) {
     let seed = roots.seed;
     let watched = named::check::<WatchedKey>(&shard.watched, walker, seed, &mut |_, _| {});
     let blocked = named::check::<BlockedKey>(&shard.blocked, walker, seed, &mut |walker, key| {
-        check_queue(walker, key, beside);
+        awaited.insert(named::address_of(key));
+        if !check_queue(walker, key, beside) && walker.mends() {
+            link_anew(key, beside);
+        }
     });
     let tracked = named::check::<TrackedKey>(&shard.tracked, walker, seed, &mut |walker, key| {
         walker.claim_words("ids of clients", &key.others);
@@ -125,23 +148,49 @@ fn check_beside(
     }
 }
 
-/// Walks over the queue of those who wait for a key.
-fn check_queue(walker: &mut Walker<'_>, key: &BlockedKey, beside: &Beside) {
+/// Walks over the queue of those who wait for a key. False: it is not whole.
+fn check_queue(walker: &mut Walker<'_>, key: &BlockedKey, beside: &Beside) -> bool {
     let own = named::address_of(key);
     let (mut count, mut before, mut at) = (0, 0, key.head.address());
-    while at != 0 && count <= key.count {
-        if !beside.waiters.contains(&at) {
-            return walker.wrong("the queue of those who wait for a key leads elsewhere");
+    let mut is_whole = true;
+    while at != 0 && count <= key.count && is_whole {
+        is_whole = beside.waiters.contains(&at);
+        if is_whole {
+            // SAFETY: one of the waiters of a client that waits, which were claimed.
+            let waiter = unsafe { &*(at as *const Waiter) };
+            is_whole = waiter.key.address() == own && waiter.prev.address() == before;
+            (before, at, count) = (at, waiter.next.address(), count + 1);
         }
-        // SAFETY: one of the waiters of a client that waits, which were claimed.
-        let waiter = unsafe { &*(at as *const Waiter) };
-        if waiter.key.address() != own || waiter.prev.address() != before {
-            walker.wrong("one who waits for a key is not linked to its queue");
-        }
-        (before, at, count) = (at, waiter.next.address(), count + 1);
     }
-    if count != key.count || before != key.tail.address() {
-        walker.wrong("the queue of those who wait for a key has other members than it should");
+    is_whole &= count == key.count && before == key.tail.address();
+    if !is_whole {
+        walker.wrong("the queue of those who wait for a key is not of one piece");
+    }
+    is_whole
+}
+
+/// Makes the queue of a key anew of those who wait for it.
+fn link_anew(key: &BlockedKey, beside: &Beside) {
+    let own = named::address_of(key);
+    // SAFETY: waiters of clients that wait, which were claimed, and the record of the key; nobody else
+    // runs, and what is read of them before is not used after.
+    unsafe {
+        let waits_for_it = |at: &&u64| (*(**at as *const Waiter)).key.address() == own;
+        let mut queue: Vec<u64> = beside.waiters.iter().filter(waits_for_it).copied().collect();
+        queue.sort_by_key(|at| {
+            let wait = (*(*at as *const Waiter)).wait;
+            if wait.is_null() { 0 } else { (*wait.as_ptr()).since_ns }
+        });
+        let at = |index: usize| Ptr::new(queue.get(index).copied().unwrap_or(0));
+        for (index, waiter) in queue.iter().enumerate() {
+            let waiter = *waiter as *mut Waiter;
+            (*waiter).prev = index.checked_sub(1).map_or(Ptr::NULL, at);
+            (*waiter).next = at(index + 1);
+        }
+        let raw = own as *mut BlockedKey;
+        (*raw).head = at(0);
+        (*raw).tail = queue.len().checked_sub(1).map_or(Ptr::NULL, at);
+        (*raw).count = queue.len() as u32;
     }
 }
 
@@ -157,6 +206,10 @@ impl Keys<'_> {
                 let bits = roots.part(number, db).anew.swap(0, Relaxed);
                 self.db = db;
                 self.make_part_anew(number, bits);
+                if bits & anew::KEYS != 0 {
+                    // Some may be gone.
+                    self.signal_watchers_of_all(number, |_, _| CHANGE);
+                }
                 make_named_anew::<WatchedKey>(&shard.watched, heap, roots, bits & anew::WATCHED);
                 make_named_anew::<BlockedKey>(&shard.blocked, heap, roots, bits & anew::BLOCKED);
                 make_named_anew::<TrackedKey>(&shard.tracked, heap, roots, bits & anew::TRACKED);

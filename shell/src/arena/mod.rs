@@ -52,7 +52,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 pub use mapping::ArenaError;
-pub use threads::{alloc, bind_thread, enter, flush, free, lane as this_lane, realloc, trim};
+pub use threads::{
+    alloc, bind_thread, enter, flush, free, lane as this_lane, realloc, resize, trim,
+};
 
 const CAPACITY_DEFAULT: u64 = 1 << 40;
 const CAPACITY_TRIED_MIN: u64 = 1 << 30;
@@ -156,6 +158,27 @@ pub fn attach(fd: OwnedFd) -> Result<&'static Arena, ArenaError> {
     })
 }
 
+/// Maps an arena that another server has left, which has ended. Its allocator is not to be used before
+/// it is made anew, see [`check::rebuild`].
+///
+/// # Errors
+/// As [`attach`].
+pub fn adopt(fd: OwnedFd) -> Result<&'static Arena, ArenaError> {
+    make(|| {
+        let capacity_bytes = mapping::validate(&fd)?;
+        mapping::map(&fd, capacity_bytes)?;
+        Ok(Arena::of(fd, capacity_bytes))
+    })
+}
+
+/// Starts the thread that looks after the memory behind an arena that was adopted.
+///
+/// # Errors
+/// The system refused it.
+pub fn look_after(arena: &'static Arena) -> Result<(), ArenaError> {
+    scavenger::spawn(arena).map_err(|error| ArenaError::Thread { error })
+}
+
 /// Maps an arena that lies in a file and that no process uses, to look at it: what is written to it
 /// here stays here.
 ///
@@ -234,7 +257,13 @@ fn is_mapped() -> bool {
     IS_MAPPED.load(Ordering::Acquire)
 }
 
-fn install(make: impl FnOnce() -> Result<Arena, ArenaError>) -> Result<&'static Arena, ArenaError> {
+fn install(made: impl FnOnce() -> Result<Arena, ArenaError>) -> Result<&'static Arena, ArenaError> {
+    let arena = make(made)?;
+    look_after(arena)?;
+    Ok(arena)
+}
+
+fn make(make: impl FnOnce() -> Result<Arena, ArenaError>) -> Result<&'static Arena, ArenaError> {
     let _one_at_a_time = CREATION.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if ARENA.get().is_some() {
         return Err(ArenaError::Exists);
@@ -242,7 +271,6 @@ fn install(make: impl FnOnce() -> Result<Arena, ArenaError>) -> Result<&'static 
     let made = make()?;
     let arena = ARENA.get_or_init(|| made);
     IS_MAPPED.store(true, Ordering::Release);
-    scavenger::spawn(arena).map_err(|error| ArenaError::Thread { error })?;
     Ok(arena)
 }
 

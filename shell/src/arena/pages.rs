@@ -145,6 +145,12 @@ impl PageList {
         Some(self.head.get()).filter(|&page| page != 0)
     }
 
+    /// Forgets all pages in it.
+    pub fn clear(&self) {
+        self.head.set(0);
+        self.tail.set(0);
+    }
+
     /// The pages in it, from the first on.
     pub fn pages(&self, pages: PageTable) -> impl Iterator<Item = u32> {
         let after = move |page: u32| Some(pages.get(page).next.get()).filter(|&next| next != 0);

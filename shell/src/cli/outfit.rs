@@ -3,13 +3,17 @@
 
 use std::path::PathBuf;
 
+use abi::logic::LogicRef;
+
 use crate::admin::socket::Socket;
 use crate::admin::{self, Context};
 use crate::exchange;
 use crate::host;
 use crate::logic;
-use crate::logic::generation::Generation;
+use crate::logic::Loaded;
+use crate::logic::generation::{self, Generation};
 use crate::logic::verify::parent::Verifier;
+use crate::refusal::{Code, Refusal};
 use crate::server::{LoadError, Outfit};
 use crate::upgrade::driver::Driver;
 use crate::upgrade::serving::Serving;
@@ -32,10 +36,34 @@ impl Parts {
     }
 }
 
+/// Loads the first library that can be loaded.
+fn load_first(paths: &[PathBuf], verifier: &Verifier) -> Result<Loaded, Refusal> {
+    let mut refusal = None;
+    for path in paths {
+        match logic::load(path, host::table(), verifier) {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "cannot load a library");
+                refusal.get_or_insert(error);
+            }
+        }
+    }
+    Err(refusal.unwrap_or_else(|| Refusal::new(Code::NotFound, "no library is named")))
+}
+
 impl Outfit for Parts {
-    fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError> {
+    fn load(
+        &mut self,
+        lanes: usize,
+        images: &[PathBuf],
+        attached: &mut dyn FnMut(LogicRef) -> Result<(), LoadError>,
+    ) -> Result<Box<Generation>, LoadError> {
         self.verifier.lanes = lanes as u32;
-        let generation = logic::start(&self.logic, host::table(), lanes, &self.verifier)?;
+        let named = [self.logic.clone()];
+        let paths = if images.is_empty() { &named } else { images };
+        let loaded = load_first(paths, &self.verifier)?;
+        attached(loaded.logic())?;
+        let generation = Generation::new(generation::FIRST, loaded, lanes)?;
         tracing::info!(logic = generation.identity().label(), "loaded");
         self.first = Some((Serving::of(&generation), lanes));
         Ok(generation)

@@ -19,6 +19,7 @@ use abi::status::Status;
 use super::grace::{self, Current, Version};
 use super::identity::Identity;
 use super::loaded::{Loaded, Unloaded};
+use crate::keeper::board;
 use crate::refusal::{Code, Refusal};
 
 /// The number of the first generation.
@@ -200,6 +201,9 @@ impl Online {
 
 /// See [`Current::publish`].
 pub fn publish(next: Box<Generation>) -> Option<Retiring> {
+    if let Some(board) = board::get() {
+        board.note_logic(&**next.loaded().image());
+    }
     CURRENT.publish(next)
 }
 

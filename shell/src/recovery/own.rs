@@ -14,7 +14,7 @@ use abi::shared::Shared;
 use abi::stats::LANES_MAX;
 
 use super::walk::State;
-use crate::arena::{calls, layout};
+use crate::arena::{calls, classes, layout};
 use crate::client::{input, output};
 
 /// What a worker lends, as far as its lane says where it is.
@@ -158,6 +158,10 @@ fn client(state: &mut State, address: u64, lent: &[Lent]) -> bool {
     let shared: &ClientShared = client;
     let id = shared.id;
     let texts = [&shared.peer, &shared.local].map(|text| bytes(state, id, text));
+    if state.mends() {
+        // SAFETY: as above; nobody else refers to the owner's part.
+        complete_moves(state, unsafe { &mut *(block as *mut Client) }, lent);
+    }
     let buffers = [&client.input, &client.output].map(|raw| buffer(state, id, raw, lent));
     texts.into_iter().chain(buffers).all(|is_whole| is_whole)
 }
@@ -185,4 +189,37 @@ fn buffer(state: &mut State, id: u64, raw: &RawBuffer, lent: &[Lent]) -> bool {
         state.wrong(format!("client {id}: a buffer of it is not whole"));
     }
     is_whole
+}
+
+/// Completes or undoes what was being done to the buffers of a client when the process ended.
+fn complete_moves(state: &State, client: &mut Client, lent: &[Lent]) {
+    let before = std::mem::replace(&mut client.under_way.before, RawBuffer::EMPTY);
+    match std::mem::replace(&mut client.under_way.moving, 0) {
+        0 => {}
+        1 => client.input = before,
+        _ => client.output = before,
+    }
+    for raw in [&mut client.input, &mut client.output] {
+        if raw.start > raw.end {
+            raw.start = 0;
+        }
+        let data = raw.data.address();
+        let worker = lent.iter().find(|lent| (lent.start..lent.end).contains(&data));
+        let own_bytes = state.block_bytes(data);
+        match worker {
+            // All of it is told by where it is.
+            Some(worker) if raw.capacity != 0 => {
+                (raw.lent, raw.capacity) = (1, raw.capacity.min(worker.end - data));
+            }
+            None if raw.capacity != 0 && own_bytes != 0 => {
+                raw.lent = 0;
+                let pages = classes::pages_of(raw.capacity).map_or(0, u64::from);
+                let is_small = classes::rounded(raw.capacity) == own_bytes;
+                if !is_small && pages * classes::PAGE_BYTES != own_bytes {
+                    raw.capacity = own_bytes;
+                }
+            }
+            _ => {}
+        }
+    }
 }

@@ -95,6 +95,11 @@ impl State {
         is_there
     }
 
+    /// Bytes of the allocation that begins at an address, at most; 0: none does.
+    pub fn block_bytes(&self, address: u64) -> u64 {
+        self.claims.block(address)
+    }
+
     /// See [`Walk::settle`].
     pub fn settle(&mut self, keep: bool) {
         self.claims.settle(keep);

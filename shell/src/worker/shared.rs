@@ -110,6 +110,11 @@ impl ServerShared {
         self.roots.create_databases(number(self.config(), id::DATABASES).max(1))
     }
 
+    /// The roots of the arena.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
     /// The table of clients.
     pub fn table(&self) -> &Table {
         &self.table

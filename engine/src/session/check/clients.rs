@@ -10,7 +10,7 @@ use abi::client::{
 };
 use abi::container::{RawBytes, RawTable, RawVec};
 use abi::ptr::Ptr;
-use abi::wait::{Wait, Waiter};
+use abi::wait::{Wait, Waiter, kind as wait_kind, state};
 
 use super::part;
 use base::roots::Roots;
@@ -114,4 +114,32 @@ fn forget(client: &mut Client) {
     }
     (*wait, *watches) = (Ptr::NULL, RawVec::EMPTY);
     client.watch_count.store(0, Relaxed);
+}
+
+/// Calls `f` with the owner's part of each client.
+///
+/// # Safety
+/// No worker has clients yet: nobody refers to one.
+pub unsafe fn for_each_owner(roots: Roots, f: &mut dyn FnMut(&mut Client)) {
+    // SAFETY: nobody adds or takes out clients meanwhile.
+    let slots = unsafe { &*roots.clients().slots.as_ptr() };
+    let all: Vec<u64> = vec::slice(slots).iter().copied().filter(|slot| *slot != 0).collect();
+    for address in all {
+        // SAFETY: a client of the table, to which nobody else refers, as the caller promises.
+        f(unsafe { &mut *((address - offset_of!(ClientBlock, shared) as u64) as *mut Client) });
+    }
+}
+
+/// Whether a client waits for what will not come any more: for what a thread of the server that ended
+/// had to do, or for keys in whose queues it is not.
+pub fn waits_in_vain(client: &Client) -> bool {
+    // SAFETY: a blocked client's wait lives until its owner frees it.
+    let Some(wait) = (unsafe { client.wait.as_ptr().as_ref() }) else {
+        return client.flags.load(Relaxed) & flag::BLOCKED != 0;
+    };
+    let is_in_queues = (0..wait.key_count as usize).all(|index| {
+        // SAFETY: it has so many waiters.
+        !unsafe { &*wait.waiters.as_ptr().add(index) }.key.is_null()
+    });
+    wait.kind == wait_kind::ADMIN || wait.state.load(Relaxed) != state::WAITING || !is_in_queues
 }

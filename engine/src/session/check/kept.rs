@@ -1,11 +1,14 @@
 //! What is kept of the server: settings, counters, scripts, subscriptions, logs, users.
 
+use std::collections::HashSet;
+
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::acl::{Acl, AclLogEntry};
 use abi::client::Subscription;
 use abi::container::{RawBuffer, RawBytes, RawTable, RawVec};
+use abi::lane::Running;
 use abi::lock::Locked;
 use abi::script::{CachedScript, FunctionLibrary, Scripts, SlowScript};
 use abi::shared::{
@@ -36,8 +39,10 @@ pub fn walk(walker: &mut Walker<'_>, roots: Roots) -> bool {
     locked(walker, "names of commands", &shared.names, check_command_names, |names| {
         names.slots = RawVec::EMPTY;
     });
-    let counters = roots.lanes().map(|lane| &lane.stats);
-    counters.for_each(|stats| check_counters(walker, stats));
+    for lane in roots.lanes() {
+        check_counters(walker, &lane.stats);
+        check_touched(walker, &lane.running);
+    }
     check_baseline(walker, &shared.baseline);
     let errors = |walker: &mut Walker<'_>, table: &RawTable| {
         named::check::<ErrorStat>(table, walker, seed, &mut |_, _| {});
@@ -138,6 +143,39 @@ fn check_counters(walker: &mut Walker<'_>, stats: &LaneStats) {
         link = &segment.next;
     }
     walker.settle(true);
+}
+
+/// The list of keys that a transaction has changed. One that is not whole is forgotten.
+fn check_touched(walker: &mut Walker<'_>, running: &Running) {
+    let address = running.touched.load(Relaxed);
+    if address == 0 {
+        return;
+    }
+    walker.turn_to(About::Named("keys of a transaction"));
+    let room = walker.block(address).map_or(0, <[u8]>::len);
+    let words = running.touched_words.load(Relaxed);
+    let is_whole = walker.claim("list", address, room) && words <= room as u64 / 8;
+    if !is_whole && walker.mends() {
+        running.touched.store(0, Relaxed);
+        running.touched_words.store(0, Relaxed);
+    }
+    walker.settle(is_whole);
+}
+
+/// The keys, by database and hash, that transactions and scripts of all lanes had changed which did not
+/// come to their end. They have been walked over.
+pub fn half_run(roots: Roots) -> HashSet<(u32, u64)> {
+    let mut keys = HashSet::new();
+    for lane in roots.lanes() {
+        let list = lane.running.touched.load(Relaxed) as *const u64;
+        let words = lane.running.touched_words.load(Relaxed) as usize;
+        if !list.is_null() {
+            // SAFETY: the walk has claimed a list of at least so many words; nobody else runs.
+            let words = unsafe { std::slice::from_raw_parts(list, words) };
+            keys.extend(words.as_chunks::<2>().0.iter().map(|[hash, db]| (*db as u32, *hash)));
+        }
+    }
+    keys
 }
 
 fn cut(walker: &Walker<'_>, link: &AtomicU64) {

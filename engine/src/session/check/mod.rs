@@ -8,8 +8,8 @@
 mod clients;
 mod kept;
 
-pub use clients::walk as walk_clients;
-pub use kept::walk as walk_kept;
+pub use clients::{for_each_owner, waits_in_vain, walk as walk_clients};
+pub use kept::{half_run, walk as walk_kept};
 
 use base::walk::{About, Walker};
 

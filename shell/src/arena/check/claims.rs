@@ -1,5 +1,7 @@
 //! Which allocations of the arena something refers to, as a walk finds out.
 
+use std::collections::HashMap;
+
 use abi::walk::claim;
 
 use super::super::classes::{PAGE_BYTES, blocks_per_page, class_bytes, pages_of, rounded};
@@ -19,6 +21,8 @@ pub struct Claims {
     free: Vec<Option<Bits>>,
     /// Addresses of those claimed since the last group ended.
     group: Vec<(u64, u64)>,
+    /// Pages that large blocks need, by their first pages.
+    large: HashMap<u32, u32>,
     /// Whether a large block has to have as many pages as its size needs.
     is_exact: bool,
     /// Bytes that all claims take.
@@ -44,6 +48,7 @@ impl Claims {
             claimed: none(),
             free: none(),
             group: Vec::new(),
+            large: HashMap::new(),
             is_exact: true,
             bytes: 0,
         }
@@ -87,6 +92,9 @@ impl Claims {
         if !set(&mut self.claimed[at], page.class(), block.index) {
             return claim::TAKEN;
         }
+        if page.kind() == Kind::Large {
+            self.large.insert(block.page, pages_of(size).unwrap_or(1));
+        }
         self.bytes += rounded(size);
         self.group.push((address, size));
         claim::GRANTED
@@ -118,6 +126,11 @@ impl Claims {
     /// How many blocks of a page are known to be free.
     pub fn free_count(&self, page: u32) -> u32 {
         count(&self.free[(page - self.first) as usize])
+    }
+
+    /// Pages of the large block at a page, if it was claimed.
+    pub fn large_pages(&self, page: u32) -> Option<u32> {
+        (self.count(page) > 0).then(|| self.large.get(&page).copied()).flatten()
     }
 
     /// Whether a block of a page was claimed.

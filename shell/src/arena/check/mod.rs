@@ -3,9 +3,11 @@
 //!
 //! - [`claims`]: what something refers to
 //! - [`allocator`]: what the allocator says
+//! - [`rebuild`]: the allocator made anew
 
 pub mod allocator;
 pub mod claims;
+pub mod rebuild;
 
 use super::large;
 use super::layout;
