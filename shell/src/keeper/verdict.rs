@@ -79,7 +79,10 @@ pub enum Verdict {
 ///
 /// A first server that has never served had nothing to go on with: what is wrong is told by its status.
 pub fn of(end: End, stage: Stage, is_first: bool, crashes: usize, max: usize) -> Verdict {
-    let is_final = matches!(end, End::Exited(0 | EXIT_UNUSABLE));
+    // Before a server can act on one of these signals, it is ended by it.
+    const ASKED: [u8; 3] = [libc::SIGTERM as u8, libc::SIGINT as u8, libc::SIGQUIT as u8];
+    let is_asked = matches!(end, End::Signalled(signal) if ASKED.contains(&signal));
+    let is_final = is_asked || matches!(end, End::Exited(0 | EXIT_UNUSABLE));
     if is_final || stage == Stage::Stopping || stage == Stage::Starting && is_first {
         return Verdict::End(end.status());
     }
@@ -128,6 +131,7 @@ mod tests {
             (KILLED, Serving, true, 1, Verdict::Again),
             (End::Exited(6), Serving, false, 1, Verdict::Again),
             (KILLED, Starting, false, 2, Verdict::Again),
+            (End::Signalled(15), Starting, false, 2, Verdict::End(143)),
             (End::Exited(EXIT_UNUSABLE), Starting, false, 2, Verdict::End(EXIT_UNUSABLE)),
             (End::Exited(1), Stopping, true, 1, Verdict::End(1)),
             (KILLED, Stopping, true, 1, Verdict::End(137)),
