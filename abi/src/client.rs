@@ -75,6 +75,8 @@ pub mod flag {
     /// Its user may not do everything. Set and cleared, by any thread, with the users locked
     /// ([`crate::acl::Acl`]).
     pub const RESTRICTED: u64 = 1 << 27;
+    /// Sends what a file of data has in it: what is loaded does not wait until all is.
+    pub const LOADS: u64 = 1 << 28;
 }
 
 /// A connection as its owner, the worker it belongs to, has it: two queues, and the rest of what

@@ -82,8 +82,29 @@ pub mod id {
     pub const OOM_SCORE_ADJ: u32 = 26;
     /// Three scores for the kernel; the first is a server's.
     pub const OOM_SCORE_ADJ_VALUES: u32 = 27;
-    /// First id that only logic knows, but for [`MAXMEMORY`].
+    /// First id of those that logic knows; the shell reads a few of them, which are below.
     pub const LOGIC_FIRST: u32 = 64;
+    /// Whether the shell is told of a change.
+    pub const fn is_told(id: u32) -> bool {
+        id < LOGIC_FIRST || matches!(id, APPENDONLY | APPENDFSYNC)
+    }
+
     /// Bytes above which logic makes room; 0: none.
     pub const MAXMEMORY: u32 = LOGIC_FIRST;
+    /// Whether an append-only log that was cut short at its end is loaded up to there.
+    pub const AOF_LOAD_TRUNCATED: u32 = LOGIC_FIRST + 45;
+    /// Whether the log tells the time between its effects.
+    pub const AOF_TIMESTAMP_ENABLED: u32 = LOGIC_FIRST + 47;
+    /// The name of the file of data.
+    pub const DBFILENAME: u32 = LOGIC_FIRST + 81;
+    /// The folder of its files, in the working directory.
+    pub const APPENDDIRNAME: u32 = LOGIC_FIRST + 50;
+    /// What the names of its files begin with.
+    pub const APPENDFILENAME: u32 = LOGIC_FIRST + 51;
+    /// When it is synced: each second, before replies are sent, or never, as 0 to 2.
+    pub const APPENDFSYNC: u32 = LOGIC_FIRST + 52;
+    /// Whether there is a log.
+    pub const APPENDONLY: u32 = LOGIC_FIRST + 53;
+    /// Whether it is not synced while a snapshot is under way.
+    pub const NO_APPENDFSYNC_ON_REWRITE: u32 = LOGIC_FIRST + 100;
 }

@@ -217,10 +217,11 @@ pub struct Host {
     /// What is running.
     pub generation_info: extern "C" fn() -> GenerationInfo,
     /// Asks the control thread to carry out an administrative command (`upgrade`, `upgrade-force`
-    /// for a library that is serving already, `rollback`, `status`, `history`) with its argument:
-    /// the library's path for an upgrade, resolved in the server's working directory; the number of
-    /// a generation, or nothing, for a rollback; otherwise nothing. The outcome comes as a message [`crate::message::kind::ADMIN_REPLY`] with `detail`
-    /// as given. `NOT_FOUND`: no such command, or its argument is missing; `REFUSED`: too many are
+    /// for a library that is serving already, `rollback`, `abort`, `promote`, `finalize`, `status`,
+    /// `history`) with its argument: the library's path for an upgrade, resolved in the server's
+    /// working directory, then options as on the command line, a zero byte between two words; the
+    /// number of a generation, or nothing, for a rollback; otherwise nothing. The outcome comes as a
+    /// message [`crate::message::kind::ADMIN_REPLY`] with `detail` as given. `NOT_FOUND`: no such command, or its argument is missing; `REFUSED`: too many are
     /// waiting. Then no message comes.
     pub admin:
         extern "C" fn(client: ClientRef, verb: RStr<'_>, argument: RStr<'_>, detail: u64) -> Status,
@@ -270,6 +271,12 @@ pub struct Host {
     /// The caller has no lock but those of shards; until this returns logic is called on another lane,
     /// on the same thread, and must not wait for them. Does nothing elsewhere.
     pub serve_others: extern "C" fn(),
+    /// As `save_begin`, of a file that is to be the next base of the append-only log, wherever that
+    /// lies: the path is left out. It is done only once the log goes on from there.
+    pub rewrite_begin: extern "C" fn(saving: &Saving<'_>, error: &mut RawBytes) -> Status,
+    /// With every shard locked, and all effects so far in the stream: the base is of this moment, and
+    /// what follows in the stream is not in it.
+    pub rewrite_from: extern "C" fn(),
 }
 
 impl From<HostRef> for Calls {

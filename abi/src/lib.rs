@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod acl;
+pub mod aof;
 pub mod arena;
 pub mod client;
 pub mod client_ref;

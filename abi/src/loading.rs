@@ -28,8 +28,8 @@ pub struct Loading {
     pub replaces: AtomicU32,
     /// Lanes that are looking at the file: as long as there are any it stays mapped.
     pub readers: AtomicU32,
-    /// Zero.
-    pub reserved_word: u32,
+    /// 1: when this file is loaded others follow, and commands are refused until those are.
+    pub is_part: AtomicU32,
     /// When it began, Unix ms.
     pub started_ms: AtomicU64,
     /// When it began, in monotonic nanoseconds.
@@ -53,8 +53,10 @@ pub struct Loading {
     pub next: Locked<NextPiece>,
     /// What is wrong with the file.
     pub fault: Locked<LoadFault>,
+    /// The path of the file, as it is told, if it is one of several; else empty.
+    pub path: Locked<RawBytes>,
     /// Zero.
-    pub reserved: [u64; 8],
+    pub reserved: [u64; 4],
 }
 
 /// Where a file goes on.

@@ -123,6 +123,10 @@ pub struct Logic {
     /// lane 0 in an arena of its own, with no server. `FAILED`: the file cannot be read at all.
     pub check_file:
         extern "C" fn(scratch: *mut Scratch, path: RStr<'_>, report: &mut RawBytes) -> Status,
+    /// As `load_begin`, of the file at this path, which is one of several that are loaded one after
+    /// the other: commands are refused also after [`Logic::load_end`], until the shell lets them.
+    pub load_file:
+        extern "C" fn(scratch: *mut Scratch, path: RStr<'_>, error: &mut RawBytes) -> Status,
     /// Walks over all that logic keeps in the arena, see [`crate::walk`]: after `attach`, before any
     /// scratch is made. The arena may be one that a process has left in the middle of its work; locks
     /// mean nothing. The shell walks over what is its own, buffers of clients for one.
@@ -232,4 +236,6 @@ pub struct StoredTypes {
     pub effects: *const crate::effects::EffectsStream,
     /// See the type.
     pub extent: *const crate::effects::Extent,
+    /// See the type.
+    pub aof: *const crate::aof::Aof,
 }

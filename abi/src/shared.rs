@@ -4,6 +4,7 @@ use abi_stable::StableAbi;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::acl::{Acl, AclState};
+use crate::aof::Aof;
 use crate::config::ConfigStore;
 use crate::container::{RawBytes, RawTable, RawVec};
 use crate::lane::Lane;
@@ -94,8 +95,13 @@ pub struct Shared {
     pub loading: Loading,
     /// What commands have to look at before they run: bits of [`attention`].
     pub attention: AtomicU64,
+    /// The append-only log. Null where there can be none.
+    pub aof: Ptr<Aof>,
+    /// 1 if the logic whose scratches are being made counts in the second set of each lane's counters,
+    /// 0 if in the first.
+    pub counts_second: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 12],
+    pub reserved: [u64; 10],
 }
 
 /// Bits of [`Shared::attention`].
@@ -110,6 +116,8 @@ pub mod attention {
     pub const SNAPSHOT: u64 = 1 << 3;
     /// The last snapshot has failed.
     pub const FAILED: u64 = 1 << 4;
+    /// The append-only log cannot be written. Set and cleared by the shell.
+    pub const AOF_FAILED: u64 = 1 << 5;
 }
 
 /// Bits of [`Shared::debug`].
@@ -199,8 +207,8 @@ pub struct CommandNames {
 pub struct CommandName {
     /// Bytes of name that follow this struct.
     pub name_len: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The number of its family plus one, see [`crate::stats::FAMILIES`]; 0: it is not told.
+    pub family: u32,
 }
 
 /// Who is to hear of what.

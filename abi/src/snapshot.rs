@@ -25,6 +25,14 @@ pub mod phase {
     pub const ENDING: u32 = 4;
 }
 
+/// Values of [`Snapshot::purpose`].
+pub mod purpose {
+    /// The file of data.
+    pub const DATA: u32 = 0;
+    /// A base of the append-only log.
+    pub const AOF: u32 = 1;
+}
+
 /// [`crate::keyspace::ShardDb::walked`] of a part that the walk is done with. It is no position.
 pub const WALKED: u64 = u64::MAX;
 
@@ -72,8 +80,8 @@ pub struct Snapshot {
     pub saved_changes: AtomicU64,
     /// When one last began, Unix seconds.
     pub tried_s: AtomicU64,
-    /// Zero.
-    pub reserved0: u32,
+    /// What the file is: one of [`purpose`].
+    pub purpose: AtomicU32,
     /// 1 more than the lane that goes on with it at the moment; 0: none does.
     pub in_step: AtomicU32,
     /// How long the last took, in seconds, and 1 more; 0: there was none.

@@ -257,6 +257,13 @@ pub extern "C" fn load_begin(scratch: *mut Scratch, error: &mut RawBytes) -> Sta
     with(scratch, "the begin of loading", |thread| told(thread, error, loading::begin))
 }
 
+/// See [`abi::logic::Logic::load_file`].
+pub extern "C" fn load_file(scratch: *mut Scratch, path: RStr<'_>, error: &mut RawBytes) -> Status {
+    with(scratch, "the begin of loading", |thread| {
+        told(thread, error, |core| loading::begin_part(core, path.as_str()))
+    })
+}
+
 /// See [`abi::logic::Logic::load_piece`].
 pub extern "C" fn load_piece(scratch: *mut Scratch) -> Status {
     with(scratch, "loading", |thread| {
@@ -415,7 +422,7 @@ fn clean_up(thread: &mut ThreadContext, unwound: &Unwound) {
     thread.core.running.end();
     thread.core.is_serving = false;
     thread.core.applies_effects = false;
-    thread.core.has_no_room = false;
+    thread.core.reads_change_nothing = false;
     thread.core.own_pushes.clear();
     attempt(thread, |thread| thread.core.effects.break_off());
     if matches!(unwound, Unwound::Panic(_)) {
@@ -500,6 +507,7 @@ macro_rules! export_logic {
                 load_piece: $crate::api::load_piece,
                 load_end: $crate::api::load_end,
                 check_file: $crate::api::check_file,
+                load_file: $crate::api::load_file,
                 check: $crate::api::check,
                 recover: $crate::api::recover,
             });

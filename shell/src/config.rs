@@ -15,10 +15,12 @@ use std::path::{Path, PathBuf};
 /// Files that may include one another before it is taken for a loop.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
-const SHELL_SETTINGS: [&str; 10] = [
+const SHELL_SETTINGS: [&str; 15] = [
     "workers",
     "logic",
+    "logic-trusted-keys",
     "admin",
+    "admin-uids",
     "config",
     "arena",
     "log-format",
@@ -26,6 +28,9 @@ const SHELL_SETTINGS: [&str; 10] = [
     "keeper",
     "crashes-max",
     "check-recovered",
+    "metrics",
+    "upgrade-dir",
+    "upgrade-probation",
 ];
 
 /// Whether a setting is the shell's own: not for logic, not touched by `CONFIG REWRITE`.

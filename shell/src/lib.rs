@@ -1,6 +1,7 @@
 //! The process that owns sockets, connections and memory, and swaps the logic over them.
 
 pub mod admin;
+pub mod aof;
 pub mod arena;
 pub mod cli;
 pub mod client;

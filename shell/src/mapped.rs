@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use abi::container::RawBytes;
@@ -55,6 +56,22 @@ fn map(path: &str) -> io::Result<MappedFile> {
     let mapped = MappedFile { address: map.as_ptr() as u64, len: map.len() as u64 };
     MAPPED.lock().unwrap_or_else(PoisonError::into_inner).push(map);
     Ok(mapped)
+}
+
+/// A whole file in memory, for the shell itself; none if it is empty.
+///
+/// # Errors
+/// Of the system.
+pub fn whole(path: &Path) -> io::Result<Option<Mmap>> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(None);
+    }
+    // SAFETY: it is only read. Who cuts such a file short ends the process, as the documents say.
+    let map = unsafe { Mmap::map(&file) }?;
+    // It is read once, from one end to the other. Without that it only takes longer.
+    let _ = map.advise(Advice::Sequential);
+    Ok(Some(map))
 }
 
 /// See [`abi::host::Host::unmap_file`].

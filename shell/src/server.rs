@@ -23,6 +23,7 @@ use abi::stats::LANES_MAX;
 use abi_stable::std_types::{RSlice, RStr};
 use mio::{Poll, Waker};
 
+use crate::aof;
 use crate::arena::roots::Roots;
 use crate::arena::{self, ArenaError, NoMemory, huge};
 use crate::client::limits::number;
@@ -30,7 +31,8 @@ use crate::client::listen::{self, ListenError};
 use crate::config::Setting;
 use crate::keeper::board;
 use crate::log;
-use crate::logic::generation::{self, Generation, Online};
+use crate::logic::generation::Generation;
+use crate::logic::roster::{self, Online, Roster};
 use crate::process::startup::Startup;
 use crate::recovery::clients::Clients;
 use crate::recovery::descriptors;
@@ -130,14 +132,14 @@ impl From<NoMemory> for ServeError {
 /// What [`run`] asks its caller for.
 pub trait Outfit {
     /// Loads the first logic, with scratches for `lanes` lanes and the number
-    /// [`generation::FIRST`]: the first of `images` that can be, or if there is none the one that was
+    /// [`crate::logic::generation::FIRST`]: the first of `images` that can be, or if there is none the one that was
     /// named. The arena's roots exist. `attached` is called once it is attached, before it has a scratch.
     fn load(
         &mut self,
         lanes: usize,
         images: &[PathBuf],
         attached: &mut dyn FnMut(LogicRef) -> Result<(), LoadError>,
-    ) -> Result<Box<Generation>, LoadError>;
+    ) -> Result<Arc<Generation>, LoadError>;
 
     /// What the control thread serves until the server stops. The server listens already.
     fn services(&mut self, server: &'static ServerShared) -> impl Future<Output = ()>;
@@ -164,10 +166,9 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     title::show(server);
     let startup = Arc::new(Mutex::new(options.startup));
     let ready = when_ready(server, &startup);
-    let loads = clients.is_none() && loading::begin(workers)?;
-    let loader = match loads {
-        true => Some(Arc::new(Loader::new(server, background, Box::new(ready)))),
-        false => {
+    let loader = match begin_loading(server, background, Box::new(ready), &clients)? {
+        Ok(loader) => Some(Arc::new(loader)),
+        Err(ready) => {
             ready();
             None
         }
@@ -212,10 +213,27 @@ fn begin(
     let roots = Roots::create(arena, lanes, clock::unix_ms())?;
     let (server, polls) = make_shared(workers, roots, options.config_file.clone())?;
     let first = outfit.load(lanes, &[], &mut |_| Ok(())).map_err(ServeError::Logic)?;
-    generation::publish(first);
+    roster::publish(Roster::new(first, None));
     configure(server, workers, &options.settings)?;
     server.create_databases()?;
     Ok(Started { server, polls, clients: None })
+}
+
+/// Begins to load what there is; a server that goes on for another has all of it, and an append-only log
+/// begins with that anew.
+fn begin_loading(
+    server: &'static ServerShared,
+    background: u32,
+    ready: loading::WhenDone,
+    clients: &Option<Clients>,
+) -> Result<Result<Loader, loading::WhenDone>, ServeError> {
+    if clients.is_none() {
+        return loading::begin(server, background, ready);
+    }
+    if aof::is_asked_for(server.config()) {
+        aof::changed(server).map_err(ServeError::Data)?;
+    }
+    Ok(Err(ready))
 }
 
 /// Tells who waits that clients are served.
@@ -389,6 +407,7 @@ impl Threads {
         }
         // Only now: clients that were closed may have left work.
         server.jobs().close();
+        aof::finish();
         saving::give_up();
         for thread in self.background {
             // A background thread that panicked has said so; the server ends anyway.

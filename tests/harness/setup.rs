@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tempfile::TempDir;
 
 use super::libraries::{library, shell};
+use super::peer::copy_folder;
 use super::{Server, eventually};
 
 /// The user and group that own no files.
@@ -23,7 +24,7 @@ pub fn free_port() -> u16 {
 }
 
 /// A server that is to be started: it has two workers and a folder of its own, with a Unix socket,
-/// the admin socket and the log in it.
+/// the admin socket and the log in it. No upgrade is on probation there unless it asks for that.
 pub struct Setup {
     command: Command,
     dir: TempDir,
@@ -63,6 +64,7 @@ impl Setup {
         command.args(["serve", "--workers", "2", "--logic"]).arg(logic);
         command.arg("--unixsocket").arg(dir.path().join("socket"));
         command.arg("--logfile").arg(dir.path().join("log"));
+        command.args(["--upgrade-probation", "0"]);
         Self { command, dir, port: 0, has_admin: true, is_kept: false, input: Stdio::null() }
     }
 
@@ -104,6 +106,17 @@ impl Setup {
     pub fn file(self, name: &str, content: &[u8]) -> Self {
         std::fs::write(self.dir.path().join(name), content).expect("the file is written");
         self
+    }
+
+    /// It finds a folder with the files of another.
+    pub fn folder(self, name: &str, from: &Path) -> Self {
+        copy_folder(from, &self.dir.path().join(name));
+        self
+    }
+
+    /// Where it is started.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// It finds this in its environment.

@@ -6,15 +6,8 @@ use crate::harness::{Connection, Peer, Server};
 
 /// Commands that are still to come.
 const TO_COME: &[&str] = &[
-    // Persistence.
-    "bgrewriteaof",
     // Replication.
-    "failover",
-    "psync",
-    "replconf",
-    "replicaof",
-    "slaveof",
-    "sync",
+    "failover", "psync", "replconf", "sync",
 ];
 
 /// The elements of a reply at every `step`th place, in lower case.

@@ -84,7 +84,7 @@ impl Stream<'_> {
         let is_free = |slot: &ConsumerSlot| slot.state.load(Relaxed) == state::FREE;
         let slot = raw.consumers.iter().position(is_free).ok_or(JoinError::Full)?;
         if from.is_none() {
-            raw.db.store(0, Relaxed);
+            tail.forget_db();
         }
         let id = raw.last_id.load(Relaxed) + 1;
         raw.last_id.store(id, Relaxed);

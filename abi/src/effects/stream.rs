@@ -92,6 +92,14 @@ impl<'a> Stream<'a> {
         self.raw.position.load(Ordering::Acquire)
     }
 
+    /// Where the stream ends, from where on it is to be understood without what is before: the next
+    /// effect says its database.
+    pub fn begin_anew(&self) -> u64 {
+        let tail = self.tail();
+        tail.forget_db();
+        tail.position()
+    }
+
     /// Whether there is a ring.
     pub fn is_open(&self) -> bool {
         self.raw.ring.load(Ordering::Relaxed) != 0

@@ -212,6 +212,11 @@ impl<'a> Tail<'a> {
         self.raw().db.load(Relaxed) != db + 1
     }
 
+    /// Has the next effect name its database.
+    pub fn forget_db(&self) {
+        self.raw().db.store(0, Relaxed);
+    }
+
     /// Reserves `total` bytes of the ring, which have been [taken](Self::take), for an effect
     /// that ends in database `db`. From here on the lane copies.
     pub fn reserve(&self, lane: usize, total: u64, db: u32) -> Span {

@@ -7,7 +7,7 @@ use abi::host::HostRef;
 use abi::lock::{Holder, Locker};
 use abi::stats::LaneStats;
 use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::clock::{Clock, Ticks, ticks};
 use crate::effects::{self, Effects};
@@ -17,7 +17,7 @@ use crate::lock::{LockSet, ShardSet};
 use crate::lzf::Compressor;
 use crate::notices::{Event, Key, Notices};
 use crate::random::Random;
-use crate::roots::Roots;
+use crate::roots::{self, Roots};
 use crate::running::RunningCommand;
 use crate::settings::row::{Numeric, Setting, Text};
 use crate::settings::{self, Settings};
@@ -39,6 +39,7 @@ pub struct Core {
     pub roots: Roots,
     /// This lane's counters.
     pub stats: &'static LaneStats,
+
     /// Time as commands see it.
     pub clock: Clock,
     /// Measures commands.
@@ -67,9 +68,9 @@ pub struct Core {
     /// Whether the client whose command runs applies effects of another server: nothing expires
     /// for it but by its `DEL`.
     pub applies_effects: bool,
-    /// Whether there is no room to tell that a key is gone: a command that only reads then leaves
-    /// those whose time has come where they are.
-    pub has_no_room: bool,
+    /// Whether a command that only reads leaves keys whose time has come where they are: there is no
+    /// room to tell that one is gone, or what is done may have to be undone.
+    pub reads_change_nothing: bool,
     /// Shards this lane has locked.
     locks: LockSet,
     /// When it last gave up waiting for a shard, in ticks.
@@ -83,6 +84,8 @@ impl Core {
     pub fn new(id: u32, host: HostRef, settle: fn(&mut Core)) -> Self {
         let roots = Roots::of(host);
         let lane = roots.lane(id as usize).expect("the shell makes every lane's record");
+        let is_beside = roots.shared().counts_second.load(Acquire) != 0;
+        let beside = roots::second(&lane.stats).filter(|_| is_beside);
         let mut seed = [0u8; 8];
         host.random()(seed.as_mut_ptr(), 8);
         Self {
@@ -90,7 +93,7 @@ impl Core {
             host,
             heap: Heap::of(host),
             roots,
-            stats: &lane.stats,
+            stats: beside.unwrap_or(&lane.stats),
             clock: Clock::read(host),
             ticks: Ticks::of(host),
             ended_at: None,
@@ -106,7 +109,7 @@ impl Core {
             effects: unsafe { Effects::new(host, id) },
             compressor: Compressor::default(),
             applies_effects: false,
-            has_no_room: false,
+            reads_change_nothing: false,
             locks: LockSet::new(roots, FutexLocker::new(id, host)),
             gave_up: 0,
             settle,
@@ -232,7 +235,7 @@ impl Core {
         self.effects.begin_batch();
         if self.effects.is_wanted() {
             self.effects.ask_for_batch(commands, bytes, arguments);
-            self.has_no_room &= !self.effects.has_room_for_batch();
+            self.reads_change_nothing &= !self.effects.has_room_for_batch();
         }
     }
 

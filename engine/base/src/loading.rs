@@ -32,8 +32,11 @@ pub fn begin(roots: Roots) -> bool {
     has_begun
 }
 
-/// None is any more.
+/// It is at its end. If it is one of several, the rest is to follow.
 pub fn end(roots: Roots) {
+    if state(roots).is_part.load(Relaxed) != 0 {
+        return;
+    }
     attention::set(roots, attention::LOADING, false);
     state(roots).stage.store(stage::NONE, Relaxed);
 }

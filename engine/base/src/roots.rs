@@ -3,6 +3,7 @@
 //! All of them may be looked at by everybody at any time: what can change is atomic or behind a
 //! lock, the rest is written before logic is loaded.
 
+use abi::aof::Aof;
 use abi::arena::ArenaHeader;
 use abi::client::ClientTable;
 use abi::config::ConfigStore;
@@ -10,7 +11,8 @@ use abi::host::HostRef;
 use abi::keyspace::{Keyspace, Shard, ShardDb, placement};
 use abi::lane::Lane;
 use abi::shared::Shared;
-use abi::stats::LANES_MAX;
+use abi::stats::{LANES_MAX, LaneStats};
+use core::sync::atomic::Ordering::Relaxed;
 
 /// The roots. Valid for the life of the process: the arena is never unmapped.
 #[derive(Clone, Copy)]
@@ -88,6 +90,13 @@ impl Roots {
         self.clients
     }
 
+    /// The append-only log, where there can be one.
+    pub fn aof(&self) -> Option<&'static Aof> {
+        // SAFETY: the pointer is set before logic is loaded and never changed; what it leads to lives
+        // as long as the process and is all atomics.
+        unsafe { self.shared.aof.as_ptr().as_ref() }
+    }
+
     /// What is kept for a lane, if that lane exists.
     pub fn lane(&self, number: usize) -> Option<&'static Lane> {
         // SAFETY: the array is filled before logic is loaded and never changed; a lane's record
@@ -95,9 +104,21 @@ impl Roots {
         unsafe { self.shared.lanes[number].as_ptr().as_ref() }
     }
 
+    /// The counters of all lanes, both sets of each.
+    pub fn counters(&self) -> impl Iterator<Item = &'static LaneStats> + use<> {
+        self.lanes().flat_map(|lane| [Some(&lane.stats), second(&lane.stats)]).flatten()
+    }
+
     /// What is kept for all lanes.
     pub fn lanes(&self) -> impl Iterator<Item = &'static Lane> + use<> {
         let roots = *self;
         (0..LANES_MAX).filter_map(move |number| roots.lane(number))
     }
+}
+
+/// The second set of counters of the lane whose first set this is.
+pub fn second(stats: &LaneStats) -> Option<&'static LaneStats> {
+    // SAFETY: 0, or the address of counters that the shell has made before it loaded any logic, and
+    // never frees; they are all atomics.
+    unsafe { (stats.second.load(Relaxed) as *const LaneStats).as_ref() }
 }

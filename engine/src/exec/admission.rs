@@ -174,7 +174,7 @@ fn has_room_for_effects(
         () => 0,
     };
     if bytes == 0 {
-        thread.core.has_no_room = !thread.core.effects.has_room(effects::at_most(args));
+        thread.core.reads_change_nothing = !thread.core.effects.has_room(effects::at_most(args));
         return Ok(true);
     }
     match thread.core.effects.ask(bytes) {
@@ -197,7 +197,8 @@ fn is_held(
     args: Args<'_>,
 ) -> Result<bool, Error> {
     let roots = thread.core.roots;
-    if loading::is_on(roots) && !call.spec.has(flag::LOADING) {
+    let loads = client.flags.load(Relaxed) & client_flag::LOADS != 0;
+    if loading::is_on(roots) && !call.spec.has(flag::LOADING) && !loads {
         return Err(error::LOADING);
     }
     let slow = scripts::slow::kind(roots);

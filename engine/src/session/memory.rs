@@ -27,6 +27,8 @@ pub struct Usage {
     pub effects: u64,
     /// What is kept for a snapshot under way.
     pub snapshot: u64,
+    /// Bytes on their way to the append-only log, which are not in the arena.
+    pub aof: u64,
     /// Of scripts and functions.
     pub scripts: Totals,
     /// Of the tables of each database that has keys.
@@ -65,6 +67,7 @@ impl Usage {
             .collect();
         let effects = core.effects.stream_bytes();
         let snapshot = keyspace::snapshot::held_bytes(core.roots);
+        let aof = core.roots.aof().map_or(0, |aof| aof.buffered.load(Relaxed));
         let clients = census::summary(core).bytes;
         let scripts = Totals::now(core);
         let scattered = core.host.scattered_bytes()();
@@ -77,6 +80,7 @@ impl Usage {
             clients,
             effects,
             snapshot,
+            aof,
             scripts,
             tables,
         }

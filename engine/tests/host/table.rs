@@ -74,6 +74,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     map_file,
     unmap_file,
     serve_others,
+    rewrite_begin,
+    rewrite_from,
 });
 
 /// The table.
@@ -257,6 +259,12 @@ extern "C" fn replace_file(
 }
 
 extern "C" fn serve_others() {}
+
+extern "C" fn rewrite_begin(_: &Saving<'_>, _: &mut RawBytes) -> Status {
+    Status::REFUSED
+}
+
+extern "C" fn rewrite_from() {}
 
 extern "C" fn config_file(_out: &mut RawBytes) -> Status {
     Status::NOT_FOUND

@@ -24,6 +24,7 @@ pub mod central;
 pub mod check;
 pub mod classes;
 pub mod compaction;
+pub mod counted;
 pub mod futex;
 pub mod huge;
 pub mod lane;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use abi::aof::Aof;
 use abi::client::ClientTable;
 use abi::effects::EffectsStream;
 use abi::keyspace::{Keyspace, SHARDS, ShardDb, placement};
@@ -9,6 +10,7 @@ use abi::lane::Lane;
 use abi::ptr::Ptr;
 use abi::root::{RootHead, kind};
 use abi::shared::{CommandName, Shared};
+use abi::stats::LaneStats;
 
 use super::futex::ThisThread;
 use super::{Arena, NoMemory, alloc_zeroed};
@@ -81,8 +83,12 @@ impl Roots {
         shared.started_ms = now_ms;
         shared.stats_reset_ms.store(shared.started_ms, Ordering::Relaxed);
         shared.run_id = run_id();
+        shared.aof = alloc_zeroed().ok_or(NoMemory)?;
         for lane in &mut shared.lanes[..lanes] {
             *lane = alloc_zeroed::<Lane>().ok_or(NoMemory)?;
+            let second = alloc_zeroed::<LaneStats>().ok_or(NoMemory)?;
+            // SAFETY: a new record, all atomics, for which zeros are valid.
+            unsafe { &*lane.as_ptr() }.stats.second.store(second.address(), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -109,6 +115,12 @@ impl Roots {
     pub fn shared(&self) -> &'static Shared {
         // SAFETY: initialised, never freed, and changed only as `abi` allows it.
         unsafe { &*self.shared.as_ptr() }
+    }
+
+    /// What is told of the append-only log.
+    pub fn aof(&self) -> &'static Aof {
+        // SAFETY: made with the other roots, never freed, and all atomics.
+        unsafe { &*self.shared().aof.as_ptr() }
     }
 
     /// The effects stream.

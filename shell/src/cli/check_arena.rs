@@ -56,7 +56,7 @@ fn check(args: &Args) -> Result<Found, Refusal> {
         None => serve::default_logic().map_err(|error| io(&error))?,
     };
     arena::look_at(&args.file).map_err(|error| io(&error))?;
-    let loaded = logic::load(&library, host::table(), &Verifier::default())?;
+    let loaded = logic::load(&library, None, host::table(), &Verifier::default())?;
     walk::look(loaded.logic()).map_err(|error| Refusal::new(Code::ArenaDamaged, error.to_string()))
 }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use abi::client::{Client, flag};
 use abi::config::{ConfigStore, id};
 
+use crate::arena::futex::ThisThread;
+
 /// Unsent output from which a client's input waits, unless its class has a higher limit.
 const PAUSE_OUTPUT_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -31,6 +33,18 @@ struct OutputClass {
 #[inline]
 pub fn number(config: &ConfigStore, id: u32) -> u64 {
     config.numbers[id as usize].load(Ordering::Relaxed).max(0) as u64
+}
+
+/// A setting that is a text. Bytes that are not UTF-8 are replaced.
+pub fn text(config: &ConfigStore, id: u32) -> String {
+    let texts = config.texts.lock(ThisThread);
+    let text = &texts[id as usize];
+    if text.data.is_null() {
+        return String::new();
+    }
+    // SAFETY: `len` bytes are valid, and nobody changes or frees them while the texts are locked.
+    let bytes = unsafe { std::slice::from_raw_parts(text.data.as_ptr(), text.len as usize) };
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn class_of(config: &ConfigStore, client: &Client) -> OutputClass {

@@ -21,21 +21,25 @@ use abi::ptr::Ptr;
 /// Bits of [`Connection::state`].
 pub mod state {
     /// The socket may hold bytes that were not read.
-    pub const READABLE: u8 = 1 << 0;
+    pub const READABLE: u16 = 1 << 0;
     /// The peer has closed or failed: read on until the socket says so.
-    pub const HANGUP: u8 = 1 << 1;
+    pub const HANGUP: u16 = 1 << 1;
     /// The socket was full; an event will tell when it takes more.
-    pub const WRITE_WAIT: u8 = 1 << 2;
+    pub const WRITE_WAIT: u16 = 1 << 2;
     /// In the worker's queue of clients with more to do.
-    pub const QUEUED: u8 = 1 << 3;
+    pub const QUEUED: u16 = 1 << 3;
     /// In the worker's list of postponed clients.
-    pub const POSTPONED: u8 = 1 << 4;
+    pub const POSTPONED: u16 = 1 << 4;
     /// Its input has changed, or it may run again, since logic last looked.
-    pub const FRESH: u8 = 1 << 5;
+    pub const FRESH: u16 = 1 << 5;
     /// At the end of its last turn it waited, or had input that was not run.
-    pub const HELD: u8 = 1 << 6;
+    pub const HELD: u16 = 1 << 6;
     /// It is about to be closed, and no longer in the table of clients.
-    pub const UNLISTED: u8 = 1 << 7;
+    pub const UNLISTED: u16 = 1 << 7;
+    /// Its output is kept until what it tells of is safe.
+    pub const HELD_BACK: u16 = 1 << 8;
+    /// Of what it is told in its output, nothing is what it has changed itself.
+    pub const ONLY_READ: u16 = 1 << 9;
 }
 
 /// A worker's side of a connection.
@@ -44,7 +48,7 @@ pub struct Connection {
     /// The socket. Closing it also takes it out of the poll.
     pub fd: OwnedFd,
     /// Bits of [`state`].
-    pub state: u8,
+    pub state: u16,
     /// Where the client is in the table of clients.
     pub table_slot: u32,
     /// When the worker's timer for it goes off, Unix ms; 0: no timer.
@@ -94,25 +98,25 @@ impl Connection {
 
     /// Whether any of the bits is set.
     #[inline]
-    pub fn is(&self, bits: u8) -> bool {
+    pub fn is(&self, bits: u16) -> bool {
         self.state & bits != 0
     }
 
     /// Sets the bits.
     #[inline]
-    pub fn set(&mut self, bits: u8) {
+    pub fn set(&mut self, bits: u16) {
         self.state |= bits;
     }
 
     /// Clears the bits.
     #[inline]
-    pub fn clear(&mut self, bits: u8) {
+    pub fn clear(&mut self, bits: u16) {
         self.state &= !bits;
     }
 
     /// Sets or clears the bits.
     #[inline]
-    pub fn put(&mut self, bits: u8, on: bool) {
+    pub fn put(&mut self, bits: u16, on: bool) {
         if on { self.set(bits) } else { self.clear(bits) }
     }
 

@@ -28,6 +28,18 @@ pub struct Accepted {
     pub from_here: bool,
 }
 
+/// Makes a client's state that no other thread finds. It is not to be taken off the table.
+pub fn unlisted(accepted: Accepted, worker: u32, now_ms: u64) -> Result<Connection, NoMemory> {
+    let place = Ptr::<ClientBlock>::new(alloc(size_of::<ClientBlock>() as u64));
+    if place.is_null() {
+        return Err(NoMemory);
+    }
+    // SAFETY: as in `open`.
+    let (client, _) = unsafe { ClientBlock::init(place, initial(&accepted, worker, now_ms)) };
+    // SAFETY: initialised just now, and nobody else's.
+    Ok(unsafe { Connection::new(client, accepted.fd, u32::MAX) })
+}
+
 /// Makes a client's state and enters it in the table. `now_ms` is Unix time. On error nothing is
 /// left behind and the socket is closed.
 pub fn open(

@@ -43,9 +43,19 @@ pub fn lend(client: &mut Client, shared: u64) {
 
 /// Sends what can be sent. On return the client owns its output buffer or has none.
 pub fn flush(fd: &OwnedFd, client: &mut Client) -> Flush {
+    flush_some(fd, client, usize::MAX)
+}
+
+/// As [`flush`], of so many bytes at most. If those are sent and there are more, they are kept, as if
+/// the socket were full.
+pub fn flush_some(fd: &OwnedFd, client: &mut Client, mut at_most: usize) -> Flush {
     while !client.output.is_empty() {
         // SAFETY: `start..end` are bytes of the buffer's allocation that logic has written.
         let bytes = unsafe { unsent(&client.output) };
+        let bytes = &bytes[..bytes.len().min(at_most)];
+        if bytes.is_empty() {
+            return keep_rest(client);
+        }
         let len = bytes.len();
         client.under_way.writing = client.output.start + 1;
         UnderWay::step();
@@ -54,6 +64,7 @@ pub fn flush(fd: &OwnedFd, client: &mut Client) -> Flush {
             client.output.start += n as u64;
             UnderWay::step();
             bump(&client.bytes_out, n as u64);
+            at_most -= n;
         }
         UnderWay::step();
         client.under_way.writing = 0;
@@ -83,6 +94,11 @@ unsafe fn unsent<'a>(output: &RawBuffer) -> &'a [u8] {
     unsafe {
         std::slice::from_raw_parts(output.data.as_ptr().add(output.start as usize), output.len())
     }
+}
+
+/// Keeps what is unsent. On return the client owns its output buffer.
+pub fn keep(client: &mut Client) -> Flush {
+    if client.output.lent == 1 { keep_rest(client) } else { Flush::Full }
 }
 
 /// Keeps what was not sent in a buffer of the client's own, which gives back memory of what is sent:

@@ -11,10 +11,10 @@ pub mod shown;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use abi::effects::{Calls, Consumer, JoinError, Lost, Policy, Ring, Stream};
+use abi::effects::{Calls, Consumer, EffectsStream, JoinError, Lost, Policy, Ring, Stream};
 use abi::host::HostRef;
 
-use crate::arena::{self, look};
+use crate::arena::{self, calls, look};
 
 /// Bytes of the ring. A power of two.
 const RING_BYTES: u64 = 16 << 20;
@@ -60,6 +60,14 @@ pub enum ReadError {
 /// The stream of this process's arena.
 pub fn stream(host: HostRef) -> Stream<'static> {
     Stream::new(look::effects(host), Calls::from(host))
+}
+
+/// A stream of this process's arena, which its root is.
+pub fn stream_of(root: &'static EffectsStream) -> Stream<'static> {
+    // SAFETY: these are the functions of the host table, and keep its contracts.
+    let calls =
+        unsafe { Calls::new(calls::lock_wait, calls::lock_wake, calls::alloc, calls::free) };
+    Stream::new(root, calls)
 }
 
 /// A consumer. Dropping it gives its place back, and the ring with the last.

@@ -12,6 +12,7 @@ use abi::status::Status;
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
+use crate::aof;
 use crate::arena::calls;
 use crate::exchange;
 use crate::logic::ticks;
@@ -60,6 +61,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     map_file: mapped::map_file,
     unmap_file: mapped::unmap_file,
     serve_others: server::serve_others,
+    rewrite_begin: aof::rewrite_begin,
+    rewrite_from: aof::rewrite_from,
 });
 
 /// The table. It lives as long as the process, and works before there is a server: then those

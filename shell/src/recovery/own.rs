@@ -3,6 +3,7 @@
 use std::mem::offset_of;
 use std::sync::atomic::Ordering::Relaxed;
 
+use abi::aof::Aof;
 use abi::client::{Client, ClientBlock, ClientShared, ClientTable};
 use abi::container::{RawBuffer, RawBytes};
 use abi::effects::{Calls, EffectsStream, Stream};
@@ -77,7 +78,12 @@ fn databases(state: &mut State, keyspace: &Keyspace) -> bool {
     state.claim("databases", first, each * SHARDS as u64)
 }
 
+/// What hangs on the shared state, whatever the logic.
 fn lanes(state: &mut State, shared: &Shared) -> bool {
+    let aof = shared.aof;
+    if !aof.is_null() && !state.claim("append-only log", aof.address(), size_of::<Aof>() as u64) {
+        return false;
+    }
     let mut lanes = shared.lanes.iter().take_while(|lane| !lane.is_null());
     lanes.all(|lane| state.claim("lane", lane.address(), size_of::<Lane>() as u64))
 }

@@ -4,10 +4,12 @@
 //! holds up neither a worker nor a generation that is to retire. Logic is asked to pause by what is
 //! queued, and told by a job when to go on.
 
-mod disk;
+pub mod disk;
+#[cfg(test)]
+pub mod faulty;
 #[cfg(test)]
 mod tests;
-mod write;
+pub mod write;
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -69,14 +71,33 @@ impl Work {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what comes until the end, and says how that went.
-    fn run(&self, mut file: Unfinished<'_>) -> Result<(), WriteError> {
+    /// Writes the file and has done what is to be done with it when it is whole.
+    fn run(&self, file: Unfinished<'_>, then: Then) -> Result<(), String> {
+        let outcome = self.finish(file);
+        if matches!(outcome, Ok(true)) {
+            return (then.when_whole)();
+        }
+        (then.when_not)();
+        outcome.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Writes the file. Tells whether it is there.
+    fn finish(&self, mut file: Unfinished<'_>) -> Result<bool, WriteError> {
+        let is_whole = self.write(&mut file)?;
+        if is_whole {
+            file.finish()?;
+        }
+        Ok(is_whole)
+    }
+
+    /// Writes what comes until the end. Tells whether the file is to be kept.
+    fn write(&self, file: &mut Unfinished<'_>) -> Result<bool, WriteError> {
         let mut part = Vec::new();
         loop {
             let end = self.take(&mut part);
             match end {
-                End::Drop => return Ok(()),
-                End::Keep if part.is_empty() => return file.finish(),
+                End::Drop => return Ok(false),
+                End::Keep if part.is_empty() => return Ok(true),
                 End::Open | End::Keep => file.append(&part)?,
             }
         }
@@ -110,11 +131,11 @@ impl Work {
         }
     }
 
-    fn conclude(&self, outcome: Result<(), WriteError>) {
+    fn conclude(&self, outcome: Result<(), String>) {
         let mut progress = self.lock();
         progress.queue = Vec::new();
         progress.in_hand = 0;
-        progress.outcome = Some(outcome.map_err(|error| error.to_string()));
+        progress.outcome = Some(outcome);
         drop(progress);
         self.changed.notify_all();
         self.tell();
@@ -149,17 +170,32 @@ fn current() -> MutexGuard<'static, Option<Arc<Work>>> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is done when a file is at its end, before that is told.
+pub struct Then {
+    /// It is whole, safe and has its name.
+    pub when_whole: Box<dyn FnOnce() -> Result<(), String> + Send>,
+    /// It has failed, or nobody wants it.
+    pub when_not: Box<dyn FnOnce() + Send>,
+}
+
+impl Then {
+    /// Nothing.
+    fn nothing() -> Self {
+        Self { when_whole: Box::new(|| Ok(())), when_not: Box::new(|| ()) }
+    }
+}
+
 /// See [`abi::host::Host::save_begin`].
 pub extern "C" fn begin(saving: &Saving<'_>, error: &mut RawBytes) -> Status {
-    let mut current = current();
-    if current.as_ref().is_some_and(|work| work.lock().outcome.is_none()) {
-        return Status::REFUSED;
-    }
-    match start(plan(Path::new(saving.path.as_str()), saving.sync_bytes), saving.job) {
-        Ok(work) => {
-            *current = Some(work);
-            Status::OK
-        }
+    let plan = plan(Path::new(saving.path.as_str()), saving.sync_bytes);
+    told(start(plan, saving.job, Then::nothing()), error)
+}
+
+/// How a beginning is told to logic.
+pub fn told(begun: Result<bool, String>, error: &mut RawBytes) -> Status {
+    match begun {
+        Ok(true) => Status::OK,
+        Ok(false) => Status::REFUSED,
         Err(text) => {
             // Without memory for the text the status must do.
             *error = bytes_of(text.as_bytes()).unwrap_or(RawBytes::EMPTY);
@@ -176,14 +212,24 @@ fn plan(path: &Path, sync_bytes: u64) -> Plan {
     Plan { temporary: path.with_file_name(name), path, sync_bytes }
 }
 
-fn start(plan: Plan, job: Job) -> Result<Arc<Work>, String> {
+/// Begins to write a file, and says what is done at its end. Tells whether it does: not
+/// while another is being written.
+///
+/// # Errors
+/// The file cannot be made, or there is no thread to write it.
+pub fn start(plan: Plan, job: Job, then: Then) -> Result<bool, String> {
+    let mut current = current();
+    if current.as_ref().is_some_and(|work| work.lock().outcome.is_none()) {
+        return Ok(false);
+    }
     let file = Unfinished::create(&FileSystem, plan).map_err(|error| error.to_string())?;
     let work = Arc::new(Work::new(job));
     let of_thread = Arc::clone(&work);
-    let body = move || of_thread.conclude(of_thread.run(file));
+    let body = move || of_thread.conclude(of_thread.run(file, then));
     let thread = thread::Builder::new().name("saving".to_owned()).spawn(body);
     thread.map_err(|error| format!("cannot start a thread that writes the file: {error}"))?;
-    Ok(work)
+    *current = Some(work);
+    Ok(true)
 }
 
 /// See [`abi::host::Host::save_append`].
@@ -214,6 +260,13 @@ pub extern "C" fn info(error: &mut RawBytes) -> SavingInfo {
         *error = bytes_of(text.as_bytes()).unwrap_or(RawBytes::EMPTY);
     }
     info
+}
+
+/// Drops a file that is still being written, soon.
+pub fn give_up_soon() {
+    if let Some(work) = current().clone() {
+        work.end(End::Drop);
+    }
 }
 
 /// Drops a file that is still being written, for the process is about to end.

@@ -40,7 +40,8 @@ pub struct WriteError {
     cause: io::Error,
 }
 
-fn failed<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> WriteError + 'a {
+/// An error of the system, with what was to be done to what.
+pub fn failed<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> WriteError + 'a {
     move |cause| WriteError { what, path: path.into(), cause }
 }
 

@@ -1,5 +1,6 @@
 //! Going on with what another server has left that ended unasked: its arena, its sockets, its clients.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use abi::effects::{Calls, Stream};
@@ -12,7 +13,7 @@ use crate::arena::{self, Arena};
 use crate::client::limits::number;
 use crate::client::listen;
 use crate::keeper::board;
-use crate::logic::generation::{self, Online};
+use crate::logic::roster::{self, Online, Roster};
 use crate::recovery::clients::{self, Clients};
 use crate::recovery::descriptors::Inheritance;
 use crate::recovery::locks;
@@ -59,7 +60,7 @@ pub(super) fn go_on(
     let lost = clients::settle(&roots, &connections);
     clients::unlend(&roots)?;
     let (server, polls) = make_shared(workers, roots, options.config_file.clone())?;
-    generation::publish(first);
+    roster::publish(Roster::new(first, None));
     complete(server, workers)?;
     if options.checks_arena {
         check(workers);
@@ -109,6 +110,10 @@ fn complete(server: &'static ServerShared, lane: u32) -> Result<(), ServeError> 
         let text = format!("the logic failed to complete it (status {})", status.0);
         return Err(ServeError::Unusable(text));
     }
+    // The log's thread was the server's before: it is turned on anew.
+    server.aof().state.store(abi::aof::state::OFF, Relaxed);
+    let failed = abi::shared::attention::AOF_FAILED;
+    server.roots_shared().attention.fetch_and(!failed, Relaxed);
     server.pass_over(Vec::new());
     obey_settings(server);
     Ok(())

@@ -8,26 +8,16 @@ use abi::config::{ConfigStore, id};
 
 use super::limits::reserve_clients;
 use super::title;
-use crate::arena::futex::ThisThread;
+use crate::aof;
 use crate::arena::huge;
+pub use crate::client::limits::text;
+
 use crate::client::limits::number;
 use crate::client::listen::{Endpoints, ListenError};
 use crate::config::files::system_text;
 use crate::log;
 use crate::process::oom;
 use crate::worker::shared::ServerShared;
-
-/// A setting that is a text. Bytes that are not UTF-8 are replaced.
-pub fn text(config: &ConfigStore, id: u32) -> String {
-    let texts = config.texts.lock(ThisThread);
-    let text = &texts[id as usize];
-    if text.data.is_null() {
-        return String::new();
-    }
-    // SAFETY: `len` bytes are valid, and nobody changes or frees them while the texts are locked.
-    let bytes = unsafe { std::slice::from_raw_parts(text.data.as_ptr(), text.len as usize) };
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// Where the settings say to listen.
 pub fn endpoints(config: &ConfigStore) -> Endpoints {
@@ -80,7 +70,7 @@ pub fn set_oom_score(config: &ConfigStore) -> io::Result<()> {
 
 /// Takes over a setting that was changed while the server runs. The error is for the client that
 /// changed it; the setting is then to be put back.
-pub fn changed(server: &ServerShared, id: u32) -> Result<(), String> {
+pub fn changed(server: &'static ServerShared, id: u32) -> Result<(), String> {
     let config = server.config();
     match id {
         id::PORT | id::BIND | id::UNIXSOCKET | id::UNIXSOCKETPERM | id::TCP_BACKLOG => {
@@ -103,6 +93,11 @@ pub fn changed(server: &ServerShared, id: u32) -> Result<(), String> {
             }
             .to_owned()
         }),
+        id::APPENDONLY => aof::changed(server),
+        id::APPENDFSYNC => {
+            aof::hold_at_once(server);
+            Ok(())
+        }
         id::DIR => go_to_dir(config).map_err(|error| system_text(&error)),
         id::LOGLEVEL => {
             log::set_level(number(config, id::LOGLEVEL));

@@ -10,7 +10,7 @@ use abi::ptr::Ptr;
 use super::Worker;
 use crate::client::message::drop_message;
 use crate::client::{bump, output, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// Ends a chain of messages.
 const NO_MORE: u32 = u32::MAX;
@@ -133,6 +133,7 @@ impl Worker {
 
     fn deliver_chain(&mut self, online: &mut Online, slot: u32, first: u32) {
         const CLOSING: u64 = flag::KILLED | flag::CLOSE_AFTER_REPLY;
+        let before = self.changes_before(slot);
         let client = self.clients.get(slot).client();
         output::lend(client, self.buffers.output);
         let mut index = first;
@@ -140,12 +141,13 @@ impl Worker {
             if client.flags.load(Ordering::Relaxed) & CLOSING == 0 {
                 // SAFETY: the mail holds a reference until `drop_message`.
                 let message = unsafe { &*posted.message.as_ptr() };
-                online.generation().deliver(self.acts_as, client, message);
+                online.generation_of(self.acts_as, client).deliver(self.acts_as, client, message);
             }
             drop_message(posted.message);
             index = posted.next;
         }
         bump(&self.stats.batches, 1);
+        self.note_changes(slot, before);
     }
 
     /// Lets every postponed client try again.

@@ -17,15 +17,17 @@
 //! - [`timers`], [`tick`]: what is done because time has passed
 //! - [`background`]: what logic wants done beside its requests
 //! - [`meanwhile`]: other clients, while a command of one takes long
+//! - [`held`]: replies that wait for the disk
 //! - [`held_up`]: workers that do not come back, for whoever asks
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
-//! [`crate::logic::generation`]) there. Logic is called with no lock of the shell's held.
+//! [`crate::logic::roster`]) there. Logic is called with no lock of the shell's held.
 
 pub mod accept;
 pub mod background;
 pub mod clock;
 pub mod event;
+pub mod held;
 pub mod held_up;
 pub mod listeners;
 pub mod load;
@@ -59,9 +61,10 @@ use mio::{Events, Poll};
 
 use crate::arena::{self, NoMemory};
 use crate::client::{bump, input, output, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 use clock::Clock;
 use event::{Event, Readiness};
+use held::HeldClients;
 use mail::Posted;
 use mailbox::{Mail, Mailbox};
 use meanwhile::{Left, Meanwhile};
@@ -160,6 +163,8 @@ pub struct Worker {
     /// Connections that ended and could not be closed at once: beside a command, or while others hold
     /// what that takes.
     closing: Vec<Left>,
+    /// Clients whose output is held until what it tells of is safe on disk.
+    held: HeldClients,
     /// The last poll may not have reported all there was.
     more_events: bool,
 }
@@ -215,6 +220,7 @@ impl Worker {
             accept_again: false,
             meanwhile: None,
             closing: Vec::new(),
+            held: HeldClients::default(),
             more_events: false,
         })
     }
@@ -271,6 +277,7 @@ impl Worker {
     fn is_behind(&self) -> bool {
         self.more_events
             || self.has_mail_left()
+            || self.held.are_due()
             || !self.queue.is_empty()
             || self.swap.is_under_way()
             || self.accept_again
@@ -341,11 +348,15 @@ impl Worker {
         if !self.closing.is_empty() {
             self.close_all_left(online);
         }
+        if self.held.are_any() {
+            self.release_held(online);
+        }
         self.follow_swap(online);
         self.run_timers(online);
         if self.ticker.is_due(&self.clock) {
             self.tick(online);
         }
+        self.want_held();
     }
 
     /// Gives each client that was queued before now one turn.
@@ -399,9 +410,11 @@ impl Worker {
             return;
         }
         output::lend(client, self.buffers.output);
+        let before = self.changes_before(slot);
         self.with_logic(slot, |lane, client| {
-            online.generation().deadline(lane, client);
+            online.generation_of(lane, client).deadline(lane, client);
         });
+        self.note_changes(slot, before);
         bump(&self.stats.batches, 1);
         self.settle_and_serve(online, slot);
     }

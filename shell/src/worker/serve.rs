@@ -9,12 +9,13 @@ use mio::unix::SourceFd;
 use std::os::fd::AsRawFd;
 
 use super::Worker;
+use super::held::GATE;
 use crate::arena::NoMemory;
 use crate::client::input::{self, Fill};
 use crate::client::limits::{self, OutputVerdict};
 use crate::client::output::{self, Flush};
 use crate::client::{bump, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// Reads or batches of one client before others get their turn.
 const ROUNDS_MAX: u32 = 16;
@@ -54,6 +55,9 @@ impl Worker {
     /// Runs what is there, or else reads.
     fn step(&mut self, online: &mut Online, slot: u32) -> Next {
         let connection = self.clients.get(slot);
+        if connection.is(state::HELD_BACK) {
+            return Next::Wait;
+        }
         let fresh = connection.is(state::FRESH);
         let client = connection.client();
         let more = client.flags.load(Ordering::Relaxed) & flag::MORE_INPUT != 0;
@@ -138,9 +142,11 @@ impl Worker {
         let client = self.clients.get(slot).client();
         output::lend(client, self.buffers.output);
         client.active_ms.store(self.clock.unix_ms(), Ordering::Relaxed);
+        let before = self.changes_before(slot);
         self.with_logic(slot, |lane, client| {
-            online.generation().process(lane, client);
+            online.generation_of(lane, client).process(lane, client);
         });
+        self.note_changes(slot, before);
         bump(&self.stats.batches, 1);
     }
 
@@ -182,6 +188,17 @@ impl Worker {
     }
 
     fn flush(&mut self, slot: u32) -> Flush {
+        if (GATE.holds() || self.held.are_any())
+            && !self.clients.get(slot).client().output.is_empty()
+            && let Some(kept) = self.hold_back(slot)
+        {
+            return kept;
+        }
+        self.send(slot, usize::MAX)
+    }
+
+    /// Sends so many bytes of what there is, if the socket takes them.
+    pub(super) fn send(&mut self, slot: u32, at_most: usize) -> Flush {
         let connection = self.clients.get(slot);
         let write_waits = connection.is(state::WRITE_WAIT);
         let (fd, client) = connection.parts();
@@ -194,11 +211,12 @@ impl Worker {
             return Flush::Full;
         } else {
             bump(&self.stats.writes, 1);
-            output::flush(fd, client)
+            output::flush_some(fd, client, at_most)
         };
-        bump(&self.stats.bytes_out, (before - client.output.len()) as u64);
+        let sent = before - client.output.len();
+        bump(&self.stats.bytes_out, sent as u64);
         output::publish(client);
-        if flushed == Flush::Full && !self.poll_writable(slot, true) {
+        if flushed == Flush::Full && sent < at_most && !self.poll_writable(slot, true) {
             return Flush::Failed;
         }
         flushed

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use abi::aof::Aof;
 use abi::client_ref::ClientRef;
 use abi::config::{ConfigStore, id};
+use abi::effects::EffectsStream;
 use abi::job::{Job, kind};
 use abi::lane::Running;
 use abi::message::Message;
 use abi::ptr::Ptr;
+use abi::shared::Shared;
 use abi::stats::LaneStats;
 use abi::status::Status;
 use mio::Registry;
@@ -123,6 +126,21 @@ impl ServerShared {
     /// The settings.
     pub fn config(&self) -> &'static ConfigStore {
         &self.roots.shared().config
+    }
+
+    /// What is neither a key nor a connection.
+    pub fn roots_shared(&self) -> &'static Shared {
+        self.roots.shared()
+    }
+
+    /// What is told of the append-only log.
+    pub fn aof(&self) -> &'static Aof {
+        self.roots.aof()
+    }
+
+    /// The effects stream.
+    pub fn effects(&self) -> &'static EffectsStream {
+        self.roots.effects()
     }
 
     /// Counters of a lane.

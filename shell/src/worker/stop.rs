@@ -10,7 +10,7 @@ use mio::Events;
 use super::event::Event;
 use super::{CLOSE_AGAIN, Worker};
 use crate::client::{limits, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// A stop that is to wait no longer is noticed within this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -39,7 +39,11 @@ impl Worker {
 
     fn drain(&mut self, events: &mut Events, until_us: u64) -> io::Result<()> {
         let left = Duration::from_micros(until_us.saturating_sub(self.clock.monotonic_us()));
+        self.want_held();
         self.wait(events, left.min(LOOK_AGAIN))?;
+        if self.held.are_any() {
+            self.release_held(&mut Online::enter(self.lane));
+        }
         for event in events.iter().map(Event::from) {
             if let Event::Client(place, readiness) = event {
                 self.drain_client(place, readiness.writable, readiness.hangup);

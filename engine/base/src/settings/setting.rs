@@ -65,6 +65,12 @@ settings! {
     pub const ACTIVE_EXPIRE_EFFORT: Setting<u64> =
         Setting::count("active-expire-effort", slot(13), (1, 10), "1");
     pub const ACTIVEDEFRAG: Setting<bool> = Setting::yes_no("activedefrag", slot(41), "no");
+    pub const AOF_REWRITE_INCREMENTAL_FSYNC: Setting<bool> =
+        Setting::yes_no("aof-rewrite-incremental-fsync", slot(46), "yes");
+    pub const AUTO_AOF_REWRITE_MIN_SIZE: Setting<u64> =
+        Setting::bytes("auto-aof-rewrite-min-size", slot(54), (0, MEMORY_MAX), "67108864");
+    pub const AUTO_AOF_REWRITE_PERCENTAGE: Setting<u64> =
+        Setting::count("auto-aof-rewrite-percentage", slot(55), (0, INT_MAX), "100");
     pub const BUSY_REPLY_THRESHOLD: Setting<u64> =
         Setting::count("busy-reply-threshold", slot(59), (0, i64::MAX), "5000")
             .alias("lua-time-limit");
@@ -81,7 +87,7 @@ settings! {
         Setting::integer("commandlog-request-larger-than", slot(183), (-1, i64::MAX), "1048576")
             .of_command("commandlog");
     pub const DBFILENAME: Setting<Text> =
-        Setting::text("dbfilename", slot(81), Kind::FileName, "dump.rdb").flags(PROTECTED);
+        Setting::text("dbfilename", shell::DBFILENAME, Kind::FileName, "dump.rdb").flags(PROTECTED);
     pub const ENABLE_DEBUG_COMMAND: Setting<Permission> =
         Setting::permission("enable-debug-command", slot(11), "no");
     pub const ENABLE_MODULE_COMMAND: Setting<Permission> =

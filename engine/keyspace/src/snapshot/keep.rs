@@ -3,14 +3,12 @@
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use abi::container::{RawBytes, RawTable};
-use abi::host::level;
 use abi::keyspace::mark as marks;
 use abi::ptr::Ptr;
 use abi::snapshot::{Handed, WALKED, large, phase};
 use abi::tracking::interest;
 
 use super::{Due, Keeping, concerns, due, is_ahead, is_walking, records, state, with_kept};
-use base::attention;
 use base::bytes::{self, Bytes};
 use base::core::Core;
 use base::heap::if_room;
@@ -228,8 +226,6 @@ pub fn give_up(core: &Core, failure: Option<&str>) {
     }
     core.host.save_end()(0);
     if let Some(failure) = failure {
-        attention::set(core.roots, attention::FAILED, true);
-        let text = format!("a snapshot has failed: {failure}");
-        core.host.log()(level::WARN, text.as_str().into());
+        super::note_failure(core, failure);
     }
 }

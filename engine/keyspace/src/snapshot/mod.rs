@@ -31,10 +31,12 @@ pub use records::Records;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
+use abi::aof::state as aof_state;
 use abi::container::RawBytes;
+use abi::host::level;
 use abi::keyspace::mark as marks;
 use abi::ptr::Ptr;
-use abi::snapshot::{Handed, Kept, Large, Snapshot, WALKED, phase};
+use abi::snapshot::{Handed, Kept, Large, Snapshot, WALKED, phase, purpose};
 use abi::tracking::interest;
 
 use base::attention;
@@ -44,12 +46,64 @@ use base::heap::Heap;
 use base::lock::shard_of;
 use base::roots::Roots;
 
+/// How long after a rewriting of the log that has failed another begins by itself, and how often
+/// that time is doubled at most when others fail.
+const RETRY_MS: u64 = 1000;
+const RETRY_DOUBLED_MAX: u32 = 6;
+
 /// Bytes from which on a value is written in steps.
 pub const LARGE_BYTES: usize = 64 << 10;
 
 /// The state of snapshots.
 pub fn state(roots: Roots) -> &'static Snapshot {
     &roots.shared().snapshot
+}
+
+/// What the file is for that a snapshot is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is the file of data.
+    Data,
+    /// It is to be a base of the append-only log.
+    Aof,
+}
+
+/// That of the one under way, or of the last.
+pub fn purpose(roots: Roots) -> Purpose {
+    match state(roots).purpose.load(Relaxed) {
+        purpose::AOF => Purpose::Aof,
+        _ => Purpose::Data,
+    }
+}
+
+/// Says what the one is for that begins.
+pub fn set_purpose(roots: Roots, purpose: Purpose) {
+    let number = match purpose {
+        Purpose::Data => purpose::DATA,
+        Purpose::Aof => purpose::AOF,
+    };
+    state(roots).purpose.store(number, Relaxed);
+}
+
+/// Notes that the one under way has failed, and says why.
+pub fn note_failure(core: &Core, why: &str) {
+    let text = match (purpose(core.roots), core.roots.aof()) {
+        (Purpose::Aof, Some(aof)) => {
+            let failures = aof.failures.fetch_add(1, Relaxed);
+            let pause_ms = RETRY_MS << failures.min(RETRY_DOUBLED_MAX);
+            aof.not_before_ms.store(core.clock.now_ms as u64 + pause_ms, Relaxed);
+            // Until the first is there, there is no log.
+            if aof.state.load(Relaxed) == aof_state::WAITING {
+                aof.wanted.store(1, Relaxed);
+            }
+            format!("the append-only log could not be rewritten: {why}")
+        }
+        _ => {
+            attention::set(core.roots, attention::FAILED, true);
+            format!("a snapshot has failed: {why}")
+        }
+    };
+    core.host.log()(level::WARN, text.as_str().into());
 }
 
 /// Whether a snapshot is under way that may concern the key with this hash, whose shard is locked.

@@ -33,7 +33,7 @@ pub fn flushall(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let lazily = is_lazy(cx, args)?;
     // What it would write is to go: with save points a file without keys takes its place.
     let begins_anew = snapshot::has_save_points(cx.keys.core);
-    snapshot::drop_under_way(cx.keys.core);
+    snapshot::drop_of_data(cx.keys.core);
     cx.keys.flush_all(lazily);
     if begins_anew {
         snapshot::schedule(cx.keys.core);

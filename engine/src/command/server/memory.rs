@@ -129,9 +129,8 @@ fn write_uses(out: &mut Fields<'_, '_>, usage: &Usage) {
     out.number("replication.backlog", 0);
     out.number("clients.slaves", 0);
     out.number("clients.normal", usage.clients);
-    for name in ["cluster.links", "aof.buffer"] {
-        out.number(name, 0);
-    }
+    out.number("cluster.links", 0);
+    out.number("aof.buffer", usage.aof);
     out.number("lua.caches", usage.scripts.cached_bytes);
     out.number("functions.caches", usage.scripts.library_bytes);
     for table in &usage.tables {

@@ -10,6 +10,7 @@ mod latency;
 mod lolwut;
 mod memory;
 mod module;
+mod replica;
 mod save;
 mod shell;
 mod shutdown;
@@ -28,6 +29,7 @@ use base::error::Done;
 /// The commands of this family.
 pub const COMMANDS: &[Spec] = &[
     acl::ACL,
+    save::BGREWRITEAOF,
     save::BGSAVE,
     introspect::COMMAND,
     config::CONFIG,
@@ -55,6 +57,8 @@ pub const COMMANDS: &[Spec] = &[
     ),
     memory::MEMORY,
     module::MODULE,
+    replica::REPLICAOF,
+    replica::SLAVEOF,
     Spec::for_client("role", 1, Group::Server, role)
         .flags(NOSCRIPT | LOADING | STALE | FAST)
         .categories(category::ADMIN | category::DANGEROUS)

@@ -5,6 +5,7 @@ use crate::exec::context::ClientCtx;
 use crate::exec::options::Options;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec, category};
+use crate::maintenance::snapshot::rewrite::{self, Asked};
 use crate::maintenance::snapshot::{self, Refused};
 use base::args::Args;
 use base::error::{self, Done, Error};
@@ -12,6 +13,10 @@ use base::error::{self, Done, Error};
 const SCHEDULE: &[Argument] = &[token("SCHEDULE").optional().since("3.2.2")];
 const OPTIONS: &Options = &Options::of(SCHEDULE);
 
+const REWRITING: Error = Error::new(
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order \
+     to schedule a BGSAVE whenever possible.",
+);
 const UNDER_WAY: Error = Error::new("ERR Background save already in progress");
 
 /// `SAVE`
@@ -29,6 +34,16 @@ pub const BGSAVE: Spec = Spec::for_client("bgsave", -1, Group::Server, bgsave)
     .history(&[("3.2.2", "Takes SCHEDULE.")])
     .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | LOCKS_ITSELF)
     .doc("1.0.0", "O(1)", SCHEDULE, "Writes the data set as it is now to disk, in the background.");
+
+/// `BGREWRITEAOF`
+pub const BGREWRITEAOF: Spec = Spec::for_client("bgrewriteaof", 1, Group::Server, bgrewriteaof)
+    .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | LOCKS_ITSELF)
+    .doc(
+        "1.0.0",
+        "O(1)",
+        &[],
+        "Rewrites the append-only log in the background, as short as it can be.",
+    );
 
 /// `LASTSAVE`
 pub const LASTSAVE: Spec = Spec::for_client("lastsave", 1, Group::Server, lastsave)
@@ -54,14 +69,37 @@ fn save(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 }
 
 fn bgsave(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
-    // With SCHEDULE it is to follow what goes on now, which is only ever the rewriting of a log: a
-    // snapshot that is under way is no reason to make another.
+    let is_scheduled = args.len() > 1;
     OPTIONS.read(args, 1)?;
+    // A snapshot that is under way is no reason to make another.
+    if rewrite::is_rewriting(cx.core()) {
+        if !is_scheduled {
+            return Err(REWRITING);
+        }
+        snapshot::schedule(cx.core());
+        cx.out.simple("Background saving scheduled");
+        return Ok(());
+    }
     if snapshot::begin(cx.core()) == Err(Refused::UnderWay) {
         return Err(UNDER_WAY);
     }
     // How it went is told in the log and by INFO, whenever it has failed.
     cx.out.simple("Background saving started");
+    Ok(())
+}
+
+fn bgrewriteaof(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    let text = match snapshot::ask_for_rewriting(cx.core()) {
+        None => return Err(Error::new("ERR there is no append-only log here")),
+        Some(Asked::IsUnderWay) => {
+            return Err(Error::new(
+                "ERR Background append only file rewriting already in progress",
+            ));
+        }
+        Some(Asked::Follows) => "Background append only file rewriting scheduled",
+        Some(Asked::Begins) => "Background append only file rewriting started",
+    };
+    cx.out.simple(text);
     Ok(())
 }
 

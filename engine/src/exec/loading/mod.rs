@@ -18,7 +18,7 @@ use abi::host::level;
 use abi::loading::Loading;
 
 use crate::exec::thread::Exec;
-use base::bytes::{Bytes, take_text};
+use base::bytes::{self, Bytes, take_text};
 use base::core::Core;
 use base::crc64::followed_by_zeros;
 use base::heap::or_undo;
@@ -40,19 +40,29 @@ const CHECKSUM_WRONG: &str =
 pub fn begin(core: &Core) -> Result<bool, String> {
     // What is there before the first key is what the server needs for itself.
     core.roots.shared().startup_bytes.store(core.host.used_bytes()(), Relaxed);
-    begin_with(core, false)
+    begin_with(core, &data_file(core), false)
 }
 
-fn begin_with(core: &Core, replaces: bool) -> Result<bool, String> {
-    let name = file_name(core);
-    let opened = Mapped::open(&name, core.host);
+/// Begins to load the file at a path, which is one of several: commands are refused also when it is
+/// loaded, until the shell lets them. As [`begin`].
+pub fn begin_part(core: &Core, path: &str) -> Result<bool, String> {
+    let state = loading::state(core.roots);
+    Bytes::new(&mut state.path.lock(core.locker()), core.heap).assign(path.as_bytes());
+    state.is_part.store(1, Relaxed);
+    begin_with(core, path, false)
+}
+
+fn begin_with(core: &Core, name: &str, replaces: bool) -> Result<bool, String> {
+    let opened = Mapped::open(name, core.host);
     let opened =
         opened.map_err(|why| format!("cannot read {name}: {why}; check dir and dbfilename"));
     let Some(file) = opened? else { return Ok(false) };
     let head = Head::read(file.bytes())
         .map_err(|fault| format!("{name}: {}", Trouble::of_head(fault).told()))?;
     let text = format!("loading {name}: {} bytes, version {}", file.bytes().len(), head.version);
-    if !loading::begin(core.roots) {
+    // Of several, each goes on where the one before was at its end.
+    let is_part = loading::state(core.roots).is_part.load(Relaxed) != 0;
+    if !loading::begin(core.roots) && !is_part {
         return Err(format!("{name}: a file is being loaded already; wait for its end"));
     }
     core.host.log()(level::INFO, text.as_str().into());
@@ -60,8 +70,18 @@ fn begin_with(core: &Core, replaces: bool) -> Result<bool, String> {
     Ok(true)
 }
 
-fn file_name(core: &Core) -> String {
+/// The file of data, as the settings name it.
+fn data_file(core: &Core) -> String {
     String::from_utf8_lossy(&core.text(setting::DBFILENAME)).into_owned()
+}
+
+/// The file that is being loaded.
+fn file_name(core: &Core) -> String {
+    let path = loading::state(core.roots).path.lock(core.locker());
+    match path.len {
+        0 => data_file(core),
+        _ => String::from_utf8_lossy(bytes::slice(&path)).into_owned(),
+    }
 }
 
 fn start(core: &Core, file: Mapped, head: Head, replaces: bool) {
@@ -129,6 +149,7 @@ pub fn end(core: &Core) -> Result<(), String> {
     }
     drop(fault);
     at_end.map_err(|trouble| format!("{}: {}", file_name(core), trouble.told()))?;
+    Bytes::new(&mut state.path.lock(core.locker()), core.heap).free();
     loading::end(core.roots);
     tell_done(core, state);
     Ok(())
@@ -143,7 +164,8 @@ pub fn reload(
     replaces: bool,
     clear: impl FnOnce(&mut Core),
 ) -> Result<(), String> {
-    if !begin_with(core, replaces)? {
+    loading::state(core.roots).is_part.store(0, Relaxed);
+    if !begin_with(core, &data_file(core), replaces)? {
         return Err("there is no file".to_owned());
     }
     let load = |(core, exec): &mut (&mut Core, &mut Exec)| {

@@ -17,6 +17,7 @@
 //! off in the middle is found out: then the snapshot has failed.
 
 mod points;
+pub mod rewrite;
 mod step;
 mod stop;
 
@@ -44,7 +45,8 @@ use base::lock::ALL_SHARDS;
 use base::roots::Roots;
 use base::settings::setting;
 use keyspace::snapshot::begin::{self, Sizes};
-use keyspace::snapshot::{self as kept, Records};
+use keyspace::snapshot::{self as kept, Purpose, Records};
+use rewrite::Asked;
 use value::rdb::write;
 
 /// Redis syncs a file after so many bytes, if it does before the end.
@@ -76,8 +78,12 @@ pub fn is_under_way(roots: Roots) -> bool {
 }
 
 /// Why commands that write are refused, if they are: snapshots are to be made by themselves, and the
-/// last has failed.
+/// last has failed; or the append-only log cannot be written.
 pub fn refusal(core: &Core) -> Option<Error> {
+    refusal_of_data(core).or_else(|| rewrite::refusal(core))
+}
+
+fn refusal_of_data(core: &Core) -> Option<Error> {
     const REFUSED: Error = Error::new(
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to \
          disk. Commands that may modify the data set are disabled, because this instance is \
@@ -119,8 +125,32 @@ fn changes(roots: Roots) -> u64 {
 /// Begins a snapshot that a background thread goes on with. It is of the moment at which this is
 /// called.
 pub fn begin(core: &mut Core) -> Result<(), Refused> {
-    set_out(core)?;
-    core.host.log()(level::INFO, "a snapshot has begun in the background".into());
+    set_out_as(core, Purpose::Data)
+}
+
+/// Has the append-only log rewritten as soon as that may be. None: there can be none here.
+pub fn ask_for_rewriting(core: &Core) -> Option<Asked> {
+    let asked = rewrite::ask(core)?;
+    if asked == Asked::Begins {
+        background::snapshot_later(core);
+    }
+    Some(asked)
+}
+
+/// Begins a rewriting that is due, while nothing is under way. Tells whether it did.
+fn begin_due_rewriting(core: &mut Core) -> bool {
+    // One that cannot begin has said so, and when it is tried again.
+    rewrite::take_due(core) && set_out_as(core, Purpose::Aof).is_ok()
+}
+
+/// As [`begin`], for a purpose.
+fn set_out_as(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
+    set_out(core, purpose)?;
+    let text = match purpose {
+        Purpose::Data => "a snapshot has begun in the background",
+        Purpose::Aof => "the append-only log is being rewritten in the background",
+    };
+    core.host.log()(level::INFO, text.into());
     go_on_later(core);
     Ok(())
 }
@@ -132,8 +162,12 @@ pub fn save(core: &mut Core) -> Result<(), Refused> {
     if !is_locked {
         core.lock(ALL_SHARDS);
     }
+    if rewrite::is_rewriting(core) {
+        // However that ends.
+        let _ = step::to_the_end(core);
+    }
     let had_failed = kept::has_failed(core.roots);
-    let outcome = set_out(core).and_then(|()| step::to_the_end(core));
+    let outcome = set_out(core, Purpose::Data).and_then(|()| step::to_the_end(core));
     if outcome == Err(Refused::Failed) {
         // Who asked is told, and those that are made by themselves are another matter.
         attention::set(core.roots, attention::FAILED, had_failed);
@@ -142,6 +176,13 @@ pub fn save(core: &mut Core) -> Result<(), Refused> {
         core.unlock();
     }
     outcome
+}
+
+/// Gives up the one under way without an error, if there is one and it is the file of data.
+pub fn drop_of_data(core: &Core) {
+    if kept::purpose(core.roots) == Purpose::Data {
+        drop_under_way(core);
+    }
 }
 
 /// Gives up the one under way, if there is one, without an error.
@@ -166,17 +207,25 @@ fn go_on_later(core: &Core) {
 }
 
 /// Makes the file and begins the walk.
-fn set_out(core: &mut Core) -> Result<(), Refused> {
+fn set_out(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
     let state = state(core.roots);
     if state.phase.compare_exchange(phase::NONE, phase::BEGINNING, AcqRel, Acquire).is_err() {
         return Err(Refused::UnderWay);
     }
-    state.tried_s.store(core.clock.now_ms as u64 / 1000, Relaxed);
-    state.begun.fetch_add(1, Relaxed);
+    kept::set_purpose(core.roots, purpose);
+    match (purpose, core.roots.aof()) {
+        (Purpose::Aof, Some(aof)) => _ = aof.rewrites.fetch_add(1, Relaxed),
+        _ => {
+            state.tried_s.store(core.clock.now_ms as u64 / 1000, Relaxed);
+            state.begun.fetch_add(1, Relaxed);
+        }
+    }
     state.began_ns.store(core.host.monotonic_ns()(), Relaxed);
-    if let Err(text) = make_file(core) {
+    if let Err(text) = make_file(core, purpose) {
         fail(core, &text);
-        state.took_s.store(1, Relaxed);
+        if purpose == Purpose::Data {
+            state.took_s.store(1, Relaxed);
+        }
         state.phase.store(phase::NONE, Relaxed);
         return Err(Refused::Failed);
     }
@@ -184,9 +233,14 @@ fn set_out(core: &mut Core) -> Result<(), Refused> {
     if !is_locked {
         core.lock(ALL_SHARDS);
     }
-    let libraries = scripts::libraries(core);
     let sizes = begin::begin(core);
     state.changes.store(changes(core.roots), Relaxed);
+    if purpose == Purpose::Aof {
+        core.pay();
+        core.host.rewrite_from()();
+    }
+    // What is told behind that moment may be in them already, and nothing before is missing.
+    let libraries = scripts::libraries(core);
     if !is_locked {
         core.unlock();
     }
@@ -196,16 +250,22 @@ fn set_out(core: &mut Core) -> Result<(), Refused> {
     Ok(())
 }
 
-fn make_file(core: &Core) -> Result<(), String> {
+fn make_file(core: &Core, purpose: Purpose) -> Result<(), String> {
     let path = String::from_utf8_lossy(&core.text(setting::DBFILENAME)).into_owned();
-    let is_synced = core.get(setting::RDB_SAVE_INCREMENTAL_FSYNC);
+    let is_synced = core.get(match purpose {
+        Purpose::Data => setting::RDB_SAVE_INCREMENTAL_FSYNC,
+        Purpose::Aof => setting::AOF_REWRITE_INCREMENTAL_FSYNC,
+    });
     let saving = Saving {
         path: RStr::from_str(&path),
         sync_bytes: if is_synced { SYNC_BYTES } else { 0 },
         job: Job { kind: background::job::SNAPSHOT, reserved: 0, arguments: [0; 6] },
     };
     let mut error = RawBytes::EMPTY;
-    let status = core.host.save_begin()(&saving, &mut error);
+    let status = match purpose {
+        Purpose::Data => core.host.save_begin()(&saving, &mut error),
+        Purpose::Aof => core.host.rewrite_begin()(&saving, &mut error),
+    };
     let text = take_text(&mut error, core.heap);
     if status.is_ok() { Ok(()) } else { Err(text) }
 }
@@ -223,7 +283,8 @@ fn head(
     write::aux(out, "redis-bits", &usize::BITS.to_string());
     write::aux(out, "ctime", &(core.clock.now_ms / 1000).to_string());
     write::aux(out, "used-mem", &core.host.used_bytes()().to_string());
-    write::aux(out, "aof-base", "0");
+    let is_base = kept::purpose(core.roots) == Purpose::Aof;
+    write::aux(out, "aof-base", if is_base { "1" } else { "0" });
     let compresses = core.get(setting::RDBCOMPRESSION);
     for library in libraries {
         let compressor = compresses.then_some(&mut core.compressor);
@@ -237,7 +298,5 @@ fn head(
 
 /// Notes that the snapshot has failed.
 fn fail(core: &Core, text: &str) {
-    attention::set(core.roots, attention::FAILED, true);
-    let line = format!("a snapshot has failed: {text}; check the folder's rights and its space");
-    core.host.log()(level::WARN, line.as_str().into());
+    kept::note_failure(core, &format!("{text}; check the folder's rights and its space"));
 }

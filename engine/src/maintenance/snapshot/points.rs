@@ -2,7 +2,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{begin, go_on_later, is_under_way, saved_s, state, step, unsaved_changes};
+use super::{begin, go_on_later, is_under_way, rewrite, saved_s, state, step, unsaved_changes};
+use crate::maintenance::background;
 use crate::maintenance::expire::claim_job;
 use base::args::parse_integer;
 use base::core::Core;
@@ -44,6 +45,11 @@ pub fn tick(core: &mut Core) {
         if claim_job(&state.job_ms, core.clock.now_ms) {
             go_on_later(core);
         }
+        return;
+    }
+    if rewrite::is_due(core) {
+        // Not here: files are made for it.
+        background::snapshot_later(core);
         return;
     }
     let is_scheduled = state.scheduled.load(Relaxed) != 0;

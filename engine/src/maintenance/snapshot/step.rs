@@ -8,7 +8,7 @@ use abi::keyspace::SHARDS;
 use abi::snapshot::{Snapshot, phase};
 use abi_stable::std_types::RSlice;
 
-use super::{Refused, fail, go_on_later, state};
+use super::{Refused, begin_due_rewriting, fail, go_on_later, is_under_way, state};
 use base::attention;
 use base::bytes::take_text;
 use base::clock::ticks;
@@ -18,7 +18,7 @@ use base::lock::ALL_SHARDS;
 use base::settings::setting;
 use keyspace::Keys;
 use keyspace::snapshot::walk::{self, Step};
-use keyspace::snapshot::{self as kept, Records, begin};
+use keyspace::snapshot::{self as kept, Purpose, Records, begin};
 use value::rdb::write;
 
 /// How long a step takes, about, with a shard locked: whoever wants it meanwhile waits so long.
@@ -77,6 +77,9 @@ pub(super) fn recover(core: &Core) {
 /// Goes on for a while on a background thread.
 pub fn job(core: &mut Core) {
     core.refresh();
+    if !is_under_way(core.roots) {
+        begin_due_rewriting(core);
+    }
     let Some(turn) = Turn::take(core) else { return };
     let next = go_on(core, JOB_US);
     turn.leave();
@@ -279,10 +282,24 @@ fn saving_info(core: &Core) -> (SavingInfo, String) {
 /// Notes how long it took. One whose caller waited for it is not told of.
 fn note_duration(core: &Core) {
     let state = state(core.roots);
-    if core.locked() == 0 {
-        let took_ns = core.host.monotonic_ns()().saturating_sub(state.began_ns.load(Relaxed));
-        state.took_s.store(took_ns / 1_000_000_000 + 1, Relaxed);
+    let took_ns = core.host.monotonic_ns()().saturating_sub(state.began_ns.load(Relaxed));
+    let took_s = took_ns / 1_000_000_000 + 1;
+    match (kept::purpose(core.roots), core.roots.aof()) {
+        (Purpose::Aof, Some(aof)) => {
+            aof.took_s.store(u32::try_from(took_s).unwrap_or(u32::MAX), Relaxed);
+            aof.held_peak.store(state.held_peak.load(Relaxed), Relaxed);
+        }
+        _ if core.locked() == 0 => state.took_s.store(took_s, Relaxed),
+        _ => {}
     }
+}
+
+/// Notes that the file of data is safe.
+fn note_saved(core: &Core) {
+    let state = state(core.roots);
+    state.saved_s.store(core.host.unix_us()() / 1_000_000, Relaxed);
+    state.saved_changes.store(state.changes.load(Relaxed), Relaxed);
+    attention::set(core.roots, attention::FAILED, false);
 }
 
 /// Looks whether the file is safe, and notes how it ended.
@@ -292,10 +309,10 @@ fn conclude(core: &Core) -> Next {
     match info.state {
         saving::UNDER_WAY => return Next::Wait,
         saving::DONE => {
-            let now_s = core.host.unix_us()() / 1_000_000;
-            state.saved_s.store(now_s, Relaxed);
-            state.saved_changes.store(state.changes.load(Relaxed), Relaxed);
-            attention::set(core.roots, attention::FAILED, false);
+            match (kept::purpose(core.roots), core.roots.aof()) {
+                (Purpose::Aof, Some(aof)) => aof.failures.store(0, Relaxed),
+                _ => note_saved(core),
+            }
             let keys = state.keys_written.load(Relaxed);
             let line = format!("a snapshot is on disk: {keys} keys, {} bytes", info.written_bytes);
             core.host.log()(level::INFO, line.as_str().into());

@@ -41,9 +41,10 @@ pub fn walk(walker: &mut Walker<'_>, roots: Roots) -> bool {
     });
     for lane in roots.lanes() {
         check_counters(walker, &lane.stats);
+        check_more_counters(walker, &lane.stats.second);
         check_touched(walker, &lane.running);
     }
-    check_baseline(walker, &shared.baseline);
+    check_more_counters(walker, &shared.baseline);
     let errors = |walker: &mut Walker<'_>, table: &RawTable| {
         named::check::<ErrorStat>(table, walker, seed, &mut |_, _| {});
     };
@@ -108,17 +109,18 @@ fn check_command_names(walker: &mut Walker<'_>, names: &CommandNames) {
     }
 }
 
-fn check_baseline(walker: &mut Walker<'_>, baseline: &AtomicU64) {
-    let address = baseline.load(Relaxed);
+/// Counters in an allocation of their own: a lane's second ones, or those before the last reset.
+fn check_more_counters(walker: &mut Walker<'_>, place: &AtomicU64) {
+    let address = place.load(Relaxed);
     if address == 0 {
         return;
     }
-    walker.turn_to(About::Named("counters before the reset"));
+    walker.turn_to(About::Named("more counters"));
     match walker.at::<LaneStats>(address) {
         Some(stats) if walker.claim("counters", address, size_of::<LaneStats>()) => {
             check_counters(walker, stats);
         }
-        _ if walker.mends() => baseline.store(0, Relaxed),
+        _ if walker.mends() => place.store(0, Relaxed),
         _ => {}
     }
 }

@@ -1,6 +1,6 @@
 //! Changing settings while the server runs: all of a command's, or none.
 
-use abi::config::id::LOGIC_FIRST;
+use abi::config::id::is_told;
 use abi::container::RawBytes;
 
 use super::kind::{Value, parse};
@@ -55,7 +55,7 @@ fn announce_all(core: &Core, changes: &[Change], before: &[Value]) -> Result<(),
 }
 
 fn announce(core: &Core, setting: &Row) -> Result<(), String> {
-    if setting.id >= LOGIC_FIRST {
+    if !is_told(setting.id) {
         return Ok(());
     }
     let mut error = RawBytes::EMPTY;

@@ -18,26 +18,23 @@ const fn fixed(name: &'static str, id: u32, kind: Kind, default: &'static str) -
     row(name, id, kind, default).flags(IMMUTABLE)
 }
 
-const NOTHING_ON_DISK: &str = "this server keeps nothing on disk";
 const NO_PINNING: &str = "this server does not bind its threads to processors; use taskset";
 
 pub const UNREAD: &[Row] = &[
     row("activerehashing", slot(42), Kind::Bool, "yes"),
     fixed("always-show-logo", slot(43), Kind::Bool, "no").lacks("this server has no logo"),
     row("aof-disable-auto-gc", slot(44), Kind::Bool, "no"),
-    row("aof-load-truncated", slot(45), Kind::Bool, "yes"),
-    row("aof-rewrite-incremental-fsync", slot(46), Kind::Bool, "yes"),
-    row("aof-timestamp-enabled", slot(47), Kind::Bool, "no"),
-    row("aof-use-rdb-preamble", slot(48), Kind::Bool, "yes"),
+    row("aof-load-truncated", shell::AOF_LOAD_TRUNCATED, Kind::Bool, "yes"),
+    row("aof-timestamp-enabled", shell::AOF_TIMESTAMP_ENABLED, Kind::Bool, "no"),
+    row("aof-use-rdb-preamble", slot(48), Kind::Bool, "yes")
+        .lacks("a base of the append-only log is always a file of data"),
     fixed("aof_rewrite_cpulist", slot(49), Kind::Text, ""),
-    fixed("appenddirname", slot(50), Kind::FileName, "appendonlydir"),
-    fixed("appendfilename", slot(51), Kind::FileName, "appendonly.aof"),
-    row("appendfsync", slot(52), Kind::Words(&["everysec", "always", "no"]), "everysec"),
-    row("appendonly", slot(53), Kind::Bool, "no").lacks(NOTHING_ON_DISK),
+    fixed("appenddirname", shell::APPENDDIRNAME, Kind::FileName, "appendonlydir"),
+    fixed("appendfilename", shell::APPENDFILENAME, Kind::FileName, "appendonly.aof"),
+    row("appendfsync", shell::APPENDFSYNC, Kind::Words(&["everysec", "always", "no"]), "everysec"),
+    row("appendonly", shell::APPENDONLY, Kind::Bool, "no"),
     // Redis does not have it: tools that copy all settings from server to server do not see it.
     row("arena-huge-pages", shell::ARENA_HUGE_PAGES, Kind::Bool, "yes").flags(HIDDEN),
-    row("auto-aof-rewrite-min-size", slot(54), Kind::Memory(0, MEMORY_MAX), "67108864"),
-    row("auto-aof-rewrite-percentage", slot(55), Kind::Integer(0, INT_MAX), "100"),
     fixed("bgsave_cpulist", slot(56), Kind::Text, ""),
     row("bind", shell::BIND, Kind::Addresses, "127.0.0.1"),
     row("bind-source-addr", slot(57), Kind::Text, ""),
@@ -114,7 +111,7 @@ pub const UNREAD: &[Row] = &[
     row("min-replicas-to-write", slot(99), Kind::Integer(0, INT_MAX), "0")
         .alias("min-slaves-to-write")
         .lacks("this server has no replicas"),
-    row("no-appendfsync-on-rewrite", slot(100), Kind::Bool, "no"),
+    row("no-appendfsync-on-rewrite", shell::NO_APPENDFSYNC_ON_REWRITE, Kind::Bool, "no"),
     row(
         "oom-score-adj",
         shell::OOM_SCORE_ADJ,

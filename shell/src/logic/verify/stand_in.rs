@@ -65,6 +65,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     map_file: mapped::map_file,
     unmap_file: mapped::unmap_file,
     serve_others,
+    rewrite_begin,
+    rewrite_from,
 });
 
 /// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.
@@ -180,6 +182,12 @@ extern "C" fn replace_file(
 }
 
 extern "C" fn serve_others() {}
+
+extern "C" fn rewrite_begin(_: &Saving<'_>, _: &mut RawBytes) -> Status {
+    Status::REFUSED
+}
+
+extern "C" fn rewrite_from() {}
 
 extern "C" fn config_file(_out: &mut RawBytes) -> Status {
     Status::NOT_FOUND

@@ -45,7 +45,7 @@ pub fn memory(core: &mut Core, text: &mut Text) {
     }
     text.field("mem_clients_normal", usage.clients);
     text.field("mem_cluster_links", 0);
-    text.field("mem_aof_buffer", 0);
+    text.field("mem_aof_buffer", usage.aof);
     text.field("mem_allocator", "arena");
     text.field("mem_huge_pages", process.huge_arena_bytes);
     text.field("active_defrag_running", defrag::state(core.roots).percent.load(Relaxed));
