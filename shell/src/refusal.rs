@@ -170,6 +170,8 @@ codes! {
         "check the path; see docs/persistence.md for the files that are read";
     FileExists "file_exists" 57 "The file that is to be written exists"
         "name another one: no file is overwritten";
+    ArenaDamaged "arena_damaged" 58 "Something in the arena is not as it should be"
+        "a server that recovers it takes out what cannot be trusted; see docs/recovery.md";
     OnProbation "on_probation" 70 "The version that serves is on probation"
         "`shell finalize` keeps it, `shell rollback` puts the one before back; or wait until its probation has ended";
     OnCanary "on_canary" 71 "A version serves some clients as a canary"

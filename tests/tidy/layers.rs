@@ -55,6 +55,7 @@ const PILES: &[Pile] = &[
             &["abi/src/host.rs"],
             &["abi/src/manifest.rs"],
             &["abi/src/version.rs"],
+            &["abi/src/walk.rs"],
             &["abi/src/logic.rs"],
             &["abi/src/lib.rs"],
         ],
@@ -108,6 +109,7 @@ const PILES: &[Pile] = &[
         layers: &[
             &["shell/src/refusal.rs"],
             &["shell/src/process/"],
+            &["shell/src/keeper/"],
             &["shell/src/log.rs"],
             &["shell/src/config.rs", "shell/src/config/"],
             &[
@@ -121,6 +123,7 @@ const PILES: &[Pile] = &[
             &["shell/src/mapped.rs"],
             &["shell/src/logic/"],
             &["shell/src/worker/"],
+            &["shell/src/recovery/"],
             &["shell/src/effects/"],
             &["shell/src/saving/"],
             &["shell/src/aof/"],
