@@ -276,6 +276,11 @@ pub struct Host {
     /// With every shard locked, and all effects so far in the stream: the base is of this moment, and
     /// what follows in the stream is not in it.
     pub rewrite_from: extern "C" fn(),
+    /// As `save_begin`, of a backup, which lies where the shell was asked to put it: the path is left
+    /// out. `REFUSED`: nobody waits for one any more.
+    pub backup_begin: extern "C" fn(saving: &Saving<'_>, error: &mut RawBytes) -> Status,
+    /// With every shard locked, and all effects so far in the stream: the backup is of this moment.
+    pub backup_from: extern "C" fn(),
 }
 
 impl From<HostRef> for Calls {

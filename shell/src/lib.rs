@@ -2,7 +2,8 @@
 
 pub mod admin;
 pub mod aof;
-mod arena;
+pub mod arena;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -170,6 +170,16 @@ codes! {
         "check the path; see docs/persistence.md for the files that are read";
     FileExists "file_exists" 57 "The file that is to be written exists"
         "name another one: no file is overwritten";
+    BackupUnderWay "backup_under_way" 60 "A backup is under way, or none can be made yet"
+        "wait until `shell status` shows none, then try again";
+    BackupFailed "backup_failed" 61 "The backup could not be made, and nothing is left of it"
+        "check the folder's rights and its space, and look at the server's log";
+    NoBackup "no_backup" 62 "There is no such backup"
+        "check the folder, and the name if one was given: only whole backups count";
+    BackupDamaged "backup_damaged" 63 "The backup is not what was written"
+        "copy it again, or name another with --backup; `shell check` with --salvage can save what is readable";
+    FolderInUse "folder_in_use" 64 "A server works in the folder"
+        "stop it first, or restore to another folder";
 }
 
 impl Code {

@@ -2,6 +2,7 @@
 
 mod acl;
 mod administration;
+mod backups;
 mod battery;
 mod blocking;
 mod chance;

@@ -124,6 +124,7 @@ const PILES: &[Pile] = &[
             &["shell/src/effects/"],
             &["shell/src/saving/"],
             &["shell/src/aof/"],
+            &["shell/src/backup/"],
             &["shell/src/server.rs", "shell/src/server/"],
             &["shell/src/exchange.rs"],
             &["shell/src/upgrade/"],

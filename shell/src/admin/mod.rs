@@ -4,7 +4,8 @@
 //! POST /v1/upgrade   {"path", "force"?, "sha256"?, "build_id"?}   the report, or an error
 //! POST /v1/rollback  {"to"?}                                      the same
 //! POST /v1/script/end                                             what ends, or an error
-//! GET  /v1/status    GET /v1/history   GET /metrics
+//! POST /v1/backup    {"dir"?, "keep"?, "compress"?}               its number, or an error
+//! GET  /v1/status    GET /v1/history   GET /v1/backups   GET /metrics
 //! GET  /v1/effects?from=N&follow=true&hold=true&format=text|resp|json
 //! ```
 //!
@@ -35,6 +36,8 @@ use hyper_util::service::TowerToHyperService;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::backup;
+use crate::backup::shown::Shown;
 use crate::effects::{self, follow};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
@@ -103,6 +106,8 @@ fn router(context: Context) -> Router {
         .route("/v1/upgrade", post(upgrade))
         .route("/v1/rollback", post(rollback))
         .route("/v1/script/end", post(end_script))
+        .route("/v1/backup", post(make_backup))
+        .route("/v1/backups", get(backups))
         .route("/v1/status", get(status))
         .route("/v1/history", get(history))
         .route("/v1/effects", get(follow_effects))
@@ -153,6 +158,7 @@ fn refused(refusal: &Refusal) -> Response {
         | Code::Busy
         | Code::NoPrevious
         | Code::TooManyReaders
+        | Code::BackupUnderWay
         | Code::NoScript
         | Code::ScriptHasWritten => StatusCode::CONFLICT,
         Code::NoSuchPosition => StatusCode::GONE,
@@ -169,6 +175,17 @@ async fn end_script(State(context): State<Context>) -> Response {
         Ok(asked) => Json(asked).into_response(),
         Err(refusal) => refused(&refusal),
     }
+}
+
+async fn make_backup(body: Body) -> Response {
+    match read::<backup::Request>(body, "{}").await.and_then(backup::ask) {
+        Ok(asked) => Json(asked).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn backups() -> Json<Shown> {
+    Json(backup::shown())
 }
 
 async fn status(State(context): State<Context>) -> Json<Status> {

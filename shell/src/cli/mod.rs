@@ -1,27 +1,26 @@
 //! The command line: parses arguments and calls the library. A file per verb.
 #![forbid(unsafe_code)]
 
+mod asked;
+mod backup;
 mod check;
 mod client;
 mod effects;
 mod outfit;
 mod output;
+mod restore;
 mod script;
 pub mod serve;
 mod show;
 mod upgrade;
 mod verify;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::logic::verify::child;
 use crate::refusal::CODES;
-use client::Client;
-
-const PORT_DEFAULT: u16 = 6379;
 
 /// A Redis-compatible cache whose logic is swapped under live clients.
 #[derive(Parser)]
@@ -65,6 +64,17 @@ enum Verb {
     /// Check a library without a server.
     #[command(after_help = exit_codes())]
     Verify(verify::Args),
+    /// Have a running server make a backup, and wait for it.
+    ///
+    /// A folder named after the time, with all keys as they were at one moment and a description. It is
+    /// whole or not there.
+    #[command(after_help = exit_codes())]
+    Backup(backup::Args),
+    /// Bring a backup back into the folder of a server that does not run.
+    ///
+    /// The backup is read through first. What was in the folder gets another name.
+    #[command(after_help = exit_codes())]
+    Restore(restore::Args),
     /// Check a file of data without a server: what is in it, and what is wrong with it.
     ///
     /// The file is only read. With --salvage, what can be read of it is written to another.
@@ -80,26 +90,6 @@ enum Verb {
     },
 }
 
-/// Which server is meant, and how its answer is shown.
-#[derive(Clone, Args)]
-struct Server {
-    /// TCP port of the server.
-    #[arg(long, value_name = "N", default_value_t = PORT_DEFAULT, conflicts_with = "admin")]
-    port: u16,
-    /// Admin socket of the server.
-    #[arg(long, value_name = "PATH")]
-    admin: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Server {
-    fn client(&self) -> Client {
-        self.admin.clone().map_or_else(|| Client::of(self.port), Client::at)
-    }
-}
-
 /// Runs the verb that the program was called with.
 pub fn main() -> ExitCode {
     match CommandLine::parse().verb {
@@ -111,6 +101,8 @@ pub fn main() -> ExitCode {
         Verb::Effects(args) => effects::run(&args),
         Verb::EndScript(args) => script::end(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => restore::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::admin::socket::Socket;
 use crate::admin::{self, Context};
+use crate::backup;
 use crate::exchange;
 use crate::host;
 use crate::logic;
@@ -41,7 +42,7 @@ impl Outfit for Parts {
         Ok(generation)
     }
 
-    async fn services(&mut self, _: &'static ServerShared) {
+    async fn services(&mut self, server: &'static ServerShared) {
         let Some((first, lanes)) = self.first.take() else { return };
         let host = host::table();
         let setup = Setup { host, lanes, verifier: self.verifier.clone() };
@@ -54,10 +55,14 @@ impl Outfit for Parts {
         };
         let context = Context { handle: driver.handle(), board: driver.board(), host };
         let (handle, board) = (driver.handle(), driver.board());
-        tokio::join!(driver.run(), wire::run(handle, board, host), exchange::run(host), async {
+        let serving = driver.board();
+        let backups = backup::run(server, move || serving.serving());
+        let admin = async {
             if let Err(error) = admin::serve(&mut self.admin, context).await {
                 tracing::error!(%error, "the admin API has ended");
             }
-        });
+        };
+        let wire = wire::run(handle, board, host);
+        tokio::join!(driver.run(), wire, exchange::run(host), backups, admin);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::PORT_DEFAULT;
+use super::asked::PORT_DEFAULT;
 use super::outfit::Parts;
 use crate::admin::socket::{self, Socket};
 use crate::config::{self, ConfigError, Setting};

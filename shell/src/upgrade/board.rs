@@ -8,6 +8,7 @@ use abi::host::GenerationInfo;
 use serde::{Deserialize, Serialize};
 
 use super::history::{self, History};
+use crate::backup;
 use crate::logic::identity::Identity;
 use crate::worker::held_up::{self, HeldUp};
 
@@ -166,6 +167,8 @@ pub struct Status {
     pub loading: Option<Loading>,
     /// Workers that do not come back from what they run.
     pub held_up: Vec<HeldUp>,
+    /// Backups.
+    pub backups: backup::shown::Shown,
 }
 
 /// A file that is being loaded, as it is shown.
@@ -232,7 +235,14 @@ impl Board {
             memory: carried.memory,
             loading: carried.loading,
             held_up: held_up::all(),
+            backups: backup::shown(),
         }
+    }
+
+    /// Name and version of the logic that serves.
+    pub fn serving(&self) -> String {
+        let content = self.lock();
+        content.generations.first().map(|(shown, _)| shown.identity.label()).unwrap_or_default()
     }
 
     /// What happened, oldest first.

@@ -3,7 +3,8 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    begin, begin_due_rewriting, go_on_later, is_under_way, saved_s, state, step, unsaved_changes,
+    begin, begin_due_backup, begin_due_rewriting, go_on_later, is_under_way, saved_s, state, step,
+    unsaved_changes,
 };
 use crate::maintenance::expire::claim_job;
 use base::args::parse_integer;
@@ -48,7 +49,7 @@ pub fn tick(core: &mut Core) {
         }
         return;
     }
-    if begin_due_rewriting(core) {
+    if begin_due_rewriting(core) || begin_due_backup(core) {
         return;
     }
     let is_scheduled = state.scheduled.load(Relaxed) != 0;

@@ -3,7 +3,7 @@
 //! Logic reads the file, in a memory of its own, and reports; see [`report`]. What is salvaged are
 //! parts of the file as they are, so that nothing here knows its format.
 
-mod report;
+pub mod report;
 mod salvage;
 
 use std::path::{Path, PathBuf};
@@ -55,17 +55,24 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn check(args: &Args) -> Result<Report, Refusal> {
-    let library = match &args.logic {
-        Some(path) => path.clone(),
-        None => serve::default_logic().map_err(|e| Refusal::new(Code::Io, e.to_string()))?,
-    };
-    let text = read(&library, &args.file)?;
-    let mut report = Report::parse(&args.file, &text)?;
+    let mut report = examine(args.logic.as_deref(), &args.file)?;
     if let Some(out) = &args.salvage {
         salvage::write(&args.file, out, &report)?;
         report.salvaged = Some(out.clone());
     }
     Ok(report)
+}
+
+/// What is in a file, as this logic reads it, or the one beside the executable.
+///
+/// # Errors
+/// `data_unreadable`, or the logic cannot be used.
+pub fn examine(logic: Option<&Path>, file: &Path) -> Result<Report, Refusal> {
+    let library = match logic {
+        Some(path) => path.to_owned(),
+        None => serve::default_logic().map_err(|e| Refusal::new(Code::Io, e.to_string()))?,
+    };
+    Report::parse(file, &read(&library, file)?)
 }
 
 /// What logic tells of a file.
