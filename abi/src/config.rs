@@ -94,7 +94,7 @@ pub mod id {
     pub const LOGIC_FIRST: u32 = 64;
     /// Whether the shell is told of a change.
     pub const fn is_told(id: u32) -> bool {
-        id < LOGIC_FIRST || id == APPENDONLY
+        id < LOGIC_FIRST || matches!(id, APPENDONLY | APPENDFSYNC)
     }
 
     /// Bytes above which logic makes room; 0: none.

@@ -16,6 +16,7 @@ mod rank;
 mod rows;
 mod scan;
 mod stream;
+mod waitaof;
 
 use engine::exec::argument::{key, string};
 use engine::exec::release::{self, Release};
@@ -45,6 +46,7 @@ static RELEASE: Release = Release {
         "ACL LIST, ACL GETUSER: rules about commands as they were given; ACL LOG: when an entry came first \
          and last; who is refused hears its own name",
         "CLIENT SETINFO LIB-NAME | LIB-VER value, CLIENT NO-TOUCH ON | OFF",
+        "WAITAOF numlocal numreplicas timeout: waits until what was written is safe in the log",
         "LCS key1 key2 LEN: takes no table, a sixty-fourth of the steps, and strings of any length",
     ],
     commands: COMMANDS,
@@ -81,6 +83,7 @@ const CHANGED: &[Spec] = &[
     engine::command::row("object").subcommands(dump::OBJECT),
     connection::CLIENT,
     commandlog::COMMANDLOG,
+    waitaof::WAITAOF,
     msetex::MSETEX,
     engine::command::row("bitcount").run(bits::bitcount).arguments(bits::BITCOUNT),
     engine::command::row("bitpos").run(bits::bitpos),

@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tempfile::TempDir;
 
 use super::libraries::{library, shell};
+use super::peer::copy_folder;
 use super::{Server, eventually};
 
 /// The user and group that own no files.
@@ -96,6 +97,17 @@ impl Setup {
     pub fn file(self, name: &str, content: &[u8]) -> Self {
         std::fs::write(self.dir.path().join(name), content).expect("the file is written");
         self
+    }
+
+    /// It finds a folder with the files of another.
+    pub fn folder(self, name: &str, from: &Path) -> Self {
+        copy_folder(from, &self.dir.path().join(name));
+        self
+    }
+
+    /// Where it is started.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// It finds this in its environment.

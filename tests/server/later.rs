@@ -76,6 +76,7 @@ fn what_only_the_second_release_has_is_gone_after_a_rollback() {
         "commandlog|reset",
         "delifeq",
         "msetex",
+        "waitaof",
     ];
     assert_eq!(added, expected);
     connection.ask("GEOADD g 1 2 m");

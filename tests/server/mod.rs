@@ -2,6 +2,7 @@
 
 mod acl;
 mod administration;
+mod aof;
 mod backups;
 mod battery;
 mod blocking;

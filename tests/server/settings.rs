@@ -23,12 +23,12 @@ fn refusal(arguments: &[&str]) -> String {
 
 #[test]
 fn what_would_switch_on_what_there_is_not_is_told_once_and_refused() {
-    let lines = "appendonly yes\nsave 900 1\nsave 300 10\nmin-slaves-to-write 2\nio-threads 4\n\
+    let lines = "always-show-logo yes\nsave 900 1\nsave 300 10\nmin-slaves-to-write 2\nio-threads 4\n\
                  appendfsync always\nsyslog-enabled yes\n";
     let (_folder, path) = file_of(lines);
     let server = Server::start_with(&["--config", &path, "--syslog-enabled", "no"]);
     let log = server.log();
-    for (line, name) in [(1, "appendonly"), (4, "min-slaves-to-write"), (5, "io-threads")] {
+    for (line, name) in [(1, "always-show-logo"), (4, "min-slaves-to-write"), (5, "io-threads")] {
         let told = format!("{path}:{line}: {name} has no effect: ");
         assert_eq!(log.matches(&told).count(), 1, "{told} in {log}");
     }
@@ -36,14 +36,14 @@ fn what_would_switch_on_what_there_is_not_is_told_once_and_refused() {
 
     let mut c = server.connect();
     let mut ask = |line: &str| String::from_utf8_lossy(&c.ask(line).0).into_owned();
-    assert!(ask("CONFIG GET appendonly").ends_with("$2\r\nno\r\n"), "it is not on");
-    for (name, value) in [("appendonly", "yes"), ("list-compress-depth", "1")] {
+    assert!(ask("CONFIG GET always-show-logo").ends_with("$2\r\nno\r\n"), "it is not on");
+    for (name, value) in [("min-replicas-to-write", "1"), ("list-compress-depth", "1")] {
         let refused = ask(&format!("CONFIG SET {name} {value}"));
         let expected =
             format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - this");
         assert!(refused.starts_with(&expected), "{refused}");
     }
-    let off = c.call(&["CONFIG", "SET", "appendonly", "no", "list-compress-depth", "0"]);
+    let off = c.call(&["CONFIG", "SET", "min-replicas-to-write", "0", "list-compress-depth", "0"]);
     assert_eq!(off.0, b"+OK\r\n");
     assert_eq!(c.ask("CONFIG REWRITE").0, b"+OK\r\n");
     let written = fs::read_to_string(&path).expect("still there");

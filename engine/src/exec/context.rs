@@ -6,6 +6,7 @@ use crate::exec::spec::Spec;
 use crate::exec::thread::Exec;
 use crate::session::Session;
 use crate::session::blocking::{self, Awaited};
+use crate::session::exchange;
 use base::args::Args;
 use base::clock::Clock;
 use base::core::Core;
@@ -53,6 +54,24 @@ impl<'a> Deref for ClientCtx<'a> {
 impl DerefMut for ClientCtx<'_> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.data
+    }
+}
+
+impl ClientCtx<'_> {
+    /// What this command noted when it put itself off, if it did.
+    pub fn noted(&mut self, args: Args<'_>) -> Option<Vec<u8>> {
+        exchange::noted(self.session.state_mut(), args)
+    }
+
+    /// Puts the command off until a Unix time in ms, with a note for when it is run again. Nothing is
+    /// to be replied.
+    pub fn put_off(&mut self, args: Args<'_>, note: &[u8], until_ms: i64) {
+        exchange::note(self.data.keys.core, self.session.state_mut(), args, note, until_ms);
+    }
+
+    /// Forgets what was noted: the command is at its end.
+    pub fn forget_note(&mut self) {
+        exchange::forget(self.data.keys.core, self.session.state_mut());
     }
 }
 

@@ -3,7 +3,8 @@
 //! A command that needs one begins it and is put off: its client's input stays as it is, and the
 //! command is run again, as if it had just come, when the outcome is there. So nothing is locked
 //! meanwhile, and whichever release is current then goes on. What is kept is the client's
-//! [`exchange`](abi::client::ClientState::exchange).
+//! [`exchange`](abi::client::ClientState::exchange). A command that is put off for another reason
+//! keeps a note there in the same way.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -17,6 +18,9 @@ use base::bytes::{self, Bytes, OwnedBytes};
 use base::core::Core;
 use base::crc64::Checksum;
 use base::heap::if_room;
+
+/// The number of no exchange.
+const NONE: u64 = 0;
 
 /// What is known of a command's exchange.
 pub enum Known {
@@ -69,6 +73,21 @@ pub fn look(core: &Core, client: &mut ClientState, args: Args<'_>) -> Known {
         forget(core, client);
     }
     known
+}
+
+/// What a command that is run again has noted, if it is the one that did.
+pub fn noted(client: &ClientState, args: Args<'_>) -> Option<Vec<u8>> {
+    let kept = Kept::of(client).filter(|kept| kept.id == NONE && kept.mark == mark(args))?;
+    Some(kept.note.to_vec())
+}
+
+/// Puts the client's command off until a Unix time in ms, with a note for when it is run again. What
+/// it has noted it [forgets](forget) in the end.
+pub fn note(core: &Core, client: &mut ClientState, args: Args<'_>, note: &[u8], until_ms: i64) {
+    let len = (note.len() as u32).to_le_bytes();
+    let kept = [&NONE.to_le_bytes()[..], &mark(args).to_le_bytes(), &len, note].concat();
+    Bytes::new(&mut client.exchange, core.heap).assign(&kept);
+    pause::postpone(client, until_ms);
 }
 
 /// Begins an exchange and puts the client's command off. False: the shell carries none out now.

@@ -143,13 +143,13 @@ pub struct Commands<'a> {
     at: usize,
     valid: usize,
     is_cut: bool,
-    seconds: Option<u64>,
+    times: Vec<(u64, usize)>,
 }
 
 impl<'a> Commands<'a> {
     /// From a place on.
     pub fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at, valid: at, is_cut: false, seconds: None }
+        Self { bytes, at, valid: at, is_cut: false, times: Vec::new() }
     }
 
     /// The next commands, until they have so many bytes. A transaction is there as a whole or not at
@@ -172,7 +172,7 @@ impl<'a> Commands<'a> {
                     found.push(command);
                 }
                 Item::Time(seconds, end) => {
-                    self.seconds = Some(seconds);
+                    self.times.push((seconds, self.at));
                     self.at = end;
                 }
                 Item::Nothing(end) => self.at = end,
@@ -203,9 +203,9 @@ impl<'a> Commands<'a> {
         self.is_cut
     }
 
-    /// The time that was told last.
-    pub fn seconds(&self) -> Option<u64> {
-        self.seconds
+    /// The times that were told so far, and where.
+    pub fn times(&self) -> &[(u64, usize)] {
+        &self.times
     }
 }
 
@@ -236,9 +236,9 @@ mod tests {
         assert_eq!(walk(&text, 1000), (vec![6], text.len(), false));
         let mut commands = Commands::new(text.as_bytes(), 0);
         commands.some(1).unwrap();
-        assert_eq!(commands.seconds(), None);
+        assert_eq!(commands.times(), []);
         commands.some(1).unwrap();
-        assert_eq!(commands.seconds(), Some(17));
+        assert_eq!(commands.times(), [(17, SET.len())]);
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn parse_part(line: &[u8]) -> Result<Part, &'static str> {
     let words = split_words(line).ok_or("quotes that do not match")?;
     let words: Vec<String> =
         words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-    if words.len() < 6 || words.len() % 2 != 0 {
+    if words.len() < 6 || !words.len().is_multiple_of(2) {
         return Err("not `file NAME seq NUMBER type LETTER`");
     }
     let of = |key: &str| words.chunks(2).find(|pair| pair[0].eq_ignore_ascii_case(key));

@@ -102,11 +102,14 @@ pub fn go_on(server: &'static ServerShared, files: Files) -> Result<(), String> 
     // Before anybody can write: nothing is to be missing.
     let reader = join(server)?;
     let output = log.go_on().map_err(told)?;
-    log.set_joined(true);
+    log.join(0);
+    GATE.let_pass(reader.position());
+    hold_at_once(server);
     start(server, log, Some((reader, output)))
 }
 
 fn join(server: &ServerShared) -> Result<Reader, String> {
+    GATE.follow(stream_of(server.effects()));
     Reader::join(stream_of(server.effects()), "aof", Joining::Hold, None)
         .map_err(|error| error.to_string())
 }
@@ -128,6 +131,23 @@ fn start(
     let spawned = thread::Builder::new().name("aof".to_owned()).spawn(body);
     *thread = Some(spawned.map_err(|error| format!("cannot start a thread for the log: {error}"))?);
     Ok(())
+}
+
+/// Has replies held from now on, if the settings say so: before the writer comes to look at them.
+pub fn hold_at_once(server: &ServerShared) {
+    let is_on = server.aof().state.load(Ordering::SeqCst) == state::ON;
+    if is_on && policy(server.config()) == Policy::Always {
+        GATE.hold(true);
+        GATE.wake();
+    }
+}
+
+fn policy(config: &ConfigStore) -> Policy {
+    match number(config, id::APPENDFSYNC) {
+        1 => Policy::Always,
+        2 => Policy::No,
+        _ => Policy::Everysec,
+    }
 }
 
 /// Takes over that the setting `appendonly` has changed.
@@ -171,15 +191,15 @@ pub fn finish() {
 /// The thread.
 fn run(server: &'static ServerShared, log: &'static Log, begun: Option<Begun>) {
     let stream = stream_of(server.effects());
-    GATE.attend(stream);
+    GATE.attend();
     let mut begun = begun;
     while let Some(times_off) = log.wait_until_wanted() {
-        let next = begun.take().map_or_else(|| begin(server, log), Ok);
+        let next = begun.take().map_or_else(|| begin(server, log, times_off), Ok);
         match next {
             Ok((reader, output)) => {
                 let session = Session::new(output, reader.position(), Syncer::start());
                 write(server, log, (stream, times_off), reader, session);
-                log.set_joined(false);
+                log.leave();
             }
             Err(error) => {
                 tracing::error!(%error, "cannot begin the append-only log; trying again");
@@ -189,10 +209,10 @@ fn run(server: &'static ServerShared, log: &'static Log, begun: Option<Begun>) {
     }
 }
 
-fn begin(server: &'static ServerShared, log: &Log) -> Result<Begun, String> {
+fn begin(server: &'static ServerShared, log: &Log, times_off: u64) -> Result<Begun, String> {
     let reader = join(server)?;
     let output = log.go_on().map_err(|error| error.to_string())?;
-    log.set_joined(true);
+    log.join(times_off);
     if output.is_none() {
         // From here on nothing is missed: the first base may be of any moment.
         log.want_rewriting();
@@ -266,11 +286,7 @@ fn take(
 /// Syncs, and lets those go on who wait for it.
 fn settle(server: &ServerShared, log: &Log, session: &mut Session) {
     let config = server.config();
-    let policy = match number(config, id::APPENDFSYNC) {
-        1 => Policy::Always,
-        2 => Policy::No,
-        _ => Policy::Everysec,
-    };
+    let policy = policy(config);
     let is_put_off = number(config, id::NO_APPENDFSYNC_ON_REWRITE) != 0
         && server.roots_shared().snapshot.phase.load(Ordering::Relaxed) != phase::NONE;
     session.sync_as(log, policy, is_put_off);
@@ -283,7 +299,7 @@ fn settle(server: &ServerShared, log: &Log, session: &mut Session) {
 }
 
 fn pause(config: &ConfigStore, was_busy: bool) {
-    let is_rung = number(config, id::APPENDFSYNC) == 1;
+    let is_rung = policy(config) == Policy::Always;
     GATE.sleep(match (is_rung, was_busy) {
         (true, true) => PAUSE,
         (true, false) => PAUSE_RUNG,
@@ -310,7 +326,7 @@ pub extern "C" fn rewrite_begin(saving: &Saving<'_>, error: &mut RawBytes) -> St
         }
     };
     let then = saving::Then {
-        when_whole: Box::new(move || log.install()),
+        when_whole: Box::new(move || log.install().inspect(|()| hold_at_once(server))),
         when_not: Box::new(move |_| log.drop_rewriting()),
     };
     let begun = saving::start(plan, saving.job, then);

@@ -55,6 +55,8 @@ struct Control {
     times_off: u64,
     /// Whether the writer has joined the stream.
     is_joined: bool,
+    /// How often it had been turned off when it did.
+    joined_after: u64,
     /// The files, once they were looked at.
     files: Option<Files>,
     rewriting: Option<Rewriting>,
@@ -96,6 +98,7 @@ impl Log {
             is_ending: false,
             times_off: 0,
             is_joined: false,
+            joined_after: 0,
             files: None,
             rewriting: None,
         };
@@ -161,6 +164,7 @@ impl Log {
     pub fn turn_off(&self) -> bool {
         let mut control = self.lock();
         control.is_wanted = false;
+        control.is_joined = false;
         control.times_off += 1;
         self.told.state.store(state::OFF, Ordering::SeqCst);
         self.told.wanted.store(0, Ordering::SeqCst);
@@ -192,9 +196,22 @@ impl Log {
         (!control.is_ending).then_some(control.times_off)
     }
 
-    /// The writer has joined the stream, or has left it: only between the two can it come to a mark.
-    pub fn set_joined(&self, is_joined: bool) {
-        self.lock().is_joined = is_joined;
+    /// The writer has joined the stream, for a log that was wanted when it had been turned off so
+    /// often: from here on it comes to every mark.
+    pub fn join(&self, times_off: u64) {
+        let mut control = self.lock();
+        control.is_joined = control.times_off == times_off;
+        control.joined_after = times_off;
+    }
+
+    /// It leaves the stream: no rewriting can rely on it any more.
+    pub fn leave(&self) {
+        let mut control = self.lock();
+        control.is_joined = false;
+        if control.rewriting.as_ref().is_some_and(|rewriting| rewriting.goes_on != GoesOn::Not) {
+            give_up(&mut control, "the log was left");
+            self.changed.notify_all();
+        }
     }
 
     /// Opens the increment with which a log goes on that has all there is.
@@ -245,10 +262,13 @@ impl Log {
     pub fn goes_on_after(&self, error: &io::Error) -> bool {
         self.cannot_write(error);
         let control = self.lock();
-        let ends = |control: &mut Control| !control.is_ending && control.is_wanted;
-        let waited = self.changed.wait_timeout_while(control, RETRY, ends);
-        let (control, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        control.is_wanted && !control.is_ending
+        // It may have been turned off and on again: then another goes on.
+        let goes_on = |control: &mut Control| {
+            control.is_wanted && !control.is_ending && control.times_off == control.joined_after
+        };
+        let waited = self.changed.wait_timeout_while(control, RETRY, goes_on);
+        let (mut control, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        goes_on(&mut control)
     }
 
     /// Notes that the log cannot be written, or not be synced.

@@ -54,7 +54,7 @@ impl Try {
         let log = Log::new(Arc::new(disk.clone()), told, |_| ());
         log.turn_on(&place(), has_all).ok()?;
         let output = log.go_on().ok()?;
-        log.set_joined(true);
+        log.join(0);
         let session = Session::new(output, 0, None);
         if !has_all {
             log.want_rewriting();

@@ -95,6 +95,10 @@ pub fn changed(server: &'static ServerShared, id: u32) -> Result<(), String> {
             .to_owned()
         }),
         id::APPENDONLY => aof::changed(server),
+        id::APPENDFSYNC => {
+            aof::hold_at_once(server);
+            Ok(())
+        }
         id::BACKUP_SCHEDULE => backup::check_schedule(config),
         id::DIR => go_to_dir(config).map_err(|error| system_text(&error)),
         id::LOGLEVEL => {

@@ -52,10 +52,15 @@ impl Gate {
         self.holds.load(Ordering::Relaxed)
     }
 
-    /// The calling thread is the writer of the log, which reads this stream.
-    pub fn attend(&self, stream: Stream<'static>) {
-        // There is one writer in the life of a process.
+    /// The log reads this stream.
+    pub fn follow(&self, stream: Stream<'static>) {
+        // There is one in the life of a process.
         let _ = self.stream.set(stream);
+    }
+
+    /// The calling thread is the writer of the log.
+    pub fn attend(&self) {
+        // There is one in the life of a process.
         let _ = self.writer.set(thread::current());
     }
 
@@ -128,9 +133,17 @@ pub(super) struct HeldClients {
     clients: Vec<Held>,
     /// What the writer of the log is to be told at the end of the round; 0: nothing.
     wants: u64,
+    /// Some need not wait any more.
+    are_due: bool,
 }
 
 impl HeldClients {
+    /// Whether some need not wait any more, of which the poll does not tell.
+    #[inline]
+    pub(super) fn are_due(&self) -> bool {
+        self.are_due
+    }
+
     /// Whether there are any.
     #[inline]
     pub(super) fn are_any(&self) -> bool {
@@ -171,11 +184,15 @@ impl Worker {
         let wants = std::mem::take(&mut self.held.wants);
         if wants != 0 {
             GATE.want(wants);
+            // The log may have come so far before it was told that somebody waits for that: then it
+            // wakes nobody.
+            self.held.are_due = self.held.clients.iter().any(|held| GATE.is_safe(held.at));
         }
     }
 
     /// Sends what need not wait any more.
     pub(super) fn release_held(&mut self, online: &mut Online) {
+        self.held.are_due = false;
         for held in std::mem::take(&mut self.held.clients) {
             let Some(connection) = self.clients.at(held.place) else { continue };
             let has_only_read = connection.is(state::ONLY_READ);
@@ -195,10 +212,10 @@ impl Worker {
             if !self.server.is_stopping() {
                 return self.settle_and_serve(online, slot);
             }
-            return match self.settle(slot) {
-                Some(reason) => self.close(online, slot, reason),
-                None => {}
-            };
+            if let Some(reason) = self.settle(slot) {
+                self.close(online, slot, reason);
+            }
+            return;
         }
         // What came meanwhile waits in its turn, and what was before does not wait for it.
         if self.send(slot, held.bytes) == Flush::Failed {

@@ -265,6 +265,7 @@ impl Worker {
     fn is_behind(&self) -> bool {
         self.more_events
             || self.has_mail_left()
+            || self.held.are_due()
             || !self.queue.is_empty()
             || self.swap.is_under_way()
             || self.accept_again

@@ -9,7 +9,7 @@ use crate::harness::{Connection, Peer, Server};
 const LIBRARY: &str = "#!lua name=lib\nredis.register_function('f', function() return 7 end)";
 
 /// Values of all types and encodings, small and large, with and without a time to live.
-fn fill(client: &mut Connection) {
+pub fn fill(client: &mut Connection) {
     let mut send = |words: &[String]| {
         let reply = client.call(words);
         assert!(!reply.0.starts_with(b"-"), "{words:.200?}: {reply:?}");
@@ -62,7 +62,7 @@ fn fill(client: &mut Connection) {
 }
 
 /// What is asked of a server for each key.
-fn told(client: &mut Connection) -> Vec<String> {
+pub fn told(client: &mut Connection) -> Vec<String> {
     let mut all =
         vec![client.ask("DEBUG DIGEST").text(), client.ask("FUNCTION LIST WITHCODE").raw()];
     for db in 0..16 {
@@ -81,7 +81,7 @@ fn told(client: &mut Connection) -> Vec<String> {
 
 /// What a stream's consumers are told to have done is of the time of asking, and how its nodes lie
 /// is the server's own.
-fn comparable(told: &[String]) -> Vec<String> {
+pub fn comparable(told: &[String]) -> Vec<String> {
     let of_lines = |text: &String| {
         let mut lines: Vec<&str> = text.lines().collect();
         for name in ["radix-tree-keys", "radix-tree-nodes"] {

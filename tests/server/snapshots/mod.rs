@@ -1,7 +1,7 @@
 //! Snapshots: files that `redis-server` reads, of one moment, whatever goes on meanwhile.
 
 mod commands;
-mod content;
+pub mod content;
 mod moment;
 mod stopping;
 

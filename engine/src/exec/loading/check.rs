@@ -35,6 +35,10 @@ pub fn check(thread: &mut ThreadContext, path: &str) -> Result<String, String> {
     let end = check.walk(thread);
     if let Some(end) = end {
         check.look_at_checksum(end);
+        let end = end + if check.head.has_checksum() { CHECKSUM_BYTES } else { 0 };
+        if end < file.bytes().len() {
+            check.line("behind", &[&end]);
+        }
     }
     Ok(check.finish())
 }

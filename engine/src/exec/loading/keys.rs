@@ -124,10 +124,12 @@ fn make_key(
     }
 }
 
-/// Whether the key's time had come when loading began.
+/// Whether the key's time had come when loading began. In a log nothing expires but by its `DEL`: what
+/// follows may be about the key.
 fn has_ended(core: &Core, key: &Key) -> bool {
-    let now = loading::state(core.roots).started_ms.load(Relaxed) as i64;
-    key.expires_at.is_some_and(|at| at < now)
+    let state = loading::state(core.roots);
+    let now = state.started_ms.load(Relaxed) as i64;
+    key.expires_at.is_some_and(|at| at < now) && state.is_part.load(Relaxed) == 0
 }
 
 /// Tells of a key without elements, unless it is one of many; in this piece there were so many.

@@ -156,9 +156,16 @@ fn begin_due_rewriting(core: &mut Core) -> bool {
 /// Begins a backup that the shell has asked for, while nothing is under way. Tells whether it did.
 fn begin_due_backup(core: &mut Core) -> bool {
     let wanted = &state(core.roots).backup_wanted;
-    let is_wanted = wanted.load(Relaxed) != 0 && wanted.swap(0, Relaxed) != 0;
-    // One that cannot begin has told the shell, which tells who asked.
-    is_wanted && set_out_as(core, Purpose::Backup).is_ok()
+    if wanted.load(Relaxed) == 0 || wanted.swap(0, Relaxed) == 0 {
+        return false;
+    }
+    let begun = set_out_as(core, Purpose::Backup);
+    if begun == Err(Refused::UnderWay) {
+        // Somebody has begun another just now.
+        wanted.store(1, Relaxed);
+    }
+    // One that has failed has told the shell, which tells who asked.
+    begun.is_ok()
 }
 
 /// As [`begin`], for a purpose.
@@ -253,10 +260,11 @@ fn set_out(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
     if !is_locked {
         core.lock(ALL_SHARDS);
     }
-    let libraries = scripts::libraries(core);
     let sizes = begin::begin(core);
     state.changes.store(changes(core.roots), Relaxed);
     tell_moment(core, purpose);
+    // What is told behind that moment may be in them already, and nothing before is missing.
+    let libraries = scripts::libraries(core);
     if !is_locked {
         core.unlock();
     }

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use abi::aof::state;
 use abi::host::level;
 use abi::job::kind::SIGINT;
 
@@ -21,6 +22,11 @@ const LET_THROUGH_US: u64 = 2_000;
 pub fn stop(core: &mut Core, how: Stop) -> bool {
     // What is only being loaded is on disk already.
     let saves = how.saves.unwrap_or_else(|| has_save_points(core)) && !loading::is_on(core.roots);
+    if is_log_beginning(core) && !how.is_forced {
+        let text = "not stopping: the first base of the append-only log is being written";
+        core.host.log()(level::WARN, text.into());
+        return false;
+    }
     drop_under_way(core);
     if saves && save_last(core).is_err() {
         if !how.is_forced {
@@ -31,6 +37,11 @@ pub fn stop(core: &mut Core, how: Stop) -> bool {
     }
     core.host.shutdown()(how.is_now.into());
     true
+}
+
+/// Whether there is to be a log, and there is none before its first base.
+fn is_log_beginning(core: &Core) -> bool {
+    core.roots.aof().is_some_and(|aof| aof.state.load(Relaxed) == state::WAITING)
 }
 
 /// A signal asks for a stop: with the setting that is for it.

@@ -3,9 +3,12 @@
 //! Logic reads the file, in a memory of its own, and reports; see [`report`]. What is salvaged are
 //! parts of the file as they are, so that nothing here knows its format.
 
+mod log;
 pub mod report;
 mod salvage;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -19,6 +22,7 @@ use crate::logic::verify::parent::Verifier;
 use crate::logic::verify::stand_in;
 use crate::refusal::{Code, Refusal};
 use crate::server::take_text;
+use log::LogReport;
 use report::Report;
 
 /// Address space for the values of a file, which are made one at a time.
@@ -27,11 +31,15 @@ const ARENA_BYTES: u64 = 64 << 30;
 /// Arguments of the verb.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The file, as SAVE writes it.
+    /// The file: of data, as SAVE writes it; of an append-only log; or the manifest of one.
     file: PathBuf,
-    /// Write what can be read of it to this file, which must not exist.
+    /// Write what can be read of it to this file, or of a manifest to this folder, which must not
+    /// exist.
     #[arg(long, value_name = "OUT")]
     salvage: Option<PathBuf>,
+    /// Of a log that tells the time, salvage nothing that was written after this Unix second.
+    #[arg(long, value_name = "SECONDS", requires = "salvage")]
+    truncate_to_timestamp: Option<u64>,
     /// The logic that reads it [default: liblogic_v1.so beside the executable].
     #[arg(long, value_name = "PATH")]
     logic: Option<PathBuf>,
@@ -42,9 +50,53 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> ExitCode {
+    match is_log(&args.file) {
+        Ok(true) => return run_log(args),
+        Ok(false) => {}
+        Err(refusal) => return output::refuse(args.json, &refusal),
+    }
     match check(args) {
         Ok(report) => {
             output::print(args.json, &report, Report::describe);
+            match report.faults {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::from(Code::DataDamaged.row().exit),
+            }
+        }
+        Err(refusal) => output::refuse(args.json, &refusal),
+    }
+}
+
+/// Whether a file is one of an append-only log: a manifest, or commands, or data with commands behind.
+fn is_log(path: &Path) -> Result<bool, Refusal> {
+    let is_named_so = path.extension().is_some_and(|extension| extension == "aof");
+    Ok(log::is_manifest(path) || is_named_so || is_increment(path)?)
+}
+
+/// Whether a file begins as an increment does.
+fn is_increment(path: &Path) -> Result<bool, Refusal> {
+    let mut begin = [0];
+    let read = File::open(path).and_then(|mut file| file.read(&mut begin));
+    match read {
+        Ok(read) => Ok(read == 1 && matches!(begin[0], b'*' | b'#')),
+        // Who reads it as a file of data says what is wrong.
+        Err(_) => Ok(false),
+    }
+}
+
+fn run_log(args: &Args) -> ExitCode {
+    let looked = LogReport::of(&args.file, args.truncate_to_timestamp, &|path| {
+        examine(args.logic.as_deref(), path)
+    });
+    let salvaged = looked.and_then(|mut report| {
+        if let Some(out) = &args.salvage {
+            report.salvage(out)?;
+        }
+        Ok(report)
+    });
+    match salvaged {
+        Ok(report) => {
+            output::print(args.json, &report, LogReport::describe);
             match report.faults {
                 0 => ExitCode::SUCCESS,
                 _ => ExitCode::from(Code::DataDamaged.row().exit),

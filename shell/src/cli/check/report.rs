@@ -35,6 +35,9 @@ pub struct Report {
     /// Parts of the file that are readable.
     #[serde(skip)]
     pub kept: Vec<Range<u64>>,
+    /// Where something follows the data, if something does.
+    #[serde(skip)]
+    pub behind: Option<u64>,
     /// What is to be behind them in another file.
     #[serde(skip)]
     pub end: Vec<u8>,
@@ -98,6 +101,7 @@ impl Report {
             ["fault", byte, text] => {
                 self.first_faults.push(Fault { byte: number(byte)?, text: text.to_owned() });
             }
+            ["behind", at] => self.behind = Some(number(at)?),
             ["keep", from, to] => self.kept.push(number(from)?..number(to)?),
             ["end", digits] => self.end = bytes_of(digits)?,
             _ => return None,

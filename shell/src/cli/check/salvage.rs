@@ -19,11 +19,15 @@ pub fn write(file: &Path, out: &Path, report: &Report) -> Result<(), Refusal> {
             _ => Refusal::new(Code::Io, message),
         }
     };
-    let made = File::create_new(out).map_err(failed)?;
-    copy(file, made, report).map_err(|error| {
+    copy_to(file, out, report).map_err(failed)
+}
+
+/// As [`write`].
+pub fn copy_to(file: &Path, out: &Path, report: &Report) -> io::Result<()> {
+    let made = File::create_new(out)?;
+    copy(file, made, report).inspect_err(|_| {
         // Best effort: the error that is returned matters more than a leftover file.
         let _ = fs::remove_file(out);
-        failed(error)
     })
 }
 
