@@ -39,3 +39,4 @@ pub mod stream;
 pub mod tracking;
 pub mod version;
 pub mod wait;
+pub mod warming;

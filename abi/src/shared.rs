@@ -16,6 +16,7 @@ use crate::script::{ScriptState, Scripts};
 use crate::snapshot::Snapshot;
 use crate::stats::LANES_MAX;
 use crate::tracking::{Tracking, TrackingTotals};
+use crate::warming::Warming;
 
 /// Root of the rest.
 ///
@@ -97,8 +98,10 @@ pub struct Shared {
     pub attention: AtomicU64,
     /// The append-only log. Null where there can be none.
     pub aof: Ptr<Aof>,
+    /// Filling from elsewhere.
+    pub warming: Warming,
     /// Zero.
-    pub reserved: [u64; 11],
+    pub reserved: [u64; 7],
 }
 
 /// Bits of [`Shared::attention`].
@@ -115,6 +118,9 @@ pub mod attention {
     pub const FAILED: u64 = 1 << 4;
     /// The append-only log cannot be written. Set and cleared by the shell.
     pub const AOF_FAILED: u64 = 1 << 5;
+    /// The keys are being filled from elsewhere: what is changed is noted. Set by the shell, cleared
+    /// by both.
+    pub const WARMING: u64 = 1 << 6;
 }
 
 /// Bits of [`Shared::debug`].

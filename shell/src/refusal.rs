@@ -180,6 +180,12 @@ codes! {
         "copy it again, or name another with --backup; `shell check` with --salvage can save what is readable";
     FolderInUse "folder_in_use" 64 "A server works in the folder"
         "stop it first, or restore to another folder";
+    WarmingUnderWay "warming_under_way" 65 "The server is being filled already, or cannot be yet"
+        "wait until the other has ended, or the data is loaded";
+    WarmFailed "warm_failed" 66 "Filling the server has broken off; what was put stays"
+        "see to the cause and run it again: what is there already is passed over";
+    WarmOver "warm_over" 67 "A database was flushed or exchanged while the server was filled"
+        "if the keys are to be there all the same, run it again";
 }
 
 impl Code {

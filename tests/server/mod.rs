@@ -40,3 +40,4 @@ mod scripts;
 mod settings;
 mod snapshots;
 mod tracking;
+mod warming;

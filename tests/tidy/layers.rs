@@ -49,6 +49,7 @@ const PILES: &[Pile] = &[
             &["abi/src/snapshot.rs"],
             &["abi/src/loading.rs"],
             &["abi/src/aof.rs"],
+            &["abi/src/warming.rs"],
             &["abi/src/shared.rs"],
             &["abi/src/arena.rs"],
             &["abi/src/job.rs"],

@@ -33,3 +33,4 @@ pub mod settings;
 pub mod sha1;
 pub mod text;
 pub mod vec;
+pub mod warming;

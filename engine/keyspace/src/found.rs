@@ -9,6 +9,7 @@ use base::event::Class;
 use base::lock::shard_of;
 use base::mover::Mover;
 use base::settings::setting;
+use base::warming;
 use store::rows::Change;
 use store::table::Slot;
 use value::entry::{Entry, EntryMut, Making, OwnedEntry, Shape};
@@ -201,6 +202,7 @@ impl<'k> Found<'k> {
 
     /// Takes the entry out of the tables; this is not used as a key that is there after it.
     fn take_out(&mut self) -> OwnedEntry {
+        warming::note(self.core.roots, self.hash);
         let (heap, slot, hash) = (self.core.heap, self.slot, self.hash);
         let has_ttl = self.entry().has_ttl();
         let (db, entry) = (self.db, slot.address());

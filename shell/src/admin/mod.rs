@@ -5,6 +5,7 @@
 //! POST /v1/rollback  {"to"?}                                      the same
 //! POST /v1/script/end                                             what ends, or an error
 //! POST /v1/backup    {"dir"?, "keep"?, "compress"?}               its number, or an error
+//! POST /v1/warm      POST /v1/warm/end   {"client"}               the same, or an error
 //! GET  /v1/status    GET /v1/history   GET /v1/backups   GET /metrics
 //! GET  /v1/effects?from=N&follow=true&hold=true&format=text|resp|json
 //! ```
@@ -17,6 +18,7 @@
 mod lines;
 pub mod script;
 pub mod socket;
+pub mod warming;
 
 use std::io;
 use std::time::Duration;
@@ -45,6 +47,7 @@ use crate::upgrade::board::{Board, Status};
 use crate::upgrade::{Ask, Handle, RollbackRequest, UpgradeRequest, carried, history};
 use lines::Lines;
 use socket::{Guarded, Socket};
+use warming::Filler;
 
 /// A request that is not there by then is not waited for.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
@@ -108,6 +111,8 @@ fn router(context: Context) -> Router {
         .route("/v1/script/end", post(end_script))
         .route("/v1/backup", post(make_backup))
         .route("/v1/backups", get(backups))
+        .route("/v1/warm", post(begin_warming))
+        .route("/v1/warm/end", post(end_warming))
         .route("/v1/status", get(status))
         .route("/v1/history", get(history))
         .route("/v1/effects", get(follow_effects))
@@ -159,6 +164,7 @@ fn refused(refusal: &Refusal) -> Response {
         | Code::NoPrevious
         | Code::TooManyReaders
         | Code::BackupUnderWay
+        | Code::WarmingUnderWay
         | Code::NoScript
         | Code::ScriptHasWritten => StatusCode::CONFLICT,
         Code::NoSuchPosition => StatusCode::GONE,
@@ -173,6 +179,21 @@ fn refused(refusal: &Refusal) -> Response {
 async fn end_script(State(context): State<Context>) -> Response {
     match script::end(context.host) {
         Ok(asked) => Json(asked).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn begin_warming(State(context): State<Context>, body: Body) -> Response {
+    let begun = read::<Filler>(body, "").await;
+    match begun.and_then(|filler| warming::begin(context.host, filler)) {
+        Ok(filler) => Json(filler).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn end_warming(State(context): State<Context>, body: Body) -> Response {
+    match read::<Filler>(body, "").await {
+        Ok(filler) => Json(warming::end(context.host, filler)).into_response(),
         Err(refusal) => refused(&refusal),
     }
 }

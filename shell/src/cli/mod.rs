@@ -14,6 +14,7 @@ pub mod serve;
 mod show;
 mod upgrade;
 mod verify;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -75,6 +76,15 @@ enum Verb {
     /// The backup is read through first. What was in the folder gets another name.
     #[command(after_help = exit_codes())]
     Restore(restore::Args),
+    /// Fill a running server from a file of data, or from another server.
+    ///
+    /// What is there stays as it is, and what is changed or removed meanwhile is not put back. If it
+    /// breaks off it can be run again.
+    #[command(after_help = exit_codes())]
+    Warm(warm::Args),
+    /// What warm reads a file with: a server that ends with the process that began it.
+    #[command(name = warm::VERB, hide = true)]
+    ServeForParent(serve::Args),
     /// Check a file of data without a server: what is in it, and what is wrong with it.
     ///
     /// The file is only read. With --salvage, what can be read of it is written to another.
@@ -103,6 +113,8 @@ pub fn main() -> ExitCode {
         Verb::Verify(args) => verify::run(&args),
         Verb::Backup(args) => backup::run(&args),
         Verb::Restore(args) => restore::run(&args),
+        Verb::Warm(args) => warm::run(&args),
+        Verb::ServeForParent(args) => serve::run_for_parent(&args),
         Verb::Check(args) => check::run(&args),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }

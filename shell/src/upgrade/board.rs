@@ -4,13 +4,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use abi::config::id;
 use abi::host::GenerationInfo;
 use serde::{Deserialize, Serialize};
 
 use super::history::{self, History};
 use crate::backup;
+use crate::client::limits::text;
 use crate::logic::identity::Identity;
 use crate::worker::held_up::{self, HeldUp};
+use crate::worker::shared;
 
 /// The counters behind [`abi::host::Host::generation_info`]. Of this process, for the host table
 /// has no other way to them.
@@ -131,6 +134,10 @@ pub struct Status {
     pub pid: u32,
     /// Version of the shell.
     pub shell_version: String,
+    /// Its TCP port; 0: none.
+    pub port: u16,
+    /// Its Unix socket for clients; empty: none.
+    pub unixsocket: String,
     /// See [`Content::phase`].
     pub phase: String,
     /// The current generation's number.
@@ -217,6 +224,10 @@ impl Board {
         Status {
             pid: std::process::id(),
             shell_version: env!("CARGO_PKG_VERSION").to_owned(),
+            port: shared::get().map_or(0, |server| server.listeners().port()),
+            unixsocket: shared::get()
+                .map(|server| text(server.config(), id::UNIXSOCKET))
+                .unwrap_or_default(),
             phase: content.phase.to_owned(),
             generation: read(&COUNTERS.generation),
             current: shown.next(),
