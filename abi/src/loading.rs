@@ -53,7 +53,7 @@ pub struct Loading {
     pub next: Locked<NextPiece>,
     /// What is wrong with the file.
     pub fault: Locked<LoadFault>,
-    /// The path of the file, as it is told.
+    /// The path of the file, as it is told, if it is one of several; else empty.
     pub path: Locked<RawBytes>,
     /// Zero.
     pub reserved: [u64; 4],

@@ -392,7 +392,7 @@ fn clean_up(thread: &mut ThreadContext, unwound: &Unwound) {
     thread.core.running.end();
     thread.core.is_serving = false;
     thread.core.applies_effects = false;
-    thread.core.has_no_room = false;
+    thread.core.reads_change_nothing = false;
     thread.core.own_pushes.clear();
     attempt(thread, |thread| thread.core.effects.break_off());
     if matches!(unwound, Unwound::Panic(_)) {

@@ -168,6 +168,40 @@ fn a_transaction_is_served_as_a_whole() {
     assert_eq!(waiter.read(), "*2\r\n$5\r\nqueue\r\n$1\r\nb\r\n");
 }
 
+/// As in Redis: what a command stores in the place of another value wakes those alone who wait for
+/// what was there, while a key that is made anew wakes all.
+#[test]
+fn what_is_put_in_the_place_of_another_value_wakes_nobody_who_waits_for_one_like_it() {
+    let server = Server::start();
+    let mut maker = server.connect();
+    maker.ask("RPUSH source 1 2");
+    maker.ask("ZADD scores 1 a");
+    for (wait, before, store, is_served) in [
+        ("BLPOP key 0", "SET key x", "SORT source STORE key", false),
+        ("BLPOP key 0", "XADD key * a b", "SORT source STORE key", false),
+        ("BZPOPMIN key 0", "SET key x", "ZUNIONSTORE key 1 scores", false),
+        ("BLPOP key 0", "DEL key", "SORT source STORE key", true),
+        ("BLPOP key 0", "SET key x", "COPY source key REPLACE", true),
+        ("BZPOPMIN key 0", "XADD key * a b", "RENAME scores key", true),
+        ("XREADGROUP GROUP g c BLOCK 0 STREAMS key >", "PING", "SORT source STORE key", true),
+    ] {
+        let mut waiter = server.connect();
+        maker.ask("DEL key");
+        if wait.starts_with("XREADGROUP") {
+            maker.ask("XGROUP CREATE key g $ MKSTREAM");
+        }
+        waiter.send(&wait.split(' ').collect::<Vec<_>>());
+        wait_until_blocked(&mut maker, 1);
+        maker.ask("MULTI");
+        maker.ask(before);
+        maker.ask(store);
+        assert!(maker.ask("EXEC").raw().starts_with("*2"), "{store}");
+        assert_eq!(blocked(&mut maker), usize::from(!is_served), "{wait}: {before}, {store}");
+        drop(waiter);
+        wait_until_blocked(&mut maker, 0);
+    }
+}
+
 #[test]
 fn either_a_push_or_an_unblock_ends_a_wait_never_both_nor_neither() {
     let server = Server::start();

@@ -8,12 +8,7 @@ use crate::harness::{Connection, Peer, Server};
 const TO_COME: &[&str] = &[
     // Persistence.
     // Replication.
-    "failover",
-    "psync",
-    "replconf",
-    "replicaof",
-    "slaveof",
-    "sync",
+    "failover", "psync", "replconf", "sync",
 ];
 
 /// The elements of a reply at every `step`th place, in lower case.

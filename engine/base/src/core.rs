@@ -67,9 +67,9 @@ pub struct Core {
     /// Whether the client whose command runs applies effects of another server: nothing expires
     /// for it but by its `DEL`.
     pub applies_effects: bool,
-    /// Whether there is no room to tell that a key is gone: a command that only reads then leaves
-    /// those whose time has come where they are.
-    pub has_no_room: bool,
+    /// Whether a command that only reads leaves keys whose time has come where they are: there is no
+    /// room to tell that one is gone, or what is done may have to be undone.
+    pub reads_change_nothing: bool,
     /// Shards this lane has locked.
     locks: LockSet,
     /// When it last gave up waiting for a shard, in ticks.
@@ -106,7 +106,7 @@ impl Core {
             effects: unsafe { Effects::new(host, id) },
             compressor: Compressor::default(),
             applies_effects: false,
-            has_no_room: false,
+            reads_change_nothing: false,
             locks: LockSet::new(roots, FutexLocker::new(id, host)),
             gave_up: 0,
             settle,
@@ -230,7 +230,7 @@ impl Core {
         self.effects.begin_batch();
         if self.effects.is_wanted() {
             self.effects.ask_for_batch(commands, bytes, arguments);
-            self.has_no_room &= !self.effects.has_room_for_batch();
+            self.reads_change_nothing &= !self.effects.has_room_for_batch();
         }
     }
 

@@ -25,6 +25,26 @@ impl Key {
     }
 }
 
+/// A key at which somebody who waits for it has to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The key.
+    pub key: Key,
+    /// Who.
+    pub whom: Whom,
+}
+
+/// Who has to look at a key. Whoever wakes up also when what was waited for is gone always has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// All who wait for what it holds.
+    All,
+    /// Those who wait for a value of this type, if it holds one.
+    Type(u8),
+    /// Nobody else.
+    Nobody,
+}
+
 /// A keyspace event that somebody has asked to hear of.
 pub struct Event {
     /// What has happened, as it is published: `set`.
@@ -58,7 +78,7 @@ pub struct Notices {
     any: bool,
     events: Vec<Event>,
     garbage: Vec<Garbage>,
-    ready: Vec<Key>,
+    ready: Vec<Ready>,
     invalid: Vec<Invalid>,
     changed: Vec<Changed>,
     is_all_invalid: bool,
@@ -97,10 +117,10 @@ impl Notices {
 
     /// A key that somebody waits for has changed so that who waits must look.
     #[cold]
-    pub fn note_ready(&mut self, key: Key) {
+    pub fn note_ready(&mut self, ready: Ready) {
         // One that goes and comes again need not be looked at twice.
-        if self.ready.last() != Some(&key) {
-            self.ready.push(key);
+        if self.ready.last() != Some(&ready) {
+            self.ready.push(ready);
         }
     }
 
@@ -147,7 +167,7 @@ impl Notices {
     }
 
     /// Takes the keys that are ready.
-    pub fn take_ready(&mut self) -> Vec<Key> {
+    pub fn take_ready(&mut self) -> Vec<Ready> {
         core::mem::take(&mut self.ready)
     }
 }

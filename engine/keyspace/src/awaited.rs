@@ -4,8 +4,9 @@ use abi::wait::BlockedKey;
 
 use crate::Keys;
 use base::lock::shard_of;
-use base::notices::Key;
+use base::notices::{Key, Ready, Whom};
 use store::named::{Name, Named, name_of};
+use value::entry::Entry;
 
 impl Keys<'_> {
     /// The queues of those who wait for keys, in the shard of a hash, which is locked.
@@ -17,12 +18,20 @@ impl Keys<'_> {
         unsafe { Named::new(&shard.blocked, heap, seed) }
     }
 
-    /// Notes that those who wait for a key must look at it, if somebody does.
-    pub(crate) fn signal_awaited(&mut self, hash: u64, key: &[u8]) {
+    /// Notes that some of those who wait for a key must look at it, if somebody does.
+    pub(crate) fn signal_awaited(&mut self, hash: u64, key: &[u8], whom: Whom) {
         let db = self.db;
         let awaited = self.awaited(hash);
         if !awaited.is_empty() && awaited.find(Name::of_key(key, hash, db)).is_some() {
-            self.core.notices.note_ready(Key::new(db, key));
+            self.core.notices.note_ready(Ready { key: Key::new(db, key), whom });
+        }
+    }
+
+    /// Notes that those who wait for a value like that of a new key must look at it.
+    pub(crate) fn signal_new(&mut self, hash: u64, entry: Entry<'_>) {
+        let kind = entry.value_type();
+        if value::is_awaitable(kind) {
+            self.signal_awaited(hash, entry.key(), Whom::Type(kind));
         }
     }
 
@@ -35,6 +44,8 @@ impl Keys<'_> {
                 names.push(name_of(queue).to_vec());
             }
         });
-        names.into_iter().for_each(|name| self.core.notices.note_ready(Key { db, name }));
+        for name in names {
+            self.core.notices.note_ready(Ready { key: Key { db, name }, whom: Whom::All });
+        }
     }
 }

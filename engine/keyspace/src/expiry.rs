@@ -88,9 +88,9 @@ impl Ttls {
 }
 
 /// Whether keys whose time has come are not found, but not removed either: for a command that only
-/// reads while clients are paused, or while a reader of the effects holds writers back.
+/// reads while clients are paused, or while it is to change nothing.
 pub(crate) fn keeps_expired(core: &Core) -> bool {
-    core.reads_only && (core.has_no_room || core.is_paused())
+    core.reads_only && (core.reads_change_nothing || core.is_paused())
 }
 
 /// Looks at about `count` keys with a time to live: what was seen, the addresses of those whose

@@ -8,6 +8,7 @@ use base::counters;
 use base::event::Class;
 use base::lock::shard_of;
 use base::mover::Mover;
+use base::notices::Whom;
 use base::settings::setting;
 use base::warming;
 use store::rows::Change;
@@ -207,7 +208,11 @@ impl<'k> Found<'k> {
         let has_ttl = self.entry().has_ttl();
         let (db, entry) = (self.db, slot.address());
         // SAFETY: as in `entry`; it stays in the table for as long as this view is used.
-        Keys::new(self.core, db).signal_awaited(hash, unsafe { Entry::at(entry) }.key());
+        Keys::new(self.core, db).signal_awaited(
+            hash,
+            unsafe { Entry::at(entry) }.key(),
+            Whom::Nobody,
+        );
         let mut part = self.part();
         if has_ttl {
             part.unlist(hash, entry, heap);

@@ -33,6 +33,7 @@ mod string;
 pub mod totals;
 mod tracked;
 mod transfer;
+mod undo;
 mod watched;
 mod zset;
 
@@ -47,6 +48,7 @@ pub use relocate::Standing;
 pub use scan::Cursor;
 pub use set::SetMut;
 pub use transfer::Presence;
+pub use undo::Undo;
 pub use watched::{CHANGE, VANISHING};
 pub use zset::{Operand, ZsetMut};
 
@@ -55,6 +57,7 @@ use base::counters;
 use base::event::Class;
 use base::hash::hash;
 use base::heap::or_undo;
+use base::notices::Whom;
 use base::settings::setting;
 use value::entry::{Entry, OwnedEntry};
 
@@ -171,14 +174,12 @@ impl<'a> Keys<'a> {
         unsafe { snapshot::mark(self.core, (self.db, hash), address) };
         // SAFETY: as above.
         let entry = unsafe { Entry::at(address) };
-        // Who waits for what is replaced may have to know that it is gone.
-        let types =
-            [Some(entry.value_type()), replaced.as_ref().map(|old| old.view().value_type())];
-        if types.into_iter().flatten().any(value::is_awaitable) {
-            self.signal_awaited(hash, entry.key());
-        }
         match replaced {
             Some(old) => {
+                // As in Redis, nobody is woken who waits for a value like the new one.
+                if value::is_awaitable(old.view().value_type()) {
+                    self.signal_awaited(hash, entry.key(), Whom::Nobody);
+                }
                 let lazily = self.core.get(setting::LAZYFREE_LAZY_SERVER_DEL);
                 if let Some(old) = snapshot::retire(self.core, (self.db, hash), old) {
                     garbage::dispose(self.core, old, lazily);
@@ -186,6 +187,7 @@ impl<'a> Keys<'a> {
                 true
             }
             None => {
+                self.signal_new(hash, entry);
                 self.notify(Class::NEW, "new", entry.key());
                 false
             }

@@ -5,6 +5,7 @@ use abi::keyspace::value_type;
 
 use crate::{Intent, Keys};
 use base::error::Error;
+use base::notices::Whom;
 use store::stream::Limit;
 use value::stream::{self, StreamBuf, StreamMut, StreamRef};
 use value::string::Ttl;
@@ -49,6 +50,6 @@ impl Keys<'_> {
     /// Notes that those who wait for a stream must look at it, if somebody does: it has got an entry,
     /// or has lost a group.
     pub fn signal_stream(&mut self, key: &[u8]) {
-        self.signal_awaited(self.hash(key), key);
+        self.signal_awaited(self.hash(key), key, Whom::Type(value_type::STREAM));
     }
 }

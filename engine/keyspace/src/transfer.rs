@@ -37,8 +37,9 @@ impl Keys<'_> {
     fn arrived_anew(&mut self, hash: u64, address: u64, replaced: Option<OwnedEntry>) {
         if self.arrived(hash, address, replaced) {
             // SAFETY: as in `arrived`.
-            let key = unsafe { Entry::at(address) }.key();
-            self.notify(Class::NEW, "new", key);
+            let entry = unsafe { Entry::at(address) };
+            self.signal_new(hash, entry);
+            self.notify(Class::NEW, "new", entry.key());
         }
     }
 

@@ -174,7 +174,7 @@ fn has_room_for_effects(
         () => 0,
     };
     if bytes == 0 {
-        thread.core.has_no_room = !thread.core.effects.has_room(effects::at_most(args));
+        thread.core.reads_change_nothing = !thread.core.effects.has_room(effects::at_most(args));
         return Ok(true);
     }
     match thread.core.effects.ask(bytes) {

@@ -92,6 +92,15 @@ pub fn keys_lock_set(seed: [u64; 2], call: &Call, args: Args<'_>) -> ShardSet {
     }
 }
 
+/// Calls `f` with each key that a command names, until one is not to its liking. Tells whether all
+/// were.
+pub fn are_keys_all(call: &Call, args: Args<'_>, mut f: impl FnMut(&[u8]) -> bool) -> bool {
+    match call.keys {
+        KeyRule::One(at) => args.get(at as usize).is_none_or(f),
+        _ => call.spec.key_indices(args).into_iter().all(|at| f(args.at(at))),
+    }
+}
+
 /// The shards of what a rule may find in a command without patterns: what stands behind any of its
 /// words, whichever the command takes for its option.
 fn patternless(rule: &KeySpec, args: Args<'_>, set: &dyn Fn(&[u8]) -> ShardSet) -> ShardSet {

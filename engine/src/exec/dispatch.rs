@@ -203,7 +203,7 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: &Call, item: &Item
     cx.data.keys.core.effects.flush();
     cx.data.keys.core.running.end();
     cx.data.keys.core.applies_effects = false;
-    cx.data.keys.core.has_no_room = false;
+    cx.data.keys.core.reads_change_nothing = false;
     if !cx.data.keys.core.own_pushes.is_empty() {
         push_before_reply(&mut cx);
     }
@@ -214,7 +214,7 @@ fn run(thread: &mut ThreadContext, client: &mut Client, call: &Call, item: &Item
 #[cold]
 fn put_off(core: &mut Core, client: &mut Client) {
     core.running.end();
-    core.has_no_room = false;
+    core.reads_change_nothing = false;
     core.clock = Clock::read(core.host);
     pause::postpone(client, core.clock.now_ms + SHARD_RETRY_MS);
 }

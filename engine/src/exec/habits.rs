@@ -1,12 +1,14 @@
-//! What a lane has learnt of scripts: whether one only reads, and only the keys that its call names.
+//! What a lane has learnt of scripts: whether one keeps to the keys that its call names.
 //!
 //! A script locks every shard, for nobody knows which keys it will touch. One that has kept to the
 //! keys of its calls often enough locks their shards only, so that others run beside it. What it asks
-//! for beyond them is locked along, as long as nobody holds it. Where somebody does, the script is run
-//! again with every shard: by then it has changed nothing, as a change takes every shard.
+//! for beyond them is locked along, as long as nobody holds it. Where somebody does, what it has done is
+//! undone ([`keyspace::Undo`]), and it is run again with every shard. It keeps to its keys only as
+//! long as what it changes is small enough to be undone.
 #![forbid(unsafe_code)]
 
 use crate::exec::call::{Call, keys_lock_set};
+use crate::exec::index::KeyRule;
 use crate::exec::spec::flag;
 use crate::session::monitor as monitors;
 use base::args::{Args, parse_integer};
@@ -41,7 +43,7 @@ struct Habit {
 /// What is expected of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// It only reads the keys of its call.
+    /// It keeps to the keys of its call.
     Keeps,
     /// Not known yet.
     Unknown,
@@ -97,9 +99,16 @@ impl Habit {
 /// The shards that a call of a script locks.
 pub fn lock_set(core: &Core, habits: &mut Habits, args: Args<'_>) -> ShardSet {
     let name = args.get(1).unwrap_or_default();
-    // Who watches all commands is shown each call once.
-    let is_free = !monitors::is_on(core.roots) && habits.expected(core, name) == Expected::Keeps;
-    if is_free { own_shards(core, args) } else { ALL_SHARDS }
+    match is_learnt(core) && habits.expected(core, name) == Expected::Keeps {
+        true => own_shards(core, args),
+        false => ALL_SHARDS,
+    }
+}
+
+/// Whether scripts may run beside others and learn to: nobody hears of a command, or of an event, who
+/// would hear of it again when the script is run again.
+pub fn is_learnt(core: &Core) -> bool {
+    !monitors::is_on(core.roots) && core.settings.notify == 0
 }
 
 /// The shards of the keys that a call of a script names: so many as its third word says.
@@ -109,11 +118,12 @@ pub fn own_shards(core: &Core, args: Args<'_>) -> ShardSet {
     keys.fold(0, |all, key| all | set_of(hash(key, core.roots.seed)))
 }
 
-/// The shards that a script must have for a command that it calls: every one for what may change
-/// anything.
+/// The shards that a script must have for a command that it calls: every one for what may change more
+/// than the keys it names.
 pub fn shards_within(core: &Core, call: &Call, args: Args<'_>) -> ShardSet {
-    const CHANGES: u32 = flag::WRITE | flag::MAY_REPLICATE | flag::LOCKS_ITSELF;
-    match call.spec.has(CHANGES) {
+    const ANYTHING: u32 = flag::MAY_REPLICATE | flag::LOCKS_ITSELF | flag::CHANGES_ELSEWHERE;
+    let names_none = matches!(call.keys, KeyRule::None | KeyRule::Patterns);
+    match call.spec.has(ANYTHING) || (call.spec.has(flag::WRITE) && names_none) {
         true => ALL_SHARDS,
         false => keys_lock_set(core.roots.seed, call, args),
     }

@@ -8,7 +8,7 @@ use abi::script::running;
 use abi::shared::debug;
 use lua::{Host, ScriptError, flag as script_flag};
 
-use crate::exec::call::{Call, count_error};
+use crate::exec::call::{Call, are_keys_all, count_error};
 use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::habits::{self, Expected};
 use crate::exec::spec::{Spec, flag};
@@ -24,6 +24,7 @@ use base::error::Error;
 use base::heap::or_undo;
 use base::lock::{ALL_SHARDS, ShardSet};
 use base::settings::setting;
+use keyspace::Undo;
 
 const WRITES: Error =
     Error::new("ERR Can not execute a script with write flag using *_ro command.");
@@ -64,20 +65,14 @@ pub type Ran = (Result<(), ScriptError>, bool);
 /// Runs a script, whose machine is entered by `enter`. Tells nothing if it is to run again.
 ///
 /// It has every shard, or those of its keys while nothing else is expected of it: see
-/// [`crate::exec::habits`].
+/// [`crate::exec::habits`]. Then what it has changed is put back if it is to run again.
 pub fn run(
     cx: &mut ClientCtx<'_>,
     task: &Task<'_>,
     enter: impl FnOnce(&mut dyn Host) -> Result<(), ScriptError>,
 ) -> Result<Option<Ran>, Error> {
     let is_short = is_short_of_memory(cx);
-    check(task, is_short)?;
-    if task.flags & script_flag::UNSAID == 0
-        && !task.has(script_flag::NO_WRITES)
-        && let Some(error) = snapshot::refusal(cx.data.keys.core)
-    {
-        return Err(error);
-    }
+    check(cx.data.keys.core, task, is_short)?;
     let (spec, mode, db) = (cx.data.spec, cx.data.mode, cx.session.db());
     let speaks_resp3 = cx.data.out.resp3;
     let is_within = cx.data.keys.core.effects.is_in_transaction();
@@ -90,6 +85,7 @@ pub fn run(
         slow::begin(cx.data.keys.core, task.kind);
     } else {
         add(&cx.data.keys.core.stats.scripts_beside, 1);
+        cx.data.keys.core.reads_change_nothing = true;
     }
     cx.data.mode = Mode::Script;
     let begun = ticks(cx.data.keys.core.host);
@@ -104,6 +100,7 @@ pub fn run(
         has_all,
         has_strayed: false,
         runs_again: false,
+        undo: Undo::default(),
         reads_only: task.reads_only || task.has(script_flag::NO_WRITES),
         refuses_growth: is_short && !task.has(script_flag::ALLOW_OOM),
         speaks_resp3: false,
@@ -114,6 +111,9 @@ pub fn run(
     };
     let outcome = or_undo(&mut caller, |caller| enter(caller), |caller| caller.end());
     caller.end();
+    if caller.runs_again {
+        caller.undo();
+    }
     let chose_resp3 = caller.speaks_resp3;
     let (has_strayed, runs_again) = (caller.has_strayed, caller.runs_again);
     // One that keeps to a habit has nothing new to teach.
@@ -143,7 +143,7 @@ pub fn run(
 fn own_shards(cx: &mut ClientCtx<'_>, task: &Task<'_>) -> Option<ShardSet> {
     let core = &*cx.data.keys.core;
     match core.locked() {
-        ALL_SHARDS if cx.data.mode != Mode::Direct => None,
+        ALL_SHARDS if cx.data.mode != Mode::Direct || !habits::is_learnt(core) => None,
         ALL_SHARDS => (cx.exec.habits.expected(core, task.called()) != Expected::Strays)
             .then(|| habits::own_shards(core, task.command)),
         own => Some(own),
@@ -157,7 +157,7 @@ fn is_short_of_memory(cx: &ClientCtx<'_>) -> bool {
 }
 
 /// Whether a script may run: one that says what it does.
-fn check(task: &Task<'_>, is_short: bool) -> Result<(), Error> {
+fn check(core: &Core, task: &Task<'_>, is_short: bool) -> Result<(), Error> {
     if task.flags & script_flag::UNSAID != 0 {
         return Ok(());
     }
@@ -167,7 +167,10 @@ fn check(task: &Task<'_>, is_short: bool) -> Result<(), Error> {
     if is_short && !task.has(script_flag::ALLOW_OOM | script_flag::NO_WRITES) {
         return Err(NO_OOM);
     }
-    Ok(())
+    match snapshot::refusal(core) {
+        Some(error) if !task.has(script_flag::NO_WRITES) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 impl Task<'_> {
@@ -210,8 +213,10 @@ struct Caller<'c, 'a, 't> {
     has_all: bool,
     /// Whether it has touched others than `watched`, or run for long.
     has_strayed: bool,
-    /// Whether it is over, to run again with every shard: it has changed nothing yet.
+    /// Whether it is over, to run again with every shard, and what it has done to be undone.
     runs_again: bool,
+    /// The keys it has changed, while it runs beside others.
+    undo: Undo,
     reads_only: bool,
     /// Whether commands that may use more memory are refused, as long as it has not written.
     refuses_growth: bool,
@@ -241,36 +246,72 @@ impl Caller<'_, '_, '_> {
         if self.has_all {
             slow::end(self.core());
         }
+        self.core().reads_change_nothing = false;
     }
 
-    /// Sees to it that the script has the shards that a command needs.
+    /// Puts back what it has changed, as if it had never run.
+    #[cold]
+    fn undo(&mut self) {
+        self.core().effects.clear();
+        self.undo.undo(&mut self.cx.data.keys);
+    }
+
+    /// Sees to it that the script has the shards that a command needs, and that what that changes can
+    /// be undone unless it has all.
     fn keep_within(&mut self, call: &Call, args: Args<'_>) -> Result<(), Cow<'static, str>> {
         let Some(own) = self.watched else { return Ok(()) };
-        let needed = habits::shards_within(self.core(), call, args);
+        let mut needed = habits::shards_within(self.core(), call, args);
         if needed & !own == 0 {
-            return Ok(());
+            if self.can_be_undone(call, args) {
+                return Ok(());
+            }
+            needed = ALL_SHARDS;
         }
         self.has_strayed = true;
-        if !self.has_all && !self.core().try_lock_also(needed) {
+        if !self.lock_also(needed)
+            || (!self.can_be_undone(call, args) && !self.lock_also(ALL_SHARDS))
+        {
             return Err(self.run_again().into());
-        }
-        if !self.has_all {
-            self.take_in();
         }
         Ok(())
     }
 
-    /// More shards have been locked.
-    fn take_in(&mut self) {
-        if !self.is_silent {
+    /// Whether what a command changes, whose shards are locked, can be undone: then it is remembered
+    /// as it is, while the script runs beside others.
+    fn can_be_undone(&mut self, call: &Call, args: Args<'_>) -> bool {
+        if !call.spec.has(flag::WRITE) {
+            return true;
+        }
+        let (keys, undo, has_all) = (&mut self.cx.data.keys, &mut self.undo, self.has_all);
+        are_keys_all(call, args, |key| match has_all {
+            true => keys.is_small(key),
+            false => undo.remember(keys, key),
+        })
+    }
+
+    /// Locks more shards, if nobody holds them. Tells whether it has them now.
+    fn lock_also(&mut self, needed: ShardSet) -> bool {
+        if self.has_all {
+            return true;
+        }
+        if !self.core().try_lock_also(needed) {
+            return false;
+        }
+        if !self.is_silent && !self.has_written {
             // Whoever has begun to read effects since has come by them already.
             self.core().effects.begin();
         }
         if self.core().locked() == ALL_SHARDS {
             self.has_all = true;
+            self.undo.forget();
+            self.core().reads_change_nothing = false;
             let kind = self.task.kind;
             slow::begin(self.core(), kind);
+            if self.has_written {
+                slow::has_written(self.core());
+            }
         }
+        true
     }
 
     /// Ends it, to run it again. Gives what it is told, which nobody else will hear.
@@ -369,7 +410,9 @@ impl Host for Caller<'_, '_, '_> {
         self.keep_within(&call, args)?;
         if call.spec.has(flag::WRITE) && !self.has_written {
             self.has_written = true;
-            slow::has_written(self.core());
+            if self.has_all {
+                slow::has_written(self.core());
+            }
         }
         let resp3 = self.speaks_resp3;
         let cx = &mut *self.cx;

@@ -21,7 +21,7 @@ use crate::session::{clients, message};
 use base::counters::add;
 use base::hash::hash;
 use base::lock::{ShardSet, set_of};
-use base::notices::Key;
+use base::notices::{Key, Ready, Whom};
 use base::resp::write::Reply;
 use base::running::About;
 use keyspace::{Intent, Keys, Presence};
@@ -34,14 +34,14 @@ pub fn serve_ready(thread: &mut ThreadContext) {
     // Serving may change further keys (BLMOVE): they are served in turn.
     let mut ready = VecDeque::from(thread.core.notices.take_ready());
     let mut put_off = Vec::new();
-    while let Some(key) = ready.pop_front() {
-        if !serve_key(thread, &key) {
-            put_off.push(key);
+    while let Some(next) = ready.pop_front() {
+        if !serve_key(thread, &next) {
+            put_off.push(next);
         }
         ready.extend(thread.core.notices.take_ready());
     }
     // After the next command they are looked at again.
-    put_off.into_iter().for_each(|key| thread.core.notices.note_ready(key));
+    put_off.into_iter().for_each(|ready| thread.core.notices.note_ready(ready));
 }
 
 /// Serves a client of this lane that should have been before, by a release that has left it
@@ -58,7 +58,7 @@ pub fn look_again(thread: &mut ThreadContext, client: &Client) {
         let found = keys.entry(&key.name, Intent::Past).map(Entry::value_type);
         let is_there = found.map(u32::from) == Some(value_type) || wakes_on == wakes_on::ABSENCE;
         if is_there && !is_over && may_find_again(thread, wait, &key) {
-            thread.core.notices.note_ready(key);
+            thread.core.notices.note_ready(Ready { key, whom: Whom::All });
             serve_ready(thread);
         }
         thread.core.unlock();
@@ -75,7 +75,8 @@ fn may_find_again(thread: &mut ThreadContext, wait: &Wait, key: &Key) -> bool {
 
 /// Serves the waiters of a key, oldest first, as long as the key holds what they wait for. False:
 /// there was no memory to serve one, nor to tell it so.
-fn serve_key(thread: &mut ThreadContext, key: &Key) -> bool {
+fn serve_key(thread: &mut ThreadContext, ready: &Ready) -> bool {
+    let key = &ready.key;
     let hash = hash(&key.name, thread.core.roots.seed);
     let mut needed = set_of(hash);
     'locked: loop {
@@ -86,7 +87,7 @@ fn serve_key(thread: &mut ThreadContext, key: &Key) -> bool {
         let mut candidate = first_waiter(&mut thread.core, key.db, hash, &key.name);
         // SAFETY: a waiter of the key's queue, or null, and the key's shard has been locked since
         // it was read there.
-        while let Some((waiter, set)) = unsafe { servable(thread, hash, key, candidate) } {
+        while let Some((waiter, set)) = unsafe { servable(thread, hash, ready, candidate) } {
             if !thread.core.try_lock_also(set) {
                 needed = set;
                 continue 'locked;
@@ -112,11 +113,17 @@ fn serve_key(thread: &mut ThreadContext, key: &Key) -> bool {
 unsafe fn servable(
     thread: &mut ThreadContext,
     hash: u64,
-    key: &Key,
+    ready: &Ready,
     mut waiter: *mut Waiter,
 ) -> Option<(*mut Waiter, ShardSet)> {
+    let key = &ready.key;
     let mut keys = Keys::new(&mut thread.core, key.db);
-    let value_type = keys.entry(&key.name, Intent::Peek).map(Entry::value_type);
+    let found = keys.entry(&key.name, Intent::Peek).map(Entry::value_type);
+    let value_type = found.filter(|found| match ready.whom {
+        Whom::All => true,
+        Whom::Type(awaited) => awaited == *found,
+        Whom::Nobody => false,
+    });
     // SAFETY: as the caller promises: queues change under the lock of their shard only, and so do
     // their waiters.
     while let Some(candidate) = unsafe { waiter.as_ref() } {

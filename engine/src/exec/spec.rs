@@ -71,6 +71,9 @@ pub mod flag {
     /// May touch any key if an argument has a star, which makes it a pattern, and else those that
     /// its row names.
     pub const KEYS_BY_PATTERN: u32 = 1 << 20;
+    /// Changes more than the keys it names in its client's database: keys of another database, or of
+    /// another server.
+    pub const CHANGES_ELSEWHERE: u32 = 1 << 23;
     /// Runs a script: whether that writes is not known before.
     pub const RUNS_SCRIPT: u32 = 1 << 21;
     /// Forgets the keys that its client watches, for which it locks their shards.

@@ -276,4 +276,35 @@ mod tests {
         check("*1\r\n$3\r\nabcd\r\n", 11);
         check("*99999999999\r\n", 0);
     }
+
+    #[test]
+    fn no_damage_is_too_much() {
+        let text = [SET, MULTI, SET, EXEC, "#TS:9\r\n", SET].concat().into_bytes();
+        let mut state = 0x5eed_u64;
+        let mut below = |bound: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % bound as u64) as usize
+        };
+        for _ in 0..20_000 {
+            let mut bytes = text.clone();
+            for _ in 0..=below(4) {
+                let at = below(bytes.len());
+                match below(3) {
+                    0 => bytes[at] = b"*$#0123456789\r\n\xff"[below(16)],
+                    1 => drop(bytes.splice(at..at, *b"9")),
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            let mut commands = Commands::new(&bytes, 0);
+            let mut end = 0;
+            while let Ok(some) = commands.some(1) {
+                let Some(last) = some.last() else { break };
+                assert!(last.range.start >= end && last.range.end <= bytes.len());
+                end = last.range.end;
+            }
+            assert!(commands.valid() <= bytes.len());
+        }
+    }
 }

@@ -68,6 +68,9 @@ pub struct Log {
     told: &'static Aof,
     control: Mutex<Control>,
     changed: Condvar,
+    /// For who must not wait for the lock: 1 more than how often the log was turned off, while it is to
+    /// be written; else 0.
+    wanted_after: AtomicU64,
     /// 1 more than the position at which the rewriting under way begins; 0: none is known.
     mark: AtomicU64,
     /// The position at which the last rewriting began.
@@ -107,6 +110,7 @@ impl Log {
             told,
             control: Mutex::new(control),
             changed: Condvar::new(),
+            wanted_after: AtomicU64::new(0),
             mark: AtomicU64::new(NONE),
             marked: AtomicU64::new(0),
             rewritten_from: AtomicU64::new(NONE),
@@ -152,9 +156,14 @@ impl Log {
         if control.is_wanted {
             return Ok(false);
         }
+        if !has_all {
+            // They may lie elsewhere than the last time.
+            control.files = None;
+        }
         self.files(&mut control, place)?;
         let was_rewriting = give_up(&mut control, "the log was turned on");
         control.is_wanted = true;
+        self.wanted_after.store(control.times_off + 1, Ordering::SeqCst);
         self.told.state.store(if has_all { state::ON } else { state::WAITING }, Ordering::SeqCst);
         self.changed.notify_all();
         Ok(was_rewriting)
@@ -166,6 +175,7 @@ impl Log {
         control.is_wanted = false;
         control.is_joined = false;
         control.times_off += 1;
+        self.wanted_after.store(0, Ordering::SeqCst);
         self.told.state.store(state::OFF, Ordering::SeqCst);
         self.told.wanted.store(0, Ordering::SeqCst);
         let was_rewriting = give_up(&mut control, "the log was turned off");
@@ -177,14 +187,14 @@ impl Log {
     pub fn end(&self) {
         let mut control = self.lock();
         control.is_ending = true;
+        self.wanted_after.store(0, Ordering::SeqCst);
         give_up(&mut control, "the server stops");
         self.changed.notify_all();
     }
 
     /// Whether it is to be written that was wanted when it had been turned off so often.
     pub fn is_wanted(&self, times_off: u64) -> bool {
-        let control = self.lock();
-        control.is_wanted && !control.is_ending && control.times_off == times_off
+        self.wanted_after.load(Ordering::SeqCst) == times_off + 1
     }
 
     /// Waits until it is to be written. Returns how often it was turned off before; none: it will be
@@ -310,6 +320,9 @@ impl Log {
     /// Whether a log that has no base yet waits for another rewriting than the one whose increment
     /// it writes.
     pub fn has_lost_first(&self) -> bool {
+        if self.told.state.load(Ordering::SeqCst) != state::WAITING {
+            return false;
+        }
         let control = self.lock();
         let goes_on = control.rewriting.as_ref().map(|rewriting| &rewriting.goes_on);
         self.told.state.load(Ordering::SeqCst) == state::WAITING && goes_on != Some(&GoesOn::First)

@@ -25,7 +25,7 @@ pub struct Args {
     /// Have writers wait when this reader is slow, instead of cutting it off.
     #[arg(long)]
     hold: bool,
-    /// Lines, or the bytes of the stream as they are.
+    /// Lines, the bytes of the stream as they are, or how much is written in a second.
     #[arg(long, value_enum, default_value_t, conflicts_with = "json")]
     format: Format,
     #[command(flatten)]
@@ -50,6 +50,7 @@ fn path(request: Request) -> String {
     let format = match format {
         Format::Text => "text",
         Format::Resp => "resp",
+        Format::Rate => "rate",
         Format::Json => "json",
     };
     format!("/v1/effects?format={format}&follow={follow}&hold={hold}{from}")
@@ -68,7 +69,7 @@ impl Printer {
     fn print(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         let out = match self.format {
             Format::Resp => bytes.to_vec(),
-            Format::Text | Format::Json => self.lines(bytes),
+            Format::Text | Format::Rate | Format::Json => self.lines(bytes),
         };
         let mut stdout = io::stdout().lock();
         match stdout.write_all(&out).and_then(|()| stdout.flush()) {

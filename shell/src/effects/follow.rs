@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use abi::effects::{Policy, Stream};
 use hyper::body::{Body, Bytes, Frame};
@@ -23,6 +23,9 @@ const PIECES_AHEAD: usize = 4;
 /// it comes costs writers and itself more than the effects do.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// The time of a line that tells how much is written.
+const RATE_OVER: Duration = Duration::from_secs(1);
+
 /// How effects are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -32,6 +35,8 @@ pub enum Format {
     Text,
     /// The bytes of the stream as they are.
     Resp,
+    /// No effects, but a line a second: the position, and how many bytes were written in it.
+    Rate,
     /// A JSON object a line.
     #[value(skip)]
     Json,
@@ -78,6 +83,10 @@ async fn pump(
     loop {
         let left = until.map_or(u64::MAX, |until| until.saturating_sub(reader.position()));
         if left == 0 {
+            if let Some(line) = writer.end() {
+                // If the asker has gone, nobody needs to know.
+                let _ = sender.send(Ok(line.into())).await;
+            }
             return;
         }
         let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -108,16 +117,19 @@ async fn pump(
 struct Writer {
     format: Format,
     frames: Frames,
+    rate: Rate,
 }
 
 impl Writer {
     fn new(format: Format, position: u64) -> Self {
-        Self { format, frames: Frames::at(position) }
+        let rate = Rate { told_at: Instant::now(), bytes: 0, position };
+        Self { format, frames: Frames::at(position), rate }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
         let show = match self.format {
             Format::Resp => return Ok(bytes.to_vec()),
+            Format::Rate => return Ok(self.rate.add(bytes.len(), Instant::now()).into_bytes()),
             Format::Text => shown::text,
             Format::Json => shown::json,
         };
@@ -130,15 +142,44 @@ impl Writer {
         Ok(lines.into_bytes())
     }
 
+    /// What is left to say at the end.
+    fn end(&mut self) -> Option<String> {
+        let is_owed = self.format == Format::Rate && self.rate.bytes > 0;
+        is_owed.then(|| self.rate.line(Instant::now()))
+    }
+
     /// The end of what is cut short. A text has words for it, a line of JSON as a refusal is, and
     /// then ends: what is broken off loses what was still on its way, which those would be.
     fn last_words(&self, error: ReadError) -> Result<Vec<u8>, ReadError> {
         match self.format {
             Format::Resp => Err(error),
-            Format::Text | Format::Json => {
+            Format::Text | Format::Rate | Format::Json => {
                 Ok(format!("{}\n", Refusal::from(&error).to_json()).into())
             }
         }
+    }
+}
+
+/// How much is written in a time.
+struct Rate {
+    told_at: Instant,
+    /// Written since then.
+    bytes: u64,
+    position: u64,
+}
+
+impl Rate {
+    /// Adds so many bytes. A line, if it is time for one.
+    fn add(&mut self, bytes: usize, now: Instant) -> String {
+        self.bytes += bytes as u64;
+        self.position += bytes as u64;
+        let is_due = now.duration_since(self.told_at) >= RATE_OVER;
+        if is_due { self.line(now) } else { String::new() }
+    }
+
+    fn line(&mut self, now: Instant) -> String {
+        self.told_at = now;
+        format!("{} {}\n", self.position, std::mem::take(&mut self.bytes))
     }
 }
 
@@ -229,6 +270,18 @@ mod tests {
         check(Format::Text, 50, "50 ? \"SET\" \"k\" \"v\"\n").await;
         let json = "{\"position\":50,\"db\":null,\"command\":[\"SET\",\"k\",\"v\"]}\n";
         check(Format::Json, 50, json).await;
+        check(Format::Rate, 50, "77 27\n").await;
+    }
+
+    #[test]
+    fn a_rate_is_told_once_a_second() {
+        let begin = Instant::now();
+        let after = |ms| begin + Duration::from_millis(ms);
+        let mut rate = Rate { told_at: begin, bytes: 0, position: 100 };
+        assert_eq!(rate.add(20, after(600)), "");
+        assert_eq!(rate.add(30, after(1000)), "150 50\n");
+        assert_eq!(rate.add(0, after(1999)), "");
+        assert_eq!(rate.add(0, after(2000)), "150 0\n", "also when nothing is written");
     }
 
     #[tokio::test]

@@ -14,8 +14,8 @@ pub fn pfadd(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     match &outcome {
         _ if changes == 0 => {}
         Ok(()) => cx.modified_times(changes, Class::STRING, "pfadd", key),
-        // No event in Redis, but those who watch the key and follow effects must not miss it.
-        Err(_) => cx.keys.signal_modified(key),
+        // As in Redis nobody who watches the key hears of it, but those who follow effects must.
+        Err(_) => cx.keys.count_changes(changes),
     }
     outcome?;
     cx.out.integer(i64::from(changes > 0));
@@ -34,7 +34,7 @@ pub fn pfcount(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
 /// The estimate of one key, which the key remembers. That is a change, though no command that
 /// writes has made it: without room to tell it, the key is left as it is.
 fn count_one(cx: &mut Ctx<'_>, args: Args<'_>) -> Result<u64, Error> {
-    let (key, may_change) = (args.at(1), !cx.keys.core.has_no_room);
+    let (key, may_change) = (args.at(1), !cx.keys.core.reads_change_nothing);
     let Some(mut hll) = cx.keys.hll_mut(key, Intent::Read)? else { return Ok(0) };
     if let Some(estimate) = hll.view().remembered() {
         return Ok(estimate);

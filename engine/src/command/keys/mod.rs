@@ -176,7 +176,7 @@ pub const COMMANDS: &[Spec] = &[
             "Makes a key that moves from one node of a cluster to another.",
         ),
     Spec::for_client("migrate", -6, Group::Generic, migrate::migrate)
-        .flags(WRITE | MOVABLE_KEYS | REFUSED_IN_MULTI)
+        .flags(WRITE | MOVABLE_KEYS | REFUSED_IN_MULTI | CHANGES_ELSEWHERE)
         .categories(KEYSPACE | DANGEROUS)
         .keys(MIGRATED)
         .secrets(migrate::SECRETS)
@@ -282,7 +282,7 @@ pub const COMMANDS: &[Spec] = &[
             "Renames a key unless the new name is taken.",
         ),
     generic("copy", -3, transfer::copy)
-        .flags(WRITE | DENYOOM)
+        .flags(WRITE | DENYOOM | CHANGES_ELSEWHERE)
         .keys(&[KeySpec::at(1, RO | ACCESS), KeySpec::at(2, OW | UPDATE)])
         .doc(
             "6.2.0",
@@ -292,7 +292,7 @@ pub const COMMANDS: &[Spec] = &[
             "Copies a value to another key.",
         ),
     generic("move", 3, transfer::move_key)
-        .flags(WRITE | FAST)
+        .flags(WRITE | FAST | CHANGES_ELSEWHERE)
         .keys(&[KeySpec::at(1, RW | ACCESS | UPDATE)])
         .doc("1.0.0", "O(1)", &[key("key", 0), integer("db")], "Moves a key to another database."),
     Spec::new("object", -2, Group::Generic, object::help).subcommands(OBJECT).doc(

@@ -10,6 +10,7 @@ mod latency;
 mod lolwut;
 mod memory;
 mod module;
+mod replica;
 mod save;
 mod shell;
 mod shutdown;
@@ -56,6 +57,8 @@ pub const COMMANDS: &[Spec] = &[
     ),
     memory::MEMORY,
     module::MODULE,
+    replica::REPLICAOF,
+    replica::SLAVEOF,
     Spec::for_client("role", 1, Group::Server, role)
         .flags(NOSCRIPT | LOADING | STALE | FAST)
         .categories(category::ADMIN | category::DANGEROUS)

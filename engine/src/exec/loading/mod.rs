@@ -46,7 +46,9 @@ pub fn begin(core: &Core) -> Result<bool, String> {
 /// Begins to load the file at a path, which is one of several: commands are refused also when it is
 /// loaded, until the shell lets them. As [`begin`].
 pub fn begin_part(core: &Core, path: &str) -> Result<bool, String> {
-    loading::state(core.roots).is_part.store(1, Relaxed);
+    let state = loading::state(core.roots);
+    Bytes::new(&mut state.path.lock(core.locker()), core.heap).assign(path.as_bytes());
+    state.is_part.store(1, Relaxed);
     begin_with(core, path, false)
 }
 
@@ -64,9 +66,6 @@ fn begin_with(core: &Core, name: &str, replaces: bool) -> Result<bool, String> {
         return Err(format!("{name}: a file is being loaded already; wait for its end"));
     }
     core.host.log()(level::INFO, text.as_str().into());
-    let mut path = loading::state(core.roots).path.lock(core.locker());
-    Bytes::new(&mut path, core.heap).assign(name.as_bytes());
-    drop(path);
     start(core, file, head, replaces);
     Ok(true)
 }
@@ -79,7 +78,10 @@ fn data_file(core: &Core) -> String {
 /// The file that is being loaded.
 fn file_name(core: &Core) -> String {
     let path = loading::state(core.roots).path.lock(core.locker());
-    String::from_utf8_lossy(bytes::slice(&path)).into_owned()
+    match path.len {
+        0 => data_file(core),
+        _ => String::from_utf8_lossy(bytes::slice(&path)).into_owned(),
+    }
 }
 
 fn start(core: &Core, file: Mapped, head: Head, replaces: bool) {
@@ -147,6 +149,7 @@ pub fn end(core: &Core) -> Result<(), String> {
     }
     drop(fault);
     at_end.map_err(|trouble| format!("{}: {}", file_name(core), trouble.told()))?;
+    Bytes::new(&mut state.path.lock(core.locker()), core.heap).free();
     loading::end(core.roots);
     tell_done(core, state);
     Ok(())

@@ -153,19 +153,29 @@ fn begin_due_rewriting(core: &mut Core) -> bool {
     rewrite::take_due(core) && set_out_as(core, Purpose::Aof).is_ok()
 }
 
-/// Begins a backup that the shell has asked for, while nothing is under way. Tells whether it did.
-fn begin_due_backup(core: &mut Core) -> bool {
+/// Whether the shell has asked for a backup.
+fn is_backup_due(core: &Core) -> bool {
+    state(core.roots).backup_wanted.load(Relaxed) != 0
+}
+
+/// Begins what is due, while nothing is under way: on a background thread, as files are made for it.
+fn begin_due(core: &mut Core) {
+    if !begin_due_rewriting(core) {
+        begin_due_backup(core);
+    }
+}
+
+/// Begins a backup that the shell has asked for, while nothing is under way.
+fn begin_due_backup(core: &mut Core) {
     let wanted = &state(core.roots).backup_wanted;
     if wanted.load(Relaxed) == 0 || wanted.swap(0, Relaxed) == 0 {
-        return false;
+        return;
     }
-    let begun = set_out_as(core, Purpose::Backup);
-    if begun == Err(Refused::UnderWay) {
+    // One that has failed has told the shell, which tells who asked.
+    if set_out_as(core, Purpose::Backup) == Err(Refused::UnderWay) {
         // Somebody has begun another just now.
         wanted.store(1, Relaxed);
     }
-    // One that has failed has told the shell, which tells who asked.
-    begun.is_ok()
 }
 
 /// As [`begin`], for a purpose.

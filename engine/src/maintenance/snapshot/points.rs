@@ -3,9 +3,9 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    begin, begin_due_backup, begin_due_rewriting, go_on_later, is_under_way, saved_s, state, step,
-    unsaved_changes,
+    begin, go_on_later, is_backup_due, is_under_way, rewrite, saved_s, state, step, unsaved_changes,
 };
+use crate::maintenance::background;
 use crate::maintenance::expire::claim_job;
 use base::args::parse_integer;
 use base::core::Core;
@@ -49,7 +49,9 @@ pub fn tick(core: &mut Core) {
         }
         return;
     }
-    if begin_due_rewriting(core) || begin_due_backup(core) {
+    if rewrite::is_due(core) || is_backup_due(core) {
+        // Not here: files are made for it.
+        background::snapshot_later(core);
         return;
     }
     let is_scheduled = state.scheduled.load(Relaxed) != 0;

@@ -70,15 +70,20 @@ pub fn is_about_to_begin(core: &Core) -> bool {
     is_asked_for && !is_under_way(core.roots) && aof.failures.load(Relaxed) == 0
 }
 
-/// Whether a rewriting is due, while nothing is under way; once for one that was asked for.
-pub(super) fn take_due(core: &Core) -> bool {
+/// Whether a rewriting is due, while nothing is under way.
+pub(super) fn is_due(core: &Core) -> bool {
     let Some(aof) = core.roots.aof() else { return false };
     let is_time = core.clock.now_ms as u64 >= aof.not_before_ms.load(Relaxed);
-    if !is_time || !(aof.wanted.load(Relaxed) != 0 || has_grown(core, aof)) {
-        return false;
+    is_time && (aof.wanted.load(Relaxed) != 0 || has_grown(core, aof))
+}
+
+/// As [`is_due`]; one that was asked for is due once.
+pub(super) fn take_due(core: &Core) -> bool {
+    let is_due = is_due(core);
+    if let Some(aof) = core.roots.aof().filter(|_| is_due) {
+        aof.wanted.store(0, Relaxed);
     }
-    aof.wanted.store(0, Relaxed);
-    true
+    is_due
 }
 
 /// Whether the log has grown so much since it was rewritten last that it is worth it.

@@ -8,7 +8,7 @@ use abi::keyspace::SHARDS;
 use abi::snapshot::{Snapshot, phase};
 use abi_stable::std_types::RSlice;
 
-use super::{Refused, begin_due_rewriting, fail, go_on_later, is_under_way, rewrite, state};
+use super::{Refused, begin_due, fail, go_on_later, is_under_way, state};
 use base::attention;
 use base::bytes::take_text;
 use base::clock::ticks;
@@ -77,8 +77,8 @@ pub(super) fn recover(core: &Core) {
 /// Goes on for a while on a background thread.
 pub fn job(core: &mut Core) {
     core.refresh();
-    if !is_under_way(core.roots) && rewrite::is_wanted(core) {
-        begin_due_rewriting(core);
+    if !is_under_way(core.roots) {
+        begin_due(core);
     }
     let Some(turn) = Turn::take(core) else { return };
     let next = go_on(core, JOB_US);
