@@ -49,6 +49,8 @@ use write::Writing;
 
 /// How often the schedule is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked whether one is over that a client waits for.
+const WAIT: Duration = Duration::from_millis(50);
 /// How many that are over are told of.
 const RECORDS_MAX: usize = 20;
 /// How many names are tried for one that is not taken: a second each.
@@ -162,6 +164,26 @@ pub fn ask(request: Request) -> Result<Asked, Refusal> {
     };
     let order = Order::new(request, server.config(), false)?;
     begin(server, order)
+}
+
+/// Asks for a backup and waits for its end.
+///
+/// # Errors
+/// As [`ask`]; `backup_failed`.
+pub async fn make(request: Request) -> Result<Record, Refusal> {
+    let Asked { id } = ask(request)?;
+    let mut looks = interval(WAIT);
+    loop {
+        looks.tick().await;
+        let record = lock().records.iter().find(|record| record.id == id).cloned();
+        match record {
+            None => {}
+            Some(Record { error: Some(error), .. }) => {
+                return Err(Refusal::new(Code::BackupFailed, error));
+            }
+            Some(record) => return Ok(record),
+        }
+    }
 }
 
 fn begin(server: &ServerShared, order: Order) -> Result<Asked, Refusal> {

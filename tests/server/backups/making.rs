@@ -142,6 +142,27 @@ fn a_backup_that_fails_says_why_and_the_next_one_works() {
 }
 
 #[test]
+fn a_client_may_ask_for_one_where_that_is_allowed() {
+    let (server, place) = (Server::start(), Place::new());
+    let mut client = server.connect();
+    fill(&mut client);
+    let folder = place.path();
+    let reply = client.call(&["SHELL", "BACKUP", text(&folder), "KEEP", "1", "COMPRESS"]).text();
+    let record: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
+    assert_eq!(record["description"]["compression"], "zstd", "{record}");
+    let reply = client.call(&["SHELL", "BACKUP", text(&folder), "KEEP", "1"]).text();
+    let record: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
+    assert_eq!(record["removed"].as_array().map(Vec::len), Some(1), "{record}");
+    assert_eq!(place.names().len(), 1);
+    let refused = client.call(&["SHELL", "BACKUP", "/proc/backups"]).raw();
+    assert!(refused.starts_with("-ERR backup_failed: cannot make"), "{refused}");
+    for wrong in [&["KEEP"][..], &["KEEP", "-1"], &["OTHER"]] {
+        let words = [&["SHELL", "BACKUP", text(&folder)], wrong].concat();
+        assert!(client.call(&words).raw().starts_with("-ERR"), "{wrong:?}");
+    }
+}
+
+#[test]
 fn old_ones_go_and_what_is_left_of_a_killed_server_does() {
     let place = Place::new();
     let mut killed = Server::start();
