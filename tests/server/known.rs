@@ -6,7 +6,6 @@ use crate::harness::{Connection, Peer, Server};
 
 /// Commands that are still to come.
 const TO_COME: &[&str] = &[
-    // Persistence.
     // Replication.
     "failover", "psync", "replconf", "sync",
 ];

@@ -33,8 +33,10 @@ fn all_types_survive_a_kill_and_redis_loads_them() {
         let mut client = server.connect();
         fill(&mut client);
         if rewrites {
-            rewrite(&mut client);
+            // The new increment says for itself which database its first command is for.
             client.ask("SELECT 3");
+            client.ask("SET before x");
+            rewrite(&mut client);
             client.ask("RPUSH after a b");
             client.ask("SELECT 0");
             client.ask("XADD stream 10-1 f v");

@@ -91,6 +91,8 @@ pub fn set_purpose(roots: Roots, purpose: Purpose) {
 
 /// Notes that the one under way has failed, and says why.
 pub fn note_failure(core: &Core, why: &str) {
+    // Who has given it up need not be told.
+    let why = if why.is_empty() { "it was given up" } else { why };
     let text = match (purpose(core.roots), core.roots.aof()) {
         (Purpose::Aof, Some(aof)) => {
             let failures = aof.failures.fetch_add(1, Relaxed);

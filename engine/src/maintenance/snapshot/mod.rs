@@ -345,5 +345,10 @@ fn head(
 
 /// Notes that the snapshot has failed.
 fn fail(core: &Core, text: &str) {
-    kept::note_failure(core, &format!("{text}; check the folder's rights and its space"));
+    match text.is_empty() {
+        true => kept::note_failure(core, text),
+        false => {
+            kept::note_failure(core, &format!("{text}; check the folder's rights and its space"))
+        }
+    }
 }
