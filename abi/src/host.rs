@@ -217,11 +217,12 @@ pub struct Host {
     /// What is running.
     pub generation_info: extern "C" fn() -> GenerationInfo,
     /// Asks the control thread to carry out an administrative command (`upgrade`, `upgrade-force`
-    /// for a library that is serving already, `rollback`, `status`, `history`, `backup`) with its argument:
-    /// the library's path for an upgrade, resolved in the server's working directory; the number of
-    /// a generation, or nothing, for a rollback; for a backup how many are kept (0: all), 1 or 0 for
-    /// whether it is compressed, and its folder, with a space between; otherwise nothing. The outcome comes as a message [`crate::message::kind::ADMIN_REPLY`] with `detail`
-    /// as given. `NOT_FOUND`: no such command, or its argument is missing; `REFUSED`: too many are
+    /// for a library that is serving already, `rollback`, `abort`, `promote`, `finalize`, `status`,
+    /// `history`, `backup`) with its argument: the library's path for an upgrade, resolved in the server's
+    /// working directory, then options as on the command line, a zero byte between two words; the
+    /// number of a generation, or nothing, for a rollback; for a backup how many are kept (0: all), 1
+    /// or 0 for whether it is compressed, and its folder, with a space between; otherwise nothing. The outcome comes
+    /// as a message [`crate::message::kind::ADMIN_REPLY`] with `detail` as given. `NOT_FOUND`: no such command, or its argument is missing; `REFUSED`: too many are
     /// waiting. Then no message comes.
     pub admin:
         extern "C" fn(client: ClientRef, verb: RStr<'_>, argument: RStr<'_>, detail: u64) -> Status,

@@ -98,10 +98,13 @@ pub struct Shared {
     pub attention: AtomicU64,
     /// The append-only log. Null where there can be none.
     pub aof: Ptr<Aof>,
+    /// 1 if the logic whose scratches are being made counts in the second set of each lane's counters,
+    /// 0 if in the first.
+    pub counts_second: AtomicU64,
     /// Filling from elsewhere.
     pub warming: Warming,
     /// Zero.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 6],
 }
 
 /// Bits of [`Shared::attention`].
@@ -210,8 +213,8 @@ pub struct CommandNames {
 pub struct CommandName {
     /// Bytes of name that follow this struct.
     pub name_len: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The number of its family plus one, see [`crate::stats::FAMILIES`]; 0: it is not told.
+    pub family: u32,
 }
 
 /// Who is to hear of what.

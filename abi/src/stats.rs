@@ -9,6 +9,27 @@ pub const LANES_MAX: usize = 72;
 /// Commands in a [`CommandSegment`].
 pub const SEGMENT_COMMANDS: usize = 64;
 
+/// Families of commands, by the numbers that their commands' names carry
+/// ([`crate::shared::CommandName::family`]).
+pub const FAMILIES: [&str; 16] = [
+    "generic",
+    "string",
+    "list",
+    "set",
+    "sorted-set",
+    "hash",
+    "pubsub",
+    "transactions",
+    "connection",
+    "server",
+    "scripting",
+    "hyperloglog",
+    "cluster",
+    "geo",
+    "stream",
+    "bitmap",
+];
+
 /// One lane's counters. Only grows from the last sample to the next unless reset.
 #[repr(C, align(64))]
 #[derive(StableAbi)]
@@ -73,8 +94,10 @@ pub struct LaneStats {
     pub scripts_beside: AtomicU64,
     /// Scripts that began so, and had to run again with every shard.
     pub scripts_again: AtomicU64,
-    /// Zero.
-    pub reserved: [AtomicU64; 1],
+    /// Of a lane's first set of counters: address of a second, of the same kind, in which logics count
+    /// that serve beside one that counts in the first. Set before any logic is loaded; what is told
+    /// is the sum. Zero in the second, and in counters that were taken down.
+    pub second: AtomicU64,
     /// Address of the [`CommandSegment`] of the first command slots; 0: there is none yet. Set once,
     /// by the lane that counts there.
     pub segments: AtomicU64,
@@ -126,4 +149,14 @@ pub const HISTOGRAM_BUCKETS: usize = (30 - 3 + 1) * HISTOGRAM_STEPS;
 pub struct Histogram {
     /// Times a duration was within a bucket.
     pub counts: [AtomicU64; HISTOGRAM_BUCKETS],
+}
+
+/// The longest duration in a bucket of a [`Histogram`], in nanoseconds. The last bucket has longer
+/// ones too.
+pub const fn longest_in(bucket: usize) -> u64 {
+    if bucket < HISTOGRAM_STEPS {
+        return bucket as u64;
+    }
+    let (octave, step) = (bucket / HISTOGRAM_STEPS, bucket % HISTOGRAM_STEPS);
+    ((HISTOGRAM_STEPS + step + 1) as u64 * (1 << (octave - 1))) - 1
 }

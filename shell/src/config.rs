@@ -15,8 +15,20 @@ use std::path::{Path, PathBuf};
 /// Files that may include one another before it is taken for a loop.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
-const SHELL_SETTINGS: [&str; 7] =
-    ["workers", "logic", "admin", "config", "arena", "log-format", "verify-timeout-ms"];
+const SHELL_SETTINGS: [&str; 12] = [
+    "workers",
+    "logic",
+    "logic-trusted-keys",
+    "admin",
+    "admin-uids",
+    "config",
+    "arena",
+    "log-format",
+    "verify-timeout-ms",
+    "metrics",
+    "upgrade-dir",
+    "upgrade-probation",
+];
 
 /// Whether a setting is the shell's own: not for logic, not touched by `CONFIG REWRITE`.
 pub fn is_shell_setting(name: &str) -> bool {

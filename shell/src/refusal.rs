@@ -186,6 +186,25 @@ codes! {
         "see to the cause and run it again: what is there already is passed over";
     WarmOver "warm_over" 67 "A database was flushed or exchanged while the server was filled"
         "if the keys are to be there all the same, run it again";
+    OnProbation "on_probation" 70 "The version that serves is on probation"
+        "`shell finalize` keeps it, `shell rollback` puts the one before back; or wait until its probation has ended";
+    OnCanary "on_canary" 71 "A version serves some clients as a canary"
+        "`shell promote` lets it serve all, `shell abort` withdraws it; or wait until its steps have ended";
+    NothingToProve "nothing_to_prove" 72 "No version is a canary or on probation"
+        "nothing to do; `shell status` shows what serves";
+    DidWorse "did_worse" 73 "The version did worse than the one that serves, which serves all again"
+        "the message has the figures, `shell history` keeps them; --guard says what is worse";
+    Aborted "aborted" 74 "The version was withdrawn before it served all"
+        "somebody has asked for that: `shell abort`; ask for the upgrade again when it is wanted";
+    Unsigned "unsigned" 75 "The library has no signature, and the server asks for one"
+        "sign it with `shell sign` or minisign, and lay the .minisig file beside it";
+    BadSignature "bad_signature" 76 "The library was not signed with a key that the server trusts"
+        "the file was changed after it was signed, or by somebody else: get it and its signature again";
+    MayNotReplace "may_not_replace" 77
+        "The library's signature does not let it replace the version that serves"
+        "upgrade in between to a version that it may replace; `shell rollback` goes back";
+    AuditBroken "audit_broken" 78 "The audit log does not hold together"
+        "somebody has changed it, or a write was cut short: compare it with a copy kept elsewhere";
 }
 
 impl Code {

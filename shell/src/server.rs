@@ -30,7 +30,8 @@ use crate::client::limits::number;
 use crate::client::listen::ListenError;
 use crate::config::Setting;
 use crate::log;
-use crate::logic::generation::{self, Generation, Online};
+use crate::logic::generation::Generation;
+use crate::logic::roster::{self, Online, Roster};
 use crate::process::startup::Startup;
 use crate::saving;
 use crate::worker::mailbox::Mailbox;
@@ -123,8 +124,8 @@ impl From<NoMemory> for ServeError {
 /// What [`run`] asks its caller for.
 pub trait Outfit {
     /// Loads the first logic, with scratches for `lanes` lanes and the number
-    /// [`generation::FIRST`]. The arena's roots exist.
-    fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError>;
+    /// [`crate::logic::generation::FIRST`]. The arena's roots exist.
+    fn load(&mut self, lanes: usize) -> Result<Arc<Generation>, LoadError>;
 
     /// What the control thread serves until the server stops. The server listens already.
     fn services(&mut self, server: &'static ServerShared) -> impl Future<Output = ()>;
@@ -145,7 +146,7 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     let roots = Roots::create(arena, lanes, clock::unix_ms())?;
     let (server, polls) = make_shared(workers, roots, options.config_file)?;
     let first = outfit.load(lanes).map_err(ServeError::Logic)?;
-    generation::publish(first);
+    roster::publish(Roster::new(first, None));
     configure(server, workers, &options.settings)?;
     server.create_databases()?;
     server.listeners().listen(&settings::endpoints(server.config()))?;

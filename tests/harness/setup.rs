@@ -24,7 +24,7 @@ pub fn free_port() -> u16 {
 }
 
 /// A server that is to be started: it has two workers and a folder of its own, with a Unix socket,
-/// the admin socket and the log in it.
+/// the admin socket and the log in it. No upgrade is on probation there unless it asks for that.
 pub struct Setup {
     command: Command,
     dir: TempDir,
@@ -63,6 +63,7 @@ impl Setup {
         command.args(["serve", "--workers", "2", "--logic"]).arg(logic);
         command.arg("--unixsocket").arg(dir.path().join("socket"));
         command.arg("--logfile").arg(dir.path().join("log"));
+        command.args(["--upgrade-probation", "0"]);
         Self { command, dir, port: 0, has_admin: true, input: Stdio::null() }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use abi::host::HostRef;
-use shell::logic::generation::Generation;
+use shell::logic::generation::{Counts, Generation};
 use shell::logic::image::Image;
 use shell::logic::verify::Verdict;
 use shell::logic::{Loaded, verify};
@@ -41,7 +41,7 @@ fn anonymous_kib() -> u64 {
 
 fn generation(number: u64, image: Image, verdict: &Verdict) -> Box<Generation> {
     let loaded = Loaded::load(image.into(), verdict, host()).unwrap();
-    Generation::new(number, loaded, 3).unwrap()
+    Generation::new(number, loaded, 3, Counts::First).unwrap()
 }
 
 #[test]
@@ -96,6 +96,21 @@ fn the_same_bytes_twice_are_two_libraries() {
     assert!(!first.unload().unwrap().pinned);
     assert_eq!(second.logic().manifest()().name, "ok-a");
     assert!(!second.unload().unwrap().pinned);
+}
+
+#[test]
+fn a_library_under_two_numbers_goes_with_the_last_of_them() {
+    let _alone = alone();
+    let (image, verdict) = verify(&library("ok_a")).unwrap();
+    let before = images_mapped();
+    let first = generation(1, image, &verdict);
+    let again = first.renumbered(2);
+    assert_eq!((again.number, again.scratch(0)), (2, first.scratch(0)));
+    assert_eq!(first.unload().unwrap().leaked_bytes, 0);
+    assert!(images_mapped() > before, "the other still runs it");
+    assert_eq!(again.logic().manifest()().name, "ok-a");
+    assert!(!again.unload().unwrap().pinned);
+    assert_eq!(images_mapped(), before);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use crate::libraries;
 
 /// Verifies with the program under test.
 pub fn verifier() -> Verifier {
-    Verifier { program: libraries::shell(), time_limit: Duration::from_secs(60), lanes: 3 }
+    let (program, time_limit) = (libraries::shell(), Duration::from_secs(60));
+    Verifier { program, time_limit, lanes: 3, trusted: None }
 }
 
 /// Copies and verifies a library.

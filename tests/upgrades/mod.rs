@@ -5,8 +5,13 @@
 mod admin;
 mod cli;
 mod faults;
+mod guarded;
 mod hung;
+mod page;
+mod proving;
 mod refusals;
+mod restart;
 mod retiring;
 mod stuck;
+mod trust;
 mod wire;

@@ -7,7 +7,7 @@ use abi::host::HostRef;
 use abi::lock::{Holder, Locker};
 use abi::stats::LaneStats;
 use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::clock::{Clock, Ticks, ticks};
 use crate::effects::{self, Effects};
@@ -17,7 +17,7 @@ use crate::lock::{LockSet, ShardSet};
 use crate::lzf::Compressor;
 use crate::notices::{Event, Key, Notices};
 use crate::random::Random;
-use crate::roots::Roots;
+use crate::roots::{self, Roots};
 use crate::running::RunningCommand;
 use crate::settings::row::{Numeric, Setting, Text};
 use crate::settings::{self, Settings};
@@ -39,6 +39,7 @@ pub struct Core {
     pub roots: Roots,
     /// This lane's counters.
     pub stats: &'static LaneStats,
+
     /// Time as commands see it.
     pub clock: Clock,
     /// Measures commands.
@@ -83,6 +84,8 @@ impl Core {
     pub fn new(id: u32, host: HostRef, settle: fn(&mut Core)) -> Self {
         let roots = Roots::of(host);
         let lane = roots.lane(id as usize).expect("the shell makes every lane's record");
+        let is_beside = roots.shared().counts_second.load(Acquire) != 0;
+        let beside = roots::second(&lane.stats).filter(|_| is_beside);
         let mut seed = [0u8; 8];
         host.random()(seed.as_mut_ptr(), 8);
         Self {
@@ -90,7 +93,7 @@ impl Core {
             host,
             heap: Heap::of(host),
             roots,
-            stats: &lane.stats,
+            stats: beside.unwrap_or(&lane.stats),
             clock: Clock::read(host),
             ticks: Ticks::of(host),
             ended_at: None,

@@ -19,5 +19,5 @@ pub fn add(counter: &AtomicU64, by: u64) {
 
 /// The sum of a counter over all lanes since the server has been started.
 pub fn total(roots: Roots, counter: impl Fn(&LaneStats) -> &AtomicU64) -> u64 {
-    roots.lanes().map(|lane| counter(&lane.stats).load(Relaxed)).fold(0, u64::wrapping_add)
+    roots.counters().map(|stats| counter(stats).load(Relaxed)).fold(0, u64::wrapping_add)
 }

@@ -14,8 +14,9 @@ use abi::host::HostRef;
 use abi::keyspace::{Keyspace, Shard, ShardDb, placement};
 use abi::lane::Lane;
 use abi::shared::Shared;
-use abi::stats::LANES_MAX;
+use abi::stats::{LANES_MAX, LaneStats};
 use abi::warming::CLASSES;
+use core::sync::atomic::Ordering::Relaxed;
 
 /// The roots. Valid for the life of the process: the arena is never unmapped.
 #[derive(Clone, Copy)]
@@ -118,9 +119,21 @@ impl Roots {
         unsafe { self.shared.lanes[number].as_ptr().as_ref() }
     }
 
+    /// The counters of all lanes, both sets of each.
+    pub fn counters(&self) -> impl Iterator<Item = &'static LaneStats> + use<> {
+        self.lanes().flat_map(|lane| [Some(&lane.stats), second(&lane.stats)]).flatten()
+    }
+
     /// What is kept for all lanes.
     pub fn lanes(&self) -> impl Iterator<Item = &'static Lane> + use<> {
         let roots = *self;
         (0..LANES_MAX).filter_map(move |number| roots.lane(number))
     }
+}
+
+/// The second set of counters of the lane whose first set this is.
+pub fn second(stats: &LaneStats) -> Option<&'static LaneStats> {
+    // SAFETY: 0, or the address of counters that the shell has made before it loaded any logic, and
+    // never frees; they are all atomics.
+    unsafe { (stats.second.load(Relaxed) as *const LaneStats).as_ref() }
 }

@@ -180,7 +180,7 @@ impl Index {
         let mut slots = Slots::of(core);
         for command in self.commands.iter_mut().filter(|command| !command.is_counted()) {
             if_room(|| {
-                let slot = slots.slot(command.spec.name);
+                let slot = slots.slot(command.spec.name, command.spec.group as u32);
                 (command.stat, command.slot) = (counters_of(core, core.stats, slot), slot);
             });
         }

@@ -98,7 +98,8 @@ def _answers(port: int) -> bool:
 
 
 class ShellServer(Server):
-    """`shell serve` with its admin socket in its own directory."""
+    """`shell serve` with its admin socket in its own directory. No upgrade is on probation unless it
+    asks for that: what is measured is the swap, and its way back is an upgrade of its own."""
 
     def __init__(self, binary: Path = paths.SHELL, logic: Path = paths.LOGIC_V1,
                  options: Sequence[str] = ()) -> None:
@@ -114,6 +115,7 @@ class ShellServer(Server):
             "--port", str(self.port), "--bind", "127.0.0.1",
             "--dir", str(self.dir), "--admin", str(self.admin), "--logic", str(self.logic),
             "--enable-debug-command", "yes", "--enable-shell-command", "yes",
+            "--upgrade-probation", "0",
             *self.options,
         ]
 

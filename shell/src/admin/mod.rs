@@ -1,8 +1,10 @@
 //! The admin API: HTTP and JSON over a Unix socket.
 //!
 //! ```text
-//! POST /v1/upgrade   {"path", "force"?, "sha256"?, "build_id"?}   the report, or an error
+//! POST /v1/upgrade   {"path", "force"?, "sha256"?, "build_id"?, "canary"?, "step"?, "probation"?,
+//!                     "guard"?, "no_wait"?}                       the report, or an error
 //! POST /v1/rollback  {"to"?}                                      the same
+//! POST /v1/abort, /v1/promote, /v1/finalize                       the same
 //! POST /v1/script/end                                             what ends, or an error
 //! POST /v1/backup    {"dir"?, "keep"?, "compress"?}               its number, or an error
 //! POST /v1/warm      POST /v1/warm/end   {"client"}               the same, or an error
@@ -31,7 +33,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -43,7 +45,9 @@ use crate::backup::shown::Shown;
 use crate::effects::{self, follow};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
+use crate::upgrade::audit::Who;
 use crate::upgrade::board::{Board, Status};
+use crate::upgrade::phase::Order;
 use crate::upgrade::{Ask, Handle, RollbackRequest, UpgradeRequest, carried, history};
 use lines::Lines;
 use socket::{Guarded, Socket};
@@ -74,14 +78,16 @@ pub struct Context {
 /// # Errors
 /// If the runtime cannot use the socket.
 pub async fn serve(socket: &mut Socket, context: Context) -> io::Result<()> {
-    let service = TowerToHyperService::new(router(context));
-    let mut listener = Guarded(socket.listener()?);
+    let router = router(context);
+    let mut listener = Guarded(socket.listener()?, socket.allowed().to_vec());
     let mut look = tokio::time::interval(LOOK);
     tracing::info!(path = %socket.path().display(), "the admin API listens");
     loop {
         tokio::select! {
             (stream, ()) = listener.accept() => {
-                tokio::spawn(converse(stream, service.clone()));
+                let who = Extension(who_is(&stream));
+                let service = TowerToHyperService::new(router.clone().layer(who));
+                tokio::spawn(converse(stream, service));
             }
             _ = look.tick() => if socket.is_gone() {
                 let path = socket.path().display().to_string();
@@ -89,10 +95,17 @@ pub async fn serve(socket: &mut Socket, context: Context) -> io::Result<()> {
                     Ok(()) => tracing::warn!(path, "the admin socket was removed; it is made again"),
                     Err(error) => tracing::warn!(path, %error, "the admin socket was removed"),
                 }
-                listener = Guarded(socket.listener()?);
+                listener = Guarded(socket.listener()?, socket.allowed().to_vec());
             },
         }
     }
+}
+
+/// Who is at the other end.
+fn who_is(stream: &UnixStream) -> Who {
+    let peer = stream.peer_cred().ok();
+    let (uid, pid) = (peer.map(|peer| peer.uid()), peer.and_then(|peer| peer.pid()));
+    Who { via: "admin".to_owned(), uid, pid, client: None }
 }
 
 /// Answers one peer until it leaves, or sends a request slower than anybody needs to.
@@ -108,6 +121,15 @@ fn router(context: Context) -> Router {
     Router::new()
         .route("/v1/upgrade", post(upgrade))
         .route("/v1/rollback", post(rollback))
+        .route("/v1/abort", post(|state, who, headers| order(state, who, headers, Order::Abort)))
+        .route(
+            "/v1/promote",
+            post(|state, who, headers| order(state, who, headers, Order::Promote)),
+        )
+        .route(
+            "/v1/finalize",
+            post(|state, who, headers| order(state, who, headers, Order::Finalize)),
+        )
         .route("/v1/script/end", post(end_script))
         .route("/v1/backup", post(make_backup))
         .route("/v1/backups", get(backups))
@@ -120,18 +142,39 @@ fn router(context: Context) -> Router {
         .with_state(context)
 }
 
-async fn upgrade(State(context): State<Context>, headers: HeaderMap, body: Body) -> Response {
+async fn upgrade(
+    State(context): State<Context>,
+    Extension(who): Extension<Who>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     match read::<UpgradeRequest>(body, "").await {
-        Ok(request) => carry_out(&context, &headers, Ask::Upgrade(request)).await,
+        Ok(request) => carry_out(&context, &headers, Ask::Upgrade(request), who).await,
         Err(refusal) => refused(&refusal),
     }
 }
 
-async fn rollback(State(context): State<Context>, headers: HeaderMap, body: Body) -> Response {
+async fn rollback(
+    State(context): State<Context>,
+    Extension(who): Extension<Who>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     match read::<RollbackRequest>(body, "{}").await {
-        Ok(RollbackRequest { to }) => carry_out(&context, &headers, Ask::Rollback { to }).await,
+        Ok(RollbackRequest { to }) => {
+            carry_out(&context, &headers, Ask::Rollback { to }, who).await
+        }
         Err(refusal) => refused(&refusal),
     }
+}
+
+async fn order(
+    State(context): State<Context>,
+    Extension(who): Extension<Who>,
+    headers: HeaderMap,
+    order: Order,
+) -> Response {
+    carry_out(&context, &headers, Ask::Order(order), who).await
 }
 
 /// Reads a request's body, in time; an empty one stands for `otherwise`.
@@ -145,13 +188,13 @@ async fn read<T: DeserializeOwned>(body: Body, otherwise: &str) -> Result<T, Ref
     serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))
 }
 
-async fn carry_out(context: &Context, headers: &HeaderMap, ask: Ask) -> Response {
+async fn carry_out(context: &Context, headers: &HeaderMap, ask: Ask, who: Who) -> Response {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accepted.is_some_and(|value| value.contains(NDJSON)) {
-        let body = Body::new(Lines::new(context.handle.ask(ask)));
+        let body = Body::new(Lines::new(context.handle.ask(ask, who)));
         return ([(header::CONTENT_TYPE, NDJSON)], body).into_response();
     }
-    match context.handle.outcome(ask).await {
+    match context.handle.outcome(ask, who).await {
         Ok(report) => Json(report).into_response(),
         Err(refusal) => refused(&refusal),
     }
@@ -165,6 +208,11 @@ fn refused(refusal: &Refusal) -> Response {
         | Code::TooManyReaders
         | Code::BackupUnderWay
         | Code::WarmingUnderWay
+        | Code::OnProbation
+        | Code::OnCanary
+        | Code::NothingToProve
+        | Code::DidWorse
+        | Code::Aborted
         | Code::NoScript
         | Code::ScriptHasWritten => StatusCode::CONFLICT,
         Code::NoSuchPosition => StatusCode::GONE,

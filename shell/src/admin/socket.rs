@@ -56,30 +56,41 @@ pub fn of_others(port: u16) -> Vec<PathBuf> {
 #[derive(Debug)]
 pub struct Socket {
     path: PathBuf,
+    /// Users who may connect, beside this one and the superuser.
+    allowed: Vec<u32>,
     inode: u64,
     listener: std::os::unix::net::UnixListener,
 }
 
 impl Socket {
-    /// Listens at `path`, for this user only. Replaces a socket that nobody listens on.
+    /// Listens at `path`, for this user and those in `allowed`. Replaces a socket that nobody listens on.
     ///
     /// # Errors
     /// See [`SocketError`].
-    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+    pub fn bind(path: &Path, allowed: &[u32]) -> Result<Self, SocketError> {
         let system = |source: io::Error| SocketError::System { path: path.to_owned(), source };
         if path.parent() == Some(&default_directory()) {
             make_private(&default_directory())?;
         }
         remove_stale(path)?;
-        let listener = listen(path).map_err(|e| system(e.into()))?;
+        // Others may open it then; who they are is looked at when they connect.
+        let mode = Mode::RUSR | Mode::WUSR;
+        let others = Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+        let mode = if allowed.is_empty() { mode } else { mode | others };
+        let listener = listen(path, mode).map_err(|e| system(e.into()))?;
         listener.set_nonblocking(true).map_err(system)?;
         let inode = std::fs::symlink_metadata(path).map_err(system)?.ino();
-        Ok(Self { path: path.to_owned(), inode, listener })
+        Ok(Self { path: path.to_owned(), allowed: allowed.to_vec(), inode, listener })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Users who may connect, beside this one and the superuser.
+    pub fn allowed(&self) -> &[u32] {
+        &self.allowed
     }
 
     /// Whether somebody has removed it. Not if something else is in its place.
@@ -93,7 +104,7 @@ impl Socket {
     /// # Errors
     /// As [`Socket::bind`]; then the old one goes on.
     pub fn renew(&mut self) -> Result<(), SocketError> {
-        *self = Self::bind(&self.path)?;
+        *self = Self::bind(&self.path, &self.allowed)?;
         Ok(())
     }
 
@@ -148,7 +159,7 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
 }
 
 /// Nobody can connect before `listen`, and by then the mode is set.
-fn listen(path: &Path) -> rustix::io::Result<std::os::unix::net::UnixListener> {
+fn listen(path: &Path, mode: Mode) -> rustix::io::Result<std::os::unix::net::UnixListener> {
     let socket: OwnedFd = rustix::net::socket_with(
         AddressFamily::UNIX,
         SocketType::STREAM,
@@ -156,13 +167,14 @@ fn listen(path: &Path) -> rustix::io::Result<std::os::unix::net::UnixListener> {
         None,
     )?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
-    rustix::fs::chmodat(CWD, path, Mode::RUSR | Mode::WUSR, rustix::fs::AtFlags::empty())?;
+    rustix::fs::chmodat(CWD, path, mode, rustix::fs::AtFlags::empty())?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Accepts this user's and the superuser's connections. Everybody else's end at once.
-pub struct Guarded(pub tokio::net::UnixListener);
+/// Accepts this user's connections, the superuser's, and those of the users named. Everybody else's
+/// end at once.
+pub struct Guarded(pub tokio::net::UnixListener, pub Vec<u32>);
 
 impl axum::serve::Listener for Guarded {
     type Io = tokio::net::UnixStream;
@@ -173,7 +185,7 @@ impl axum::serve::Listener for Guarded {
             // Waits out a shortage of descriptors instead of giving up.
             let (stream, _) = axum::serve::Listener::accept(&mut self.0).await;
             match stream.peer_cred() {
-                Ok(peer) if may_administer(peer.uid()) => return (stream, ()),
+                Ok(peer) if may_administer(peer.uid(), &self.1) => return (stream, ()),
                 Ok(peer) => tracing::warn!(uid = peer.uid(), "refused an administrator"),
                 Err(error) => tracing::warn!(%error, "cannot tell who an administrator is"),
             }
@@ -185,8 +197,8 @@ impl axum::serve::Listener for Guarded {
     }
 }
 
-fn may_administer(uid: u32) -> bool {
-    uid == 0 || uid == rustix::process::geteuid().as_raw()
+fn may_administer(uid: u32, allowed: &[u32]) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw() || allowed.contains(&uid)
 }
 
 #[cfg(test)]
@@ -198,7 +210,7 @@ mod tests {
     fn a_socket_is_private_and_goes_with_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.sock");
-        let socket = Socket::bind(&path).unwrap();
+        let socket = Socket::bind(&path, &[]).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(socket);
         assert!(!path.exists());
@@ -208,12 +220,12 @@ mod tests {
     fn only_a_dead_socket_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.sock");
-        let live = Socket::bind(&path).unwrap();
-        assert!(matches!(Socket::bind(&path), Err(SocketError::InUse(_))));
+        let live = Socket::bind(&path, &[]).unwrap();
+        assert!(matches!(Socket::bind(&path, &[]), Err(SocketError::InUse(_))));
         drop(live);
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        let mut revived = Socket::bind(&path).unwrap();
+        let mut revived = Socket::bind(&path, &[]).unwrap();
         assert!(!revived.is_gone());
         std::fs::remove_file(&path).unwrap();
         assert!(revived.is_gone());
@@ -222,7 +234,7 @@ mod tests {
         drop(revived);
         assert!(!path.exists());
         std::fs::write(&path, b"a file").unwrap();
-        assert!(matches!(Socket::bind(&path), Err(SocketError::NoSocket(_))));
+        assert!(matches!(Socket::bind(&path, &[]), Err(SocketError::NoSocket(_))));
         assert!(path.exists());
     }
 
@@ -237,5 +249,17 @@ mod tests {
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(dir.path(), &link).unwrap();
         assert!(matches!(make_private(&link), Err(SocketError::Directory(_))));
+    }
+
+    #[test]
+    fn users_that_are_named_may_connect() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        let _socket = Socket::bind(&path, &[1234]).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
+        let own = rustix::process::geteuid().as_raw();
+        for (uid, may) in [(0, true), (own, true), (1234, true), (4321, false)] {
+            assert_eq!(may_administer(uid, &[1234]), may, "{uid}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! atomic, or fixed before there is anybody to ask.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use abi::arena::ArenaHeader;
 use abi::client::ClientTable;
@@ -53,11 +53,23 @@ pub fn warming_bits(host: HostRef) -> Option<&'static [AtomicU64]> {
     Some(unsafe { std::slice::from_raw_parts(address as *const _, (CLASSES / 64) as usize) })
 }
 
-/// The counters of all lanes.
-pub fn lanes(host: HostRef) -> impl Iterator<Item = &'static LaneStats> {
+/// The counters of all lanes, both sets of each.
+pub fn counters(host: HostRef) -> impl Iterator<Item = &'static LaneStats> {
+    let first = first_counters(host);
+    first.chain(second_counters(host))
+}
+
+/// The first set of the counters of each lane.
+pub fn first_counters(host: HostRef) -> impl Iterator<Item = &'static LaneStats> {
     let lanes = shared(host).lanes.iter().filter(|lane| !lane.is_null());
     // SAFETY: a lane's record is made and kept like a root.
     lanes.map(|lane| unsafe { &root(*lane).stats })
+}
+
+/// The second set, see [`LaneStats::second`].
+pub fn second_counters(host: HostRef) -> impl Iterator<Item = &'static LaneStats> {
+    // SAFETY: made and kept like the first.
+    first_counters(host).map(|first| unsafe { root(Ptr::new(first.second.load(Relaxed))) })
 }
 
 fn header(host: HostRef) -> &'static ArenaHeader {

@@ -22,6 +22,7 @@ pub mod calls;
 pub mod central;
 pub mod classes;
 pub mod compaction;
+pub mod counted;
 pub mod futex;
 pub mod huge;
 pub mod lane;

@@ -10,6 +10,7 @@ use abi::lane::Lane;
 use abi::ptr::Ptr;
 use abi::root::{RootHead, kind};
 use abi::shared::{CommandName, Shared};
+use abi::stats::LaneStats;
 
 use super::futex::ThisThread;
 use super::{Arena, NoMemory, alloc_zeroed};
@@ -73,6 +74,9 @@ impl Roots {
         shared.aof = alloc_zeroed().ok_or(NoMemory)?;
         for lane in &mut shared.lanes[..lanes] {
             *lane = alloc_zeroed::<Lane>().ok_or(NoMemory)?;
+            let second = alloc_zeroed::<LaneStats>().ok_or(NoMemory)?;
+            // SAFETY: a new record, all atomics, for which zeros are valid.
+            unsafe { &*lane.as_ptr() }.stats.second.store(second.address(), Ordering::Relaxed);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod asked;
+mod audit;
 mod backup;
 mod check;
 mod client;
@@ -12,6 +13,7 @@ mod restore;
 mod script;
 pub mod serve;
 mod show;
+mod trust;
 mod upgrade;
 mod verify;
 mod warm;
@@ -44,9 +46,18 @@ enum Verb {
     /// that a rollback whose answer was lost can be asked for again.
     #[command(after_help = exit_codes())]
     Rollback(upgrade::RollbackArgs),
+    /// Withdraw the canary: nobody is served by it any more.
+    #[command(after_help = exit_codes())]
+    Abort(upgrade::OrderArgs),
+    /// Let the canary serve all now.
+    #[command(after_help = exit_codes())]
+    Promote(upgrade::OrderArgs),
+    /// End the probation of what serves: it is final, and the version before is unloaded.
+    #[command(after_help = exit_codes())]
+    Finalize(upgrade::OrderArgs),
     /// Show what is running.
     #[command(after_help = exit_codes())]
-    Status(show::Args),
+    Status(show::StatusArgs),
     /// Show what was upgraded, rolled back and refused.
     #[command(after_help = exit_codes())]
     History(show::Args),
@@ -62,6 +73,15 @@ enum Verb {
     /// on.
     #[command(after_help = exit_codes())]
     EndScript(script::Args),
+    /// Make a pair of keys to sign libraries with.
+    #[command(after_help = exit_codes())]
+    Keygen(trust::KeygenArgs),
+    /// Sign a library, for servers that let in only what is signed.
+    #[command(after_help = exit_codes())]
+    Sign(trust::SignArgs),
+    /// Look at who has asked a server for what.
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Check a library without a server.
     #[command(after_help = exit_codes())]
     Verify(verify::Args),
@@ -106,10 +126,16 @@ pub fn main() -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         Verb::Upgrade(args) => upgrade::upgrade(&args),
         Verb::Rollback(args) => upgrade::rollback(&args),
+        Verb::Abort(args) => upgrade::order(&args, "abort"),
+        Verb::Promote(args) => upgrade::order(&args, "promote"),
+        Verb::Finalize(args) => upgrade::order(&args, "finalize"),
         Verb::Status(args) => show::status(&args),
         Verb::History(args) => show::history(&args),
         Verb::Effects(args) => effects::run(&args),
         Verb::EndScript(args) => script::end(&args),
+        Verb::Keygen(args) => trust::keygen(&args),
+        Verb::Sign(args) => trust::sign(&args),
+        Verb::Audit(verb) => audit::run(&verb),
         Verb::Verify(args) => verify::run(&args),
         Verb::Backup(args) => backup::run(&args),
         Verb::Restore(args) => restore::run(&args),

@@ -1,7 +1,10 @@
 //! What the server is given beside its settings: the first logic, and the services of its control
 //! thread.
 
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::admin::socket::Socket;
 use crate::admin::{self, Context};
@@ -11,9 +14,12 @@ use crate::host;
 use crate::logic;
 use crate::logic::generation::Generation;
 use crate::logic::verify::parent::Verifier;
+use crate::metrics;
 use crate::server::{LoadError, Outfit};
+use crate::upgrade::audit::Audit;
 use crate::upgrade::driver::Driver;
-use crate::upgrade::serving::Serving;
+use crate::upgrade::journal::{self, Keeper};
+use crate::upgrade::serving::Live;
 use crate::upgrade::staging::Setup;
 use crate::upgrade::wire;
 use crate::worker::shared::ServerShared;
@@ -23,30 +29,91 @@ pub struct Parts {
     logic: PathBuf,
     verifier: Verifier,
     admin: Socket,
-    first: Option<(Serving, usize)>,
+    metrics: Option<TcpListener>,
+    proving: Proving,
+    first: Option<First>,
+}
+
+/// How upgrades prove themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Proving {
+    /// For how long they are on probation if they do not say.
+    pub probation: Duration,
+    /// Where it is written down what serves.
+    pub folder: PathBuf,
+}
+
+/// What the server has started with.
+struct First {
+    live: Live,
+    lanes: usize,
+    /// The digest of the library that was given.
+    given_sha256: String,
+    note: Option<String>,
 }
 
 impl Parts {
-    /// A server that starts with the library at `logic` and is administered at `admin`.
-    pub fn new(logic: PathBuf, verifier: Verifier, admin: Socket) -> Self {
-        Self { logic, verifier, admin, first: None }
+    /// A server that starts with the library at `logic`, or the one that has served last in its place,
+    /// and is administered at `admin`.
+    pub fn new(logic: PathBuf, verifier: Verifier, admin: Socket, proving: Proving) -> Self {
+        Self { logic, verifier, admin, metrics: None, proving, first: None }
+    }
+
+    /// It tells of itself at this socket too.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Option<TcpListener>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// The library to start with, loaded. One that the journal names and that cannot be loaded is no
+    /// reason not to start.
+    fn load_first(&self, lanes: usize) -> Result<(Box<Generation>, Option<String>), LoadError> {
+        let start = |path: &Path, sha256: Option<&str>| {
+            logic::start(path, sha256, host::table(), lanes, &self.verifier)
+        };
+        let said = match journal::choose(&self.proving.folder, &self.logic) {
+            Ok(chosen) => match (start(&chosen.path, chosen.sha256.as_deref()), chosen.note) {
+                (Ok(generation), note) => {
+                    note.iter().for_each(|note| tracing::warn!("{note}"));
+                    return Ok((generation, note));
+                }
+                (Err(refusal), _) if chosen.path == self.logic => return Err(refusal.into()),
+                (Err(refusal), _) => refusal.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        let note = format!("the library given serves, whatever has served last: {said}");
+        tracing::error!("{note}");
+        Ok((start(&self.logic, None)?, Some(note)))
     }
 }
 
 impl Outfit for Parts {
-    fn load(&mut self, lanes: usize) -> Result<Box<Generation>, LoadError> {
+    fn load(&mut self, lanes: usize) -> Result<Arc<Generation>, LoadError> {
         self.verifier.lanes = lanes as u32;
-        let generation = logic::start(&self.logic, host::table(), lanes, &self.verifier)?;
+        let (generation, note) = self.load_first(lanes)?;
         tracing::info!(logic = generation.identity().label(), "loaded");
-        self.first = Some((Serving::of(&generation), lanes));
+        let generation = Arc::<Generation>::from(generation);
+        let live = Live::of(host::table(), Arc::clone(&generation));
+        // If it is gone, the one that serves is as good: both are known then.
+        let given_sha256 =
+            journal::digest(&self.logic).unwrap_or_else(|_| generation.identity().sha256.clone());
+        self.first = Some(First { live, lanes, given_sha256, note });
         Ok(generation)
     }
 
     async fn services(&mut self, server: &'static ServerShared) {
-        let Some((first, lanes)) = self.first.take() else { return };
+        let Some(First { live, lanes, given_sha256, note }) = self.first.take() else { return };
         let host = host::table();
-        let setup = Setup { host, lanes, verifier: self.verifier.clone() };
-        let driver = match Driver::start(first, setup) {
+        let Proving { probation, folder } = self.proving.clone();
+        let verifier = self.verifier.clone();
+        let journal = Keeper::start(folder.clone(), given_sha256);
+        let driver = journal.and_then(|journal| {
+            let audit = Audit::start(folder)?;
+            let setup = Setup { host, lanes, verifier, probation, journal, audit, note };
+            Driver::start(live, setup)
+        });
+        let driver = match driver {
             Ok(driver) => driver,
             Err(error) => {
                 tracing::error!(%error, "there is no thread to stage upgrades on");
@@ -55,6 +122,13 @@ impl Outfit for Parts {
         };
         let context = Context { handle: driver.handle(), board: driver.board(), host };
         let (handle, board) = (driver.handle(), driver.board());
+        let (metrics, shown) = (self.metrics.as_ref(), driver.board());
+        let tell = async {
+            let Some(listener) = metrics else { return };
+            if let Err(error) = metrics::serve::serve(listener, shown, host).await {
+                tracing::error!(%error, "metrics are not served any more");
+            }
+        };
         let serving = driver.board();
         let backups = backup::run(server, move || serving.serving());
         let admin = async {
@@ -63,6 +137,6 @@ impl Outfit for Parts {
             }
         };
         let wire = wire::run(handle, board, host);
-        tokio::join!(driver.run(), wire, exchange::run(host), backups, admin);
+        tokio::join!(driver.run(), tell, wire, exchange::run(host), backups, admin);
     }
 }

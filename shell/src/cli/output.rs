@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -30,7 +31,16 @@ pub fn refuse(json: bool, refusal: &Refusal) -> ExitCode {
 
 /// Prints a line. A reader that has gone away needs none.
 pub fn line(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        IS_READ.store(false, Ordering::Relaxed);
+    }
+}
+
+static IS_READ: AtomicBool = AtomicBool::new(true);
+
+/// Whether what was printed so far has found a reader.
+pub fn is_read() -> bool {
+    IS_READ.load(Ordering::Relaxed)
 }
 
 /// A duration as people read it.

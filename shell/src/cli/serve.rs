@@ -1,6 +1,7 @@
 //! `shell serve`: what the operator wrote, turned into what the server is started with.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,15 +10,17 @@ use clap::ValueEnum;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::asked::PORT_DEFAULT;
-use super::outfit::Parts;
+use super::outfit::{Parts, Proving};
 use crate::admin::socket::{self, Socket};
 use crate::config::{self, ConfigError, Setting};
 use crate::log::{self, Format};
+use crate::logic::trust::Trusted;
 use crate::logic::verify::parent::Verifier;
 use crate::process::startup::{Startup, Wanted};
 use crate::process::supervisor::Named;
 use crate::process::syslog::Syslog;
 use crate::server::{self, ServeError};
+use crate::upgrade::plan::{self as upgrade_plan, PROBATION};
 
 /// The library that is loaded when none is named; beside the executable.
 const LOGIC_DEFAULT: &str = "liblogic_v1.so";
@@ -40,6 +43,13 @@ Options:
   --logic PATH          Logic to start with [default: liblogic_v1.so beside the executable]
   --admin PATH          Socket of the admin API [default: one per port]
   --verify-timeout-ms N How long a library may take to be tried, loaded, unloaded [default: 10000]
+  --admin-uids UID...   Users who may use it, beside the server's own and root
+  --logic-trusted-keys KEY...  Take no library but those that one of these keys has signed: public
+                        keys of `shell keygen` or minisign, or files with one
+  --metrics ADDRESS     Serve metrics for Prometheus, and a page for people, at ADDRESS:PORT or PORT
+  --upgrade-dir DIR     Where it is kept what serves, for a restart, and who has asked for what
+                        [default: shell-upgrades-PORT in the working directory]
+  --upgrade-probation TIME  How long an upgrade is on probation if it does not say [default: 60s]
   --config FILE         Configuration file in redis.conf syntax, - for standard input;
                         the command line overrides it
   --arena FILE          Keep all state in this file instead of anonymous memory
@@ -72,8 +82,14 @@ pub struct Plan {
     pub logic: PathBuf,
     /// Socket of the admin API, if one was named.
     pub admin: Option<PathBuf>,
+    /// Users who may use that, beside the server's own and the superuser.
+    pub admin_uids: Vec<u32>,
     /// How libraries are verified.
     pub verifier: Verifier,
+    /// How upgrades prove themselves.
+    pub proving: Proving,
+    /// Where metrics are served, if anywhere but at the socket of the admin API.
+    pub metrics: Option<String>,
     /// How the log looks.
     pub log_format: Format,
     /// File of the log; stderr without one.
@@ -102,6 +118,9 @@ pub enum PlanError {
         /// What is expected.
         reason: &'static str,
     },
+    /// A key that is to be trusted is none.
+    #[error("{0}: logic-trusted-keys: {1}; give keys as `shell keygen` prints them")]
+    Keys(String, String),
     /// A path cannot be made absolute, or the executable not found.
     #[error("cannot tell where files are: {0}; start from a directory that exists")]
     Directory(#[from] io::Error),
@@ -140,14 +159,36 @@ fn serve(mut plan: Plan) -> ExitCode {
         Err(error) => return fail(&format!("cannot leave the foreground: {error}"), EXIT_FAILED),
     }
     let path = plan.admin.unwrap_or_else(|| socket::default_path(port_of(&plan.options.settings)));
-    let admin = match Socket::bind(&path) {
+    let admin = match Socket::bind(&path, &plan.admin_uids) {
         Ok(admin) => admin,
         Err(error) => return fail(&error, EXIT_ADMIN),
     };
-    match server::run(plan.options, &mut Parts::new(plan.logic, plan.verifier, admin)) {
+    let metrics = match plan.metrics.as_deref().map(metrics_listener).transpose() {
+        Ok(metrics) => metrics,
+        Err(error) => return fail(&error, EXIT_LISTEN),
+    };
+    let parts = Parts::new(plan.logic, plan.verifier, admin, plan.proving);
+    match server::run(plan.options, &mut parts.with_metrics(metrics)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, exit_code(&error)),
     }
+}
+
+/// The socket at which metrics are to be served: an address and port, or a port of this machine alone.
+fn metrics_listener(text: &str) -> Result<TcpListener, String> {
+    let address = match text.parse::<u16>() {
+        Ok(port) => (Ipv4Addr::LOCALHOST, port).into(),
+        Err(_) => text.parse::<SocketAddr>().map_err(|_| {
+            format!("--metrics takes ADDRESS:PORT or PORT, as 127.0.0.1:9121, not '{text}'")
+        })?,
+    };
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| {
+        format!("cannot serve metrics at {address}: {error}; is another server using it?")
+    })
 }
 
 /// The port the settings say, by which the default admin socket is named. Whether it is one is for
@@ -177,6 +218,7 @@ fn exit_code(error: &ServeError) -> u8 {
 pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
     let given = config::from_arguments(words)?;
     let mut plan = Plan { logic: default_logic()?, ..Plan::default() };
+    plan.proving.probation = PROBATION;
     let mut settings = Vec::new();
     if let Some(file) = given.iter().rfind(|setting| setting.name == "config") {
         if file.values == ["-"] {
@@ -203,6 +245,10 @@ pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
         ident: last(settings, "syslog-ident").unwrap_or("redis").to_owned(),
         facility: last(settings, "syslog-facility").unwrap_or_default().to_owned(),
     });
+    if plan.proving.folder.as_os_str().is_empty() {
+        let (dir, port) = (last(settings, "dir").unwrap_or("."), port_of(settings));
+        plan.proving.folder = std::path::absolute(dir)?.join(format!("shell-upgrades-{port}"));
+    }
     plan.wanted = Wanted {
         daemonize: is_on(settings, "daemonize"),
         supervised: supervised(last(settings, "supervised").unwrap_or_default()),
@@ -244,6 +290,23 @@ impl Plan {
             "logic" => self.logic = path_of(setting, "logic")?,
             "admin" => self.admin = Some(path_of(setting, "admin")?),
             "verify-timeout-ms" => self.verifier.time_limit = milliseconds_of(setting)?,
+            "upgrade-probation" => {
+                self.proving.probation = time_of(setting, "upgrade-probation")?;
+            }
+            "upgrade-dir" => self.proving.folder = path_of(setting, "upgrade-dir")?,
+            "admin-uids" => self.admin_uids = uids_of(setting)?,
+            "logic-trusted-keys" => {
+                let keys: Vec<_> =
+                    setting.values.iter().filter(|key| !key.is_empty()).cloned().collect();
+                let trusted = Trusted::read(&keys);
+                let trusted =
+                    trusted.map_err(|error| PlanError::Keys(setting.origin.clone(), error));
+                self.verifier.trusted = Some(trusted?).filter(|_| !keys.is_empty());
+            }
+            "metrics" => {
+                let value = single(setting, "metrics", "takes one address")?;
+                self.metrics = Some(value.to_owned());
+            }
             "arena" => self.options.arena.file = Some(path_of(setting, "arena")?),
             "log-format" => self.log_format = format_of(setting)?,
             // The file has been read, or this is in one: then it names itself at best.
@@ -287,6 +350,16 @@ fn milliseconds_of(setting: &Setting) -> Result<Duration, PlanError> {
         return Err(wrong(setting, NAME, REASON));
     }
     Ok(Duration::from_millis(milliseconds))
+}
+
+fn uids_of(setting: &Setting) -> Result<Vec<u32>, PlanError> {
+    let uids = setting.values.iter().map(|value| value.parse()).collect::<Result<_, _>>();
+    uids.map_err(|_| wrong(setting, "admin-uids", "takes numbers of users"))
+}
+
+fn time_of(setting: &Setting, name: &'static str) -> Result<Duration, PlanError> {
+    const REASON: &str = "takes a time, as 500ms, 30s, 2m or 1h";
+    upgrade_plan::duration(single(setting, name, REASON)?).map_err(|_| wrong(setting, name, REASON))
 }
 
 fn format_of(setting: &Setting) -> Result<Format, PlanError> {
@@ -364,6 +437,7 @@ mod tests {
             "--logic",
             "--log-format xml",
             "--verify-timeout-ms 0",
+            "--upgrade-probation x",
         ] {
             let error = plan(&words(line)).unwrap_err().to_string();
             assert!(error.contains("takes"), "{line}: {error}");

@@ -1,18 +1,35 @@
 //! `shell status` and `shell history`.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::asked::Server;
 use super::output;
 use crate::backup::shown::Shown;
 use crate::refusal::Refusal;
-use crate::upgrade::board::{self, Effects, Loading, Memory, Status};
+use crate::upgrade::board::{self, Effects, Loading, Memory, Proving, Status};
 use crate::upgrade::history::{self, Outcome, Record};
+use crate::upgrade::meter::Figures;
 
 /// How many backups are told of that are over; with --json there are more.
 const BACKUPS_SHOWN: usize = 3;
 
-/// Arguments of both verbs.
+/// How often `--watch` looks.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Arguments of `shell status`.
+#[derive(clap::Args)]
+pub struct StatusArgs {
+    /// Go on showing it, once a second: on a terminal in place, elsewhere one after another, with
+    /// --json an object a line.
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Arguments of `shell history`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -20,9 +37,28 @@ pub struct Args {
 }
 
 /// Runs `shell status`.
-pub fn status(args: &Args) -> ExitCode {
-    show(args, args.server.client().get::<Status>("/v1/status"), describe)
+pub fn status(StatusArgs { watch, args }: &StatusArgs) -> ExitCode {
+    let ask = || args.server.client().get::<Status>("/v1/status");
+    if !watch {
+        return show(args, ask(), describe);
+    }
+    let is_terminal = std::io::stdout().is_terminal() && !args.server.json;
+    loop {
+        let status = match ask() {
+            Ok(status) => status,
+            Err(refusal) => return output::refuse(args.server.json, &refusal),
+        };
+        let text = if is_terminal { IN_PLACE } else { "" };
+        output::print(args.server.json, &status, |status| text.to_owned() + &describe(status));
+        if !output::is_read() {
+            return ExitCode::SUCCESS;
+        }
+        std::thread::sleep(WATCH);
+    }
 }
+
+/// Clears a terminal and begins at its top.
+const IN_PLACE: &str = "\x1b[H\x1b[2J";
 
 /// Runs `shell history`.
 pub fn history(args: &Args) -> ExitCode {
@@ -49,6 +85,9 @@ fn describe(status: &Status) -> String {
     if let Some(current) = &status.current {
         text += &format!("serving    {}\n", describe_generation(current));
     }
+    for beside in status.canary.iter().chain(&status.standby) {
+        text += &format!("{:<10} {}\n", beside.state, describe_generation(beside));
+    }
     for retiring in &status.retiring {
         text += &format!("{:<10} {}\n", retiring.state, describe_generation(retiring));
     }
@@ -59,11 +98,15 @@ fn describe(status: &Status) -> String {
         text += &format!("kept       {}\n", kept.label());
     }
     text += &format!("state      {}\n", status.phase);
+    text += &status.proving.as_ref().map_or(String::new(), |it| describe_proving(status, it));
     text += &format!("carrying   {} clients, {} keys\n", status.clients, status.keys);
     let Memory { used_bytes, huge_page_bytes } = status.memory;
     text += &format!("memory     {used_bytes} bytes in use, {huge_page_bytes} in huge pages\n");
     if let Some(Loading { loaded_bytes, total_bytes }) = status.loading {
         text += &format!("loading    {loaded_bytes} of {total_bytes} bytes of the file of data\n");
+    }
+    if let Some(fault) = &status.journal_fault {
+        text += &format!("journal    not written: {fault}\n");
     }
     for held_up in &status.held_up {
         text += &format!("held up    {held_up}\n");
@@ -72,7 +115,11 @@ fn describe(status: &Status) -> String {
     let Effects { position, readers, bytes } = status.effects;
     text += &format!("effects    position {position}, {readers} readers, {bytes} bytes\n");
     let Status { upgrades, rollbacks, refused, .. } = status;
-    text += &format!("so far     {upgrades} upgrades, {rollbacks} rollbacks, {refused} refused\n");
+    text += &format!("so far     {upgrades} upgrades, {rollbacks} rollbacks, {refused} refused");
+    text += &match status.withdrawn {
+        0 => "\n".to_owned(),
+        count => format!(", {count} withdrawn\n"),
+    };
     if upgrades + rollbacks > 0 {
         text += &format!("commit     {}\n", output::time(status.last_commit_us));
     }
@@ -112,6 +159,40 @@ fn describe_backups(backups: &Shown) -> String {
     text
 }
 
+/// What is being proven: where it stands, and both generations side by side.
+fn describe_proving(status: &Status, proving: &Proving) -> String {
+    let left = output::time(proving.left_ms as f64 * 1000.0);
+    let mut text = match proving.step {
+        Some(step) => format!("step       {step} of {}, {left} left\n", proving.steps),
+        None => format!("probation  {left} left\n"),
+    };
+    text += &format!("guard      {}\n", proving.guard);
+    let head = ["generation", "serves", "commands", "errors", "panics", "p50", "p99", "p99.9"];
+    let row = |cells: [String; 8]| {
+        let [name, serves, rest @ ..] = cells;
+        let rest: String = rest.iter().map(|cell| format!(" {cell:>10}")).collect();
+        format!("  {name:<24} {serves:<10}{rest}\n")
+    };
+    text += &row(head.map(str::to_owned));
+    let all = status.current.iter().chain(&status.canary).chain(&status.standby);
+    for shown in all {
+        let us = |us: Option<f64>| us.map_or("-".to_owned(), output::time);
+        let Figures { commands, errors, p50_us, p99_us, p999_us, .. } = shown.figures;
+        let serves = match (shown.state.as_str(), &shown.share) {
+            (_, Some(share)) => share.clone(),
+            ("current", None) => "all others".to_owned(),
+            _ => "nobody".to_owned(),
+        };
+        let name = format!("{} {}", shown.generation, shown.identity.label());
+        let counts = [commands, errors, shown.panics].map(|count| count.to_string());
+        let [commands, errors, panics] = counts;
+        let times = [p50_us, p99_us, p999_us].map(us);
+        let [p50, p99, p999] = times;
+        text += &row([name, serves, commands, errors, panics, p50, p99, p999]);
+    }
+    text
+}
+
 fn describe_generation(shown: &board::Shown) -> String {
     let panics =
         if shown.panics == 0 { String::new() } else { format!(", {} panics", shown.panics) };
@@ -132,6 +213,7 @@ fn describe_record(record: &Record) -> String {
         Outcome::Upgraded => "upgraded",
         Outcome::RolledBack => "rolled back",
         Outcome::Refused => "refused",
+        Outcome::Withdrawn => "withdrawn",
     };
     let mut text = format!("{}  {what:<11} ", output::date(record.at_ms));
     match (&record.error, &record.from) {
@@ -146,6 +228,12 @@ fn describe_record(record: &Record) -> String {
     }
     if let Some(commit) = record.stages.iter().find(|stage| stage.name == "committed") {
         text += &format!(", committed in {}", output::time(commit.us));
+    }
+    if let Some(reason) = &record.reason {
+        text += &format!(", because {reason}");
+    }
+    for decision in &record.decisions {
+        text += &format!("\n  {}  {}", output::date(decision.at_ms), decision.text);
     }
     text + "\n"
 }

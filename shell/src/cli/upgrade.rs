@@ -1,4 +1,5 @@
-//! `shell upgrade` and `shell rollback`: asks, shows the stages as they pass, then the report.
+//! `shell upgrade`, `shell rollback`, and what is ordered of a version that is being proven: asks,
+//! shows the stages as they pass, then the report.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use super::output;
 use crate::refusal::{Code, Refusal};
 use crate::upgrade::board::Former;
 use crate::upgrade::history::Stage;
+use crate::upgrade::plan::{PROBATION, Plan};
 use crate::upgrade::{Direction, Report, Retirement, RollbackRequest, Update, UpgradeRequest};
 
 /// Arguments of `shell upgrade`.
@@ -29,6 +31,30 @@ pub struct UpgradeArgs {
     /// Refuse it unless it has this build id (hexadecimal).
     #[arg(long, value_name = "HEX")]
     build_id: Option<String>,
+    /// Let it serve some clients first, a step after another: 1%,10%,50% of the connections,
+    /// name=PATTERN, user=NAME or db=NUMBER.
+    #[arg(long, value_name = "STEPS")]
+    canary: Option<String>,
+    /// How long each of these steps takes [default: 30s].
+    #[arg(long, value_name = "TIME", requires = "canary")]
+    step: Option<String>,
+    /// How long it is on probation once it serves all: then the version before is held ready, and is
+    /// put back if this one does worse. 0 for not at all [default: 60s, or what the server says].
+    #[arg(long, value_name = "TIME")]
+    probation: Option<String>,
+    /// What is worse [default: p99=1.5x,errors=+0.5%,panics=0,memory=+10%]; off: nothing.
+    #[arg(long, value_name = "LIMITS")]
+    guard: Option<String>,
+    /// With --canary, do not wait until it serves all.
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Arguments of `shell abort`, `shell promote` and `shell finalize`.
+#[derive(Args)]
+pub struct OrderArgs {
     #[command(flatten)]
     server: Server,
 }
@@ -53,8 +79,14 @@ pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
             return output::refuse(args.server.json, &Refusal::new(Code::NotFound, message));
         }
     };
-    let UpgradeArgs { force, sha256, build_id, .. } = args.clone();
-    let request = UpgradeRequest { path, force, sha256, build_id };
+    let UpgradeArgs { force, sha256, build_id, canary, step, probation, guard, no_wait, .. } =
+        args.clone();
+    let request =
+        UpgradeRequest { path, force, sha256, build_id, canary, step, probation, guard, no_wait };
+    // What is wrong with the words needs no server.
+    if let Err(refusal) = Plan::of(&request, PROBATION) {
+        return output::refuse(args.server.json, &refusal);
+    }
     let body = serde_json::to_string(&request).unwrap_or_default();
     carry_out(&args.server, "/v1/upgrade", body)
 }
@@ -63,6 +95,11 @@ pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
 pub fn rollback(args: &RollbackArgs) -> ExitCode {
     let body = serde_json::to_string(&RollbackRequest { to: args.to }).unwrap_or_default();
     carry_out(&args.server, "/v1/rollback", body)
+}
+
+/// Runs `shell abort`, `shell promote` or `shell finalize`.
+pub fn order(args: &OrderArgs, verb: &str) -> ExitCode {
+    carry_out(&args.server, &format!("/v1/{verb}"), String::new())
 }
 
 fn carry_out(server: &Server, path: &str, body: String) -> ExitCode {
@@ -109,7 +146,7 @@ impl Progress {
     }
 
     fn pass(&self, stage: &Stage) {
-        let line = format!("  {:<10} {:>10}", stage.name, output::time(stage.us));
+        let line = format!("  {:<14} {:>10}", stage.name, output::time(stage.us));
         match self {
             Self::Silent => {}
             Self::Lines => output::line(&line),
@@ -134,17 +171,34 @@ fn after(stage: &str) -> &'static str {
         "staged" => "trying it out in a process of its own",
         "verified" => "loading it",
         "loaded" => "committing",
+        canary if canary.starts_with("canary") => "serving some clients",
         "committed" => "waiting for batches that run on the old logic",
         _ => "unloading the old logic",
     }
 }
 
 fn describe(report: &Report) -> String {
-    let verb = match report.result {
-        Direction::Upgraded => "upgraded",
-        Direction::RolledBack => "rolled back",
-    };
     let (from, to) = (&report.from, &report.to);
+    match report.result {
+        Direction::Canary => {
+            let (canary, main) = (to.label(), from.label());
+            return format!(
+                "{canary} serves some clients, {main} all others\n  next       `shell status --watch` \
+                 shows it; `shell promote`, `shell abort`"
+            );
+        }
+        Direction::Aborted => {
+            return format!("withdrawn {}; {} serves all", from.label(), to.label());
+        }
+        Direction::Finalized => {
+            return format!("{}, generation {}, is final", to.label(), report.generation);
+        }
+        Direction::Upgraded | Direction::RolledBack => {}
+    }
+    let verb = match report.result {
+        Direction::RolledBack => "rolled back",
+        _ => "upgraded",
+    };
     let restored = report.restored.map(|number| format!(", from generation {number}"));
     let mut text =
         format!("{verb} {} -> {}, generation {}", from.label(), to.label(), report.generation);
@@ -156,8 +210,15 @@ fn describe(report: &Report) -> String {
         Retirement::Unloaded => "unloaded",
         Retirement::Pinned => "closed, but the system keeps it mapped",
         Retirement::Retiring => "still in use by a running batch; it is unloaded after that",
+        Retirement::Standby => "held ready until the probation has ended",
+        Retirement::Serving => "serves",
     };
     text += &format!("  old logic  {old}\n");
+    if let Some(ms) = report.probation_ms {
+        let time = output::time(ms as f64 * 1000.0);
+        text +=
+            &format!("  probation  for {time}; `shell finalize` ends it, `shell rollback` too\n");
+    }
     let rollback_to = report.rollback_to.as_ref().map_or("nothing".to_owned(), Former::label);
     text += &format!("  rollback   to {rollback_to}\n");
     if report.leaked_bytes > 0 {

@@ -1,24 +1,23 @@
-//! Which logic serves, and how it is called.
+//! A loaded logic, and how it is called. Which of them serves whom, a [`super::roster`] says.
 //!
-//! Invariant: a generation is unloaded only after every lane (a thread that runs logic) has been
-//! seen offline or on a later generation. Nothing else synchronises a swap: it is one store. See
-//! [`grace`]. Numbers start at 1 and only rise, a rollback included.
+//! Numbers start at 1 and only rise, a rollback included. One library may serve under several
+//! numbers, one after another: what it runs with is shared by them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::client::Client;
 use abi::container::RawBytes;
+use abi::host::HostRef;
 use abi::job::Job;
 use abi::logic::{LogicRef, Scratch};
 use abi::message::Message;
 use abi::ptr::Ptr;
-use abi::stats::LANES_MAX;
 use abi::status::Status;
 
-use super::grace::{self, Current, Version};
 use super::identity::Identity;
 use super::loaded::{Loaded, Unloaded};
+use crate::arena::look;
 use crate::refusal::{Code, Refusal};
 
 /// The number of the first generation.
@@ -29,52 +28,94 @@ pub struct Generation {
     /// Rises with every swap.
     pub number: u64,
     logic: LogicRef,
-    scratches: Scratches,
+    /// Those of the library, here too: each batch needs one.
+    scratches: Box<[*mut Scratch]>,
     panics: Arc<AtomicU64>,
+    library: Arc<Attached>,
+}
+
+/// A library that can serve. It is taken apart on a thread that may wait for it, see
+/// [`Generation::unload`].
+struct Attached {
+    scratches: Scratches,
+    counts: Counts,
     // Last, for it must outlive the scratches.
     loaded: Loaded,
 }
 
 // SAFETY: a scratch is only used by its own lane, and logic's functions may be called from any.
-unsafe impl Send for Generation {}
+unsafe impl Send for Attached {}
 // SAFETY: as above; everything else is atomic or never changed.
+unsafe impl Sync for Attached {}
+// SAFETY: as above; the pointers are the same.
+unsafe impl Send for Generation {}
+// SAFETY: as above.
 unsafe impl Sync for Generation {}
 
 impl Generation {
-    /// A generation of an attached library, with the scratches of lanes `0..lanes`.
+    /// A generation of an attached library, with the scratches of lanes `0..lanes`, which counts in
+    /// one of the two sets of counters of each lane.
     ///
     /// # Errors
     /// `attach_failed` if the library could not make a scratch.
-    pub fn new(number: u64, loaded: Loaded, lanes: usize) -> Result<Box<Self>, Refusal> {
+    pub fn new(
+        number: u64,
+        loaded: Loaded,
+        lanes: usize,
+        counts: Counts,
+    ) -> Result<Box<Self>, Refusal> {
         let logic = loaded.logic();
+        counts.say(loaded.host());
         let made = (0..lanes).map(|lane| logic.scratch_new()(lane as u32)).collect();
         let scratches = Scratches { logic, made };
         if scratches.made.iter().any(|scratch| scratch.is_null()) {
             let message = "the library could not make a scratch for each lane";
             return Err(Refusal::new(Code::AttachFailed, message));
         }
-        let panics = Arc::default();
-        Ok(Box::new(Self { number, logic, scratches, panics, loaded }))
+        let library = Arc::new(Attached { scratches, counts, loaded });
+        Ok(Box::new(Self::of(number, library)))
     }
 
-    /// Drops the scratches, detaches the library and closes it.
+    fn of(number: u64, library: Arc<Attached>) -> Self {
+        let Scratches { logic, ref made } = library.scratches;
+        Self { number, logic, scratches: made.clone(), panics: Arc::default(), library }
+    }
+
+    /// The same library under another number. Its panics are counted anew.
+    pub fn renumbered(&self, number: u64) -> Self {
+        Self::of(number, Arc::clone(&self.library))
+    }
+
+    /// Drops the scratches, detaches the library and closes it, unless another generation runs it.
     ///
     /// # Errors
     /// `io` if it cannot be told whether the library is gone.
     pub fn unload(self) -> Result<Unloaded, Refusal> {
-        let Self { scratches, loaded, .. } = self;
+        let Some(Attached { scratches, loaded, .. }) = Arc::into_inner(self.library) else {
+            return Ok(Unloaded { pinned: false, leaked_bytes: 0 });
+        };
         drop(scratches);
         loaded.unload()
     }
 
     /// The library it runs.
     pub fn loaded(&self) -> &Loaded {
-        &self.loaded
+        &self.library.loaded
     }
 
     /// Who it is.
     pub fn identity(&self) -> &Identity {
-        self.loaded.identity()
+        self.library.loaded.identity()
+    }
+
+    /// Bytes that the library has taken for itself, beside the arena.
+    pub fn own_bytes(&self) -> i64 {
+        self.logic.outstanding_bytes()()
+    }
+
+    /// Where it counts what it does.
+    pub fn counts(&self) -> Counts {
+        self.library.counts
     }
 
     /// Counts calls into logic that ended in a panic. Outlives the generation.
@@ -89,7 +130,7 @@ impl Generation {
 
     /// The scratch of a lane. Only that lane may use it while this generation serves.
     pub fn scratch(&self, lane: u32) -> *mut Scratch {
-        self.scratches.made[lane as usize]
+        self.scratches[lane as usize]
     }
 
     /// See [`abi::logic::Logic::process`].
@@ -176,39 +217,28 @@ impl Drop for Scratches {
     }
 }
 
-static CURRENT: Current<Generation, LANES_MAX> = Current::new();
-
-impl Version for Generation {
-    fn number(&self) -> u64 {
-        self.number
-    }
+/// Which of the two sets of counters that each lane has a logic counts in. So two that serve side by
+/// side are told apart, and neither has more to do for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// [`abi::lane::Lane::stats`]
+    First,
+    /// [`abi::stats::LaneStats::second`]
+    Second,
 }
 
-/// A lane that may run logic. See [`grace::Online`].
-pub type Online = grace::Online<'static, Generation>;
-
-/// A generation that was replaced. See [`grace::Retiring`].
-pub type Retiring = grace::Retiring<'static, Generation, LANES_MAX>;
-
-impl Online {
-    /// See [`Current::enter`].
-    pub fn enter(lane: u32) -> Self {
-        CURRENT.enter(lane)
+impl Counts {
+    /// The set in which another logic counts beside one that counts in this.
+    pub fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
     }
 
-    /// The generation for the next batch: the current one. This is the batch boundary.
-    #[inline]
-    pub fn generation(&mut self) -> &Generation {
-        self.version()
+    /// Says so to the logic whose scratches are made next.
+    fn say(self, host: HostRef) {
+        let second = u64::from(self == Self::Second);
+        look::shared(host).counts_second.store(second, Ordering::Release);
     }
-}
-
-/// See [`Current::publish`].
-pub fn publish(next: Box<Generation>) -> Option<Retiring> {
-    CURRENT.publish(next)
-}
-
-/// The number of the generation that a lane runs, if it is online.
-pub fn used_by(lane: u32) -> Option<u64> {
-    CURRENT.used_by(lane)
 }

@@ -4,7 +4,7 @@
 //! overwriting it in place, cannot reach a mapped library.
 
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::lease::{BeingWritten, Lease};
-use super::{elf, memory};
+use super::{elf, memory, trust};
 use crate::refusal::{Code, Refusal};
 
 /// Largest library accepted, in bytes.
@@ -39,6 +39,8 @@ pub struct Image {
     sha256: String,
     build_id: String,
     source: PathBuf,
+    /// The signature that lay beside it.
+    signature: Option<String>,
     /// What the file's metadata were when it had these bytes, if they tell.
     stamp: Mutex<Option<Stamp>>,
     open: AtomicBool,
@@ -92,10 +94,12 @@ impl Image {
     fn copied(path: &Path, copy: fn(&File) -> Result<File, Refusal>) -> Result<Self, Refusal> {
         let source = open(path)?;
         let memory = copy(&source).map_err(|e| at(path, e))?;
-        Self::of(memory, path, |bytes| hex(&Sha256::digest(bytes))).map_err(|e| at(path, e))
+        let image = Self::of(memory, path, |bytes| hex(&Sha256::digest(bytes)));
+        let signature = trust::signature_of(path);
+        image.map(|image| Self { signature, ..image }).map_err(|e| at(path, e))
     }
 
-    /// Whether the library at `path` came from there and still has the same bytes.
+    /// Whether the library at `path` came from there and still has the same bytes, and signature.
     ///
     /// # Errors
     /// As [`Image::read`]; `io` if either cannot be read to its end.
@@ -103,6 +107,9 @@ impl Image {
         let mut file = open(path)?;
         let stamp = Stamp::of(&file.metadata().map_err(io_error)?);
         if path != self.source || stamp.bytes != self.bytes {
+            return Ok(false);
+        }
+        if self.signature != trust::signature_of(path) {
             return Ok(false);
         }
         let known = || self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,13 +144,14 @@ impl Image {
     /// # Errors
     /// `io`.
     pub fn duplicate(&self) -> Result<Self, Refusal> {
-        let again = File::open(format!("/proc/self/fd/{}", self.memory.as_raw_fd()));
+        let again = self.reader();
         Ok(Self {
             memory: again.map_err(io_error).and_then(|memory| sealed_copy(&memory))?,
             bytes: self.bytes,
             sha256: self.sha256.clone(),
             build_id: self.build_id.clone(),
             source: self.source.clone(),
+            signature: self.signature.clone(),
             stamp: Mutex::new(*self.stamp.lock().unwrap_or_else(PoisonError::into_inner)),
             open: AtomicBool::new(false),
         })
@@ -176,7 +184,8 @@ impl Image {
         let sha256 = hash(&map);
         let (source, stamp) = (source.to_owned(), Mutex::default());
         let open = AtomicBool::new(false);
-        Ok(Self { memory, bytes, sha256, build_id, source, stamp, open })
+        let signature = None;
+        Ok(Self { memory, bytes, sha256, build_id, source, signature, stamp, open })
     }
 
     /// Size in bytes.
@@ -197,6 +206,19 @@ impl Image {
     /// The file it was copied from.
     pub fn source(&self) -> &Path {
         &self.source
+    }
+
+    /// The text of the signature that lay beside that file when it was copied.
+    pub fn signature(&self) -> Option<&str> {
+        self.signature.as_deref()
+    }
+
+    /// To read the bytes from their start.
+    ///
+    /// # Errors
+    /// If the system has no descriptor for it.
+    pub fn reader(&self) -> io::Result<File> {
+        File::open(format!("/proc/self/fd/{}", self.memory.as_raw_fd()))
     }
 
     /// Whether a library runs from this image, or may for all that is known. The dynamic linker

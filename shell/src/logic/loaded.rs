@@ -18,6 +18,7 @@ pub struct Loaded {
     attached: Attached,
     library: Library,
     identity: Identity,
+    host: HostRef,
 }
 
 /// A library that knows its host. Detached when dropped.
@@ -66,7 +67,7 @@ impl Loaded {
         match logic.attach()(host) {
             Status::OK => {
                 let attached = Attached(logic);
-                Ok(Self { attached, library, identity })
+                Ok(Self { attached, library, identity, host })
             }
             Status(number) => {
                 let message = format!("attach ended with status {number}");
@@ -78,6 +79,11 @@ impl Loaded {
     /// Who it is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The host it is attached to.
+    pub fn host(&self) -> HostRef {
+        self.host
     }
 
     /// The image it runs from.

@@ -1,8 +1,9 @@
 //! Logic libraries: their bytes, their loading, the generation that serves, their unloading.
 //!
-//! Reading order: [`image`] (the private copy; [`digest`], [`lease`] and [`memory`] decide whether
-//! there is to be one), [`verify`] (the trial in a process of its own), [`loaded`] (in this process,
-//! attached), [`generation`] (what serves), [`grace`] (when an old one is out of use).
+//! Reading order: [`image`] (the private copy; [`digest`], [`lease`], [`memory`] and [`trust`] decide
+//! whether there is to be one), [`verify`] (the trial in a process of its own), [`loaded`] (in this process,
+//! attached), [`generation`] (what can serve), [`roster`] and [`share`] (who serves whom), [`grace`]
+//! (when an old one is out of use).
 
 pub mod digest;
 pub mod elf;
@@ -16,7 +17,10 @@ pub mod library;
 pub mod loaded;
 pub mod maps;
 mod memory;
+pub mod roster;
+pub mod share;
 pub mod ticks;
+pub mod trust;
 pub mod verify;
 
 pub use loaded::Loaded;
@@ -26,7 +30,7 @@ use std::sync::Arc;
 
 use abi::host::HostRef;
 use digest::Expected;
-use generation::Generation;
+use generation::{Counts, Generation};
 use image::Image;
 use verify::parent::Verifier;
 
@@ -44,18 +48,19 @@ pub fn read(path: &Path, sha256: Option<&str>) -> Result<Image, Refusal> {
     Ok(image)
 }
 
-/// Copies, verifies and loads the library at `path` as the first generation, not yet published.
+/// Copies, verifies and loads the library at `path`, with a digest as for [`read`], as the first generation, not yet published.
 ///
 /// # Errors
 /// Everything that can be wrong with a library; see [`crate::refusal`].
 pub fn start(
     path: &Path,
+    sha256: Option<&str>,
     host: HostRef,
     lanes: usize,
     verifier: &Verifier,
 ) -> Result<Box<Generation>, Refusal> {
-    let image = Arc::new(read(path, None)?);
+    let image = Arc::new(read(path, sha256)?);
     let verdict = verifier.verify(&image)?;
     let loaded = Loaded::load(image, &verdict, host)?;
-    Generation::new(generation::FIRST, loaded, lanes)
+    Generation::new(generation::FIRST, loaded, lanes, Counts::First)
 }

@@ -1,17 +1,22 @@
 //! Counters and gauges in Prometheus's text format.
 #![forbid(unsafe_code)]
 
+mod by_generation;
+pub mod serve;
+
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::config::id;
 use abi::host::HostRef;
+use abi::shared::attention;
 use abi::stats::LaneStats;
 
 use crate::arena::look;
 use crate::backup::shown::Shown;
 use crate::upgrade::board::Status;
 use crate::worker::clock;
+use by_generation::label;
 
 /// Media type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -37,19 +42,21 @@ const OF_LANES: &[(&str, &str, OfLane)] = &[
 
 /// All metrics.
 pub fn text(status: &Status, host: HostRef) -> String {
-    let mut out = String::with_capacity(8 * 1024);
-    write_generations(&mut out, status);
+    let mut out = Text(String::with_capacity(32 * 1024));
+    write_upgrades(&mut out, status);
+    by_generation::write_generations(&mut out, status);
     write_process(&mut out, status, host);
     write_held_up(&mut out, status);
+    by_generation::write_families(&mut out, host);
     write_backups(&mut out, &status.backups);
     for (name, help, field) in OF_LANES {
-        let values = look::lanes(host).map(|lane| field(lane).load(Ordering::Relaxed));
+        let values = look::counters(host).map(|lane| field(lane).load(Ordering::Relaxed));
         write(&mut out, name, "counter", help, values.sum::<u64>() as f64);
     }
-    out
+    out.0
 }
 
-fn write_generations(out: &mut String, status: &Status) {
+fn write_upgrades(out: &mut Text, status: &Status) {
     let Status { generation, upgrades, rollbacks, refused, pinned, leaked_bytes, .. } = *status;
     let retiring = status.retiring.len() as f64;
     write(out, "generation", "gauge", "Number of the logic that serves.", generation as f64);
@@ -73,15 +80,15 @@ fn write_generations(out: &mut String, status: &Status) {
     write(out, "last_commit_seconds", "gauge", help, status.last_commit_us / 1e6);
     if let Some(current) = &status.current {
         let (name, version) = (&current.identity.name, &current.identity.version);
-        let _ = writeln!(out, "# HELP shell_logic_info The logic that serves.");
-        let _ = writeln!(out, "# TYPE shell_logic_info gauge");
-        let _ = writeln!(out, "shell_logic_info{{name={name:?},version={version:?}}} 1");
+        let labels = [label("name", name), label("version", version)].join(",");
+        let help = "The logic that serves.";
+        out.family("logic_info", "gauge", help, [(labels, 1.0)]);
         let help = "Calls into the logic that serves which ended in a panic.";
         write(out, "logic_panics", "gauge", help, current.panics as f64);
     }
 }
 
-fn write_process(out: &mut String, status: &Status, host: HostRef) {
+fn write_process(out: &mut Text, status: &Status, host: HostRef) {
     let process = host.process_info()();
     let cpu_s = (process.cpu_user_us + process.cpu_system_us) as f64 / 1e6;
     let state = look::shared(host);
@@ -90,6 +97,12 @@ fn write_process(out: &mut String, status: &Status, host: HostRef) {
     write(out, "clients", "gauge", "Connections.", status.clients as f64);
     let blocked = state.blocked_clients.load(Ordering::Relaxed) as f64;
     write(out, "blocked_clients", "gauge", "Clients that a command has blocked.", blocked);
+    let failed = state.attention.load(Ordering::Relaxed) & attention::FAILED != 0;
+    let help = "1 if the last snapshot has failed.";
+    write(out, "last_snapshot_failed", "gauge", help, f64::from(failed));
+    let pending = state.upkeep.lazy_pending.load(Ordering::Relaxed) as f64;
+    let help = "Values that background threads have yet to free.";
+    write(out, "lazyfree_pending", "gauge", help, pending);
     let help = "Bytes above which keys are evicted, or writes refused; 0 for no limit.";
     let maxmemory = state.config.numbers[id::MAXMEMORY as usize].load(Ordering::Relaxed) as u64;
     write(out, "maxmemory_bytes", "gauge", help, maxmemory as f64);
@@ -117,7 +130,7 @@ fn write_process(out: &mut String, status: &Status, host: HostRef) {
 }
 
 /// Workers that do not come back from what they run.
-fn write_held_up(out: &mut String, status: &Status) {
+fn write_held_up(out: &mut Text, status: &Status) {
     let help = "Workers at one turn for more than a second: their clients wait.";
     write(out, "workers_held_up", "gauge", help, status.held_up.len() as f64);
     let longest_ms = status.held_up.iter().map(|held_up| held_up.for_ms).max().unwrap_or_default();
@@ -126,7 +139,7 @@ fn write_held_up(out: &mut String, status: &Status) {
 }
 
 /// Backups: how many, of when the last is, and when the next is due.
-fn write_backups(out: &mut String, backups: &Shown) {
+fn write_backups(out: &mut Text, backups: &Shown) {
     write(out, "backups_total", "counter", "Backups made.", backups.made as f64);
     let help = "Backups that have failed, or were due and could not be made.";
     write(out, "backups_failed_total", "counter", help, backups.failed as f64);
@@ -147,9 +160,43 @@ fn seconds_since(at_ms: u64) -> f64 {
     clock::unix_ms().saturating_sub(at_ms) as f64 / 1000.0
 }
 
-fn write(out: &mut String, name: &str, kind: &str, help: &str, value: f64) {
-    // Writing to a string does not fail.
-    let _ = writeln!(out, "# HELP shell_{name} {help}");
-    let _ = writeln!(out, "# TYPE shell_{name} {kind}");
-    let _ = writeln!(out, "shell_{name} {value}");
+fn write(out: &mut Text, name: &str, kind: &str, help: &str, value: f64) {
+    out.value(name, kind, help, value);
+}
+
+/// The text as it is written.
+pub struct Text(String);
+
+impl Text {
+    /// What a metric is.
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "# HELP shell_{name} {help}");
+        let _ = writeln!(self.0, "# TYPE shell_{name} {kind}");
+    }
+
+    /// One value of a metric, with labels unless those are empty.
+    fn row(&mut self, name: &str, labels: &str, value: f64) {
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let _ = writeln!(self.0, "shell_{name}{labels} {value}");
+    }
+
+    /// A metric with one value.
+    fn value(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+        self.family(name, kind, help, [(String::new(), value)]);
+    }
+
+    /// A metric with a value for each of several labels.
+    fn family(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (String, f64)>,
+    ) {
+        self.head(name, kind, help);
+        for (labels, value) in rows {
+            self.row(name, &labels, value);
+        }
+    }
 }

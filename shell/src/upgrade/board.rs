@@ -3,12 +3,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use abi::config::id;
 use abi::host::GenerationInfo;
 use serde::{Deserialize, Serialize};
 
 use super::history::{self, History};
+use super::journal::Fault;
+use super::meter::{Figures, Meter};
 use crate::backup;
 use crate::client::limits::text;
 use crate::logic::identity::Identity;
@@ -29,6 +32,8 @@ pub struct Counters {
     pub rollbacks: AtomicU64,
     /// Requests refused or failed.
     pub refused: AtomicU64,
+    /// Canaries withdrawn.
+    pub withdrawn: AtomicU64,
     /// Duration of the last commit in nanoseconds.
     pub last_commit_ns: AtomicU64,
     /// Libraries loaded.
@@ -46,6 +51,7 @@ impl Counters {
             upgrades: AtomicU64::new(0),
             rollbacks: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            withdrawn: AtomicU64::new(0),
             last_commit_ns: AtomicU64::new(0),
             loaded: AtomicU64::new(0),
             pinned: AtomicU64::new(0),
@@ -70,7 +76,7 @@ impl Counters {
 }
 
 /// A generation, as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     /// Its number.
     pub generation: u64,
@@ -83,10 +89,32 @@ pub struct Shown {
     pub since_ms: u64,
     /// When another took its place, Unix ms; none while it serves.
     pub replaced_ms: Option<u64>,
-    /// `current`, `retiring` (a batch still runs on it) or `unloading`.
+    /// `current`, `canary` (it serves some clients), `standby` (it serves none, or some to be compared
+    /// with, and is held ready to serve again), `retiring` (a batch still runs on it) or `unloading`.
     pub state: String,
+    /// Whom it serves, if neither all others nor nobody.
+    #[serde(default)]
+    pub share: Option<String>,
     /// Calls into it that ended in a panic.
     pub panics: u64,
+    /// What it has done.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// A version that is being proven, as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proving {
+    /// The generation.
+    pub generation: u64,
+    /// The step of the canary, the first being 1; none on probation.
+    pub step: Option<u32>,
+    /// Steps of the canary.
+    pub steps: u32,
+    /// Milliseconds until the step, or the probation, is over.
+    pub left_ms: u64,
+    /// What is worse than the version before.
+    pub guard: String,
 }
 
 /// A library that served before.
@@ -107,18 +135,22 @@ impl Former {
 }
 
 /// What the board says.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Content {
-    /// `idle`, `staging`, `verifying`, `loading` or `stopped`.
+    /// `idle`, `staging`, `verifying`, `loading`, `canary`, `probation` or `comparing`.
     pub phase: &'static str,
-    /// Loaded generations, the current one first. Panics are filled in when it is read.
-    pub generations: Vec<(Shown, Arc<AtomicU64>)>,
+    /// Loaded generations, the current one first. What they have done is filled in when it is read.
+    pub generations: Vec<(Shown, Meter)>,
+    /// What is being proven, and when that is over.
+    pub proving: Option<(Proving, Instant)>,
     /// What a rollback would put back.
     pub previous: Option<Former>,
     /// What can be gone back to by its number.
     pub kept: Vec<Former>,
     /// What happened.
     pub history: History,
+    /// Whether the journal could be written.
+    pub journal: Option<Fault>,
 }
 
 /// The board. Cheap to clone.
@@ -144,6 +176,15 @@ pub struct Status {
     pub generation: u64,
     /// The current generation.
     pub current: Option<Shown>,
+    /// The generation that serves some clients.
+    #[serde(default)]
+    pub canary: Option<Shown>,
+    /// The generation that is held ready while the current one is on probation.
+    #[serde(default)]
+    pub standby: Option<Shown>,
+    /// What is being proven.
+    #[serde(default)]
+    pub proving: Option<Proving>,
     /// What a rollback would put back.
     pub previous: Option<Former>,
     /// What can be gone back to by its number, oldest first.
@@ -156,6 +197,9 @@ pub struct Status {
     pub rollbacks: u64,
     /// Requests refused or failed since the start.
     pub refused: u64,
+    /// Canaries withdrawn since the start.
+    #[serde(default)]
+    pub withdrawn: u64,
     /// Libraries that were closed and stayed mapped.
     pub pinned: u64,
     /// Bytes that detached libraries still had outstanding.
@@ -172,6 +216,9 @@ pub struct Status {
     pub memory: Memory,
     /// The file of data, while it is being loaded.
     pub loading: Option<Loading>,
+    /// Why it could not be written down what serves.
+    #[serde(default)]
+    pub journal_fault: Option<String>,
     /// Workers that do not come back from what they run.
     pub held_up: Vec<HeldUp>,
     /// Backups.
@@ -216,10 +263,12 @@ impl Board {
     /// What is running, with what it carries.
     pub fn status(&self, carried: super::carried::Carried) -> Status {
         let content = self.lock();
-        let mut shown = content.generations.iter().map(|(shown, panics)| Shown {
-            panics: panics.load(Ordering::Relaxed),
-            ..shown.clone()
-        });
+        let mut shown: Vec<Shown> = content.generations.iter().map(shown_with_figures).collect();
+        let mut take = |state: &str| {
+            let at = shown.iter().position(|shown| shown.state == state)?;
+            Some(shown.remove(at))
+        };
+        let (current, canary, standby) = (take("current"), take("canary"), take("standby"));
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Status {
             pid: std::process::id(),
@@ -230,13 +279,20 @@ impl Board {
                 .unwrap_or_default(),
             phase: content.phase.to_owned(),
             generation: read(&COUNTERS.generation),
-            current: shown.next(),
-            retiring: shown.collect(),
+            current,
+            canary,
+            standby,
+            proving: content.proving.as_ref().map(|(proving, ends)| Proving {
+                left_ms: ends.saturating_duration_since(Instant::now()).as_millis() as u64,
+                ..proving.clone()
+            }),
+            retiring: shown,
             previous: content.previous.clone(),
             kept: content.kept.clone(),
             upgrades: read(&COUNTERS.upgrades),
             rollbacks: read(&COUNTERS.rollbacks),
             refused: read(&COUNTERS.refused),
+            withdrawn: read(&COUNTERS.withdrawn),
             pinned: read(&COUNTERS.pinned),
             leaked_bytes: read(&COUNTERS.leaked_bytes),
             last_commit_us: read(&COUNTERS.last_commit_ns) as f64 / 1000.0,
@@ -245,6 +301,7 @@ impl Board {
             effects: carried.effects,
             memory: carried.memory,
             loading: carried.loading,
+            journal_fault: content.journal.as_ref().and_then(Fault::get),
             held_up: held_up::all(),
             backups: backup::shown(),
         }
@@ -260,4 +317,9 @@ impl Board {
     pub fn history(&self) -> history::Shown {
         history::Shown { records: self.lock().history.records().cloned().collect() }
     }
+}
+
+fn shown_with_figures((shown, meter): &(Shown, Meter)) -> Shown {
+    let figures = meter.figures();
+    Shown { panics: meter.panics(), figures, ..shown.clone() }
 }

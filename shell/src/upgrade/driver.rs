@@ -8,39 +8,65 @@ use std::time::{Duration, Instant};
 use abi::host::HostRef;
 use tokio::sync::mpsc;
 
+use super::audit::{Audit, Who};
 use super::board::{Board, COUNTERS};
-use super::flight::{Flight, micros, stage, tell};
+use super::flight::{Flight, micros, stage};
 use super::history::{Outcome, Record};
+use super::journal::Keeper;
 use super::kept::Kept;
-use super::leaving::Leaving;
+use super::leaving::{Leaving, Loose};
 use super::limits::{Watch, Work};
-use super::phase::{self, Action, Event, Kind, Phase, Step, Target};
-use super::serving::Serving;
+use super::phase::{self, Action, Bytes, Event, Kind, Phase, Step, Target};
+use super::plan::Plan;
+use super::proving::{Canary, Proven};
+use super::serving::{Live, Serving};
 use super::staging::{Done, Finished, Job, Setup, Stager};
-use super::{Ask, Direction, Handle, Report, Request, Retirement, Update, UpgradeRequest, carried};
-use crate::logic::generation;
+use super::{Ask, Direction, Handle, Report, Request, Retirement, UpgradeRequest, carried};
 use crate::logic::identity::Identity;
+use crate::logic::roster::{self, Retiring, Roster};
+use crate::logic::trust;
+use crate::logic::verify::Verdict;
 use crate::refusal::{Code, Refusal};
-use crate::worker::{held_up, shared};
+use crate::worker::shared;
 
 /// Results of the staging thread that may wait for the driver.
 const DONE_MAX: usize = 8;
 
 /// The upgrade state machine's hands.
 pub struct Driver {
-    phase: Phase,
-    host: HostRef,
+    pub(super) phase: Phase,
+    pub(super) host: HostRef,
+    probation: Duration,
+    /// Whether libraries must be signed.
+    is_signed: bool,
+    pub(super) audit: Audit,
     pub(super) board: Board,
     handle: Handle,
     requests: mpsc::Receiver<Request>,
     finished: mpsc::Receiver<Finished>,
     pub(super) stager: Stager,
+    pub(super) journal: Keeper,
     pub(super) watch: Watch,
-    current: Serving,
-    kept: Kept,
-    asked: Option<Request>,
-    flight: Option<Flight>,
+    pub(super) current: Live,
+    pub(super) kept: Kept,
+    pub(super) asked: Option<Request>,
+    pub(super) flight: Option<Flight>,
+    /// What serves some clients.
+    pub(super) canary: Option<Canary>,
+    /// What has, of which nobody was told yet.
+    pub(super) withdrawn: Option<(Flight, Identity)>,
+    /// What is held ready while the current one is on probation.
+    pub(super) proven: Option<Proven>,
+    /// Rosters that were replaced, and that a lane may still use.
+    pub(super) rosters: Vec<Retiring>,
+    pub(super) loose: Vec<Loose>,
     pub(super) leaving: Vec<Leaving>,
+    /// How what was committed just now is to prove itself.
+    pub(super) plan: Option<Plan>,
+    /// Why what serves is about to be replaced by what is held ready.
+    pub(super) reason: Option<String>,
+    /// What the event at hand has led to, for whoever has ordered it.
+    pub(super) done: Option<Report>,
 }
 
 impl Driver {
@@ -49,26 +75,39 @@ impl Driver {
     ///
     /// # Errors
     /// If the system has no thread for it.
-    pub fn start(current: Serving, setup: Setup) -> std::io::Result<Self> {
+    pub fn start(current: Live, setup: Setup) -> std::io::Result<Self> {
         let (handle, requests) = Handle::new();
         let (sender, finished) = mpsc::channel(DONE_MAX);
-        let (host, watch) = (setup.host, Watch::new(setup.verifier.time_limit));
+        let Setup { host, lanes, verifier, probation, journal, audit, note } = setup;
+        let watch = Watch::new(verifier.time_limit);
         let mut driver = Self {
-            phase: Phase::first(current.number),
+            phase: Phase::first(current.number()),
             host,
+            probation,
+            is_signed: verifier.trusted.is_some(),
+            audit,
             board: Board::default(),
             handle,
             requests,
             finished,
-            stager: Stager::start(setup, sender)?,
+            stager: Stager::start(host, lanes, verifier, sender)?,
+            journal,
             watch,
             current,
             kept: Kept::default(),
             asked: None,
             flight: None,
+            canary: None,
+            withdrawn: None,
+            proven: None,
+            rosters: Vec::new(),
+            loose: Vec::new(),
             leaving: Vec::new(),
+            plan: None,
+            reason: None,
+            done: None,
         };
-        driver.record_start();
+        driver.record_start(note);
         driver.show();
         Ok(driver)
     }
@@ -86,7 +125,7 @@ impl Driver {
     /// Serves requests for ever.
     pub async fn run(mut self) {
         loop {
-            let wake = self.next_look().min(self.watch.left());
+            let wake = self.next_look().min(self.watch.left()).min(self.next_proof());
             tokio::select! {
                 // What has ended is not overdue, however late it is looked at.
                 biased;
@@ -97,10 +136,12 @@ impl Driver {
                     self.give_up_overdue();
                 }
             }
+            self.look_at_proofs();
         }
     }
 
     fn on_request(&mut self, request: Request) {
+        self.audit.note(request.who.clone(), "asked", request.ask.to_string());
         if request.updates.is_closed() {
             let message = "whoever asked is gone";
             return self.end_refused(Flight::refused(request, Code::AskerGone, message));
@@ -109,28 +150,42 @@ impl Driver {
             let message = "the server is stopping";
             return self.end_refused(Flight::refused(request, Code::ShuttingDown, message));
         }
-        let kind = match &request.ask {
-            Ask::Upgrade(upgrade) => Kind::Upgrade { force: upgrade.force },
-            Ask::Rollback { to } => Kind::Rollback(self.target(*to).0),
+        let event = match &request.ask {
+            Ask::Upgrade(upgrade) => match Plan::of(upgrade, self.probation) {
+                Ok(plan) => Event::Asked(Kind::Upgrade(plan.course(upgrade.force))),
+                Err(Refusal { code, message, .. }) => {
+                    return self.end_refused(Flight::refused(request, code, message));
+                }
+            },
+            Ask::Rollback { to } => Event::Asked(Kind::Rollback(self.target(*to).0)),
+            Ask::Order(order) => Event::Ordered(*order),
         };
         self.asked = Some(request);
-        self.step(Event::Asked(kind));
+        self.step(event);
     }
 
     /// What a rollback leads to, by the number of a generation or without.
     fn target(&self, to: Option<u64>) -> (Target, Option<&Serving>) {
+        let held = self.proven.as_ref().map(|proven| &proven.standby.serving);
         let Some(number) = to else {
             let kept = self.kept.target();
-            return (kept.map_or(Target::Nothing, |_| Target::Kept), kept);
+            return match (held, kept) {
+                (Some(held), _) => (Target::Standby, Some(held)),
+                (None, kept) => (kept.map_or(Target::Nothing, |_| Target::Kept), kept),
+            };
         };
         // What is there is known by its own number; by an earlier one of the same bytes as long as
         // the history goes back.
-        let known = self.kept.all().chain([&self.current]).find(|known| known.number == number);
+        let current = &self.current.serving;
+        let known = self.kept.all().chain([current]).find(|known| known.number == number);
         let sha256 = known.map(|known| known.sha256().to_owned());
         let sha256 = sha256.or_else(|| self.board.lock().history.served(number));
         let kept = sha256.as_deref().and_then(|sha256| self.kept.find(sha256));
         match (sha256, kept) {
-            (Some(sha256), _) if sha256 == self.current.sha256() => (Target::Current, None),
+            (Some(sha256), _) if sha256 == current.sha256() => (Target::Current, None),
+            (Some(sha256), _) if held.is_some_and(|held| sha256 == held.sha256()) => {
+                (Target::Standby, held)
+            }
             (_, Some(kept)) => (Target::Kept, Some(kept)),
             (_, None) => (Target::Nothing, None),
         }
@@ -150,14 +205,15 @@ impl Driver {
     fn on_done(&mut self, done: Done) {
         let event = match done {
             Done::Staged(result, took) => {
-                let current = self.current.identity.sha256.clone();
+                let whose =
+                    result.as_ref().map_or(Bytes::Other, |image| self.whose(image.sha256()));
                 self.passed("staged", took, result, |flight, image| {
-                    let is_current = image.sha256() == current;
                     flight.image = Some(image);
-                    Event::Staged { is_current }
+                    Event::Staged(whose)
                 })
             }
             Done::Verified(result, took) => {
+                let result = result.and_then(|verdict| self.may_replace(verdict));
                 self.passed("verified", took, result, |flight, verdict| {
                     flight.verdict = Some(verdict);
                     Event::Verified
@@ -179,6 +235,24 @@ impl Driver {
             }
         };
         self.step(event);
+    }
+
+    /// Whether a library that has passed its trial may replace what serves, as its signature says.
+    fn may_replace(&self, verdict: Arc<Verdict>) -> Result<Arc<Verdict>, Refusal> {
+        let flight = self.flight.as_ref().filter(|flight| self.is_signed && !flight.is_rollback());
+        if let Some(image) = flight.and_then(|flight| flight.image.as_ref()) {
+            trust::may_replace(image, &verdict.identity, &self.current.serving.identity)?;
+        }
+        Ok(verdict)
+    }
+
+    fn whose(&self, sha256: &str) -> Bytes {
+        let held = self.proven.as_ref().map(|proven| proven.standby.serving.sha256());
+        match sha256 {
+            _ if sha256 == self.current.serving.sha256() => Bytes::Current,
+            _ if held == Some(sha256) => Bytes::Standby,
+            _ => Bytes::Other,
+        }
     }
 
     /// Notes the end of a step of the upgrade under way and says which event it is.
@@ -214,10 +288,32 @@ impl Driver {
     pub(super) fn step(&mut self, event: Event) {
         let (phase, actions) = phase::next(self.phase.clone(), event);
         self.phase = phase;
+        // These come while another event is acted on, too.
+        if !matches!(event, Event::GracePassed(_) | Event::Unloaded(_)) {
+            self.done = None;
+        }
+        let before = self.phase_of_journal();
         for action in actions {
             self.perform(action);
         }
+        if before != self.phase_of_journal() {
+            self.note_in_journal();
+        }
         self.show();
+    }
+
+    /// What the journal tells of.
+    fn phase_of_journal(&self) -> (u64, Option<u64>) {
+        (self.current.number(), self.proven.as_ref().map(|proven| proven.standby.number()))
+    }
+
+    fn note_in_journal(&self) {
+        let current = &self.current.serving;
+        let kept = self.kept.all().map(|kept| kept.sha256().to_owned());
+        match &self.proven {
+            Some(proven) => self.journal.note(&proven.standby.serving, Some(current), kept),
+            None => self.journal.note(current, None, kept),
+        }
     }
 
     fn perform(&mut self, action: Action) {
@@ -225,10 +321,17 @@ impl Driver {
             Action::Stage | Action::StageKept => self.stage(),
             Action::Verify { fresh } => self.verify(fresh),
             Action::Load(number) => self.load(number),
-            Action::Commit(_) => self.commit(),
-            // The generation was put among those that leave by the commit.
-            Action::Watch(_) => self.look_at_leaving(),
+            Action::Share(at) => self.share(at),
+            Action::Commit(number) => self.commit(number),
+            Action::Withdraw(number) => self.withdraw(number),
+            Action::PutBack(number) => self.put_back(number),
+            Action::Hold(number) => self.hold(number),
+            Action::Release(number) => self.release(number),
+            Action::Compare => self.compare(true),
+            Action::StopComparing => self.compare(false),
+            Action::Watch(number) => self.leave(number),
             Action::Unload(number) => self.unload(number),
+            Action::Confirm => self.confirm(),
             Action::Refuse(code) => self.refuse(code),
             Action::Abandon(code) => self.abandon(code),
         }
@@ -239,7 +342,7 @@ impl Driver {
         let (path, restored, job) = match &request.ask {
             Ask::Upgrade(upgrade) => {
                 let UpgradeRequest { path, sha256, build_id, .. } = upgrade.clone();
-                let all = self.kept.all().chain([&self.current]);
+                let all = self.kept.all().chain([&self.current.serving]);
                 let held = all.map(|serving| Arc::clone(&serving.image)).collect();
                 let shown = path.display().to_string();
                 (shown, None, Some(Job::Stage { path, sha256, build_id, held }))
@@ -250,9 +353,14 @@ impl Driver {
                 }
                 None => (String::new(), None, None),
             },
+            Ask::Order(_) => return,
         };
         tracing::info!(path, "an upgrade was asked for");
-        self.flight = Some(Flight { restored, ..Flight::new(request, path) });
+        let plan = match &request.ask {
+            Ask::Upgrade(upgrade) => Plan::of(upgrade, self.probation).ok(),
+            Ask::Rollback { .. } | Ask::Order(_) => None,
+        };
+        self.flight = Some(Flight { restored, plan, ..Flight::new(request, path) });
         self.send(Work::Stage, job);
     }
 
@@ -264,7 +372,13 @@ impl Driver {
     fn load(&mut self, number: u64) {
         let flight = self.flight.as_ref();
         let staged = flight.and_then(|f| f.image.clone().zip(f.verdict.clone()));
-        let job = staged.map(|(image, verdict)| Job::Load { image, verdict, number });
+        // In other counters than what it is going to be compared with.
+        let beside = match (self.phase.step, &self.proven) {
+            (Step::Loading(_, Bytes::Current), Some(proven)) => &proven.standby,
+            _ => &self.current,
+        };
+        let counts = beside.generation.counts().other();
+        let job = staged.map(|(image, verdict)| Job::Load { image, verdict, number, counts });
         self.send(Work::Load, job);
     }
 
@@ -287,22 +401,20 @@ impl Driver {
         is_taken
     }
 
-    fn commit(&mut self) {
+    /// Lets what is loaded, or the canary, serve all.
+    fn commit(&mut self, number: u64) {
         let decided = Instant::now();
-        let mut flight = self.flight.take().expect("an upgrade that commits is under way");
-        let next = flight.generation.take().expect("an upgrade that commits is loaded");
-        let serving = Serving::of(&next);
-        let replaced = generation::publish(next);
-        let took = decided.elapsed();
-
+        let (mut flight, live) = self.ready(number);
+        let took = self.publish_since(decided, &live);
         flight.pass(stage("committed", took));
-        let old = std::mem::replace(&mut self.current, serving.clone());
-        self.kept.replaced(&old, &serving, flight.is_rollback());
-        let report = self.report(&flight, &old, took);
+        let old = std::mem::replace(&mut self.current, live);
+        let is_rollback = flight.is_rollback();
+        self.kept.replaced(&old.serving, &self.current.serving, is_rollback);
+        let report = self.report(&flight, &old.serving, took);
         self.count(&report, took);
-        let (from, to) = (old.identity.clone(), serving.identity);
-        let record = self.record(&flight, Some(&report), from, Some(to));
-        self.board.lock().history.push(record);
+        let to = self.current.serving.identity.clone();
+        let record = self.record(&flight, Some(&report), old.serving.identity.clone(), Some(to));
+        self.remember(record);
         tracing::info!(
             generation = report.generation,
             from = report.from.label(),
@@ -310,13 +422,48 @@ impl Driver {
             commit_us = report.commit_us,
             "another logic serves"
         );
-        if let Some(retiring) = replaced {
-            let updates = flight.request.updates;
-            self.leaving.push(Leaving::new(old, retiring, report, updates));
-        }
+        self.done = Some(report.clone());
+        self.begin_probation(flight.plan.as_ref(), &old);
+        let answer = Some((report, flight.request.updates));
+        self.loose.push(Loose { live: old, noted_of: number, answer });
     }
 
-    fn report(&self, flight: &Flight, old: &Serving, took: Duration) -> Report {
+    /// What is to serve all next: the canary, or what was loaded.
+    fn ready(&mut self, number: u64) -> (Flight, Live) {
+        if let Some(canary) = self.canary.take() {
+            return (canary.flight, canary.live);
+        }
+        let live = self.loaded(number);
+        (self.flight.take().expect("an upgrade that commits is under way"), live)
+    }
+
+    /// What was loaded, under this number: another may have got the one it was loaded with.
+    pub(super) fn loaded(&mut self, number: u64) -> Live {
+        let flight = self.flight.as_mut().expect("an upgrade that commits is under way");
+        let generation = *flight.generation.take().expect("an upgrade that commits is loaded");
+        let generation = match generation.number == number {
+            true => generation,
+            false => generation.renumbered(number),
+        };
+        Live::of(self.host, Arc::new(generation))
+    }
+
+    /// Lets one generation serve all; returns how long that took since it was decided.
+    pub(super) fn publish_since(&mut self, decided: Instant, live: &Live) -> Duration {
+        self.publish(Roster::new(Arc::clone(&live.generation), None));
+        decided.elapsed()
+    }
+
+    pub(super) fn publish(&mut self, roster: Box<Roster>) {
+        self.rosters.extend(roster::publish(roster));
+    }
+
+    /// What the upgrade under way becomes once it serves some clients.
+    pub(super) fn take_flight(&mut self) -> Option<Flight> {
+        self.flight.take()
+    }
+
+    pub(super) fn report(&self, flight: &Flight, old: &Serving, took: Duration) -> Report {
         let carried = carried::count(self.host);
         let mut warnings = Vec::new();
         if flight.verdict.as_ref().is_some_and(|verdict| !verdict.unloads) {
@@ -329,9 +476,9 @@ impl Driver {
                 false => Direction::Upgraded,
                 true => Direction::RolledBack,
             },
-            generation: self.current.number,
+            generation: self.current.number(),
             from: old.identity.clone(),
-            to: self.current.identity.clone(),
+            to: self.current.serving.identity.clone(),
             restored: flight.restored,
             rollback_to: self.kept.target().map(Serving::former),
             stages: flight.stages.clone(),
@@ -339,22 +486,23 @@ impl Driver {
             clients: carried.clients,
             keys: carried.keys,
             retirement: Retirement::Retiring,
+            probation_ms: None,
             leaked_bytes: 0,
             changes: flight.verdict.as_ref().map_or(vec![], |v| v.abilities.changes.clone()),
             warnings,
         }
     }
 
-    fn count(&self, report: &Report, took: Duration) {
+    pub(super) fn count(&self, report: &Report, took: Duration) {
         let counter = match report.result {
-            Direction::Upgraded => &COUNTERS.upgrades,
             Direction::RolledBack => &COUNTERS.rollbacks,
+            _ => &COUNTERS.upgrades,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         COUNTERS.last_commit_ns.store(took.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    fn record(
+    pub(super) fn record(
         &self,
         flight: &Flight,
         report: Option<&Report>,
@@ -362,107 +510,45 @@ impl Driver {
         to: Option<Identity>,
     ) -> Record {
         let outcome = match report.map(|report| report.result) {
-            Some(Direction::Upgraded) => Outcome::Upgraded,
             Some(Direction::RolledBack) => Outcome::RolledBack,
+            Some(_) => Outcome::Upgraded,
             None => Outcome::Refused,
         };
         Record {
             at_ms: flight.at_ms,
             outcome,
-            generation: report.map_or(self.current.number, |report| report.generation),
+            generation: report.map_or(self.current.number(), |report| report.generation),
             from: Some(from),
             to,
             restored: flight.restored,
             path: flight.path.clone(),
             stages: flight.stages.clone(),
             error: flight.error.clone(),
+            reason: None,
+            decisions: flight.decisions.clone(),
         }
     }
 
-    fn record_start(&mut self) {
+    /// Puts down what has happened.
+    pub(super) fn remember(&self, record: Record) {
+        self.audit.note(Who::server(), "ended", record.to_string());
+        self.board.lock().history.push(record);
+    }
+
+    fn record_start(&mut self, reason: Option<String>) {
         self.board.lock().history.push(Record {
-            at_ms: self.current.since_ms,
+            at_ms: self.current.serving.since_ms,
             outcome: Outcome::Started,
-            generation: self.current.number,
+            generation: self.current.number(),
             from: None,
-            to: Some(self.current.identity.clone()),
+            to: Some(self.current.serving.identity.clone()),
             restored: None,
-            path: self.current.path(),
+            path: self.current.serving.path(),
             stages: Vec::new(),
             error: None,
+            reason,
+            decisions: Vec::new(),
         });
-    }
-}
-
-impl Driver {
-    /// Refuses the latest request, which was not begun.
-    fn refuse(&mut self, code: Code) {
-        let Some(request) = self.asked.take() else { return };
-        let message = match code {
-            Code::NoPrevious => self.no_target(&request.ask),
-            Code::AlreadyRunning => format!("{} is serving already", self.current.identity.label()),
-            Code::LoadHung => {
-                format!("{} libraries have hung while they were loaded", self.phase.hung)
-            }
-            _ if self.phase.step != Step::Idle => "another upgrade is under way".to_owned(),
-            _ => self.in_use(),
-        };
-        self.end_refused(Flight::refused(request, code, message));
-    }
-
-    /// Why there is nothing to go back to.
-    fn no_target(&self, ask: &Ask) -> String {
-        let kept: Vec<String> = self.kept.all().map(|kept| kept.number.to_string()).collect();
-        match ask {
-            _ if kept.is_empty() => {
-                "no other library has served since the server started".to_owned()
-            }
-            Ask::Rollback { to: Some(to) } => {
-                format!("generation {to} is not kept; kept are: {}", kept.join(", "))
-            }
-            _ => format!("what is left was rolled back from; kept are: {}", kept.join(", ")),
-        }
-    }
-
-    fn in_use(&self) -> String {
-        let held_up = held_up::all();
-        let by = if held_up.is_empty() { "" } else { ": " };
-        let count = self.phase.retiring.len();
-        format!("{count} older generations are still in use{by}{}", held_up::told(&held_up))
-    }
-
-    /// Ends the upgrade under way without a commit.
-    fn abandon(&mut self, code: Code) {
-        let Some(mut flight) = self.flight.take() else { return };
-        if code == Code::AlreadyRunning {
-            let message = format!("{} is serving already", self.current.identity.label());
-            flight.error = Some(Refusal::new(code, message));
-        }
-        self.end_refused(flight);
-    }
-
-    fn end_refused(&mut self, mut flight: Flight) {
-        let unknown = || Refusal::new(Code::Internal, "the upgrade ended for no known reason");
-        let refusal = flight.error.get_or_insert_with(unknown).clone();
-        COUNTERS.refused.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(path = flight.path, code = refusal.code.row().name, "{refusal}");
-        let to = flight.verdict.as_ref().map(|verdict| verdict.identity.clone());
-        let record = self.record(&flight, None, self.current.identity.clone(), to);
-        self.board.lock().history.push(record);
-        tell(&flight.request.updates, Update::Error(refusal));
-    }
-
-    /// Brings the board up to date.
-    fn show(&self) {
-        let mut content = self.board.lock();
-        content.phase = self.phase.step.name();
-        content.previous = self.kept.target().map(Serving::former);
-        content.kept = self.kept.show();
-        let leaving = self.leaving.iter().map(|leaving| leaving.show());
-        content.generations =
-            std::iter::once(self.current.show("current")).chain(leaving).collect();
-        COUNTERS.generation.store(self.current.number, Ordering::Relaxed);
-        COUNTERS.loaded.store(content.generations.len() as u64, Ordering::Relaxed);
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::history::Stage;
+use super::history::{Decision, Stage};
+use super::plan::Plan;
 use super::{Ask, Request, Update};
 use crate::logic::generation::Generation;
 use crate::logic::image::Image;
@@ -25,6 +26,9 @@ pub(super) struct Flight {
     pub(super) verdict: Option<Arc<Verdict>>,
     pub(super) generation: Option<Box<Generation>>,
     pub(super) error: Option<Refusal>,
+    /// How it is to prove itself; none for a rollback.
+    pub(super) plan: Option<Plan>,
+    pub(super) decisions: Vec<Decision>,
 }
 
 impl Flight {
@@ -39,6 +43,8 @@ impl Flight {
             verdict: None,
             generation: None,
             error: None,
+            plan: None,
+            decisions: Vec::new(),
         }
     }
 
@@ -46,7 +52,7 @@ impl Flight {
     pub(super) fn refused(request: Request, code: Code, message: impl Into<String>) -> Self {
         let path = match &request.ask {
             Ask::Upgrade(upgrade) => upgrade.path.display().to_string(),
-            Ask::Rollback { .. } => String::new(),
+            Ask::Rollback { .. } | Ask::Order(_) => String::new(),
         };
         let error = Some(Refusal::new(code, message));
         Self { error, ..Self::new(request, path) }

@@ -1,6 +1,7 @@
 //! What was upgraded, refused and rolled back, for `shell history`.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub enum Outcome {
     RolledBack,
     /// It was not let in, or failed on the way; the server was not touched.
     Refused,
+    /// It has served some clients, and serves none any more.
+    Withdrawn,
 }
 
 /// One entry of the history.
@@ -52,14 +55,55 @@ pub struct Record {
     pub path: String,
     /// Steps passed, in order. Those after the commit are added when they end.
     pub stages: Vec<Stage>,
-    /// Why it was refused.
+    /// Why it was refused or withdrawn.
     pub error: Option<Refusal>,
+    /// Why it was gone back to, if nobody has asked for it.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What was decided while it was being proven, and why, in order.
+    #[serde(default)]
+    pub decisions: Vec<Decision>,
+}
+
+/// Something that was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When, Unix ms.
+    pub at_ms: u64,
+    /// What, and why.
+    pub text: String,
 }
 
 impl Record {
     /// Whether this is how a generation came to serve.
     fn made(&self, generation: u64) -> bool {
-        self.generation == generation && self.outcome != Outcome::Refused
+        let serves = !matches!(self.outcome, Outcome::Refused | Outcome::Withdrawn);
+        self.generation == generation && serves
+    }
+}
+
+impl fmt::Display for Record {
+    /// In a line, for the audit log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.outcome {
+            Outcome::Started => "started",
+            Outcome::Upgraded => "upgraded",
+            Outcome::RolledBack => "rolled back",
+            Outcome::Refused => "refused",
+            Outcome::Withdrawn => "withdrawn",
+        };
+        write!(f, "{what}: {}", self.path)?;
+        if let Some(to) = &self.to {
+            write!(f, " ({}, sha256 {})", to.label(), to.sha256)?;
+        }
+        if let Some(from) = &self.from {
+            write!(f, " from {}", from.label())?;
+        }
+        if let Some(error) = &self.error {
+            return write!(f, ": {}: {error}", error.code.row().name);
+        }
+        write!(f, ", generation {}", self.generation)?;
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, ", because {reason}"))
     }
 }
 
@@ -92,6 +136,13 @@ impl History {
         }
     }
 
+    /// Adds a decision to the record of how `generation` came to serve.
+    pub fn add_decision(&mut self, generation: u64, decision: Decision) {
+        if let Some(record) = self.records.iter_mut().rfind(|record| record.made(generation)) {
+            record.decisions.push(decision);
+        }
+    }
+
     /// The SHA-256 of the library that served as the generation with this number, if it is known.
     pub fn served(&self, generation: u64) -> Option<String> {
         let record = self.records.iter().rfind(|record| record.made(generation))?;
@@ -112,7 +163,21 @@ mod tests {
         let (from, to, error) = (None, None, None);
         let path = String::new();
         let (stages, restored) = (vec![], None);
-        Record { at_ms: 0, outcome, generation, from, to, restored, path, stages, error }
+        let (reason, decisions) = (None, vec![]);
+        let at_ms = 0;
+        Record {
+            at_ms,
+            outcome,
+            generation,
+            from,
+            to,
+            restored,
+            path,
+            stages,
+            error,
+            reason,
+            decisions,
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Replaced generations: their grace periods, their unloading, and who waits to hear of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -10,11 +10,12 @@ use super::board::{COUNTERS, Shown};
 use super::driver::Driver;
 use super::flight::{stage, tell};
 use super::limits::Work;
+use super::meter::Meter;
 use super::phase::Event;
-use super::serving::Serving;
+use super::serving::{Live, Serving};
 use super::staging::Job;
 use super::{Report, Retirement, Update};
-use crate::logic::generation::{Generation, Retiring};
+use crate::logic::generation::Generation;
 use crate::logic::loaded::Unloaded;
 use crate::refusal::{Code, Refusal};
 use crate::worker::clock::unix_ms;
@@ -35,14 +36,27 @@ const NEVER: Duration = Duration::from_secs(3600);
 pub(super) struct Leaving {
     serving: Serving,
     hold: Hold,
+    /// The generation in whose record it is noted what becomes of this one.
+    noted_of: u64,
     since: Instant,
     since_ms: u64,
-    answer: Option<(Report, mpsc::Sender<Update>)>,
+    answer: Option<Answer>,
+}
+
+/// What whoever asked is to hear, and where.
+pub(super) type Answer = (Report, mpsc::Sender<Update>);
+
+/// A generation that serves nobody from now on. What becomes of it the rules say next.
+pub(super) struct Loose {
+    pub(super) live: Live,
+    /// The generation in whose record it is noted what becomes of it, if in any.
+    pub(super) noted_of: u64,
+    pub(super) answer: Option<Answer>,
 }
 
 enum Hold {
     /// A lane may still use it.
-    Draining(Retiring),
+    Draining(Arc<Generation>),
     /// No lane uses it.
     Drained(Box<Generation>),
     /// The staging thread has it.
@@ -50,31 +64,28 @@ enum Hold {
 }
 
 impl Leaving {
-    pub(super) fn new(
-        serving: Serving,
-        retiring: Retiring,
-        report: Report,
-        updates: mpsc::Sender<Update>,
-    ) -> Self {
-        let (hold, since) = (Hold::Draining(retiring), Instant::now());
-        Self { serving, hold, since, since_ms: unix_ms(), answer: Some((report, updates)) }
+    fn new(loose: Loose) -> Self {
+        let Loose { live: Live { serving, generation }, noted_of, answer } = loose;
+        serving.meter.end();
+        let (hold, since) = (Hold::Draining(generation), Instant::now());
+        Self { serving, hold, noted_of, since, since_ms: unix_ms(), answer }
     }
 
-    pub(super) fn show(&self) -> (Shown, Arc<AtomicU64>) {
+    pub(super) fn show(&self) -> (Shown, Meter) {
         let state = match self.hold {
             Hold::Draining(_) => "retiring",
             Hold::Drained(_) | Hold::Unloading => "unloading",
         };
-        let (shown, panics) = self.serving.show(state);
-        (Shown { replaced_ms: Some(self.since_ms), ..shown }, panics)
+        let (shown, meter) = self.serving.show(state);
+        (Shown { replaced_ms: Some(self.since_ms), ..shown }, meter)
     }
 
-    /// Moves on if the grace period is over; whether it did.
+    /// Moves on if no roster that a lane may use names it any more; whether it did.
     fn drain(self) -> (Self, bool) {
-        let Hold::Draining(retiring) = self.hold else { return (self, false) };
-        match retiring.reclaim() {
-            Ok(generation) => (Self { hold: Hold::Drained(generation), ..self }, true),
-            Err(retiring) => (Self { hold: Hold::Draining(retiring), ..self }, false),
+        let Hold::Draining(generation) = self.hold else { return (self, false) };
+        match Arc::try_unwrap(generation) {
+            Ok(generation) => (Self { hold: Hold::Drained(Box::new(generation)), ..self }, true),
+            Err(generation) => (Self { hold: Hold::Draining(generation), ..self }, false),
         }
     }
 
@@ -88,22 +99,27 @@ impl Leaving {
     /// Answers, whether or not it is gone, with who is held up: those serve no client, whichever
     /// generation they are in.
     fn answer(&mut self) {
-        let Some((mut report, updates)) = self.answer.take() else { return };
-        let (server, held_up) = (shared::get(), held_up::all());
-        let serve_none = held_up.iter().filter(|held_up| !held_up.serves_others).count();
-        if server.is_none_or(|server| serve_none < server.workers() as usize) {
-            report.warnings.extend(held_up.iter().map(HeldUp::to_string));
-            return tell(&updates, Update::Done(Box::new(report)));
-        }
-        let message = format!(
-            "{} serves as generation {}, but no client is served: {}",
-            report.to.label(),
-            report.generation,
-            held_up::told(&held_up)
-        );
-        tracing::error!("{message}");
-        tell(&updates, Update::Error(Refusal::new(Code::Stuck, message)));
+        let Some(answer) = self.answer.take() else { return };
+        give(answer);
     }
+}
+
+/// Answers whoever asked.
+fn give((mut report, updates): Answer) {
+    let (server, held_up) = (shared::get(), held_up::all());
+    let serve_none = held_up.iter().filter(|held_up| !held_up.serves_others).count();
+    if server.is_none_or(|server| serve_none < server.workers() as usize) {
+        report.warnings.extend(held_up.iter().map(HeldUp::to_string));
+        return tell(&updates, Update::Done(Box::new(report)));
+    }
+    let message = format!(
+        "{} serves as generation {}, but no client is served: {}",
+        report.to.label(),
+        report.generation,
+        held_up::told(&held_up)
+    );
+    tracing::error!("{message}");
+    tell(&updates, Update::Error(Refusal::new(Code::Stuck, message)));
 }
 
 impl Driver {
@@ -116,22 +132,46 @@ impl Driver {
         looks.chain(answers).min().unwrap_or(NEVER)
     }
 
+    /// Puts a generation that serves nobody among those that leave.
+    pub(super) fn leave(&mut self, number: u64) {
+        let Some(at) = self.loose.iter().position(|loose| loose.live.number() == number) else {
+            return;
+        };
+        self.leaving.push(Leaving::new(self.loose.remove(at)));
+        self.look_at_leaving();
+    }
+
+    /// Answers when the generation is gone that another upgrade has released, or at once if none was.
+    pub(super) fn answer_after_release(&mut self, answer: Answer) {
+        let current = self.current.number();
+        let is_it =
+            |leaving: &&mut Leaving| leaving.noted_of == current && leaving.answer.is_none();
+        match self.leaving.iter_mut().find(is_it) {
+            Some(leaving) => leaving.answer = Some(answer),
+            None => give(answer),
+        }
+    }
+
     /// Notices grace periods that are over, and answers who has waited long enough.
     pub(super) fn look_at_leaving(&mut self) {
+        let rosters = std::mem::take(&mut self.rosters);
+        // Those that are out of use let go of their generations.
+        self.rosters = rosters.into_iter().filter_map(|roster| roster.reclaim().err()).collect();
         let mut drained = Vec::new();
         for leaving in std::mem::take(&mut self.leaving) {
             let (mut leaving, moved_on) = leaving.drain();
             if moved_on {
                 leaving.pass("retired", leaving.since.elapsed());
-                drained.push((leaving.serving.number, leaving.since.elapsed()));
+                let Leaving { noted_of, since, .. } = leaving;
+                drained.push((leaving.serving.number, noted_of, since.elapsed()));
             }
             if leaving.since.elapsed() >= ANSWER_WAIT {
                 leaving.answer();
             }
             self.leaving.push(leaving);
         }
-        for (number, took) in drained {
-            self.board.lock().history.add_stage(number + 1, stage("retired", took));
+        for (number, noted_of, took) in drained {
+            self.board.lock().history.add_stage(noted_of, stage("retired", took));
             self.step(Event::GracePassed(number));
         }
     }
@@ -160,13 +200,15 @@ impl Driver {
         });
         count(number, unloaded);
         let name = if unloaded.pinned { "pinned" } else { "unloaded" };
-        self.board.lock().history.add_stage(number + 1, stage(name, took));
         let Some(at) = self.leaving.iter().position(|l| l.serving.number == number) else { return };
         let mut leaving = self.leaving.remove(at);
+        self.board.lock().history.add_stage(leaving.noted_of, stage(name, took));
         leaving.pass(name, took);
         if let Some((report, _)) = &mut leaving.answer {
             let gone = if unloaded.pinned { Retirement::Pinned } else { Retirement::Unloaded };
-            report.retirement = gone;
+            if report.retirement == Retirement::Retiring {
+                report.retirement = gone;
+            }
             report.leaked_bytes = unloaded.leaked_bytes;
         }
         leaving.answer();

@@ -8,27 +8,38 @@
 //! ```
 //!
 //! Reading order: [`phase`] (the rules), [`driver`] (what carries them out), [`staging`] (the slow
-//! work, and [`limits`] when it takes too long) with [`trials`], [`board`] (what everybody may read),
-//! [`history`], [`wire`] (`SHELL` commands).
+//! work, and [`limits`] when it takes too long) with [`trials`], [`leaving`] (what was replaced),
+//! [`proving`] (canary and probation: [`plan`] says how, [`watcher`] looks, [`guard`] judges what
+//! [`meter`] has), [`journal`] (what a restart comes back with), [`audit`] (who has
+//! asked), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands).
 //!
 //! Invariant: everything before the commit and after the grace period happens on the staging
 //! thread, at the lowest priority; workers take no part in either.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod board;
 pub mod carried;
 pub mod driver;
 mod flight;
+pub mod guard;
 pub mod history;
+pub mod journal;
 mod kept;
 mod leaving;
 mod limits;
+pub mod meter;
 pub mod phase;
+pub mod plan;
+mod proving;
+mod refusing;
 pub mod serving;
 pub mod staging;
 mod trials;
+mod watcher;
 pub mod wire;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -36,8 +47,10 @@ use tokio::sync::mpsc;
 
 use crate::logic::identity::Identity;
 use crate::refusal::{Code, Refusal};
+use audit::Who;
 use board::Former;
 use history::Stage;
+use phase::Order;
 
 /// Requests that may wait for the driver.
 const REQUESTS_MAX: usize = 64;
@@ -45,7 +58,7 @@ const REQUESTS_MAX: usize = 64;
 const UPDATES_MAX: usize = 32;
 
 /// What may be asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpgradeRequest {
     /// The library file; relative to the server's working directory.
@@ -60,6 +73,22 @@ pub struct UpgradeRequest {
     /// The build id it must have, hexadecimal.
     #[serde(default)]
     pub build_id: Option<String>,
+    /// Whom it serves before it serves all, a step after another: `1%,10%,50%`; see
+    /// [`crate::logic::share::Share::parse`]. None: nobody.
+    #[serde(default)]
+    pub canary: Option<String>,
+    /// How long each step takes, see [`plan::duration`].
+    #[serde(default)]
+    pub step: Option<String>,
+    /// For how long it is on probation when it serves all; 0 for not at all.
+    #[serde(default)]
+    pub probation: Option<String>,
+    /// What is worse than the version before, see [`plan::Limits::parse`].
+    #[serde(default)]
+    pub guard: Option<String>,
+    /// Answer when the first step of the canary begins, not when it serves all.
+    #[serde(default)]
+    pub no_wait: bool,
 }
 
 /// What a rollback may be asked for with. Without any it is that of `to`: none.
@@ -82,6 +111,35 @@ pub enum Ask {
         /// The generation.
         to: Option<u64>,
     },
+    /// Something of the version that is being proven.
+    Order(Order),
+}
+
+impl fmt::Display for Ask {
+    /// As on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let request = match self {
+            Self::Upgrade(request) => request,
+            Self::Rollback { to: None } => return f.write_str("rollback"),
+            Self::Rollback { to: Some(to) } => return write!(f, "rollback --to {to}"),
+            Self::Order(Order::Abort) => return f.write_str("abort"),
+            Self::Order(Order::Promote) => return f.write_str("promote"),
+            Self::Order(Order::Finalize) => return f.write_str("finalize"),
+        };
+        write!(f, "upgrade {}", request.path.display())?;
+        for (name, value) in [
+            ("sha256", &request.sha256),
+            ("build-id", &request.build_id),
+            ("canary", &request.canary),
+            ("step", &request.step),
+            ("probation", &request.probation),
+            ("guard", &request.guard),
+        ] {
+            value.as_ref().map_or(Ok(()), |value| write!(f, " --{name} {value}"))?;
+        }
+        f.write_str(if request.force { " --force" } else { "" })?;
+        f.write_str(if request.no_wait { " --no-wait" } else { "" })
+    }
 }
 
 /// What the asker hears, in order: stages as they pass, then one end.
@@ -104,6 +162,12 @@ pub enum Direction {
     Upgraded,
     /// The one before was put back.
     RolledBack,
+    /// A library serves some clients, and is to serve all.
+    Canary,
+    /// It serves none any more.
+    Aborted,
+    /// What serves is proven.
+    Finalized,
 }
 
 /// What became of the replaced generation by the time of the report.
@@ -116,6 +180,10 @@ pub enum Retirement {
     Unloaded,
     /// It was closed, but the system keeps its image mapped.
     Pinned,
+    /// It is held ready to serve again, until what serves has proven itself.
+    Standby,
+    /// It serves.
+    Serving,
 }
 
 /// An upgrade that was carried out.
@@ -143,6 +211,9 @@ pub struct Report {
     pub keys: u64,
     /// What became of the replaced generation.
     pub retirement: Retirement,
+    /// For how long what serves is on probation, in milliseconds; none if it is not.
+    #[serde(default)]
+    pub probation_ms: Option<u64>,
     /// Bytes that the replaced library's allocator still had outstanding when it was detached.
     pub leaked_bytes: i64,
     /// What a user notices, as the library says.
@@ -155,6 +226,8 @@ pub struct Report {
 pub struct Request {
     /// What is asked for.
     pub ask: Ask,
+    /// By whom.
+    pub who: Who,
     /// Where its updates go.
     pub updates: mpsc::Sender<Update>,
 }
@@ -173,9 +246,9 @@ impl Handle {
     }
 
     /// Asks; the updates arrive at the receiver, which ends after the last one.
-    pub fn ask(&self, ask: Ask) -> mpsc::Receiver<Update> {
+    pub fn ask(&self, ask: Ask, who: Who) -> mpsc::Receiver<Update> {
         let (updates, arriving) = mpsc::channel(UPDATES_MAX);
-        if let Err(error) = self.requests.try_send(Request { ask, updates }) {
+        if let Err(error) = self.requests.try_send(Request { ask, who, updates }) {
             let (request, refusal) = match error {
                 mpsc::error::TrySendError::Full(request) => {
                     (request, Refusal::new(Code::Busy, "too many requests are waiting"))
@@ -192,8 +265,8 @@ impl Handle {
     ///
     /// # Errors
     /// Why it was refused; `internal` if the driver is gone.
-    pub async fn outcome(&self, ask: Ask) -> Result<Report, Refusal> {
-        let mut updates = self.ask(ask);
+    pub async fn outcome(&self, ask: Ask, who: Who) -> Result<Report, Refusal> {
+        let mut updates = self.ask(ask, who);
         while let Some(update) = updates.recv().await {
             match update {
                 Update::Stage(_) => {}

@@ -4,19 +4,29 @@
 //! they ended as events. So every path can be tested without a library.
 //!
 //! ```text
-//! Idle ──Asked──► Staging ──Staged──► Verifying ──Verified──► Loading ──Loaded──► Idle
-//!                    └──────────────────────┴───Failed───────────┴─────────────► Idle
+//! Idle ──Asked──► Staging ──Staged──► Verifying ──Verified──► Loading ──Loaded──┬──► Idle
+//!                    └──────────────────────┴───Failed───────────┴────► Idle    │      ▲
+//!                                                                               ▼      │
+//!                                           Canary 1 ──StepOver──► Canary 2 ─ … ─┴──────┘
+//!                                              └───Worse, Abort────────────────────► Idle
 //!
-//! and beside it, for each generation that was replaced:
+//! beside it, of the generation that serves:
+//!
+//! Probation ──ProbationOver, Finalize──► final
+//!     │  ▲──Cleared── checked ◄──Suspect──┘
+//!     └──Worse, a rollback──► the one before serves again, and is final
+//!
+//! and for each generation that was replaced and is not held ready to serve again:
 //!
 //! Draining ──GracePassed──► Unloading ──Unloaded──► gone
 //! ```
 
 use crate::refusal::Code;
 
-/// Most replaced generations that may be loaded at a time; while there are so many, no upgrade
-/// begins. Each costs memory for its image; the second one lets an upgrade be rolled back while a
-/// long batch still runs on the generation before.
+/// Most replaced generations that may be loaded at a time, beside one that is held ready; while there
+/// are so many, no upgrade begins. Each costs memory for its image; the second one lets an upgrade be
+/// rolled back while a long batch still runs on the generation before. One more may be for a while,
+/// when one that was held ready goes too.
 pub const RETIRING_MAX: usize = 2;
 
 /// Most libraries that may have hung while the server loaded them; then only those that have served
@@ -26,13 +36,21 @@ pub const HUNG_MAX: usize = 4;
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Another library. `force`: also one that is serving already, verified afresh.
-    Upgrade {
-        /// See above.
-        force: bool,
-    },
+    /// Another library.
+    Upgrade(Course),
     /// A library that served before.
     Rollback(Target),
+}
+
+/// What an upgrade goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Course {
+    /// Also to the library that is serving already, verified afresh.
+    pub force: bool,
+    /// Steps in which it serves some clients before it serves all.
+    pub steps: u8,
+    /// Whether it is on probation then.
+    pub probation: bool,
 }
 
 /// What a rollback leads to.
@@ -40,10 +58,23 @@ pub enum Kind {
 pub enum Target {
     /// A library that is kept.
     Kept,
+    /// The generation before the one on probation, which is held ready.
+    Standby,
     /// The library that serves, which was asked for by a number that it has or had.
     Current,
     /// There is none.
     Nothing,
+}
+
+/// Whose bytes were staged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bytes {
+    /// Of the library that serves.
+    Current,
+    /// Of the one before it, which is held ready while that is on probation.
+    Standby,
+    /// Of another.
+    Other,
 }
 
 /// What is being done for the one upgrade that may be under way.
@@ -53,10 +84,12 @@ pub enum Step {
     Idle,
     /// The library's bytes are copied and checked.
     Staging(Kind),
-    /// They are tried out in a process of their own.
-    Verifying(Kind),
+    /// They are tried out in a process of their own. The second says whose they are.
+    Verifying(Kind, Bytes),
     /// They are loaded and attached.
-    Loading(Kind),
+    Loading(Kind, Bytes),
+    /// The library serves some clients: which, this step of its course says, the first being 0.
+    Canary(Course, Bytes, u8),
 }
 
 impl Step {
@@ -65,8 +98,9 @@ impl Step {
         match self {
             Self::Idle => "idle",
             Self::Staging(_) => "staging",
-            Self::Verifying(_) => "verifying",
-            Self::Loading(_) => "loading",
+            Self::Verifying(..) => "verifying",
+            Self::Loading(..) => "loading",
+            Self::Canary(..) => "canary",
         }
     }
 }
@@ -80,6 +114,15 @@ pub struct Retiree {
     pub unloading: bool,
 }
 
+/// The generation that serves has yet to prove itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Probation {
+    /// The generation before it, held ready to serve again.
+    pub standby: u64,
+    /// It serves some clients again, to be compared with.
+    pub is_checked: bool,
+}
+
 /// All that decides what happens next.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Phase {
@@ -87,10 +130,25 @@ pub struct Phase {
     pub step: Step,
     /// The generation that serves.
     pub current: u64,
+    /// The highest number of a generation that has served any client.
+    pub newest: u64,
+    /// Whether the current one is on probation.
+    pub probation: Option<Probation>,
     /// Libraries that the server has given up on while it loaded them. They are still there.
     pub hung: usize,
     /// Replaced generations that are still loaded, oldest first.
     pub retiring: Vec<Retiree>,
+}
+
+/// What an operator may want of a version that is being proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// The canary is to serve nobody any more.
+    Abort,
+    /// The canary is to serve all now.
+    Promote,
+    /// The probation is to end now, and well.
+    Finalize,
 }
 
 /// What has happened.
@@ -98,17 +156,26 @@ pub struct Phase {
 pub enum Event {
     /// Somebody wants an upgrade or a rollback.
     Asked(Kind),
-    /// The bytes are there. `is_current`: they are those of the current generation.
-    Staged {
-        /// See above.
-        is_current: bool,
-    },
+    /// Somebody wants this of the version that is being proven.
+    Ordered(Order),
+    /// The bytes are there.
+    Staged(Bytes),
     /// The library passed its trial.
     Verified,
     /// The library is attached and has a scratch for every lane.
     Loaded,
     /// The step under way failed.
     Failed(Code),
+    /// The time of a canary's step is over.
+    StepOver,
+    /// The time of the probation is over.
+    ProbationOver,
+    /// What serves on probation looks worse than what served before.
+    Suspect,
+    /// Side by side it does not.
+    Cleared,
+    /// What is being proven does worse than what it is compared with.
+    Worse,
     /// No lane uses this replaced generation any more.
     GracePassed(u64),
     /// This replaced generation has been unloaded, or is pinned.
@@ -129,12 +196,28 @@ pub enum Action {
     },
     /// Load them as the generation with this number.
     Load(u64),
-    /// Make this loaded generation the current one.
+    /// Let the loaded generation serve the clients of a step of its course.
+    Share(u8),
+    /// Make the loaded generation, which has this number, the current one.
     Commit(u64),
+    /// Let nobody be served by the canary, which has this number.
+    Withdraw(u64),
+    /// Let the generation held ready serve all clients again, under this number.
+    PutBack(u64),
+    /// Hold this replaced generation ready to serve again.
+    Hold(u64),
+    /// Hold it no longer: what serves is final.
+    Release(u64),
+    /// Let the generation held ready serve some clients, to compare.
+    Compare,
+    /// Let it serve nobody again.
+    StopComparing,
     /// Report when the grace period of this replaced generation is over.
     Watch(u64),
     /// Unload this one.
     Unload(u64),
+    /// Tell who asked last that it is done.
+    Confirm,
     /// Tell who asked last that it is not done. The upgrade under way, if any, goes on.
     Refuse(Code),
     /// Tell who asked for the upgrade under way that it failed, and drop what was staged for it.
@@ -144,29 +227,50 @@ pub enum Action {
 impl Phase {
     /// The state after the first library has been published.
     pub fn first(number: u64) -> Self {
-        Self { step: Step::Idle, current: number, hung: 0, retiring: Vec::new() }
+        Self {
+            step: Step::Idle,
+            current: number,
+            newest: number,
+            probation: None,
+            hung: 0,
+            retiring: Vec::new(),
+        }
+    }
+
+    /// As it is shown.
+    pub fn name(&self) -> &'static str {
+        match (self.step, self.probation) {
+            (Step::Idle, Some(Probation { is_checked: true, .. })) => "comparing",
+            (Step::Idle, Some(_)) => "probation",
+            (step, _) => step.name(),
+        }
     }
 }
 
 /// What follows from an event. One that does not fit the phase, such as the end of a step that is
 /// not under way, changes nothing.
 pub fn next(phase: Phase, event: Event) -> (Phase, Vec<Action>) {
-    use Step::{Loading, Staging, Verifying};
+    use Step::{Canary, Loading, Staging, Verifying};
     match (phase.step, event) {
         (_, Event::Asked(kind)) => asked(phase, kind),
-        (Staging(Kind::Upgrade { force: false }), Event::Staged { is_current: true }) => {
-            abandon(phase, Code::AlreadyRunning)
+        (_, Event::Ordered(order)) => ordered(phase, order),
+        (Staging(kind), Event::Staged(bytes)) => staged(phase, kind, bytes),
+        (Verifying(kind, bytes), Event::Verified) => {
+            let number = phase.newest + 1;
+            (Phase { step: Loading(kind, bytes), ..phase }, vec![Action::Load(number)])
         }
-        (Staging(kind), Event::Staged { .. }) => {
-            let fresh = kind == Kind::Upgrade { force: true };
-            (Phase { step: Verifying(kind), ..phase }, vec![Action::Verify { fresh }])
+        (Loading(kind, bytes), Event::Loaded) => loaded(phase, kind, bytes),
+        (Staging(_) | Verifying(..) | Loading(..), Event::Failed(code)) => abandon(phase, code),
+        (Canary(course, bytes, at), Event::StepOver) if at + 1 < course.steps => {
+            let step = Canary(course, bytes, at + 1);
+            (Phase { step, ..phase }, vec![Action::Share(at + 1)])
         }
-        (Verifying(kind), Event::Verified) => {
-            let number = phase.current + 1;
-            (Phase { step: Loading(kind), ..phase }, vec![Action::Load(number)])
-        }
-        (Loading(_), Event::Loaded) => commit(phase),
-        (Staging(_) | Verifying(_) | Loading(_), Event::Failed(code)) => abandon(phase, code),
+        (Canary(course, bytes, _), Event::StepOver) => promoted(phase, course, bytes),
+        (Canary(..), Event::Worse) => withdraw(phase, Code::DidWorse),
+        (_, Event::Worse) => put_back(phase),
+        (_, Event::Suspect) => compare(phase),
+        (_, Event::Cleared) => stop_comparing(phase),
+        (_, Event::ProbationOver) => finalize(phase),
         (_, Event::GracePassed(number)) => grace_passed(phase, number),
         (_, Event::Unloaded(number)) => unloaded(phase, number),
         (_, _) => (phase, vec![]),
@@ -174,17 +278,76 @@ pub fn next(phase: Phase, event: Event) -> (Phase, Vec<Action>) {
 }
 
 fn asked(phase: Phase, kind: Kind) -> (Phase, Vec<Action>) {
+    if matches!(phase.step, Step::Canary(..)) {
+        return refuse(phase, Code::OnCanary);
+    }
     if phase.step != Step::Idle || phase.retiring.len() >= RETIRING_MAX {
         return refuse(phase, Code::Busy);
     }
     let stage = match kind {
         Kind::Rollback(Target::Nothing) => return refuse(phase, Code::NoPrevious),
         Kind::Rollback(Target::Current) => return refuse(phase, Code::AlreadyRunning),
-        Kind::Rollback(Target::Kept) => Action::StageKept,
-        Kind::Upgrade { .. } if phase.hung >= HUNG_MAX => return refuse(phase, Code::LoadHung),
-        Kind::Upgrade { .. } => Action::Stage,
+        Kind::Rollback(Target::Standby) if phase.probation.is_some() => return put_back(phase),
+        Kind::Rollback(Target::Kept | Target::Standby) => Action::StageKept,
+        Kind::Upgrade(_) if phase.hung >= HUNG_MAX => return refuse(phase, Code::LoadHung),
+        Kind::Upgrade(_) => Action::Stage,
     };
     (Phase { step: Step::Staging(kind), ..phase }, vec![stage])
+}
+
+fn ordered(phase: Phase, order: Order) -> (Phase, Vec<Action>) {
+    match (order, phase.step) {
+        (Order::Abort, Step::Canary(..)) => confirmed(withdraw(phase, Code::Aborted)),
+        (Order::Promote, Step::Canary(course, bytes, _)) => {
+            confirmed(promoted(phase, course, bytes))
+        }
+        (Order::Finalize, Step::Idle) if phase.probation.is_some() => {
+            let (phase, before) = stop_comparing(phase);
+            let (phase, after) = finalize(phase);
+            confirmed((phase, [before, after].concat()))
+        }
+        (Order::Finalize, Step::Canary(..)) => refuse(phase, Code::OnCanary),
+        (Order::Finalize, _) if phase.step != Step::Idle => refuse(phase, Code::Busy),
+        (Order::Abort | Order::Promote, _) if phase.probation.is_some() => {
+            refuse(phase, Code::OnProbation)
+        }
+        _ => refuse(phase, Code::NothingToProve),
+    }
+}
+
+fn confirmed((phase, mut actions): (Phase, Vec<Action>)) -> (Phase, Vec<Action>) {
+    actions.push(Action::Confirm);
+    (phase, actions)
+}
+
+/// While a version is on probation only the bytes before it, or its own again, take its place: of
+/// three versions nobody could say which one did worse.
+fn staged(phase: Phase, kind: Kind, bytes: Bytes) -> (Phase, Vec<Action>) {
+    let fresh = match kind {
+        Kind::Upgrade(Course { force: false, .. }) if bytes == Bytes::Current => {
+            return abandon(phase, Code::AlreadyRunning);
+        }
+        Kind::Upgrade(_) if bytes == Bytes::Other && phase.probation.is_some() => {
+            return abandon(phase, Code::OnProbation);
+        }
+        Kind::Upgrade(course) => course.force,
+        Kind::Rollback(_) => false,
+    };
+    (Phase { step: Step::Verifying(kind, bytes), ..phase }, vec![Action::Verify { fresh }])
+}
+
+fn loaded(phase: Phase, kind: Kind, bytes: Bytes) -> (Phase, Vec<Action>) {
+    match kind {
+        Kind::Rollback(_) => commit(phase, false, bytes),
+        Kind::Upgrade(course) if course.steps == 0 => commit(phase, course.probation, bytes),
+        Kind::Upgrade(course) => {
+            let newest = phase.newest + 1;
+            // A comparison would take clients that the canary is to have.
+            let (phase, mut actions) = stop_comparing(phase);
+            actions.push(Action::Share(0));
+            (Phase { step: Step::Canary(course, bytes, 0), newest, ..phase }, actions)
+        }
+    }
 }
 
 fn refuse(phase: Phase, code: Code) -> (Phase, Vec<Action>) {
@@ -193,17 +356,100 @@ fn refuse(phase: Phase, code: Code) -> (Phase, Vec<Action>) {
 
 fn abandon(phase: Phase, code: Code) -> (Phase, Vec<Action>) {
     // A copy or a trial that takes too long holds nothing that a later load needs.
-    let has_hung = code == Code::LoadHung && matches!(phase.step, Step::Loading(_));
+    let has_hung = code == Code::LoadHung && matches!(phase.step, Step::Loading(..));
     let hung = phase.hung + usize::from(has_hung);
     (Phase { step: Step::Idle, hung, ..phase }, vec![Action::Abandon(code)])
 }
 
-fn commit(phase: Phase) -> (Phase, Vec<Action>) {
-    let (old, new) = (phase.current, phase.current + 1);
+/// The canary, which has the newest number, is to serve all.
+fn promoted(phase: Phase, course: Course, bytes: Bytes) -> (Phase, Vec<Action>) {
+    let newest = phase.newest - 1;
+    commit(Phase { newest, ..phase }, course.probation, bytes)
+}
+
+/// The next number serves all. What it replaces is held ready if it is on probation; what was held
+/// until then goes, unless it is what served before other bytes than the new ones.
+fn commit(phase: Phase, probation: bool, bytes: Bytes) -> (Phase, Vec<Action>) {
+    let (old, new) = (phase.current, phase.newest + 1);
+    let mut actions = vec![Action::Commit(new)];
     let mut retiring = phase.retiring;
-    retiring.push(Retiree { number: old, unloading: false });
-    let phase = Phase { step: Step::Idle, current: new, retiring, ..phase };
-    (phase, vec![Action::Commit(new), Action::Watch(old)])
+    let mut retire = |number, actions: &mut Vec<Action>| {
+        retiring.push(Retiree { number, unloading: false });
+        actions.push(Action::Watch(number));
+    };
+    let held = phase.probation.map(|before| before.standby);
+    let standby = match held {
+        Some(held) if probation && bytes == Bytes::Current => {
+            retire(old, &mut actions);
+            Some(held)
+        }
+        held => {
+            if let Some(held) = held {
+                actions.push(Action::Release(held));
+                retire(held, &mut actions);
+            }
+            if probation {
+                actions.push(Action::Hold(old));
+            } else {
+                retire(old, &mut actions);
+            }
+            probation.then_some(old)
+        }
+    };
+    let probation = standby.map(|standby| Probation { standby, is_checked: false });
+    let (current, newest) = (new, new);
+    (Phase { step: Step::Idle, current, newest, probation, retiring, ..phase }, actions)
+}
+
+/// The canary serves nobody any more.
+fn withdraw(mut phase: Phase, code: Code) -> (Phase, Vec<Action>) {
+    let canary = phase.newest;
+    phase.retiring.push(Retiree { number: canary, unloading: false });
+    let actions = vec![Action::Withdraw(canary), Action::Abandon(code), Action::Watch(canary)];
+    (Phase { step: Step::Idle, ..phase }, actions)
+}
+
+/// What was held ready serves all again. Not while an upgrade is being prepared, which leads back
+/// there too, or is asked for with force: whoever watches finds the same again.
+fn put_back(mut phase: Phase) -> (Phase, Vec<Action>) {
+    let is_idle = phase.step == Step::Idle;
+    if phase.probation.take_if(|_| is_idle).is_none() {
+        return (phase, vec![]);
+    }
+    let (left, number) = (phase.current, phase.newest + 1);
+    phase.retiring.push(Retiree { number: left, unloading: false });
+    let actions = vec![Action::PutBack(number), Action::Watch(left)];
+    (Phase { current: number, newest: number, ..phase }, actions)
+}
+
+fn compare(mut phase: Phase) -> (Phase, Vec<Action>) {
+    match &mut phase.probation {
+        Some(probation) if phase.step == Step::Idle && !probation.is_checked => {
+            probation.is_checked = true;
+            (phase, vec![Action::Compare])
+        }
+        _ => (phase, vec![]),
+    }
+}
+
+fn stop_comparing(mut phase: Phase) -> (Phase, Vec<Action>) {
+    match &mut phase.probation {
+        Some(probation) if probation.is_checked => {
+            probation.is_checked = false;
+            (phase, vec![Action::StopComparing])
+        }
+        _ => (phase, vec![]),
+    }
+}
+
+/// The probation has ended well, unless something is still being looked at.
+fn finalize(mut phase: Phase) -> (Phase, Vec<Action>) {
+    let is_over = phase.step == Step::Idle && phase.probation.is_some_and(|p| !p.is_checked);
+    let Some(Probation { standby, .. }) = phase.probation.take_if(|_| is_over) else {
+        return (phase, vec![]);
+    };
+    phase.retiring.push(Retiree { number: standby, unloading: false });
+    (phase, vec![Action::Release(standby), Action::Watch(standby)])
 }
 
 fn grace_passed(mut phase: Phase, number: u64) -> (Phase, Vec<Action>) {
@@ -223,161 +469,5 @@ fn unloaded(mut phase: Phase, number: u64) -> (Phase, Vec<Action>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::{HashSet, VecDeque};
-
-    const UPGRADE: Kind = Kind::Upgrade { force: false };
-    const FORCED: Kind = Kind::Upgrade { force: true };
-    const ROLLBACK: Kind = Kind::Rollback(Target::Kept);
-
-    /// Runs events from the first phase; returns the last phase and all actions in order.
-    fn run(events: &[Event]) -> (Phase, Vec<Action>) {
-        let mut all = Vec::new();
-        let phase = events.iter().fold(Phase::first(1), |phase, event| {
-            let (phase, actions) = next(phase, *event);
-            all.extend(actions);
-            phase
-        });
-        (phase, all)
-    }
-
-    const STAGED: Event = Event::Staged { is_current: false };
-    const UPGRADED: [Event; 4] = [Event::Asked(UPGRADE), STAGED, Event::Verified, Event::Loaded];
-
-    #[test]
-    fn an_upgrade_goes_through_its_steps_and_retires_the_old_generation() {
-        let (phase, actions) = run(&UPGRADED);
-        let fresh = false;
-        assert_eq!(
-            actions,
-            [
-                Action::Stage,
-                Action::Verify { fresh },
-                Action::Load(2),
-                Action::Commit(2),
-                Action::Watch(1)
-            ]
-        );
-        assert_eq!(phase.current, 2);
-        let (phase, actions) = next(phase, Event::GracePassed(1));
-        assert_eq!(actions, [Action::Unload(1)]);
-        assert_eq!(next(phase, Event::Unloaded(1)).0.retiring, []);
-    }
-
-    #[test]
-    fn a_rollback_is_a_generation_of_its_own() {
-        let events = [&UPGRADED[..], &[Event::Asked(ROLLBACK)], &UPGRADED[1..]].concat();
-        let (phase, actions) = run(&events);
-        assert!(actions.contains(&Action::StageKept));
-        assert_eq!(phase.current, 3);
-    }
-
-    #[test]
-    fn running_bytes_are_refused_unless_forced() {
-        let same = Event::Staged { is_current: true };
-        let (phase, actions) = run(&[Event::Asked(UPGRADE), same]);
-        assert_eq!(actions.last(), Some(&Action::Abandon(Code::AlreadyRunning)));
-        assert_eq!(phase.step, Step::Idle);
-        let (_, actions) = run(&[Event::Asked(FORCED), same]);
-        assert_eq!(actions.last(), Some(&Action::Verify { fresh: true }));
-        let current = Event::Asked(Kind::Rollback(Target::Current));
-        assert_eq!(run(&[current]).1, [Action::Refuse(Code::AlreadyRunning)]);
-    }
-
-    #[test]
-    fn what_cannot_begin_is_refused_without_disturbing_what_has() {
-        let (phase, actions) = run(&[Event::Asked(UPGRADE), Event::Asked(FORCED)]);
-        assert_eq!(actions[1..], [Action::Refuse(Code::Busy)]);
-        assert_eq!(phase.step, Step::Staging(UPGRADE));
-        let nothing = Event::Asked(Kind::Rollback(Target::Nothing));
-        assert_eq!(run(&[nothing]).1, [Action::Refuse(Code::NoPrevious)]);
-        let twice = [&UPGRADED[..], &UPGRADED[..], &[Event::Asked(UPGRADE)]].concat();
-        assert_eq!(run(&twice).1.last(), Some(&Action::Refuse(Code::Busy)));
-    }
-
-    #[test]
-    fn after_some_that_hung_only_what_has_served_is_loaded() {
-        let late = [Event::Asked(UPGRADE), Event::Failed(Code::LoadHung)];
-        let mut events = late.repeat(HUNG_MAX);
-        assert_eq!(run(&events).0.hung, 0, "nothing was loaded");
-        let hung = [Event::Asked(UPGRADE), STAGED, Event::Verified, Event::Failed(Code::LoadHung)];
-        events.extend(hung.repeat(HUNG_MAX));
-        let (phase, actions) = run(&events);
-        assert_eq!(actions.last(), Some(&Action::Abandon(Code::LoadHung)));
-        assert_eq!(phase.step, Step::Idle);
-        let refused = vec![Action::Refuse(Code::LoadHung)];
-        assert_eq!(next(phase.clone(), Event::Asked(UPGRADE)), (phase.clone(), refused));
-        assert_eq!(next(phase, Event::Asked(ROLLBACK)).1, [Action::StageKept]);
-    }
-
-    fn events(phase: &Phase) -> Vec<Event> {
-        let numbers = phase.current.saturating_sub(3)..=phase.current;
-        let mut events = vec![
-            Event::Asked(UPGRADE),
-            Event::Asked(FORCED),
-            Event::Asked(ROLLBACK),
-            Event::Asked(Kind::Rollback(Target::Current)),
-            Event::Asked(Kind::Rollback(Target::Nothing)),
-            STAGED,
-            Event::Staged { is_current: true },
-            Event::Verified,
-            Event::Loaded,
-            Event::Failed(Code::Io),
-            Event::Failed(Code::LoadHung),
-        ];
-        events.extend(numbers.clone().map(Event::GracePassed));
-        events.extend(numbers.map(Event::Unloaded));
-        events
-    }
-
-    /// What must hold of every transition.
-    fn check(before: &Phase, event: Event, after: &Phase, actions: &[Action]) {
-        let context = format!("{before:?} + {event:?} = {after:?}, {actions:?}");
-        let commits = actions.iter().filter(|a| matches!(a, Action::Commit(_))).count() as u64;
-        assert_eq!(after.current, before.current + commits, "{context}");
-        assert!(after.retiring.len() <= RETIRING_MAX, "{context}");
-        assert!(after.hung <= before.hung + 1, "{context}");
-        assert!(after.retiring.iter().all(|r| r.number < after.current), "{context}");
-        for action in actions {
-            match *action {
-                Action::Commit(n) => {
-                    assert!(matches!(before.step, Step::Loading(_)), "{context}");
-                    assert!(actions.contains(&Action::Watch(n - 1)), "{context}");
-                }
-                Action::Unload(n) => {
-                    assert_eq!(event, Event::GracePassed(n), "{context}");
-                    let draining = Retiree { number: n, unloading: false };
-                    assert!(before.retiring.contains(&draining), "{context}");
-                }
-                Action::Abandon(_) => {
-                    assert_ne!(before.step, Step::Idle, "{context}");
-                }
-                Action::Refuse(_) => assert_eq!(before, after, "{context}"),
-                _ => {}
-            }
-        }
-        let asked = matches!(event, Event::Asked(_));
-        assert!(!asked || actions.len() == 1, "every request is begun or refused: {context}");
-        let busy = |p: &Phase| p.step != Step::Idle;
-        let told = |a: &Action| matches!(a, Action::Abandon(_) | Action::Commit(_));
-        let ended = busy(before) && !busy(after);
-        assert_eq!(ended, actions.iter().any(told), "every upgrade ends once: {context}");
-    }
-
-    #[test]
-    fn every_event_in_every_reachable_phase_keeps_the_invariants() {
-        let mut seen = HashSet::from([Phase::first(1)]);
-        let mut queue = VecDeque::from([Phase::first(1)]);
-        while let Some(before) = queue.pop_front() {
-            for event in events(&before) {
-                let (after, actions) = next(before.clone(), event);
-                check(&before, event, &after, &actions);
-                if after.current < 6 && after.hung <= HUNG_MAX && seen.insert(after.clone()) {
-                    queue.push_back(after);
-                }
-            }
-        }
-        assert!(seen.len() > 200, "only {} phases were reached", seen.len());
-    }
-}
+#[path = "phase_tests.rs"]
+mod tests;

@@ -1,9 +1,11 @@
 //! What is known of a generation without asking it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+
+use abi::host::HostRef;
 
 use super::board::{Former, Shown};
+use super::meter::{Figures, Meter};
 use crate::logic::generation::Generation;
 use crate::logic::identity::Identity;
 use crate::logic::image::Image;
@@ -15,18 +17,36 @@ pub struct Serving {
     pub(super) number: u64,
     pub(super) identity: Identity,
     pub(super) image: Arc<Image>,
-    pub(super) panics: Arc<AtomicU64>,
+    pub(super) meter: Meter,
     pub(super) since_ms: u64,
 }
 
+/// A generation that is loaded, and who it is.
+#[derive(Clone)]
+pub struct Live {
+    pub(super) serving: Serving,
+    pub(super) generation: Arc<Generation>,
+}
+
+impl Live {
+    /// Notes who a generation is, before it serves.
+    pub fn of(host: HostRef, generation: Arc<Generation>) -> Self {
+        Self { serving: Serving::of(host, &generation), generation }
+    }
+
+    /// Its number.
+    pub(super) fn number(&self) -> u64 {
+        self.serving.number
+    }
+}
+
 impl Serving {
-    /// Notes who a generation is, before it is published.
-    pub fn of(generation: &Generation) -> Self {
+    fn of(host: HostRef, generation: &Generation) -> Self {
         Self {
             number: generation.number,
             identity: generation.identity().clone(),
             image: Arc::clone(generation.loaded().image()),
-            panics: Arc::clone(generation.panics()),
+            meter: Meter::begin(host, generation),
             since_ms: unix_ms(),
         }
     }
@@ -44,7 +64,7 @@ impl Serving {
         self.image.source().display().to_string()
     }
 
-    pub(super) fn show(&self, state: &str) -> (Shown, Arc<AtomicU64>) {
+    pub(super) fn show(&self, state: &str) -> (Shown, Meter) {
         let shown = Shown {
             generation: self.number,
             identity: self.identity.clone(),
@@ -52,8 +72,10 @@ impl Serving {
             since_ms: self.since_ms,
             replaced_ms: None,
             state: state.to_owned(),
+            share: None,
             panics: 0,
+            figures: Figures::default(),
         };
-        (shown, Arc::clone(&self.panics))
+        (shown, self.meter.clone())
     }
 }

@@ -13,15 +13,18 @@ use abi::host::HostRef;
 use tokio::sync::mpsc::Sender;
 
 use crate::logic::digest::Expected;
-use crate::logic::generation::Generation;
+use crate::logic::generation::{Counts, Generation};
 use crate::logic::image::Image;
 use crate::logic::loaded::Unloaded;
+use crate::logic::trust::Trusted;
 use crate::logic::verify::Verdict;
 use crate::logic::verify::parent::Verifier;
 use crate::logic::{self, Loaded};
 use crate::priority;
 use crate::refusal::{Code, Refusal};
 
+use super::audit::Audit;
+use super::journal::Keeper;
 use super::trials::Trials;
 
 /// Verdicts remembered. Going back and forth between two releases needs two.
@@ -59,6 +62,8 @@ pub enum Job {
         verdict: Arc<Verdict>,
         /// See above.
         number: u64,
+        /// Where it counts what it does.
+        counts: Counts,
     },
     /// Unload a generation that is out of use.
     Unload(Box<Generation>),
@@ -84,6 +89,14 @@ pub struct Setup {
     pub lanes: usize,
     /// How libraries are tried out.
     pub verifier: Verifier,
+    /// For how long an upgrade is on probation if it does not say.
+    pub probation: Duration,
+    /// Writes down what serves.
+    pub journal: Keeper,
+    /// Writes down who asks for what.
+    pub audit: Audit,
+    /// Why the server has started with what it has started with, if that needs saying.
+    pub note: Option<String>,
 }
 
 /// A job that has ended.
@@ -105,12 +118,17 @@ impl Stager {
     ///
     /// # Errors
     /// If the system has no thread for it.
-    pub fn start(setup: Setup, finished: Sender<Finished>) -> std::io::Result<Self> {
+    pub fn start(
+        host: HostRef,
+        lanes: usize,
+        verifier: Verifier,
+        finished: Sender<Finished>,
+    ) -> std::io::Result<Self> {
         let (jobs, arriving) = sync_channel(JOBS_MAX);
-        let Setup { host, lanes, verifier } = setup;
         let staging = Arc::new(Staging {
             host,
             lanes,
+            trusted: verifier.trusted.clone(),
             trials: Mutex::new(Trials::start(verifier)?),
             verdicts: Mutex::default(),
             arriving: Mutex::new(arriving),
@@ -150,6 +168,7 @@ impl Stager {
 struct Staging {
     host: HostRef,
     lanes: usize,
+    trusted: Option<Trusted>,
     trials: Mutex<Trials>,
     verdicts: Mutex<VecDeque<Arc<Verdict>>>,
     arriving: Mutex<Receiver<Job>>,
@@ -188,8 +207,10 @@ impl Staging {
             Job::Verify { image, fresh } => {
                 Done::Verified(self.verify(&image, fresh), start.elapsed())
             }
-            Job::Load { image, verdict, number } => {
-                Done::Loaded(self.load(image, &verdict, number), start.elapsed())
+            Job::Load { image, verdict, number, counts } => {
+                let loaded = Loaded::load(image, &verdict, self.host);
+                let made = loaded.and_then(|l| Generation::new(number, l, self.lanes, counts));
+                Done::Loaded(made, start.elapsed())
             }
             Job::Unload(generation) => {
                 let number = generation.number;
@@ -204,6 +225,8 @@ impl Staging {
         let same = |verdict: &&Arc<Verdict>| verdict.identity.sha256 == image.sha256();
         let mut verdicts = locked(&self.verdicts);
         if let Some(known) = verdicts.iter().find(same).filter(|_| !fresh) {
+            // The same bytes may come with another signature.
+            self.trusted.as_ref().map_or(Ok(()), |trusted| trusted.check(image))?;
             return Ok(Arc::clone(known));
         }
         verdicts.retain(|verdict| !same(&verdict));
@@ -215,16 +238,6 @@ impl Staging {
         }
         verdicts.push_back(Arc::clone(&verdict));
         Ok(verdict)
-    }
-
-    fn load(
-        &self,
-        image: Arc<Image>,
-        verdict: &Verdict,
-        number: u64,
-    ) -> Result<Box<Generation>, Refusal> {
-        let loaded = Loaded::load(image, verdict, self.host)?;
-        Generation::new(number, loaded, self.lanes)
     }
 }
 

@@ -9,7 +9,9 @@ use abi::status::Status;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::audit::Who;
 use super::board::Board;
+use super::phase::Order;
 use super::{Ask, Handle, UpgradeRequest, carried};
 use crate::backup;
 use crate::refusal::Refusal;
@@ -22,10 +24,16 @@ static SENDER: OnceLock<mpsc::Sender<WireRequest>> = OnceLock::new();
 
 /// What a client wants.
 enum Verb {
-    Ask(Ask),
+    Ask(Box<Ask>),
     Backup(backup::Request),
     Status,
     History,
+}
+
+impl Verb {
+    fn ask(ask: Ask) -> Self {
+        Self::Ask(Box::new(ask))
+    }
 }
 
 struct WireRequest {
@@ -38,12 +46,17 @@ struct WireRequest {
 pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Status {
     let verb = match verb {
         "upgrade" | "upgrade-force" if !argument.is_empty() => {
-            let (path, force) = (argument.into(), verb == "upgrade-force");
-            Verb::Ask(Ask::Upgrade(UpgradeRequest { path, force, sha256: None, build_id: None }))
+            match upgrade_of(argument, verb == "upgrade-force") {
+                Some(request) => Verb::ask(Ask::Upgrade(request)),
+                None => return Status::NOT_FOUND,
+            }
         }
-        "rollback" if argument.is_empty() => Verb::Ask(Ask::Rollback { to: None }),
+        "abort" => Verb::ask(Ask::Order(Order::Abort)),
+        "promote" => Verb::ask(Ask::Order(Order::Promote)),
+        "finalize" => Verb::ask(Ask::Order(Order::Finalize)),
+        "rollback" if argument.is_empty() => Verb::ask(Ask::Rollback { to: None }),
         "rollback" => match argument.parse() {
-            Ok(generation) => Verb::Ask(Ask::Rollback { to: Some(generation) }),
+            Ok(generation) => Verb::ask(Ask::Rollback { to: Some(generation) }),
             Err(_) => return Status::NOT_FOUND,
         },
         "backup" => match backup_of(argument) {
@@ -59,6 +72,28 @@ pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Stat
         Some(Ok(())) => Status::OK,
         _ => Status::REFUSED,
     }
+}
+
+/// The path, then options as on the command line, a zero byte between two words.
+fn upgrade_of(argument: &str, force: bool) -> Option<UpgradeRequest> {
+    let mut words = argument.split('\0');
+    let path = words.next()?.into();
+    let mut request = UpgradeRequest { path, force, ..UpgradeRequest::default() };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().map(str::to_owned);
+        match word {
+            "--force" => request.force = true,
+            "--no-wait" => request.no_wait = true,
+            "--sha256" => request.sha256 = Some(value()?),
+            "--build-id" => request.build_id = Some(value()?),
+            "--canary" => request.canary = Some(value()?),
+            "--step" => request.step = Some(value()?),
+            "--probation" => request.probation = Some(value()?),
+            "--guard" => request.guard = Some(value()?),
+            _ => return None,
+        }
+    }
+    Some(request)
 }
 
 /// Answers clients for ever. Once in the life of a process.
@@ -86,8 +121,10 @@ pub async fn run(handle: Handle, board: Board, host: HostRef) {
             }
             Verb::Ask(ask) => {
                 let handle = handle.clone();
+                let id = Some(client.id());
+                let who = Who { via: "client".to_owned(), client: id, ..Who::default() };
                 tokio::spawn(async move {
-                    let text = match handle.outcome(ask).await {
+                    let text = match handle.outcome(*ask, who).await {
                         Ok(report) => json(&report),
                         Err(refusal) => error(&refusal),
                     };

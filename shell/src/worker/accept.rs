@@ -16,7 +16,7 @@ use crate::arena::NoMemory;
 use crate::client::listen::{self, Accept};
 use crate::client::open::{self, Accepted};
 use crate::client::{bump, limits, output, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// Connections accepted in one go before clients get their turn.
 const ACCEPTS_MAX: u32 = 1000;
@@ -90,7 +90,7 @@ impl Worker {
         let place = self.clients.insert(connection);
         let client = self.clients.get(place.slot).client();
         output::lend(client, self.buffers.output);
-        online.generation().client_open(self.acts_as, client);
+        online.generation_of(self.acts_as, client).client_open(self.acts_as, client);
         // Registered only now: what has arrived meanwhile is reported at once.
         let registry = self.poll.registry();
         if registry.register(&mut SourceFd(&fd), place.token(), Interest::READABLE).is_err() {
@@ -111,7 +111,8 @@ impl Worker {
             connection.set(state::UNLISTED);
         }
         let client = connection.client();
-        if online.generation().client_close(self.lane, client, reason) == Status::LATER {
+        let generation = online.generation_of(self.lane, client);
+        if generation.client_close(self.lane, client, reason) == Status::LATER {
             return self.close_later(slot, reason);
         }
         let Some(mut connection) = self.clients.remove(slot) else { return };

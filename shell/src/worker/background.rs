@@ -8,7 +8,7 @@ use abi::job::{Job, kind};
 use abi::stats::LANES_MAX;
 
 use crate::arena;
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 use crate::worker::shared;
 
 /// Background threads at least: one that is busy for long leaves the other for short jobs.

@@ -21,7 +21,7 @@ use super::Worker;
 use super::slab::Place;
 use crate::client::output::{self, Flush};
 use crate::client::state;
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// What workers and the writer of the log tell each other.
 pub struct Gate {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
 use super::shared::{self, ServerShared};
-use crate::logic::generation;
+use crate::logic::roster;
 
 /// A worker that has been at one turn for this long is told.
 const TOLD_FROM_MS: u64 = 1000;
@@ -48,7 +48,7 @@ fn look_at(server: &ServerShared, worker: u32, now_ms: u64) -> Option<HeldUp> {
         for_ms,
         client: runs.as_ref().map(|runs| runs.client),
         command: runs.and_then(|runs| runs.command),
-        generation: generation::used_by(worker),
+        generation: roster::used_by(worker),
         clients: mailbox.clients().load(Relaxed),
         serves_others: mailbox.works_beside(now_ms),
     })

@@ -10,7 +10,7 @@ use abi::ptr::Ptr;
 use super::Worker;
 use crate::client::message::drop_message;
 use crate::client::{bump, output, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// Ends a chain of messages.
 const NO_MORE: u32 = u32::MAX;
@@ -141,7 +141,7 @@ impl Worker {
             if client.flags.load(Ordering::Relaxed) & CLOSING == 0 {
                 // SAFETY: the mail holds a reference until `drop_message`.
                 let message = unsafe { &*posted.message.as_ptr() };
-                online.generation().deliver(self.acts_as, client, message);
+                online.generation_of(self.acts_as, client).deliver(self.acts_as, client, message);
             }
             drop_message(posted.message);
             index = posted.next;

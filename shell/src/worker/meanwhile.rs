@@ -21,7 +21,7 @@ use super::slab::Place;
 use super::{Buffers, Worker, events, poll};
 use crate::arena::NoMemory;
 use crate::client::{input, output, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 thread_local! {
     /// The worker that has given this thread to logic.

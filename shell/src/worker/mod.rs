@@ -21,7 +21,7 @@
 //! - [`held_up`]: workers that do not come back, for whoever asks
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
-//! [`crate::logic::generation`]) there. Logic is called with no lock of the shell's held.
+//! [`crate::logic::roster`]) there. Logic is called with no lock of the shell's held.
 
 pub mod accept;
 pub mod background;
@@ -59,7 +59,7 @@ use mio::{Events, Poll};
 
 use crate::arena::{self, NoMemory};
 use crate::client::{bump, input, output, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 use clock::Clock;
 use event::{Event, Readiness};
 use held::HeldClients;
@@ -400,7 +400,7 @@ impl Worker {
         output::lend(client, self.buffers.output);
         let before = self.changes_before(slot);
         self.with_logic(slot, |lane, client| {
-            online.generation().deadline(lane, client);
+            online.generation_of(lane, client).deadline(lane, client);
         });
         self.note_changes(slot, before);
         bump(&self.stats.batches, 1);

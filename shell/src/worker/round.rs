@@ -13,7 +13,7 @@ use super::serve::Next;
 use super::slab::Place;
 use crate::client::input;
 use crate::client::state;
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// What was read ahead. Clients in it borrow the worker's buffer for it.
 #[derive(Default)]

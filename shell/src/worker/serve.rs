@@ -15,7 +15,7 @@ use crate::client::input::{self, Fill};
 use crate::client::limits::{self, OutputVerdict};
 use crate::client::output::{self, Flush};
 use crate::client::{bump, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// Reads or batches of one client before others get their turn.
 const ROUNDS_MAX: u32 = 16;
@@ -144,7 +144,7 @@ impl Worker {
         client.active_ms.store(self.clock.unix_ms(), Ordering::Relaxed);
         let before = self.changes_before(slot);
         self.with_logic(slot, |lane, client| {
-            online.generation().process(lane, client);
+            online.generation_of(lane, client).process(lane, client);
         });
         self.note_changes(slot, before);
         bump(&self.stats.batches, 1);

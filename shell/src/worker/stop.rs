@@ -10,7 +10,7 @@ use mio::Events;
 use super::event::Event;
 use super::{CLOSE_AGAIN, Worker};
 use crate::client::{limits, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// A stop that is to wait no longer is noticed within this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

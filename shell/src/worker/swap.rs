@@ -12,7 +12,7 @@ use abi::message::{Message, kind};
 
 use super::Worker;
 use crate::client::{output, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 /// Clients looked at in a round of the worker's loop.
 const LOOKS_MAX: usize = 256;
@@ -22,8 +22,8 @@ const TURNS_MAX: usize = 16;
 /// How far a worker has come with showing its clients to the logic that serves.
 #[derive(Default)]
 pub struct Swap {
-    /// The generation they are shown to.
-    generation: u64,
+    /// The roster that says to whom they are shown.
+    roster: u64,
     /// Slots still to be looked at.
     slots: Range<u32>,
 }
@@ -36,11 +36,11 @@ impl Swap {
 }
 
 impl Worker {
-    /// Notices that another logic serves, and shows it some of the clients.
+    /// Notices that another logic serves, if only some, and shows each its clients, a few at a time.
     pub(super) fn follow_swap(&mut self, online: &mut Online) {
-        let generation = online.generation().number;
-        if self.swap.generation != generation {
-            self.swap = Swap { generation, slots: 0..self.clients.slots() };
+        let roster = online.serial();
+        if self.swap.roster != roster {
+            self.swap = Swap { roster, slots: 0..self.clients.slots() };
         }
         if self.swap.is_under_way() {
             self.show_some(online);
@@ -75,7 +75,7 @@ impl Worker {
                 len3: 0,
                 detail: 0,
             };
-            online.generation().deliver(self.lane, client, &message);
+            online.generation_of(self.lane, client).deliver(self.lane, client, &message);
         } else if flags & flag::POSTPONED != 0 {
             self.run_logic(online, slot);
         }

@@ -9,7 +9,7 @@ use super::Worker;
 use super::clock::Clock;
 use crate::arena;
 use crate::client::{limits, state};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 
 const HZ_DEFAULT: u64 = 10;
 const HZ_MAX: u64 = 500;

@@ -28,11 +28,23 @@ const KEEP: Token = BACKUP_OPTIONS.token("KEEP");
 pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
     .doc("7.0.0", "Depends on the subcommand", &[], "Holds the commands about the logic.")
     .subcommands(&[
+        Spec::for_client("shell|abort", 2, Group::Server, abort).flags(FLAGS).doc(
+            "7.0.0",
+            "O(1)",
+            &[],
+            "Withdraws the logic that serves some clients as a canary.",
+        ),
         Spec::for_client("shell|backup", -3, Group::Server, backup).flags(FLAGS).doc(
             "7.0.0",
             "O(N) where N is the number of keys in all databases",
             BACKUP,
             "Makes a backup in a folder while others are served, and returns what became of it, as JSON.",
+        ),
+        Spec::for_client("shell|finalize", 2, Group::Server, finalize).flags(FLAGS).doc(
+            "7.0.0",
+            "O(1)",
+            &[],
+            "Ends the probation of the current logic: it stays.",
         ),
         Spec::for_client("shell|help", 2, Group::Server, help::subcommands)
             .flags(LOADING | STALE)
@@ -42,6 +54,12 @@ pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
             "O(N) where N is the number of upgrades so far",
             &[],
             "Returns what was loaded, when, and how it ended, as JSON.",
+        ),
+        Spec::for_client("shell|promote", 2, Group::Server, promote).flags(FLAGS).doc(
+            "7.0.0",
+            "O(1)",
+            &[],
+            "Makes the canary the current logic.",
         ),
         Spec::for_client("shell|rollback", -2, Group::Server, rollback).flags(FLAGS).doc(
             "7.0.0",
@@ -58,8 +76,8 @@ pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
         Spec::for_client("shell|upgrade", -3, Group::Server, upgrade).flags(FLAGS).doc(
             "7.0.0",
             "O(1)",
-            &[string("path"), string("--force").optional()],
-            "Makes a library the current logic. With --force also the one that is current now.",
+            &[string("path"), string("option").optional().multiple()],
+            "Makes a library the current logic. Options are those of the command line.",
         ),
     ]);
 
@@ -110,15 +128,50 @@ fn status(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
     admin::request(cx, "status", "")
 }
 
+fn abort(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    allowed(cx)?;
+    admin::request(cx, "abort", "")
+}
+
+fn promote(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    allowed(cx)?;
+    admin::request(cx, "promote", "")
+}
+
+fn finalize(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
+    allowed(cx)?;
+    admin::request(cx, "finalize", "")
+}
+
+/// Options that stand alone, and those that have a value.
+const ALONE: [&str; 2] = ["--force", "--no-wait"];
+const WITH_VALUE: [&str; 4] = ["--canary", "--step", "--probation", "--guard"];
+
 fn upgrade(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     allowed(cx)?;
-    let verb = match args.len() {
-        3 => "upgrade",
-        4 if args.is(3, "--force") => "upgrade-force",
-        _ => return Err(error::SYNTAX),
-    };
     if args.at(2).is_empty() {
         return Err(Error::new("ERR the path of the library is empty"));
     }
-    admin::request(cx, verb, &args.text(2))
+    // A zero byte is in no path, and tells the words apart.
+    let mut words = args.text(2).into_owned();
+    let mut at = 3;
+    while at < args.len() {
+        let option = |names: &[&'static str]| names.iter().copied().find(|name| args.is(at, name));
+        let (name, value) = match (option(&ALONE), option(&WITH_VALUE)) {
+            (Some(name), _) => (name, None),
+            (None, Some(name)) if at + 1 < args.len() => (name, Some(args.text(at + 1))),
+            _ => return Err(error::SYNTAX),
+        };
+        words.push('\0');
+        words.push_str(name);
+        if let Some(value) = &value {
+            words.push('\0');
+            words.push_str(value);
+        }
+        at += 1 + usize::from(value.is_some());
+    }
+    if words.matches('\0').count() >= args.len() - 2 {
+        return Err(Error::new("ERR a word of the command has a zero byte in it"));
+    }
+    admin::request(cx, "upgrade", &words)
 }

@@ -28,7 +28,7 @@ pub struct CommandTotals {
 impl CommandTotals {
     fn of(roots: Roots, slot: u32, name: &'static str) -> Self {
         let mut totals = Self { name, calls: 0, time_ns: 0, rejected: 0, failed: 0, slot };
-        let lanes = roots.lanes().filter_map(|lane| counted(&lane.stats, slot));
+        let lanes = roots.counters().filter_map(|stats| counted(stats, slot));
         lanes.for_each(|stat| totals.fold(stat, u64::wrapping_add));
         if let Some(before) = reset::baseline(roots).and_then(|lane| counted(lane, slot)) {
             totals.fold(before, u64::wrapping_sub);
@@ -46,7 +46,7 @@ impl CommandTotals {
     /// How long it took, how often.
     pub fn durations(&self, roots: Roots) -> Durations {
         let mut durations = Durations::default();
-        let lanes = roots.lanes().filter_map(|lane| counted(&lane.stats, self.slot));
+        let lanes = roots.counters().filter_map(|stats| counted(stats, self.slot));
         lanes.for_each(|stat| durations.add(stat));
         if let Some(before) = reset::baseline(roots).and_then(|lane| counted(lane, self.slot)) {
             durations.subtract(before);

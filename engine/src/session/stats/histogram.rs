@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use abi::stats::{CommandStat, HISTOGRAM_BUCKETS, HISTOGRAM_STEPS, Histogram};
+use abi::stats::{CommandStat, HISTOGRAM_BUCKETS, HISTOGRAM_STEPS, Histogram, longest_in};
 
 use base::heap::Heap;
 
@@ -18,15 +18,6 @@ fn bucket(ns: u64) -> usize {
     let step = (ns >> (exponent - STEP_BITS)) as usize % HISTOGRAM_STEPS;
     let octave = (exponent - STEP_BITS + 1) as usize;
     (octave * HISTOGRAM_STEPS + step).min(HISTOGRAM_BUCKETS - 1)
-}
-
-/// The longest duration in a bucket, in nanoseconds.
-fn longest_in(bucket: usize) -> u64 {
-    if bucket < HISTOGRAM_STEPS {
-        return bucket as u64;
-    }
-    let (octave, step) = (bucket / HISTOGRAM_STEPS, bucket % HISTOGRAM_STEPS);
-    ((HISTOGRAM_STEPS + step + 1) as u64 * (1 << (octave - 1))) - 1
 }
 
 fn of(stat: &CommandStat) -> Option<&Histogram> {

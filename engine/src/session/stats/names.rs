@@ -64,12 +64,13 @@ impl<'a> Slots<'a> {
         Some(slot as u32)
     }
 
-    /// The slot of a command's name, given out on first use.
-    pub fn slot(&mut self, name: &str) -> u32 {
-        self.find(name).unwrap_or_else(|| self.add(name) as u32)
+    /// The slot of a command's name, given out on first use. `family`: its number among
+    /// [`abi::stats::FAMILIES`].
+    pub fn slot(&mut self, name: &str, family: u32) -> u32 {
+        self.find(name).unwrap_or_else(|| self.add(name, family) as u32)
     }
 
-    fn add(&mut self, name: &str) -> usize {
+    fn add(&mut self, name: &str, family: u32) -> usize {
         let heap = self.core.heap;
         let mut slots = Words::new(&mut self.names.slots, heap);
         slots.reserve(1);
@@ -77,7 +78,7 @@ impl<'a> Slots<'a> {
         let name_len = u32::try_from(name.len()).expect("a name is below 4 GiB");
         // SAFETY: a new allocation with room for the struct and the name behind it.
         unsafe {
-            place.write(CommandName { name_len, reserved: 0 });
+            place.write(CommandName { name_len, family: family + 1 });
             place.add(1).cast::<u8>().copy_from_nonoverlapping(name.as_ptr(), name.len());
         }
         slots.push(Ptr::from_raw(place).address());

@@ -78,7 +78,7 @@ fn remember(core: &Core) {
 }
 
 fn remember_command(core: &Core, slot: u32, kept: &CommandStat) {
-    let lanes = || core.roots.lanes().filter_map(|lane| counted(&lane.stats, slot));
+    let lanes = || core.roots.counters().filter_map(|stats| counted(stats, slot));
     let sum = |counter: fn(&CommandStat) -> &AtomicU64| {
         lanes().map(|stat| counter(stat).load(Relaxed)).fold(0, u64::wrapping_add)
     };

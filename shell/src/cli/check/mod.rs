@@ -132,7 +132,8 @@ fn read(library: &Path, file: &Path) -> Result<String, Refusal> {
     const UNREADABLE: Code = Code::DataUnreadable;
     let path = file.to_str().ok_or_else(|| Refusal::new(UNREADABLE, "the path is not in UTF-8"))?;
     let host = stand_in::table_with(ARENA_BYTES)?;
-    let generation = logic::start(library, host, 1, &Verifier { lanes: 1, ..Verifier::default() })?;
+    let generation =
+        logic::start(library, None, host, 1, &Verifier { lanes: 1, ..Verifier::default() })?;
     arena::bind_thread(0);
     let status = generation.logic().init()(generation.scratch(0));
     if !status.is_ok() {

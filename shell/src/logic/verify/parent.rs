@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{Report, Step, Verdict, strays};
 use crate::logic::image::Image;
+use crate::logic::trust::Trusted;
 use crate::refusal::{Code, Refusal};
 
 /// The hidden verb of the command line that runs [`super::child::run`].
@@ -38,12 +39,19 @@ pub struct Verifier {
     pub time_limit: Duration,
     /// Lanes of the server that the library is for.
     pub lanes: u32,
+    /// Who must have signed a library, before it is run anywhere; none: nobody.
+    pub trusted: Option<Trusted>,
 }
 
 impl Default for Verifier {
     /// This very program, also when its file has been replaced.
     fn default() -> Self {
-        Self { program: PathBuf::from("/proc/self/exe"), time_limit: TIME_LIMIT, lanes: LANES }
+        Self {
+            program: PathBuf::from("/proc/self/exe"),
+            time_limit: TIME_LIMIT,
+            lanes: LANES,
+            trusted: None,
+        }
     }
 }
 
@@ -52,8 +60,9 @@ impl Verifier {
     ///
     /// # Errors
     /// What the process reports, or `load_aborted`, `load_crashed`, `load_exited`,
-    /// `load_timeout` for how it ended; `io` if it could not be started.
+    /// `load_timeout` for how it ended; `io` if it could not be started; as [`Trusted::check`].
     pub fn verify(&self, image: &Image) -> Result<Verdict, Refusal> {
+        self.trusted.as_ref().map_or(Ok(()), |trusted| trusted.check(image))?;
         let mut trial = Trial::start(self, image).map_err(|e| {
             Refusal::new(Code::Io, format!("cannot run the verifying process: {e}"))
         })?;

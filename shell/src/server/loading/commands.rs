@@ -16,7 +16,7 @@ use crate::aof::commands::{Command, Commands};
 use crate::arena;
 use crate::client::open::{self, Accepted};
 use crate::client::{Connection, input, output};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 use crate::mapped;
 use crate::worker::clock;
 use crate::worker::shared::ServerShared;

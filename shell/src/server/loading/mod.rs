@@ -25,7 +25,7 @@ use crate::aof::load::Found;
 use crate::arena;
 use crate::arena::futex::ThisThread;
 use crate::client::limits::{number, text};
-use crate::logic::generation::Online;
+use crate::logic::roster::Online;
 use crate::worker::clock;
 use crate::worker::shared::ServerShared;
 

@@ -3,7 +3,9 @@
 use super::arguments;
 use super::rows;
 use crate::exec::context::ClientCtx;
-use crate::exec::spec::{Group, Spec, flag};
+use abi::stats::FAMILIES;
+
+use crate::exec::spec::{Spec, flag};
 use base::args::Args;
 use base::error::Done;
 use base::resp::write::Reply;
@@ -21,8 +23,8 @@ pub fn docs(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
 /// Writes a command's name and its documentation.
 fn write(out: &mut Reply<'_>, spec: &'static Spec) {
     out.bulk(spec.name.as_bytes());
-    let mut fields =
-        vec![("summary", spec.summary), ("since", spec.since), ("group", group_name(spec.group))];
+    let group = FAMILIES[spec.group as usize];
+    let mut fields = vec![("summary", spec.summary), ("since", spec.since), ("group", group)];
     if !spec.complexity.is_empty() {
         fields.push(("complexity", spec.complexity));
     }
@@ -84,25 +86,4 @@ pub fn write_text(out: &mut Reply<'_>, name: &str, text: &str) {
 pub fn write_words(out: &mut Reply<'_>, words: &[&str]) {
     out.set(words.len());
     words.iter().for_each(|word| out.simple(word));
-}
-
-fn group_name(group: Group) -> &'static str {
-    match group {
-        Group::Generic => "generic",
-        Group::String => "string",
-        Group::List => "list",
-        Group::Set => "set",
-        Group::SortedSet => "sorted-set",
-        Group::Hash => "hash",
-        Group::PubSub => "pubsub",
-        Group::Transactions => "transactions",
-        Group::Connection => "connection",
-        Group::Server => "server",
-        Group::Scripting => "scripting",
-        Group::HyperLogLog => "hyperloglog",
-        Group::Cluster => "cluster",
-        Group::Geo => "geo",
-        Group::Stream => "stream",
-        Group::Bitmap => "bitmap",
-    }
 }

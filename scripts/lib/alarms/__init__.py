@@ -1,0 +1,1 @@
+"""How often the guard of upgrades is wrong."""
