@@ -331,7 +331,7 @@ pub extern "C" fn rewrite_begin(saving: &Saving<'_>, error: &mut RawBytes) -> St
     };
     let then = saving::Then {
         when_whole: Box::new(move || log.install().inspect(|()| hold_at_once(server))),
-        when_not: Box::new(move || log.drop_rewriting()),
+        when_not: Box::new(move |_| log.drop_rewriting()),
     };
     let begun = saving::start(plan, saving.job, then);
     if !matches!(begun, Ok(true)) {
