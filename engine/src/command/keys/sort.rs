@@ -112,11 +112,25 @@ impl<'a> Request<'a> {
     /// Orders two elements.
     fn compare(&self, a: &Row, b: &Row) -> Ordering {
         let order = match (self.alphabetic, self.by) {
-            (false, _) => a.score.total_cmp(&b.score).then_with(|| a.element.cmp(&b.element)),
-            (true, Some(_)) => a.weight.cmp(&b.weight),
-            (true, None) => a.element.cmp(&b.element),
+            // No number is none, and zero has no sign here.
+            (false, _) => a
+                .score
+                .partial_cmp(&b.score)
+                .unwrap_or(Ordering::Equal)
+                .then_with(|| a.element.cmp(&b.element)),
+            (true, Some(_)) => self.text(a.weight.as_deref()).cmp(&self.text(b.weight.as_deref())),
+            (true, None) => self.text(Some(&a.element)).cmp(&self.text(Some(&b.element))),
         };
         if self.descending { order.reverse() } else { order }
+    }
+
+    /// What of a text counts: as in Redis all of it where the result is stored, else what is before
+    /// its first zero byte.
+    fn text<'t>(&self, text: Option<&'t [u8]>) -> Option<&'t [u8]> {
+        match self.store {
+            Some(_) => text,
+            None => text.map(|text| text.split(|byte| *byte == 0).next().unwrap_or_default()),
+        }
     }
 }
 
