@@ -37,7 +37,7 @@ as_root() {
 missing_packages() {
     local pair
     for pair in redis-server:redis-server redis-cli:redis-tools python3:python3 \
-        node:nodejs npm:npm cc:gcc git:git; do
+        node:nodejs npm:npm cc:gcc git:git chromium:chromium promtool:prometheus curl:curl; do
         command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
     done
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
@@ -140,6 +140,10 @@ step_clients() {
     tests/clients/run
 }
 
+step_page() {
+    scripts/page
+}
+
 step_soak() {
     scripts/soak --quick
 }
@@ -165,6 +169,7 @@ step rust "Rust tests"
 step sanitised "tests of parts and of whole servers with AddressSanitizer"
 step docs "rustdoc, and links between the documents"
 step clients "real clients across upgrades"
+step page "the page of metrics in a browser, and the rules of alerts"
 step soak "checked work while the logic is swapped"
 step licences "licences and advisories of the dependencies"
 printf '\nAll passed in %d s\n' $((SECONDS - STARTED))

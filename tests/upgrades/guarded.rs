@@ -105,6 +105,22 @@ fn panics_that_are_allowed_put_nothing_back() {
 }
 
 #[test]
+fn what_keeps_memory_on_probation_is_put_back() {
+    let server = Server::start();
+    let mut client = server.connect();
+    server.upgrade("faulty", &["--probation", LONG]).report();
+    for _ in 0..40 {
+        assert_eq!(client.ask("STRLEN leaky:1"), ":0\r\n");
+    }
+    eventually("the version before serves", || server.status()["generation"] == 3);
+    let reason = last_record(&server)["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("the library has taken") && reason.contains("are allowed"), "{reason}");
+    eventually("its leak is told", || {
+        server.status()["leaked_bytes"].as_u64() > Some((40 << 20) - 1)
+    });
+}
+
+#[test]
 fn a_canary_whose_commands_fail_is_withdrawn_with_the_figures() {
     let server = Server::start();
     let load = Load::start(&server, 12, &["GETRANGE faulty:1 0 1", "GET a", "GET b", "GET c"]);

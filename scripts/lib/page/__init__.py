@@ -1,0 +1,1 @@
+"""The page of metrics in a real browser, and the rules of alerts in Prometheus's own checker."""
