@@ -2,5 +2,6 @@
 
 mod connections;
 mod harness;
+mod recovery;
 mod server;
 mod upgrades;

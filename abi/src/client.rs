@@ -3,7 +3,7 @@
 use abi_stable::StableAbi;
 use core::mem::offset_of;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use crate::client_ref::ClientRef;
 use crate::container::{RawBuffer, RawBytes, RawTable, RawVec};
@@ -144,8 +144,77 @@ pub struct ClientState {
     pub exchange: RawBytes,
     /// The number of the client's user, see [`crate::acl::Acl::users`]. Changed with the users locked.
     pub user: u64,
+    /// What is being done with its bytes.
+    pub under_way: UnderWay,
     /// Zero.
-    pub reserved: [u64; 13],
+    pub reserved: [u64; 3],
+}
+
+/// What is being done with a client's bytes: so that who finds it after the end of the process, at
+/// whatever instruction that came, can tell which of them were read, run, answered and sent.
+///
+/// Each of these is stored before what it tells of begins, and taken away after it is over. The
+/// processor keeps the order of stores of one thread, and whoever looks is not there before all of
+/// them are done: so the compiler alone has to be told of it ([`UnderWay::step`]).
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct UnderWay {
+    /// 1 more than where in the input buffer bytes are being read to; 0: none are. How many have been
+    /// is what the kernel has counted beyond [`ClientShared::bytes_in`].
+    pub reading: u64,
+    /// 1 more than where in the output buffer bytes are being sent from; 0: none are. Likewise, with
+    /// [`ClientShared::bytes_out`].
+    pub writing: u64,
+    /// 1: the input buffer, 2: the output buffer is being exchanged for another; until that is over it
+    /// is what `before` says. 0: none is.
+    pub moving: u64,
+    /// See `moving`.
+    pub before: RawBuffer,
+    /// Of a command that runs, or a message that is delivered: 1 more than the bytes of output before
+    /// its reply. 0: there is none.
+    pub reply: u64,
+    /// Where the input begins once the command is taken from it. If it begins elsewhere, the command
+    /// has not begun to run. The top bit says that it has no reply.
+    pub consumed: u64,
+}
+
+impl UnderWay {
+    /// Nothing.
+    pub const NOTHING: Self =
+        Self { reading: 0, writing: 0, moving: 0, before: RawBuffer::EMPTY, reply: 0, consumed: 0 };
+    /// See [`UnderWay::consumed`].
+    pub const NO_REPLY: u64 = 1 << 63;
+
+    /// What was stored before this is stored before what is stored after it.
+    #[inline(always)]
+    pub fn step() {
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// A command is about to be taken from the input, which then begins at `consumed`, and run. So
+    /// many bytes are unsent.
+    #[inline(always)]
+    pub fn begin(&mut self, consumed: u64, unsent: usize) {
+        self.consumed = consumed;
+        Self::step();
+        self.reply = unsent as u64 + 1;
+        Self::step();
+    }
+
+    /// It has its reply, or none is owed now.
+    #[inline(always)]
+    pub fn end(&mut self) {
+        Self::step();
+        self.reply = 0;
+        Self::step();
+    }
+}
+
+impl ClientState {
+    /// Where the other part is.
+    pub const fn shared_address(&self) -> u64 {
+        self.shared.address()
+    }
 }
 
 impl Deref for ClientState {
@@ -342,7 +411,8 @@ impl ClientBlock {
                 soft_limit_since_ms: 0,
                 exchange: RawBytes::EMPTY,
                 user: 0,
-                reserved: [0; 13],
+                under_way: UnderWay::NOTHING,
+                reserved: [0; 3],
             },
         };
         // SAFETY: as the caller promises, each place is aligned, large enough and nobody else's.

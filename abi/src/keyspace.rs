@@ -79,8 +79,25 @@ pub struct ShardDb {
     /// How far the snapshot's walk has come: it is done with all keys whose hashes are below this
     /// position. [`crate::snapshot::WALKED`]: with all there are.
     pub walked: AtomicU64,
+    /// Which of the tables are to be made anew of what is in them: bits of [`anew`]. 0 but between
+    /// the two halves of a recovery.
+    pub anew: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
+}
+
+/// Bits of [`ShardDb::anew`].
+pub mod anew {
+    /// [`super::ShardDb::keys`].
+    pub const KEYS: u64 = 1;
+    /// [`super::ShardDb::expires`].
+    pub const EXPIRES: u64 = 2;
+    /// [`super::Shard::watched`], told by the part of database 0, as the next ones are.
+    pub const WATCHED: u64 = 4;
+    /// [`super::Shard::blocked`].
+    pub const BLOCKED: u64 = 8;
+    /// [`super::Shard::tracked`].
+    pub const TRACKED: u64 = 16;
 }
 
 /// A key that at least one client watches.

@@ -48,6 +48,17 @@ pub struct Running {
     pub script_machine_bytes: AtomicU64,
     /// As the one before, of the machine for functions.
     pub function_machine_bytes: AtomicU64,
+    /// Addresses of what a worker lends to its clients, for input, for a round of reads, for output;
+    /// 0 for a lane that is no worker. Stored by the shell.
+    pub lent: [AtomicU64; 3],
+    /// Address of an entry that is being changed where it is, in more than one step: found after the
+    /// end of the process, it may be half changed; 0: none is.
+    pub changing: AtomicU64,
+    /// Address of a list of the keys that the transaction or script which runs has changed or is about
+    /// to: for each its hash and its database. Their room follows from the allocation; 0: there is none.
+    pub touched: AtomicU64,
+    /// Words in it that are in use.
+    pub touched_words: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 7],
+    pub reserved: AtomicU64,
 }

@@ -39,4 +39,5 @@ pub mod stream;
 pub mod tracking;
 pub mod version;
 pub mod wait;
+pub mod walk;
 pub mod warming;

@@ -102,6 +102,16 @@ impl<T> Locked<T> {
         self.lock.holder()
     }
 
+    /// The value whether it is locked or not, for who knows that nobody else refers to it.
+    pub const fn as_ptr(&self) -> *mut T {
+        self.value.get()
+    }
+
+    /// The lock, for who is the only one left of those that take it.
+    pub const fn raw_lock(&self) -> &RawLock {
+        &self.lock
+    }
+
     /// The value, while nobody else can refer to it.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()

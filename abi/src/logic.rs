@@ -22,6 +22,7 @@ use crate::shared::{Channel, CommandName, ErrorStat, LatencyEvent, Shared, Slowl
 use crate::stats::{CommandSegment, Histogram};
 use crate::status::Status;
 use crate::wait::{BlockedKey, Wait, Waiter};
+use crate::walk::Walk;
 
 /// Logic's own memory for one lane. The shell never looks inside.
 #[repr(C)]
@@ -126,6 +127,14 @@ pub struct Logic {
     /// the other: commands are refused also after [`Logic::load_end`], until the shell lets them.
     pub load_file:
         extern "C" fn(scratch: *mut Scratch, path: RStr<'_>, error: &mut RawBytes) -> Status,
+    /// Walks over all that logic keeps in the arena, see [`crate::walk`]: after `attach`, before any
+    /// scratch is made. The arena may be one that a process has left in the middle of its work; locks
+    /// mean nothing. The shell walks over what is its own, buffers of clients for one.
+    pub check: extern "C" fn(walk: &Walk) -> Status,
+    /// After a `check` that has mended, once memory can be allocated and nothing is locked: makes anew
+    /// what that has left to be made, and has clients go on whose commands were broken off. Before any
+    /// client is served.
+    pub recover: extern "C" fn(scratch: *mut Scratch) -> Status,
 }
 
 impl RootModule for LogicRef {

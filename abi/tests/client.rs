@@ -30,7 +30,7 @@ fn a_new_client_is_empty_and_knows_its_other_part() {
         assert_eq!((owner.id, owner.worker), (7, 3), "reached through the owner's part");
         assert!(std::ptr::eq(&owner.flags, &shared.flags), "one part, reached in two ways");
         assert_eq!(owner.state.exchange.capacity, 0);
-        assert_eq!((owner.state.user, owner.state.reserved), (0, [0; 13]));
+        assert_eq!((owner.state.user, owner.state.reserved), (0, [0; 3]));
         assert_eq!(shared.reserved, 0);
     });
 }

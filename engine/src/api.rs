@@ -4,14 +4,15 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-use abi::client::{Client, flag};
+use abi::client::{Client, UnderWay, flag};
 use abi::container::RawBytes;
 use abi::host::HostRef;
 use abi::job::Job;
 use abi::logic::Scratch;
-use abi::message::Message;
+use abi::message::{Message, kind};
 use abi::ptr::Ptr;
 use abi::status::Status;
+use abi::walk::Walk;
 use abi_stable::std_types::{RSlice, RStr};
 
 use crate::exec::panics::{self, Unwound, caught};
@@ -23,6 +24,7 @@ use crate::session::tracking::tell as tracking;
 use crate::session::{blocking, clients, lifecycle};
 use base::bytes::Bytes;
 use base::core::Core;
+use base::walk::Walker;
 
 static HOST: OnceLock<HostRef> = OnceLock::new();
 static OUTSTANDING: AtomicI64 = AtomicI64::new(0);
@@ -168,9 +170,15 @@ fn close_unless_ok(client: &Client, status: Status) {
 /// See [`abi::logic::Logic::deliver`].
 pub extern "C" fn deliver(scratch: *mut Scratch, client: Ptr<Client>, message: &Message) -> Status {
     as_owner(client, |client| {
-        or_close(scratch, client, "a message for", |thread, client| {
+        let owes = matches!(message.kind, kind::SERVE | kind::UNBLOCK | kind::ADMIN_REPLY);
+        let reply = if owes { 0 } else { UnderWay::NO_REPLY };
+        let (start, unsent) = (client.input.start, client.output.len());
+        client.under_way.begin(start | reply, unsent);
+        let status = or_close(scratch, client, "a message for", |thread, client| {
             deliver::deliver(thread, client, message);
-        })
+        });
+        client.under_way.end();
+        status
     })
 }
 
@@ -181,9 +189,13 @@ pub extern "C" fn deadline(scratch: *mut Scratch, client: Ptr<Client>) -> Status
             // It was put off, and may try again.
             return run_batch(scratch, client);
         }
-        or_close(scratch, client, "the deadline of", |thread, client| {
+        let (start, unsent) = (client.input.start, client.output.len());
+        client.under_way.begin(start, unsent);
+        let status = or_close(scratch, client, "the deadline of", |thread, client| {
             blocking::time_out(&mut thread.core, client);
-        })
+        });
+        client.under_way.end();
+        status
     })
 }
 
@@ -284,6 +296,24 @@ pub extern "C" fn check_file(
         };
         Bytes::new(report, thread.core.heap).assign(text.as_bytes());
         status
+    })
+}
+
+/// See [`abi::logic::Logic::check`].
+pub extern "C" fn check(walk: &Walk) -> Status {
+    guard("check", Status::PANICKED, || match HOST.get() {
+        // SAFETY: the shell keeps the contract, and nobody runs meanwhile.
+        Some(host) => exec::recovery::walk(&mut unsafe { Walker::new(walk) }, *host),
+        None => Status::REFUSED,
+    })
+}
+
+/// See [`abi::logic::Logic::recover`].
+pub extern "C" fn recover(scratch: *mut Scratch) -> Status {
+    with(scratch, "the end of a recovery", |thread| {
+        thread.refresh();
+        exec::recovery::complete(thread);
+        Status::OK
     })
 }
 
@@ -478,6 +508,8 @@ macro_rules! export_logic {
                 load_end: $crate::api::load_end,
                 check_file: $crate::api::check_file,
                 load_file: $crate::api::load_file,
+                check: $crate::api::check,
+                recover: $crate::api::recover,
             });
 
         #[::abi_stable::export_root_module]

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Files that may include one another before it is taken for a loop.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
-const SHELL_SETTINGS: [&str; 12] = [
+const SHELL_SETTINGS: [&str; 15] = [
     "workers",
     "logic",
     "logic-trusted-keys",
@@ -25,6 +25,9 @@ const SHELL_SETTINGS: [&str; 12] = [
     "arena",
     "log-format",
     "verify-timeout-ms",
+    "keeper",
+    "crashes-max",
+    "check-recovered",
     "metrics",
     "upgrade-dir",
     "upgrade-probation",
@@ -131,6 +134,7 @@ pub fn from_arguments(arguments: &[String]) -> Result<Vec<Setting>, ConfigError>
         let name = argument.strip_prefix("--").filter(|name| !name.is_empty());
         let next = arguments.get(at + 1).filter(|next| !next.starts_with("--"));
         match (settings.last_mut(), name) {
+            (_, Some("no-keeper")) => settings.push(without_keeper()),
             (Some(last), _) if last.values.is_empty() => last.values.push(argument.clone()),
             (_, Some(name)) => settings.push(named_argument(name, next.is_some())?),
             (Some(last), None) => last.values.push(argument.clone()),
@@ -138,6 +142,12 @@ pub fn from_arguments(arguments: &[String]) -> Result<Vec<Setting>, ConfigError>
         }
     }
     Ok(settings)
+}
+
+/// The short form of `--keeper no`.
+fn without_keeper() -> Setting {
+    let values = vec!["no".to_owned()];
+    Setting { name: "keeper".to_owned(), values, origin: "command line".to_owned() }
 }
 
 fn named_argument(text: &str, value_follows: bool) -> Result<Setting, ConfigError> {

@@ -170,6 +170,8 @@ codes! {
         "check the path; see docs/persistence.md for the files that are read";
     FileExists "file_exists" 57 "The file that is to be written exists"
         "name another one: no file is overwritten";
+    ArenaDamaged "arena_damaged" 58 "Something in the arena is not as it should be"
+        "a server that recovers it takes out what cannot be trusted; see docs/recovery.md";
     BackupUnderWay "backup_under_way" 60 "A backup is under way, or none can be made yet"
         "wait until `shell status` shows none, then try again";
     BackupFailed "backup_failed" 61 "The backup could not be made, and nothing is left of it"

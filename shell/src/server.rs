@@ -3,6 +3,7 @@
 mod code_pages;
 pub mod control;
 pub mod exit;
+mod heir;
 pub mod limits;
 mod loading;
 pub mod settings;
@@ -27,12 +28,15 @@ use crate::arena::roots::Roots;
 use crate::arena::{self, ArenaError, NoMemory, huge};
 use crate::backup;
 use crate::client::limits::number;
-use crate::client::listen::ListenError;
+use crate::client::listen::{self, ListenError};
 use crate::config::Setting;
+use crate::keeper::board;
 use crate::log;
 use crate::logic::generation::Generation;
 use crate::logic::roster::{self, Online, Roster};
 use crate::process::startup::Startup;
+use crate::recovery::clients::Clients;
+use crate::recovery::descriptors;
 use crate::saving;
 use crate::worker::mailbox::Mailbox;
 use crate::worker::scheduler::Scheduler;
@@ -58,6 +62,8 @@ pub struct Options {
     pub settings: Vec<Setting>,
     /// The memory that holds all state.
     pub arena: arena::Options,
+    /// Whether it is checked once more after a recovery.
+    pub checks_arena: bool,
     /// Who waits for the server to be ready.
     pub startup: Startup,
 }
@@ -95,6 +101,9 @@ pub enum ServeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What the server before has left cannot be gone on with.
+    #[error("cannot go on with what the server before has left: {0}; start another one")]
+    Unusable(String),
     /// The data cannot be loaded.
     #[error("cannot load the data: {0}")]
     Data(String),
@@ -124,8 +133,14 @@ impl From<NoMemory> for ServeError {
 /// What [`run`] asks its caller for.
 pub trait Outfit {
     /// Loads the first logic, with scratches for `lanes` lanes and the number
-    /// [`crate::logic::generation::FIRST`]. The arena's roots exist.
-    fn load(&mut self, lanes: usize) -> Result<Arc<Generation>, LoadError>;
+    /// [`crate::logic::generation::FIRST`]: the first of `images` that can be, or if there is none the one that was
+    /// named. The arena's roots exist. `attached` is called once it is attached, before it has a scratch.
+    fn load(
+        &mut self,
+        lanes: usize,
+        images: &[PathBuf],
+        attached: &mut dyn FnMut(LogicRef) -> Result<(), LoadError>,
+    ) -> Result<Arc<Generation>, LoadError>;
 
     /// What the control thread serves until the server stops. The server listens already.
     fn services(&mut self, server: &'static ServerShared) -> impl Future<Output = ()>;
@@ -141,27 +156,25 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     let lanes = (workers + 2 + background) as usize;
     limits::check(workers)?;
     let _watch = exit::Watch::begin()?;
-    let arena = arena::create(&options.arena)?;
-    arena::bind_thread(workers);
-    let roots = Roots::create(arena, lanes, clock::unix_ms())?;
-    let (server, polls) = make_shared(workers, roots, options.config_file)?;
-    let first = outfit.load(lanes).map_err(ServeError::Logic)?;
-    roster::publish(Roster::new(first, None));
-    configure(server, workers, &options.settings)?;
-    server.create_databases()?;
+    let started = match descriptors::take() {
+        None => begin(&options, workers, lanes, outfit)?,
+        Some(left) => heir::go_on(left, &options, workers, lanes, outfit)?,
+    };
+    let Started { server, polls, clients } = started;
     server.listeners().listen(&settings::endpoints(server.config()))?;
+    listen::give_up_inherited();
     code_pages::release();
     title::show(server);
     let startup = Arc::new(Mutex::new(options.startup));
     let ready = when_ready(server, &startup);
-    let loader = match loading::begin(server, background, Box::new(ready))? {
+    let loader = match begin_loading(server, background, Box::new(ready), &clients)? {
         Ok(loader) => Some(Arc::new(loader)),
         Err(ready) => {
             ready();
             None
         }
     };
-    let threads = Threads::spawn(server, polls, background, loader)?;
+    let threads = Threads::spawn(server, polls, background, loader, clients)?;
     let ended = control::run(server, outfit.services(server), move || {
         locked(&startup).stopping();
         // What it has left goes when the threads are done.
@@ -176,6 +189,52 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     };
     tracing::info!("stopped");
     ended
+}
+
+/// What a server begins with.
+struct Started {
+    server: &'static ServerShared,
+    polls: Vec<Poll>,
+    /// The clients of the server before, if there was one.
+    clients: Option<Clients>,
+}
+
+/// Begins with an arena of its own.
+fn begin(
+    options: &Options,
+    workers: u32,
+    lanes: usize,
+    outfit: &mut impl Outfit,
+) -> Result<Started, ServeError> {
+    let arena = arena::create(&options.arena)?;
+    if let Some(board) = board::get() {
+        board.note_arena(arena.fd());
+    }
+    arena::bind_thread(workers);
+    let roots = Roots::create(arena, lanes, clock::unix_ms())?;
+    let (server, polls) = make_shared(workers, roots, options.config_file.clone())?;
+    let first = outfit.load(lanes, &[], &mut |_| Ok(())).map_err(ServeError::Logic)?;
+    roster::publish(Roster::new(first, None));
+    configure(server, workers, &options.settings)?;
+    server.create_databases()?;
+    Ok(Started { server, polls, clients: None })
+}
+
+/// Begins to load what there is; a server that goes on for another has all of it, and an append-only log
+/// begins with that anew.
+fn begin_loading(
+    server: &'static ServerShared,
+    background: u32,
+    ready: loading::WhenDone,
+    clients: &Option<Clients>,
+) -> Result<Result<Loader, loading::WhenDone>, ServeError> {
+    if clients.is_none() {
+        return loading::begin(server, background, ready);
+    }
+    if aof::is_asked_for(server.config()) {
+        aof::changed(server).map_err(ServeError::Data)?;
+    }
+    Ok(Err(ready))
 }
 
 /// Tells who waits that clients are served.
@@ -252,13 +311,18 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
         tracing::warn!("{}: {name} has no effect: {why}", setting.origin);
     }
     server.pass_over(passed_over.into_keys().map(str::to_owned).collect());
+    obey_settings(server);
+    Ok(())
+}
+
+/// Acts on the settings that are the shell's, but for where to listen.
+fn obey_settings(server: &ServerShared) {
     log::set_level(number(server.config(), id::LOGLEVEL));
     huge::want(number(server.config(), id::ARENA_HUGE_PAGES) != 0);
     settings::fit_clients(server);
     if let Err(error) = settings::set_oom_score(server.config()) {
         tracing::warn!(%error, "cannot change oom_score_adj");
     }
-    Ok(())
 }
 
 /// Applies a setting. Returns why it was passed over, if it was.
@@ -313,10 +377,14 @@ impl Threads {
         polls: Vec<Poll>,
         background: u32,
         loader: Option<Arc<Loader>>,
+        clients: Option<Clients>,
     ) -> Result<Self, ServeError> {
         let mut threads = Self { workers: Vec::new(), background: Vec::new(), loader };
         let make = |(lane, poll)| Worker::new(lane, server, poll);
-        let workers = (0..).zip(polls).map(make).collect::<Result<Vec<_>, _>>()?;
+        let mut workers = (0..).zip(polls).map(make).collect::<Result<Vec<_>, _>>()?;
+        if let Some(clients) = clients {
+            heir::hand_over(server, clients, &mut workers);
+        }
         let scheduler = Arc::new(Scheduler::new(server, workers)?);
         for number in 0..server.workers() {
             let scheduler = Arc::clone(&scheduler);

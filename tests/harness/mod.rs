@@ -13,6 +13,7 @@ pub mod text;
 pub mod words;
 
 pub use connection::Connection;
+pub use libraries::library;
 pub use lines::Lines;
 pub use patience::eventually;
 pub use peer::Peer;

@@ -56,6 +56,27 @@ impl Server {
         self.child.id()
     }
 
+    /// The process that serves, of a server that is kept; none while another is being started.
+    pub fn kept_pid(&self) -> Option<Pid> {
+        let keeper = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"));
+        let child = children.ok()?.split_whitespace().next()?.parse().ok()?;
+        Pid::from_raw(child)
+    }
+
+    /// How many servers have served here, one after the other.
+    pub fn servers(&self) -> usize {
+        self.log().matches("Ready to accept connections").count()
+    }
+
+    /// Kills the process that serves, and waits until another does.
+    pub fn kill_kept(&self) {
+        let before = self.servers();
+        let pid = self.kept_pid().expect("one serves");
+        kill_process(pid, Signal::KILL).expect("it is there");
+        eventually("another server goes on", || self.servers() > before);
+    }
+
     /// Whether it has not ended.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the state of the server").is_none()

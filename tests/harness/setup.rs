@@ -30,6 +30,7 @@ pub struct Setup {
     dir: TempDir,
     port: u16,
     has_admin: bool,
+    is_kept: bool,
     input: Stdio,
 }
 
@@ -64,13 +65,20 @@ impl Setup {
         command.arg("--unixsocket").arg(dir.path().join("socket"));
         command.arg("--logfile").arg(dir.path().join("log"));
         command.args(["--upgrade-probation", "0"]);
-        Self { command, dir, port: 0, has_admin: true, input: Stdio::null() }
+        Self { command, dir, port: 0, has_admin: true, is_kept: false, input: Stdio::null() }
     }
 
     /// Listens on a TCP port too.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self.command.args(["--port", &port.to_string()]);
+        self
+    }
+
+    /// A process keeps it, as is the default: then that is the one that the test has started. Without,
+    /// tests that look at the server's process find it there.
+    pub fn kept(mut self) -> Self {
+        self.is_kept = true;
         self
     }
 
@@ -127,6 +135,9 @@ impl Setup {
 
     /// Starts it, which may fail.
     pub fn spawn(mut self) -> Server {
+        if !self.is_kept {
+            self.command.arg("--no-keeper");
+        }
         if self.has_admin {
             self.command.arg("--admin").arg(self.dir.path().join("admin"));
         }

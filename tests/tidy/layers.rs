@@ -56,6 +56,7 @@ const PILES: &[Pile] = &[
             &["abi/src/host.rs"],
             &["abi/src/manifest.rs"],
             &["abi/src/version.rs"],
+            &["abi/src/walk.rs"],
             &["abi/src/logic.rs"],
             &["abi/src/lib.rs"],
         ],
@@ -109,6 +110,7 @@ const PILES: &[Pile] = &[
         layers: &[
             &["shell/src/refusal.rs"],
             &["shell/src/process/"],
+            &["shell/src/keeper/"],
             &["shell/src/log.rs"],
             &["shell/src/config.rs", "shell/src/config/"],
             &[
@@ -122,6 +124,7 @@ const PILES: &[Pile] = &[
             &["shell/src/mapped.rs"],
             &["shell/src/logic/"],
             &["shell/src/worker/"],
+            &["shell/src/recovery/"],
             &["shell/src/effects/"],
             &["shell/src/saving/"],
             &["shell/src/aof/"],

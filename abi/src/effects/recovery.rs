@@ -1,7 +1,7 @@
 //! Mending the stream after the process that used it has died at any instruction.
 
 use super::deferred::Payer;
-use super::layout::{LaneEffects, state};
+use super::layout::{DEFERRED_MAX, Extent, LaneEffects, state};
 use super::memory::{self, Span};
 use super::sync::Ordering::Relaxed;
 use super::tail::Tail;
@@ -50,6 +50,31 @@ impl Stream<'_> {
         // SAFETY: the caller's promise; the lane had reserved it, and no reader has come by.
         unfilled.into_iter().for_each(|span| unsafe { span.blank() });
         bytes
+    }
+
+    /// Calls `visit` with the address and the size of each allocation of the stream. Where the list of
+    /// extents leads on is asked of it first, with a size of 0: whether an extent may be read there.
+    ///
+    /// # Safety
+    /// Nobody uses the stream, and what `visit` says to be an allocation of such a size is one.
+    pub unsafe fn for_each_allocation(&self, mut visit: impl FnMut(u64, u64) -> bool) {
+        let raw = self.raw;
+        let ring = raw.ring.load(Relaxed);
+        if ring != 0 {
+            visit(ring, raw.capacity.load(Relaxed));
+        }
+        let places = raw.lanes.iter().map(|lane| lane.deferred_place.load(Relaxed));
+        places.filter(|place| *place != 0).for_each(|place| {
+            visit(place, DEFERRED_MAX);
+        });
+        let mut extent = raw.first_extent.load(Relaxed);
+        while extent != 0 && visit(extent, 0) {
+            let Extent { next, allocated, .. } = memory::extent(extent);
+            if !visit(extent, allocated) {
+                return;
+            }
+            extent = next;
+        }
     }
 
     /// The consumer with this id, for whoever goes on in its stead.

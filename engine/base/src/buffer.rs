@@ -3,6 +3,8 @@
 use abi::container::RawBuffer;
 use abi::ptr::Ptr;
 use core::mem::MaybeUninit;
+use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::compiler_fence;
 
 use super::bytes::roomy;
 use crate::heap::Heap;
@@ -176,27 +178,44 @@ impl<'a> Buffer<'a> {
     }
 
     /// Makes room by moving the bytes to the front or to a larger allocation of the buffer's own.
+    ///
+    /// Whoever finds the buffer half way, after the end of the process, knows what is in it by its
+    /// address and by whether its start is beyond its end, which then is to be the front.
     #[cold]
     #[inline(never)]
     fn grow(&mut self, additional: usize) {
-        let len = self.len();
+        let (start, len) = (self.raw.start as usize, self.len());
         let needed = len.checked_add(additional).expect("a length is below 2^63");
-        let start = self.raw.start as usize;
-        // Moving pays only when at least as many bytes have been consumed as are moved.
-        if needed <= self.raw.capacity as usize && start >= len {
-            let data = self.raw.data.as_ptr();
-            // SAFETY: the bytes lie in the allocation and, by the condition, do not overlap.
-            unsafe { data.copy_from_nonoverlapping(data.add(start), len) };
-            (self.raw.start, self.raw.end) = (0, len as u64);
-            return;
+        // Moving pays only when more bytes have been consumed than are moved.
+        if start > len {
+            self.move_to_front();
+            if needed <= self.raw.capacity as usize {
+                return;
+            }
         }
-        let capacity = roomy(needed.max(CAPACITY_MIN / 2), &self.heap);
+        let start = self.raw.start as usize;
+        let capacity = roomy((start + needed).max(CAPACITY_MIN / 2), &self.heap);
         let data = Ptr::<u8>::new(self.heap.alloc(capacity));
         // SAFETY: the new allocation is larger and distinct.
-        unsafe { data.as_ptr().copy_from_nonoverlapping(self.as_slice().as_ptr(), len) };
-        let new = RawBuffer { data, start: 0, end: len as u64, capacity: capacity as u64, lent: 0 };
-        let old = core::mem::replace(self.raw, new);
+        unsafe { data.as_ptr().add(start).copy_from_nonoverlapping(self.as_slice().as_ptr(), len) };
+        let RawBuffer { data: old, capacity: old_capacity, lent, .. } = *self.raw;
+        let old = RawBuffer { data: old, capacity: old_capacity, lent, ..RawBuffer::EMPTY };
+        compiler_fence(SeqCst);
+        (self.raw.data, self.raw.capacity, self.raw.lent) = (data, capacity as u64, 0);
+        compiler_fence(SeqCst);
         self.free_own(&old);
+    }
+
+    /// Moves the bytes to the front; more have been consumed than there are.
+    fn move_to_front(&mut self) {
+        let (start, len) = (self.raw.start as usize, self.len());
+        let data = self.raw.data.as_ptr();
+        // SAFETY: the bytes lie in the allocation and, by the condition, do not overlap.
+        unsafe { data.copy_from_nonoverlapping(data.add(start), len) };
+        compiler_fence(SeqCst);
+        self.raw.end = len as u64;
+        compiler_fence(SeqCst);
+        self.raw.start = 0;
     }
 
     fn free_own(&self, old: &RawBuffer) {

@@ -219,6 +219,8 @@ impl Core {
     }
 
     fn release(&mut self) {
+        self.running.has_changed();
+        self.running.forget_touched();
         if let Some(put) = self.effects.take_deferred() {
             self.locks.owe(put);
         }

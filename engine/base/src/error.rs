@@ -55,6 +55,7 @@ errors! {
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     NO_MULTI = "ERR Command not allowed inside a transaction";
     INTERNAL = "ERR internal error";
+    INTERRUPTED = "INTERRUPTED the server ended while it ran this command, and goes on: it may or may not have been done";
     NEEDS_CLIENT = "ERR This command concerns the client that sends it and cannot be run for another";
     UNBLOCKED = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
     TIMEOUT_NEGATIVE = "ERR timeout is negative";

@@ -33,4 +33,5 @@ pub mod settings;
 pub mod sha1;
 pub mod text;
 pub mod vec;
+pub mod walk;
 pub mod warming;

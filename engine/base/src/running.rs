@@ -3,8 +3,10 @@
 
 use abi::client_ref::ClientRef;
 use abi::lane::{RUNNING_KEYS, Running};
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use core::sync::atomic::compiler_fence;
 
+use crate::heap::Heap;
 use crate::lock::ShardSet;
 
 /// The record of the calling lane. Only this lane stores there.
@@ -23,6 +25,12 @@ pub struct About<'a> {
     pub shards: ShardSet,
     /// Hashes of its keys.
     pub hashes: &'a [u64],
+}
+
+/// Words that a list of so many has room for.
+fn room(words: usize) -> usize {
+    const ROOM_MIN: usize = 16;
+    words.next_power_of_two().max(ROOM_MIN)
 }
 
 impl RunningCommand {
@@ -56,6 +64,66 @@ impl RunningCommand {
     #[inline]
     pub fn end(self) {
         self.0.command.store(0, Relaxed);
+    }
+
+    /// An entry is about to be changed where it is, in more than one step.
+    #[inline(always)]
+    pub fn changes(self, address: u64) {
+        self.0.changing.store(address, Relaxed);
+        compiler_fence(SeqCst);
+    }
+
+    /// None is being changed any more.
+    #[inline(always)]
+    pub fn has_changed(self) {
+        compiler_fence(SeqCst);
+        self.0.changing.store(0, Relaxed);
+    }
+
+    /// A command of a transaction or a script is about to change a key of a database.
+    pub fn touches(self, heap: Heap, hash: u64, db: u32) {
+        let len = self.0.touched_words.load(Relaxed) as usize;
+        let list = match self.0.touched.load(Relaxed) {
+            0 => self.make_list(heap, 0, 0),
+            list if len == room(len) => self.make_list(heap, list, len),
+            list => list,
+        };
+        // SAFETY: the list has room for two words more, as there is an even number of them, and is this
+        // lane's own.
+        unsafe {
+            let end = (list as *mut u64).add(len);
+            end.write(hash);
+            end.add(1).write(db.into());
+        }
+        compiler_fence(SeqCst);
+        self.0.touched_words.store(len as u64 + 2, Relaxed);
+        compiler_fence(SeqCst);
+    }
+
+    /// Moves the `len` words of a list, which has no room for more, to one that has.
+    #[cold]
+    fn make_list(self, heap: Heap, old: u64, len: usize) -> u64 {
+        let list = heap.alloc(room(len + 1) * size_of::<u64>());
+        if old != 0 {
+            // SAFETY: the old one has so many words, and the new one has room for more.
+            unsafe { (list as *mut u64).copy_from_nonoverlapping(old as *const u64, len) };
+        }
+        compiler_fence(SeqCst);
+        self.0.touched.store(list, Relaxed);
+        compiler_fence(SeqCst);
+        if old != 0 {
+            // SAFETY: allocated for so many words, and nothing refers to it any more.
+            unsafe { heap.free(old, room(len) * size_of::<u64>()) };
+        }
+        list
+    }
+
+    /// What was changed is no longer to be taken back.
+    #[inline(always)]
+    pub fn forget_touched(self) {
+        if self.0.touched_words.load(Relaxed) != 0 {
+            self.0.touched_words.store(0, Relaxed);
+        }
     }
 
     /// The client whose command runs, if one does.

@@ -64,7 +64,21 @@ impl<'k> Found<'k> {
     #[inline(always)]
     pub fn entry_mut(&mut self) -> EntryMut<'_> {
         self.keep_for_snapshot();
+        self.core.running.changes(self.slot.address());
         self.entry_to_move()
+    }
+
+    /// The entry, to change it by a single store: nobody can find it half changed.
+    #[inline(always)]
+    pub fn entry_to_store_to(&mut self) -> EntryMut<'_> {
+        self.keep_for_snapshot();
+        self.entry_to_move()
+    }
+
+    /// The entry has been changed, and is whole.
+    #[inline(always)]
+    pub fn has_changed(&self) {
+        self.core.running.has_changed();
     }
 
     /// The entry, to change what is no part of a snapshot: where things lie, when it was used.
@@ -96,6 +110,7 @@ impl<'k> Found<'k> {
     #[inline(always)]
     pub fn into_entry_mut(mut self) -> EntryMut<'k> {
         self.keep_for_snapshot();
+        self.core.running.changes(self.slot.address());
         // SAFETY: as in `into_entry`.
         unsafe { EntryMut::at(self.slot.address()) }
     }
@@ -143,6 +158,7 @@ impl<'k> Found<'k> {
 
     /// Puts the address of another entry of the same key into the slot, and returns the old one.
     fn put(&mut self, address: u64) -> OwnedEntry {
+        self.has_changed();
         let (heap, slot) = (self.core.heap, self.slot);
         // SAFETY: the table has not been changed since the slot was found. Afterwards nothing
         // refers to the old entry: neither of the two tables, nor a view, which `&mut self` ends.
@@ -181,7 +197,9 @@ impl<'k> Found<'k> {
     #[inline]
     pub(crate) fn change(&mut self, change: &Change<'_>) {
         let heap = self.core.heap;
-        if !self.entry_mut().change(heap, change) {
+        let is_changed = self.entry_mut().change(heap, change);
+        self.has_changed();
+        if !is_changed {
             let new = self.entry().changed(heap, change);
             self.exchange(new);
         }
@@ -203,6 +221,7 @@ impl<'k> Found<'k> {
 
     /// Takes the entry out of the tables; this is not used as a key that is there after it.
     fn take_out(&mut self) -> OwnedEntry {
+        self.has_changed();
         warming::note(self.core.roots, self.hash);
         let (heap, slot, hash) = (self.core.heap, self.slot, self.hash);
         let has_ttl = self.entry().has_ttl();
@@ -258,7 +277,7 @@ impl<'k> Found<'k> {
     /// Gives it another time to live, or none; the entry may move.
     pub fn set_expiry(mut self, at_ms: Option<i64>) {
         match (self.entry().has_ttl(), at_ms) {
-            (true, Some(at)) => self.entry_mut().set_expires_at(at),
+            (true, Some(at)) => self.entry_to_store_to().set_expires_at(at),
             (false, None) => {}
             _ => self.reshape(|shape| Shape { expires_at: at_ms, ..shape }),
         }

@@ -13,6 +13,7 @@
 pub mod access;
 pub mod ahead;
 mod awaited;
+pub mod check;
 mod dump;
 mod expiry;
 mod flush;

@@ -40,7 +40,7 @@ impl Keys<'_> {
         let old = string::integer_of(found.entry()).ok_or(error::NOT_INTEGER)?;
         let sum = old.checked_add(by).ok_or(error::OVERFLOW)?;
         match found.entry().encoding() {
-            encoding::STRING_INT => *found.entry_mut().body_mut() = sum,
+            encoding::STRING_INT => *found.entry_to_store_to().body_mut() = sum,
             _ => self.set_integer(key, sum),
         }
         Ok(sum)
@@ -56,9 +56,10 @@ impl Keys<'_> {
         };
         let expires_at = ttl.expiry(found.entry().expires_at());
         // What lies apart is never overwritten, and only written for a snapshot when it has to be.
-        if found.entry().encoding() != encoding::STRING_HEAP
-            && string::overwrite(&mut found.entry_mut(), heap, value, expires_at)
-        {
+        let is_overwritten = found.entry().encoding() != encoding::STRING_HEAP
+            && string::overwrite(&mut found.entry_mut(), heap, value, expires_at);
+        found.has_changed();
+        if is_overwritten {
             // A value set anew counts as used now; its frequency goes on.
             if records_access {
                 found.record_access();

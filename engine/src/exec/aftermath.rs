@@ -35,7 +35,7 @@ fn tell(core: &mut Core, db: u32, call: &Call, args: Args<'_>) {
 }
 
 /// The databases in which a command may have changed its keys.
-fn databases(core: &Core, db: u32, call: &Call) -> core::ops::Range<u32> {
+pub fn databases(core: &Core, db: u32, call: &Call) -> core::ops::Range<u32> {
     match call.spec.name {
         "copy" | "move" => 0..core.roots.databases(),
         _ => db..db + 1,

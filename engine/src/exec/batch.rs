@@ -283,9 +283,13 @@ impl Batch {
         for item in &self.items {
             let args = self.args(item, input);
             let before = client.input.start;
+            let consumed = begin + item.end as u64;
+            let unsent = client.output.len();
+            client.under_way.begin(consumed, unsent);
             // Consumed before it runs, so that a command that panics is not run again.
-            client.input.start = begin + item.end as u64;
+            client.input.start = consumed;
             dispatch::execute(thread, client, item, args);
+            client.under_way.end();
             let flags = client.flags.load(Relaxed);
             if flags & flag::POSTPONED != 0 {
                 client.input.start = before;

@@ -29,6 +29,7 @@ mod monitor;
 pub mod options;
 pub mod panics;
 pub mod permissions;
+pub mod recovery;
 pub mod refusal;
 pub mod release;
 mod rename;

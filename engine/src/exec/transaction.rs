@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::client::{ClientState, flag};
 
+use crate::exec::aftermath;
 use crate::exec::call::{self, Call, fail, keys_lock_set, look_up};
 use crate::exec::context::{ClientCtx, Mode};
 use crate::exec::panics::{self, Unwound};
@@ -18,6 +19,7 @@ use base::args::Args;
 use base::core::Core;
 use base::effects;
 use base::error::{EXEC_ABORT, Error};
+use base::hash::hash;
 use base::lock::{ALL_SHARDS, ShardSet};
 
 /// The shards of all queued commands and watched keys.
@@ -94,10 +96,25 @@ fn allowed(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Result<Call, Error> {
 pub(super) fn run(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     let mark = cx.data.out.len();
     cx.data.spec = call.spec;
+    if call.spec.may_change_keys() {
+        note_keys(cx, call, args);
+    }
     if let Err(unwound) = panics::caught(|| call::call(cx, call, args)) {
         give_up(cx, call, mark, &unwound);
     }
     cx.data.keys.db = cx.session.db();
+}
+
+/// Notes the keys that a command may change: should the process end before all is done, nobody is to
+/// find a part of it.
+fn note_keys(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
+    let (core, db) = (&*cx.data.keys.core, cx.data.keys.db);
+    for key in call.spec.key_indices(args).into_iter().map(|index| args.at(index)) {
+        let hash = hash(key, core.roots.seed);
+        for db in aftermath::databases(core, db, call) {
+            core.running.touches(core.heap, hash, db);
+        }
+    }
 }
 
 /// Ends a command that was broken off, whose reply would begin at `mark`.

@@ -7,6 +7,7 @@ pub mod defrag;
 pub mod evict;
 pub mod expire;
 pub mod notices;
+pub mod recovery;
 pub mod snapshot;
 pub mod tick;
 pub mod tracked;

@@ -5,6 +5,7 @@
 pub mod acl;
 pub mod blocking;
 pub mod census;
+pub mod check;
 pub mod clients;
 pub mod command_blob;
 pub mod exchange;

@@ -21,6 +21,14 @@ impl<'a> Ints<'a> {
         Self { bytes }
     }
 
+    /// The integers in a byte string that is not believed; none if it is no such string.
+    pub fn checked(bytes: &'a [u8]) -> Option<Self> {
+        let ints = Self::new(bytes);
+        let (width, rest) = bytes.split_first()?;
+        let is_whole = matches!(width, 2 | 4 | 8) && rest.len().is_multiple_of(usize::from(*width));
+        (is_whole && ints.iter().is_sorted_by(|a, b| a < b)).then_some(ints)
+    }
+
     /// Bytes of each.
     #[inline]
     pub fn width(self) -> usize {

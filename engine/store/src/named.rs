@@ -16,6 +16,7 @@ use super::table::{self, Table, TableRef};
 use base::hash::hash;
 use base::heap::{Heap, or_undo};
 use base::mover::Mover;
+use base::walk::Walker;
 
 /// What a record is found by.
 #[derive(Clone, Copy)]
@@ -397,4 +398,30 @@ unsafe fn free<R: Record>(heap: Heap, address: u64) {
     unsafe {
         heap.free(address, record_bytes(&*(address as *const R)));
     }
+}
+
+/// Walks over a table of records that is not believed, whose names are hashed with `seed`. `owned`
+/// claims what a record owns beside its own allocation. What is wrong is told.
+pub fn check<'w, R: Record + 'w>(
+    raw: &RawTable,
+    walker: &mut Walker<'w>,
+    seed: [u64; 2],
+    owned: &mut dyn FnMut(&mut Walker<'w>, &'w R),
+) -> table::Checked {
+    table::check(raw, walker, "records", &mut |walker, address| {
+        let block = walker.block(address).filter(|block| block.len() >= size_of::<R>());
+        let Some(block) = block else {
+            walker.wrong(format_args!("record at {address:#x}: there is none"));
+            return None;
+        };
+        // SAFETY: so many bytes may be read, any are a record, whose fields are integers, addresses
+        // and atomics, and allocations are aligned to 8 as those are.
+        let record = unsafe { &*(address as *const R) };
+        let size = size_of::<R>().saturating_add(record.name_len());
+        if !walker.claim("record", address, size) {
+            return None;
+        }
+        owned(walker, record);
+        block.get(size_of::<R>()..size).map(|name| hash(name, seed))
+    })
 }

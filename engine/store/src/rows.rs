@@ -5,6 +5,7 @@
 use abi::container::rows::{HEAD_BYTES, UNCOUNTED};
 
 use super::packed::{Element, first_body, first_body_len};
+use base::walk::readable;
 
 /// Rows to read, each of `WIDTH` elements.
 #[derive(Clone, Copy)]
@@ -107,6 +108,14 @@ impl<'a, const WIDTH: usize> Rows<'a, WIDTH> {
     pub fn iter(self) -> Iter<'a, WIDTH> {
         Iter { left: self.bytes.get(HEAD_BYTES..).unwrap_or_default() }
     }
+}
+
+/// The rows in a byte string that is not believed; none if it is no such string.
+pub fn checked<const WIDTH: usize>(bytes: &[u8]) -> Option<Rows<'_, WIDTH>> {
+    let rows = Rows::<WIDTH>::new(bytes);
+    let counted = u16::from_le_bytes(*bytes.first_chunk::<HEAD_BYTES>()?);
+    let found = readable(|| rows.iter().count())?;
+    (head(found) == counted.to_le_bytes()).then_some(rows)
 }
 
 /// The elements of the row at the start of `bytes`, and how many bytes they take.

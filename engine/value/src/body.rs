@@ -7,8 +7,9 @@ use abi::stream::{RawStream, StreamId};
 use base::bytes::Bytes;
 use base::heap::Heap;
 use base::mover::Mover;
-use store::list::{Limit, List};
-use store::records::Records;
+use base::walk::Walker;
+use store::list::{self, Limit, List};
+use store::records::{self, Records};
 use store::sorted::{self, Sorted};
 use store::stream::{self, Entries, GroupPart, Groups};
 
@@ -32,6 +33,9 @@ pub unsafe trait Body: Sized {
     /// A place is what the last call for this value has returned. What has changed since may be left
     /// out; a place that is no more ends it.
     fn relocate(&mut self, mover: &mut Mover, seed: [u64; 2], from: Place) -> Place;
+
+    /// Claims all that it owns, of a body that is not believed. What is wrong is told.
+    fn check(&self, walker: &mut Walker<'_>, seed: [u64; 2]);
 }
 
 /// Where moving what a body owns goes on, in terms of its encoding.
@@ -49,6 +53,8 @@ unsafe impl Body for i64 {
     fn relocate(&mut self, _: &mut Mover, _: [u64; 2], _: Place) -> Place {
         START
     }
+
+    fn check(&self, _: &mut Walker<'_>, _: [u64; 2]) {}
 }
 
 // SAFETY: as `abi::schema` says.
@@ -62,6 +68,10 @@ unsafe impl Body for RawBytes {
     fn relocate(&mut self, mover: &mut Mover, _: [u64; 2], _: Place) -> Place {
         Bytes::new(self, mover.heap()).relocate(mover);
         START
+    }
+
+    fn check(&self, walker: &mut Walker<'_>, _: [u64; 2]) {
+        walker.claim_bytes("string", self);
     }
 }
 
@@ -79,6 +89,10 @@ unsafe impl Body for RawList {
         let mut list = List::new(self, mover.heap(), Limit::from_setting(-2));
         [list.relocate(from[0], mover), 0, 0, 0, 0]
     }
+
+    fn check(&self, walker: &mut Walker<'_>, _: [u64; 2]) {
+        list::check(self, walker);
+    }
 }
 
 // SAFETY: as `abi::schema` says.
@@ -94,6 +108,10 @@ unsafe impl Body for RawSet {
         let mut members = Records::<false>::of(self, mover.heap(), seed);
         [members.relocate(from[0], mover), 0, 0, 0, 0]
     }
+
+    fn check(&self, walker: &mut Walker<'_>, seed: [u64; 2]) {
+        records::check_members(self, walker, seed);
+    }
 }
 
 // SAFETY: as `abi::schema` says.
@@ -108,6 +126,10 @@ unsafe impl Body for RawHash {
     fn relocate(&mut self, mover: &mut Mover, seed: [u64; 2], from: Place) -> Place {
         let mut fields = Records::<true>::of(self, mover.heap(), seed);
         [fields.relocate(from[0], mover), 0, 0, 0, 0]
+    }
+
+    fn check(&self, walker: &mut Walker<'_>, seed: [u64; 2]) {
+        records::check_fields(self, walker, seed);
     }
 }
 
@@ -130,6 +152,10 @@ unsafe impl Body for RawSortedSet {
             Some(sorted::Place::Rank(rank)) => [1, rank, 0, 0, 0],
             None => START,
         }
+    }
+
+    fn check(&self, walker: &mut Walker<'_>, seed: [u64; 2]) {
+        sorted::check(self, walker, seed);
     }
 }
 
@@ -166,6 +192,11 @@ unsafe impl Body for RawStream {
             GroupPart::Pending(StreamId { ms, seq }) => [1, group, 0, ms, seq],
             GroupPart::Consumer(consumer, StreamId { ms, seq }) => [2, group, consumer, ms, seq],
         }
+    }
+
+    fn check(&self, walker: &mut Walker<'_>, seed: [u64; 2]) {
+        stream::check_entries(&self.entries, walker);
+        stream::check_groups(&self.groups, walker, seed);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::entry::{Entry, EntryMut, OwnedEntry};
 use crate::serialized::writer::Writer;
 use base::heap::Heap;
 use base::mover::Mover;
+use base::walk::Walker;
 
 /// All that one encoding can do.
 pub struct Encoding {
@@ -26,6 +27,9 @@ pub struct Encoding {
     pub copy: fn(Heap, Seed, Entry<'_>, &[u8]) -> OwnedEntry,
     /// What can be done with all that the value owns outside of the entry.
     pub owned: Owned,
+    /// Claims all that the value owns, of an entry that is not believed but for its sizes. What is
+    /// wrong is told.
+    pub check: Check,
     /// Adds the value to a digest, as Redis does.
     pub digest: fn(Entry<'_>, &mut Digest),
     /// What makes the value where there is none.
@@ -37,6 +41,14 @@ pub struct Encoding {
     pub dump_type: u8,
     /// Writes the value as dumps of that type have it.
     pub dump: Dump,
+}
+
+/// See [`Encoding::check`]. Names are hashed with the seed.
+pub type Check = fn(Entry<'_>, &mut Walker<'_>, Seed);
+
+/// [`Encoding::check`] of the encodings whose body is a `T`.
+pub fn check_body<T: Body>(entry: Entry<'_>, walker: &mut Walker<'_>, seed: Seed) {
+    entry.body::<T>().check(walker, seed);
 }
 
 /// What makes a value.

@@ -5,7 +5,9 @@ use abi::container::{RawHash, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Owned, Seed, copy_embedded};
+use crate::encoding::{
+    DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Owned, Seed, check_body, copy_embedded,
+};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
 use crate::serialized::kind;
@@ -15,7 +17,7 @@ use crate::string::Str;
 use base::heap::Heap;
 use store::packed::Element;
 use store::records::{Records, RecordsRef};
-use store::rows::{Rows, RowsBuf};
+use store::rows::{self, Rows, RowsBuf};
 
 /// A small hash, behind the key in the entry.
 pub const PACKED: Encoding = Encoding {
@@ -27,6 +29,11 @@ pub const PACKED: Encoding = Encoding {
     allocations: |_| 0,
     copy: copy_embedded,
     owned: Owned::NOTHING,
+    check: |entry, walker, _| {
+        if rows::checked::<2>(entry.embedded()).is_none() {
+            walker.wrong("its rows cannot be read");
+        }
+    },
     digest,
     made_by: MadeBy::Parts("HSET"),
     visit,
@@ -52,6 +59,7 @@ pub const TABLE: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
     owned: Owned::by::<RawHash>(),
+    check: check_body::<RawHash>,
     dump_type: kind::HASH,
     dump,
     ..PACKED

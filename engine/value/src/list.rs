@@ -4,7 +4,7 @@
 use abi::container::RawList;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::{Encoding, MadeBy, Owned};
+use crate::encoding::{Encoding, MadeBy, Owned, check_body};
 use crate::entry::{Entry, OwnedBody, OwnedEntry};
 use crate::serialized::kind;
 use crate::serialized::listpack::ListpackBuf;
@@ -27,6 +27,7 @@ pub const NODES: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
     owned: Owned::by::<RawList>(),
+    check: check_body::<RawList>,
     digest: |entry, digest| entry.mix_parts_into(digest),
     made_by: MadeBy::Parts("RPUSH"),
     visit: |entry, visit| {

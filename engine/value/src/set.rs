@@ -5,7 +5,9 @@ use abi::container::{RawSet, RawTable};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Owned, Seed, copy_embedded};
+use crate::encoding::{
+    DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Owned, Seed, check_body, copy_embedded,
+};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::serialized::writer::Writer;
 use crate::serialized::{intset, kind};
@@ -14,7 +16,7 @@ use base::args::parse_integer;
 use base::heap::Heap;
 use store::ints::{Ints, IntsBuf};
 use store::records::{Records, RecordsRef};
-use store::rows::{Rows, RowsBuf};
+use store::rows::{self, Rows, RowsBuf};
 
 /// Members that a set of integers has at most, whatever the settings: so that their bytes can be told
 /// by an entry.
@@ -35,6 +37,11 @@ pub const INTS: Encoding = Encoding {
     allocations: |_| 0,
     copy: copy_embedded,
     owned: Owned::NOTHING,
+    check: |entry, walker, _| {
+        if Ints::checked(entry.embedded()).is_none() {
+            walker.wrong("its integers cannot be read");
+        }
+    },
     digest,
     made_by: MadeBy::Parts("SADD"),
     visit,
@@ -46,8 +53,18 @@ pub const INTS: Encoding = Encoding {
 };
 
 /// A small set, behind the key in the entry.
-pub const PACKED: Encoding =
-    Encoding { id: id::SET_PACKED, name: |_| "hashtable", dump_type: kind::SET, dump, ..INTS };
+pub const PACKED: Encoding = Encoding {
+    id: id::SET_PACKED,
+    name: |_| "hashtable",
+    check: |entry, walker, _| {
+        if rows::checked::<1>(entry.embedded()).is_none() {
+            walker.wrong("its rows cannot be read");
+        }
+    },
+    dump_type: kind::SET,
+    dump,
+    ..INTS
+};
 
 /// A set of a record a member.
 pub const TABLE: Encoding = Encoding {
@@ -61,6 +78,7 @@ pub const TABLE: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
     owned: Owned::by::<RawSet>(),
+    check: check_body::<RawSet>,
     ..PACKED
 };
 

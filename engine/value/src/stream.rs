@@ -8,7 +8,7 @@ use abi::stream::RawStream;
 
 use crate::digest::Digest;
 use crate::dump;
-use crate::encoding::{Encoding, MadeBy, NO_SEED, Owned, Say, Seed};
+use crate::encoding::{Encoding, MadeBy, NO_SEED, Owned, Say, Seed, check_body};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::serialized::kind;
 use base::heap::Heap;
@@ -43,6 +43,7 @@ pub const NODES: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, copy.raw)
     },
     owned: Owned::by::<RawStream>(),
+    check: check_body::<RawStream>,
     digest: |entry, digest| {
         for entry in view(entry, NO_SEED).entries.range(StreamId::MIN, StreamId::MAX) {
             mix(entry, digest);

@@ -4,7 +4,7 @@
 use abi::container::RawBytes;
 use abi::schema::{LEVEL_1, encoding as id};
 
-use crate::encoding::{Encoding, MadeBy, Owned, copy_embedded};
+use crate::encoding::{Encoding, MadeBy, Owned, check_body, copy_embedded};
 use crate::entry::{Entry, EntryMut, Making, OwnedBody, OwnedEntry, Shape};
 use crate::serialized::kind;
 use base::args::parse_integer;
@@ -85,6 +85,7 @@ pub const INT: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, body)
     },
     owned: Owned::NOTHING,
+    check: |_, _, _| {},
     digest: |entry, digest| entry.mix_parts_into(digest),
     made_by: MadeBy::Parts("SET"),
     visit: visit_string,
@@ -118,6 +119,7 @@ pub const HEAP: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, OwnedBody::new(heap, raw))
     },
     owned: Owned::by::<RawBytes>(),
+    check: check_body::<RawBytes>,
     ..INT
 };
 

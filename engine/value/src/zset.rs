@@ -7,7 +7,7 @@ use abi::container::RawSortedSet;
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
-use crate::encoding::{Encoding, MadeBy, NO_SEED, Owned, Seed, copy_embedded};
+use crate::encoding::{Encoding, MadeBy, NO_SEED, Owned, Seed, check_body, copy_embedded};
 use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
 use crate::serialized::kind;
@@ -15,8 +15,9 @@ use crate::serialized::listpack::ListpackBuf;
 use crate::serialized::writer::Writer;
 use base::heap::Heap;
 use base::resp::write::format_double;
+use base::walk::readable;
 use store::packed::Element;
-use store::rows::{Rows, RowsBuf};
+use store::rows::{self, Rows, RowsBuf};
 use store::sorted::{Cut, Scored, Sorted, SortedRef};
 
 /// Scores up to it in magnitude are kept as integers in rows if they are integers at all.
@@ -34,6 +35,11 @@ pub const PACKED: Encoding = Encoding {
     allocations: |_| 0,
     copy: copy_embedded,
     owned: Owned::NOTHING,
+    check: |entry, walker, _| {
+        if !are_in_order(entry.embedded()) {
+            walker.wrong("its rows cannot be read, or are not in order");
+        }
+    },
     digest,
     made_by: MadeBy::Parts("ZADD"),
     visit,
@@ -63,6 +69,7 @@ pub const TREE: Encoding = Encoding {
         OwnedEntry::with_body(&entry.shape_for(key), key, raw)
     },
     owned: Owned::by::<RawSortedSet>(),
+    check: check_body::<RawSortedSet>,
     dump_type: kind::ZSET_2,
     dump,
     ..PACKED
@@ -105,6 +112,20 @@ fn dump(entry: Entry<'_>, from: u64, out: &mut Writer<'_>) -> u64 {
         !out.is_full()
     });
     if done == len { 0 } else { done as u64 }
+}
+
+/// Whether a byte string that is not believed is rows in order of score and member.
+fn are_in_order(bytes: &[u8]) -> bool {
+    let Some(rows) = rows::checked::<2>(bytes) else { return false };
+    let are_in_order = || {
+        let mut digits = itoa::Buffer::new();
+        rows.iter()
+            .map(|[name, score]| (score_of(score), name.bytes(&mut digits).to_vec()))
+            .is_sorted_by(|(a, one), (b, other)| {
+                (store::sorted::order(*a), one) < (store::sorted::order(*b), other)
+            })
+    };
+    readable(are_in_order) == Some(true)
 }
 
 /// A score as it is in a row: an integer, or its bytes, for which there is `bytes`. There is no -0 in

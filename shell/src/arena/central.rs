@@ -18,16 +18,16 @@ use super::{large, layout, poison};
 #[repr(C, align(64))]
 pub struct Central {
     /// Guards the lists and the descriptors of all pages of this class.
-    lock: RawLock,
-    with_room: PageList,
+    pub(super) lock: RawLock,
+    pub(super) with_room: PageList,
     /// Pages of this class.
-    pages: Cell<u32>,
+    pub(super) pages: Cell<u32>,
     /// Pages with room that are being emptied, and are in no other list.
-    emptying: PageList,
+    pub(super) emptying: PageList,
     /// Blocks that are out. Also read without the lock.
-    out: AtomicU64,
+    pub(super) out: AtomicU64,
     /// Blocks that were ever claimed, of the pages there are. Also read without the lock.
-    claimed: AtomicU64,
+    pub(super) claimed: AtomicU64,
     reserved: [u64; 3],
 }
 

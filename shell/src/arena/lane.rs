@@ -13,17 +13,17 @@ const POISON: u8 = 0xdf;
 
 /// A lane's free blocks of one class. Zero is valid: it holds none and has room for none.
 #[repr(C)]
-struct LaneClass {
+pub(super) struct LaneClass {
     /// Address of the first free block, each of which holds the next one's; 0: none.
-    free: Cell<u64>,
+    pub(super) free: Cell<u64>,
     /// Address of the next untouched block.
-    fresh: Cell<u64>,
+    pub(super) fresh: Cell<u64>,
     /// Untouched blocks from there on.
-    fresh_count: Cell<u32>,
+    pub(super) fresh_count: Cell<u32>,
     /// Blocks that may still join the list.
-    room: Cell<u32>,
+    pub(super) room: Cell<u32>,
     /// Bytes of a block; 0 until the class is first used.
-    bytes: Cell<u32>,
+    pub(super) bytes: Cell<u32>,
     reserved: u32,
 }
 
@@ -31,14 +31,14 @@ struct LaneClass {
 #[repr(C, align(64))]
 pub struct LaneHeap {
     /// Bytes ever allocated here.
-    allocated: AtomicU64,
+    pub(super) allocated: AtomicU64,
     /// Bytes ever freed here.
-    freed: AtomicU64,
+    pub(super) freed: AtomicU64,
     /// 1 while pages are being emptied: beside what every free writes.
-    compacting: AtomicU32,
+    pub(super) compacting: AtomicU32,
     reserved0: u32,
     reserved: [u64; 5],
-    classes: [LaneClass; CLASSES],
+    pub(super) classes: [LaneClass; CLASSES],
 }
 
 impl LaneHeap {

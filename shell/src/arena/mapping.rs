@@ -138,11 +138,32 @@ pub fn check_capacity(bytes: u64) -> Result<(), ArenaError> {
     }
 }
 
+/// Opens a file to look at the arena in it, which no server uses. None can begin to meanwhile.
+pub fn open_unused(path: &Path) -> Result<OwnedFd, ArenaError> {
+    let at = |error| ArenaError::Open { path: path.into(), error };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, 0o600.into()).map_err(at)?;
+    match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(fd),
+        Err(Errno::WOULDBLOCK) => Err(ArenaError::InUse { path: path.into() }),
+        Err(error) => Err(at(error)),
+    }
+}
+
 /// Maps the file at the one address of every arena.
 pub fn map(fd: impl AsFd, bytes: u64) -> Result<(), ArenaError> {
+    map_as(fd, bytes, MapFlags::SHARED)
+}
+
+/// As [`map`], so that what is written there does not come to be in the file.
+pub fn map_privately(fd: impl AsFd, bytes: u64) -> Result<(), ArenaError> {
+    map_as(fd, bytes, MapFlags::PRIVATE)
+}
+
+fn map_as(fd: impl AsFd, bytes: u64, how: MapFlags) -> Result<(), ArenaError> {
     let base = ARENA_BASE as *mut _;
     let prot = ProtFlags::READ | ProtFlags::WRITE;
-    let flags = MapFlags::SHARED | MapFlags::FIXED_NOREPLACE | MapFlags::NORESERVE;
+    let flags = how | MapFlags::FIXED_NOREPLACE | MapFlags::NORESERVE;
     // SAFETY: the flags let the kernel refuse rather than replace what is mapped there.
     let mapped = unsafe { rustix::mm::mmap(base, bytes as usize, prot, flags, fd, 0) };
     match mapped {

@@ -9,6 +9,7 @@
 //! - [`large`]: blocks of whole pages
 //! - [`compaction`]: pages with few blocks in use are emptied, so that their memory can go back
 //! - [`poison`]: what AddressSanitizer is told, in the sanitised build
+//! - [`check`]: whether all of it is as it should be
 //! - [`space`]: space on disk, if the arena is a file
 //! - [`scavenger`]: the thread that looks after the memory behind: free memory back to the system
 //! - [`huge`]: huge pages
@@ -20,6 +21,7 @@
 
 pub mod calls;
 pub mod central;
+pub mod check;
 pub mod classes;
 pub mod compaction;
 pub mod counted;
@@ -46,12 +48,14 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::rand::GetRandomFlags;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 pub use mapping::ArenaError;
-pub use threads::{alloc, bind_thread, enter, flush, free, lane as this_lane, realloc, trim};
+pub use threads::{
+    alloc, bind_thread, enter, flush, free, lane as this_lane, realloc, resize, trim,
+};
 
 const CAPACITY_DEFAULT: u64 = 1 << 40;
 const CAPACITY_TRIED_MIN: u64 = 1 << 30;
@@ -155,6 +159,44 @@ pub fn attach(fd: OwnedFd) -> Result<&'static Arena, ArenaError> {
     })
 }
 
+/// Maps an arena that another server has left, which has ended. Its allocator is not to be used before
+/// it is made anew, see [`check::rebuild`].
+///
+/// # Errors
+/// As [`attach`].
+pub fn adopt(fd: OwnedFd) -> Result<&'static Arena, ArenaError> {
+    make(|| {
+        let capacity_bytes = mapping::validate(&fd)?;
+        mapping::map(&fd, capacity_bytes)?;
+        Ok(Arena::of(fd, capacity_bytes))
+    })
+}
+
+/// Starts the thread that looks after the memory behind an arena that was adopted.
+///
+/// # Errors
+/// The system refused it.
+pub fn look_after(arena: &'static Arena) -> Result<(), ArenaError> {
+    scavenger::spawn(arena).map_err(|error| ArenaError::Thread { error })
+}
+
+/// Maps an arena that lies in a file and that no process uses, to look at it: what is written to it
+/// here stays here.
+///
+/// # Errors
+/// See [`ArenaError`]: among others when a server uses it.
+pub fn look_at(path: &Path) -> Result<(), ArenaError> {
+    let _one_at_a_time = CREATION.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if ARENA.get().is_some() || is_mapped() {
+        return Err(ArenaError::Exists);
+    }
+    let fd = mapping::open_unused(path)?;
+    let capacity_bytes = mapping::validate(&fd)?;
+    mapping::map_privately(&fd, capacity_bytes)?;
+    IS_MAPPED.store(true, Ordering::Release);
+    Ok(())
+}
+
 /// The arena of this process, once there is one.
 pub fn global() -> Option<&'static Arena> {
     ARENA.get()
@@ -216,7 +258,13 @@ fn is_mapped() -> bool {
     IS_MAPPED.load(Ordering::Acquire)
 }
 
-fn install(make: impl FnOnce() -> Result<Arena, ArenaError>) -> Result<&'static Arena, ArenaError> {
+fn install(made: impl FnOnce() -> Result<Arena, ArenaError>) -> Result<&'static Arena, ArenaError> {
+    let arena = make(made)?;
+    look_after(arena)?;
+    Ok(arena)
+}
+
+fn make(make: impl FnOnce() -> Result<Arena, ArenaError>) -> Result<&'static Arena, ArenaError> {
     let _one_at_a_time = CREATION.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if ARENA.get().is_some() {
         return Err(ArenaError::Exists);
@@ -224,7 +272,6 @@ fn install(make: impl FnOnce() -> Result<Arena, ArenaError>) -> Result<&'static 
     let made = make()?;
     let arena = ARENA.get_or_init(|| made);
     IS_MAPPED.store(true, Ordering::Release);
-    scavenger::spawn(arena).map_err(|error| ArenaError::Thread { error })?;
     Ok(arena)
 }
 

@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::classes::CLASSES;
+
 /// In the place of the class of a page that is none of small blocks.
 const NO_CLASS: u8 = u8::MAX;
 
@@ -74,6 +76,12 @@ impl Page {
         self.kind() == Kind::Small && usize::from(self.class.load(Ordering::Relaxed)) == class
     }
 
+    /// The class of its small blocks, if it has such.
+    pub fn class(&self) -> Option<usize> {
+        let class = usize::from(self.class.load(Ordering::Relaxed));
+        (self.kind() == Kind::Small && class < CLASSES).then_some(class)
+    }
+
     /// Says that this is a page of small blocks of a class.
     pub fn set_class(&self, class: usize) {
         self.class.store(class as u8, Ordering::Relaxed);
@@ -135,6 +143,18 @@ impl PageList {
     /// The first page, if any.
     pub fn first(&self) -> Option<u32> {
         Some(self.head.get()).filter(|&page| page != 0)
+    }
+
+    /// Forgets all pages in it.
+    pub fn clear(&self) {
+        self.head.set(0);
+        self.tail.set(0);
+    }
+
+    /// The pages in it, from the first on.
+    pub fn pages(&self, pages: PageTable) -> impl Iterator<Item = u32> {
+        let after = move |page: u32| Some(pages.get(page).next.get()).filter(|&next| next != 0);
+        std::iter::successors(self.first(), move |&page| after(page))
     }
 
     /// Puts a page that is in no list in front.

@@ -52,6 +52,18 @@ impl Roots {
         Ok(roots)
     }
 
+    /// The roots of an arena that another server has left, which a walk has found to be there.
+    pub fn of(arena: &Arena) -> Self {
+        // SAFETY: the header is mapped, and its roots were set when the arena was made.
+        let header = unsafe { &*arena.header() };
+        Self {
+            keyspace: header.keyspace,
+            clients: header.clients,
+            shared: header.shared,
+            effects: header.effects,
+        }
+    }
+
     fn fill(&self, lanes: usize, now_ms: u64) -> Result<(), NoMemory> {
         // SAFETY: allocated just now, zeroed, which is valid for them, and nobody else's.
         let (keyspace, clients, shared, effects) = unsafe {

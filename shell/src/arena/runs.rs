@@ -21,23 +21,23 @@ const SLACK_PAGES: u32 = 16;
 
 /// Free runs of either sort, by size.
 #[repr(C)]
-struct Bins {
-    occupied: Cell<u64>,
-    lists: [PageList; BINS],
+pub(super) struct Bins {
+    pub(super) occupied: Cell<u64>,
+    pub(super) lists: [PageList; BINS],
 }
 
 /// The state of the runs. Zero but for what [`RunState::init`] sets.
 #[repr(C)]
 pub struct RunState {
-    first: Cell<u32>,
-    top: Cell<u32>,
-    end: Cell<u32>,
-    live_pages: Cell<u32>,
-    dirty_free_pages: Cell<u32>,
+    pub(super) first: Cell<u32>,
+    pub(super) top: Cell<u32>,
+    pub(super) end: Cell<u32>,
+    pub(super) live_pages: Cell<u32>,
+    pub(super) dirty_free_pages: Cell<u32>,
     /// Lowest value of `dirty_free_pages` since the last [`Runs::dirty_needed`].
-    dirty_free_low: Cell<u32>,
-    dirty: Bins,
-    clean: Bins,
+    pub(super) dirty_free_low: Cell<u32>,
+    pub(super) dirty: Bins,
+    pub(super) clean: Bins,
 }
 
 impl RunState {
@@ -231,6 +231,42 @@ impl<'a> Runs<'a> {
         now - idle
     }
 
+    /// Begins anew: `used`, in order, are the runs in use, and all others of the pages that have ever
+    /// been used are free. They may hold memory.
+    pub fn restore(&self, used: impl Iterator<Item = (Run, Kind)>) {
+        let state = self.state;
+        for bins in [&state.dirty, &state.clean] {
+            bins.occupied.set(0);
+            bins.lists.iter().for_each(PageList::clear);
+        }
+        for counter in [&state.live_pages, &state.dirty_free_pages, &state.dirty_free_low] {
+            counter.set(0);
+        }
+        let Range { start: mut next, end: top } = self.used();
+        for (run, kind) in used {
+            self.restore_free(next..run.start);
+            (run.start..run.start + run.pages)
+                .for_each(|page| self.pages.get(page).set_kind(Kind::Inner));
+            self.pages.get(run.start).set_kind(kind);
+            self.pages.get(run.start).run_pages.set(run.pages);
+            add(&state.live_pages, run.pages);
+            next = run.start + run.pages;
+        }
+        self.restore_free(next..top);
+    }
+
+    fn restore_free(&self, pages: Range<u32>) {
+        for page in pages.clone() {
+            self.pages.get(page).set_kind(Kind::Inner);
+            self.pages.get(page).clear_class();
+            self.pages.get(page).set_emptying(false);
+        }
+        if !pages.is_empty() {
+            let run = Run { start: pages.start, pages: pages.len() as u32 };
+            self.link(run, run.pages);
+        }
+    }
+
     /// The pages that have ever been used.
     pub fn used(&self) -> Range<u32> {
         self.state.first.get()..self.state.top.get()
@@ -392,7 +428,7 @@ fn add(cell: &Cell<u32>, by: u32) {
 
 /// The bin of runs of this length: one a length up to 16 pages, then two a doubling. Every run in
 /// a later bin is longer than every run in an earlier one.
-fn bin_of(pages: u32) -> usize {
+pub(super) fn bin_of(pages: u32) -> usize {
     if pages <= EXACT_BINS {
         return pages as usize - 1;
     }

@@ -132,6 +132,15 @@ pub unsafe fn free(address: u64, size: u64) {
     unsafe { (*heap).free(address, size) }
 }
 
+/// Resizes a block where it is, or says that it cannot be.
+///
+/// # Safety
+/// As for [`free`], with `old_size` for the size.
+pub unsafe fn resize(address: u64, old_size: u64, new_size: u64) -> bool {
+    // SAFETY: the caller's promise.
+    with_heap(|heap| unsafe { heap.resize(address, old_size, new_size) })
+}
+
 /// See [`abi::host::Host::realloc`].
 ///
 /// # Safety

@@ -5,6 +5,7 @@ mod asked;
 mod audit;
 mod backup;
 mod check;
+mod check_arena;
 mod client;
 mod effects;
 mod outfit;
@@ -110,6 +111,11 @@ enum Verb {
     /// The file is only read. With --salvage, what can be read of it is written to another.
     #[command(after_help = exit_codes())]
     Check(check::Args),
+    /// Check the arena of a server that has ended: all that is in it, and what is wrong with it.
+    ///
+    /// The file, as --arena names it, is only read.
+    #[command(after_help = exit_codes())]
+    CheckArena(check_arena::Args),
     /// What the server and verify run to try a library out; see `logic::verify`.
     #[command(name = crate::logic::verify::parent::VERB, hide = true)]
     VerifyHere {
@@ -142,6 +148,7 @@ pub fn main() -> ExitCode {
         Verb::Warm(args) => warm::run(&args),
         Verb::ServeForParent(args) => serve::run_for_parent(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::CheckArena(args) => check_arena::run(&args),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }
 }

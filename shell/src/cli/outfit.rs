@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use abi::logic::LogicRef;
+
 use crate::admin::socket::Socket;
 use crate::admin::{self, Context};
 use crate::backup;
 use crate::exchange;
 use crate::host;
 use crate::logic;
-use crate::logic::generation::Generation;
+use crate::logic::Loaded;
+use crate::logic::generation::{self, Counts, Generation};
 use crate::logic::verify::parent::Verifier;
 use crate::metrics;
+use crate::refusal::{Code, Refusal};
 use crate::server::{LoadError, Outfit};
 use crate::upgrade::audit::Audit;
 use crate::upgrade::driver::Driver;
@@ -88,10 +92,37 @@ impl Parts {
     }
 }
 
+/// Loads the first library that can be loaded.
+fn load_any(paths: &[PathBuf], verifier: &Verifier) -> Result<Loaded, Refusal> {
+    let mut refusal = None;
+    for path in paths {
+        match logic::load(path, None, host::table(), verifier) {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "cannot load a library");
+                refusal.get_or_insert(error);
+            }
+        }
+    }
+    Err(refusal.unwrap_or_else(|| Refusal::new(Code::NotFound, "no library is named")))
+}
+
 impl Outfit for Parts {
-    fn load(&mut self, lanes: usize) -> Result<Arc<Generation>, LoadError> {
+    fn load(
+        &mut self,
+        lanes: usize,
+        images: &[PathBuf],
+        attached: &mut dyn FnMut(LogicRef) -> Result<(), LoadError>,
+    ) -> Result<Arc<Generation>, LoadError> {
         self.verifier.lanes = lanes as u32;
-        let (generation, note) = self.load_first(lanes)?;
+        let (generation, note) = match images.is_empty() {
+            true => self.load_first(lanes)?,
+            false => {
+                let loaded = load_any(images, &self.verifier)?;
+                attached(loaded.logic())?;
+                (Generation::new(generation::FIRST, loaded, lanes, Counts::First)?, None)
+            }
+        };
         tracing::info!(logic = generation.identity().label(), "loaded");
         let generation = Arc::<Generation>::from(generation);
         let live = Live::of(host::table(), Arc::clone(&generation));

@@ -12,13 +12,18 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use super::asked::PORT_DEFAULT;
 use super::outfit::{Parts, Proving};
 use crate::admin::socket::{self, Socket};
+use crate::client::listen;
 use crate::config::{self, ConfigError, Setting};
+use crate::keeper::board::Board;
+use crate::keeper::verdict::{CRASHES_MAX, EXIT_UNUSABLE};
+use crate::keeper::{self, Role};
 use crate::log::{self, Format};
 use crate::logic::trust::Trusted;
 use crate::logic::verify::parent::Verifier;
-use crate::process::startup::{Startup, Wanted};
+use crate::process::startup::{Kept, Startup, Wanted};
 use crate::process::supervisor::Named;
 use crate::process::syslog::Syslog;
+use crate::recovery::descriptors;
 use crate::server::{self, ServeError};
 use crate::upgrade::plan::{self as upgrade_plan, PROBATION};
 
@@ -53,6 +58,10 @@ Options:
   --config FILE         Configuration file in redis.conf syntax, - for standard input;
                         the command line overrides it
   --arena FILE          Keep all state in this file instead of anonymous memory
+  --keeper yes|no       Whether a process keeps memory and clients while the server crashes
+                        [default: yes]; --no-keeper is --keeper no
+  --crashes-max N       How often it may crash within a minute before the keeper gives up [default: 5]
+  --check-recovered yes|no  Check the whole arena after a crash, before clients are served
   --log-format FORMAT   text or json
   --NAME VALUE...       Any other setting, as in the configuration file
 
@@ -64,7 +73,10 @@ Exit codes:
   4  cannot listen where the settings say
   5  cannot make the admin socket
   6  a library has ended the process by calling exit
-  7  the file of data cannot be loaded; the message says why, and at which byte";
+  7  the file of data cannot be loaded; the message says why, and at which byte
+  8  the server has ended again and again, unasked
+  9  what a server has left that ended unasked cannot be used
+  128 + N  signal N has ended the server while it started or stopped";
 
 /// Arguments of the verb: names and values, read as the configuration file is.
 #[derive(Clone, Debug, clap::Args)]
@@ -98,6 +110,12 @@ pub struct Plan {
     pub syslog: Option<Syslog>,
     /// How the process is to be started.
     pub wanted: Wanted,
+    /// Whether a process keeps the server.
+    pub keeper: bool,
+    /// How often the server may end unasked within a minute, if one does.
+    pub crashes_max: usize,
+    /// How the process was started, once it has been.
+    pub startup: Option<Startup>,
     /// For [`server::run`].
     pub options: server::Options,
 }
@@ -147,18 +165,55 @@ pub fn run_for_parent(args: &Args) -> ExitCode {
     }
 }
 
+/// Serves, or keeps the process that does.
 fn serve(mut plan: Plan) -> ExitCode {
+    if !plan.keeper {
+        return serve_here(plan);
+    }
+    let mut startup = match Startup::begin(&plan.wanted) {
+        Ok(startup) => startup,
+        Err(error) => return fail(&format!("cannot leave the foreground: {error}"), EXIT_FAILED),
+    };
+    match keeper::keep(&mut startup, plan.crashes_max) {
+        Ok(Role::Ended(status)) => status,
+        Ok(Role::Server) => {
+            // It is the keeper's, which has the same descriptors and the file of the process id.
+            std::mem::forget(startup);
+            plan.startup = Some(Startup::of_kept(Kept {
+                ready: || keeper::board::get().into_iter().for_each(Board::serves),
+                stopping: || keeper::board::get().into_iter().for_each(Board::stops),
+            }));
+            serve_here(plan)
+        }
+        Err(error) => {
+            let error = format!("cannot keep a server: {error}; check the limits of processes");
+            fail(&error, EXIT_FAILED)
+        }
+    }
+}
+
+fn serve_here(mut plan: Plan) -> ExitCode {
+    // Before anything is opened.
+    if let Some(board) = keeper::board::get().filter(|board| board.is_heir())
+        && let Err(error) = descriptors::take_over(board)
+    {
+        return fail(
+            &format!("cannot go on with what the server before has left: {error}"),
+            EXIT_UNUSABLE,
+        );
+    }
     let logging = log::start(plan.log_format, plan.log_file.as_deref(), plan.syslog.as_ref());
     if let Err(error) = logging {
         let path = plan.log_file.unwrap_or_default();
         let error = format!("cannot write the log file {}: {error}; check logfile", path.display());
         return fail(&error, EXIT_SETTINGS);
     }
-    match Startup::begin(&plan.wanted) {
+    match plan.startup.take().map_or_else(|| Startup::begin(&plan.wanted), Ok) {
         Ok(startup) => plan.options.startup = startup,
         Err(error) => return fail(&format!("cannot leave the foreground: {error}"), EXIT_FAILED),
     }
     let path = plan.admin.unwrap_or_else(|| socket::default_path(port_of(&plan.options.settings)));
+    listen::give_up_inherited_at(&path);
     let admin = match Socket::bind(&path, &plan.admin_uids) {
         Ok(admin) => admin,
         Err(error) => return fail(&error, EXIT_ADMIN),
@@ -210,6 +265,7 @@ fn exit_code(error: &ServeError) -> u8 {
         ServeError::Logic(_) | ServeError::Init(_) => EXIT_LOGIC,
         ServeError::Listen(_) => EXIT_LISTEN,
         ServeError::Data(_) => EXIT_DATA,
+        ServeError::Unusable(_) => EXIT_UNUSABLE,
         _ => EXIT_FAILED,
     }
 }
@@ -217,7 +273,8 @@ fn exit_code(error: &ServeError) -> u8 {
 /// Reads the arguments and the configuration file they name.
 pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
     let given = config::from_arguments(words)?;
-    let mut plan = Plan { logic: default_logic()?, ..Plan::default() };
+    let mut plan = Plan { logic: default_logic()?, keeper: true, ..Plan::default() };
+    plan.crashes_max = CRASHES_MAX;
     plan.proving.probation = PROBATION;
     let mut settings = Vec::new();
     if let Some(file) = given.iter().rfind(|setting| setting.name == "config") {
@@ -309,6 +366,9 @@ impl Plan {
             }
             "arena" => self.options.arena.file = Some(path_of(setting, "arena")?),
             "log-format" => self.log_format = format_of(setting)?,
+            "keeper" => self.keeper = switch_of(setting, "keeper")?,
+            "check-recovered" => self.options.checks_arena = switch_of(setting, "check-recovered")?,
+            "crashes-max" => self.crashes_max = crashes_of(setting)?,
             // The file has been read, or this is in one: then it names itself at best.
             _ => {}
         }
@@ -350,6 +410,22 @@ fn milliseconds_of(setting: &Setting) -> Result<Duration, PlanError> {
         return Err(wrong(setting, NAME, REASON));
     }
     Ok(Duration::from_millis(milliseconds))
+}
+
+fn crashes_of(setting: &Setting) -> Result<usize, PlanError> {
+    const NAME: &str = "crashes-max";
+    const REASON: &str = "takes a number of crashes a minute, up to 1000000";
+    let crashes = single(setting, NAME, REASON)?.parse().ok();
+    crashes.filter(|crashes| *crashes <= 1_000_000).ok_or_else(|| wrong(setting, NAME, REASON))
+}
+
+fn switch_of(setting: &Setting, name: &'static str) -> Result<bool, PlanError> {
+    const REASON: &str = "takes yes or no";
+    match single(setting, name, REASON)?.to_ascii_lowercase().as_str() {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(wrong(setting, name, REASON)),
+    }
 }
 
 fn uids_of(setting: &Setting) -> Result<Vec<u32>, PlanError> {
@@ -437,6 +513,8 @@ mod tests {
             "--logic",
             "--log-format xml",
             "--verify-timeout-ms 0",
+            "--keeper maybe",
+            "--crashes-max x",
             "--upgrade-probation x",
         ] {
             let error = plan(&words(line)).unwrap_err().to_string();

@@ -8,13 +8,13 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use abi::client::Client;
+use abi::client::{Client, UnderWay};
 use abi::container::RawBuffer;
 use abi::ptr::Ptr;
 use rustix::io::Errno;
 
 use super::bump;
-use crate::arena::{NoMemory, alloc, free, realloc};
+use crate::arena::{self, NoMemory, alloc, free};
 
 /// Bytes of a worker's input buffer.
 pub const SHARED_BYTES: u64 = 64 * 1024;
@@ -53,7 +53,17 @@ pub fn fill(
     lent: u64,
     bytes_max: u64,
 ) -> Result<Fill, NoMemory> {
-    make_room(&mut client.input, client.input_need.min(bytes_max.saturating_add(1)), lent)?;
+    make_room(client, client.input_need.min(bytes_max.saturating_add(1)), lent)?;
+    client.under_way.reading = client.input.end + 1;
+    let filled = read_into(fd, client);
+    client.under_way.reading = 0;
+    UnderWay::step();
+    filled
+}
+
+/// Reads once into the room there is.
+fn read_into(fd: &OwnedFd, client: &mut Client) -> Result<Fill, NoMemory> {
+    UnderWay::step();
     let input = &mut client.input;
     let room = (input.capacity - input.end) as usize;
     // SAFETY: `start..capacity` of the allocation belongs to this buffer, and nothing else refers
@@ -65,7 +75,9 @@ pub fn fill(
         Ok(0) => Ok(Fill::Closed),
         Ok(n) => {
             input.end += n as u64;
+            UnderWay::step();
             bump(&client.bytes_in, n as u64);
+            UnderWay::step();
             publish(client);
             Ok(if n == room { Fill::More } else { Fill::Drained })
         }
@@ -79,7 +91,7 @@ pub fn fill(
 pub fn put(client: &mut Client, bytes: &[u8]) -> Result<(), NoMemory> {
     let len = bytes.len() as u64;
     let needed = client.input.len() as u64 + len;
-    grow_own(&mut client.input, needed)?;
+    grow_own(client, needed)?;
     copy(bytes.as_ptr() as u64, client.input.data.address() + client.input.end, len);
     client.input.end += len;
     bump(&client.bytes_in, len);
@@ -97,82 +109,107 @@ fn read_retrying(fd: &OwnedFd, space: &mut [u8]) -> Result<usize, Errno> {
 }
 
 /// Sees to it that there is room behind `end`, and for a command of `need` bytes in all.
-fn make_room(input: &mut RawBuffer, need: u64, lent: u64) -> Result<(), NoMemory> {
+fn make_room(client: &mut Client, need: u64, lent: u64) -> Result<(), NoMemory> {
+    let input = &client.input;
     let len = input.len() as u64;
     let is_elsewhere = input.lent == 1 && input.data.address() != lent;
     if is_elsewhere || input.lent == 0 && len <= MOVE_BACK_MAX && need <= SHARED_BYTES {
-        move_to(input, lent);
+        let data = Ptr::new(lent);
+        move_to(client, RawBuffer { data, start: 0, end: len, capacity: SHARED_BYTES, lent: 1 });
     } else if input.lent == 0 {
-        return grow_own(input, need);
+        return grow_own(client, need);
     }
     if need > SHARED_BYTES || len > SHARED_BYTES / 2 {
-        return move_to_own(input, need.max(2 * len));
+        return move_to_own(client, need.max(2 * len));
     }
-    if input.start > 0 {
-        compact(input);
+    let input = &client.input;
+    match input.start {
+        0 => Ok(()),
+        start if start > len => {
+            move_to_front(client);
+            Ok(())
+        }
+        // What is moved must not be written over: see `move_to`.
+        _ if input.capacity - input.end >= READ_MIN => Ok(()),
+        _ => move_to_own(client, 2 * len),
     }
-    Ok(())
 }
 
-fn move_to(input: &mut RawBuffer, lent: u64) {
-    let len = input.len() as u64;
-    if len > 0 {
-        copy(input.data.address() + input.start, lent, len);
-    }
-    release(input);
-    let data = Ptr::new(lent);
-    *input = RawBuffer { data, start: 0, end: len, capacity: SHARED_BYTES, lent: 1 };
+/// Exchanges the input buffer for another, which what is left is copied to: its place is the caller's.
+/// Whoever finds the client half way, after the end of the process, finds the one before, whole.
+fn move_to(client: &mut Client, to: RawBuffer) {
+    let RawBuffer { data, start, end, capacity, lent } = client.input;
+    let before = || RawBuffer { data, start, end, capacity, lent };
+    copy_left(&before(), &to);
+    client.under_way.before = before();
+    UnderWay::step();
+    client.under_way.moving = 1;
+    UnderWay::step();
+    client.input = to;
+    UnderWay::step();
+    client.under_way.moving = 0;
+    UnderWay::step();
+    release(&mut before());
 }
 
-fn move_to_own(buffer: &mut RawBuffer, capacity: u64) -> Result<(), NoMemory> {
-    let len = buffer.len() as u64;
+fn copy_left(from: &RawBuffer, to: &RawBuffer) {
+    if !from.is_empty() {
+        copy(from.data.address() + from.start, to.data.address(), from.len() as u64);
+    }
+}
+
+/// Moves what is left to the front of a buffer of which more is consumed than that.
+fn move_to_front(client: &mut Client) {
+    let RawBuffer { data, capacity, lent, .. } = client.input;
+    let end = client.input.len() as u64;
+    let to = RawBuffer { data, start: 0, end, capacity, lent };
+    copy_left(&client.input, &to);
+    // Until both are stored the start is beyond the end, or where it was.
+    UnderWay::step();
+    client.input.end = end;
+    UnderWay::step();
+    client.input.start = 0;
+    UnderWay::step();
+}
+
+fn move_to_own(client: &mut Client, capacity: u64) -> Result<(), NoMemory> {
+    let end = client.input.len() as u64;
     let data = alloc(capacity);
     if data == 0 {
         return Err(NoMemory);
     }
-    copy(buffer.data.address() + buffer.start, data, len);
-    release(buffer);
-    *buffer = RawBuffer { data: Ptr::new(data), start: 0, end: len, capacity, lent: 0 };
+    move_to(client, RawBuffer { data: Ptr::new(data), start: 0, end, capacity, lent: 0 });
     Ok(())
 }
 
 /// Growth by half keeps the copying of a command with many large arguments linear.
-fn grow_own(input: &mut RawBuffer, need: u64) -> Result<(), NoMemory> {
-    if input.start > 0 {
-        compact(input);
+fn grow_own(client: &mut Client, need: u64) -> Result<(), NoMemory> {
+    if client.input.start > client.input.len() as u64 {
+        move_to_front(client);
     }
-    let wanted = need.max(input.end + 1);
-    if wanted <= input.capacity {
+    let RawBuffer { start, end, capacity, .. } = client.input;
+    let wanted = (start + need).max(end + 1);
+    if wanted <= capacity {
         return Ok(());
     }
-    let capacity = wanted.max(input.end + READ_MIN).max(input.capacity / 2 * 3);
     // The first allocation is exact: one large value, announced by its length.
-    let capacity = if input.capacity == 0 { wanted } else { capacity };
-    resize(input, capacity)
-}
-
-fn resize(buffer: &mut RawBuffer, capacity: u64) -> Result<(), NoMemory> {
-    let data = match buffer.capacity {
-        0 => alloc(capacity),
-        // SAFETY: only buffers that are not lent are resized: the allocation is theirs.
-        old => unsafe { realloc(buffer.data.address(), old, capacity) },
+    let room = match capacity {
+        0 => wanted,
+        _ => wanted.max(end + READ_MIN).max(capacity / 2 * 3),
     };
-    if data == 0 {
-        return Err(NoMemory);
-    }
-    buffer.data = Ptr::new(data);
-    buffer.capacity = capacity;
-    Ok(())
+    resize(client, room - start)
 }
 
-/// Moves what is left to the front.
-pub(super) fn compact(buffer: &mut RawBuffer) {
-    let len = buffer.len() as u64;
-    let data = buffer.data.as_ptr();
-    // SAFETY: both ranges lie in the buffer's allocation.
-    unsafe { std::ptr::copy(data.add(buffer.start as usize), data, len as usize) };
-    buffer.start = 0;
-    buffer.end = len;
+/// Exchanges a buffer of the client's own for one of so many bytes, in the same place if it can be.
+fn resize(client: &mut Client, capacity: u64) -> Result<(), NoMemory> {
+    let input = &mut client.input;
+    let is_front = input.start == 0 && input.capacity != 0;
+    // SAFETY: only buffers that are not lent are resized: the allocation is theirs.
+    if is_front && unsafe { arena::resize(input.data.address(), input.capacity, capacity) } {
+        input.capacity = capacity;
+        return Ok(());
+    }
+    move_to_own(client, capacity)
 }
 
 /// Ends the client's turn: returns the worker's buffer, frees an empty one, and tells readers on
@@ -191,13 +228,11 @@ pub fn park(client: &mut Client) -> Result<(), NoMemory> {
 
 #[cold]
 fn park_rest(client: &mut Client) -> Result<(), NoMemory> {
-    let input = &mut client.input;
+    let input = &client.input;
     let len = input.len() as u64;
-    if input.lent == 1 {
-        move_to_own(input, len)?;
-    } else if input.capacity > READ_MIN && input.capacity / 4 > len.max(client.input_need) {
-        compact(input);
-        resize(input, len)?;
+    let is_roomy = input.capacity > READ_MIN && input.capacity / 4 > len.max(client.input_need);
+    if input.lent == 1 || is_roomy {
+        move_to_own(client, len)?;
     }
     publish(client);
     Ok(())

@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -118,7 +120,44 @@ fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     net::socket_with(family, SocketType::STREAM, flags, None)
 }
 
+/// Listening sockets that the server before has left.
+static INHERITED: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+
+fn inherited() -> MutexGuard<'static, Vec<OwnedFd>> {
+    INHERITED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes over listening sockets: what is to be listened on next goes on with them, where it can.
+pub fn inherit(listeners: Vec<OwnedFd>) {
+    *inherited() = listeners;
+}
+
+/// Closes those that were taken over and are of no use.
+pub fn give_up_inherited() {
+    inherited().clear();
+}
+
+/// Closes what was taken over of one that listens at a path: it may have several descriptors.
+pub fn give_up_inherited_at(path: &Path) {
+    while take_inherited(|name| is_path(name, path)).is_some() {}
+}
+
+fn take_inherited(is_it: impl Fn(&SocketAddrAny) -> bool) -> Option<OwnedFd> {
+    let mut all = inherited();
+    let at = all.iter().position(|fd| net::getsockname(fd).is_ok_and(|name| is_it(&name)))?;
+    Some(all.swap_remove(at))
+}
+
+fn is_path(name: &SocketAddrAny, path: &Path) -> bool {
+    SocketAddrUnix::try_from(name.clone())
+        .is_ok_and(|name| name.path_bytes() == Some(path.as_os_str().as_bytes()))
+}
+
 fn listen_tcp(address: SocketAddr, backlog: i32) -> Result<OwnedFd, Errno> {
+    let is_it = |name: &SocketAddrAny| SocketAddr::try_from(name.clone()) == Ok(address);
+    if let Some(fd) = take_inherited(is_it) {
+        return Ok(fd);
+    }
     let fd = if address.is_ipv4() {
         socket(AddressFamily::INET)?
     } else {
@@ -134,6 +173,9 @@ fn listen_tcp(address: SocketAddr, backlog: i32) -> Result<OwnedFd, Errno> {
 
 fn open_unix(path: &Path, endpoints: &Endpoints) -> Result<Listener, ListenError> {
     let failed = |error: Errno| bind_error(path.display().to_string(), error);
+    if let Some(fd) = take_inherited(|name| is_path(name, path)) {
+        return Ok(Listener { fd, unix_path: Some(path.to_owned()) });
+    }
     let address = SocketAddrUnix::new(path).map_err(failed)?;
     remove_stale(path);
     let fd = socket(AddressFamily::UNIX).map_err(failed)?;
@@ -205,12 +247,23 @@ impl Listener {
                 from_here: true,
             };
         }
-        let peer = peer.and_then(|p| SocketAddr::try_from(p).ok());
-        let local = net::getsockname(&fd).ok().and_then(|l| SocketAddr::try_from(l).ok());
-        let text = |a: Option<SocketAddr>| a.map_or_else(|| "?:0".to_owned(), |a| a.to_string());
-        let from_here = peer.is_some_and(|p| is_loopback(p.ip()));
-        Accepted { id: 0, fd, peer: text(peer), local: text(local), unix: false, from_here }
+        describe_tcp(fd, peer)
     }
+}
+
+fn describe_tcp(fd: OwnedFd, peer: Option<SocketAddrAny>) -> Accepted {
+    let peer = peer.and_then(|p| SocketAddr::try_from(p).ok());
+    let local = net::getsockname(&fd).ok().and_then(|l| SocketAddr::try_from(l).ok());
+    let text = |a: Option<SocketAddr>| a.map_or_else(|| "?:0".to_owned(), |a| a.to_string());
+    let from_here = peer.is_some_and(|p| is_loopback(p.ip()));
+    Accepted { id: 0, fd, peer: text(peer), local: text(local), unix: false, from_here }
+}
+
+/// A TCP connection that the server before has accepted and done nothing with. None: it is no more.
+pub fn describe_inherited(fd: OwnedFd) -> Option<Accepted> {
+    let peer = net::getpeername(&fd).ok()??;
+    SocketAddr::try_from(peer.clone()).ok()?;
+    Some(describe_tcp(fd, Some(peer)))
 }
 
 fn is_loopback(ip: IpAddr) -> bool {
@@ -222,6 +275,8 @@ fn is_loopback(ip: IpAddr) -> bool {
 pub fn tune(fd: impl AsFd, keepalive_s: u64) {
     let fd = fd.as_fd();
     let _ = sockopt::set_tcp_nodelay(fd, true);
+    // An urgent byte is counted by TCP: it is to be read as any other.
+    let _ = sockopt::set_socket_oobinline(fd, true);
     if keepalive_s == 0 {
         return;
     }

@@ -83,6 +83,12 @@ impl Connection {
         unsafe { &(*self.client.as_ptr().cast::<ClientBlock>()).shared }.id
     }
 
+    /// The worker that the client belongs to.
+    pub fn worker(&self) -> u32 {
+        // SAFETY: as in `id`.
+        unsafe { &(*self.client.as_ptr().cast::<ClientBlock>()).shared }.worker
+    }
+
     /// Socket and client, to be used at the same time.
     #[inline]
     pub fn parts(&mut self) -> (&OwnedFd, &mut Client) {

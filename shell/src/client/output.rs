@@ -6,14 +6,14 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use abi::client::Client;
+use abi::client::{Client, UnderWay};
 use abi::container::RawBuffer;
 use abi::ptr::Ptr;
 use rustix::io::Errno;
 
 use super::bump;
-use super::input::{compact, copy, release};
-use crate::arena::{NoMemory, alloc, realloc};
+use super::input::{copy, release};
+use crate::arena::{NoMemory, alloc};
 
 /// Bytes of a worker's output buffer. Only what replies reach of it ever takes memory.
 pub const SHARED_BYTES: u64 = 256 * 1024;
@@ -56,13 +56,22 @@ pub fn flush_some(fd: &OwnedFd, client: &mut Client, mut at_most: usize) -> Flus
         if bytes.is_empty() {
             return keep_rest(client);
         }
-        match rustix::io::write(fd, bytes) {
+        let len = bytes.len();
+        client.under_way.writing = client.output.start + 1;
+        UnderWay::step();
+        let written = rustix::io::write(fd, bytes);
+        if let Ok(n) = written {
+            client.output.start += n as u64;
+            UnderWay::step();
+            bump(&client.bytes_out, n as u64);
+            at_most -= n;
+        }
+        UnderWay::step();
+        client.under_way.writing = 0;
+        UnderWay::step();
+        match written {
             Ok(n) => {
-                let short = n < bytes.len();
-                at_most -= n;
-                client.output.start += n as u64;
-                bump(&client.bytes_out, n as u64);
-                if short {
+                if n < len {
                     return keep_rest(client);
                 }
             }
@@ -92,42 +101,58 @@ pub fn keep(client: &mut Client) -> Flush {
     if client.output.lent == 1 { keep_rest(client) } else { Flush::Full }
 }
 
+/// Keeps what was not sent in a buffer of the client's own, which gives back memory of what is sent:
+/// each byte moves only after as many others were sent.
 #[cold]
 fn keep_rest(client: &mut Client) -> Flush {
-    let output = &mut client.output;
-    let kept = if output.lent == 1 { move_to_own(output) } else { trim(output) };
-    match kept {
+    let output = &client.output;
+    let is_mostly_sent = output.start >= COMPACT_MIN
+        && output.start >= output.len() as u64
+        && output.capacity / 4 > output.len() as u64;
+    if output.lent == 0 && !is_mostly_sent {
+        return Flush::Full;
+    }
+    match move_to_own(client) {
         Ok(()) => Flush::Full,
         Err(NoMemory) => Flush::Failed,
     }
 }
 
-fn move_to_own(output: &mut RawBuffer) -> Result<(), NoMemory> {
-    let len = output.len() as u64;
-    let data = alloc(len);
-    if data == 0 {
-        return Err(NoMemory);
+/// Has a client borrow no buffer of a worker's any more.
+///
+/// # Errors
+/// [`NoMemory`]: it still does.
+pub fn park(client: &mut Client) -> Result<(), NoMemory> {
+    match (client.output.lent, client.output.is_empty()) {
+        (0, false) => Ok(()),
+        (_, true) => {
+            discard(client);
+            Ok(())
+        }
+        _ => move_to_own(client),
     }
-    copy(output.data.address() + output.start, data, len);
-    *output = RawBuffer { data: Ptr::new(data), start: 0, end: len, capacity: len, lent: 0 };
-    Ok(())
 }
 
-/// Gives back memory of what is sent. Each byte moves only after as many others were sent.
-fn trim(output: &mut RawBuffer) -> Result<(), NoMemory> {
-    if output.start < COMPACT_MIN || output.start < output.len() as u64 {
-        return Ok(());
+/// Exchanges the buffer for one of the client's own that has room for just what is unsent. Whoever
+/// finds the client half way, after the end of the process, finds the one before, whole.
+fn move_to_own(client: &mut Client) -> Result<(), NoMemory> {
+    let RawBuffer { data, start, end, capacity, lent } = client.output;
+    let before = || RawBuffer { data, start, end, capacity, lent };
+    let len = end - start;
+    let own = alloc(len);
+    if own == 0 {
+        return Err(NoMemory);
     }
-    compact(output);
-    if output.capacity / 4 > output.end {
-        // SAFETY: the buffer is not lent: the allocation is its own.
-        let data = unsafe { realloc(output.data.address(), output.capacity, output.end) };
-        if data == 0 {
-            return Err(NoMemory);
-        }
-        output.data = Ptr::new(data);
-        output.capacity = output.end;
-    }
+    copy(data.address() + start, own, len);
+    client.under_way.before = before();
+    UnderWay::step();
+    client.under_way.moving = 2;
+    UnderWay::step();
+    client.output = RawBuffer { data: Ptr::new(own), start: 0, end: len, capacity: len, lent: 0 };
+    UnderWay::step();
+    client.under_way.moving = 0;
+    UnderWay::step();
+    release(&mut before());
     Ok(())
 }
 

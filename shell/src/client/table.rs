@@ -24,13 +24,21 @@ unsafe impl Send for Table {}
 unsafe impl Sync for Table {}
 
 impl Table {
-    /// A handle on an initialised table that outlives the process's threads.
+    /// A handle on an initialised table that outlives the process's threads. It counts the clients
+    /// that are in it.
     ///
     /// # Safety
-    /// `root` points to a `ClientTable` without clients which is never freed, and no other
-    /// `Table` adds to it.
+    /// `root` points to a `ClientTable` which is never freed, and no other `Table` adds to it.
     pub unsafe fn new(root: Ptr<ClientTable>) -> Self {
-        Self { root, free: Mutex::new(Vec::new()) }
+        let table = Self { root, free: Mutex::new(Vec::new()) };
+        let slots = table.root().slots.lock(ThisThread);
+        // SAFETY: so many words are there, and they are locked.
+        let word = |slot: u32| unsafe { *slots.data.as_ptr().add(slot as usize) };
+        let free: Vec<u32> = (0..slots.len).filter(|slot| word(*slot) == 0).collect();
+        table.root().count.store(slots.len - free.len() as u32, Ordering::Relaxed);
+        drop(slots);
+        *table.free_slots() = free;
+        table
     }
 
     /// The root.

@@ -91,8 +91,8 @@ impl Loaded {
         self.library.image()
     }
 
-    /// The function table. Generations keep it together with this.
-    pub(super) fn logic(&self) -> LogicRef {
+    /// The function table. Whoever has it keeps this too.
+    pub fn logic(&self) -> LogicRef {
         self.attached.0
     }
 

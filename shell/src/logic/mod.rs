@@ -48,6 +48,22 @@ pub fn read(path: &Path, sha256: Option<&str>) -> Result<Image, Refusal> {
     Ok(image)
 }
 
+/// Copies, verifies and loads the library at `path`, with a digest as for [`read`]: attached, without a
+/// scratch for any lane.
+///
+/// # Errors
+/// As [`start`].
+pub fn load(
+    path: &Path,
+    sha256: Option<&str>,
+    host: HostRef,
+    verifier: &Verifier,
+) -> Result<Loaded, Refusal> {
+    let image = Arc::new(read(path, sha256)?);
+    let verdict = verifier.verify(&image)?;
+    Loaded::load(image, &verdict, host)
+}
+
 /// Copies, verifies and loads the library at `path`, with a digest as for [`read`], as the first generation, not yet published.
 ///
 /// # Errors
@@ -59,8 +75,5 @@ pub fn start(
     lanes: usize,
     verifier: &Verifier,
 ) -> Result<Box<Generation>, Refusal> {
-    let image = Arc::new(read(path, sha256)?);
-    let verdict = verifier.verify(&image)?;
-    let loaded = Loaded::load(image, &verdict, host)?;
-    Generation::new(generation::FIRST, loaded, lanes, Counts::First)
+    Generation::new(generation::FIRST, load(path, sha256, host, verifier)?, lanes, Counts::First)
 }

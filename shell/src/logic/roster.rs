@@ -13,6 +13,7 @@ use abi::stats::LANES_MAX;
 use super::generation::Generation;
 use super::grace::{self, Current, Version};
 use super::share::Share;
+use crate::keeper::board;
 
 /// Bits of a serial number that are the number of the generation that serves the most.
 const NUMBER_BITS: u32 = 32;
@@ -101,6 +102,9 @@ impl Online {
 
 /// See [`Current::publish`].
 pub fn publish(next: Box<Roster>) -> Option<Retiring> {
+    if let Some(board) = board::get() {
+        board.note_logic(&**next.main.loaded().image());
+    }
     CURRENT.publish(next)
 }
 

@@ -28,6 +28,16 @@ pub struct Startup {
     daemon: Option<Daemon>,
     supervisor: Option<Supervisor>,
     _pid_file: Option<PidFile>,
+    kept: Option<Kept>,
+}
+
+/// Whom a server tells that is kept: the keeper, which tells all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// Clients are served.
+    pub ready: fn(),
+    /// The server stops.
+    pub stopping: fn(),
 }
 
 impl Startup {
@@ -58,11 +68,19 @@ impl Startup {
             };
             made.inspect_err(told).ok()
         });
-        Ok(Self { daemon, supervisor, _pid_file: pid_file })
+        Ok(Self { daemon, supervisor, _pid_file: pid_file, kept: None })
+    }
+
+    /// That of a server that is kept.
+    pub fn of_kept(kept: Kept) -> Self {
+        Self { kept: Some(kept), ..Self::default() }
     }
 
     /// Tells who waits that clients are served.
     pub fn ready(&mut self) {
+        if let Some(kept) = self.kept {
+            (kept.ready)();
+        }
         if let Some(Err(error)) = self.supervisor.as_ref().map(Supervisor::ready) {
             tracing::warn!(%error, "cannot tell the supervisor that clients are served");
         }
@@ -73,6 +91,9 @@ impl Startup {
 
     /// Tells who supervises the server that it stops.
     pub fn stopping(&self) {
+        if let Some(kept) = self.kept {
+            (kept.stopping)();
+        }
         if let Some(supervisor) = &self.supervisor {
             supervisor.stopping();
         }

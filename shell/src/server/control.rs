@@ -9,9 +9,14 @@ use abi::job::kind;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
+use crate::keeper::board;
 use crate::log;
 use crate::priority;
 use crate::worker::shared::ServerShared;
+
+/// What all processes of a service hear, a server that is kept hears twice: from whoever sends it, and
+/// from its keeper. Within this time that is one request.
+const SAME_SIGNAL: Duration = Duration::from_millis(250);
 
 /// How long threads may take to end after a second signal.
 const END_MAX: Duration = Duration::from_secs(1);
@@ -98,6 +103,8 @@ async fn reopen_log(mut hangup: Signal) {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// The last one, and when it came.
+    last: Option<(u64, Instant)>,
     /// Means nothing here, and must not end the process either.
     _alarm: Signal,
 }
@@ -107,11 +114,26 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            last: None,
             _alarm: signal(SignalKind::alarm())?,
         })
     }
 
+    /// The next that is not the one before over again.
     async fn next(&mut self) -> (&'static str, u64) {
+        loop {
+            let (name, number) = self.any().await;
+            let now = Instant::now();
+            let is_same = |(last, at): (u64, Instant)| last == number && now - at < SAME_SIGNAL;
+            let is_echo = board::get().is_some() && self.last.is_some_and(is_same);
+            self.last = Some((number, now));
+            if !is_echo {
+                return (name, number);
+            }
+        }
+    }
+
+    async fn any(&mut self) -> (&'static str, u64) {
         tokio::select! {
             _ = self.terminate.recv() => ("SIGTERM", kind::SIGTERM),
             _ = self.interrupt.recv() => ("SIGINT", kind::SIGINT),

@@ -3,7 +3,7 @@
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 
-use abi::client::Client;
+use abi::client::{Client, flag};
 use abi::config::id;
 use abi::logic::close_reason;
 use abi::status::Status;
@@ -15,7 +15,7 @@ use super::Worker;
 use crate::arena::NoMemory;
 use crate::client::listen::{self, Accept};
 use crate::client::open::{self, Accepted};
-use crate::client::{bump, limits, output, state};
+use crate::client::{Connection, bump, limits, output, state};
 use crate::logic::roster::Online;
 
 /// Connections accepted in one go before clients get their turn.
@@ -97,6 +97,31 @@ impl Worker {
             return self.close(online, place.slot, close_reason::PEER);
         }
         self.settle_and_serve(online, place.slot);
+    }
+
+    /// Goes on with a client of a server that has ended.
+    pub fn adopt(&mut self, connection: Connection) {
+        let fd = connection.fd.as_raw_fd();
+        let place = self.clients.insert(connection);
+        let connection = self.clients.get(place.slot);
+        let client = connection.client();
+        let (flags, is_unsent) = (client.flags.load(Ordering::Relaxed), !client.output.is_empty());
+        self.mailbox.clients().fetch_add(1, Ordering::Relaxed);
+        connection.set(state::READABLE | state::FRESH | state::HELD);
+        let mut interest = Interest::READABLE;
+        if is_unsent {
+            connection.set(state::WRITE_WAIT);
+            interest |= Interest::WRITABLE;
+        }
+        let is_polled =
+            self.poll.registry().register(&mut SourceFd(&fd), place.token(), interest).is_ok();
+        if !is_polled {
+            self.clients.get(place.slot).client().flags.fetch_or(flag::KILLED, Ordering::Relaxed);
+        }
+        if flags & (flag::BLOCKED | flag::POSTPONED) != 0 {
+            self.note_wait(place.slot, flags);
+        }
+        self.enqueue(place.slot);
     }
 
     /// Ends a connection, for a reason of [`close_reason`].

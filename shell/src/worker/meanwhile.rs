@@ -88,8 +88,10 @@ impl Worker {
         if !IS_SPARE_TAKEN.swap(true, Ordering::Acquire) {
             std::mem::swap(&mut self.buffers, &mut meanwhile.buffers);
             self.acts_as = self.server.spare_lane();
+            self.buffers.tell(self.server.running(self.acts_as));
             let busy = self.in_logic.expect("logic asks from within a client's command");
             self.turn_beside(busy, &mut meanwhile);
+            Buffers::NONE.tell(self.server.running(self.acts_as));
             self.acts_as = self.lane;
             std::mem::swap(&mut self.buffers, &mut meanwhile.buffers);
             IS_SPARE_TAKEN.store(false, Ordering::Release);

@@ -50,10 +50,12 @@ pub mod timers;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use abi::client::flag;
 use abi::config::ConfigStore;
+use abi::lane::Running;
 use abi::stats::LaneStats;
 use mio::{Events, Poll};
 
@@ -89,6 +91,8 @@ struct Buffers {
 }
 
 impl Buffers {
+    const NONE: Self = Self { input: 0, round: 0, output: 0 };
+
     fn new() -> Result<Self, NoMemory> {
         let buffers = Self {
             input: arena::alloc(input::SHARED_BYTES),
@@ -100,6 +104,13 @@ impl Buffers {
             return Err(NoMemory);
         }
         Ok(buffers)
+    }
+
+    /// Says where they are, for who finds the arena after the end of the process: clients borrow them.
+    fn tell(&self, running: &Running) {
+        let places = [self.input, self.round, self.output];
+        let told = running.lent.iter().zip(places);
+        told.for_each(|(told, place)| told.store(place, Ordering::Relaxed));
     }
 
     /// Gives their memory back. None of them is lent, and they are not used again.
@@ -183,6 +194,7 @@ impl Worker {
     pub fn new(lane: u32, server: &'static ServerShared, poll: Poll) -> Result<Self, NoMemory> {
         let buffers = Buffers::new()?;
         let clock = Clock::new();
+        buffers.tell(server.running(lane));
         Ok(Self {
             lane,
             acts_as: lane,

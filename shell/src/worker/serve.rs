@@ -44,7 +44,7 @@ impl Worker {
         self.park(online, slot);
     }
 
-    fn enqueue(&mut self, slot: u32) {
+    pub(super) fn enqueue(&mut self, slot: u32) {
         let connection = self.clients.get(slot);
         if !connection.is(state::QUEUED) {
             connection.set(state::QUEUED);
@@ -175,7 +175,7 @@ impl Worker {
         self.judge_output(slot)
     }
 
-    fn note_wait(&mut self, slot: u32, flags: u64) {
+    pub(super) fn note_wait(&mut self, slot: u32, flags: u64) {
         let connection = self.clients.get(slot);
         let deadline_ms = connection.client().deadline_ms;
         if deadline_ms != 0 {

@@ -113,6 +113,11 @@ impl ServerShared {
         self.roots.create_databases(number(self.config(), id::DATABASES).max(1))
     }
 
+    /// The roots of the arena.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
     /// The table of clients.
     pub fn table(&self) -> &Table {
         &self.table
@@ -143,9 +148,14 @@ impl ServerShared {
         &self.roots.lane(lane).stats
     }
 
+    /// What a lane runs.
+    pub fn running(&self, lane: u32) -> &'static Running {
+        &self.roots.lane(lane).running
+    }
+
     /// The command that a lane runs, if it is at one.
     pub fn runs(&self, lane: u32) -> Option<Runs> {
-        let running: &Running = &self.roots.lane(lane).running;
+        let running = self.running(lane);
         // Stored last when a command begins: what is read after it belongs to it or to a later one.
         let slot = running.command.load(Ordering::Acquire).checked_sub(1)?;
         let client = ClientRef(running.client.load(Ordering::Relaxed)).id();

@@ -3,10 +3,13 @@
 //! Growing takes memory before it changes anything; a tree in which that failed halfway has the ids it
 //! had, in another shape. Ids that are added in order leave full nodes behind.
 
+mod check;
 mod node;
 mod relocate;
 #[cfg(test)]
 mod tests;
+
+pub use check::check;
 
 use abi::stream::{IdSlot, RawIds, StreamId};
 

@@ -112,13 +112,18 @@ pub unsafe fn capacity(address: u64) -> usize {
 /// As for [`slots`].
 pub unsafe fn bytes(address: u64) -> usize {
     // SAFETY: as the caller promises.
-    HEAD_BYTES + unsafe { capacity(address) } * size_of::<IdSlot>()
+    bytes_of(unsafe { capacity(address) })
+}
+
+/// Bytes of the allocation of a node with room for so many slots.
+pub const fn bytes_of(capacity: usize) -> usize {
+    HEAD_BYTES + capacity * size_of::<IdSlot>()
 }
 
 /// A node with these slots and room for at least one more, if there is memory for it.
 pub fn allocate(heap: Heap, slots: &[IdSlot]) -> Option<u64> {
     let wanted = (slots.len() + 1).next_power_of_two().clamp(CAPACITY_MIN, SLOTS_MAX);
-    let address = heap.try_alloc(HEAD_BYTES + wanted * size_of::<IdSlot>())?;
+    let address = heap.try_alloc(bytes_of(wanted))?;
     // SAFETY: a new allocation; slots are zero before anything refers to them.
     unsafe {
         ((address + HEAD_BYTES as u64) as *mut IdSlot).write_bytes(0, wanted);

@@ -4,6 +4,7 @@
 //! that a short list is small and a long one has few nodes, and halves when it is three quarters
 //! empty.
 
+mod check;
 mod edit;
 mod iter;
 mod node;
@@ -12,6 +13,7 @@ mod relocate;
 mod tests;
 
 pub use super::packed::Element;
+pub use check::check;
 pub use iter::{Backward, Forward};
 
 use abi::container::{ListNode, RawList};

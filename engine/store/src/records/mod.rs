@@ -1,11 +1,13 @@
 //! Names of bytes in a table, each with or without a value, as `abi::container::record` lays down:
 //! the fields of a large hash, the members of a large set. A record is one allocation.
 
+mod check;
 mod record;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
 
+pub use check::{check_fields, check_members};
 pub use record::Record;
 
 use abi::container::{RawHash, RawSet, RawTable};

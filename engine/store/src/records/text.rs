@@ -24,6 +24,18 @@ pub unsafe fn text<'a>(address: u64) -> (&'a [u8], u64) {
     (unsafe { core::slice::from_raw_parts(at as *const u8, len) }, at + len as u64)
 }
 
+/// The text that bytes begin with, which are not believed, and what is behind it.
+pub fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut len = 0u64;
+    for (index, byte) in bytes.iter().take(LENGTH_BYTES_MAX).enumerate() {
+        len |= u64::from(byte & 0x7f).checked_shl(7 * index as u32)?;
+        if *byte < 0x80 {
+            return bytes[index + 1..].split_at_checked(usize::try_from(len).ok()?);
+        }
+    }
+    None
+}
+
 /// Writes a text with its length and returns the address behind it.
 ///
 /// # Safety

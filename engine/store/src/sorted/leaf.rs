@@ -17,8 +17,9 @@ pub const SPARSE: usize = MEMBERS_MAX / 4;
 
 const HEAD_BYTES: usize = size_of::<TreeLeaf>();
 /// Bits of a word that hold the address.
-const ADDRESS_BITS: u32 = 48;
-const ADDRESS: u64 = (1 << ADDRESS_BITS) - 1;
+pub const ADDRESS_BITS: u32 = 48;
+/// The address in a word.
+pub const ADDRESS: u64 = (1 << ADDRESS_BITS) - 1;
 const PREFIX_MAX: u64 = u64::MAX >> ADDRESS_BITS;
 /// Bits that the members of a leaf have of a prefix when it is measured anew: one more is left for
 /// such as come behind them.
@@ -114,8 +115,7 @@ impl<'a> Leaf<'a> {
     /// The prefix of a sort key in this leaf.
     #[inline(always)]
     fn prefix(self, key: u128) -> u64 {
-        let above = key.saturating_sub(base(self.head)) >> self.head.shift;
-        u64::try_from(above).unwrap_or(u64::MAX).min(PREFIX_MAX)
+        prefix(self.head, key)
     }
 
     /// Whether prefixes tell members apart badly.
@@ -143,6 +143,13 @@ impl<'a> Leaf<'a> {
             visit(self.member(at(step)))
         })
     }
+}
+
+/// The prefix of a sort key in a leaf.
+#[inline(always)]
+pub fn prefix(head: &TreeLeaf, key: u128) -> u64 {
+    let above = key.saturating_sub(base(head)) >> head.shift;
+    u64::try_from(above).unwrap_or(u64::MAX).min(PREFIX_MAX)
 }
 
 fn base(head: &TreeLeaf) -> u128 {
@@ -245,7 +252,7 @@ impl LeafMut<'_> {
 }
 
 /// Bytes of a leaf with room for so many members.
-const fn bytes(capacity: usize) -> usize {
+pub const fn bytes(capacity: usize) -> usize {
     HEAD_BYTES + capacity * size_of::<u64>()
 }
 

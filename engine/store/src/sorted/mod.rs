@@ -1,6 +1,7 @@
 //! Large sorted sets, as `abi::container::RawSortedSet` lays down: each member is one record, which a
 //! table finds by its name and a tree by its place in the order of scores.
 
+mod check;
 mod inner;
 mod leaf;
 mod member;
@@ -9,6 +10,7 @@ mod relocate;
 mod tests;
 mod tree;
 
+pub use check::check;
 pub use member::{Cut, Scored, order};
 pub use relocate::Place;
 

@@ -15,7 +15,7 @@ use base::heap::{Heap, give_up};
 
 /// Most levels above the leaves. A node is split when it is full, and a level more takes at least
 /// some fifteen times the members.
-const HEIGHT_MAX: usize = 16;
+pub const HEIGHT_MAX: usize = 16;
 
 /// A tree to look at.
 #[derive(Clone, Copy)]

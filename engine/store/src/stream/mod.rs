@@ -4,6 +4,7 @@
 //! A node is full when the listpack that it would be in Redis is: so trimming that removes whole nodes
 //! leaves what Redis leaves.
 
+mod check;
 mod edit;
 mod entry;
 mod group;
@@ -15,6 +16,7 @@ mod relocate;
 mod tests;
 
 pub use abi::stream::StreamId;
+pub use check::{check_entries, check_groups};
 pub use edit::{Entries, Keep, Limit, Trim};
 pub use entry::{Fields, FieldsOf, StreamEntry};
 pub use group::{Claims, ConsumerRef, Group, GroupRef, Groups, GroupsRef, Pending};

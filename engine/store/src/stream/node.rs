@@ -6,7 +6,8 @@ use super::entry::{self, Draft, Fields, Form, StreamEntry};
 use crate::listpack;
 use base::heap::Heap;
 
-const HEAD_BYTES: usize = size_of::<StreamNode>();
+/// Bytes of a node before its data.
+pub const HEAD_BYTES: usize = size_of::<StreamNode>();
 
 /// A node to look at.
 #[derive(Clone, Copy)]
@@ -53,6 +54,11 @@ impl<'a> Node<'a> {
     /// Bytes of the listpack that it would be.
     pub const fn listpack_bytes(self) -> usize {
         self.head.listpack_bytes as usize
+    }
+
+    /// The data up to the end of the last entry.
+    pub const fn data(self) -> &'a [u8] {
+        self.data
     }
 
     /// Bytes of its allocation.

@@ -9,14 +9,15 @@ use base::heap::Heap;
 /// Bits of a slot that hold the item's address.
 pub const ADDRESS: u64 = (1 << 48) - 8;
 /// Marks the last slot as the address of an overflow bucket.
-const LINK: u64 = 1;
+pub const LINK: u64 = 1;
 /// In the last slot of a bucket of a segment: items that belong here may lie in the other bucket of
 /// the pair. Stays until the segment is made anew.
-const SPILLED: u64 = 2;
+pub const SPILLED: u64 = 2;
 /// Size of a bucket in bytes.
 pub const BUCKET_BYTES: usize = size_of::<Bucket>();
 
-const LAST: usize = BUCKET_SLOTS - 1;
+/// Index of the last slot of a bucket.
+pub const LAST: usize = BUCKET_SLOTS - 1;
 
 /// Bits of a tag that say where in its segment an item belongs.
 pub const PLACE_BITS: u32 = 15;

@@ -15,6 +15,7 @@
 //! chain of the other bucket of the pair.
 
 mod bucket;
+mod check;
 mod prefetch;
 mod relocate;
 mod resize;
@@ -28,6 +29,7 @@ pub use prefetch::{
     prefetch_line,
 };
 
+pub use check::{Checked, check};
 pub use relocate::Item;
 
 use abi::container::{Bucket, RawTable};

@@ -6,9 +6,11 @@
 //! | [`EntryMut`] | to change it; there is one at a time | whoever has its shard locked, exclusively |
 //! | [`OwnedEntry`] | all: it is in no table, and freed with its value when dropped | its maker, or whoever took it out |
 
+mod check;
 mod layout;
 mod owned;
 
+pub use check::{Checked, check};
 pub use layout::{Shape, table_root};
 pub use owned::{OwnedBody, OwnedEntry};
 

@@ -156,7 +156,8 @@ impl Own {
         let begun = symlink(&file, folder.join("dump.rdb")).and_then(|()| {
             let printed = fs::File::create(folder.join("stderr"))?;
             let mut command = Command::new(std::env::current_exe()?);
-            command.args([VERB, "--port", "0", "--workers", "1", "--save", "", "--logic"]);
+            command.args([VERB, "--no-keeper", "--port", "0", "--workers", "1", "--save", ""]);
+            command.arg("--logic");
             command.arg(logic).arg("--dir").arg(&folder);
             command.arg("--unixsocket").arg(folder.join("socket"));
             command.arg("--admin").arg(folder.join("admin"));
