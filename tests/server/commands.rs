@@ -9,9 +9,12 @@ use crate::harness::{Connection, Peer, Server};
 /// What release 1 has and `redis-server` does not know.
 const OWN: &[&str] = &[
     "shell",
+    "shell|abort",
     "shell|backup",
+    "shell|finalize",
     "shell|help",
     "shell|history",
+    "shell|promote",
     "shell|rollback",
     "shell|status",
     "shell|upgrade",
