@@ -82,6 +82,14 @@ pub mod id {
     pub const OOM_SCORE_ADJ: u32 = 26;
     /// Three scores for the kernel; the first is a server's.
     pub const OOM_SCORE_ADJ_VALUES: u32 = 27;
+    /// Folder of the backups that are made by themselves, or without naming one; empty: none.
+    pub const BACKUP_DIR: u32 = 28;
+    /// When backups are made by themselves, as cron says it, in UTC; empty: never.
+    pub const BACKUP_SCHEDULE: u32 = 29;
+    /// Backups that are kept in a folder; 0: all.
+    pub const BACKUP_KEEP: u32 = 30;
+    /// Whether backups are compressed.
+    pub const BACKUP_COMPRESS: u32 = 31;
     /// First id of those that logic knows; the shell reads a few of them, which are below.
     pub const LOGIC_FIRST: u32 = 64;
     /// Whether the shell is told of a change.

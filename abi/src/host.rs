@@ -218,10 +218,11 @@ pub struct Host {
     pub generation_info: extern "C" fn() -> GenerationInfo,
     /// Asks the control thread to carry out an administrative command (`upgrade`, `upgrade-force`
     /// for a library that is serving already, `rollback`, `abort`, `promote`, `finalize`, `status`,
-    /// `history`) with its argument: the library's path for an upgrade, resolved in the server's
+    /// `history`, `backup`) with its argument: the library's path for an upgrade, resolved in the server's
     /// working directory, then options as on the command line, a zero byte between two words; the
-    /// number of a generation, or nothing, for a rollback; otherwise nothing. The outcome comes as a
-    /// message [`crate::message::kind::ADMIN_REPLY`] with `detail` as given. `NOT_FOUND`: no such command, or its argument is missing; `REFUSED`: too many are
+    /// number of a generation, or nothing, for a rollback; for a backup how many are kept (0: all), 1
+    /// or 0 for whether it is compressed, and its folder, with a space between; otherwise nothing. The outcome comes
+    /// as a message [`crate::message::kind::ADMIN_REPLY`] with `detail` as given. `NOT_FOUND`: no such command, or its argument is missing; `REFUSED`: too many are
     /// waiting. Then no message comes.
     pub admin:
         extern "C" fn(client: ClientRef, verb: RStr<'_>, argument: RStr<'_>, detail: u64) -> Status,
@@ -277,6 +278,11 @@ pub struct Host {
     /// With every shard locked, and all effects so far in the stream: the base is of this moment, and
     /// what follows in the stream is not in it.
     pub rewrite_from: extern "C" fn(),
+    /// As `save_begin`, of a backup, which lies where the shell was asked to put it: the path is left
+    /// out. `REFUSED`: nobody waits for one any more.
+    pub backup_begin: extern "C" fn(saving: &Saving<'_>, error: &mut RawBytes) -> Status,
+    /// With every shard locked, and all effects so far in the stream: the backup is of this moment.
+    pub backup_from: extern "C" fn(),
 }
 
 impl From<HostRef> for Calls {

@@ -40,3 +40,4 @@ pub mod tracking;
 pub mod version;
 pub mod wait;
 pub mod walk;
+pub mod warming;

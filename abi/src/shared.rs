@@ -16,6 +16,7 @@ use crate::script::{ScriptState, Scripts};
 use crate::snapshot::Snapshot;
 use crate::stats::LANES_MAX;
 use crate::tracking::{Tracking, TrackingTotals};
+use crate::warming::Warming;
 
 /// Root of the rest.
 ///
@@ -100,8 +101,10 @@ pub struct Shared {
     /// 1 if the logic whose scratches are being made counts in the second set of each lane's counters,
     /// 0 if in the first.
     pub counts_second: AtomicU64,
+    /// Filling from elsewhere.
+    pub warming: Warming,
     /// Zero.
-    pub reserved: [u64; 10],
+    pub reserved: [u64; 6],
 }
 
 /// Bits of [`Shared::attention`].
@@ -118,6 +121,9 @@ pub mod attention {
     pub const FAILED: u64 = 1 << 4;
     /// The append-only log cannot be written. Set and cleared by the shell.
     pub const AOF_FAILED: u64 = 1 << 5;
+    /// The keys are being filled from elsewhere: what is changed is noted. Set by the shell, cleared
+    /// by both.
+    pub const WARMING: u64 = 1 << 6;
 }
 
 /// Bits of [`Shared::debug`].

@@ -31,6 +31,8 @@ pub mod purpose {
     pub const DATA: u32 = 0;
     /// A base of the append-only log.
     pub const AOF: u32 = 1;
+    /// A backup, which lies where the shell was asked to put it.
+    pub const BACKUP: u32 = 2;
 }
 
 /// [`crate::keyspace::ShardDb::walked`] of a part that the walk is done with. It is no position.
@@ -92,8 +94,11 @@ pub struct Snapshot {
     pub wanted: AtomicU64,
     /// 1 more than the key's database, as it is called now; 0: nobody waits.
     pub wanted_db: AtomicU64,
+    /// 1: a backup is to be made as soon as no snapshot is under way. Set by the shell, cleared by
+    /// logic when it begins.
+    pub backup_wanted: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 8],
+    pub reserved: [u64; 7],
 }
 
 /// What is kept for the walk, in the order in which it came. Its lock is the last to be taken.

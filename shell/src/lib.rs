@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod aof;
 pub mod arena;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod config;

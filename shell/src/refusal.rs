@@ -172,6 +172,22 @@ codes! {
         "name another one: no file is overwritten";
     ArenaDamaged "arena_damaged" 58 "Something in the arena is not as it should be"
         "a server that recovers it takes out what cannot be trusted; see docs/recovery.md";
+    BackupUnderWay "backup_under_way" 60 "A backup is under way, or none can be made yet"
+        "wait until `shell status` shows none, then try again";
+    BackupFailed "backup_failed" 61 "The backup could not be made, and nothing is left of it"
+        "check the folder's rights and its space, and look at the server's log";
+    NoBackup "no_backup" 62 "There is no such backup"
+        "check the folder, and the name if one was given: only whole backups count";
+    BackupDamaged "backup_damaged" 63 "The backup is not what was written"
+        "copy it again, or name another with --backup; `shell check` with --salvage can save what is readable";
+    FolderInUse "folder_in_use" 64 "A server works in the folder"
+        "stop it first, or restore to another folder";
+    WarmingUnderWay "warming_under_way" 65 "The server is being filled already, or cannot be yet"
+        "wait until the other has ended, or the data is loaded";
+    WarmFailed "warm_failed" 66 "Filling the server has broken off; what was put stays"
+        "see to the cause and run it again: what is there already is passed over";
+    WarmOver "warm_over" 67 "A database was flushed or exchanged while the server was filled"
+        "if the keys are to be there all the same, run it again";
     OnProbation "on_probation" 70 "The version that serves is on probation"
         "`shell finalize` keeps it, `shell rollback` puts the one before back; or wait until its probation has ended";
     OnCanary "on_canary" 71 "A version serves some clients as a canary"

@@ -26,6 +26,7 @@ use mio::{Poll, Waker};
 use crate::aof;
 use crate::arena::roots::Roots;
 use crate::arena::{self, ArenaError, NoMemory, huge};
+use crate::backup;
 use crate::client::limits::number;
 use crate::client::listen::{self, ListenError};
 use crate::config::Setting;
@@ -298,9 +299,14 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
             Some(why) => passed_over.insert(setting.name.as_str(), (setting, why)),
             None => passed_over.remove(setting.name.as_str()),
         };
-        if setting.name == "dir" {
+        match setting.name.as_str() {
             // At once: what is read after it may be named relative to it.
-            settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
+            "dir" => settings::enter_dir(server.config()).map_err(ServeError::Dir)?,
+            "backup-schedule" => {
+                let checked = backup::check_schedule(server.config());
+                checked.map_err(|reason| refused(setting, reason))?;
+            }
+            _ => {}
         }
     }
     for (name, (setting, why)) in &passed_over {
@@ -327,7 +333,10 @@ fn configure_one(
     scratch: *mut Scratch,
     setting: &Setting,
 ) -> Result<Option<String>, ServeError> {
-    let values: Vec<RStr<'_>> = setting.values.iter().map(|v| RStr::from_str(v)).collect();
+    // Fields of a line, which hold spaces by their nature, need no quotes.
+    let line = (setting.name == "backup-schedule").then(|| vec![setting.values.join(" ")]);
+    let given = line.as_ref().unwrap_or(&setting.values);
+    let values: Vec<RStr<'_>> = given.iter().map(|v| RStr::from_str(v)).collect();
     let mut error = RawBytes::EMPTY;
     let name = RStr::from_str(&setting.name);
     let status = logic.configure()(scratch, name, RSlice::from_slice(&values), &mut error);
@@ -336,7 +345,11 @@ fn configure_one(
         return Ok(Some(reason).filter(|reason| !reason.is_empty()));
     }
     let reason = if reason.is_empty() { format!("refused (status {})", status.0) } else { reason };
-    Err(ServeError::Setting { origin: setting.origin.clone(), line: setting.to_string(), reason })
+    Err(refused(setting, reason))
+}
+
+fn refused(setting: &Setting, reason: String) -> ServeError {
+    ServeError::Setting { origin: setting.origin.clone(), line: setting.to_string(), reason }
 }
 
 /// Turns a text from logic into one of our own and frees it.

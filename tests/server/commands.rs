@@ -7,8 +7,15 @@ use crate::harness::connection::Reply;
 use crate::harness::{Connection, Peer, Server};
 
 /// What release 1 has and `redis-server` does not know.
-const OWN: &[&str] =
-    &["shell", "shell|help", "shell|history", "shell|rollback", "shell|status", "shell|upgrade"];
+const OWN: &[&str] = &[
+    "shell",
+    "shell|backup",
+    "shell|help",
+    "shell|history",
+    "shell|rollback",
+    "shell|status",
+    "shell|upgrade",
+];
 
 /// A reply taken apart.
 #[derive(Clone, Debug, PartialEq)]

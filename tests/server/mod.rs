@@ -3,6 +3,7 @@
 mod acl;
 mod administration;
 mod aof;
+mod backups;
 mod battery;
 mod blocking;
 mod chance;
@@ -39,3 +40,4 @@ mod scripts;
 mod settings;
 mod snapshots;
 mod tracking;
+mod warming;

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-pub use abi::shared::attention::{AOF_FAILED, BUSY, FAILED, LOADING, PAUSED, SNAPSHOT};
+pub use abi::shared::attention::{AOF_FAILED, BUSY, FAILED, LOADING, PAUSED, SNAPSHOT, WARMING};
 
 use crate::roots::Roots;
 

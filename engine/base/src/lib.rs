@@ -34,3 +34,4 @@ pub mod sha1;
 pub mod text;
 pub mod vec;
 pub mod walk;
+pub mod warming;

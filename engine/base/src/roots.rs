@@ -3,6 +3,9 @@
 //! All of them may be looked at by everybody at any time: what can change is atomic or behind a
 //! lock, the rest is written before logic is loaded.
 
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Acquire;
+
 use abi::aof::Aof;
 use abi::arena::ArenaHeader;
 use abi::client::ClientTable;
@@ -12,6 +15,7 @@ use abi::keyspace::{Keyspace, Shard, ShardDb, placement};
 use abi::lane::Lane;
 use abi::shared::Shared;
 use abi::stats::{LANES_MAX, LaneStats};
+use abi::warming::CLASSES;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// The roots. Valid for the life of the process: the arena is never unmapped.
@@ -95,6 +99,17 @@ impl Roots {
         // SAFETY: the pointer is set before logic is loaded and never changed; what it leads to lives
         // as long as the process and is all atomics.
         unsafe { self.shared.aof.as_ptr().as_ref() }
+    }
+
+    /// Which keys may have been changed since they are being filled from elsewhere.
+    pub fn warming_bits(&self) -> Option<&'static [AtomicU64]> {
+        let address = self.shared.warming.bits.load(Acquire);
+        if address == 0 {
+            return None;
+        }
+        // SAFETY: the shell has allocated so many words, filled them before it stored the address, and
+        // never frees them; all are atomics.
+        Some(unsafe { core::slice::from_raw_parts(address as *const _, (CLASSES / 64) as usize) })
     }
 
     /// What is kept for a lane, if that lane exists.

@@ -7,6 +7,7 @@ use abi::keyspace::SHARDS;
 
 use crate::garbage::{self, DetachedTables};
 use crate::{Keys, snapshot};
+use base::warming;
 
 impl Keys<'_> {
     /// Removes all keys of all databases.
@@ -15,6 +16,7 @@ impl Keys<'_> {
         let detached = self.with_all_shards(|keys| {
             // While all shards are locked: whatever comes after is done after it everywhere.
             keys.core.effects.command(keys.db, &[b"FLUSHALL"]);
+            warming::end(keys.core.roots);
             keys.untrack_all();
             databases.flat_map(|db| keys.in_db(db, Self::detach_all)).collect()
         });
@@ -25,6 +27,7 @@ impl Keys<'_> {
     pub fn flush(&mut self, lazily: bool) {
         let detached = self.with_all_shards(|keys| {
             keys.core.effects.command(keys.db, &[b"FLUSHDB"]);
+            warming::end(keys.core.roots);
             keys.untrack_all();
             keys.detach_all()
         });

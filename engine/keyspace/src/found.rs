@@ -10,6 +10,7 @@ use base::lock::shard_of;
 use base::mover::Mover;
 use base::notices::Whom;
 use base::settings::setting;
+use base::warming;
 use store::rows::Change;
 use store::table::Slot;
 use value::entry::{Entry, EntryMut, Making, OwnedEntry, Shape};
@@ -221,6 +222,7 @@ impl<'k> Found<'k> {
     /// Takes the entry out of the tables; this is not used as a key that is there after it.
     fn take_out(&mut self) -> OwnedEntry {
         self.has_changed();
+        warming::note(self.core.roots, self.hash);
         let (heap, slot, hash) = (self.core.heap, self.slot, self.hash);
         let has_ttl = self.entry().has_ttl();
         let (db, entry) = (self.db, slot.address());

@@ -4,6 +4,7 @@ use abi::keyspace::SHARDS;
 
 use crate::{CHANGE, Intent, Keys, VANISHING, access};
 use base::event::Class;
+use base::warming;
 use value::entry::{Entry, OwnedEntry, Shape};
 
 impl Keys<'_> {
@@ -73,6 +74,7 @@ impl Keys<'_> {
 
     /// Exchanges the keys of two databases. Every shard is locked.
     pub fn swap_databases(&mut self, a: u32, b: u32) {
+        warming::end(self.core.roots);
         self.untrack_all();
         for index in 0..SHARDS {
             self.signal_watchers_of_swapped(index, a, b);

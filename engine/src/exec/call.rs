@@ -9,12 +9,13 @@ use abi::stats::CommandStat;
 use crate::exec::context::{ClientCtx, Ctx, Mode};
 use crate::exec::index::{Command, Index, KeyRule};
 use crate::exec::spec::{Begin, Code, KeySpec, Spec, flag};
-use crate::exec::{aftermath, monitor, slow, tracked};
+use crate::exec::{aftermath, monitor, slow, tracked, warming};
 use crate::maintenance::notices;
 use crate::session::blocking::{self, Keyed};
 use crate::session::slow::Sender;
 use crate::session::{clients, latency, monitor as monitors, stats};
 use base::args::Args;
+use base::attention;
 use base::clock::ticks;
 use base::core::Core;
 use base::counters::add;
@@ -118,7 +119,13 @@ fn patternless(rule: &KeySpec, args: Args<'_>, set: &dyn Fn(&[u8]) -> ShardSet) 
 pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
     let host = cx.data.keys.core.host;
     let started = Started::now(&mut cx.data, call);
-    let outcome = if is_to_be_told(&cx.data, call) {
+    let attended = match attention::is_any(cx.data.keys.core.roots) && call.spec.has(flag::WRITE) {
+        true => warming::attend(&mut cx.data, cx.session.id(), call, args),
+        false => Ok(()),
+    };
+    let outcome = if attended.is_err() {
+        attended
+    } else if is_to_be_told(&cx.data, call) {
         let of = (cx.data.keys.db, call, args);
         aftermath::told(cx, |cx| cx.data.core(), of, |cx| run(cx, call, args))
     } else {
@@ -195,6 +202,9 @@ fn record_duration(core: &Core, call: &Call, elapsed_ns: u64) {
 /// concerns its client cannot be run so.
 pub fn call_served(cx: &mut Ctx<'_>, call: &Call, args: Args<'_>, client: ClientRef) {
     let started = Started::now(cx, call);
+    if attention::is_any(cx.keys.core.roots) && call.spec.has(flag::WRITE) {
+        warming::attend_served(cx, client, call, args);
+    }
     let outcome = match call.spec.code {
         Code::Keys(run) if is_to_be_told(cx, call) => {
             aftermath::told(cx, Ctx::core, (cx.keys.db, call, args), |cx| run(cx, args))

@@ -44,5 +44,6 @@ pub mod tracked;
 pub mod transaction;
 pub mod users;
 mod vocabulary;
+pub mod warming;
 
 pub use configure::configure;

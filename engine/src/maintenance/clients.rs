@@ -8,6 +8,7 @@ use crate::session::clients;
 use base::core::Core;
 use base::counters::add;
 use base::settings::setting;
+use base::warming;
 
 /// A limit below this would leave no room for any client.
 const LIMIT_MIN: u64 = 128 * 1024;
@@ -22,6 +23,25 @@ pub fn tick(core: &Core) {
     }
     let closed = clients::kill_all(core, |client, _| victims.contains(&client.id));
     add(&core.stats.evicted_clients, closed.len() as u64);
+}
+
+/// How often it is looked whether the client is there that fills the keys from elsewhere.
+const WARMER_LOOK_MS: u64 = 1000;
+
+/// Ends filling the keys from elsewhere once the client that does it is gone.
+pub fn look_for_warmer(core: &Core) {
+    let (state, now_ms) = (warming::state(core.roots), core.clock.now_ms as u64);
+    let id = state.client.load(Relaxed);
+    let is_due = state.seen_ms.load(Relaxed).abs_diff(now_ms) >= WARMER_LOOK_MS;
+    if id == 0 || !is_due {
+        return;
+    }
+    state.seen_ms.store(now_ms, Relaxed);
+    let mut is_there = false;
+    clients::for_each(core, |client, _| is_there |= client.id == id);
+    if !is_there {
+        warming::forget(core.roots);
+    }
 }
 
 /// What comes back once the clients are closed that were killed: for whoever is about to remove keys

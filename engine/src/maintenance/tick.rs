@@ -27,6 +27,7 @@ pub fn run(core: &mut Core, pool: &mut Pool) {
     }
     if core.id == 0 {
         clients::tick(core);
+        clients::look_for_warmer(core);
         if !is_loading {
             defrag::tick(core);
         }

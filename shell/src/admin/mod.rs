@@ -6,7 +6,9 @@
 //! POST /v1/rollback  {"to"?}                                      the same
 //! POST /v1/abort, /v1/promote, /v1/finalize                       the same
 //! POST /v1/script/end                                             what ends, or an error
-//! GET  /v1/status    GET /v1/history   GET /metrics
+//! POST /v1/backup    {"dir"?, "keep"?, "compress"?}               its number, or an error
+//! POST /v1/warm      POST /v1/warm/end   {"client"}               the same, or an error
+//! GET  /v1/status    GET /v1/history   GET /v1/backups   GET /metrics
 //! GET  /v1/effects?from=N&follow=true&hold=true&format=text|resp|json
 //! ```
 //!
@@ -18,6 +20,7 @@
 mod lines;
 pub mod script;
 pub mod socket;
+pub mod warming;
 
 use std::io;
 use std::time::Duration;
@@ -37,6 +40,8 @@ use hyper_util::service::TowerToHyperService;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::backup;
+use crate::backup::shown::Shown;
 use crate::effects::{self, follow};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
@@ -46,6 +51,7 @@ use crate::upgrade::phase::Order;
 use crate::upgrade::{Ask, Handle, RollbackRequest, UpgradeRequest, carried, history};
 use lines::Lines;
 use socket::{Guarded, Socket};
+use warming::Filler;
 
 /// A request that is not there by then is not waited for.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
@@ -125,6 +131,10 @@ fn router(context: Context) -> Router {
             post(|state, who, headers| order(state, who, headers, Order::Finalize)),
         )
         .route("/v1/script/end", post(end_script))
+        .route("/v1/backup", post(make_backup))
+        .route("/v1/backups", get(backups))
+        .route("/v1/warm", post(begin_warming))
+        .route("/v1/warm/end", post(end_warming))
         .route("/v1/status", get(status))
         .route("/v1/history", get(history))
         .route("/v1/effects", get(follow_effects))
@@ -196,6 +206,8 @@ fn refused(refusal: &Refusal) -> Response {
         | Code::Busy
         | Code::NoPrevious
         | Code::TooManyReaders
+        | Code::BackupUnderWay
+        | Code::WarmingUnderWay
         | Code::OnProbation
         | Code::OnCanary
         | Code::NothingToProve
@@ -217,6 +229,32 @@ async fn end_script(State(context): State<Context>) -> Response {
         Ok(asked) => Json(asked).into_response(),
         Err(refusal) => refused(&refusal),
     }
+}
+
+async fn begin_warming(State(context): State<Context>, body: Body) -> Response {
+    let begun = read::<Filler>(body, "").await;
+    match begun.and_then(|filler| warming::begin(context.host, filler)) {
+        Ok(filler) => Json(filler).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn end_warming(State(context): State<Context>, body: Body) -> Response {
+    match read::<Filler>(body, "").await {
+        Ok(filler) => Json(warming::end(context.host, filler)).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn make_backup(body: Body) -> Response {
+    match read::<backup::Request>(body, "{}").await.and_then(backup::ask) {
+        Ok(asked) => Json(asked).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn backups() -> Json<Shown> {
+    Json(backup::shown())
 }
 
 async fn status(State(context): State<Context>) -> Json<Status> {

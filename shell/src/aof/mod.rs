@@ -250,11 +250,13 @@ fn write(
         if is_last {
             session.sync_now(log);
             GATE.hold(false);
+            GATE.take(None);
             log.can_write(true);
             server.nudge_workers();
             return;
         }
         settle(server, log, &mut session);
+        GATE.take(Some(session.position()));
         pause(config, session.position() != begin);
     }
 }
@@ -274,7 +276,9 @@ fn take(
             Ok(0) => thread::sleep(COPYING_PAUSE),
             Ok(len) => session.put(log, &buffer[..len]),
             Err(error) => {
-                tracing::error!(%error, "the append-only log has lost its place");
+                // What is missing is in the next base.
+                tracing::error!(%error, "the append-only log has lost its place, and begins anew");
+                log.told().state.store(state::WAITING, Ordering::SeqCst);
                 return false;
             }
         }
@@ -327,7 +331,7 @@ pub extern "C" fn rewrite_begin(saving: &Saving<'_>, error: &mut RawBytes) -> St
     };
     let then = saving::Then {
         when_whole: Box::new(move || log.install().inspect(|()| hold_at_once(server))),
-        when_not: Box::new(move || log.drop_rewriting()),
+        when_not: Box::new(move |_| log.drop_rewriting()),
     };
     let begun = saving::start(plan, saving.job, then);
     if !matches!(begun, Ok(true)) {

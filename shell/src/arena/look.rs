@@ -1,7 +1,8 @@
 //! The roots of this process's arena, for those who only look: all that is handed out here is
 //! atomic, or fixed before there is anybody to ask.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use abi::arena::ArenaHeader;
 use abi::client::ClientTable;
@@ -11,6 +12,7 @@ use abi::keyspace::ShardDb;
 use abi::ptr::Ptr;
 use abi::shared::Shared;
 use abi::stats::LaneStats;
+use abi::warming::CLASSES;
 
 /// The table of clients.
 pub fn clients(host: HostRef) -> &'static ClientTable {
@@ -38,6 +40,17 @@ pub fn databases(host: HostRef) -> impl Iterator<Item = &'static ShardDb> {
 pub fn shared(host: HostRef) -> &'static Shared {
     // SAFETY: a root.
     unsafe { root(header(host).shared) }
+}
+
+/// Which keys may have been changed since they are being filled from elsewhere, if they ever were.
+pub fn warming_bits(host: HostRef) -> Option<&'static [AtomicU64]> {
+    let address = shared(host).warming.bits.load(Acquire);
+    if address == 0 {
+        return None;
+    }
+    // SAFETY: an allocation of this size that is never freed. Whatever is in it is valid for atomics,
+    // as which alone it is looked at.
+    Some(unsafe { std::slice::from_raw_parts(address as *const _, (CLASSES / 64) as usize) })
 }
 
 /// The counters of all lanes, both sets of each.

@@ -10,6 +10,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -43,7 +44,7 @@ impl Client {
     /// # Errors
     /// `no_server`, `shutting_down`, `forbidden`, `internal`, or the server's.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
-        self.ask(Method::GET, path)
+        self.ask(Method::GET, path, String::new())
     }
 
     /// Asks for something to be done, and for what came of it.
@@ -51,12 +52,29 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
-        self.ask(Method::POST, path)
+        self.ask(Method::POST, path, String::new())
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Refusal> {
+    /// As [`Client::post`], with what is asked for as a value.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post_value<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        value: &impl Serialize,
+    ) -> Result<T, Refusal> {
+        self.ask(Method::POST, path, serde_json::to_string(value).unwrap_or_default())
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<T, Refusal> {
         block_on(async {
-            let answer = self.send(method, path, String::new()).await?;
+            let answer = self.send(method, path, body).await?;
             let is_value = answer.status().is_success();
             let body = answer.into_body().collect().await;
             let body = body.map_err(|e| self.unanswered(&e))?.to_bytes();

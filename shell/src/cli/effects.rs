@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use super::{Server, output};
+use super::asked::Server;
+use super::output;
 use crate::effects::follow::{Format, Request};
 use crate::refusal::Refusal;
 use crate::upgrade::Update;

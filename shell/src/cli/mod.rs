@@ -1,30 +1,30 @@
 //! The command line: parses arguments and calls the library. A file per verb.
 #![forbid(unsafe_code)]
 
+mod asked;
 mod audit;
+mod backup;
 mod check;
 mod check_arena;
 mod client;
 mod effects;
 mod outfit;
 mod output;
+mod restore;
 mod script;
 pub mod serve;
 mod show;
 mod trust;
 mod upgrade;
 mod verify;
+mod warm;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::logic::verify::child;
 use crate::refusal::CODES;
-use client::Client;
-
-const PORT_DEFAULT: u16 = 6379;
 
 /// A Redis-compatible cache whose logic is swapped under live clients.
 #[derive(Parser)]
@@ -86,6 +86,26 @@ enum Verb {
     /// Check a library without a server.
     #[command(after_help = exit_codes())]
     Verify(verify::Args),
+    /// Have a running server make a backup, and wait for it.
+    ///
+    /// A folder named after the time, with all keys as they were at one moment and a description. It is
+    /// whole or not there.
+    #[command(after_help = exit_codes())]
+    Backup(backup::Args),
+    /// Bring a backup back into the folder of a server that does not run.
+    ///
+    /// The backup is read through first. What was in the folder gets another name.
+    #[command(after_help = exit_codes())]
+    Restore(restore::Args),
+    /// Fill a running server from a file of data, or from another server.
+    ///
+    /// What is there stays as it is, and what is changed or removed meanwhile is not put back. If it
+    /// breaks off it can be run again.
+    #[command(after_help = exit_codes())]
+    Warm(warm::Args),
+    /// What warm reads a file with: a server that ends with the process that began it.
+    #[command(name = warm::VERB, hide = true)]
+    ServeForParent(serve::Args),
     /// Check a file of data without a server: what is in it, and what is wrong with it.
     ///
     /// The file is only read. With --salvage, what can be read of it is written to another.
@@ -106,26 +126,6 @@ enum Verb {
     },
 }
 
-/// Which server is meant, and how its answer is shown.
-#[derive(Clone, Args)]
-struct Server {
-    /// TCP port of the server.
-    #[arg(long, value_name = "N", default_value_t = PORT_DEFAULT, conflicts_with = "admin")]
-    port: u16,
-    /// Admin socket of the server.
-    #[arg(long, value_name = "PATH")]
-    admin: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Server {
-    fn client(&self) -> Client {
-        self.admin.clone().map_or_else(|| Client::of(self.port), Client::at)
-    }
-}
-
 /// Runs the verb that the program was called with.
 pub fn main() -> ExitCode {
     match CommandLine::parse().verb {
@@ -143,6 +143,10 @@ pub fn main() -> ExitCode {
         Verb::Sign(args) => trust::sign(&args),
         Verb::Audit(verb) => audit::run(&verb),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => restore::run(&args),
+        Verb::Warm(args) => warm::run(&args),
+        Verb::ServeForParent(args) => serve::run_for_parent(&args),
         Verb::Check(args) => check::run(&args),
         Verb::CheckArena(args) => check_arena::run(&args),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),

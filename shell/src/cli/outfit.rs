@@ -10,6 +10,7 @@ use abi::logic::LogicRef;
 
 use crate::admin::socket::Socket;
 use crate::admin::{self, Context};
+use crate::backup;
 use crate::exchange;
 use crate::host;
 use crate::logic;
@@ -132,7 +133,7 @@ impl Outfit for Parts {
         Ok(generation)
     }
 
-    async fn services(&mut self, _: &'static ServerShared) {
+    async fn services(&mut self, server: &'static ServerShared) {
         let Some(First { live, lanes, given_sha256, note }) = self.first.take() else { return };
         let host = host::table();
         let Proving { probation, folder } = self.proving.clone();
@@ -159,16 +160,14 @@ impl Outfit for Parts {
                 tracing::error!(%error, "metrics are not served any more");
             }
         };
-        tokio::join!(
-            driver.run(),
-            tell,
-            wire::run(handle, board, host),
-            exchange::run(host),
-            async {
-                if let Err(error) = admin::serve(&mut self.admin, context).await {
-                    tracing::error!(%error, "the admin API has ended");
-                }
+        let serving = driver.board();
+        let backups = backup::run(server, move || serving.serving());
+        let admin = async {
+            if let Err(error) = admin::serve(&mut self.admin, context).await {
+                tracing::error!(%error, "the admin API has ended");
             }
-        );
+        };
+        let wire = wire::run(handle, board, host);
+        tokio::join!(driver.run(), tell, wire, exchange::run(host), backups, admin);
     }
 }

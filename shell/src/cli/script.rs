@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::{Server, output};
+use super::asked::Server;
+use super::output;
 use crate::admin::script::Asked;
 
 /// Arguments of the verb.

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use rustix::process::{Signal, set_parent_process_death_signal};
 
-use super::PORT_DEFAULT;
+use super::asked::PORT_DEFAULT;
 use super::outfit::{Parts, Proving};
 use crate::admin::socket::{self, Socket};
 use crate::client::listen;
@@ -153,6 +154,14 @@ pub fn run(args: &Args) -> ExitCode {
     match plan(words) {
         Err(error) => fail(&error, EXIT_SETTINGS),
         Ok(plan) => serve(plan),
+    }
+}
+
+/// As [`run`], until the process ends that began this one.
+pub fn run_for_parent(args: &Args) -> ExitCode {
+    match set_parent_process_death_signal(Some(Signal::KILL)) {
+        Ok(()) => run(args),
+        Err(error) => fail(&error, EXIT_FAILED),
     }
 }
 

@@ -4,11 +4,16 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Server, output};
+use super::asked::Server;
+use super::output;
+use crate::backup::shown::Shown;
 use crate::refusal::Refusal;
-use crate::upgrade::board::{Effects, Loading, Memory, Proving, Shown, Status};
+use crate::upgrade::board::{self, Effects, Loading, Memory, Proving, Status};
 use crate::upgrade::history::{self, Outcome, Record};
 use crate::upgrade::meter::Figures;
+
+/// How many backups are told of that are over; with --json there are more.
+const BACKUPS_SHOWN: usize = 3;
 
 /// How often `--watch` looks.
 const WATCH: Duration = Duration::from_secs(1);
@@ -106,6 +111,7 @@ fn describe(status: &Status) -> String {
     for held_up in &status.held_up {
         text += &format!("held up    {held_up}\n");
     }
+    text += &describe_backups(&status.backups);
     let Effects { position, readers, bytes } = status.effects;
     text += &format!("effects    position {position}, {readers} readers, {bytes} bytes\n");
     let Status { upgrades, rollbacks, refused, .. } = status;
@@ -122,6 +128,33 @@ fn describe(status: &Status) -> String {
     }
     if status.leaked_bytes > 0 {
         text += &format!("leaked     {} bytes by unloaded libraries\n", status.leaked_bytes);
+    }
+    text
+}
+
+fn describe_backups(backups: &Shown) -> String {
+    let mut text = String::new();
+    if let Some(of) = &backups.under_way {
+        let folder = of.folder.display();
+        text += &match of.waits {
+            true => format!("backup     to {folder} waits for another snapshot\n"),
+            false => format!("backup     to {folder}: {} of {} keys\n", of.keys_written, of.keys),
+        };
+    }
+    for record in backups.records.iter().take(BACKUPS_SHOWN) {
+        let folder = record.folder.display();
+        text += &match (&record.error, &record.description) {
+            (Some(error), _) => format!("backup     to {folder} has failed: {error}\n"),
+            (None, Some(of)) => {
+                let (keys, bytes) = (of.origin.keys, of.file_bytes);
+                format!("backup     {folder}/{}: {keys} keys, {bytes} bytes\n", of.name)
+            }
+            (None, None) => String::new(),
+        };
+    }
+    if let Some(of) = &backups.schedule {
+        let next = of.next_ms.map_or_else(|| "soon told".to_owned(), output::date);
+        text += &format!("backups    {:?} to {}, next {next}\n", of.schedule, of.folder.display());
     }
     text
 }
@@ -160,13 +193,13 @@ fn describe_proving(status: &Status, proving: &Proving) -> String {
     text
 }
 
-fn describe_generation(shown: &Shown) -> String {
+fn describe_generation(shown: &board::Shown) -> String {
     let panics =
         if shown.panics == 0 { String::new() } else { format!(", {} panics", shown.panics) };
     let since = output::date(shown.since_ms);
     let until = shown.replaced_ms.map(|at| format!(" until {}", output::date(at)));
     let until = until.unwrap_or_default();
-    let Shown { generation, identity, path, .. } = shown;
+    let board::Shown { generation, identity, path, .. } = shown;
     let label = identity.label();
     format!("{label}, generation {generation} since {since}{until}{panics}, from {path}")
 }

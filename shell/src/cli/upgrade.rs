@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Server, output};
+use super::asked::Server;
+use super::output;
 use crate::refusal::{Code, Refusal};
 use crate::upgrade::board::Former;
 use crate::upgrade::history::Stage;

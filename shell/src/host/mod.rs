@@ -14,6 +14,7 @@ use abi_stable::std_types::RStr;
 
 use crate::aof;
 use crate::arena::calls;
+use crate::backup;
 use crate::exchange;
 use crate::logic::ticks;
 use crate::mapped;
@@ -63,6 +64,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     serve_others: server::serve_others,
     rewrite_begin: aof::rewrite_begin,
     rewrite_from: aof::rewrite_from,
+    backup_begin: backup::backup_begin,
+    backup_from: backup::backup_from,
 });
 
 /// The table. It lives as long as the process, and works before there is a server: then those

@@ -13,6 +13,7 @@ use abi::shared::attention;
 use abi::stats::LaneStats;
 
 use crate::arena::look;
+use crate::backup::shown::Shown;
 use crate::upgrade::board::Status;
 use crate::worker::clock;
 use by_generation::label;
@@ -47,6 +48,7 @@ pub fn text(status: &Status, host: HostRef) -> String {
     write_process(&mut out, status, host);
     write_held_up(&mut out, status);
     by_generation::write_families(&mut out, host);
+    write_backups(&mut out, &status.backups);
     for (name, help, field) in OF_LANES {
         let values = look::counters(host).map(|lane| field(lane).load(Ordering::Relaxed));
         write(&mut out, name, "counter", help, values.sum::<u64>() as f64);
@@ -134,6 +136,23 @@ fn write_held_up(out: &mut Text, status: &Status) {
     let longest_ms = status.held_up.iter().map(|held_up| held_up.for_ms).max().unwrap_or_default();
     let help = "For how long that has been so for the one that is longest at it.";
     write(out, "workers_held_up_seconds", "gauge", help, longest_ms as f64 / 1000.0);
+}
+
+/// Backups: how many, of when the last is, and when the next is due.
+fn write_backups(out: &mut Text, backups: &Shown) {
+    write(out, "backups_total", "counter", "Backups made.", backups.made as f64);
+    let help = "Backups that have failed, or were due and could not be made.";
+    write(out, "backups_failed_total", "counter", help, backups.failed as f64);
+    let is_under_way = f64::from(u8::from(backups.under_way.is_some()));
+    write(out, "backup_under_way", "gauge", "1 while a backup is made.", is_under_way);
+    let last = backups.records.iter().find_map(|record| record.description.as_ref());
+    let (made_ms, bytes) = last.map_or((0, 0), |of| (of.origin.made_ms, of.file_bytes));
+    let help = "The moment of which the last backup is, in Unix time; 0 for none.";
+    write(out, "backup_last_timestamp_seconds", "gauge", help, made_ms as f64 / 1000.0);
+    write(out, "backup_last_bytes", "gauge", "Bytes of the last backup's file.", bytes as f64);
+    let next_ms = backups.schedule.as_ref().and_then(|of| of.next_ms).unwrap_or(0);
+    let help = "When the next backup is due, in Unix time; 0 for never.";
+    write(out, "backup_next_timestamp_seconds", "gauge", help, next_ms as f64 / 1000.0);
 }
 
 /// Seconds since a Unix time in ms.

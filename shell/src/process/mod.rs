@@ -2,6 +2,7 @@
 
 pub mod daemon;
 pub mod oom;
+pub mod others;
 pub mod pid_file;
 pub mod startup;
 pub mod supervisor;

@@ -35,6 +35,10 @@ pub trait Disk: Send + Sync {
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
     /// Makes a folder, if it is not there.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder in which there is nothing.
+    fn remove_folder(&self, path: &Path) -> io::Result<()>;
+    /// The names in a folder, in no order.
+    fn names(&self, folder: &Path) -> io::Result<Vec<String>>;
 }
 
 /// The file system.
@@ -89,6 +93,17 @@ impl Disk for FileSystem {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             outcome => outcome,
         }
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let name = |entry: io::Result<fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        };
+        fs::read_dir(folder)?.map(name).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A disk that fails at any call that is asked of it, and loses whatever was not synced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -45,6 +45,24 @@ struct State {
 }
 
 impl State {
+    /// Gives a folder another name, if it is one: what is in it, and what of that is safe.
+    fn rename_folder(&mut self, from: &Path, to: &Path) -> bool {
+        let moved = |names: &BTreeMap<PathBuf, usize>| -> Vec<(PathBuf, PathBuf, usize)> {
+            let below = names.iter().filter(|(name, _)| **name != *from && name.starts_with(from));
+            let to = |name: &Path| to.join(name.strip_prefix(from).expect("it begins so"));
+            below.map(|(name, index)| (name.clone(), to(name), *index)).collect()
+        };
+        let (seen, safe) = (moved(&self.seen), moved(&self.safe));
+        let is_folder = !seen.is_empty();
+        for (names, moved) in [(&mut self.seen, seen), (&mut self.safe, safe)] {
+            for (old, new, index) in moved {
+                names.remove(&old);
+                names.insert(new, index);
+            }
+        }
+        is_folder
+    }
+
     /// Counts a call; the error if it is to fail.
     fn call(&mut self, what: &'static str) -> Result<Option<Fault>, io::Error> {
         self.calls.push(what);
@@ -182,9 +200,31 @@ impl Disk for FaultyDisk {
         self.with(|state| state.call("make folder").map(drop))
     }
 
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.with(|state| {
+            state.call("remove folder")?;
+            let is_full = state.seen.keys().any(|name| name.starts_with(path));
+            if is_full { Err(io::ErrorKind::DirectoryNotEmpty.into()) } else { Ok(()) }
+        })
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.with(|state| {
+            state.call("list")?;
+            let below = state.seen.keys().filter_map(|name| name.strip_prefix(folder).ok());
+            let firsts = below.filter_map(|name| name.components().next());
+            let names: BTreeSet<_> =
+                firsts.map(|name| name.as_os_str().to_string_lossy().into_owned()).collect();
+            Ok(names.into_iter().collect())
+        })
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.with(|state| {
             state.call("rename")?;
+            if state.rename_folder(from, to) {
+                return Ok(());
+            }
             let index = state.seen.remove(from).ok_or(io::ErrorKind::NotFound)?;
             state.seen.insert(to.into(), index);
             // The system may make a name safe at any time; that is where it would hurt.
@@ -193,10 +233,12 @@ impl Disk for FaultyDisk {
         })
     }
 
-    fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.with(|state| {
             state.call("sync folder")?;
-            state.safe = state.seen.clone();
+            state.safe.retain(|name, _| name.parent() != Some(folder));
+            let seen = state.seen.iter().filter(|(name, _)| name.parent() == Some(folder));
+            state.safe.extend(seen.map(|(name, index)| (name.clone(), *index)));
             Ok(())
         })
     }

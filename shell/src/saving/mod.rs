@@ -72,18 +72,18 @@ impl Work {
     }
 
     /// Writes the file and has done what is to be done with it when it is whole.
-    fn run(&self, file: Unfinished<'_>, then: Then) -> Result<(), String> {
-        let outcome = self.finish(file);
+    fn run(&self, file: Box<dyn Target>, then: Then) -> Result<(), String> {
+        let outcome = self.finish(file).map_err(|error| error.to_string());
         if matches!(outcome, Ok(true)) {
             return (then.when_whole)();
         }
-        (then.when_not)();
-        outcome.map(drop).map_err(|error| error.to_string())
+        (then.when_not)(outcome.as_ref().err().map(String::as_str));
+        outcome.map(drop)
     }
 
     /// Writes the file. Tells whether it is there.
-    fn finish(&self, mut file: Unfinished<'_>) -> Result<bool, WriteError> {
-        let is_whole = self.write(&mut file)?;
+    fn finish(&self, mut file: Box<dyn Target>) -> Result<bool, WriteError> {
+        let is_whole = self.write(&mut *file)?;
         if is_whole {
             file.finish()?;
         }
@@ -91,7 +91,7 @@ impl Work {
     }
 
     /// Writes what comes until the end. Tells whether the file is to be kept.
-    fn write(&self, file: &mut Unfinished<'_>) -> Result<bool, WriteError> {
+    fn write(&self, file: &mut dyn Target) -> Result<bool, WriteError> {
         let mut part = Vec::new();
         loop {
             let end = self.take(&mut part);
@@ -170,18 +170,39 @@ fn current() -> MutexGuard<'static, Option<Arc<Work>>> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is written to, from its beginning to its end. Dropped before that, it is removed.
+pub trait Target: Send {
+    /// Appends bytes.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError>;
+    /// Makes what was appended safe, and gives it its name.
+    fn finish(self: Box<Self>) -> Result<(), WriteError>;
+}
+
+impl Target for Unfinished<'_> {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        Unfinished::append(self, bytes)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), WriteError> {
+        Unfinished::finish(*self)
+    }
+}
+
+/// Called when a file is not to be had, with the reason if it has failed.
+pub type WhenNot = Box<dyn FnOnce(Option<&str>) + Send>;
+
 /// What is done when a file is at its end, before that is told.
 pub struct Then {
     /// It is whole, safe and has its name.
     pub when_whole: Box<dyn FnOnce() -> Result<(), String> + Send>,
     /// It has failed, or nobody wants it.
-    pub when_not: Box<dyn FnOnce() + Send>,
+    pub when_not: WhenNot,
 }
 
 impl Then {
     /// Nothing.
     fn nothing() -> Self {
-        Self { when_whole: Box::new(|| Ok(())), when_not: Box::new(|| ()) }
+        Self { when_whole: Box::new(|| Ok(())), when_not: Box::new(|_| ()) }
     }
 }
 
@@ -218,11 +239,23 @@ fn plan(path: &Path, sync_bytes: u64) -> Plan {
 /// # Errors
 /// The file cannot be made, or there is no thread to write it.
 pub fn start(plan: Plan, job: Job, then: Then) -> Result<bool, String> {
+    start_with(|| Ok(Box::new(Unfinished::create(&FileSystem, plan)?)), job, then)
+}
+
+/// As [`start`], of what `make` makes.
+///
+/// # Errors
+/// It cannot be made, or there is no thread to write it.
+pub fn start_with(
+    make: impl FnOnce() -> Result<Box<dyn Target>, WriteError>,
+    job: Job,
+    then: Then,
+) -> Result<bool, String> {
     let mut current = current();
     if current.as_ref().is_some_and(|work| work.lock().outcome.is_none()) {
         return Ok(false);
     }
-    let file = Unfinished::create(&FileSystem, plan).map_err(|error| error.to_string())?;
+    let file = make().map_err(|error| error.to_string())?;
     let work = Arc::new(Work::new(job));
     let of_thread = Arc::clone(&work);
     let body = move || of_thread.conclude(of_thread.run(file, then));

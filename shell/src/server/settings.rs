@@ -10,6 +10,7 @@ use super::limits::reserve_clients;
 use super::title;
 use crate::aof;
 use crate::arena::huge;
+use crate::backup;
 pub use crate::client::limits::text;
 
 use crate::client::limits::number;
@@ -98,6 +99,7 @@ pub fn changed(server: &'static ServerShared, id: u32) -> Result<(), String> {
             aof::hold_at_once(server);
             Ok(())
         }
+        id::BACKUP_SCHEDULE => backup::check_schedule(config),
         id::DIR => go_to_dir(config).map_err(|error| system_text(&error)),
         id::LOGLEVEL => {
             log::set_level(number(config, id::LOGLEVEL));

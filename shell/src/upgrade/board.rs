@@ -5,14 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use abi::config::id;
 use abi::host::GenerationInfo;
 use serde::{Deserialize, Serialize};
 
 use super::history::{self, History};
 use super::journal::Fault;
 use super::meter::{Figures, Meter};
+use crate::backup;
+use crate::client::limits::text;
 use crate::logic::identity::Identity;
 use crate::worker::held_up::{self, HeldUp};
+use crate::worker::shared;
 
 /// The counters behind [`abi::host::Host::generation_info`]. Of this process, for the host table
 /// has no other way to them.
@@ -162,6 +166,10 @@ pub struct Status {
     pub pid: u32,
     /// Version of the shell.
     pub shell_version: String,
+    /// Its TCP port; 0: none.
+    pub port: u16,
+    /// Its Unix socket for clients; empty: none.
+    pub unixsocket: String,
     /// See [`Content::phase`].
     pub phase: String,
     /// The current generation's number.
@@ -213,6 +221,8 @@ pub struct Status {
     pub journal_fault: Option<String>,
     /// Workers that do not come back from what they run.
     pub held_up: Vec<HeldUp>,
+    /// Backups.
+    pub backups: backup::shown::Shown,
 }
 
 /// A file that is being loaded, as it is shown.
@@ -263,6 +273,10 @@ impl Board {
         Status {
             pid: std::process::id(),
             shell_version: env!("CARGO_PKG_VERSION").to_owned(),
+            port: shared::get().map_or(0, |server| server.listeners().port()),
+            unixsocket: shared::get()
+                .map(|server| text(server.config(), id::UNIXSOCKET))
+                .unwrap_or_default(),
             phase: content.phase.to_owned(),
             generation: read(&COUNTERS.generation),
             current,
@@ -289,7 +303,14 @@ impl Board {
             loading: carried.loading,
             journal_fault: content.journal.as_ref().and_then(Fault::get),
             held_up: held_up::all(),
+            backups: backup::shown(),
         }
+    }
+
+    /// Name and version of the logic that serves.
+    pub fn serving(&self) -> String {
+        let content = self.lock();
+        content.generations.first().map(|(shown, _)| shown.identity.label()).unwrap_or_default()
     }
 
     /// What happened, oldest first.

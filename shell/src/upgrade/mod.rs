@@ -55,7 +55,7 @@ use phase::Order;
 /// Requests that may wait for the driver.
 const REQUESTS_MAX: usize = 64;
 /// Updates of one request that may wait for its asker; more than any request has.
-const UPDATES_MAX: usize = 32;
+const UPDATES_MAX: usize = 64;
 
 /// What may be asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ use super::audit::Who;
 use super::board::Board;
 use super::phase::Order;
 use super::{Ask, Handle, UpgradeRequest, carried};
+use crate::backup;
 use crate::refusal::Refusal;
 use crate::worker::post;
 
@@ -24,6 +25,7 @@ static SENDER: OnceLock<mpsc::Sender<WireRequest>> = OnceLock::new();
 /// What a client wants.
 enum Verb {
     Ask(Box<Ask>),
+    Backup(backup::Request),
     Status,
     History,
 }
@@ -56,6 +58,10 @@ pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Stat
         "rollback" => match argument.parse() {
             Ok(generation) => Verb::ask(Ask::Rollback { to: Some(generation) }),
             Err(_) => return Status::NOT_FOUND,
+        },
+        "backup" => match backup_of(argument) {
+            Some(request) => Verb::Backup(request),
+            None => return Status::NOT_FOUND,
         },
         "status" => Verb::Status,
         "history" => Verb::History,
@@ -104,6 +110,15 @@ pub async fn run(handle: Handle, board: Board, host: HostRef) {
                 post(host, client, detail, &json(&board.status(carried::count(host))));
             }
             Verb::History => post(host, client, detail, &json(&board.history())),
+            Verb::Backup(request) => {
+                tokio::spawn(async move {
+                    let text = match backup::make(request).await {
+                        Ok(record) => json(&record),
+                        Err(refusal) => error(&refusal),
+                    };
+                    post(host, client, detail, &text);
+                });
+            }
             Verb::Ask(ask) => {
                 let handle = handle.clone();
                 let id = Some(client.id());
@@ -118,6 +133,15 @@ pub async fn run(handle: Handle, board: Board, host: HostRef) {
             }
         }
     }
+}
+
+/// What a client asks for: how many are kept, whether it is compressed, the folder.
+fn backup_of(argument: &str) -> Option<backup::Request> {
+    let mut words = argument.splitn(3, ' ');
+    let keep = words.next()?.parse().ok()?;
+    let compresses = words.next()? == "1";
+    let dir = words.next().filter(|dir| !dir.is_empty())?.into();
+    Some(backup::Request { dir: Some(dir), keep: Some(keep), compress: compresses.then_some(true) })
 }
 
 fn json(value: &impl Serialize) -> String {

@@ -23,8 +23,16 @@ use crate::client::output::{self, Flush};
 use crate::client::state;
 use crate::logic::roster::Online;
 
+/// Bytes in the stream that the log has yet to take for which its writer is woken: long before the
+/// stream's ring is full, and writers have to wait.
+const BEHIND_BYTES: u64 = 2 << 20;
+
 /// What workers and the writer of the log tell each other.
 pub struct Gate {
+    /// Whether there is a log that is being written.
+    is_read: AtomicBool,
+    /// How far it has come.
+    taken: AtomicU64,
     holds: AtomicBool,
     fails: AtomicBool,
     safe: AtomicU64,
@@ -36,6 +44,8 @@ pub struct Gate {
 
 /// That of this process.
 pub static GATE: Gate = Gate {
+    is_read: AtomicBool::new(false),
+    taken: AtomicU64::new(0),
     holds: AtomicBool::new(false),
     fails: AtomicBool::new(false),
     safe: AtomicU64::new(0),
@@ -62,6 +72,23 @@ impl Gate {
     pub fn attend(&self) {
         // There is one in the life of a process.
         let _ = self.writer.set(thread::current());
+    }
+
+    /// The log has taken all of the stream up to a position, or is none any more.
+    pub fn take(&self, position: Option<u64>) {
+        self.taken.store(position.unwrap_or(0), Ordering::Relaxed);
+        self.is_read.store(position.is_some(), Ordering::Relaxed);
+    }
+
+    /// Whether the writer of the log sleeps while there is much for it to do.
+    #[inline]
+    fn oversleeps(&self) -> bool {
+        self.is_read.load(Ordering::Relaxed) && self.is_behind()
+    }
+
+    fn is_behind(&self) -> bool {
+        let behind = self.position().saturating_sub(self.taken.load(Ordering::Relaxed));
+        behind >= BEHIND_BYTES && self.asleep.load(Ordering::Relaxed)
     }
 
     /// Whether replies are to be held. Returns whether that is another thing than before.
@@ -178,9 +205,13 @@ impl Worker {
         Some(kept)
     }
 
-    /// At the end of a round: has the log written up to what clients wait for.
+    /// At the end of a round: has the log written up to what clients wait for, and before it falls far
+    /// behind.
     #[inline]
     pub(super) fn want_held(&mut self) {
+        if GATE.oversleeps() {
+            GATE.wake();
+        }
         let wants = std::mem::take(&mut self.held.wants);
         if wants != 0 {
             GATE.want(wants);

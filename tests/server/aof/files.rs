@@ -166,6 +166,9 @@ fn the_time_is_told_between_effects_if_it_is_asked_for() {
 fn an_upgrade_in_the_middle_of_a_rewriting_changes_nothing() {
     let mut server = start();
     let mut client = server.connect();
+    // Both releases have been tried before: then a swap takes no time.
+    server.swap();
+    server.swap();
     // The delay is made once for each shard of each database, at most.
     for db in (0..16).rev() {
         client.ask(&format!("SELECT {db}"));
@@ -175,8 +178,7 @@ fn an_upgrade_in_the_middle_of_a_rewriting_changes_nothing() {
     client.ask("BGREWRITEAOF");
     eventually("it has begun", || info(&mut client, "aof_rewrites") == "1");
     client.ask("SET between before");
-    let upgraded = server.upgrade("logic_v2", &[]);
-    assert_eq!(upgraded.exit, 0, "{}", upgraded.stderr);
+    server.swap();
     client.ask("SET between after");
     assert_eq!(info(&mut client, "aof_rewrite_in_progress"), "1", "it is still under way");
     client.ask("CONFIG SET rdb-key-save-delay 0");

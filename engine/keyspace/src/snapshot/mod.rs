@@ -66,12 +66,15 @@ pub enum Purpose {
     Data,
     /// It is to be a base of the append-only log.
     Aof,
+    /// It is a backup, of which the shell keeps account.
+    Backup,
 }
 
 /// That of the one under way, or of the last.
 pub fn purpose(roots: Roots) -> Purpose {
     match state(roots).purpose.load(Relaxed) {
         purpose::AOF => Purpose::Aof,
+        purpose::BACKUP => Purpose::Backup,
         _ => Purpose::Data,
     }
 }
@@ -81,6 +84,7 @@ pub fn set_purpose(roots: Roots, purpose: Purpose) {
     let number = match purpose {
         Purpose::Data => purpose::DATA,
         Purpose::Aof => purpose::AOF,
+        Purpose::Backup => purpose::BACKUP,
     };
     state(roots).purpose.store(number, Relaxed);
 }
@@ -100,6 +104,7 @@ pub fn note_failure(core: &Core, why: &str) {
             }
             format!("the append-only log could not be rewritten: {why}")
         }
+        (Purpose::Backup, _) => format!("a backup has failed: {why}"),
         _ => {
             attention::set(core.roots, attention::FAILED, true);
             format!("a snapshot has failed: {why}")

@@ -5,7 +5,7 @@ use crate::exec::context::ClientCtx;
 use crate::exec::options::Options;
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec, category};
-use crate::maintenance::snapshot::rewrite::{self, Asked};
+use crate::maintenance::snapshot::rewrite::Asked;
 use crate::maintenance::snapshot::{self, Refused};
 use base::args::Args;
 use base::error::{self, Done, Error};
@@ -72,7 +72,7 @@ fn bgsave(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     let is_scheduled = args.len() > 1;
     OPTIONS.read(args, 1)?;
     // A snapshot that is under way is no reason to make another.
-    if rewrite::is_rewriting(cx.core()) {
+    if snapshot::is_other_under_way(cx.core().roots) {
         if !is_scheduled {
             return Err(REWRITING);
         }

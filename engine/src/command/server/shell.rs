@@ -3,8 +3,9 @@
 use super::container::{container, is_allowed};
 use crate::command::help;
 use crate::exec::admin;
-use crate::exec::argument::{integer, string};
+use crate::exec::argument::{Argument, integer, string, token};
 use crate::exec::context::ClientCtx;
+use crate::exec::options::{Options, Token};
 use crate::exec::spec::flag::*;
 use crate::exec::spec::{Group, Spec};
 use base::args::Args;
@@ -18,6 +19,11 @@ const OFF: Error = Error::new(
      to allow it to connections from this machine, or to \"yes\" to allow it to all.",
 );
 
+const BACKUP: &[Argument] =
+    &[string("path"), integer("count").token("KEEP").optional(), token("COMPRESS").optional()];
+const BACKUP_OPTIONS: &Options = &Options::of(BACKUP);
+const KEEP: Token = BACKUP_OPTIONS.token("KEEP");
+
 /// `SHELL`
 pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
     .doc("7.0.0", "Depends on the subcommand", &[], "Holds the commands about the logic.")
@@ -27,6 +33,12 @@ pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
             "O(1)",
             &[],
             "Withdraws the logic that serves some clients as a canary.",
+        ),
+        Spec::for_client("shell|backup", -3, Group::Server, backup).flags(FLAGS).doc(
+            "7.0.0",
+            "O(N) where N is the number of keys in all databases",
+            BACKUP,
+            "Makes a backup in a folder while others are served, and returns what became of it, as JSON.",
         ),
         Spec::for_client("shell|finalize", 2, Group::Server, finalize).flags(FLAGS).doc(
             "7.0.0",
@@ -71,6 +83,27 @@ pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
 
 fn allowed(cx: &ClientCtx<'_>) -> Done {
     if is_allowed(cx, setting::ENABLE_SHELL_COMMAND) { Ok(()) } else { Err(OFF) }
+}
+
+fn backup(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    allowed(cx)?;
+    let (mut keep, mut compresses) = (0, false);
+    let mut options = BACKUP_OPTIONS.walk(args, 3);
+    for option in options.by_ref() {
+        match option.token {
+            KEEP => keep = option.integer()?,
+            _ => compresses = true,
+        }
+    }
+    options.finish()?;
+    if keep < 0 {
+        return Err(error::NOT_INTEGER);
+    }
+    if args.at(2).is_empty() {
+        return Err(Error::new("ERR the path of the folder is empty"));
+    }
+    let asked = format!("{keep} {} {}", u8::from(compresses), args.text(2));
+    admin::request(cx, "backup", &asked)
 }
 
 fn history(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {

@@ -77,6 +77,16 @@ pub fn is_under_way(roots: Roots) -> bool {
     state(roots).phase.load(Relaxed) != phase::NONE
 }
 
+/// Whether the one under way is the file of data.
+pub fn is_data_under_way(roots: Roots) -> bool {
+    is_under_way(roots) && kept::purpose(roots) == Purpose::Data
+}
+
+/// Whether the one under way is another than the file of data.
+pub fn is_other_under_way(roots: Roots) -> bool {
+    is_under_way(roots) && kept::purpose(roots) != Purpose::Data
+}
+
 /// Why commands that write are refused, if they are: snapshots are to be made by themselves, and the
 /// last has failed; or the append-only log cannot be written.
 pub fn refusal(core: &Core) -> Option<Error> {
@@ -143,12 +153,38 @@ fn begin_due_rewriting(core: &mut Core) -> bool {
     rewrite::take_due(core) && set_out_as(core, Purpose::Aof).is_ok()
 }
 
+/// Whether the shell has asked for a backup.
+fn is_backup_due(core: &Core) -> bool {
+    state(core.roots).backup_wanted.load(Relaxed) != 0
+}
+
+/// Begins what is due, while nothing is under way: on a background thread, as files are made for it.
+fn begin_due(core: &mut Core) {
+    if !begin_due_rewriting(core) {
+        begin_due_backup(core);
+    }
+}
+
+/// Begins a backup that the shell has asked for, while nothing is under way.
+fn begin_due_backup(core: &mut Core) {
+    let wanted = &state(core.roots).backup_wanted;
+    if wanted.load(Relaxed) == 0 || wanted.swap(0, Relaxed) == 0 {
+        return;
+    }
+    // One that has failed has told the shell, which tells who asked.
+    if set_out_as(core, Purpose::Backup) == Err(Refused::UnderWay) {
+        // Somebody has begun another just now.
+        wanted.store(1, Relaxed);
+    }
+}
+
 /// As [`begin`], for a purpose.
 fn set_out_as(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
     set_out(core, purpose)?;
     let text = match purpose {
         Purpose::Data => "a snapshot has begun in the background",
         Purpose::Aof => "the append-only log is being rewritten in the background",
+        Purpose::Backup => "a backup has begun in the background",
     };
     core.host.log()(level::INFO, text.into());
     go_on_later(core);
@@ -162,7 +198,7 @@ pub fn save(core: &mut Core) -> Result<(), Refused> {
     if !is_locked {
         core.lock(ALL_SHARDS);
     }
-    if rewrite::is_rewriting(core) {
+    if is_other_under_way(core.roots) {
         // However that ends.
         let _ = step::to_the_end(core);
     }
@@ -215,6 +251,7 @@ fn set_out(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
     kept::set_purpose(core.roots, purpose);
     match (purpose, core.roots.aof()) {
         (Purpose::Aof, Some(aof)) => _ = aof.rewrites.fetch_add(1, Relaxed),
+        (Purpose::Backup, _) => {}
         _ => {
             state.tried_s.store(core.clock.now_ms as u64 / 1000, Relaxed);
             state.begun.fetch_add(1, Relaxed);
@@ -235,10 +272,7 @@ fn set_out(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
     }
     let sizes = begin::begin(core);
     state.changes.store(changes(core.roots), Relaxed);
-    if purpose == Purpose::Aof {
-        core.pay();
-        core.host.rewrite_from()();
-    }
+    tell_moment(core, purpose);
     // What is told behind that moment may be in them already, and nothing before is missing.
     let libraries = scripts::libraries(core);
     if !is_locked {
@@ -250,10 +284,22 @@ fn set_out(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Tells the shell that the snapshot is of this moment, if it has to know: every shard is locked.
+fn tell_moment(core: &mut Core, purpose: Purpose) {
+    if purpose == Purpose::Data {
+        return;
+    }
+    core.pay();
+    match purpose {
+        Purpose::Aof => core.host.rewrite_from()(),
+        _ => core.host.backup_from()(),
+    }
+}
+
 fn make_file(core: &Core, purpose: Purpose) -> Result<(), String> {
     let path = String::from_utf8_lossy(&core.text(setting::DBFILENAME)).into_owned();
     let is_synced = core.get(match purpose {
-        Purpose::Data => setting::RDB_SAVE_INCREMENTAL_FSYNC,
+        Purpose::Data | Purpose::Backup => setting::RDB_SAVE_INCREMENTAL_FSYNC,
         Purpose::Aof => setting::AOF_REWRITE_INCREMENTAL_FSYNC,
     });
     let saving = Saving {
@@ -265,6 +311,7 @@ fn make_file(core: &Core, purpose: Purpose) -> Result<(), String> {
     let status = match purpose {
         Purpose::Data => core.host.save_begin()(&saving, &mut error),
         Purpose::Aof => core.host.rewrite_begin()(&saving, &mut error),
+        Purpose::Backup => core.host.backup_begin()(&saving, &mut error),
     };
     let text = take_text(&mut error, core.heap);
     if status.is_ok() { Ok(()) } else { Err(text) }

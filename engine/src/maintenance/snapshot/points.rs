@@ -2,7 +2,9 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{begin, go_on_later, is_under_way, rewrite, saved_s, state, step, unsaved_changes};
+use super::{
+    begin, go_on_later, is_backup_due, is_under_way, rewrite, saved_s, state, step, unsaved_changes,
+};
 use crate::maintenance::background;
 use crate::maintenance::expire::claim_job;
 use base::args::parse_integer;
@@ -47,7 +49,7 @@ pub fn tick(core: &mut Core) {
         }
         return;
     }
-    if rewrite::is_due(core) {
+    if rewrite::is_due(core) || is_backup_due(core) {
         // Not here: files are made for it.
         background::snapshot_later(core);
         return;

@@ -8,7 +8,7 @@ use abi::keyspace::SHARDS;
 use abi::snapshot::{Snapshot, phase};
 use abi_stable::std_types::RSlice;
 
-use super::{Refused, begin_due_rewriting, fail, go_on_later, is_under_way, state};
+use super::{Refused, begin_due, fail, go_on_later, is_under_way, state};
 use base::attention;
 use base::bytes::take_text;
 use base::clock::ticks;
@@ -78,7 +78,7 @@ pub(super) fn recover(core: &Core) {
 pub fn job(core: &mut Core) {
     core.refresh();
     if !is_under_way(core.roots) {
-        begin_due_rewriting(core);
+        begin_due(core);
     }
     let Some(turn) = Turn::take(core) else { return };
     let next = go_on(core, JOB_US);
@@ -289,6 +289,7 @@ fn note_duration(core: &Core) {
             aof.took_s.store(u32::try_from(took_s).unwrap_or(u32::MAX), Relaxed);
             aof.held_peak.store(state.held_peak.load(Relaxed), Relaxed);
         }
+        (Purpose::Backup, _) => {}
         _ if core.locked() == 0 => state.took_s.store(took_s, Relaxed),
         _ => {}
     }
@@ -311,10 +312,16 @@ fn conclude(core: &Core) -> Next {
         saving::DONE => {
             match (kept::purpose(core.roots), core.roots.aof()) {
                 (Purpose::Aof, Some(aof)) => aof.failures.store(0, Relaxed),
+                (Purpose::Backup, _) => {}
                 _ => note_saved(core),
             }
             let keys = state.keys_written.load(Relaxed);
-            let line = format!("a snapshot is on disk: {keys} keys, {} bytes", info.written_bytes);
+            let what = match kept::purpose(core.roots) {
+                Purpose::Data => "a snapshot",
+                Purpose::Aof => "a base of the append-only log",
+                Purpose::Backup => "a backup",
+            };
+            let line = format!("{what} is on disk: {keys} keys, {} bytes", info.written_bytes);
             core.host.log()(level::INFO, line.as_str().into());
         }
         _ => fail(core, &text),

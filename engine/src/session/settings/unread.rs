@@ -35,6 +35,11 @@ pub const UNREAD: &[Row] = &[
     row("appendonly", shell::APPENDONLY, Kind::Bool, "no"),
     // Redis does not have it: tools that copy all settings from server to server do not see it.
     row("arena-huge-pages", shell::ARENA_HUGE_PAGES, Kind::Bool, "yes").flags(HIDDEN),
+    // Nor does it have these.
+    row("backup-compress", shell::BACKUP_COMPRESS, Kind::Bool, "no").flags(HIDDEN),
+    row("backup-dir", shell::BACKUP_DIR, Kind::Text, "").flags(HIDDEN),
+    row("backup-keep", shell::BACKUP_KEEP, Kind::Integer(0, INT_MAX), "0").flags(HIDDEN),
+    row("backup-schedule", shell::BACKUP_SCHEDULE, Kind::Text, "").flags(HIDDEN),
     fixed("bgsave_cpulist", slot(56), Kind::Text, ""),
     row("bind", shell::BIND, Kind::Addresses, "127.0.0.1"),
     row("bind-source-addr", slot(57), Kind::Text, ""),

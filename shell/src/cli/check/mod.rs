@@ -4,7 +4,7 @@
 //! parts of the file as they are, so that nothing here knows its format.
 
 mod log;
-mod report;
+pub mod report;
 mod salvage;
 
 use std::fs::File;
@@ -85,7 +85,9 @@ fn is_increment(path: &Path) -> Result<bool, Refusal> {
 }
 
 fn run_log(args: &Args) -> ExitCode {
-    let looked = LogReport::of(&args.file, args.truncate_to_timestamp, &|path| look_at(args, path));
+    let looked = LogReport::of(&args.file, args.truncate_to_timestamp, &|path| {
+        examine(args.logic.as_deref(), path)
+    });
     let salvaged = looked.and_then(|mut report| {
         if let Some(out) = &args.salvage {
             report.salvage(out)?;
@@ -104,21 +106,25 @@ fn run_log(args: &Args) -> ExitCode {
     }
 }
 
-fn look_at(args: &Args, path: &Path) -> Result<Report, Refusal> {
-    let library = match &args.logic {
-        Some(path) => path.clone(),
-        None => serve::default_logic().map_err(|e| Refusal::new(Code::Io, e.to_string()))?,
-    };
-    Report::parse(path, &read(&library, path)?)
-}
-
 fn check(args: &Args) -> Result<Report, Refusal> {
-    let mut report = look_at(args, &args.file)?;
+    let mut report = examine(args.logic.as_deref(), &args.file)?;
     if let Some(out) = &args.salvage {
         salvage::write(&args.file, out, &report)?;
         report.salvaged = Some(out.clone());
     }
     Ok(report)
+}
+
+/// What is in a file, as this logic reads it, or the one beside the executable.
+///
+/// # Errors
+/// `data_unreadable`, or the logic cannot be used.
+pub fn examine(logic: Option<&Path>, file: &Path) -> Result<Report, Refusal> {
+    let library = match logic {
+        Some(path) => path.to_owned(),
+        None => serve::default_logic().map_err(|e| Refusal::new(Code::Io, e.to_string()))?,
+    };
+    Report::parse(file, &read(&library, file)?)
 }
 
 /// What logic tells of a file.

@@ -67,6 +67,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     serve_others,
     rewrite_begin,
     rewrite_from,
+    backup_begin,
+    backup_from,
 });
 
 /// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.
@@ -188,6 +190,12 @@ extern "C" fn rewrite_begin(_: &Saving<'_>, _: &mut RawBytes) -> Status {
 }
 
 extern "C" fn rewrite_from() {}
+
+extern "C" fn backup_begin(_: &Saving<'_>, _: &mut RawBytes) -> Status {
+    Status::REFUSED
+}
+
+extern "C" fn backup_from() {}
 
 extern "C" fn config_file(_out: &mut RawBytes) -> Status {
     Status::NOT_FOUND

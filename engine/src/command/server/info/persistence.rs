@@ -104,7 +104,7 @@ fn snapshot_under_way(core: &Core, text: &mut Text) {
 
 fn last_snapshot(core: &Core, text: &mut Text) {
     let state = snapshot::state(core.roots);
-    let is_under_way = snapshot::is_under_way(core.roots) && !rewrite::is_rewriting(core);
+    let is_under_way = snapshot::is_data_under_way(core.roots);
     text.field("rdb_changes_since_last_save", snapshot::unsaved_changes(core.roots));
     text.field("rdb_bgsave_in_progress", u32::from(is_under_way));
     text.field("rdb_last_save_time", snapshot::saved_s(core.roots));
