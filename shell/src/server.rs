@@ -165,6 +165,8 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     listen::give_up_inherited();
     code_pages::release();
     title::show(server);
+    // Who is told that it is ready may ask for a stop at once.
+    let hearing = control::Control::new()?;
     let startup = Arc::new(Mutex::new(options.startup));
     let ready = when_ready(server, &startup);
     let loader = match begin_loading(server, background, Box::new(ready), &clients)? {
@@ -175,7 +177,7 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
         }
     };
     let threads = Threads::spawn(server, polls, background, loader, clients)?;
-    let ended = control::run(server, outfit.services(server), move || {
+    let ended = control::run(hearing, server, outfit.services(server), move || {
         locked(&startup).stopping();
         // What it has left goes when the threads are done.
         let outcome = threads.join(server);

@@ -32,6 +32,8 @@ fn give_up_snapshot(core: &Core) {
     let snapshot = &core.roots.shared().snapshot;
     snapshot.job_ms.store(0, Relaxed);
     snapshot.in_step.store(0, Relaxed);
+    // Who has asked for it is gone.
+    snapshot.backup_wanted.store(0, Relaxed);
     let next = match snapshot.phase.load(Relaxed) {
         phase::NONE | phase::BEGINNING => phase::NONE,
         // The marks it has left are taken away.

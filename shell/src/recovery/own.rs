@@ -13,6 +13,7 @@ use abi::ptr::Ptr;
 use abi::root::kind;
 use abi::shared::Shared;
 use abi::stats::LANES_MAX;
+use abi::warming::CLASSES;
 
 use super::walk::State;
 use crate::arena::{calls, classes, layout};
@@ -82,6 +83,10 @@ fn databases(state: &mut State, keyspace: &Keyspace) -> bool {
 fn lanes(state: &mut State, shared: &Shared) -> bool {
     let aof = shared.aof;
     if !aof.is_null() && !state.claim("append-only log", aof.address(), size_of::<Aof>() as u64) {
+        return false;
+    }
+    let bits = shared.warming.bits.load(Relaxed);
+    if bits != 0 && !state.claim("what was changed while the keys are filled", bits, CLASSES / 8) {
         return false;
     }
     let mut lanes = shared.lanes.iter().take_while(|lane| !lane.is_null());

@@ -21,6 +21,25 @@ const SAME_SIGNAL: Duration = Duration::from_millis(250);
 /// How long threads may take to end after a second signal.
 const END_MAX: Duration = Duration::from_secs(1);
 
+/// What hears signals. From when it is made, none of those that ask for a stop ends the process.
+pub struct Control {
+    runtime: tokio::runtime::Runtime,
+    signals: Signals,
+    hangup: Signal,
+}
+
+impl Control {
+    /// # Errors
+    /// The system refused a runtime or a signal handler.
+    pub fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let (signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
+        drop(entered);
+        Ok(Self { runtime, signals, hangup })
+    }
+}
+
 /// Runs `services` until a signal or [`ServerShared::ask_to_stop`] asks the server to stop, then stops it
 /// and returns what `join` does, which waits for its threads. Services run on until then. A second
 /// signal cuts the waiting short: nothing is returned if some thread has not ended soon after.
@@ -29,17 +48,17 @@ const END_MAX: Duration = Duration::from_secs(1);
 /// asked of them they have to refuse by then.
 ///
 /// # Errors
-/// The system refused a runtime or a signal handler.
+/// What joins the threads has failed.
 pub fn run<T: Send + 'static>(
+    control: Control,
     server: &ServerShared,
     services: impl Future<Output = ()>,
     join: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Option<T>> {
     priority::give_way(priority::LOW);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let Control { runtime, mut signals, hangup } = control;
     let outcome = runtime.block_on(async {
-        let mut signals = Signals::new()?;
-        tokio::spawn(reopen_log(signal(SignalKind::hangup())?));
+        tokio::spawn(reopen_log(hangup));
         let mut services = pin!(for_ever(services));
         loop {
             tokio::select! {
