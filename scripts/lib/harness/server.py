@@ -108,6 +108,20 @@ class ShellServer(Server):
         self.logic = paths.require(logic, "Run `cargo build --release` first.")
         self.options = list(options)
         self.admin = self.dir / "admin.sock"
+        self.serving: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that serves: a child of the one that was started, which keeps it."""
+        assert self.serving is not None, "the server has not been started"
+        return self.serving
+
+    def start(self) -> None:
+        super().start()
+        with resp.Connection(self.port) as connection:
+            lines = connection.call("INFO", "server").decode().splitlines()
+        self.serving = next(int(line.split(":")[1]) for line in lines
+                            if line.startswith("process_id:"))
 
     def command(self) -> list[str]:
         return [
