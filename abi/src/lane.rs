@@ -55,9 +55,10 @@ pub struct Running {
     /// end of the process, it may be half changed; 0: none is.
     pub changing: AtomicU64,
     /// Address of a list of the keys that the transaction or script which runs has changed or is about
-    /// to: for each its hash and its database. Their room follows from the allocation; 0: there is none.
+    /// to: a word that says how many the list has, then for each key its hash and its database. 0: there
+    /// is none.
     pub touched: AtomicU64,
-    /// Words in it that are in use.
+    /// Words in it that are in use, behind its first.
     pub touched_words: AtomicU64,
     /// Zero.
     pub reserved: AtomicU64,

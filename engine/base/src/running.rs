@@ -27,10 +27,19 @@ pub struct About<'a> {
     pub hashes: &'a [u64],
 }
 
-/// Words that a list of so many has room for.
-fn room(words: usize) -> usize {
+/// Words of a list of changed keys with so many words in it: the first says how many it has.
+fn room_for(words: usize) -> usize {
     const ROOM_MIN: usize = 16;
-    words.next_power_of_two().max(ROOM_MIN)
+    (words + 1).next_power_of_two().max(ROOM_MIN)
+}
+
+/// Words that a list of changed keys has.
+///
+/// # Safety
+/// One is there.
+unsafe fn room_of(list: u64) -> usize {
+    // SAFETY: its first word.
+    unsafe { *(list as *const u64) as usize }
 }
 
 impl RunningCommand {
@@ -84,14 +93,15 @@ impl RunningCommand {
     pub fn touches(self, heap: Heap, hash: u64, db: u32) {
         let len = self.0.touched_words.load(Relaxed) as usize;
         let list = match self.0.touched.load(Relaxed) {
-            0 => self.make_list(heap, 0, 0),
-            list if len == room(len) => self.make_list(heap, list, len),
+            0 => self.make_list(heap, 0, len),
+            // SAFETY: this lane's own list.
+            list if unsafe { room_of(list) } < len + 3 => self.make_list(heap, list, len),
             list => list,
         };
-        // SAFETY: the list has room for two words more, as there is an even number of them, and is this
-        // lane's own.
+        // SAFETY: the list has room for two words more, behind its first and those there are, and is
+        // this lane's own.
         unsafe {
-            let end = (list as *mut u64).add(len);
+            let end = (list as *mut u64).add(1 + len);
             end.write(hash);
             end.add(1).write(db.into());
         }
@@ -103,17 +113,21 @@ impl RunningCommand {
     /// Moves the `len` words of a list, which has no room for more, to one that has.
     #[cold]
     fn make_list(self, heap: Heap, old: u64, len: usize) -> u64 {
-        let list = heap.alloc(room(len + 1) * size_of::<u64>());
-        if old != 0 {
-            // SAFETY: the old one has so many words, and the new one has room for more.
-            unsafe { (list as *mut u64).copy_from_nonoverlapping(old as *const u64, len) };
+        let room = room_for(len + 2);
+        let list = heap.alloc(room * size_of::<u64>());
+        // SAFETY: the new one has room for more than the words of the old one, its first among them.
+        unsafe {
+            if old != 0 {
+                (list as *mut u64).copy_from_nonoverlapping(old as *const u64, 1 + len);
+            }
+            (list as *mut u64).write(room as u64);
         }
         compiler_fence(SeqCst);
         self.0.touched.store(list, Relaxed);
         compiler_fence(SeqCst);
         if old != 0 {
-            // SAFETY: allocated for so many words, and nothing refers to it any more.
-            unsafe { heap.free(old, room(len) * size_of::<u64>()) };
+            // SAFETY: allocated with as many words as it says, and nothing refers to it any more.
+            unsafe { heap.free(old, room_of(old) * size_of::<u64>()) };
         }
         list
     }

@@ -154,9 +154,12 @@ fn check_touched(walker: &mut Walker<'_>, running: &Running) {
         return;
     }
     walker.turn_to(About::Named("keys of a transaction"));
-    let room = walker.block(address).map_or(0, <[u8]>::len);
+    let block = walker.block(address).unwrap_or_default();
+    let room = block.first_chunk().map_or(0, |first| u64::from_ne_bytes(*first));
     let words = running.touched_words.load(Relaxed);
-    let is_whole = walker.claim("list", address, room) && words <= room as u64 / 8;
+    let is_whole = walker.claim("list", address, block.len())
+        && room == block.len() as u64 / 8
+        && words < room;
     if !is_whole && walker.mends() {
         running.touched.store(0, Relaxed);
         running.touched_words.store(0, Relaxed);
@@ -173,7 +176,7 @@ pub fn half_run(roots: Roots) -> HashSet<(u32, u64)> {
         let words = lane.running.touched_words.load(Relaxed) as usize;
         if !list.is_null() {
             // SAFETY: the walk has claimed a list of at least so many words; nobody else runs.
-            let words = unsafe { std::slice::from_raw_parts(list, words) };
+            let words = unsafe { std::slice::from_raw_parts(list.add(1), words) };
             keys.extend(words.as_chunks::<2>().0.iter().map(|[hash, db]| (*db as u32, *hash)));
         }
     }
