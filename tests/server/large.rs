@@ -54,8 +54,13 @@ fn repeated(line: &str, times: usize) -> Vec<u8> {
     format!("MULTI\r\n{}EXEC\r\n", format!("{line}\r\n").repeat(times)).into_bytes()
 }
 
+/// How many replies it has.
+fn replies_of(times: usize) -> usize {
+    times + 2
+}
+
 fn read_all(client: &mut Connection, times: usize) {
-    (0..times + 2).for_each(|_| _ = client.read());
+    (0..replies_of(times)).for_each(|_| _ = client.read());
 }
 
 /// How often the command is to be repeated to take long.
@@ -73,20 +78,25 @@ fn times(client: &mut Connection, line: &str) -> usize {
 }
 
 /// How many of the others, who all send a command on a key of their own, are answered before who is
-/// busy is.
-fn served_meanwhile(busy: &mut Connection, others: &mut [Connection]) -> usize {
+/// busy has all its replies.
+fn served_meanwhile(busy: &mut Connection, replies: usize, others: &mut [Connection]) -> usize {
     for (number, other) in others.iter_mut().enumerate() {
         other.send(&["SET", &format!("other:{number}"), "v"]);
     }
-    let mut served = 0;
+    let (mut served, mut left) = (0, replies);
     while served < others.len() {
         let now = others.iter_mut().filter_map(|other| other.has_reply().then_some(())).count();
-        if busy.has_reply() {
+        while left > 0 && busy.has_reply() {
+            busy.read();
+            left -= 1;
+        }
+        if left == 0 {
             break;
         }
         served = now;
         std::thread::sleep(Duration::from_millis(1));
     }
+    (0..left).for_each(|_| _ = busy.read());
     others.iter_mut().for_each(|other| other.expect(b"+OK\r\n"));
     served
 }
@@ -102,8 +112,7 @@ fn served_beside(
     busy.send_raw(&repeated(line, times));
     // Whoever wants the key waits for it, and holds up nobody of another worker.
     waiting.send(&["EXISTS", line.split(' ').nth(1).expect("a key")]);
-    let served = served_meanwhile(busy, others);
-    read_all(busy, times);
+    let served = served_meanwhile(busy, replies_of(times), others);
     waiting.expect(b":1\r\n");
     served
 }
