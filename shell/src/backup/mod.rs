@@ -4,10 +4,10 @@
 //! after the one under way. It never touches the file of data.
 //!
 //! - [`description`]: what a backup says of itself, and how backups are named
-//! - [`write`]: writing one, so that it is whole or not there
+//! - [`mod@write`]: writing one, so that it is whole or not there
 //! - [`keep`]: those in a folder, and which go
 //! - [`schedule`]: when they are made by themselves; pure
-//! - [`shown`]: what is told of them
+//! - [`mod@shown`]: what is told of them
 //! - [`restore`]: bringing one back, without a server
 
 pub mod description;
