@@ -78,8 +78,9 @@ def _upgrade_shortcomings(found: Findings) -> list[str]:
 
 def fds_at_rest(found: Findings) -> int:
     """Descriptors that the server should have when all clients are gone."""
-    # The image that a rollback would bring back stays open beside the one that serves.
-    kept = 1 if found.upgrades and found.upgrades.done else 0
+    # The image that a rollback would bring back stays open beside the one that serves, and so do the
+    # audit log and its folder, which the first upgrade makes.
+    kept = 3 if found.upgrades and found.upgrades.done else 0
     return found.start.fds + kept
 
 
