@@ -243,3 +243,14 @@ fn the_log_names_whose_command_was_served() {
     server.deliver();
     assert_eq!(server.read(faulty), INTERNAL);
 }
+
+#[test]
+fn transactions_of_all_lengths_follow_one_another() {
+    let mut server = server();
+    server.connect();
+    for length in [1, 40, 7, 8, 9, 200, 8, 16, 15, 64, 1] {
+        server.say(0, "multi");
+        (0..length).for_each(|n| drop(server.say(0, &format!("set k{n} {length}"))));
+        assert!(server.say(0, "exec").starts_with(&format!("*{length}\r\n")));
+    }
+}

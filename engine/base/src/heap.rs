@@ -128,9 +128,11 @@ pub mod testing {
         static NEW: RefCell<Option<HashSet<u64>>> = const { RefCell::new(None) };
     }
 
+    /// Bytes before an allocation, which have its size: whoever frees it has to know that.
+    const HEAD: u64 = 64;
+
     fn layout(size: u64) -> Layout {
-        let align = if size.is_multiple_of(64) { 64 } else { 8 };
-        Layout::from_size_align(size as usize, align).unwrap()
+        Layout::from_size_align((HEAD + size) as usize, HEAD as usize).unwrap()
     }
 
     /// As [`abi::host::Host::alloc`].
@@ -139,8 +141,12 @@ pub mod testing {
         let Some(left) = ALLOWED.get().checked_sub(1) else { return 0 };
         ALLOWED.set(left);
         OUTSTANDING.set(OUTSTANDING.get() + size as i64);
-        // SAFETY: the layout has a non-zero size.
-        let address = unsafe { alloc(layout(size)) as u64 };
+        // SAFETY: the layout has a non-zero size, and room for the head.
+        let address = unsafe {
+            let head = alloc(layout(size));
+            head.cast::<u64>().write(size);
+            head as u64 + HEAD
+        };
         NEW.with_borrow_mut(|new| new.as_mut().map(|new| new.insert(address)));
         address
     }
@@ -152,8 +158,10 @@ pub mod testing {
         // SAFETY: the caller hands back what `allocate` gave for this size. It is overwritten so that
         // who still reads it is noticed.
         unsafe {
+            let head = (address - HEAD) as *mut u8;
+            assert_eq!(*head.cast::<u64>(), size, "it is freed by the size it was allocated with");
             (address as *mut u8).write_bytes(0xdf, size as usize);
-            dealloc(address as *mut u8, layout(size));
+            dealloc(head, layout(size));
         }
     }
 
