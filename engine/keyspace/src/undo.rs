@@ -9,8 +9,8 @@ use core::mem;
 
 use crate::{Intent, Keys, Presence};
 use abi::host::level;
-use base::heap::if_room;
-use value::entry::OwnedEntry;
+use base::heap::{Heap, if_room};
+use value::entry::{Entry, OwnedEntry};
 
 /// Bytes of a value up to which it is copied before it is changed.
 const SMALL_BYTES: usize = 4 << 10;
@@ -41,17 +41,24 @@ impl Undo {
         if self.before.iter().any(|before| before.db == db && before.key == key) {
             return true;
         }
-        let presence = keys.presence(key);
-        if self.before.len() >= KEYS_MAX || !keys.is_small(key) {
+        if self.before.len() >= KEYS_MAX {
             return false;
         }
-        let entry = if presence == Presence::Live { keys.copy_of(key) } else { None };
-        let is_kept = presence != Presence::Live || entry.is_some();
-        if is_kept {
-            let was_expired = presence == Presence::Expired;
-            self.before.push(Before { db, key: key.to_vec(), entry, was_expired });
+        let (now, heap, seed) = (keys.core.expiry_now_ms(), keys.core.heap, keys.core.roots.seed);
+        let (mut copy, mut was_expired) = (None, false);
+        if let Some(entry) = keys.entry(key, Intent::Past) {
+            was_expired = entry.is_expired(now);
+            if !is_small(entry, heap) {
+                return false;
+            }
+            if !was_expired {
+                if_room(|| copy = Some(entry.duplicate(heap, seed, key)));
+                let Some(copy) = &mut copy else { return false };
+                copy.view_mut().set_access(entry.access());
+            }
         }
-        is_kept
+        self.before.push(Before { db, key: key.to_vec(), entry: copy, was_expired });
+        true
     }
 
     /// Puts all keys back as they were and forgets them. Effects told since are to be dropped before;
@@ -94,19 +101,10 @@ impl Keys<'_> {
     /// Whether a key of a locked shard has no value that would take long to copy.
     pub fn is_small(&mut self, key: &[u8]) -> bool {
         let heap = self.core.heap;
-        self.entry(key, Intent::Past)
-            .is_none_or(|entry| entry.estimated_memory(heap) <= SMALL_BYTES)
+        self.entry(key, Intent::Past).is_none_or(|entry| is_small(entry, heap))
     }
+}
 
-    /// A copy of a key as it is. None where there is no memory.
-    fn copy_of(&mut self, key: &[u8]) -> Option<OwnedEntry> {
-        let (heap, seed) = (self.core.heap, self.core.roots.seed);
-        let entry = self.entry(key, Intent::Past)?;
-        let mut copy = None;
-        if_room(|| copy = Some(entry.duplicate(heap, seed, key)));
-        if let Some(copy) = &mut copy {
-            copy.view_mut().set_access(entry.access());
-        }
-        copy
-    }
+fn is_small(entry: Entry<'_>, heap: Heap) -> bool {
+    entry.estimated_memory(heap) <= SMALL_BYTES
 }
