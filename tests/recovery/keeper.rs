@@ -93,6 +93,11 @@ fn a_stop_that_all_processes_hear_of_is_one() {
     client.send(&["DEBUG", "POPULATE", "10", "k", "4000000"]);
     client.read();
     (0..10).for_each(|index| client.send(&["GET", &format!("k:{index}")]));
+    // What has not been read when a stop is asked for is not run.
+    let mut other = server.connect();
+    eventually("all of it is run", || {
+        other.ask("INFO commandstats").text().contains("cmdstat_get:calls=10,")
+    });
     let pid = server.kept_pid().expect("one serves");
     server.terminate();
     kill_process(pid, Signal::TERM).expect("it is there");
