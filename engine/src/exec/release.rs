@@ -13,6 +13,8 @@ pub struct Release {
     pub version: &'static str,
     /// The version of Redis whose behaviour this is; clients choose their features by it.
     pub redis_version: &'static str,
+    /// The newest schema level that it reads and writes; it reads all before.
+    pub schema_level: u32,
     /// What a user notices that differs from the release before, a line each.
     pub changes: &'static [&'static str],
     /// Tables of commands; a later row takes the place of an earlier one of the same name.

@@ -29,6 +29,7 @@ fn building() -> Building<'static> {
         hash: LIMITS,
         zset: LIMITS,
         ints_max: INTS_MAX,
+        times: true,
     }
 }
 
