@@ -25,7 +25,7 @@ pub struct Keyspace {
     /// The encodings that may be written.
     pub schema: Schema,
     /// Zero.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 5],
     /// The shards. Locked in ascending order.
     pub shards: [Shard; SHARDS],
 }
@@ -46,10 +46,14 @@ pub struct Schema {
     pub shard: AtomicU64,
     /// The database in it.
     pub db: AtomicU64,
+    /// The position in the table of keys of which something ends.
+    pub position: AtomicU64,
     /// Values of encodings above level 1 that the pass has come by.
     pub values: AtomicU64,
     /// Parts in them that no encoding of level 1 can tell.
     pub parts: AtomicU64,
+    /// When a background thread was asked to go on, Unix ms; 0: none is at it.
+    pub job_ms: AtomicU64,
 }
 
 /// Values of [`Schema::pass`].
@@ -60,6 +64,8 @@ pub mod pass {
     pub const COUNT: u64 = 1;
     /// They are made values of encodings of level 1.
     pub const CONVERT: u64 = 2;
+    /// One was found to have become another in that, and left as it was: the pass has broken off.
+    pub const FAILED: u64 = 3;
 }
 
 /// Values of [`Keyspace::placement`]. A release refuses an arena whose placement it does not know.

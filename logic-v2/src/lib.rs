@@ -28,6 +28,7 @@ static RELEASE: Release = Release {
     version: env!("CARGO_PKG_VERSION"),
     redis_version: "8.0.6",
     schema_level: abi::schema::LEVEL_2,
+    revert: engine::value::hash::TimedBuf::forget_ends,
     changes: &[
         "SET key value IFEQ comparison-value: sets a string only if it has that value now",
         "DELIFEQ key value: removes a string only if it has that value now",

@@ -77,15 +77,24 @@ impl Found<'_> {
     /// Has a small hash, without the fields that have ended, changed by `change`. One that is empty then
     /// stays as it was.
     pub(crate) fn rewrite_small<R>(&mut self, change: impl FnOnce(&mut TimedBuf) -> R) -> R {
+        let mut result = None;
+        self.rewrite_small_if(|buf| {
+            result = Some(change(buf));
+            true
+        });
+        result.expect("the change was called")
+    }
+
+    /// As [`Found::rewrite_small`], which is left out if `change` says so. Tells whether it was done.
+    pub(crate) fn rewrite_small_if(&mut self, change: impl FnOnce(&mut TimedBuf) -> bool) -> bool {
         let (heap, seed, now) = (self.core().heap, self.seed(), self.now_ms());
         let limits = crate::hash::limits(self.core());
-        let hash = hash::view(self.entry(), seed, now);
-        let mut buf = TimedBuf::of(hash, heap, seed, limits);
-        let result = change(&mut buf);
-        if !buf.is_empty() {
+        let mut buf = TimedBuf::of(hash::view(self.entry(), seed, now), heap, seed, limits);
+        let is_wanted = change(&mut buf) && !buf.is_empty();
+        if is_wanted {
             self.exchange_for(|making| buf.finish(making));
         }
-        result
+        is_wanted
     }
 
     /// Removes fields of a large hash that are stored. Returns how many are left.

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::shared::debug;
 
 use crate::maintenance::evict::{self, Pool};
-use crate::maintenance::{clients, defrag, expire, snapshot, tracked};
+use crate::maintenance::{clients, defrag, expire, schema, snapshot, tracked};
 use crate::session::stats;
 use base::core::Core;
 use base::counters::total;
@@ -31,6 +31,7 @@ pub fn run(core: &mut Core, pool: &mut Pool) {
         if !is_loading {
             defrag::tick(core);
         }
+        schema::tick(core);
         tracked::trim(core, tracked::IN_TICK);
         remember_startup(core, used);
         stats::sample(core);

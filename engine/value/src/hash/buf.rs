@@ -5,6 +5,7 @@ use abi::schema::encoding as id;
 
 use super::timed::{TimedRef, empty as empty_timed, scored, tables_mut};
 use super::{HashRef, empty};
+use crate::digest::Digest;
 use crate::encoding::Seed;
 use crate::entry::{Making, OwnedBody, OwnedEntry};
 use crate::limits::Limits;
@@ -210,6 +211,53 @@ impl TimedBuf {
         }
     }
 
+    /// Has no field end: what going back to a release takes that does not know of times.
+    pub fn forget_ends(&mut self) {
+        match &mut self.form {
+            TimedForm::Packed(rows) => {
+                let mut plain = RowsBuf::default();
+                for [field, value, _] in rows.view().iter() {
+                    plain.push([field, value, Element::Int(0)]);
+                }
+                *rows = plain;
+            }
+            TimedForm::Table(raw) => tables_mut(raw, self.heap).1.clear(),
+        }
+    }
+
+    /// Whether any field ends.
+    pub fn any_ends(&self) -> bool {
+        match &self.form {
+            TimedForm::Packed(rows) => rows.view().iter().any(|row| row[2] != Element::Int(0)),
+            TimedForm::Table(raw) => !SortedRef::of(&raw.ends, self.seed).is_empty(),
+        }
+    }
+
+    /// Its fields with their values, in no order, as one number that tells one hash from another.
+    pub fn content(&self) -> Digest {
+        let mut content = Digest::default();
+        let mut add = |field: &[u8], value: &[u8]| {
+            let mut pair = Digest::default();
+            pair.mix(field);
+            pair.mix(value);
+            content.add_digest(&pair);
+        };
+        match &self.form {
+            TimedForm::Packed(rows) => {
+                let mut digits = [itoa::Buffer::new(), itoa::Buffer::new()];
+                for [field, value, _] in rows.view().iter() {
+                    let [one, other] = &mut digits;
+                    add(field.bytes(one), value.bytes(other));
+                }
+            }
+            TimedForm::Table(raw) => {
+                let fields = RecordsRef::<true>::of(&raw.hash, self.seed);
+                fields.for_each(&mut |record| add(record.name, record.value));
+            }
+        }
+        content
+    }
+
     /// Removes a field. Tells whether it was there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match &mut self.form {
@@ -266,7 +314,7 @@ impl TimedBuf {
 }
 
 fn finish_packed(rows: &RowsBuf<3>, heap: Heap, making: &Making<'_>) -> OwnedEntry {
-    if rows.view().iter().any(|[_, _, end]| end != Element::Int(0)) {
+    if rows.view().iter().any(|row| row[2] != Element::Int(0)) {
         return making.embedded(heap, id::HASH_PACKED_TIMED, rows.as_bytes());
     }
     let mut plain = RowsBuf::<2>::default();
