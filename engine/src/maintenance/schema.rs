@@ -5,11 +5,12 @@
 
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
+use abi::aof::state;
 use abi::host::level;
 use abi::keyspace::{SHARDS, Schema, pass};
 
-use crate::maintenance::background;
 use crate::maintenance::expire::claim_job;
+use crate::maintenance::{background, snapshot};
 use base::clock::{Clock, ticks};
 use base::core::Core;
 use keyspace::{Keys, Revert, Seen};
@@ -48,6 +49,11 @@ pub fn job(core: &mut Core, revert: Revert) {
         let wanted = schema.pass.load(Relaxed);
         let is_over = step(core, schema, (wanted == pass::CONVERT).then_some(revert));
         if is_over {
+            let has_log = core.roots.aof().is_some_and(|aof| aof.state.load(Relaxed) != state::OFF);
+            if wanted == pass::CONVERT && has_log {
+                // A release of level 1 does not know the commands of level 2 that are in the log.
+                snapshot::ask_for_rewriting(core);
+            }
             // Whoever asked may have called it off.
             let _ = schema.pass.compare_exchange(wanted, pass::NONE, AcqRel, Relaxed);
         }
@@ -60,29 +66,31 @@ fn elapsed_us(core: &Core, since: u64) -> u64 {
     core.ticks.to_ns(ticks(core.host).wrapping_sub(since)) / 1000
 }
 
-/// A step, in one shard. Tells whether the pass is at its end.
+/// A step, in the next shard that has something to look at. Tells whether the pass is at its end.
 fn step(core: &mut Core, schema: &Schema, revert: Option<Revert>) -> bool {
-    let (shard, db) = (schema.shard.load(Relaxed) as usize, schema.db.load(Relaxed) as u32);
-    if shard >= SHARDS {
-        return true;
-    }
-    let mut next = None;
-    if table::len(&core.roots.part(shard, db).expires) > 0 {
-        if revert.is_some() && !core.effects.has_room(EFFECT_BYTES) || !core.lock_soon(1 << shard) {
-            return false;
+    let (shard, db) = loop {
+        let (shard, db) = (schema.shard.load(Relaxed) as usize, schema.db.load(Relaxed) as u32);
+        if shard >= SHARDS {
+            return true;
         }
-        core.clock = Clock::read(core.host);
-        let mut seen = Seen::default();
-        next = look(core, (shard, db), schema.position.load(Relaxed), revert, &mut seen);
-        core.unlock();
-        schema.values.fetch_add(seen.values, Relaxed);
-        schema.parts.fetch_add(seen.parts, Relaxed);
-        if let Some(key) = seen.broken {
-            break_off(core, schema, &key);
-            return false;
+        if table::len(&core.roots.part(shard, db).expires) > 0 {
+            break (shard, db);
         }
+        move_on(core, schema, None);
+    };
+    if revert.is_some() && !core.effects.has_room(EFFECT_BYTES) || !core.lock_soon(1 << shard) {
+        return false;
     }
-    move_on(core, schema, next);
+    core.clock = Clock::read(core.host);
+    let mut seen = Seen::default();
+    let next = look(core, (shard, db), schema.position.load(Relaxed), revert, &mut seen);
+    core.unlock();
+    schema.values.fetch_add(seen.values, Relaxed);
+    schema.parts.fetch_add(seen.parts, Relaxed);
+    match seen.broken {
+        Some(key) => break_off(core, schema, &key),
+        None => move_on(core, schema, next),
+    }
     false
 }
 

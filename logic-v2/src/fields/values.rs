@@ -32,6 +32,8 @@ const ONE_CONDITION: Error = Error::new("ERR Only one of FXX or FNX arguments ca
 const ONE_EXPIRATION: Error =
     Error::new("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
 
+const INVALID_NUMBER: Error = Error::new("ERR invalid number of fields");
+
 /// Replies with the values of fields. Returns those that are there, each once.
 fn reply<'a>(
     cx: &mut Ctx<'_>,
@@ -72,6 +74,8 @@ enum Then {
 pub fn hgetex(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     allowed(cx)?;
     let key = args.at(1);
+    // A value of another type is told before anything else.
+    cx.keys.fields_mut(key)?;
     let unit = Unit::of_option(args, 2);
     let at = match unit {
         Some(_) => 4,
@@ -180,7 +184,7 @@ impl How {
         if args.len() < self.fields_at {
             return Err(error::wrong_arity(cx.spec.name));
         }
-        let count = args.integer_in(self.fields_at - 1, 1..=i64::MAX, NOT_POSITIVE)? as u64;
+        let count = args.integer_in(self.fields_at - 1, 1..=i64::MAX, INVALID_NUMBER)? as u64;
         let words = (args.len() - self.fields_at) as u64;
         if count.checked_mul(2) != Some(words) {
             return Err(error::wrong_arity(cx.spec.name));

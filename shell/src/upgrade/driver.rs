@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use abi::host::HostRef;
+use abi::schema::LEVEL_1;
 use tokio::sync::mpsc;
 
 use super::audit::{Audit, Who};
@@ -71,6 +72,8 @@ pub struct Driver {
     pub(super) converting: Option<Converting>,
     /// Who waits for the schema level to be raised, once no lane uses a generation that may not know it.
     pub(super) raising: Option<Raising>,
+    /// The schema level that the journal tells.
+    pub(super) noted_level: u32,
     /// What the event at hand has led to, for whoever has ordered it.
     pub(super) done: Option<Report>,
 }
@@ -113,6 +116,7 @@ impl Driver {
             reason: None,
             converting: None,
             raising: None,
+            noted_level: LEVEL_1,
             done: None,
         };
         driver.record_start(note);

@@ -32,7 +32,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const STANDS_STILL: Duration = Duration::from_secs(60);
 /// Passes that convert, at most: the second finds what a command had in hand during the first.
 const PASSES_MAX: u32 = 3;
-const NEVER: Duration = Duration::from_secs(3600);
+/// How often it is looked whether something else has changed the level.
+const LOOK_IDLE: Duration = Duration::from_secs(5);
 
 /// Who waits for the level to be raised.
 pub(super) struct Raising {
@@ -117,7 +118,7 @@ impl Driver {
         let text = format!("schema level {newest} is in force, {level} before");
         tracing::info!("{text}");
         self.audit.note(Who::server(), "ended", text);
-        self.note_in_journal();
+        self.note_level();
         tell(&request.updates, Update::Done(Box::new(report)));
     }
 }
@@ -157,10 +158,21 @@ impl Driver {
 
     /// When [`Driver::look_at_levels`] has something to do again.
     pub(super) fn next_level(&self) -> Duration {
-        if self.converting.is_some() || self.raising.is_some() { LOOK } else { NEVER }
+        if self.converting.is_some() || self.raising.is_some() { LOOK } else { LOOK_IDLE }
+    }
+
+    /// Has the journal tell the level in force: loading may have raised it, too.
+    fn note_level(&mut self) {
+        let level = level::in_force(self.host);
+        if std::mem::replace(&mut self.noted_level, level) != level {
+            self.note_in_journal();
+        }
     }
 
     pub(super) fn look_at_levels(&mut self) {
+        if self.converting.is_none() {
+            self.note_level();
+        }
         if self.raising.is_some() {
             self.raise();
         }
@@ -195,8 +207,8 @@ impl Driver {
             let text = format!("data are of schema level {to}");
             tracing::warn!("{text}");
             self.audit.note(Who::server(), "ended", text);
-            self.note_in_journal();
         }
+        self.note_level();
         let result = outcome.map(|()| verdict);
         let event = self.passed("verified", verified, result, |flight: &mut Flight, verdict| {
             flight.pass(stage("converted", since.elapsed()));

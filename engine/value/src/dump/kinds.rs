@@ -304,9 +304,13 @@ fn packed_hash(
 }
 
 /// What is told of fields that end where they may not.
-pub const NO_TIMES: &str = "fields of a hash have a time to live, which needs schema level 2: have \
+const NO_TIMES: &str = "fields of a hash have a time to live, which needs schema level 2: have \
      a release serve that writes it, and raise the level with `shell finalize`";
 const NO_TIME: Fault = Fault::damage(0, "a field that ends at no time");
+
+fn may_end(building: &Building<'_>) -> Result<(), Fault> {
+    if building.times { Ok(()) } else { Err(Fault::unknown(0, NO_TIMES)) }
+}
 
 /// A hash that `fill` adds fields to, each with the Unix ms at which it ends, 0 for never.
 fn timed_hash(
@@ -318,8 +322,7 @@ fn timed_hash(
     fill(&mut |field, value, at| {
         let end = match at {
             0 => End::Never,
-            1..=END_MAX if building.times => End::At(at),
-            1..=END_MAX => return Err(Fault::unknown(0, NO_TIMES)),
+            1..=END_MAX => End::At(at),
             _ => return Err(NO_TIME),
         };
         buf.set(field, value, end).then_some(()).ok_or(DOUBLED)
@@ -329,6 +332,7 @@ fn timed_hash(
 
 /// Redis: times are told from the first one on, counted from 1.
 fn hash_with_times(reader: &mut Reader<'_>, building: &Building<'_>) -> Result<OwnedEntry, Fault> {
+    may_end(building)?;
     let first = i64::from_le_bytes(reader.array()?);
     let count = reader.count(3)?;
     timed_hash(building, building.hash, |add| {
@@ -348,6 +352,7 @@ fn packed_hash_with_times(
     reader: &mut Reader<'_>,
     building: &Building<'_>,
 ) -> Result<OwnedEntry, Fault> {
+    may_end(building)?;
     reader.take(size_of::<i64>())?;
     let bytes = reader.string()?;
     let mut row: Vec<Vec<u8>> = Vec::new();
@@ -369,6 +374,7 @@ fn packed_hash_with_times(
 
 /// Valkey: each field is followed by its value and its time, -1 for none.
 fn valkey_hash(reader: &mut Reader<'_>, building: &Building<'_>) -> Result<OwnedEntry, Fault> {
+    may_end(building)?;
     let count = reader.count(2 + size_of::<i64>())?;
     timed_hash(building, building.hash, |add| {
         (0..count).try_for_each(|_| {
