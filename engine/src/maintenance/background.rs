@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use abi::aof::state;
 use abi::container::RawTable;
 use abi::job::{Job, kind};
 use abi::shared::Upkeep;
@@ -146,6 +147,10 @@ pub fn schema_later(core: &Core) -> bool {
     submit(core, job::SCHEMA, 0, Load::default())
 }
 
+fn has_log(core: &Core) -> bool {
+    core.roots.aof().is_some_and(|aof| aof.state.load(Relaxed) != state::OFF)
+}
+
 /// Runs a job. Values are converted by `revert`.
 pub fn run(core: &mut Core, pool: &mut Pool, revert: Revert, job: &Job) -> Status {
     let [argument, values, bytes, ..] = job.arguments;
@@ -156,7 +161,12 @@ pub fn run(core: &mut Core, pool: &mut Pool, revert: Revert, job: &Job) -> Statu
         job::MAKE_ROOM => evict::job(core, pool),
         job::DEFRAG => defrag::job(core),
         job::SNAPSHOT => snapshot::job(core),
-        job::SCHEMA => schema::job(core, revert),
+        job::SCHEMA => {
+            // An older release does not know all commands that are in the log.
+            if schema::job(core, revert) && has_log(core) {
+                snapshot::ask_for_rewriting(core);
+            }
+        }
         kind::STOP => snapshot::asked_by_signal(core, argument),
         // SAFETY: jobs of other kinds are made of garbage, and the shell runs each once.
         kind => match unsafe { taken_over(core, kind, argument, load) } {

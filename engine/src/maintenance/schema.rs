@@ -5,12 +5,9 @@
 
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-use abi::aof::state;
 use abi::host::level;
 use abi::keyspace::{SHARDS, Schema, pass};
 
-use crate::maintenance::expire::claim_job;
-use crate::maintenance::{background, snapshot};
 use base::clock::{Clock, ticks};
 use base::core::Core;
 use keyspace::{Keys, Revert, Seen};
@@ -25,41 +22,27 @@ const JOB_US: u64 = 50_000;
 /// Room that a step asks for what it tells.
 const EFFECT_BYTES: u64 = 16 << 10;
 
-/// Has a background thread go on, if a pass is under way.
-pub fn tick(core: &Core) {
-    let schema = core.roots.schema();
-    if is_under_way(schema)
-        && claim_job(&schema.job_ms, core.clock.now_ms)
-        && !background::schema_later(core)
-    {
-        schema.job_ms.store(0, Relaxed);
-    }
-}
-
-fn is_under_way(schema: &Schema) -> bool {
+/// Whether a pass is under way.
+pub fn is_under_way(schema: &Schema) -> bool {
     matches!(schema.pass.load(Relaxed), pass::COUNT | pass::CONVERT)
 }
 
-/// Goes on with it for a while.
-pub fn job(core: &mut Core, revert: Revert) {
+/// Goes on with it for a while. Tells whether values have been converted, and that is over.
+pub fn job(core: &mut Core, revert: Revert) -> bool {
     core.refresh();
     let schema = core.roots.schema();
-    let begin = ticks(core.host);
+    let (begin, mut is_converted) = (ticks(core.host), false);
     while is_under_way(schema) && elapsed_us(core, begin) < JOB_US {
         let wanted = schema.pass.load(Relaxed);
-        let is_over = step(core, schema, (wanted == pass::CONVERT).then_some(revert));
-        if is_over {
-            let has_log = core.roots.aof().is_some_and(|aof| aof.state.load(Relaxed) != state::OFF);
-            if wanted == pass::CONVERT && has_log {
-                // A release of level 1 does not know the commands of level 2 that are in the log.
-                snapshot::ask_for_rewriting(core);
-            }
+        if step(core, schema, (wanted == pass::CONVERT).then_some(revert)) {
             // Whoever asked may have called it off.
             let _ = schema.pass.compare_exchange(wanted, pass::NONE, AcqRel, Relaxed);
+            is_converted |= wanted == pass::CONVERT;
         }
         core.host.sleep_us()(PAUSE_US);
     }
     schema.job_ms.store(0, Relaxed);
+    is_converted
 }
 
 fn elapsed_us(core: &Core, since: u64) -> u64 {

@@ -4,7 +4,6 @@ use abi::container::{RawBytes, RawHash, RawList, RawSet, RawSortedSet, RawTimedH
 use abi::schema::encoding as id;
 use abi::stream::{RawStream, StreamId};
 
-use crate::hash;
 use base::bytes::Bytes;
 use base::heap::Heap;
 use base::mover::Mover;
@@ -13,6 +12,7 @@ use store::list::{self, Limit, List};
 use store::records::{self, Records};
 use store::sorted::{self, Sorted};
 use store::stream::{self, Entries, GroupPart, Groups};
+use store::timed;
 
 /// For tables whose names are not looked up.
 const NO_SEED: [u64; 2] = [0; 2];
@@ -157,7 +157,7 @@ unsafe impl Body for RawTimedHash {
     }
 
     fn check(&self, walker: &mut Walker<'_>, seed: [u64; 2]) {
-        hash::check_tables(self, walker, seed);
+        timed::check(self, walker, seed);
     }
 }
 

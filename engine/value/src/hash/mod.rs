@@ -6,7 +6,6 @@ mod buf;
 mod timed;
 
 pub use buf::{End, HashBuf, TimedBuf};
-pub(crate) use timed::check_tables;
 pub use timed::{END_MAX, PACKED_TIMED, TABLE_TIMED, TimedRef, next_end, timed_fields};
 
 use abi::container::{RawHash, RawTable, RawTimedHash};

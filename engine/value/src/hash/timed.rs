@@ -19,9 +19,8 @@ use store::packed::Element;
 use store::records::{Records, RecordsRef};
 use store::rows::{self, Rows};
 use store::sorted::{Cut, Scored, Sorted, SortedRef};
+pub use store::timed::END_MAX;
 
-/// Latest Unix ms at which a field may end, as in Redis: it is the same number as a score.
-pub const END_MAX: i64 = (1 << 46) - 1;
 /// By this time no field has ended.
 const NEVER: i64 = i64::MIN;
 /// Attempts to choose a field by chance that has not ended, before they are looked at in order.
@@ -365,25 +364,4 @@ impl<'a> TimedRef<'a> {
 /// A field of a large hash with the time at which it ends.
 pub(crate) const fn scored(name: &[u8], at: i64) -> Scored<'_> {
     Scored { score: at as f64, name }
-}
-
-/// Claims the fields and the times of a large hash, of which nothing is believed.
-pub(crate) fn check_tables(raw: &RawTimedHash, walker: &mut base::walk::Walker<'_>, seed: Seed) {
-    store::records::check_fields(&raw.hash, walker, seed);
-    store::sorted::check(&raw.ends, walker, seed);
-    if raw.seed != seed {
-        walker.wrong("its fields were hashed with another seed");
-    }
-    // What is whole can be looked at as commands do.
-    if walker.is_wrong() {
-        return;
-    }
-    let (fields, ends) = tables(raw);
-    ends.walk(0..ends.len(), false, &mut |end| {
-        let is_time = end.score.fract() == 0.0 && (1.0..=END_MAX as f64).contains(&end.score);
-        if !is_time || fields.find(end.name).is_none() {
-            walker.wrong("a field is to end that is not there, or at no time");
-        }
-        !walker.is_wrong()
-    });
 }
