@@ -20,13 +20,6 @@ fn setup_of(logic: &str, file: &[u8]) -> Setup {
     Setup::of(logic).port(free_port()).arguments(allowed).file("dump.rdb", file)
 }
 
-/// A server that has loaded its file.
-fn loaded(setup: Setup) -> Server {
-    let server = setup.start();
-    eventually("the file is loaded", || server.log().contains("Ready to accept connections"));
-    server
-}
-
 /// What a server says that does not start with a file, by its one line on stderr.
 fn refusal(file: &[u8]) -> String {
     refusal_of(setup(file))
