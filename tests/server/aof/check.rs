@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{again, folder, kill, ready, rewrite, setup, wait_until_written};
+use super::{again, folder, kill, rewrite, setup, wait_until_written};
 use crate::harness::Server;
 use crate::harness::cli;
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{again, kill, ready, setup};
+use super::{again, kill, setup};
 use crate::harness::connection::encode;
 use crate::harness::random::Random;
 use crate::harness::{Connection, Server};

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{again, folder, info, kill, ready, rewrite, setup, start, wait, wait_until_written};
+use super::{again, folder, info, kill, rewrite, setup, start, wait, wait_until_written};
 use crate::harness::peer::Peer;
 use crate::harness::{Connection, eventually};
 use crate::server::snapshots::content::{self, fill, told};

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::{again, info, kill, ready, setup, wait, wait_until_written};
+use super::{again, info, kill, setup, wait, wait_until_written};
 use crate::harness::{Server, eventually};
 
 #[test]
@@ -96,12 +96,9 @@ fn while_the_disk_is_full_writing_is_refused_and_reading_is_not() {
 
 #[test]
 fn it_is_rewritten_by_itself_when_it_has_grown() {
-    let server = setup("logic_v1").arguments([
-        "--auto-aof-rewrite-min-size",
-        "20000",
-        "--auto-aof-rewrite-percentage",
-        "100",
-    ]).start();
+    let server = setup("logic_v1")
+        .arguments(["--auto-aof-rewrite-min-size", "20000", "--auto-aof-rewrite-percentage", "100"])
+        .start();
     let mut client = server.connect();
     (0..1000).for_each(|n| drop(client.ask(&format!("SET key {n}"))));
     eventually("it is rewritten", || info(&mut client, "aof_rewrites") != "0");

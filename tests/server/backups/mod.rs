@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::harness::cli::{self, Ended};
 use crate::harness::libraries::library;
-use crate::harness::{Connection, Server, eventually};
+use crate::harness::{Connection, Server};
 
 /// A place for backups.
 struct Place(TempDir);

@@ -1,7 +1,7 @@
 //! What is told of files that cannot be loaded.
 
 use super::files::{database, file, key, of_7_0, text};
-use super::{loaded, refusal, refusal_of, setup};
+use super::{refusal, refusal_of, setup};
 use crate::harness::Setup;
 use crate::server::dump::old::{counted, string, ziplist};
 

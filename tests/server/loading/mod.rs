@@ -8,7 +8,7 @@ mod round_trip;
 mod salvage;
 mod waiting;
 
-use crate::harness::{Server, Setup, eventually, free_port};
+use crate::harness::{Setup, free_port};
 
 /// Release 1, which finds this file of data.
 fn setup(file: &[u8]) -> Setup {

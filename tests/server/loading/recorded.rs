@@ -2,7 +2,7 @@
 //! those with `fields` in their names have a hash with a field that has a time to live.
 
 use super::files::{database, file, key, text};
-use super::{loaded, refusal, setup, setup_of};
+use super::{refusal, setup, setup_of};
 use crate::harness::{Connection, Server, words};
 use crate::server::dump::old;
 

@@ -1,6 +1,6 @@
 //! What `redis-server` saves is loaded, and is the same.
 
-use super::{loaded, setup};
+use super::setup;
 use crate::harness::connection::Reply;
 use crate::harness::{Connection, Peer, Server, command};
 

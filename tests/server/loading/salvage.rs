@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::files::{database, key, of_7_0, text};
-use super::{loaded, setup};
+use super::setup;
 use crate::harness::cli::{self, Ended};
 use crate::harness::libraries::library;
 use crate::server::dump::old::{string, ziplist};
