@@ -3,6 +3,7 @@
 
 mod check;
 mod crashes;
+mod damage;
 mod files;
 mod settings;
 
