@@ -1,4 +1,5 @@
-//! Values of fields, together with when the fields end.
+//! Values of fields, together with when the fields end. Redis reads the options of these by their places, and has
+//! errors of its own for each.
 
 use super::{NO_FIELDS, NOT_POSITIVE, Unit, allowed, is_past, named, remove, tell_ends};
 use engine::base::args::Args;

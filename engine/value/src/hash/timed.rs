@@ -196,6 +196,9 @@ fn dump(entry: Entry<'_>, from: u64, out: &mut Writer<'_>) -> u64 {
     }
 }
 
+/// What is called with a field, its value, and when it ends, if it does.
+type EachEnding<'v> = &'v mut dyn FnMut(&[u8], &[u8], Option<i64>);
+
 /// A hash of which some fields end, as it is at a time.
 #[derive(Clone, Copy)]
 pub struct TimedRef<'a> {
@@ -299,7 +302,7 @@ impl<'a> TimedRef<'a> {
     }
 
     /// Calls `visit` with each field, its value, and when it ends, if it does.
-    pub fn for_each_with_end(self, visit: &mut dyn FnMut(&[u8], &[u8], Option<i64>)) {
+    pub fn for_each_with_end(self, visit: EachEnding<'_>) {
         match self.form {
             Form::Packed(rows) => {
                 let mut digits = [itoa::Buffer::new(), itoa::Buffer::new()];
