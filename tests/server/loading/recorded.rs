@@ -94,7 +94,7 @@ fn fields_with_a_time_to_live_are_refused_with_the_key() {
 #[test]
 fn fields_with_a_time_to_live_are_loaded_by_a_release_that_keeps_them_and_raise_the_level() {
     for (name, file) in WITH_FIELDS {
-        let server = loaded(setup_of("logic_v2", file));
+        let server = setup_of("logic_v2", file).start();
         let mut client = server.connect();
         // The times have come.
         assert!(server.log().contains("schema level 2: it is in force now"), "{}", server.log());
