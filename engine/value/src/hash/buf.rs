@@ -196,8 +196,11 @@ impl TimedBuf {
         old.is_none()
     }
 
-    /// Gives a field that is there a time, or none.
+    /// Gives a field a time, or none, if it is there.
     pub fn set_end(&mut self, field: &[u8], end: Option<i64>) {
+        if self.end(field).is_none() {
+            return;
+        }
         let end = end.unwrap_or(0);
         match &mut self.form {
             TimedForm::Packed(rows) => {

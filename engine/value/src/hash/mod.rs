@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod buf;
+#[cfg(test)]
+mod tests;
 mod timed;
 
 pub use buf::{End, HashBuf, TimedBuf};
