@@ -107,7 +107,7 @@ codes! {
         "build it against the abi crate of this server, unchanged";
     SchemaUnsupported "schema_unsupported" 26
         "The library cannot read or write the schema level in force"
-        "use a release that reads and writes this level";
+        "use a release that reads and writes this level; `shell rollback --convert` goes back all the same";
     AttachFailed "attach_failed" 27 "The library did not accept the host"
         "look at the server's log for the library's reason";
     SelfTestFailed "self_test_failed" 28 "The library's own test failed"
@@ -207,6 +207,11 @@ codes! {
         "upgrade in between to a version that it may replace; `shell rollback` goes back";
     AuditBroken "audit_broken" 78 "The audit log does not hold together"
         "somebody has changed it, or a write was cut short: compare it with a copy kept elsewhere";
+    NotAgreed "not_agreed" 79 "Going back would lose something, and nobody has agreed to that"
+        "--yes agrees to it; the message says what would be lost";
+    ConversionFailed "conversion_failed" 80
+        "Data could not be made ones that the version before can read; what serves goes on"
+        "look at the server's log: it names the key";
 }
 
 impl Code {

@@ -92,6 +92,7 @@ impl Server {
             let parts = zeroed::<[ShardDb; DATABASES * SHARDS]>();
             (*keyspace).databases = DATABASES as u32;
             (*keyspace).placement = placement::SEEDED;
+            (*keyspace).schema.level = 2.into();
             for (index, shard) in (*keyspace).shards.iter_mut().enumerate() {
                 shard.dbs = Ptr::from_raw(parts.cast::<ShardDb>().add(index * DATABASES));
             }
