@@ -1,7 +1,7 @@
 //! A server of another build is tried: a program is started beside the keeper, with all that is open,
 //! as a keeper with a server of its own. Until that serves, this one can go on instead.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,6 +18,8 @@ use crate::process::startup::Startup;
 
 /// How long a server of another build may take until it serves.
 const SERVES_MAX: Duration = Duration::from_secs(10);
+/// Until it is looked again whether it does.
+const LOOK: Duration = Duration::from_millis(2);
 /// Exit status of a process that could not start the program.
 const NOT_STARTED: i32 = 127;
 
@@ -91,16 +93,12 @@ fn wait(
         if left.is_zero() {
             return if board.withdraw() { Tried::Late } else { Tried::Serves };
         }
-        let mut polled =
-            [exited.as_fd(), board.bell()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-        let at_most = watch.tell_alive(startup).map_or(left, |next| next.min(left));
+        let mut polled = [PollFd::new(exited, PollFlags::IN)];
+        // The bell is for the new keeper to hear.
+        let at_most = watch.tell_alive(startup).map_or(LOOK, |next| next.min(LOOK)).min(left);
         // An interrupted wait is as good as one in which nothing happened.
         let _ = poll(&mut polled, Timespec::try_from(at_most).ok().as_ref());
-        let [has_ended, rings] = [&polled[0], &polled[1]].map(|fd| !fd.revents().is_empty());
-        if rings {
-            watch.hear();
-        }
-        if has_ended {
+        if !polled[0].revents().is_empty() {
             let end = match waitpid(Some(child), WaitOptions::NOHANG) {
                 Ok(Some((_, status))) => end_of(status),
                 _ => End::Unseen,

@@ -25,6 +25,7 @@ pub fn become_one(
     eprintln!(
         "shell serve: the process that attends the service stays one of the program before: {error}"
     );
+    watch.listen_to(Own::Attendant);
     let_go(board);
     attend(board, watch, startup).unwrap_or_else(|error| {
         eprintln!("shell serve: cannot attend the service, which goes on: {error}");
@@ -36,7 +37,7 @@ fn start(board: &Board, program: &Program) -> io::Result<std::convert::Infallibl
     let none = || io::Error::other("there is no program");
     let next = board.own(Own::Program).ok_or_else(none)?;
     let call = program.call(&board.file_of(Own::Program), Part::Attendant, board)?;
-    for what in [Own::Board, Own::Bell, Own::Folder, Own::Input] {
+    for what in [Own::Board, Own::Attendant, Own::Folder, Own::Input] {
         board.own(what).map_or(Ok(()), program::keep)?;
     }
     program::start(board, next, &call)

@@ -42,14 +42,14 @@ const NONE: i32 = -1;
 /// The board's first word: changes with its layout, and with what one program leaves open for the next.
 pub const MAGIC: u64 = 0x5348_4b42_0000_0001;
 /// Descriptors that may be the keeper's own.
-const OWN: usize = 9;
+const OWN: usize = 10;
 /// Bytes of a path that there is room for, and one that ends it.
 const PATH_BYTES: usize = 4096;
 
 /// What a descriptor of the keeper's own is for: its place in the table of those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Own {
-    /// Rings when there is something new.
+    /// Rings for the keeper when there is something new.
     Bell,
     /// The signals that the keeper takes.
     Signals,
@@ -67,6 +67,8 @@ pub enum Own {
     Carried,
     /// What the service was given on its standard input.
     Input,
+    /// Rings for the attendant.
+    Attendant,
 }
 
 /// See the module.
@@ -174,7 +176,9 @@ impl Board {
         board.magic.store(MAGIC, SeqCst);
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let folder = rustix::fs::open(".", flags, Mode::empty())?;
-        board.note_own(Own::Bell, eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        for bell in [Own::Bell, Own::Attendant] {
+            board.note_own(bell, eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        }
         board.note_own(Own::Board, memory);
         board.note_own(Own::Folder, folder);
         let own = std::process::id() as i32;
@@ -233,12 +237,6 @@ impl Board {
     /// Forgets a descriptor of the keeper's own. It stays open until a server takes over.
     pub fn forget_own(&self, what: Own) {
         self.own[what as usize].store(NONE, SeqCst);
-    }
-
-    /// The descriptor that rings when there is something new.
-    pub(super) fn bell(&self) -> BorrowedFd<'static> {
-        // SAFETY: opened when the board was made, and never closed.
-        unsafe { BorrowedFd::borrow_raw(self.own[Own::Bell as usize].load(SeqCst)) }
     }
 
     /// How far the server has come.
@@ -400,8 +398,10 @@ impl Board {
     }
 
     fn ring(&self) {
-        // It can only fail for being full: then it rings already.
-        let _ = rustix::io::write(self.bell(), &1u64.to_ne_bytes());
+        for bell in [Own::Bell, Own::Attendant].into_iter().filter_map(|bell| self.own(bell)) {
+            // It can only fail for being full: then it rings already.
+            let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+        }
     }
 
     /// Notes how a server has ended, unasked, and how many have within a minute.

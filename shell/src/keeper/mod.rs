@@ -45,7 +45,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::process::startup::{Startup, Wanted};
-use board::{Board, Stage, Tried};
+use board::{Board, Own, Stage, Tried};
 use program::Program;
 use verdict::{End, Ends, Verdict};
 use watch::Watch;
@@ -112,8 +112,10 @@ fn begin(
     program: &Program,
     part: Option<Part>,
 ) -> io::Result<Role> {
-    let mut watch = Watch::begin(board, startup)?;
-    if part == Some(Part::Attendant) {
+    let is_attendant = part == Some(Part::Attendant);
+    let bell = if is_attendant { Own::Attendant } else { Own::Bell };
+    let mut watch = Watch::begin(board, startup, bell)?;
+    if is_attendant {
         return attendant::attend(board, &mut watch, startup).map(Role::Ended);
     }
     watch.note_own();

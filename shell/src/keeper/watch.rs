@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 
-use super::board::{Board, Stage};
+use super::board::{Board, Own, Stage};
 use super::verdict::End;
 use crate::process::startup::Startup;
 
@@ -22,6 +22,8 @@ const FORWARDED: [i32; 6] =
 /// What the keeper waits for.
 pub struct Watch {
     board: &'static Board,
+    /// Rings when there is something new.
+    bell: BorrowedFd<'static>,
     /// Tells of signals, which are blocked.
     signals: OwnedFd,
     /// The signals that were blocked before.
@@ -46,7 +48,8 @@ impl Watch {
     ///
     /// # Errors
     /// The system refused.
-    pub fn begin(board: &'static Board, startup: &Startup) -> io::Result<Self> {
+    pub fn begin(board: &'static Board, startup: &Startup, bell: Own) -> io::Result<Self> {
+        let bell = board.own(bell).ok_or(Errno::BADF)?;
         let mut taken = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: `sigemptyset` initialises the set that the others are given, and `sigprocmask` the
@@ -70,7 +73,12 @@ impl Watch {
         }
         let now = Instant::now();
         let told = board.stage();
-        Ok(Self { board, signals, mask, told, heard: (board.beats(), now), began: now, owed: None })
+        Ok(Self { board, bell, signals, mask, told, heard: (board.beats(), now), began: now, owed: None })
+    }
+
+    /// Hears another bell from now on.
+    pub fn listen_to(&mut self, bell: Own) {
+        self.bell = self.board.own(bell).unwrap_or(self.bell);
     }
 
     /// Notes what this has open on the board, for servers that share descriptors with this process.
@@ -134,7 +142,7 @@ impl Watch {
     pub fn rest(&mut self, startup: &mut Startup) -> io::Result<()> {
         let left = self.tell_alive(startup);
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut polled = [self.signals.as_fd(), self.board.bell()]
+        let mut polled = [self.signals.as_fd(), self.bell]
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut polled, left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -163,8 +171,8 @@ impl Watch {
     }
 
     /// Hears the bell: that it rang is all there is to know of it.
-    pub fn hear(&self) {
-        let _ = rustix::io::read(self.board.bell(), &mut [0; 8]);
+    fn hear(&self) {
+        let _ = rustix::io::read(self.bell, &mut [0; 8]);
     }
 
     /// Tells the supervisor how far the server has come.
