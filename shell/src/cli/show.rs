@@ -9,9 +9,9 @@ use super::output;
 use crate::backup::shown::Shown;
 use crate::refusal::Refusal;
 use crate::upgrade::board::{self, Effects, Loading, Memory, Proving, Status};
+use crate::upgrade::builds::Builds;
 use crate::upgrade::history::{self, Record};
 use crate::upgrade::meter::Figures;
-use crate::upgrade::replace::Builds;
 
 /// How many backups are told of that are over; with --json there are more.
 const BACKUPS_SHOWN: usize = 3;

@@ -73,7 +73,16 @@ impl Watch {
         }
         let now = Instant::now();
         let told = board.stage();
-        Ok(Self { board, bell, signals, mask, told, heard: (board.beats(), now), began: now, owed: None })
+        Ok(Self {
+            board,
+            bell,
+            signals,
+            mask,
+            told,
+            heard: (board.beats(), now),
+            began: now,
+            owed: None,
+        })
     }
 
     /// Hears another bell from now on.
@@ -142,8 +151,8 @@ impl Watch {
     pub fn rest(&mut self, startup: &mut Startup) -> io::Result<()> {
         let left = self.tell_alive(startup);
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut polled = [self.signals.as_fd(), self.bell]
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let mut polled =
+            [self.signals.as_fd(), self.bell].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut polled, left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),

@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::board::COUNTERS;
-use super::replace::Builds;
+use super::builds::Builds;
 use crate::logic::identity::Identity;
 use crate::refusal::Refusal;
 
@@ -103,12 +101,13 @@ pub struct Decision {
 }
 
 impl Record {
-    /// Of a replacement of the shell that was asked for then, to the program of a file.
-    pub fn of_shell(at_ms: u64, outcome: Outcome, path: String) -> Self {
+    /// Of a replacement of the shell that was asked for then, to the program of a file, while this
+    /// generation served.
+    pub fn of_shell(at_ms: u64, outcome: Outcome, path: String, generation: u64) -> Self {
         Self {
             at_ms,
             outcome,
-            generation: COUNTERS.generation.load(Ordering::Relaxed),
+            generation,
             from: None,
             to: None,
             restored: None,

@@ -16,9 +16,12 @@
 //!
 //! Invariant: everything before the commit and after the grace period happens on the staging
 //! thread, at the lowest priority; workers take no part in either.
+#![forbid(unsafe_code)]
 
+mod answer;
 pub mod audit;
 pub mod board;
+pub mod builds;
 pub mod carried;
 pub mod driver;
 mod flight;

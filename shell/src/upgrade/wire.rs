@@ -4,19 +4,16 @@ use std::sync::OnceLock;
 
 use abi::client_ref::ClientRef;
 use abi::host::HostRef;
-use abi::message::kind;
 use abi::status::Status;
-use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::answer::{error, json, post};
 use super::audit::Who;
 use super::board::Board;
 use super::phase::Order;
 use super::replace::carried::Asker;
 use super::{Ask, Handle, Update, UpgradeRequest, carried, replace};
 use crate::backup;
-use crate::refusal::Refusal;
-use crate::worker::post;
 
 /// Requests of clients that may wait.
 const WAITING_MAX: usize = 256;
@@ -177,22 +174,4 @@ fn backup_of(argument: &str) -> Option<backup::Request> {
     let compresses = words.next()? == "1";
     let dir = words.next().filter(|dir| !dir.is_empty())?.into();
     Some(backup::Request { dir: Some(dir), keep: Some(keep), compress: compresses.then_some(true) })
-}
-
-pub(super) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|e| format!("-ERR internal: {e}"))
-}
-
-/// One line, as an error reply must be.
-pub(super) fn error(refusal: &Refusal) -> String {
-    let Refusal { code, message, hint } = refusal;
-    format!("-ERR {}: {message}; {hint}", code.row().name).replace(['\r', '\n'], " ")
-}
-
-/// Posts a text as [`kind::ADMIN_REPLY`].
-pub(super) fn post(host: HostRef, client: ClientRef, detail: u64, text: &str) {
-    if !post::post(host, client, kind::ADMIN_REPLY, detail, text.as_bytes()) {
-        // The client is left waiting; its deadline or disconnect ends that.
-        tracing::error!("no memory in the arena for the answer to a SHELL command");
-    }
 }

@@ -11,8 +11,8 @@ use rustix::fs::MemfdFlags;
 use serde::{Deserialize, Serialize};
 
 use super::super::board::{Board, COUNTERS};
+use super::super::builds::{Build, Builds};
 use super::super::history::{Record, Stage};
-use super::Builds;
 use crate::keeper::board::{self, Own};
 use crate::logic::verify::Verdict;
 use crate::refusal::{Code, Refusal};
@@ -66,7 +66,7 @@ impl Carried {
             ticket: 0,
             rollback: false,
             at_ms: 0,
-            builds: Builds { from: super::Build::default(), to: super::Build::default() },
+            builds: Builds { from: Build::default(), to: Build::default() },
             stages: Vec::new(),
             asker: None,
             verdict,

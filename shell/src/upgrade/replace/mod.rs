@@ -29,8 +29,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
+use super::answer;
 use super::audit::{Audit, Who};
-use super::board::Board;
+use super::board::{Board, COUNTERS};
+use super::builds::Builds;
 use super::flight::{micros, stage, tell};
 use super::history::{Outcome, Record, Stage};
 use super::{UPDATES_MAX, Update, carried as counted, plan};
@@ -63,36 +65,6 @@ pub struct Request {
     /// How long commands may run on while nobody else is served, see [`plan::duration`].
     #[serde(default)]
     pub patience: Option<String>,
-}
-
-/// A build of the shell.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Build {
-    /// Its version.
-    pub version: String,
-    /// The linker's build id, hexadecimal.
-    pub build_id: String,
-    /// SHA-256 of the file, hexadecimal.
-    pub sha256: String,
-    /// The file it was copied from.
-    pub file: PathBuf,
-}
-
-impl Build {
-    /// Version and the beginning of the build id.
-    pub fn label(&self) -> String {
-        let id = self.build_id.get(..12).unwrap_or(&self.build_id);
-        format!("shell {} ({id})", self.version)
-    }
-}
-
-/// Which builds a replacement was about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Builds {
-    /// What served before.
-    pub from: Build,
-    /// What was to serve.
-    pub to: Build,
 }
 
 /// What became of a replacement.
@@ -298,9 +270,18 @@ impl Flight {
             builds: self.builds.clone(),
             stages: self.stages.clone(),
             error,
-            ..Record::of_shell(self.at_ms, Outcome::NotReplaced, path.display().to_string())
+            ..Record::of_shell(
+                self.at_ms,
+                Outcome::NotReplaced,
+                path.display().to_string(),
+                generation(),
+            )
         }
     }
+}
+
+fn generation() -> u64 {
+    COUNTERS.generation.load(Ordering::Relaxed)
 }
 
 fn shown(request: &Request) -> String {
@@ -376,7 +357,7 @@ pub fn tell_of_last(handle: &Handle, host: abi::host::HostRef, carried: Option<C
         builds: Some(builds.clone()),
         stages: stages.clone(),
         error: error.clone(),
-        ..Record::of_shell(at_ms, outcome, path)
+        ..Record::of_shell(at_ms, outcome, path, generation())
     });
     match &error {
         None => tracing::info!(
@@ -393,10 +374,10 @@ pub fn tell_of_last(handle: &Handle, host: abi::host::HostRef, carried: Option<C
     let report = Report { ticket, rollback, builds, stages, unserved_us, clients, keys, error };
     if let Some(Asker { client, detail }) = asker {
         let text = match &report.error {
-            None => super::wire::json(&report),
-            Some(refusal) => super::wire::error(refusal),
+            None => answer::json(&report),
+            Some(refusal) => answer::error(refusal),
         };
-        super::wire::post(host, ClientRef(client), detail, &text);
+        answer::post(host, ClientRef(client), detail, &text);
     }
     *last() = Some(report);
 }

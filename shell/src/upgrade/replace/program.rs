@@ -1,16 +1,16 @@
 //! The private copy of a program, from which it is started.
+#![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use super::Build;
+use super::super::builds::Build;
 use crate::keeper::board::{self, Own};
 use crate::logic::elf;
 use crate::logic::image::hex;
@@ -41,7 +41,7 @@ impl Copied {
 
     /// Where it can be started from in this process.
     pub fn path(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.memory.as_raw_fd()).into()
+        path_of(&self.memory)
     }
 
     /// Its memory.
@@ -96,18 +96,20 @@ fn copied(source: &File, file: &Path) -> Result<Copied, Refusal> {
     if memory.metadata().map_err(io)?.len() == 0 {
         return Err(Refusal::new(Code::Empty, "the file is empty"));
     }
-    // SAFETY: the memory behind the mapping is sealed against writing and shrinking.
-    let map = unsafe { Mmap::map(&memory) }.map_err(io)?;
-    let build_id = hex(&elf::check(&map)?);
-    let sha256 = hex(&Sha256::digest(&map));
-    drop(map);
+    let bytes = std::fs::read(path_of(&memory)).map_err(io)?;
+    let build_id = hex(&elf::check(&bytes)?);
+    let sha256 = hex(&Sha256::digest(&bytes));
     Ok(Copied { memory, build_id, sha256, file: file.to_owned() })
+}
+
+/// Where this process finds what a descriptor leads to.
+fn path_of(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 /// Reads from the beginning, whatever others have read through the same descriptor.
 fn copy_from_start(source: &File, memory: &mut File) -> Result<(), Refusal> {
-    let path = format!("/proc/self/fd/{}", source.as_raw_fd());
-    let mut source = File::open(path).map_err(io)?.take(BYTES_MAX);
+    let mut source = File::open(path_of(source)).map_err(io)?.take(BYTES_MAX);
     let mut buffer = vec![0; 1 << 20];
     loop {
         match source.read(&mut buffer).map_err(io)? {
