@@ -58,15 +58,15 @@ impl Server {
 
     /// The process that serves, of a server that is kept; none while another is being started.
     pub fn kept_pid(&self) -> Option<Pid> {
-        let child = children(self.pid()).first().copied()?;
-        // Once the shell has been replaced the keeper is a child, too.
-        let server = if is_keeper(child) { children(child).first().copied()? } else { child };
+        let child = children(self.pid()).last().copied()?;
+        // Once the shell has been replaced the keeper is a child, too. What was before may still be there.
+        let server = if is_keeper(child) { children(child).last().copied()? } else { child };
         Pid::from_raw(server as i32)
     }
 
     /// The process that keeps the server, if that is not the one that was started.
     pub fn keeper_pid(&self) -> Option<Pid> {
-        let child = children(self.pid()).first().copied().filter(|child| is_keeper(*child))?;
+        let child = children(self.pid()).last().copied().filter(|child| is_keeper(*child))?;
         Pid::from_raw(child as i32)
     }
 

@@ -103,7 +103,11 @@ fn nothing_is_lost_or_told_twice_under_load() {
         let mut random = Random(3);
         for _ in 0..times {
             thread::sleep(Duration::from_micros(random.below(60_000)));
-            replace(&server, &["--patience", "20s"]);
+            let ended = server.cli(&["replace", "--json", "--patience", "20s"]);
+            if ended.exit != 0 {
+                is_over.store(true, Ordering::Relaxed);
+                panic!("{}", ended.stdout);
+            }
         }
         is_over.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().expect("all replies are right")).sum()
