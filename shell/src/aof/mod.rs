@@ -320,7 +320,7 @@ fn unix_s() -> u64 {
 pub extern "C" fn rewrite_begin(saving: &Saving<'_>, error: &mut RawBytes) -> Status {
     let Some(server) = shared::get() else { return Status::REFUSED };
     let log = log(server);
-    let plan = match log.begin_rewriting(&place(server.config()), saving.sync_bytes) {
+    let plan = match log.begin_rewriting(&place(server.config()), &saving.path, saving.sync_bytes) {
         Ok(plan) => plan,
         Err(BeginError::IsUnderWay) => return Status::REFUSED,
         Err(BeginError::Files(cause)) => {
