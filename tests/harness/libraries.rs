@@ -45,11 +45,6 @@ pub fn build_fixtures(manifest: &Path, which: &[&str]) -> PathBuf {
     target().join("debug/examples")
 }
 
-/// The program among the fixtures that takes itself for a build of the shell.
-pub fn imposter() -> PathBuf {
-    library("echo").with_file_name("imposter")
-}
-
 /// The path of a release, `logic_v1` or `logic_v2`, or of a fixture, see `tests/fixtures`.
 pub fn library(name: &str) -> PathBuf {
     static RELEASES: OnceLock<PathBuf> = OnceLock::new();

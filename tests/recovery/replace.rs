@@ -1,7 +1,7 @@
 //! Another build of the shell takes over under live clients, or does not, and the one before goes on.
 
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::checked::Checked;
 use super::kept;
-use crate::harness::libraries::{imposter, shell};
+use crate::harness::libraries::shell;
 use crate::harness::{Connection, Random, Server, Setup, cli, eventually, free_port, library};
 
 fn text(path: &Path) -> &str {
@@ -173,6 +173,11 @@ fn what_is_no_build_of_the_shell_is_refused() {
     assert_eq!(server.servers(), 1);
     let history = server.cli(&["history"]).stdout;
     assert_eq!(history.matches("not replaced").count(), 8, "{history}");
+}
+
+/// The program among the fixtures that takes itself for a build of the shell.
+fn imposter() -> PathBuf {
+    library("echo").with_file_name("imposter")
 }
 
 /// A server whose shell is to be replaced by one that does this when it is to serve.
