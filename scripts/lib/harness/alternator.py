@@ -30,6 +30,8 @@ class Alternator(threading.Thread):
         self.stopping = threading.Event()
         self.swapping = threading.Event()
         self.swapping.set()
+        # Held while something is asked of the server.
+        self.at_work = threading.Lock()
         self.done = 0
         self.failures: list[str] = []
         self.labels: list[str | None] = [None, None]
@@ -47,10 +49,11 @@ class Alternator(threading.Thread):
                 self.stopping.wait(wait_s)
                 continue
             due = now() + self.interval_s
-            if self.swapping.is_set() and self.schedule.kind(now()) == SWAP:
-                self.one()
-            else:
-                self.look()
+            with self.at_work:
+                if self.swapping.is_set() and self.schedule.kind(now()) == SWAP:
+                    self.one()
+                else:
+                    self.look()
 
     def finished(self) -> bool:
         reached = self.limit and self.done >= self.limit
