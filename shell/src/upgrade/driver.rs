@@ -42,7 +42,7 @@ pub struct Driver {
     probation: Duration,
     /// Whether libraries must be signed.
     is_signed: bool,
-    pub(super) audit: Audit,
+    pub(super) audit: Arc<Audit>,
     pub(super) board: Board,
     handle: Handle,
     requests: mpsc::Receiver<Request>,
@@ -87,7 +87,7 @@ impl Driver {
     pub fn start(current: Live, setup: Setup) -> std::io::Result<Self> {
         let (handle, requests) = Handle::new();
         let (sender, finished) = mpsc::channel(DONE_MAX);
-        let Setup { host, lanes, verifier, probation, journal, audit, note } = setup;
+        let Setup { host, lanes, verifier, probation, journal, audit, note, history } = setup;
         let watch = Watch::new(verifier.time_limit);
         let mut driver = Self {
             phase: Phase::first(current.number()),
@@ -119,7 +119,10 @@ impl Driver {
             noted_level: LEVEL_1,
             done: None,
         };
-        driver.record_start(note);
+        match history {
+            Some(records) => driver.board.lock().history.extend(records),
+            None => driver.record_start(note),
+        }
         driver.show();
         Ok(driver)
     }
@@ -555,6 +558,7 @@ impl Driver {
             error: flight.error.clone(),
             reason: None,
             decisions: flight.decisions.clone(),
+            builds: None,
         }
     }
 
@@ -577,6 +581,7 @@ impl Driver {
             error: None,
             reason,
             decisions: Vec::new(),
+            builds: None,
         });
     }
 }
