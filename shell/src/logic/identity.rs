@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use abi::manifest::Manifest;
+use abi::schema::{LEVEL_1, LEVEL_2};
 use abi::version::{ABI_VERSION, LAYOUT_FINGERPRINT};
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +63,7 @@ pub fn describe(manifest: &Manifest, image: &Image) -> (Identity, Abilities) {
 /// reads the schema level in force is another question: [`super::level::check`].
 ///
 /// # Errors
-/// `abi_version_mismatch`, `layout_mismatch`.
+/// `abi_version_mismatch`, `layout_mismatch`; `schema_unsupported` if it reads no level there is.
 pub fn check(manifest: &Manifest) -> Result<(), Refusal> {
     check_abi_version(manifest.abi_version)?;
     if manifest.layout_fingerprint != LAYOUT_FINGERPRINT {
@@ -71,6 +72,15 @@ pub fn check(manifest: &Manifest) -> Result<(), Refusal> {
             manifest.layout_fingerprint
         );
         return Err(Refusal::new(Code::LayoutMismatch, message));
+    }
+    let (oldest, newest) = (manifest.schema_reads_min, manifest.schema_reads_max);
+    if oldest > LEVEL_2 || newest < LEVEL_1 {
+        let message = format!(
+            "data here are of schema levels {LEVEL_1} to {LEVEL_2}; the library reads {oldest} to {newest} \
+             and writes up to {}",
+            manifest.schema_writes_max
+        );
+        return Err(Refusal::new(Code::SchemaUnsupported, message));
     }
     Ok(())
 }
