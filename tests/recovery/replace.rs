@@ -305,6 +305,26 @@ fn a_crash_after_it_is_recovered_from() {
     assert_eq!(client.ask("GET key"), "$5\r\nvalue\r\n");
 }
 
+#[test]
+fn a_build_whose_servers_end_soon_makes_way_for_the_one_before() {
+    let server = kept(&[]);
+    let mut client = server.connect();
+    client.ask("SET key value");
+    let other = server.dir().join("other");
+    std::fs::copy(shell(), &other).expect("a copy");
+    replace(&server, &[text(&other)]);
+    let before = |server: &Server| server.status()["replaced_file"].clone();
+    assert_eq!(before(&server), text(&shell()));
+    server.kill_kept();
+    assert_eq!(before(&server), text(&shell()));
+    server.kill_kept();
+    assert_eq!(before(&server), text(&other), "it has gone back");
+    server.kill_kept();
+    assert_eq!(before(&server), text(&other), "and stays there");
+    assert_eq!(client.ask("GET key"), "$5\r\nvalue\r\n");
+    assert_eq!(replace(&server, &[])["error"], Value::Null);
+}
+
 fn is_there(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     stat.is_ok_and(|stat| !stat.contains(") Z ")) && test_kill_process(pid).is_ok()
