@@ -128,6 +128,7 @@ fn the_arena_is_left_with_nothing_that_is_nobodys() {
     (0..5).for_each(|_| drop(replace(&server, &[])));
     assert_eq!(client.ask("DBSIZE"), ":1000\r\n");
     let file = server.dir().join("arena");
+    eventually("the keepers before have ended", || server.processes() == 3);
     // Both at once, or the keeper starts another.
     let (keeper, serving) = (server.keeper_pid(), server.kept_pid());
     for pid in [keeper, serving].into_iter().flatten() {
