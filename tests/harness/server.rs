@@ -224,6 +224,11 @@ impl Server {
         assert_eq!(names, [from, to], "{report}");
     }
 
+    /// Makes what serves final, and so raises the schema level.
+    pub fn finalize(&self) -> Value {
+        self.cli(&["finalize", "--json"]).report()
+    }
+
     /// What `status --json` prints.
     pub fn status(&self) -> Value {
         self.cli(&["status", "--json"]).json()

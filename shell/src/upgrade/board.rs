@@ -182,6 +182,9 @@ pub struct Status {
     pub phase: String,
     /// The current generation's number.
     pub generation: u64,
+    /// The schema level in force.
+    #[serde(default)]
+    pub schema_level: u32,
     /// The current generation.
     pub current: Option<Shown>,
     /// The generation that serves some clients.
@@ -293,6 +296,7 @@ impl Board {
                 .unwrap_or_default(),
             phase: content.phase.to_owned(),
             generation: read(&COUNTERS.generation),
+            schema_level: carried.schema_level,
             current,
             canary,
             standby,
