@@ -32,6 +32,7 @@ use crate::client::listen::{self, ListenError};
 use crate::config::Setting;
 use crate::keeper::board;
 use crate::log;
+use crate::logic::Proven;
 use crate::logic::generation::Generation;
 use crate::logic::roster::{self, Online, Roster};
 use crate::process::startup::Startup;
@@ -138,7 +139,7 @@ pub trait Outfit {
     fn load(
         &mut self,
         lanes: usize,
-        images: &[PathBuf],
+        images: &[Proven],
         attached: &mut dyn FnMut(LogicRef) -> Result<(), LoadError>,
     ) -> Result<Arc<Generation>, LoadError>;
 
@@ -177,6 +178,8 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
         }
     };
     let threads = Threads::spawn(server, polls, background, loader, clients)?;
+    // What this thread has taken so far has its place.
+    arena::begin();
     let ended = control::run(hearing, server, outfit.services(server), move || {
         locked(&startup).stopping();
         // What it has left goes when the threads are done.

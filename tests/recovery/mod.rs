@@ -3,6 +3,7 @@
 mod arena;
 mod keeper;
 mod kills;
+mod types;
 
 use crate::harness::{Server, Setup, free_port};
 

@@ -56,12 +56,18 @@ pub struct AllocatorState {
     pub compacting: AtomicU32,
     /// Runs of pages.
     pub runs: RunState,
+    /// 1 while a run is on its way from those that are free to the system: it is listed nowhere.
+    pub handing_back: AtomicU32,
+    /// 1 while a server makes whole what another has left: found so, all of it is to be looked at.
+    pub recovering: AtomicU32,
+    /// Bytes at most that recoveries which trusted the allocator have left to nobody, since it was made.
+    pub lost: AtomicU64,
 }
 
 /// Fingerprint of the allocator's own layouts, which are the shell's and not part of the ABI.
 pub const STATE_FINGERPRINT: u64 = {
     let parts = [
-        2,
+        3,
         size_of::<AllocatorState>() as u64,
         size_of::<LaneHeap>() as u64,
         size_of::<Central>() as u64,
@@ -181,6 +187,8 @@ mod tests {
         assert_eq!(offset_of!(AllocatorState, compacting), 28);
         assert_eq!(offset_of!(AllocatorState, runs), 32);
         assert_eq!((size_of::<RunState>(), STATE_OFFSET), (1000, 1024));
+        assert_eq!(offset_of!(AllocatorState, handing_back), 1032);
+        assert_eq!(offset_of!(AllocatorState, lost), 1040);
     }
 
     #[test]

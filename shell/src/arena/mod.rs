@@ -54,7 +54,8 @@ use std::sync::{Mutex, OnceLock};
 
 pub use mapping::ArenaError;
 pub use threads::{
-    alloc, bind_thread, enter, flush, free, lane as this_lane, realloc, resize, trim,
+    alloc, begin, bind_thread, enter, flush, free, lane as this_lane, note_posted, realloc, resize,
+    trim,
 };
 
 const CAPACITY_DEFAULT: u64 = 1 << 40;

@@ -13,12 +13,10 @@ use crate::admin::{self, Context};
 use crate::backup;
 use crate::exchange;
 use crate::host;
-use crate::logic;
-use crate::logic::Loaded;
 use crate::logic::generation::{self, Counts, Generation};
 use crate::logic::verify::parent::Verifier;
+use crate::logic::{self, Proven};
 use crate::metrics;
-use crate::refusal::{Code, Refusal};
 use crate::server::{LoadError, Outfit};
 use crate::upgrade::audit::Audit;
 use crate::upgrade::driver::Driver;
@@ -92,33 +90,18 @@ impl Parts {
     }
 }
 
-/// Loads the first library that can be loaded.
-fn load_any(paths: &[PathBuf], verifier: &Verifier) -> Result<Loaded, Refusal> {
-    let mut refusal = None;
-    for path in paths {
-        match logic::load(path, None, host::table(), verifier) {
-            Ok(loaded) => return Ok(loaded),
-            Err(error) => {
-                tracing::warn!(%error, path = %path.display(), "cannot load a library");
-                refusal.get_or_insert(error);
-            }
-        }
-    }
-    Err(refusal.unwrap_or_else(|| Refusal::new(Code::NotFound, "no library is named")))
-}
-
 impl Outfit for Parts {
     fn load(
         &mut self,
         lanes: usize,
-        images: &[PathBuf],
+        images: &[Proven],
         attached: &mut dyn FnMut(LogicRef) -> Result<(), LoadError>,
     ) -> Result<Arc<Generation>, LoadError> {
         self.verifier.lanes = lanes as u32;
         let (generation, note) = match images.is_empty() {
             true => self.load_first(lanes)?,
             false => {
-                let loaded = load_any(images, &self.verifier)?;
+                let loaded = logic::load_again(images, host::table())?;
                 attached(loaded.logic())?;
                 (Generation::new(generation::FIRST, loaded, lanes, Counts::First)?, None)
             }

@@ -7,7 +7,7 @@ use abi::effects::{Calls, Stream};
 use abi::logic::LogicRef;
 
 use super::{Options, Outfit, ServeError, Started, make_shared, obey_settings, settings};
-use crate::arena::check::rebuild::rebuild;
+use crate::arena::check::{rebuild::rebuild, trust};
 use crate::arena::roots::Roots;
 use crate::arena::{self, Arena};
 use crate::client::limits::number;
@@ -16,6 +16,7 @@ use crate::keeper::board;
 use crate::logic::roster::{self, Online, Roster};
 use crate::recovery::clients::{self, Clients};
 use crate::recovery::descriptors::Inheritance;
+use crate::recovery::held::{self, Doubt, Held};
 use crate::recovery::locks;
 use crate::recovery::walk::{self, Found};
 use crate::server::LoadError;
@@ -47,11 +48,13 @@ pub(super) fn go_on(
         return Err(ServeError::Unusable(text));
     }
     // SAFETY: a new process's only thread; the server before has ended.
+    let mut held = unsafe { held::look(&roots) };
+    // SAFETY: as above.
     unsafe { locks::open_all(&roots) };
     let mut found = Found::default();
     let first = outfit
         .load(lanes, &logic, &mut |logic| {
-            found = recover(arena, logic)?;
+            found = recover(arena, logic, &mut held)?;
             arena::bind_thread(workers);
             Ok(())
         })
@@ -68,12 +71,25 @@ pub(super) fn go_on(
     arena::look_after(arena)?;
     let mut clients = clients::take(server.roots(), connections);
     clients.lost = lost;
-    tell(&found, &clients, begin);
+    // SAFETY: the workers have not begun.
+    unsafe { held::complete() };
+    tell(&found, &held, &clients, begin);
     Ok(Started { server, polls, clients: Some(clients) })
 }
 
-/// Walks over the arena, takes out what cannot be trusted, and makes the allocator anew.
-fn recover(arena: &'static Arena, logic: LogicRef) -> Result<Found, LoadError> {
+/// Walks over what lanes held, or where that does not tell all over all of the arena, and takes out what
+/// cannot be trusted. After a walk over all the allocator is made anew.
+fn recover(arena: &'static Arena, logic: LogicRef, held: &mut Held) -> Result<Found, LoadError> {
+    if held.doubt.is_none() {
+        // SAFETY: nobody else uses the arena, and this is what lanes held.
+        if let Some(found) = unsafe { walk::mend_held(logic, held.shards) } {
+            recover_effects(&Roots::of(arena));
+            // SAFETY: as above.
+            unsafe { trust::complete(held.in_hand) };
+            return Ok(found);
+        }
+        held.doubt = Some(Doubt::Damage);
+    }
     let (found, claims) = walk::mend(logic)?;
     // SAFETY: nobody else uses the arena, and the walk has come to all that something refers to.
     unsafe { rebuild(&claims) };
@@ -130,12 +146,16 @@ fn check(lane: u32) {
     }
 }
 
-fn tell(found: &Found, clients: &Clients, begin: Instant) {
+fn tell(found: &Found, held: &Held, clients: &Clients, begin: Instant) {
     let end = board::get().map(|board| board.last_end().to_string()).unwrap_or_default();
     let crashes = board::get().map_or(0, board::Board::crashes);
     let took_ms = begin.elapsed().as_millis() as u64;
     let (kept, lost) = (clients.connections.len(), clients.lost);
     let dropped = found.dropped.len();
+    // All that was walked over, and why that was not less.
+    let walked = held.doubt.map_or(held.shards.count_ones(), |_| u64::BITS);
+    let because = held.doubt.map(|doubt| doubt.to_string()).unwrap_or_default();
+    let lost_bytes = held.doubt.map_or(held.in_hand, |_| 0);
     tracing::warn!(
         end,
         crashes,
@@ -144,6 +164,9 @@ fn tell(found: &Found, clients: &Clients, begin: Instant) {
         lost,
         dropped,
         mended = found.faults,
+        walked,
+        because,
+        lost_bytes,
         "the server before ended unasked: this one goes on with its memory and its clients"
     );
     for fault in found.first_faults.iter().take(FAULTS_TOLD) {

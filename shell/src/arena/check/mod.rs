@@ -4,10 +4,12 @@
 //! - [`claims`]: what something refers to
 //! - [`allocator`]: what the allocator says
 //! - [`rebuild`]: the allocator made anew
+//! - [`trust`]: whether it may be believed as it was left, and what little is then put right
 
 pub mod allocator;
 pub mod claims;
 pub mod rebuild;
+pub mod trust;
 
 use super::large;
 use super::layout;
