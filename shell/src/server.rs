@@ -30,6 +30,7 @@ use crate::backup;
 use crate::client::limits::number;
 use crate::client::listen::{self, ListenError};
 use crate::config::Setting;
+use crate::crash::handler;
 use crate::keeper::board;
 use crate::log;
 use crate::logic::Proven;
@@ -157,11 +158,13 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     let lanes = (workers + 2 + background) as usize;
     limits::check(workers)?;
     let _watch = exit::Watch::begin()?;
+    handler::shield_thread();
     let started = match descriptors::take() {
         None => begin(&options, workers, lanes, outfit)?,
         Some(left) => heir::go_on(left, &options, workers, lanes, outfit)?,
     };
     let Started { server, polls, clients } = started;
+    handler::install()?;
     server.listeners().listen(&settings::endpoints(server.config()))?;
     listen::give_up_inherited();
     code_pages::release();
@@ -394,6 +397,7 @@ impl Threads {
         for number in 0..server.workers() {
             let scheduler = Arc::clone(&scheduler);
             let body = move || {
+                handler::shield_thread();
                 let _failsafe = StopOnExit(server);
                 scheduler
                     .work()
@@ -405,6 +409,7 @@ impl Threads {
         for index in 0..background {
             let (lane, loader) = (server.workers() + 1 + index, threads.loader.clone());
             let body = move || {
+                handler::shield_thread();
                 arena::bind_thread(lane);
                 if let Some(loader) = loader {
                     loader.work(lane);

@@ -8,7 +8,7 @@
 //! POST /v1/script/end                                             what ends, or an error
 //! POST /v1/backup    {"dir"?, "keep"?, "compress"?}               its number, or an error
 //! POST /v1/warm      POST /v1/warm/end   {"client"}               the same, or an error
-//! GET  /v1/status    GET /v1/history   GET /v1/backups   GET /metrics
+//! GET  /v1/status    GET /v1/history   GET /v1/crashes   GET /v1/backups   GET /metrics
 //! GET  /v1/effects?from=N&follow=true&hold=true&format=text|resp|json
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod socket;
 pub mod warming;
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use abi::host::HostRef;
@@ -42,6 +43,7 @@ use tokio::net::UnixStream;
 
 use crate::backup;
 use crate::backup::shown::Shown;
+use crate::crash::report;
 use crate::effects::{self, follow};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
@@ -71,6 +73,8 @@ pub struct Context {
     pub board: Board,
     /// To count what is there.
     pub host: HostRef,
+    /// The folder of upgrades, where reports are kept.
+    pub folder: PathBuf,
 }
 
 /// Serves for ever. A socket that somebody has removed is made again.
@@ -137,6 +141,7 @@ fn router(context: Context) -> Router {
         .route("/v1/warm/end", post(end_warming))
         .route("/v1/status", get(status))
         .route("/v1/history", get(history))
+        .route("/v1/crashes", get(crashes))
         .route("/v1/effects", get(follow_effects))
         .route("/metrics", get(show_metrics))
         .with_state(context)
@@ -263,6 +268,10 @@ async fn status(State(context): State<Context>) -> Json<Status> {
 
 async fn history(State(context): State<Context>) -> Json<history::Shown> {
     Json(context.board.history())
+}
+
+async fn crashes(State(context): State<Context>) -> Json<report::Shown> {
+    Json(report::all(&context.folder))
 }
 
 async fn follow_effects(

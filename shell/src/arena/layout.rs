@@ -25,6 +25,10 @@ use super::runs::RunState;
 pub const HEAPS: usize = LANES_MAX + 1;
 /// The heap of threads that are no lane.
 pub const SHARED_HEAP: u32 = LANES_MAX as u32;
+/// Bytes of the head: what lies before the heaps.
+pub const HEAD_BYTES: usize = HEAPS_OFFSET as usize;
+/// Where it is told how a server ended, see `shell/src/crash/record.rs`.
+pub const CRASH_OFFSET: u64 = STATE_OFFSET + 1088;
 /// Smallest arena: the descriptors and a little room.
 pub const CAPACITY_MIN: u64 = 16 << 20;
 
@@ -34,6 +38,7 @@ const CENTRAL_OFFSET: u64 = 240 << 10;
 const TABLE_OFFSET: u64 = 256 << 10;
 
 const _: () = assert!(size_of::<AllocatorState>() <= ALLOCATOR_STATE_BYTES);
+const _: () = assert!(size_of::<AllocatorState>() <= (CRASH_OFFSET - STATE_OFFSET) as usize);
 const _: () = assert!(STATE_OFFSET.is_multiple_of(align_of::<AllocatorState>() as u64));
 const _: () = assert!(HEAPS_OFFSET as usize >= size_of::<ArenaHeader>());
 const _: () = assert!(HEAPS_OFFSET as usize + HEAPS * size_of::<LaneHeap>() <= 240 << 10);

@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod check_arena;
 mod client;
+mod crash_report;
 mod effects;
 mod outfit;
 mod output;
@@ -116,6 +117,9 @@ enum Verb {
     /// The file, as --arena names it, is only read.
     #[command(after_help = exit_codes())]
     CheckArena(check_arena::Args),
+    /// Show how servers ended that nobody had asked to end: signal, command, registers, stack.
+    #[command(after_help = exit_codes())]
+    CrashReport(crash_report::Args),
     /// What the server and verify run to try a library out; see `logic::verify`.
     #[command(name = crate::logic::verify::parent::VERB, hide = true)]
     VerifyHere {
@@ -148,6 +152,7 @@ pub fn main() -> ExitCode {
         Verb::Warm(args) => warm::run(&args),
         Verb::ServeForParent(args) => serve::run_for_parent(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::CrashReport(args) => crash_report::run(&args),
         Verb::CheckArena(args) => check_arena::run(&args),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }

@@ -11,6 +11,7 @@ use abi::logic::LogicRef;
 use crate::admin::socket::Socket;
 use crate::admin::{self, Context};
 use crate::backup;
+use crate::crash::report;
 use crate::exchange;
 use crate::host;
 use crate::logic::generation::{self, Counts, Generation};
@@ -118,6 +119,9 @@ impl Outfit for Parts {
 
     async fn services(&mut self, server: &'static ServerShared) {
         let Some(First { live, lanes, given_sha256, note }) = self.first.take() else { return };
+        if let Err(error) = report::keep(&self.proving.folder) {
+            tracing::warn!(%error, "the report of how the server before ended cannot be kept");
+        }
         let host = host::table();
         let Proving { probation, folder } = self.proving.clone();
         let verifier = self.verifier.clone();
@@ -134,7 +138,8 @@ impl Outfit for Parts {
                 return;
             }
         };
-        let context = Context { handle: driver.handle(), board: driver.board(), host };
+        let folder = self.proving.folder.clone();
+        let context = Context { handle: driver.handle(), board: driver.board(), host, folder };
         let (handle, board) = (driver.handle(), driver.board());
         let (metrics, shown) = (self.metrics.as_ref(), driver.board());
         let tell = async {

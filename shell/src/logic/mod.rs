@@ -17,6 +17,7 @@ pub mod library;
 pub mod loaded;
 pub mod maps;
 mod memory;
+pub mod modules;
 pub mod roster;
 pub mod share;
 pub mod ticks;

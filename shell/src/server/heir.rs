@@ -12,6 +12,7 @@ use crate::arena::roots::Roots;
 use crate::arena::{self, Arena};
 use crate::client::limits::number;
 use crate::client::listen;
+use crate::crash::report::{self, Report};
 use crate::keeper::board;
 use crate::logic::roster::{self, Online, Roster};
 use crate::recovery::clients::{self, Clients};
@@ -21,6 +22,7 @@ use crate::recovery::locks;
 use crate::recovery::walk::{self, Found};
 use crate::server::LoadError;
 use crate::worker::Worker;
+use crate::worker::clock;
 use crate::worker::shared::ServerShared;
 use abi::config::id;
 
@@ -64,6 +66,10 @@ pub(super) fn go_on(
     clients::unlend(&roots)?;
     let (server, polls) = make_shared(workers, roots, options.config_file.clone())?;
     roster::publish(Roster::new(first, None));
+    let end = board::get().map(|board| board.last_end().to_string()).unwrap_or_default();
+    let label = roster::Online::enter(workers).generation().identity().label();
+    // SAFETY: the workers have not begun.
+    let report = unsafe { report::take(server.roots(), end, label, clock::unix_ms()) };
     complete(server, workers)?;
     if options.checks_arena {
         check(workers);
@@ -73,6 +79,7 @@ pub(super) fn go_on(
     clients.lost = lost;
     // SAFETY: the workers have not begun.
     unsafe { held::complete() };
+    tell_report(&report);
     tell(&found, &held, &clients, begin);
     Ok(Started { server, polls, clients: Some(clients) })
 }
@@ -174,6 +181,26 @@ fn tell(found: &Found, held: &Held, clients: &Clients, begin: Instant) {
     }
     for key in &found.dropped {
         tracing::warn!(db = key.db, hash = format!("{:#018x}", key.hash), key = key.key, "dropped");
+    }
+}
+
+/// Tells what the dying thread has written, and what lanes were at.
+fn tell_report(report: &Report) {
+    for lane in &report.lanes {
+        let (command, client, keys) = (&lane.command, lane.client, lane.keys);
+        tracing::warn!(lane = lane.lane, command, client, keys, "a command was broken off");
+    }
+    if let Some(fault) = &report.fault {
+        let at = fault.stack.first().map(|place| format!("{}+{}", place.module, place.offset));
+        tracing::error!(
+            signal = fault.signal,
+            address = fault.address,
+            stack_overflow = fault.stack_overflow,
+            lane = fault.lane,
+            generation = fault.generation,
+            at,
+            "a thread has gone wrong; `shell crash-report` has more"
+        );
     }
 }
 
