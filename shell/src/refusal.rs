@@ -207,6 +207,14 @@ codes! {
         "upgrade in between to a version that it may replace; `shell rollback` goes back";
     AuditBroken "audit_broken" 78 "The audit log does not hold together"
         "somebody has changed it, or a write was cut short: compare it with a copy kept elsewhere";
+    NotKept "not_kept" 80 "No keeper keeps the server, so its program cannot be replaced"
+        "start it without --no-keeper; until then stop it and start the other build";
+    RehearsalFailed "rehearsal_failed" 81 "The program did not say what it is, tried in a process of its own"
+        "check that it is a shell, and what it printed: it reads the configuration as it is now";
+    DoesNotFit "does_not_fit" 82 "The program cannot go on with memory as it lies here"
+        "build it from sources with the same contract and layout, or save the data and start it anew";
+    NotReplaced "not_replaced" 83 "The other build of the shell did not come to serve"
+        "look at the server's log for what it has printed; the one before serves";
 }
 
 impl Code {

@@ -103,10 +103,11 @@ pub fn order(args: &OrderArgs, verb: &str) -> ExitCode {
 }
 
 fn carry_out(server: &Server, path: &str, body: String) -> ExitCode {
-    let progress = Progress::start(server.json);
+    let progress = Progress::start(server.json, after);
     let mut end = None;
     let asked = server.client().updates(path, body, |update| match update {
         Update::Stage(stage) => progress.pass(&stage),
+        Update::Ticket(_) => {}
         Update::Done(report) => end = Some(Ok(*report)),
         Update::Error(refusal) => end = Some(Err(refusal)),
     });
@@ -123,14 +124,15 @@ fn carry_out(server: &Server, path: &str, body: String) -> ExitCode {
 
 /// Stages as they pass: with a spinner on a terminal, as plain lines elsewhere, not at all beside
 /// JSON.
-enum Progress {
+pub(super) enum Progress {
     Silent,
     Lines,
-    Terminal(ProgressBar),
+    Terminal(ProgressBar, fn(&str) -> &'static str),
 }
 
 impl Progress {
-    fn start(json: bool) -> Self {
+    /// `after`: see [`after`].
+    pub(super) fn start(json: bool, after: fn(&str) -> &'static str) -> Self {
         if json {
             return Self::Silent;
         }
@@ -142,23 +144,23 @@ impl Progress {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.set_message(after("").to_owned());
         bar.enable_steady_tick(Duration::from_millis(80));
-        Self::Terminal(bar)
+        Self::Terminal(bar, after)
     }
 
-    fn pass(&self, stage: &Stage) {
+    pub(super) fn pass(&self, stage: &Stage) {
         let line = format!("  {:<14} {:>10}", stage.name, output::time(stage.us));
         match self {
             Self::Silent => {}
             Self::Lines => output::line(&line),
-            Self::Terminal(bar) => {
+            Self::Terminal(bar, after) => {
                 bar.println(line);
                 bar.set_message(after(&stage.name).to_owned());
             }
         }
     }
 
-    fn finish(&self) {
-        if let Self::Terminal(bar) = self {
+    pub(super) fn finish(&self) {
+        if let Self::Terminal(bar, _) = self {
             bar.finish_and_clear();
         }
     }

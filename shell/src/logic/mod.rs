@@ -77,6 +77,11 @@ impl Proven {
     pub const unsafe fn new(path: PathBuf) -> Self {
         Self(path)
     }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 /// Loads the first that can be of the images of libraries that a server before has left. They are not

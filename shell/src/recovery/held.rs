@@ -69,6 +69,11 @@ pub struct Held {
     pub in_hand: u64,
 }
 
+impl Held {
+    /// Of an arena that was left whole.
+    pub const NOTHING: Self = Self { shards: 0, doubt: None, in_hand: 0 };
+}
+
 /// Looks at what lanes held, before any lock is opened. From here to [`complete`] nothing of that may be
 /// believed once more.
 ///

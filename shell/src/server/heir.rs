@@ -49,37 +49,43 @@ pub(super) fn go_on(
         let text = format!("it has {} lanes and this one {lanes}", roots.lanes());
         return Err(ServeError::Unusable(text));
     }
-    // SAFETY: a new process's only thread; the server before has ended.
-    let mut held = unsafe { held::look(&roots) };
-    // SAFETY: as above.
-    unsafe { locks::open_all(&roots) };
+    let is_whole = arena::closing::reopen();
+    let mut held = Held::NOTHING;
+    if !is_whole {
+        // SAFETY: a new process's only thread; the server before has ended.
+        held = unsafe { held::look(&roots) };
+        // SAFETY: as above.
+        unsafe { locks::open_all(&roots) };
+    }
     let mut found = Found::default();
     let first = outfit
         .load(lanes, &logic, &mut |logic| {
-            found = recover(arena, logic, &mut held)?;
+            if !is_whole {
+                found = recover(arena, logic, &mut held)?;
+            }
             arena::bind_thread(workers);
             Ok(())
         })
         .map_err(|error| ServeError::Unusable(error.to_string()))?;
     drop(images);
-    let lost = clients::settle(&roots, &connections);
-    clients::unlend(&roots)?;
+    let mut lost = 0;
+    if !is_whole {
+        lost = clients::settle(&roots, &connections);
+        clients::unlend(&roots)?;
+    }
     let (server, polls) = make_shared(workers, roots, options.config_file.clone())?;
     roster::publish(Roster::new(first, None));
-    let end = board::get().map(|board| board.last_end().to_string()).unwrap_or_default();
-    let label = roster::Online::enter(workers).generation().identity().label();
-    // SAFETY: the workers have not begun.
-    let report = unsafe { report::take(server.roots(), end, label, clock::unix_ms()) };
-    complete(server, workers)?;
+    let report = (!is_whole).then(|| take_report(server, workers));
+    complete(server, workers, is_whole)?;
     if options.checks_arena {
         check(workers);
     }
     arena::look_after(arena)?;
     let mut clients = clients::take(server.roots(), connections);
-    clients.lost = lost;
+    (clients.lost, clients.is_whole) = (lost, is_whole);
     // SAFETY: the workers have not begun.
     unsafe { held::complete() };
-    tell_report(&report);
+    report.iter().for_each(tell_report);
     tell(&found, &held, &clients, begin);
     Ok(Started { server, polls, clients: Some(clients) })
 }
@@ -123,15 +129,20 @@ fn recover_effects(roots: &Roots) {
     }
 }
 
-/// Has logic complete what the walk has mended, and the settings take effect in this process.
-fn complete(server: &'static ServerShared, lane: u32) -> Result<(), ServeError> {
+/// Has logic complete what the walk has mended, if there was one, and the settings take effect in this
+/// process.
+fn complete(server: &'static ServerShared, lane: u32, is_whole: bool) -> Result<(), ServeError> {
     settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
-    let mut online = Online::enter(lane);
-    let generation = online.generation();
-    let status = generation.logic().recover()(generation.scratch(lane));
-    if !status.is_ok() {
-        let text = format!("the logic failed to complete it (status {})", status.0);
-        return Err(ServeError::Unusable(text));
+    if is_whole {
+        recover_effects(server.roots());
+    } else {
+        let mut online = Online::enter(lane);
+        let generation = online.generation();
+        let status = generation.logic().recover()(generation.scratch(lane));
+        if !status.is_ok() {
+            let text = format!("the logic failed to complete it (status {})", status.0);
+            return Err(ServeError::Unusable(text));
+        }
     }
     // The log's thread was the server's before: it is turned on anew.
     server.aof().state.store(abi::aof::state::OFF, Relaxed);
@@ -158,6 +169,10 @@ fn tell(found: &Found, held: &Held, clients: &Clients, begin: Instant) {
     let crashes = board::get().map_or(0, board::Board::crashes);
     let took_ms = begin.elapsed().as_millis() as u64;
     let (kept, lost) = (clients.connections.len(), clients.lost);
+    if clients.is_whole {
+        tracing::info!(took_ms, clients = kept, "goes on where the server before has left off");
+        return;
+    }
     let dropped = found.dropped.len();
     // All that was walked over, and why that was not less.
     let walked = held.doubt.map_or(held.shards.count_ones(), |_| u64::BITS);
@@ -182,6 +197,14 @@ fn tell(found: &Found, held: &Held, clients: &Clients, begin: Instant) {
     for key in &found.dropped {
         tracing::warn!(db = key.db, hash = format!("{:#018x}", key.hash), key = key.key, "dropped");
     }
+}
+
+/// What is known of how the server before has ended.
+fn take_report(server: &ServerShared, lane: u32) -> Report {
+    let end = board::get().map(|board| board.last_end().to_string()).unwrap_or_default();
+    let label = Online::enter(lane).generation().identity().label();
+    // SAFETY: the workers have not begun.
+    unsafe { report::take(server.roots(), end, label, clock::unix_ms()) }
 }
 
 /// Tells what the dying thread has written, and what lanes were at.

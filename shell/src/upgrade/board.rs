@@ -15,6 +15,7 @@ use super::meter::{Figures, Meter};
 use crate::backup;
 use crate::client::limits::text;
 use crate::logic::identity::Identity;
+use crate::logic::image::Image;
 use crate::worker::held_up::{self, HeldUp};
 use crate::worker::shared;
 
@@ -141,6 +142,8 @@ pub struct Content {
     pub phase: &'static str,
     /// Loaded generations, the current one first. What they have done is filled in when it is read.
     pub generations: Vec<(Shown, Meter)>,
+    /// What the current one runs from.
+    pub image: Option<Arc<Image>>,
     /// What is being proven, and when that is over.
     pub proving: Option<(Proving, Instant)>,
     /// What a rollback would put back.

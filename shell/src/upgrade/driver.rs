@@ -39,7 +39,7 @@ pub struct Driver {
     probation: Duration,
     /// Whether libraries must be signed.
     is_signed: bool,
-    pub(super) audit: Audit,
+    pub(super) audit: Arc<Audit>,
     pub(super) board: Board,
     handle: Handle,
     requests: mpsc::Receiver<Request>,
@@ -78,7 +78,7 @@ impl Driver {
     pub fn start(current: Live, setup: Setup) -> std::io::Result<Self> {
         let (handle, requests) = Handle::new();
         let (sender, finished) = mpsc::channel(DONE_MAX);
-        let Setup { host, lanes, verifier, probation, journal, audit, note } = setup;
+        let Setup { host, lanes, verifier, probation, journal, audit, note, history } = setup;
         let watch = Watch::new(verifier.time_limit);
         let mut driver = Self {
             phase: Phase::first(current.number()),
@@ -107,7 +107,10 @@ impl Driver {
             reason: None,
             done: None,
         };
-        driver.record_start(note);
+        match history {
+            Some(records) => driver.board.lock().history.extend(records),
+            None => driver.record_start(note),
+        }
         driver.show();
         Ok(driver)
     }
@@ -526,6 +529,7 @@ impl Driver {
             error: flight.error.clone(),
             reason: None,
             decisions: flight.decisions.clone(),
+            builds: None,
         }
     }
 
@@ -548,6 +552,7 @@ impl Driver {
             error: None,
             reason,
             decisions: Vec::new(),
+            builds: None,
         });
     }
 }

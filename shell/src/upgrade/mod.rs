@@ -11,14 +11,17 @@
 //! work, and [`limits`] when it takes too long) with [`trials`], [`leaving`] (what was replaced),
 //! [`proving`] (canary and probation: [`plan`] says how, [`watcher`] looks, [`guard`] judges what
 //! [`meter`] has), [`journal`] (what a restart comes back with), [`audit`] (who has
-//! asked), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands).
+//! asked), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands). [`replace`] (another
+//! build of the shell itself) stands beside all that.
 //!
 //! Invariant: everything before the commit and after the grace period happens on the staging
 //! thread, at the lowest priority; workers take no part in either.
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod audit;
 pub mod board;
+pub mod builds;
 pub mod carried;
 pub mod driver;
 mod flight;
@@ -33,6 +36,7 @@ pub mod phase;
 pub mod plan;
 mod proving;
 mod refusing;
+pub mod replace;
 pub mod serving;
 pub mod staging;
 mod trials;
@@ -152,6 +156,8 @@ pub enum Update {
     Done(Box<Report>),
     /// It does not; the server goes on as before.
     Error(Refusal),
+    /// The shell is to be replaced: what became of it the next one tells under this number.
+    Ticket(u64),
 }
 
 /// Which way it went.
@@ -269,7 +275,7 @@ impl Handle {
         let mut updates = self.ask(ask, who);
         while let Some(update) = updates.recv().await {
             match update {
-                Update::Stage(_) => {}
+                Update::Stage(_) | Update::Ticket(_) => {}
                 Update::Done(report) => return Ok(*report),
                 Update::Error(refusal) => return Err(refusal),
             }

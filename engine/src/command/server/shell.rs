@@ -61,6 +61,13 @@ pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
             &[],
             "Makes the canary the current logic.",
         ),
+        Spec::for_client("shell|replace", -2, Group::Server, replace).flags(FLAGS).doc(
+            "7.0.0",
+            "O(N) where N is the number of clients",
+            &[string("path").optional(), string("option").optional().multiple()],
+            "Has another build of the server itself take over, with all keys and clients. Options are those \
+             of the command line.",
+        ),
         Spec::for_client("shell|rollback", -2, Group::Server, rollback).flags(FLAGS).doc(
             "7.0.0",
             "O(1)",
@@ -147,17 +154,41 @@ fn finalize(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 const ALONE: [&str; 2] = ["--force", "--no-wait"];
 const WITH_VALUE: [&str; 4] = ["--canary", "--step", "--probation", "--guard"];
 
+/// Options of a replacement, likewise.
+const REPLACE_ALONE: [&str; 1] = ["--rollback"];
+const REPLACE_WITH_VALUE: [&str; 1] = ["--patience"];
+
 fn upgrade(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     allowed(cx)?;
     if args.at(2).is_empty() {
         return Err(Error::new("ERR the path of the library is empty"));
     }
-    // A zero byte is in no path, and tells the words apart.
-    let mut words = args.text(2).into_owned();
-    let mut at = 3;
+    let words = words(args, args.text(2).into_owned(), 3, &ALONE, &WITH_VALUE)?;
+    admin::request(cx, "upgrade", &words)
+}
+
+fn replace(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    allowed(cx)?;
+    // An option in the place of the path: the file that the server was started from.
+    let has_path = args.len() > 2 && !args.at(2).starts_with(b"--");
+    let path = if has_path { args.text(2).into_owned() } else { String::new() };
+    let from = 2 + usize::from(has_path);
+    let words = words(args, path, from, &REPLACE_ALONE, &REPLACE_WITH_VALUE)?;
+    admin::request(cx, "replace", &words)
+}
+
+/// A path and the options behind it, with a zero byte between two words: there is none in any.
+fn words(
+    args: Args<'_>,
+    path: String,
+    from: usize,
+    alone: &[&'static str],
+    with_value: &[&'static str],
+) -> Result<String, Error> {
+    let (mut words, mut at, mut count) = (path, from, 0);
     while at < args.len() {
         let option = |names: &[&'static str]| names.iter().copied().find(|name| args.is(at, name));
-        let (name, value) = match (option(&ALONE), option(&WITH_VALUE)) {
+        let (name, value) = match (option(alone), option(with_value)) {
             (Some(name), _) => (name, None),
             (None, Some(name)) if at + 1 < args.len() => (name, Some(args.text(at + 1))),
             _ => return Err(error::SYNTAX),
@@ -168,10 +199,11 @@ fn upgrade(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
             words.push('\0');
             words.push_str(value);
         }
-        at += 1 + usize::from(value.is_some());
+        let taken = 1 + usize::from(value.is_some());
+        (at, count) = (at + taken, count + taken);
     }
-    if words.matches('\0').count() >= args.len() - 2 {
+    if words.matches('\0').count() > count {
         return Err(Error::new("ERR a word of the command has a zero byte in it"));
     }
-    admin::request(cx, "upgrade", &words)
+    Ok(words)
 }
