@@ -8,6 +8,7 @@ mod heir;
 pub mod limits;
 mod loading;
 pub mod settings;
+pub mod stuck;
 mod threads;
 mod title;
 

@@ -4,6 +4,7 @@ mod arena;
 mod keeper;
 mod kills;
 mod reports;
+mod stuck;
 mod types;
 
 use crate::harness::{Server, Setup, free_port};

@@ -7,6 +7,7 @@
 //! POST /v1/abort, /v1/promote, /v1/finalize                       the same
 //! POST /v1/replace   {"path"?, "rollback"?, "patience"?}          {"ticket"}, or an error
 //! GET  /v1/replace                                                what became of the last
+//! POST /v1/recover    {"with_previous"?}                         what ends, or an error
 //! POST /v1/script/end                                             what ends, or an error
 //! POST /v1/backup    {"dir"?, "keep"?, "compress"?}               its number, or an error
 //! POST /v1/warm      POST /v1/warm/end   {"client"}               the same, or an error
@@ -49,6 +50,7 @@ use crate::crash::report;
 use crate::effects::{self, follow};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
+use crate::server::stuck;
 use crate::upgrade::audit::Who;
 use crate::upgrade::board::{Board, Status};
 use crate::upgrade::phase::Order;
@@ -142,6 +144,7 @@ fn router(context: Context) -> Router {
         )
         .route("/v1/replace", post(replace_shell).get(replacements))
         .route("/v1/script/end", post(end_script))
+        .route("/v1/recover", post(recover))
         .route("/v1/backup", post(make_backup))
         .route("/v1/backups", get(backups))
         .route("/v1/warm", post(begin_warming))
@@ -272,6 +275,14 @@ fn refused(refusal: &Refusal) -> Response {
 async fn end_script(State(context): State<Context>) -> Response {
     match script::end(context.host) {
         Ok(asked) => Json(asked).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn recover(body: Body) -> Response {
+    let request = read::<stuck::Request>(body, "{}").await;
+    match request.and_then(stuck::recover) {
+        Ok(recovering) => Json(recovering).into_response(),
         Err(refusal) => refused(&refusal),
     }
 }

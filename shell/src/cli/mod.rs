@@ -12,6 +12,7 @@ mod effects;
 mod input;
 mod outfit;
 mod output;
+mod recover;
 mod replace;
 mod restore;
 mod script;
@@ -133,6 +134,11 @@ enum Verb {
     /// The file, as --arena names it, is only read.
     #[command(after_help = exit_codes())]
     CheckArena(check_arena::Args),
+    /// End a server that is stuck, as a crash would, and have it started again on its memory.
+    ///
+    /// Clients stay connected. Who has a command that runs hears an error.
+    #[command(after_help = exit_codes())]
+    Recover(recover::Args),
     /// Show how servers ended that nobody had asked to end: signal, command, registers, stack.
     #[command(after_help = exit_codes())]
     CrashReport(crash_report::Args),
@@ -171,6 +177,7 @@ pub fn main() -> ExitCode {
         Verb::Rehearse(args) => serve_on::rehearse(&args),
         Verb::ServeOn(args) => serve_on::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Recover(args) => recover::run(&args),
         Verb::CrashReport(args) => crash_report::run(&args),
         Verb::CheckArena(args) => check_arena::run(&args),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),

@@ -15,14 +15,15 @@ use crate::backup;
 use crate::crash::report;
 use crate::exchange;
 use crate::host;
-use crate::keeper::program::Program;
+use crate::keeper::board::Back;
+use crate::keeper::{self, program::Program};
 use crate::logic::generation::{self, Counts, Generation};
 use crate::logic::image::Image;
 use crate::logic::verify::parent::Verifier;
 use crate::logic::{self, Loaded, Proven};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
-use crate::server::{LoadError, Outfit};
+use crate::server::{LoadError, Outfit, stuck};
 use crate::upgrade::audit::Audit;
 use crate::upgrade::driver::Driver;
 use crate::upgrade::journal::{self, Keeper};
@@ -38,6 +39,7 @@ pub struct Parts {
     verifier: Verifier,
     admin: Socket,
     metrics: Option<TcpListener>,
+    stuck_timeout: Option<Duration>,
     proving: Proving,
     program: Option<Program>,
     first: Option<First>,
@@ -67,7 +69,17 @@ impl Parts {
     /// and is administered at `admin`.
     pub fn new(logic: PathBuf, verifier: Verifier, admin: Socket, proving: Proving) -> Self {
         let (program, carried) = (None, replace::carried::read());
-        Self { logic, verifier, admin, metrics: None, proving, program, first: None, carried }
+        Self {
+            logic,
+            verifier,
+            admin,
+            metrics: None,
+            stuck_timeout: None,
+            proving,
+            program,
+            first: None,
+            carried,
+        }
     }
 
     /// It can be replaced by another build of this program.
@@ -80,6 +92,12 @@ impl Parts {
     #[must_use]
     pub fn with_metrics(self, metrics: Option<TcpListener>) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// A command that runs for so long has the server recovered.
+    #[must_use]
+    pub fn with_stuck_timeout(self, stuck_timeout: Option<Duration>) -> Self {
+        Self { stuck_timeout, ..self }
     }
 
     /// The library to start with, loaded. One that the journal names and that cannot be loaded is no
@@ -115,6 +133,21 @@ fn load_carried(image: &Proven, carried: &Carried) -> Result<Loaded, Refusal> {
     Loaded::load(Arc::new(image), &carried.verdict, host::table())
 }
 
+/// Why a server goes on in the place of one that has ended unasked, for the history.
+fn why_again(images: &[Proven]) -> Option<String> {
+    let board = keeper::board::get()?;
+    let how = match board.back().filter(|_| images.len() > 1) {
+        Some(Back::OnProbation) => "with the version before: the one that served was on probation",
+        Some(Back::Asked) => "with the version before, as it was asked to",
+        Some(Back::Again) => "with the version before, as it has ended again within a minute",
+        None => "with the same version",
+    };
+    Some(format!(
+        "the server before ended unasked ({}), and this one goes on {how}",
+        board.last_end()
+    ))
+}
+
 impl Outfit for Parts {
     fn load(
         &mut self,
@@ -137,7 +170,8 @@ impl Outfit for Parts {
                     None => logic::load_again(images, host::table())?,
                 };
                 attached(loaded.logic())?;
-                (Generation::new(number, loaded, lanes, Counts::First)?, None)
+                let note = carried.is_none().then(|| why_again(images)).flatten();
+                (Generation::new(number, loaded, lanes, Counts::First)?, note)
             }
         };
         tracing::info!(logic = generation.identity().label(), "loaded");
@@ -214,6 +248,7 @@ impl Outfit for Parts {
             }
         };
         let wire = wire::run(handle, replacing, board, host);
-        tokio::join!(driver.run(), tell, wire, exchange::run(host), backups, admin);
+        let stuck = stuck::watch(server, self.stuck_timeout);
+        tokio::join!(driver.run(), tell, stuck, wire, exchange::run(host), backups, admin);
     }
 }

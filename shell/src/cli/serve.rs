@@ -63,6 +63,8 @@ Options:
   --keeper yes|no       Whether a process keeps memory and clients while the server crashes
                         [default: yes]; --no-keeper is --keeper no
   --crashes-max N       How often it may crash within a minute before the keeper gives up [default: 5]
+  --stuck-command-timeout TIME  Recover the server, as from a crash, when a command has run for so long and
+                        serves nobody meanwhile [default: it is only told]
   --check-recovered yes|no  Check the whole arena after a crash, before clients are served
   --log-format FORMAT   text or json
   --NAME VALUE...       Any other setting, as in the configuration file
@@ -116,6 +118,8 @@ pub struct Plan {
     pub keeper: bool,
     /// How often the server may end unasked within a minute, if one does.
     pub crashes_max: usize,
+    /// How long a command may run before the server is recovered; none: for ever.
+    pub stuck_timeout: Option<Duration>,
     /// How the process was started, once it has been.
     pub startup: Option<Startup>,
     /// For [`server::run`].
@@ -255,7 +259,8 @@ fn serve_here(mut plan: Plan) -> ExitCode {
         Err(error) => return fail(&error, EXIT_LISTEN),
     };
     let parts = Parts::new(plan.logic, plan.verifier, admin, plan.proving)
-        .with_program(plan.options.program.clone());
+        .with_program(plan.options.program.clone())
+        .with_stuck_timeout(plan.stuck_timeout);
     match server::run(plan.options, &mut parts.with_metrics(metrics)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, exit_code(&error)),
@@ -403,6 +408,10 @@ impl Plan {
             "log-format" => self.log_format = format_of(setting)?,
             "keeper" => self.keeper = switch_of(setting, "keeper")?,
             "check-recovered" => self.options.checks_arena = switch_of(setting, "check-recovered")?,
+            "stuck-command-timeout" => {
+                let timeout = time_of(setting, "stuck-command-timeout")?;
+                self.stuck_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+            }
             "crashes-max" => self.crashes_max = crashes_of(setting)?,
             // The file has been read, or this is in one: then it names itself at best.
             _ => {}

@@ -75,6 +75,9 @@ pub(super) fn go_on(
     }
     let (server, polls) = make_shared(workers, roots, options.config_file.clone())?;
     roster::publish(Roster::new(first, None));
+    if let Some(board) = board::get() {
+        board.has_gone_back();
+    }
     let report = (!is_whole).then(|| take_report(server, workers));
     complete(server, workers, is_whole)?;
     if options.checks_arena {
