@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Files that may include one another before it is taken for a loop.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
-const SHELL_SETTINGS: [&str; 16] = [
+const SHELL_SETTINGS: [&str; 17] = [
     "workers",
     "logic",
     "logic-trusted-keys",
@@ -23,6 +23,7 @@ const SHELL_SETTINGS: [&str; 16] = [
     "admin-uids",
     "config",
     "arena",
+    "arena-copy",
     "log-format",
     "verify-timeout-ms",
     "keeper",

@@ -6,6 +6,7 @@ mod kills;
 mod reports;
 mod stuck;
 mod types;
+mod warm;
 
 use crate::harness::{Server, Setup, free_port};
 

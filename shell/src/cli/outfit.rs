@@ -102,15 +102,15 @@ impl Parts {
 
     /// The library to start with, loaded. One that the journal names and that cannot be loaded is no
     /// reason not to start.
-    fn load_first(&self, lanes: usize) -> Result<(Box<Generation>, Option<String>), LoadError> {
+    fn load_first(&self) -> Result<(Loaded, Option<String>), LoadError> {
         let start = |path: &Path, sha256: Option<&str>| {
-            logic::start(path, sha256, host::table(), lanes, &self.verifier)
+            logic::load(path, sha256, host::table(), &self.verifier)
         };
         let said = match journal::choose(&self.proving.folder, &self.logic) {
             Ok(chosen) => match (start(&chosen.path, chosen.sha256.as_deref()), chosen.note) {
-                (Ok(generation), note) => {
+                (Ok(loaded), note) => {
                     note.iter().for_each(|note| tracing::warn!("{note}"));
-                    return Ok((generation, note));
+                    return Ok((loaded, note));
                 }
                 (Err(refusal), _) if chosen.path == self.logic => return Err(refusal.into()),
                 (Err(refusal), _) => refusal.to_string(),
@@ -157,7 +157,11 @@ impl Outfit for Parts {
     ) -> Result<Arc<Generation>, LoadError> {
         self.verifier.lanes = lanes as u32;
         let (generation, note) = match images.is_empty() {
-            true => self.load_first(lanes)?,
+            true => {
+                let (loaded, note) = self.load_first()?;
+                attached(loaded.logic())?;
+                (Generation::new(generation::FIRST, loaded, lanes, Counts::First)?, note)
+            }
             false => {
                 let carried = self.carried.as_ref();
                 let number = carried.map_or(generation::FIRST, |carried| carried.generation);

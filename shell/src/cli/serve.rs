@@ -404,6 +404,8 @@ impl Plan {
                 let value = single(setting, "metrics", "takes one address")?;
                 self.metrics = Some(value.to_owned());
             }
+            // For `shell dump-arena`.
+            "arena-copy" => self.options.arena.copy_of = Some(path_of(setting, "arena-copy")?),
             "arena" => self.options.arena.file = Some(path_of(setting, "arena")?),
             "log-format" => self.log_format = format_of(setting)?,
             "keeper" => self.keeper = switch_of(setting, "keeper")?,

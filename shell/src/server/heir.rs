@@ -1,19 +1,23 @@
 //! Going on with what another server has left that ended unasked: its arena, its sockets, its clients.
 
+use std::collections::BTreeMap;
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use abi::effects::{Calls, Stream};
 use abi::logic::LogicRef;
 
-use super::{Options, Outfit, ServeError, Started, make_shared, obey_settings, settings};
-use crate::arena::check::{rebuild::rebuild, trust};
+use super::{Options, Outfit, ServeError, Started, apply, make_shared, obey_settings, settings};
+use crate::arena::check::{lanes_there, rebuild::rebuild, trust};
 use crate::arena::roots::Roots;
 use crate::arena::{self, Arena};
 use crate::client::limits::number;
 use crate::client::listen;
+use crate::config::Setting;
 use crate::crash::report::{self, Report};
 use crate::keeper::board;
+use crate::logic::Proven;
 use crate::logic::roster::{self, Online, Roster};
 use crate::recovery::clients::{self, Clients};
 use crate::recovery::descriptors::Inheritance;
@@ -40,16 +44,59 @@ pub(super) fn go_on(
     lanes: usize,
     outfit: &mut impl Outfit,
 ) -> Result<Started, ServeError> {
-    let begin = Instant::now();
     let Inheritance { arena, connections, logic, images } = left;
     // Under the number that the board has of it.
     let arena = arena::adopt(arena)?;
-    let roots = Roots::of(arena);
-    if roots.lanes() as usize != lanes {
-        let text = format!("it has {} lanes and this one {lanes}", roots.lanes());
-        return Err(ServeError::Unusable(text));
-    }
     let is_whole = arena::closing::reopen();
+    let left = Left { arena, connections, logic, images, is_whole };
+    go_on_with(left, None, options, workers, lanes, outfit)
+}
+
+/// What there is to go on with.
+pub(super) struct Left {
+    pub(super) arena: &'static Arena,
+    pub(super) connections: BTreeMap<RawFd, OwnedFd>,
+    /// Where the libraries are that served; none: that of any start.
+    pub(super) logic: Vec<Proven>,
+    pub(super) images: Vec<OwnedFd>,
+    /// Whether the arena was left so.
+    pub(super) is_whole: bool,
+}
+
+/// Checks that there are roots, and as many lanes as this server has.
+///
+/// # Errors
+/// `Unusable`: there are not.
+pub(super) fn check_roots(lanes: usize) -> Result<(), ServeError> {
+    let Some(there) = lanes_there() else {
+        return Err(ServeError::Unusable("its roots are not where they were made".to_owned()));
+    };
+    if there as usize == lanes {
+        return Ok(());
+    }
+    let text = format!(
+        "it has {there} lanes and this one {lanes}: start as many workers as there were, with --workers"
+    );
+    Err(ServeError::Unusable(text))
+}
+
+/// As [`go_on`]. `given`: settings that are applied over those that there are; none: it is the same
+/// service, which has them.
+///
+/// # Errors
+/// As there.
+pub(super) fn go_on_with(
+    left: Left,
+    given: Option<&[Setting]>,
+    options: &Options,
+    workers: u32,
+    lanes: usize,
+    outfit: &mut impl Outfit,
+) -> Result<Started, ServeError> {
+    let begin = Instant::now();
+    let Left { arena, connections, logic, images, is_whole } = left;
+    let roots = Roots::of(arena);
+    check_roots(lanes)?;
     let mut held = Held::NOTHING;
     if !is_whole {
         // SAFETY: a new process's only thread; the server before has ended.
@@ -79,17 +126,20 @@ pub(super) fn go_on(
         board.has_gone_back();
     }
     let report = (!is_whole).then(|| take_report(server, workers));
-    complete(server, workers, is_whole)?;
+    complete(server, workers, is_whole && given.is_none(), given)?;
     if options.checks_arena {
         check(workers);
     }
     arena::look_after(arena)?;
     let mut clients = clients::take(server.roots(), connections);
-    (clients.lost, clients.is_whole) = (lost, is_whole);
+    // Of one that a later server goes on with it is not known whether the log is its own.
+    (clients.lost, clients.is_whole) = (lost, is_whole && given.is_none());
     // SAFETY: the workers have not begun.
     unsafe { held::complete() };
-    report.iter().for_each(tell_report);
-    tell(&found, &held, &clients, begin);
+    if given.is_none() || !is_whole {
+        report.iter().for_each(tell_report);
+        tell(&found, &held, &clients, begin);
+    }
     Ok(Started { server, polls, clients: Some(clients) })
 }
 
@@ -134,7 +184,12 @@ fn recover_effects(roots: &Roots) {
 
 /// Has logic complete what the walk has mended, if there was one, and the settings take effect in this
 /// process.
-fn complete(server: &'static ServerShared, lane: u32, is_whole: bool) -> Result<(), ServeError> {
+fn complete(
+    server: &'static ServerShared,
+    lane: u32,
+    is_whole: bool,
+    given: Option<&[Setting]>,
+) -> Result<(), ServeError> {
     settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
     if is_whole {
         recover_effects(server.roots());
@@ -151,7 +206,13 @@ fn complete(server: &'static ServerShared, lane: u32, is_whole: bool) -> Result<
     server.aof().state.store(abi::aof::state::OFF, Relaxed);
     let failed = abi::shared::attention::AOF_FAILED;
     server.roots_shared().attention.fetch_and(!failed, Relaxed);
-    server.pass_over(Vec::new());
+    let mut passed_over = Vec::new();
+    if let Some(given) = given {
+        let mut online = Online::enter(lane);
+        let generation = online.generation();
+        passed_over = apply(server, generation.logic(), generation.scratch(lane), given)?;
+    }
+    server.pass_over(passed_over);
     obey_settings(server);
     Ok(())
 }
