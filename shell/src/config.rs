@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Files that may include one another before it is taken for a loop.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
-const SHELL_SETTINGS: [&str; 17] = [
+const SHELL_SETTINGS: [&str; 18] = [
     "workers",
     "logic",
     "logic-trusted-keys",
@@ -30,6 +30,7 @@ const SHELL_SETTINGS: [&str; 17] = [
     "crashes-max",
     "check-recovered",
     "stuck-command-timeout",
+    "replace-timeout",
     "metrics",
     "upgrade-dir",
     "upgrade-probation",

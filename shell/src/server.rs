@@ -19,7 +19,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use abi::config::id;
 use abi::container::RawBytes;
@@ -199,7 +198,7 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
         // Who was put off is to try again.
         server.wake_workers();
     }
-    keep_kept(server, options.program)?;
+    keep_kept(server, options.program, &startup)?;
     let ended = control::run(hearing, server, outfit.services(server), threads, || {
         locked(&startup).stopping();
     })?;
@@ -225,20 +224,29 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     }
 }
 
-/// Sees to it that a server that is kept stays so, and that its keeper hears whether workers move.
-fn keep_kept(server: &'static ServerShared, program: Option<Program>) -> Result<(), ServeError> {
-    let Some((board, program)) = board::get().zip(program) else { return Ok(()) };
-    board.note_served();
-    let moves = move |limit: Duration| {
-        let now_ms = clock::Clock::new().monotonic_ms();
-        (0..server.workers()).all(|worker| {
-            let mailbox = server.mailbox(worker);
-            let is_long =
-                mailbox.at_work_for_ms(now_ms).is_some_and(|ms| ms > limit.as_millis() as u64);
-            !is_long || mailbox.works_beside(now_ms)
-        })
+/// Sees to it that a server that is kept stays so, and that whoever supervises it hears whether workers
+/// move.
+fn keep_kept(
+    server: &'static ServerShared,
+    program: Option<Program>,
+    startup: &Arc<Mutex<Startup>>,
+) -> Result<(), ServeError> {
+    if let Some((board, program)) = board::get().zip(program) {
+        board.note_served();
+        return Ok(guard::start(board, program, |limit| held_up::none_for(server, limit))?);
+    }
+    let Some(every) = locked(startup).watchdog() else { return Ok(()) };
+    let startup = Arc::clone(startup);
+    let body = move || {
+        loop {
+            thread::sleep(every / 4);
+            if held_up::none_for(server, every / 2) {
+                locked(&startup).alive();
+            }
+        }
     };
-    Ok(guard::start(board, program, moves)?)
+    thread::Builder::new().name("watchdog".into()).spawn(body)?;
+    Ok(())
 }
 
 /// What a server begins with.

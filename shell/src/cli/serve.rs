@@ -17,8 +17,8 @@ use crate::client::listen;
 use crate::config::{self, ConfigError, Setting};
 use crate::keeper::board::Board;
 use crate::keeper::program::Program;
-use crate::keeper::verdict::{CRASHES_MAX, EXIT_UNUSABLE};
-use crate::keeper::{self, Beginning, Role};
+use crate::keeper::verdict::EXIT_UNUSABLE;
+use crate::keeper::{self, Beginning, Role, Rules};
 use crate::log::{self, Format};
 use crate::logic::trust::Trusted;
 use crate::logic::verify::parent::Verifier;
@@ -65,6 +65,7 @@ Options:
   --crashes-max N       How often it may crash within a minute before the keeper gives up [default: 5]
   --stuck-command-timeout TIME  Recover the server, as from a crash, when a command has run for so long and
                         serves nobody meanwhile [default: it is only told]
+  --replace-timeout TIME  How long another build of the shell may take until it serves [default: 10s]
   --check-recovered yes|no  Check the whole arena after a crash, before clients are served
   --log-format FORMAT   text or json
   --NAME VALUE...       Any other setting, as in the configuration file
@@ -116,10 +117,10 @@ pub struct Plan {
     pub wanted: Wanted,
     /// Whether a process keeps the server.
     pub keeper: bool,
-    /// How often the server may end unasked within a minute, if one does.
-    pub crashes_max: usize,
     /// How long a command may run before the server is recovered; none: for ever.
     pub stuck_timeout: Option<Duration>,
+    /// How it is kept, if one does.
+    pub rules: Rules,
     /// How the process was started, once it has been.
     pub startup: Option<Startup>,
     /// For [`server::run`].
@@ -189,7 +190,7 @@ fn serve(plan: Plan, program: Program) -> ExitCode {
         Ok(startup) => startup,
         Err(error) => return fail(&format!("cannot leave the foreground: {error}"), EXIT_FAILED),
     };
-    let role = keeper::keep(Beginning::First(&mut startup), plan.crashes_max, &program);
+    let role = keeper::keep(Beginning::First(&mut startup), plan.rules, &program);
     if matches!(role, Ok(Role::Server)) {
         // It is the keeper's, which has the same descriptors and the file of the process id.
         std::mem::forget(startup);
@@ -314,7 +315,6 @@ pub fn plan(words: &[String], file: &Path) -> Result<Plan, PlanError> {
     let given = config::from_arguments(words)?;
     let logic = file.with_file_name(LOGIC_DEFAULT);
     let mut plan = Plan { logic, keeper: true, ..Plan::default() };
-    plan.crashes_max = CRASHES_MAX;
     plan.proving.probation = PROBATION;
     let mut settings = Vec::new();
     if let Some(file) = given.iter().rfind(|setting| setting.name == "config") {
@@ -414,7 +414,10 @@ impl Plan {
                 let timeout = time_of(setting, "stuck-command-timeout")?;
                 self.stuck_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
             }
-            "crashes-max" => self.crashes_max = crashes_of(setting)?,
+            "crashes-max" => self.rules.crashes_max = crashes_of(setting)?,
+            "replace-timeout" => {
+                self.rules.serves_max = time_of(setting, "replace-timeout")?;
+            }
             // The file has been read, or this is in one: then it names itself at best.
             _ => {}
         }

@@ -74,7 +74,7 @@ pub fn run(args: Args) -> ExitCode {
         Err(error) => serve::fail(&error, serve::EXIT_SETTINGS),
         Ok(plan) => {
             let beginning = Beginning::Next(part, board, &plan.wanted);
-            let role = keeper::keep(beginning, plan.crashes_max, &program);
+            let role = keeper::keep(beginning, plan.rules, &program);
             serve::take_part(role, plan, program)
         }
     }

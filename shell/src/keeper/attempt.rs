@@ -9,15 +9,13 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, set_child_subreaper, waitpid,
 };
 
-use super::Part;
 use super::board::{Board, Own, Stage, Tried};
 use super::program::{self, Program};
 use super::verdict::End;
 use super::watch::{Watch, end_of};
+use super::{Part, Rules};
 use crate::process::startup::Startup;
 
-/// How long a server of another build may take until it serves.
-const SERVES_MAX: Duration = Duration::from_secs(10);
 /// Until it is looked again whether it does.
 const LOOK: Duration = Duration::from_millis(2);
 /// Exit status of a process that could not start the program.
@@ -29,7 +27,7 @@ pub fn attempt(
     board: &'static Board,
     watch: &mut Watch,
     startup: &Startup,
-    program: &Program,
+    (program, rules): (&Program, Rules),
 ) -> Tried {
     // What a keeper leaves that ends is this one's to take note of.
     let _ = set_child_subreaper(Some(rustix::process::getpid()));
@@ -41,7 +39,7 @@ pub fn attempt(
         board.forget_own(Own::ProgramNext);
         return Tried::NotStarted;
     };
-    let tried = wait(board, watch, startup, (child, &exited));
+    let tried = wait(board, watch, startup, (child, &exited), rules.serves_max);
     if tried == Tried::Serves {
         board.exchange_programs();
         return tried;
@@ -81,8 +79,9 @@ fn wait(
     watch: &mut Watch,
     startup: &Startup,
     (child, exited): (Pid, &OwnedFd),
+    at_most: Duration,
 ) -> Tried {
-    let until = Instant::now() + SERVES_MAX;
+    let until = Instant::now() + at_most;
     loop {
         if board.stage() == Stage::Serving {
             return Tried::Serves;
@@ -93,9 +92,9 @@ fn wait(
         }
         let mut polled = [PollFd::new(exited, PollFlags::IN)];
         // The bell is for the new keeper to hear.
-        let at_most = watch.tell_alive(startup).map_or(LOOK, |next| next.min(LOOK)).min(left);
+        let pause = watch.tell_alive(startup).map_or(LOOK, |next| next.min(LOOK)).min(left);
         // An interrupted wait is as good as one in which nothing happened.
-        let _ = poll(&mut polled, Timespec::try_from(at_most).ok().as_ref());
+        let _ = poll(&mut polled, Timespec::try_from(pause).ok().as_ref());
         if !polled[0].revents().is_empty() {
             let end = match waitpid(Some(child), WaitOptions::NOHANG) {
                 Ok(Some((_, status))) => end_of(status),

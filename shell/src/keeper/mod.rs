@@ -42,12 +42,12 @@ mod watch;
 use std::io;
 use std::os::fd::RawFd;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::process::startup::{Startup, Wanted};
 use board::{Board, Own, Stage, Tried};
 use program::Program;
-use verdict::{End, Ends, Verdict};
+use verdict::{CRASHES_MAX, End, Ends, Verdict};
 use watch::Watch;
 
 /// Which of the two a process is.
@@ -77,15 +77,30 @@ pub enum Beginning<'a> {
     Next(Part, RawFd, &'a Wanted),
 }
 
-/// Starts a server, and another when that ends unasked, at most `crashes_max` times within a minute.
+/// What an operator has to say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How often a server may end unasked within a minute.
+    pub crashes_max: usize,
+    /// How long a server of another build may take until it serves.
+    pub serves_max: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { crashes_max: CRASHES_MAX, serves_max: Duration::from_secs(10) }
+    }
+}
+
+/// Starts a server, and another when that ends unasked, as often as the rules allow.
 /// Returns in each of them, and in the keeper when that is to end. To be called while the process has
 /// one thread. `program`: what is run when this one is to be replaced.
 ///
 /// # Errors
 /// The system refused what it takes, or a process.
-pub fn keep(beginning: Beginning<'_>, crashes_max: usize, program: &Program) -> io::Result<Role> {
+pub fn keep(beginning: Beginning<'_>, rules: Rules, program: &Program) -> io::Result<Role> {
     match beginning {
-        Beginning::First(startup) => begin(Board::create()?, startup, crashes_max, program, None),
+        Beginning::First(startup) => begin(Board::create()?, startup, rules, program, None),
         Beginning::Next(part, fd, wanted) => {
             let board = Board::open(fd)?;
             if part != Part::Attendant {
@@ -95,7 +110,7 @@ pub fn keep(beginning: Beginning<'_>, crashes_max: usize, program: &Program) -> 
                 board.become_main();
             }
             let mut startup = Startup::go_on(wanted, board.is_main());
-            let begun = begin(board, &mut startup, crashes_max, program, Some(part));
+            let begun = begin(board, &mut startup, rules, program, Some(part));
             if matches!(begun, Ok(Role::Server)) {
                 // It is the keeper's.
                 std::mem::forget(startup);
@@ -108,7 +123,7 @@ pub fn keep(beginning: Beginning<'_>, crashes_max: usize, program: &Program) -> 
 fn begin(
     board: &'static Board,
     startup: &mut Startup,
-    crashes_max: usize,
+    rules: Rules,
     program: &Program,
     part: Option<Part>,
 ) -> io::Result<Role> {
@@ -119,8 +134,8 @@ fn begin(
         return attendant::attend(board, &mut watch, startup).map(Role::Ended);
     }
     watch.note_own();
-    let (ends, is_first) = (Ends::new(crashes_max), part != Some(Part::Keeper));
-    let mut keeper = Keeper { board, watch, ends, program, is_first };
+    let (ends, is_first) = (Ends::new(rules.crashes_max), part != Some(Part::Keeper));
+    let mut keeper = Keeper { board, watch, ends, rules, program, is_first };
     if part == Some(Part::Keeper)
         && let Some(role) = keeper.settle(End::Unseen, startup)?
     {
@@ -138,6 +153,7 @@ struct Keeper<'a> {
     board: &'static Board,
     watch: Watch,
     ends: Ends,
+    rules: Rules,
     program: &'a Program,
     /// No server of this keeper's has served yet.
     is_first: bool,
@@ -184,7 +200,8 @@ impl Keeper<'_> {
     /// Has a server of another build go on, and makes way for its keeper. None: that came to nothing, and
     /// a server of this build goes on.
     fn replace(&mut self, startup: &mut Startup) -> Option<Role> {
-        let tried = attempt::attempt(self.board, &mut self.watch, startup, self.program);
+        let tried =
+            attempt::attempt(self.board, &mut self.watch, startup, (self.program, self.rules));
         self.board.note_tried(tried);
         if tried != Tried::Serves {
             return None;

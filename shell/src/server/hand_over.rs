@@ -32,7 +32,7 @@ pub struct Asked {
     pub patience: Duration,
     /// What the next server is told, or why it may not be after all.
     pub told: Told,
-    /// Where it is said that it is not to be, and why. Dropped if it is.
+    /// Where it is said that it is not to be, and why.
     pub refused: oneshot::Sender<Refusal>,
 }
 
@@ -60,6 +60,8 @@ pub struct Resting {
     threads: Threads,
     told: OwnedFd,
     rested_ns: u64,
+    /// Kept, for whoever has asked waits as long as this process is there.
+    _asker: oneshot::Sender<Refusal>,
 }
 
 /// Has the threads rest, if it may be. Else they go on.
@@ -80,7 +82,7 @@ pub(super) fn rest(
         }
     };
     match outcome {
-        Ok(told) => Ok(Resting { threads, told, rested_ns }),
+        Ok(told) => Ok(Resting { threads, told, rested_ns, _asker: refused }),
         Err(refusal) => {
             if rests {
                 threads.go_on();
@@ -117,7 +119,7 @@ pub fn may_be(server: &ServerShared) -> Result<(), Refusal> {
 impl Resting {
     /// Leaves everything to the next server. Nobody but the caller is left to change anything.
     pub(super) fn hand_over(self) -> ! {
-        let Self { threads, told, rested_ns } = self;
+        let Self { threads, told, rested_ns, .. } = self;
         close(threads);
         if let Some(board) = board::get() {
             board.note_own(Own::Carried, told);
