@@ -46,8 +46,11 @@ pub struct ArenaHeader {
     /// 1: whoever used the arena last has left it whole: no lane was at work, no lock held, nothing on its
     /// way from one thread to another. Taken away before anything else is changed.
     pub closed: u64,
+    /// The boot of the machine in which it was last begun to be used, as the kernel names it: after
+    /// another, what was not left whole is not what was written.
+    pub boot: [u64; 2],
     /// Room for more roots. Zero.
-    pub reserved: [u64; 117],
+    pub reserved: [u64; 115],
     /// The allocator's own state. Opaque to logic.
     pub allocator: [u8; ALLOCATOR_STATE_BYTES],
 }

@@ -60,6 +60,7 @@ pub struct Running {
     pub touched: AtomicU64,
     /// Words in it that are in use, behind its first.
     pub touched_words: AtomicU64,
-    /// Zero.
-    pub reserved: AtomicU64,
+    /// 1 from when something of many allocations goes out of the tables until the shards are unlocked:
+    /// found after the end of the process, some of it may be nobody's.
+    pub discarding: AtomicU64,
 }

@@ -61,4 +61,7 @@ pub struct Walk {
     pub settle: extern "C" fn(context: u64, keep: u32),
     /// Tells of a fault.
     pub fault: extern "C" fn(context: u64, fault: &Fault<'_>),
+    /// The shards to be walked over, a bit each: nobody was in any other, so what is there is whole. Of
+    /// those only who waits for keys is looked at.
+    pub shards: u64,
 }

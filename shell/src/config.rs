@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Files that may include one another before it is taken for a loop.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
-const SHELL_SETTINGS: [&str; 16] = [
+const SHELL_SETTINGS: [&str; 18] = [
     "workers",
     "logic",
     "logic-trusted-keys",
@@ -23,11 +23,13 @@ const SHELL_SETTINGS: [&str; 16] = [
     "admin-uids",
     "config",
     "arena",
+    "arena-copy",
     "log-format",
     "verify-timeout-ms",
     "keeper",
     "crashes-max",
     "check-recovered",
+    "stuck-command-timeout",
     "replace-timeout",
     "metrics",
     "upgrade-dir",

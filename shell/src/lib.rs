@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 mod control_groups;
+pub mod crash;
 pub mod effects;
 pub mod exchange;
 pub mod host;

@@ -8,13 +8,16 @@ mod heir;
 pub mod limits;
 mod loading;
 pub mod settings;
+pub mod stuck;
 mod threads;
 mod title;
+mod wake;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -32,9 +35,11 @@ use crate::backup;
 use crate::client::limits::number;
 use crate::client::listen::{self, ListenError};
 use crate::config::Setting;
+use crate::crash::handler;
 use crate::keeper::program::Program;
 use crate::keeper::{board, guard};
 use crate::log;
+use crate::logic::Proven;
 use crate::logic::generation::Generation;
 use crate::logic::roster::{self, Online, Roster};
 use crate::process::startup::Startup;
@@ -104,7 +109,7 @@ pub enum ServeError {
         reason: String,
     },
     /// What the server before has left cannot be gone on with.
-    #[error("cannot go on with what the server before has left: {0}; start another one")]
+    #[error("cannot go on with what the server before has left: {0}")]
     Unusable(String),
     /// Another server goes on meanwhile.
     #[error("this server was not ready in time; the one before goes on")]
@@ -143,7 +148,7 @@ pub trait Outfit {
     fn load(
         &mut self,
         lanes: usize,
-        images: &[PathBuf],
+        images: &[Proven],
         attached: &mut dyn FnMut(LogicRef) -> Result<(), LoadError>,
     ) -> Result<Arc<Generation>, LoadError>;
 
@@ -161,11 +166,13 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     let lanes = lanes(options.workers)? as usize;
     limits::check(workers)?;
     let _watch = exit::Watch::begin()?;
+    handler::shield_thread();
     let started = match descriptors::take() {
         None => begin(&options, workers, lanes, outfit)?,
         Some(left) => heir::go_on(left, &options, workers, lanes, outfit)?,
     };
     let Started { server, polls, clients } = started;
+    handler::install()?;
     server.listeners().listen(&settings::endpoints(server.config()))?;
     listen::give_up_inherited();
     code_pages::release();
@@ -186,6 +193,8 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     };
     let is_heir = clients.is_some();
     let threads = Threads::spawn(server, polls, background, loader, clients)?;
+    // What this thread has taken so far has its place.
+    arena::begin();
     if is_heir {
         // Who was put off is to try again.
         server.wake_workers();
@@ -197,6 +206,9 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     match ended {
         // What it has left goes when the threads are done.
         Ended::Stopped(outcome) => {
+            if outcome.is_ok() {
+                wake::leave(server);
+            }
             drop(startup);
             tracing::info!("stopped");
             outcome
@@ -253,6 +265,14 @@ fn begin(
     lanes: usize,
     outfit: &mut impl Outfit,
 ) -> Result<Started, ServeError> {
+    if let Some(file) = &options.arena.copy_of {
+        return wake::go_on(arena::take_copy(file)?, options, workers, lanes, outfit);
+    }
+    if let Some(file) = &options.arena.file
+        && let Some(arena) = arena::take_up(file)?
+    {
+        return wake::go_on(arena, options, workers, lanes, outfit);
+    }
     let arena = arena::create(&options.arena)?;
     if let Some(board) = board::get() {
         board.note_arena(arena.fd());
@@ -277,10 +297,19 @@ fn begin_loading(
 ) -> Result<Result<Loader, loading::WhenDone>, ServeError> {
     let Some(clients) = clients else { return loading::begin(server, background, ready) };
     if aof::is_asked_for(server.config()) {
-        let begun = if clients.is_whole { go_on_with_log(server) } else { aof::changed(server) };
-        begun.map_err(ServeError::Data)?;
+        let goes_on = clients.is_whole && told(go_on_with_log(server), "is begun anew");
+        if !goes_on && !told(aof::changed(server), "is missing, so nothing can be written") {
+            // There is no other server that could, and what is there can be read.
+            let failed = abi::shared::attention::AOF_FAILED;
+            server.roots_shared().attention.fetch_or(failed, Ordering::SeqCst);
+        }
     }
     Ok(Err(ready))
+}
+
+/// Whether there is a log to go on with. If not, why, and what follows, is told.
+fn told(begun: Result<(), String>, what: &str) -> bool {
+    begun.inspect_err(|error| tracing::error!(error, "the append-only log {what}")).is_ok()
 }
 
 /// Goes on with the append-only log, in which all is that the server before has done.
@@ -351,6 +380,19 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
     if !status.is_ok() {
         return Err(ServeError::Init(status.0));
     }
+    let passed_over = apply(server, logic, scratch, given)?;
+    server.pass_over(passed_over);
+    obey_settings(server);
+    Ok(())
+}
+
+/// Lets logic apply settings. Returns the names of those that were passed over.
+fn apply(
+    server: &ServerShared,
+    logic: LogicRef,
+    scratch: *mut Scratch,
+    given: &[Setting],
+) -> Result<Vec<String>, ServeError> {
     let mut passed_over = BTreeMap::new();
     for setting in given {
         // The last line of a name is the one that holds.
@@ -371,9 +413,7 @@ fn configure(server: &ServerShared, lane: u32, given: &[Setting]) -> Result<(), 
     for (name, (setting, why)) in &passed_over {
         tracing::warn!("{}: {name} has no effect: {why}", setting.origin);
     }
-    server.pass_over(passed_over.into_keys().map(str::to_owned).collect());
-    obey_settings(server);
-    Ok(())
+    Ok(passed_over.into_keys().map(str::to_owned).collect())
 }
 
 /// Acts on the settings that are the shell's, but for where to listen.

@@ -123,6 +123,7 @@ const PILES: &[Pile] = &[
             &["shell/src/client/"],
             &["shell/src/mapped.rs"],
             &["shell/src/logic/"],
+            &["shell/src/crash/"],
             &["shell/src/worker/"],
             &["shell/src/recovery/"],
             &["shell/src/effects/"],

@@ -221,6 +221,7 @@ impl Core {
     fn release(&mut self) {
         self.running.has_changed();
         self.running.forget_touched();
+        self.running.has_discarded();
         if let Some(put) = self.effects.take_deferred() {
             self.locks.owe(put);
         }

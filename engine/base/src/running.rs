@@ -132,6 +132,22 @@ impl RunningCommand {
         list
     }
 
+    /// Something of many allocations goes out of the tables.
+    #[inline]
+    pub fn discards(self) {
+        self.0.discarding.store(1, Relaxed);
+        compiler_fence(SeqCst);
+    }
+
+    /// What went out of the tables is freed, or somebody else's to free.
+    #[inline(always)]
+    pub fn has_discarded(self) {
+        if self.0.discarding.load(Relaxed) != 0 {
+            compiler_fence(SeqCst);
+            self.0.discarding.store(0, Relaxed);
+        }
+    }
+
     /// What was changed is no longer to be taken back.
     #[inline(always)]
     pub fn forget_touched(self) {

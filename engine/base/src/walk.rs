@@ -93,6 +93,11 @@ impl<'w> Walker<'w> {
         self.raw.mends != 0
     }
 
+    /// Whether a shard is to be walked over; if not, nobody was in it.
+    pub const fn walks(&self, shard: usize) -> bool {
+        self.raw.shards >> shard & 1 != 0
+    }
+
     /// Says what comes next.
     pub const fn turn_to(&mut self, about: About<'w>) {
         self.about = about;

@@ -35,12 +35,19 @@ pub struct Beside {
 pub fn walk(walker: &mut Walker<'_>, roots: Roots, beside: &Beside) {
     let mut awaited = HashSet::new();
     for number in 0..SHARDS {
+        let (shard, first) = (roots.shard(number), roots.part(number, 0));
+        let own = About::Part { shard: number, db: 0 };
+        if !walker.walks(number) {
+            walker.turn_to(own);
+            let blocked = check_blocked(walker, roots, shard, beside, &mut awaited);
+            note_rest(walker, first, &[(anew::BLOCKED, blocked)]);
+            continue;
+        }
         for db in 0..roots.databases() {
             walker.turn_to(About::Part { shard: number, db });
             check_part(walker, roots, number, db, beside);
         }
-        walker.turn_to(About::Part { shard: number, db: 0 });
-        let (shard, first) = (roots.shard(number), roots.part(number, 0));
+        walker.turn_to(own);
         check_beside(walker, roots, (shard, first), beside, &mut awaited);
     }
     if walker.mends() {
@@ -140,21 +147,37 @@ fn check_beside(
 ) {
     let seed = roots.seed;
     let watched = named::check::<WatchedKey>(&shard.watched, walker, seed, &mut |_, _| {});
-    let blocked = named::check::<BlockedKey>(&shard.blocked, walker, seed, &mut |walker, key| {
+    let blocked = check_blocked(walker, roots, shard, beside, awaited);
+    let tracked = named::check::<TrackedKey>(&shard.tracked, walker, seed, &mut |walker, key| {
+        walker.claim_words("ids of clients", &key.others);
+    });
+    let tables = [(anew::WATCHED, watched), (anew::BLOCKED, blocked), (anew::TRACKED, tracked)];
+    note_rest(walker, first, &tables);
+}
+
+/// Ends the walk over tables beside the keys of a shard.
+fn note_rest(walker: &mut Walker<'_>, first: &ShardDb, tables: &[(u64, Checked)]) {
+    walker.settle(true);
+    walker.take_wrong();
+    for (bit, Checked { is_sound, .. }) in tables {
+        note_anew(walker, first, *bit, *is_sound);
+    }
+}
+
+/// Walks over the keys of a shard that are awaited, and over the queues of those who wait.
+fn check_blocked(
+    walker: &mut Walker<'_>,
+    roots: Roots,
+    shard: &Shard,
+    beside: &Beside,
+    awaited: &mut HashSet<u64>,
+) -> Checked {
+    named::check::<BlockedKey>(&shard.blocked, walker, roots.seed, &mut |walker, key| {
         awaited.insert(named::address_of(key));
         if !check_queue(walker, key, beside) && walker.mends() {
             link_anew(key, beside);
         }
-    });
-    let tracked = named::check::<TrackedKey>(&shard.tracked, walker, seed, &mut |walker, key| {
-        walker.claim_words("ids of clients", &key.others);
-    });
-    walker.settle(true);
-    walker.take_wrong();
-    let tables = [(anew::WATCHED, watched), (anew::BLOCKED, blocked), (anew::TRACKED, tracked)];
-    for (bit, Checked { is_sound, .. }) in tables {
-        note_anew(walker, first, bit, is_sound);
-    }
+    })
 }
 
 /// Walks over the queue of those who wait for a key. False: it is not whole.

@@ -44,6 +44,7 @@ impl Keys<'_> {
         self.signal_watchers_of_present(index);
         self.signal_all_awaited(index);
         let heap = self.core.heap;
+        self.core.running.discards();
         let mut part = self.part_at(index);
         part.avg_ttl_ms().store(0, Relaxed);
         let mut tables = DetachedTables::out_of(&mut part, heap);

@@ -2,6 +2,8 @@
 
 use core::sync::atomic::AtomicU64;
 
+use abi::schema::encoding;
+
 use crate::{Keys, Part, entry_hash, expiry, garbage, snapshot};
 use base::core::Core;
 use base::counters;
@@ -170,9 +172,19 @@ impl<'k> Found<'k> {
         self.put(new.address())
     }
 
+    /// Notes that the entry goes out of the tables, if that is much.
+    #[inline(always)]
+    fn note_discarded(&self) {
+        let is_of_one_piece = self.entry().encoding() <= encoding::STRING_EMBEDDED;
+        if !is_of_one_piece && garbage::is_much(self.entry(), self.core.heap) {
+            self.core.running.discards();
+        }
+    }
+
     /// Puts the address of another entry of the same key into the slot, and returns the old one.
     fn put(&mut self, address: u64) -> OwnedEntry {
         self.has_changed();
+        self.note_discarded();
         let (heap, slot) = (self.core.heap, self.slot);
         // SAFETY: the table has not been changed since the slot was found. Afterwards nothing
         // refers to the old entry: neither of the two tables, nor a view, which `&mut self` ends.
@@ -254,6 +266,7 @@ impl<'k> Found<'k> {
     /// Takes the entry out of the tables; this is not used as a key that is there after it.
     fn take_out(&mut self) -> OwnedEntry {
         self.has_changed();
+        self.note_discarded();
         warming::note(self.core.roots, self.hash);
         let (heap, slot, hash) = (self.core.heap, self.slot, self.hash);
         let listing = self.entry().listing();

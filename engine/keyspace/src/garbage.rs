@@ -17,6 +17,13 @@ pub(crate) const LAZY_MIN: usize = 64;
 /// Entries of a table that are looked at to tell how large all are.
 const SAMPLES: u64 = 16;
 
+/// Whether an entry and its value are so much that it is worth noting while it is freed.
+#[inline(never)]
+pub fn is_much(entry: Entry<'_>, heap: Heap) -> bool {
+    const MUCH_BYTES: usize = 64 << 10;
+    entry.allocations() > LAZY_MIN || entry.estimated_memory(heap) > MUCH_BYTES
+}
+
 /// Frees an entry with its value; one of many allocations, if `lazily`, is left to be freed on a
 /// background thread.
 pub fn dispose(core: &mut Core, entry: OwnedEntry, lazily: bool) {
@@ -59,10 +66,12 @@ impl DetachedTables {
 /// background thread.
 pub fn dispose_tables(core: &mut Core, tables: DetachedTables, lazily: bool) {
     let DetachedTables { keys, expires, .. } = tables;
+    let index_bytes = table::bytes(&expires) as u64;
     // SAFETY: they were taken out together; views of their entries would borrow the core, which this
     // has exclusively.
-    let garbage =
-        unsafe { [Garbage::new(GarbagePlace::Index(expires), 0, 0), weighed(core, keys)] };
+    let garbage = unsafe {
+        [Garbage::new(GarbagePlace::Index(expires), 0, index_bytes), weighed(core, keys)]
+    };
     for garbage in garbage {
         if lazily && !is_empty(&garbage) {
             core.notices.note_garbage(garbage);

@@ -130,6 +130,7 @@ impl Keys<'_> {
     /// Forgets the tracked keys of a locked shard. Many are freed in the background: nobody is held up
     /// for as long.
     fn untrack_shard(&mut self, shard: usize) {
+        self.core.running.discards();
         let table = self.tracked(shard).take();
         self.set_interest(shard, interest::KEYS, false);
         let keys = table::len(&table);

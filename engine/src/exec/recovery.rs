@@ -48,6 +48,7 @@ pub fn complete(thread: &mut ThreadContext) {
         lane.running.changing.store(0, Relaxed);
         lane.running.command.store(0, Relaxed);
         lane.running.touched_words.store(0, Relaxed);
+        lane.running.discarding.store(0, Relaxed);
     }
     thread.core.lock(ALL_SHARDS);
     Keys::new(&mut thread.core, 0).make_anew();

@@ -5,10 +5,10 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench import commands, commit, defrag, log, memory, options, report, snapshot, swaps
+from bench import commands, commit, defrag, log, memory, options, recovery, report, snapshot, swaps
 from bench.options import Options
 from harness import children, resp
 from harness.server import CustomServer, RedisServer, Server, ShellServer, allow_many_files
@@ -22,8 +22,8 @@ def say(text: str) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def make_shell(opts: Options) -> ShellServer:
-    more = [*MANY_CLIENTS, *opts.server_options]
+def make_shell(opts: Options, options: Sequence[str] = ()) -> ShellServer:
+    more = [*MANY_CLIENTS, *options, *opts.server_options]
     return ShellServer(opts.server_bin, opts.logic_a, more)
 
 
@@ -69,6 +69,10 @@ def run(opts: Options) -> dict[str, Any]:
             results["defrag"] = defrag.run(opts, server, say)
         say("")
         report.show_defrag(results["defrag"])
+    if "recovery" in opts.parts and opts.upgradable:
+        results["recovery"] = recovery.run(opts, lambda more: make_shell(opts, more), say)
+        say("")
+        report.show_recovery(results["recovery"])
     if "snapshot" in opts.parts:
         _snapshot(opts, results)
     if "log" in opts.parts:

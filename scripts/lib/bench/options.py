@@ -16,7 +16,7 @@ examples:
   scripts/bench --peer-cmd 'valkey-server --port {port} --save ""'
 """
 
-PARTS = ("commands", "memory", "swaps", "commit", "defrag", "snapshot", "log")
+PARTS = ("commands", "memory", "swaps", "commit", "defrag", "snapshot", "log", "recovery")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def parse(arguments: list[str]) -> Options:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--quick", action="store_true", help="a fifth of the requests: a few minutes")
-    add("--full", action="store_true", help="with 10^7 keys and 10,000 clients for commit times")
+    add("--full", action="store_true", help="with 10^7 keys and 10,000 clients for commit times and for recovery")
     add("--repeats", type=int, default=3, help="runs of each row on each server (3)")
     add("--scale", type=float, default=1.0, help="times the usual number of requests (1)")
     add("--keys", type=int, default=1_000_000, help="random keys in use (1,000,000)")

@@ -162,3 +162,17 @@ def show_log(result: dict[str, Any]) -> None:
     print(f"  everysec over without {ratios['everysec']:.2f}, the peer's "
           f"{ratios['peer_everysec']:.2f}; over the peer's {ratios['everysec_over_peer']:.2f}; "
           f"always {ratios['always_over_peer']:.2f} of the peer's throughput")
+
+
+def show_recovery(rows: list[dict[str, Any]]) -> None:
+    print("\nTime without service, as a client sees it; as the server tells it of a replacement")
+    headings = ("keys", "clients", "event", "median", "max", "told", "disconnects")
+    cells = []
+    for row in rows:
+        for event in ("replace", "kill"):
+            found = row[event]
+            told = f"{found['told_ms_median']:.1f} ms" if "told_ms_median" in found else ""
+            cells.append((count(row["keys"]), count(row["clients"]), event,
+                          f"{found['gap_ms_median']:.1f} ms", f"{found['gap_ms_max']:.1f} ms", told,
+                          count(found["disconnects"])))
+    print(table.render(headings, cells))

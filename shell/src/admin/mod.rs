@@ -7,10 +7,11 @@
 //! POST /v1/abort, /v1/promote, /v1/finalize                       the same
 //! POST /v1/replace   {"path"?, "rollback"?, "patience"?}          {"ticket"}, or an error
 //! GET  /v1/replace                                                what became of the last
+//! POST /v1/recover    {"with_previous"?}                         what ends, or an error
 //! POST /v1/script/end                                             what ends, or an error
 //! POST /v1/backup    {"dir"?, "keep"?, "compress"?}               its number, or an error
 //! POST /v1/warm      POST /v1/warm/end   {"client"}               the same, or an error
-//! GET  /v1/status    GET /v1/history   GET /v1/backups   GET /metrics
+//! GET  /v1/status    GET /v1/history   GET /v1/crashes   GET /v1/backups   GET /metrics
 //! GET  /v1/effects?from=N&follow=true&hold=true&format=text|resp|json
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod socket;
 pub mod warming;
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use abi::host::HostRef;
@@ -44,9 +46,11 @@ use tokio::net::UnixStream;
 
 use crate::backup;
 use crate::backup::shown::Shown;
+use crate::crash::report;
 use crate::effects::{self, follow};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
+use crate::server::stuck;
 use crate::upgrade::audit::Who;
 use crate::upgrade::board::{Board, Status};
 use crate::upgrade::phase::Order;
@@ -77,6 +81,8 @@ pub struct Context {
     pub board: Board,
     /// To count what is there.
     pub host: HostRef,
+    /// The folder of upgrades, where reports are kept.
+    pub folder: PathBuf,
 }
 
 /// Serves for ever. A socket that somebody has removed is made again.
@@ -138,12 +144,14 @@ fn router(context: Context) -> Router {
         )
         .route("/v1/replace", post(replace_shell).get(replacements))
         .route("/v1/script/end", post(end_script))
+        .route("/v1/recover", post(recover))
         .route("/v1/backup", post(make_backup))
         .route("/v1/backups", get(backups))
         .route("/v1/warm", post(begin_warming))
         .route("/v1/warm/end", post(end_warming))
         .route("/v1/status", get(status))
         .route("/v1/history", get(history))
+        .route("/v1/crashes", get(crashes))
         .route("/v1/effects", get(follow_effects))
         .route("/metrics", get(show_metrics))
         .with_state(context)
@@ -269,6 +277,14 @@ async fn end_script(State(context): State<Context>) -> Response {
     }
 }
 
+async fn recover(body: Body) -> Response {
+    let request = read::<stuck::Request>(body, "{}").await;
+    match request.and_then(stuck::recover) {
+        Ok(recovering) => Json(recovering).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
 async fn begin_warming(State(context): State<Context>, body: Body) -> Response {
     let begun = read::<Filler>(body, "").await;
     match begun.and_then(|filler| warming::begin(context.host, filler)) {
@@ -301,6 +317,10 @@ async fn status(State(context): State<Context>) -> Json<Status> {
 
 async fn history(State(context): State<Context>) -> Json<history::Shown> {
     Json(context.board.history())
+}
+
+async fn crashes(State(context): State<Context>) -> Json<report::Shown> {
+    Json(report::all(&context.folder))
 }
 
 async fn follow_effects(

@@ -1,8 +1,14 @@
 //! A lane's heap: the fast path. Blocks a lane frees serve its next requests, whichever lane they
 //! came from, so that neither path needs an atomic operation or looks at a page.
+//!
+//! Invariant: whoever finds the heap after the end of the process, at any instruction, finds a list of
+//! free blocks that ends, and untouched blocks that are the lane's. A block is linked before the list
+//! begins with it, and the count of untouched blocks falls before the first of them is another. What
+//! counts blocks and bytes may be behind by one, and one block may be nobody's. While more than that is
+//! under way, `busy` says so.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use super::central::{self, Batch};
 use super::classes::{CLASSES, SMALL_MAX, cache_limit, class_bytes, class_of_last, rounded};
@@ -36,8 +42,16 @@ pub struct LaneHeap {
     pub(super) freed: AtomicU64,
     /// 1 while pages are being emptied: beside what every free writes.
     pub(super) compacting: AtomicU32,
-    reserved0: u32,
-    reserved: [u64; 5],
+    /// 1 while blocks are on their way between the lists here and the pages.
+    pub(super) busy: AtomicU32,
+    /// Bytes of large blocks ever allocated here.
+    pub(super) large_allocated: AtomicU64,
+    /// Bytes of large blocks ever freed here.
+    pub(super) large_freed: AtomicU64,
+    /// `allocated` and `freed` as they were when the lane last began something.
+    pub(super) begun_at: [AtomicU64; 2],
+    /// Bytes of messages posted from here, less those that came to their end here; it wraps around.
+    pub(super) posted: AtomicU64,
     pub(super) classes: [LaneClass; CLASSES],
 }
 
@@ -47,6 +61,31 @@ impl LaneHeap {
     pub fn totals(&self) -> (u64, u64) {
         let freed = self.freed.load(Ordering::Acquire);
         (freed, self.allocated.load(Ordering::Acquire))
+    }
+
+    /// Notes that the lane begins something: what it has taken from here on may be nobody's yet.
+    #[inline(always)]
+    pub fn begin(&self) {
+        for (place, counter) in self.begun_at.iter().zip([&self.allocated, &self.freed]) {
+            place.store(counter.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that so many bytes of messages are on their way, or are no more.
+    #[inline]
+    pub fn note_posted(&self, bytes: i64) {
+        self.posted.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Does what may not be trusted if it is found half done.
+    #[inline(always)]
+    fn busily<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.busy.store(1, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        let result = work();
+        compiler_fence(Ordering::SeqCst);
+        self.busy.store(0, Ordering::Relaxed);
+        result
     }
 
     /// See [`abi::host::Host::alloc`].
@@ -64,6 +103,7 @@ impl LaneHeap {
         if block != 0 {
             // SAFETY: a free block of this lane holds the next one's address.
             class.free.set(unsafe { poison::next(block) });
+            compiler_fence(Ordering::SeqCst);
             class.room.set(class.room.get() + 1);
             self.count(&self.allocated, u64::from(class.bytes.get()));
             poison::live(block, u64::from(class.bytes.get()));
@@ -97,8 +137,11 @@ impl LaneHeap {
         // SAFETY: the block is nobody's any more, and at least a word long.
         unsafe {
             bury(address, size, class.bytes.get());
-            poison::link(address, class.free.replace(address));
+            poison::link(address, class.free.get());
         }
+        compiler_fence(Ordering::SeqCst);
+        class.free.set(address);
+        compiler_fence(Ordering::SeqCst);
         class.room.set(class.room.get() - 1);
         self.count(&self.freed, u64::from(class.bytes.get()));
     }
@@ -113,10 +156,10 @@ impl LaneHeap {
         let number = class_of_last(size.wrapping_sub(1));
         let bytes = class_bytes(number);
         // SAFETY: the block is nobody's any more.
-        unsafe {
+        self.busily(|| unsafe {
             bury(address, size, bytes);
             central::give(number, address, 1);
-        }
+        });
         self.count(&self.freed, u64::from(bytes));
     }
 
@@ -130,15 +173,17 @@ impl LaneHeap {
         if old == new {
             return true;
         }
-        // SAFETY: the caller's promise.
-        let resized = old > SMALL_MAX
-            && new > SMALL_MAX
-            && unsafe { large::resize(address, old_size, new_size) };
-        if resized {
-            self.count(&self.allocated, new.saturating_sub(old));
-            self.count(&self.freed, old.saturating_sub(new));
+        if old <= SMALL_MAX || new <= SMALL_MAX {
+            return false;
         }
-        resized
+        self.busily(|| {
+            // SAFETY: the caller's promise.
+            let resized = unsafe { large::resize(address, old_size, new_size) };
+            if resized {
+                self.count_large(new.saturating_sub(old), old.saturating_sub(new));
+            }
+            resized
+        })
     }
 
     /// Hands back half of the free blocks, and all untouched ones. Called regularly it lets the
@@ -190,6 +235,16 @@ impl LaneHeap {
         counter.store(counter.load(Ordering::Relaxed) + bytes, Ordering::Release);
     }
 
+    /// Counts bytes of large blocks that were allocated and freed.
+    fn count_large(&self, allocated: u64, freed: u64) {
+        for counter in [&self.allocated, &self.large_allocated] {
+            self.count(counter, allocated);
+        }
+        for counter in [&self.freed, &self.large_freed] {
+            self.count(counter, freed);
+        }
+    }
+
     fn cached(&self, number: usize) -> u32 {
         let class = &self.classes[number];
         if class.bytes.get() == 0 { 0 } else { cache_limit(number) - class.room.get() }
@@ -207,8 +262,10 @@ impl LaneHeap {
 
     fn next_fresh(&self, class: &LaneClass) -> u64 {
         let block = class.fresh.get();
-        class.fresh.set(block + u64::from(class.bytes.get()));
         class.fresh_count.set(class.fresh_count.get() - 1);
+        compiler_fence(Ordering::SeqCst);
+        class.fresh.set(block + u64::from(class.bytes.get()));
+        compiler_fence(Ordering::SeqCst);
         self.count(&self.allocated, u64::from(class.bytes.get()));
         poison::live(block, u64::from(class.bytes.get()));
         block
@@ -217,24 +274,33 @@ impl LaneHeap {
     /// Gets blocks from the pages and allocates one of them.
     #[cold]
     unsafe fn refill(&self, number: usize) -> u64 {
-        let class = &self.classes[number];
         self.prepare(number);
-        // SAFETY: this heap lies in a mapped arena.
-        match unsafe { central::take(number, cache_limit(number) / 2) } {
+        let has_taken = self.busily(|| {
+            // SAFETY: this heap lies in a mapped arena.
+            let batch = unsafe { central::take(number, cache_limit(number) / 2) };
+            batch.map(|batch| self.keep(number, &batch))
+        });
+        match has_taken {
             None => 0,
-            Some(Batch::Fresh { address, count }) => {
+            // SAFETY: the caller's promise, and there are blocks now.
+            Some(()) => unsafe { self.alloc(u64::from(class_bytes(number))) },
+        }
+    }
+
+    /// Keeps blocks that came from the pages, of which it has none.
+    fn keep(&self, number: usize, batch: &Batch) {
+        let class = &self.classes[number];
+        match *batch {
+            Batch::Fresh { address, count } => {
                 class.fresh.set(address);
                 class.fresh_count.set(count);
-                self.next_fresh(class)
             }
-            Some(Batch::List { first, count }) => {
+            Batch::List { first, count } => {
                 // SAFETY: the blocks now belong to this lane. The last one's word leads on to a
                 // block that does not, so the list is ended there.
                 unsafe { end_list(first, count) };
                 class.free.set(first);
                 class.room.set(class.room.get() - count);
-                // SAFETY: the caller's promise, and the list is not empty.
-                unsafe { self.alloc(u64::from(class_bytes(number))) }
             }
         }
     }
@@ -264,10 +330,12 @@ impl LaneHeap {
             // SAFETY: the caller says it is the lane, and at most all blocks are given.
             unsafe { self.give_list(number, count) };
         }
-        let fresh = class.fresh_count.replace(0);
-        if fresh > 0 {
-            // SAFETY: this is what is left of the lane's claim.
-            unsafe { central::give_fresh(number, class.fresh.get(), fresh) };
+        if class.fresh_count.get() > 0 {
+            self.busily(|| {
+                let fresh = class.fresh_count.replace(0);
+                // SAFETY: this is what is left of the lane's claim.
+                unsafe { central::give_fresh(number, class.fresh.get(), fresh) };
+            });
         }
     }
 
@@ -280,10 +348,12 @@ impl LaneHeap {
             // SAFETY: at least `count` blocks are in the list.
             rest = unsafe { poison::next(rest) };
         }
-        class.free.set(rest);
-        class.room.set(class.room.get() + count);
-        // SAFETY: the lane has just let go of them.
-        unsafe { central::give(number, first, count) };
+        self.busily(|| {
+            class.free.set(rest);
+            class.room.set(class.room.get() + count);
+            // SAFETY: the lane has just let go of them.
+            unsafe { central::give(number, first, count) };
+        });
     }
 
     #[cold]
@@ -292,11 +362,13 @@ impl LaneHeap {
             // SAFETY: reached only from `alloc`, whose caller promised.
             return unsafe { self.alloc(1) };
         }
-        let address = large::alloc(size);
-        if address != 0 {
-            self.count(&self.allocated, rounded(size));
-        }
-        address
+        self.busily(|| {
+            let address = large::alloc(size);
+            if address != 0 {
+                self.count_large(rounded(size), 0);
+            }
+            address
+        })
     }
 
     #[cold]
@@ -305,9 +377,11 @@ impl LaneHeap {
             // SAFETY: the caller's promise; size 0 is served as 1.
             return unsafe { self.free(address, 1) };
         }
-        // SAFETY: the caller's promise.
-        unsafe { large::free(address, size) };
-        self.count(&self.freed, rounded(size));
+        self.busily(|| {
+            // SAFETY: the caller's promise.
+            unsafe { large::free(address, size) };
+            self.count_large(0, rounded(size));
+        });
     }
 }
 
@@ -354,6 +428,8 @@ mod tests {
     fn a_heap_lies_as_written_in_the_document() {
         assert_eq!((offset_of!(LaneHeap, allocated), offset_of!(LaneHeap, freed)), (0, 8));
         assert_eq!((offset_of!(LaneHeap, compacting), offset_of!(LaneHeap, classes)), (16, 64));
+        assert_eq!((offset_of!(LaneHeap, busy), offset_of!(LaneHeap, large_allocated)), (20, 24));
+        assert_eq!((offset_of!(LaneHeap, begun_at), offset_of!(LaneHeap, posted)), (40, 56));
         assert_eq!(size_of::<LaneHeap>(), 2624);
         assert_eq!((offset_of!(LaneClass, free), offset_of!(LaneClass, fresh)), (0, 8));
         assert_eq!((offset_of!(LaneClass, fresh_count), offset_of!(LaneClass, room)), (16, 20));

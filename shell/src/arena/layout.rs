@@ -25,6 +25,10 @@ use super::runs::RunState;
 pub const HEAPS: usize = LANES_MAX + 1;
 /// The heap of threads that are no lane.
 pub const SHARED_HEAP: u32 = LANES_MAX as u32;
+/// Bytes of the head: what lies before the heaps.
+pub const HEAD_BYTES: usize = HEAPS_OFFSET as usize;
+/// Where it is told how a server ended, see `shell/src/crash/record.rs`.
+pub const CRASH_OFFSET: u64 = STATE_OFFSET + 1088;
 /// Smallest arena: the descriptors and a little room.
 pub const CAPACITY_MIN: u64 = 16 << 20;
 
@@ -34,6 +38,7 @@ const CENTRAL_OFFSET: u64 = 240 << 10;
 const TABLE_OFFSET: u64 = 256 << 10;
 
 const _: () = assert!(size_of::<AllocatorState>() <= ALLOCATOR_STATE_BYTES);
+const _: () = assert!(size_of::<AllocatorState>() <= (CRASH_OFFSET - STATE_OFFSET) as usize);
 const _: () = assert!(STATE_OFFSET.is_multiple_of(align_of::<AllocatorState>() as u64));
 const _: () = assert!(HEAPS_OFFSET as usize >= size_of::<ArenaHeader>());
 const _: () = assert!(HEAPS_OFFSET as usize + HEAPS * size_of::<LaneHeap>() <= 240 << 10);
@@ -56,12 +61,18 @@ pub struct AllocatorState {
     pub compacting: AtomicU32,
     /// Runs of pages.
     pub runs: RunState,
+    /// 1 while a run is on its way from those that are free to the system: it is listed nowhere.
+    pub handing_back: AtomicU32,
+    /// 1 while a server makes whole what another has left: found so, all of it is to be looked at.
+    pub recovering: AtomicU32,
+    /// Bytes at most that recoveries which trusted the allocator have left to nobody, since it was made.
+    pub lost: AtomicU64,
 }
 
 /// Fingerprint of the allocator's own layouts, which are the shell's and not part of the ABI.
 pub const STATE_FINGERPRINT: u64 = {
     let parts = [
-        2,
+        3,
         size_of::<AllocatorState>() as u64,
         size_of::<LaneHeap>() as u64,
         size_of::<Central>() as u64,
@@ -181,6 +192,8 @@ mod tests {
         assert_eq!(offset_of!(AllocatorState, compacting), 28);
         assert_eq!(offset_of!(AllocatorState, runs), 32);
         assert_eq!((size_of::<RunState>(), STATE_OFFSET), (1000, 1024));
+        assert_eq!(offset_of!(AllocatorState, handing_back), 1032);
+        assert_eq!(offset_of!(AllocatorState, lost), 1040);
     }
 
     #[test]

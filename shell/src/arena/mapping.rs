@@ -59,6 +59,12 @@ pub enum ArenaError {
     Layout { found: u64, expected: u64 },
     #[error("the arena says it has {header} bytes but its file has {file}; it is damaged")]
     Size { header: u64, file: u64 },
+    #[error(
+        "{path} was not left whole, and the machine was started since: what is in it may not be what was written; load a backup or the append-only log, and remove the file"
+    )]
+    OtherBoot { path: PathBuf },
+    #[error("the arena could not be written to its disk: {error}; see to the disk")]
+    Write { error: Errno },
     #[error("no random seed from the system: {error}")]
     Random { error: Errno },
     #[error(
@@ -99,6 +105,32 @@ pub fn open_file(path: &Path, bytes: u64) -> Result<OwnedFd, ArenaError> {
     space::reserve_start(&fd, bytes / PAGE_BYTES)
         .map_err(|error| ArenaError::Space { path: path.into(), error })?;
     Ok(fd)
+}
+
+/// Opens a file with an arena that a server has left, and that no process uses. None: there is nothing
+/// to go on with, not even the roots of one.
+pub fn open_left(path: &Path) -> Result<Option<OwnedFd>, ArenaError> {
+    let at = |error| ArenaError::Open { path: path.into(), error };
+    let fd = match rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, 0o600.into()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(at(error)),
+    };
+    match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Err(ArenaError::InUse { path: path.into() }),
+        Err(error) => return Err(at(error)),
+    }
+    let is_made = read_word(&fd, 0)? == ARENA_MAGIC
+        && read_word(&fd, offset_of!(ArenaHeader, effects) as u64)? != 0;
+    Ok(is_made.then_some(fd))
+}
+
+/// Whether an arena was left whole, and in which boot of the machine it was last begun to be used.
+pub fn closed_and_boot(fd: impl AsFd) -> Result<(bool, [u64; 2]), ArenaError> {
+    let word = |offset: usize| read_word(&fd, offset as u64);
+    let boot = offset_of!(ArenaHeader, boot);
+    Ok((word(offset_of!(ArenaHeader, closed))? == 1, [word(boot)?, word(boot + 8)?]))
 }
 
 /// Checks that a file is an arena this shell can use; returns its size in bytes.

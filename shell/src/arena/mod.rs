@@ -56,7 +56,8 @@ use std::sync::{Mutex, OnceLock};
 
 pub use mapping::ArenaError;
 pub use threads::{
-    alloc, bind_thread, enter, flush, free, lane as this_lane, realloc, resize, trim,
+    alloc, begin, bind_thread, enter, flush, free, lane as this_lane, note_posted, realloc, resize,
+    trim,
 };
 
 const CAPACITY_DEFAULT: u64 = 1 << 40;
@@ -80,6 +81,8 @@ pub struct Options {
     pub capacity_bytes: Option<u64>,
     /// The file to hold it; without one it is anonymous memory.
     pub file: Option<PathBuf>,
+    /// A file with one to begin with a copy of, which stays as it is. Without `file`.
+    pub copy_of: Option<PathBuf>,
 }
 
 /// The arena has no memory for what was asked.
@@ -104,6 +107,11 @@ impl Arena {
     /// The header, for the shell to set roots in before any other thread looks.
     pub fn header(&self) -> *mut ArenaHeader {
         layout::header()
+    }
+
+    /// Whether it lies in a file that stays.
+    pub fn is_file(&self) -> bool {
+        self.is_file
     }
 
     /// Bytes of address space from `ARENA_BASE`.
@@ -143,6 +151,36 @@ pub fn create(options: &Options) -> Result<&'static Arena, ArenaError> {
         };
         write_header(capacity_bytes)?;
         Ok(Arena::of(fd, capacity_bytes))
+    })
+}
+
+/// Maps the arena in a file that a server has left, if there is one: else it is to be made.
+///
+/// # Errors
+/// See [`ArenaError`]: among others when it was made by another build, when another server uses it, and
+/// when the machine was started since, and it was not left whole.
+pub fn take_up(path: &Path) -> Result<Option<&'static Arena>, ArenaError> {
+    let Some(fd) = mapping::open_left(path)? else { return Ok(None) };
+    make(|| {
+        let capacity_bytes = mapping::validate(&fd)?;
+        closing::check_boot(&fd, path)?;
+        mapping::map(&fd, capacity_bytes)?;
+        Ok(Arena::of(fd, capacity_bytes))
+    })
+    .map(Some)
+}
+
+/// Maps a copy of the arena in a file that a server has left: what is written here stays here.
+///
+/// # Errors
+/// As [`take_up`]; `Magic` if there is none.
+pub fn take_copy(path: &Path) -> Result<&'static Arena, ArenaError> {
+    let fd = mapping::open_unused(path)?;
+    make(|| {
+        let capacity_bytes = mapping::validate(&fd)?;
+        closing::check_boot(&fd, path)?;
+        mapping::map_privately(&fd, capacity_bytes)?;
+        Ok(Arena { is_file: false, ..Arena::of(fd, capacity_bytes) })
     })
 }
 
@@ -321,6 +359,7 @@ fn write_header(capacity_bytes: u64) -> Result<(), ArenaError> {
         (*header).header_bytes = size_of::<ArenaHeader>() as u32;
         (*header).layout_fingerprint = LAYOUT_FINGERPRINT;
         (*header).capacity_bytes = capacity_bytes;
+        (*header).boot = closing::boot();
         (*header).hash_seed = [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])];
         std::sync::atomic::fence(Ordering::Release);
         (*header).magic = ARENA_MAGIC;

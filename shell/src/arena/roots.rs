@@ -142,6 +142,12 @@ impl Roots {
         self.shared().lanes.iter().take_while(|lane| !lane.is_null()).count() as u32
     }
 
+    /// Databases that every shard has.
+    pub fn databases(&self) -> u32 {
+        // SAFETY: a root; the number does not change once the server runs.
+        unsafe { &*self.keyspace.as_ptr() }.databases
+    }
+
     /// What is kept for a lane.
     pub fn lane(&self, lane: u32) -> &'static Lane {
         let record = self.shared().lanes[lane as usize];

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::classes::{CHUNK_PAGES, PAGE_BYTES};
 use super::huge::Huge;
 use super::runs::Run;
-use super::{Arena, futex, large, threads};
+use super::{Arena, futex, large, layout, threads};
 
 /// How long memory must lie idle before it is handed back.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -116,14 +116,26 @@ pub fn release(arena: &Arena, keep: u32) -> io::Result<u64> {
     let mut huge = huge();
     let mut released = 0;
     huge.give_back_ahead(arena)?;
-    while let Some(run) = large::with_runs(|runs| runs.take_dirty(keep)) {
+    while let Some(pages) = hand_back(arena, keep, &mut huge)? {
+        released += u64::from(pages);
+    }
+    Ok(released)
+}
+
+/// Hands a run back, if more than `keep` pages may hold memory. Returns how many pages it has.
+fn hand_back(arena: &Arena, keep: u32, huge: &mut Huge) -> io::Result<Option<u32>> {
+    // SAFETY: there is an arena.
+    let state = unsafe { layout::state() };
+    state.handing_back.store(1, Ordering::SeqCst);
+    let taken = large::with_runs(|runs| runs.take_dirty(keep));
+    let punched = taken.map(|run| {
         huge.forget(run);
         let punched = punch(arena, run);
         large::with_runs(|runs| runs.give_clean(run));
-        punched?;
-        released += u64::from(run.pages);
-    }
-    Ok(released)
+        punched.map(|()| run.pages)
+    });
+    state.handing_back.store(0, Ordering::SeqCst);
+    punched.transpose()
 }
 
 /// Hands the memory of a run back that is nobody's.

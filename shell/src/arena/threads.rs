@@ -106,6 +106,29 @@ pub fn flush_shared() {
     with_shared_heap(|heap| unsafe { heap.flush() });
 }
 
+/// The calling lane begins something: what it takes from here on may be nobody's yet, if it is found
+/// half done. Does nothing on a thread that is no lane.
+#[inline]
+pub fn begin() {
+    let heap = HEAP.get();
+    if !heap.is_null() {
+        // SAFETY: the heap is this thread's own.
+        unsafe { (*heap).begin() };
+    }
+}
+
+/// So many bytes of a message are on their way, or, below 0, are no more.
+pub fn note_posted(bytes: i64) {
+    let heap = HEAP.get();
+    if !heap.is_null() {
+        // SAFETY: the heap is this thread's own.
+        unsafe { (*heap).note_posted(bytes) };
+    } else if is_mapped() {
+        // SAFETY: an arena is mapped; the counter is an atomic that needs no lock.
+        unsafe { layout::heap(layout::SHARED_HEAP) }.note_posted(bytes);
+    }
+}
+
 /// See [`abi::host::Host::alloc`]. Size 0 is served as 1.
 #[inline]
 pub fn alloc(size: u64) -> u64 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::asked::Server;
+use super::client::Client;
 use super::output;
 use crate::backup::shown::{Progress, Record, Shown};
 use crate::backup::{Asked, Request};
@@ -46,10 +47,21 @@ fn backup(args: &Args) -> Result<Record, Refusal> {
     // Absolute, as the server works elsewhere.
     let dir = args.dir.as_ref().map(std::path::absolute).transpose();
     let dir = dir.map_err(|error| Refusal::new(Code::Io, error.to_string()))?;
-    let request = Request { dir, keep: args.keep, compress: args.compress.then_some(true) };
-    let client = args.server.client();
+    let compress = args.compress.then_some(true);
+    make(&args.server.client(), dir, args.keep, compress, args.server.json)
+}
+
+/// Has a server make a backup, and waits for it.
+pub(super) fn make(
+    client: &Client,
+    dir: Option<PathBuf>,
+    keep: Option<u64>,
+    compress: Option<bool>,
+    is_quiet: bool,
+) -> Result<Record, Refusal> {
+    let request = Request { dir, keep, compress };
     let Asked { id } = client.post_value("/v1/backup", &request)?;
-    let bar = if args.server.json { ProgressBar::hidden() } else { bar() };
+    let bar = if is_quiet { ProgressBar::hidden() } else { bar() };
     loop {
         let shown: Shown = client.get("/v1/backups")?;
         if let Some(record) = shown.records.into_iter().find(|record| record.id == id) {

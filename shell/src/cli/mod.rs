@@ -7,10 +7,13 @@ mod backup;
 mod check;
 mod check_arena;
 mod client;
+mod crash_report;
+mod dump_arena;
 mod effects;
 mod input;
 mod outfit;
 mod output;
+mod recover;
 mod replace;
 mod restore;
 mod script;
@@ -132,6 +135,19 @@ enum Verb {
     /// The file, as --arena names it, is only read.
     #[command(after_help = exit_codes())]
     CheckArena(check_arena::Args),
+    /// Write what is in the arena of a server that has ended to a file of data.
+    ///
+    /// The arena, as --arena names it, is only read. What of it cannot be trusted is left out.
+    #[command(after_help = exit_codes())]
+    DumpArena(dump_arena::Args),
+    /// End a server that is stuck, as a crash would, and have it started again on its memory.
+    ///
+    /// Clients stay connected. Who has a command that runs hears an error.
+    #[command(after_help = exit_codes())]
+    Recover(recover::Args),
+    /// Show how servers ended that nobody had asked to end: signal, command, registers, stack.
+    #[command(after_help = exit_codes())]
+    CrashReport(crash_report::Args),
     /// What the server and verify run to try a library out; see `logic::verify`.
     #[command(name = crate::logic::verify::parent::VERB, hide = true)]
     VerifyHere {
@@ -167,6 +183,9 @@ pub fn main() -> ExitCode {
         Verb::Rehearse(args) => serve_on::rehearse(&args),
         Verb::ServeOn(args) => serve_on::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::DumpArena(args) => dump_arena::run(&args),
+        Verb::Recover(args) => recover::run(&args),
+        Verb::CrashReport(args) => crash_report::run(&args),
         Verb::CheckArena(args) => check_arena::run(&args),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }

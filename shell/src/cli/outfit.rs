@@ -13,17 +13,18 @@ use abi::logic::LogicRef;
 use crate::admin::socket::Socket;
 use crate::admin::{self, Context};
 use crate::backup;
+use crate::crash::report;
 use crate::exchange;
 use crate::host;
-use crate::keeper::program::Program;
-use crate::logic;
-use crate::logic::Loaded;
+use crate::keeper::board::Back;
+use crate::keeper::{self, program::Program};
 use crate::logic::generation::{self, Counts, Generation};
 use crate::logic::image::Image;
 use crate::logic::verify::parent::Verifier;
+use crate::logic::{self, Loaded, Proven};
 use crate::metrics;
 use crate::refusal::{Code, Refusal};
-use crate::server::{LoadError, Outfit};
+use crate::server::{LoadError, Outfit, stuck};
 use crate::upgrade::audit::Audit;
 use crate::upgrade::driver::Driver;
 use crate::upgrade::journal::{self, Keeper};
@@ -39,6 +40,7 @@ pub struct Parts {
     verifier: Verifier,
     admin: Socket,
     metrics: Option<TcpListener>,
+    stuck_timeout: Option<Duration>,
     proving: Proving,
     program: Option<Program>,
     first: Option<First>,
@@ -68,7 +70,17 @@ impl Parts {
     /// and is administered at `admin`.
     pub fn new(logic: PathBuf, verifier: Verifier, admin: Socket, proving: Proving) -> Self {
         let (program, carried) = (None, replace::carried::read());
-        Self { logic, verifier, admin, metrics: None, proving, program, first: None, carried }
+        Self {
+            logic,
+            verifier,
+            admin,
+            metrics: None,
+            stuck_timeout: None,
+            proving,
+            program,
+            first: None,
+            carried,
+        }
     }
 
     /// It can be replaced by another build of this program.
@@ -83,11 +95,17 @@ impl Parts {
         Self { metrics, ..self }
     }
 
+    /// A command that runs for so long has the server recovered.
+    #[must_use]
+    pub fn with_stuck_timeout(self, stuck_timeout: Option<Duration>) -> Self {
+        Self { stuck_timeout, ..self }
+    }
+
     /// The library to start with, loaded. One that the journal names and that cannot be loaded is no
     /// reason not to start.
-    fn load_first(&self, lanes: usize) -> Result<(Box<Generation>, Option<String>), LoadError> {
+    fn load_first(&self) -> Result<(Loaded, Option<String>), LoadError> {
         let start = |path: &Path, sha256: Option<&str>| {
-            logic::start(path, sha256, host::table(), lanes, &self.verifier)
+            logic::load(path, sha256, host::table(), &self.verifier)
         };
         let chosen = journal::choose(&self.proving.folder, &self.logic);
         if let Ok(chosen) = &chosen {
@@ -97,9 +115,9 @@ impl Parts {
         }
         let said = match chosen {
             Ok(chosen) => match (start(&chosen.path, chosen.sha256.as_deref()), chosen.note) {
-                (Ok(generation), note) => {
+                (Ok(loaded), note) => {
                     note.iter().for_each(|note| tracing::warn!("{note}"));
-                    return Ok((generation, note));
+                    return Ok((loaded, note));
                 }
                 (Err(refusal), _) if chosen.path == self.logic => return Err(refusal.into()),
                 (Err(refusal), _) => refusal.to_string(),
@@ -114,52 +132,57 @@ impl Parts {
 
 /// Loads the library that served last, of which the server before has told. It was tried by this very
 /// program, while that one served.
-fn load_carried(image: &Path, carried: &Carried) -> Result<Loaded, Refusal> {
-    let memory = File::open(image).map_err(|e| Refusal::new(Code::Io, e.to_string()))?;
+fn load_carried(image: &Proven, carried: &Carried) -> Result<Loaded, Refusal> {
+    let memory = File::open(image.path()).map_err(|e| Refusal::new(Code::Io, e.to_string()))?;
     let sha256 = carried.verdict.identity.sha256.clone();
     let (source, signature) = (carried.source.clone(), carried.signature.clone());
     let image = Image::carried(memory, sha256, source, signature)?;
     Loaded::load(Arc::new(image), &carried.verdict, host::table())
 }
 
-/// Loads the first library that can be loaded.
-fn load_any(paths: &[PathBuf], verifier: &Verifier) -> Result<Loaded, Refusal> {
-    let mut refusal = None;
-    for path in paths {
-        match logic::load(path, None, host::table(), verifier) {
-            Ok(loaded) => return Ok(loaded),
-            Err(error) => {
-                tracing::warn!(%error, path = %path.display(), "cannot load a library");
-                refusal.get_or_insert(error);
-            }
-        }
-    }
-    Err(refusal.unwrap_or_else(|| Refusal::new(Code::NotFound, "no library is named")))
+/// Why a server goes on in the place of one that has ended unasked, for the history.
+fn why_again(images: &[Proven]) -> Option<String> {
+    let board = keeper::board::get()?;
+    let how = match board.back().filter(|_| images.len() > 1) {
+        Some(Back::OnProbation) => "with the version before: the one that served was on probation",
+        Some(Back::Asked) => "with the version before, as it was asked to",
+        Some(Back::Again) => "with the version before, as it has ended again within a minute",
+        None => "with the same version",
+    };
+    Some(format!(
+        "the server before ended unasked ({}), and this one goes on {how}",
+        board.last_end()
+    ))
 }
 
 impl Outfit for Parts {
     fn load(
         &mut self,
         lanes: usize,
-        images: &[PathBuf],
+        images: &[Proven],
         attached: &mut dyn FnMut(LogicRef) -> Result<(), LoadError>,
     ) -> Result<Arc<Generation>, LoadError> {
         self.verifier.lanes = lanes as u32;
         let (generation, note) = match images.is_empty() {
-            true => self.load_first(lanes)?,
+            true => {
+                let (loaded, note) = self.load_first()?;
+                attached(loaded.logic())?;
+                (Generation::new(generation::FIRST, loaded, lanes, Counts::First)?, note)
+            }
             false => {
                 let carried = self.carried.as_ref();
                 let number = carried.map_or(generation::FIRST, |carried| carried.generation);
                 let loaded = match carried.map(|carried| load_carried(&images[0], carried)) {
                     Some(Ok(loaded)) => loaded,
                     Some(Err(error)) => {
-                        tracing::warn!(%error, "the library that served is tried anew");
-                        load_any(images, &self.verifier)?
+                        tracing::warn!(%error, "the library that served is loaded as after a crash");
+                        logic::load_again(images, host::table())?
                     }
-                    None => load_any(images, &self.verifier)?,
+                    None => logic::load_again(images, host::table())?,
                 };
                 attached(loaded.logic())?;
-                (Generation::new(number, loaded, lanes, Counts::First)?, None)
+                let note = carried.is_none().then(|| why_again(images)).flatten();
+                (Generation::new(number, loaded, lanes, Counts::First)?, note)
             }
         };
         tracing::info!(logic = generation.identity().label(), "loaded");
@@ -174,8 +197,12 @@ impl Outfit for Parts {
 
     async fn services(&mut self, server: &'static ServerShared) {
         let Some(First { live, lanes, given_sha256, note }) = self.first.take() else { return };
+        if let Err(error) = report::keep(&self.proving.folder) {
+            tracing::warn!(%error, "the report of how the server before ended cannot be kept");
+        }
         let host = host::table();
         let Proving { probation, folder } = self.proving.clone();
+        let reports = folder.clone();
         let verifier = self.verifier.clone();
         let journal = Keeper::start(folder.clone(), given_sha256);
         let carried = self.carried.take();
@@ -214,6 +241,7 @@ impl Outfit for Parts {
             replacing: replacing.clone(),
             board: driver.board(),
             host,
+            folder: reports,
         };
         let (handle, board) = (driver.handle(), driver.board());
         let (metrics, shown) = (self.metrics.as_ref(), driver.board());
@@ -231,6 +259,7 @@ impl Outfit for Parts {
             }
         };
         let wire = wire::run(handle, replacing, board, host);
-        tokio::join!(driver.run(), tell, wire, exchange::run(host), backups, admin);
+        let stuck = stuck::watch(server, self.stuck_timeout);
+        tokio::join!(driver.run(), tell, stuck, wire, exchange::run(host), backups, admin);
     }
 }

@@ -63,6 +63,8 @@ Options:
   --keeper yes|no       Whether a process keeps memory and clients while the server crashes
                         [default: yes]; --no-keeper is --keeper no
   --crashes-max N       How often it may crash within a minute before the keeper gives up [default: 5]
+  --stuck-command-timeout TIME  Recover the server, as from a crash, when a command has run for so long and
+                        serves nobody meanwhile [default: it is only told]
   --replace-timeout TIME  How long another build of the shell may take until it serves [default: 10s]
   --check-recovered yes|no  Check the whole arena after a crash, before clients are served
   --log-format FORMAT   text or json
@@ -115,6 +117,8 @@ pub struct Plan {
     pub wanted: Wanted,
     /// Whether a process keeps the server.
     pub keeper: bool,
+    /// How long a command may run before the server is recovered; none: for ever.
+    pub stuck_timeout: Option<Duration>,
     /// How it is kept, if one does.
     pub rules: Rules,
     /// How the process was started, once it has been.
@@ -256,7 +260,8 @@ fn serve_here(mut plan: Plan) -> ExitCode {
         Err(error) => return fail(&error, EXIT_LISTEN),
     };
     let parts = Parts::new(plan.logic, plan.verifier, admin, plan.proving)
-        .with_program(plan.options.program.clone());
+        .with_program(plan.options.program.clone())
+        .with_stuck_timeout(plan.stuck_timeout);
     match server::run(plan.options, &mut parts.with_metrics(metrics)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, exit_code(&error)),
@@ -399,10 +404,16 @@ impl Plan {
                 let value = single(setting, "metrics", "takes one address")?;
                 self.metrics = Some(value.to_owned());
             }
+            // For `shell dump-arena`.
+            "arena-copy" => self.options.arena.copy_of = Some(path_of(setting, "arena-copy")?),
             "arena" => self.options.arena.file = Some(path_of(setting, "arena")?),
             "log-format" => self.log_format = format_of(setting)?,
             "keeper" => self.keeper = switch_of(setting, "keeper")?,
             "check-recovered" => self.options.checks_arena = switch_of(setting, "check-recovered")?,
+            "stuck-command-timeout" => {
+                let timeout = time_of(setting, "stuck-command-timeout")?;
+                self.stuck_timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+            }
             "crashes-max" => self.rules.crashes_max = crashes_of(setting)?,
             "replace-timeout" => {
                 self.rules.serves_max = time_of(setting, "replace-timeout")?;

@@ -13,7 +13,7 @@ use abi::ptr::Ptr;
 use abi::status::Status;
 use abi_stable::std_types::{RSlice, RStr};
 
-use crate::client::message::drop_message;
+use crate::client::message::{drop_message, note_posted};
 use crate::client::open::bytes_of;
 use crate::config::files::{self, system_text};
 use crate::config::{self, rewrite};
@@ -22,6 +22,7 @@ use crate::worker::{meanwhile, shared};
 
 /// See [`abi::host::Host::post`].
 pub extern "C" fn post(client: ClientRef, message: Ptr<Message>) {
+    note_posted(message);
     match shared::get() {
         Some(server) => server.post(client, message),
         None => drop_message(message),

@@ -37,6 +37,8 @@ const SERVING: u32 = 1;
 const STOPPING: u32 = 2;
 const HANDS_OVER: u32 = 3;
 const WITHDRAWN: u32 = 4;
+const ON_PROBATION: u32 = 1;
+const ASKED: u32 = 2;
 /// No descriptor.
 const NONE: i32 = -1;
 /// The board's first word: changes with its layout, and with what one program leaves open for the next.
@@ -90,6 +92,8 @@ pub struct Board {
     recent: AtomicU32,
     /// Servers that ended unasked.
     crashes: AtomicU32,
+    /// Why another server is to begin with the library before the last, see [`Back`]; 0: it is not.
+    back: AtomicU32,
     /// The process that supervisors know, the one that keeps the server, and the server.
     main: AtomicI32,
     keeper: AtomicI32,
@@ -104,6 +108,8 @@ pub struct Board {
     /// monotonic clock.
     rested_ns: AtomicU64,
     served_ns: AtomicU64,
+    /// When a build was asked to take over that has.
+    replaced_ns: AtomicU64,
     /// What the programs were copied from: [`Own::Program`], the one before, the next.
     files: [[AtomicU8; PATH_BYTES]; 3],
 }
@@ -143,6 +149,17 @@ impl Tried {
             other => Self::Ended(End::decode(other & 0xffff)),
         }
     }
+}
+
+/// Why a server begins with the library before the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// The last had yet to prove itself.
+    OnProbation,
+    /// Somebody has asked for it.
+    Asked,
+    /// The server has ended again within a minute.
+    Again,
 }
 
 static BOARD: OnceLock<&'static Board> = OnceLock::new();
@@ -280,6 +297,7 @@ impl Board {
     /// [`Board::unserved_ns`].
     pub fn hands_over(&self, rested_ns: u64) {
         self.rested_ns.store(rested_ns, SeqCst);
+        self.replaced_ns.store(monotonic_ns(), SeqCst);
         self.enter(HANDS_OVER);
     }
 
@@ -331,6 +349,21 @@ impl Board {
         let place = &self.files[what as usize - Own::Program as usize];
         let bytes = place.iter().map(|byte| byte.load(SeqCst)).take_while(|byte| *byte != 0);
         OsString::from_vec(bytes.collect()).into()
+    }
+
+    /// When the program that runs took over from another, on the monotonic clock; 0: it has not.
+    pub(super) fn replaced_ns(&self) -> u64 {
+        self.replaced_ns.load(SeqCst)
+    }
+
+    /// Has the program that ran before be the next. False: it is not there.
+    pub(super) fn prepare_to_go_back(&self) -> bool {
+        let before = self.own(Own::ProgramBefore).and_then(|fd| fd.try_clone_to_owned().ok());
+        let Some(memory) = before else { return false };
+        self.note_program(Own::ProgramNext, memory, &self.file_of(Own::ProgramBefore));
+        // Not to and fro.
+        self.replaced_ns.store(0, SeqCst);
+        true
     }
 
     /// The process that supervisors know.
@@ -438,15 +471,49 @@ impl Board {
         let before = self.logic[0].swap(fd, SeqCst);
         if before != fd {
             self.logic[1].store(before, SeqCst);
+            // Until it is known better: it has not proven itself.
+            self.note_probation(before != NONE);
+        }
+    }
+
+    /// Notes whether the library that serves has yet to prove itself.
+    pub fn note_probation(&self, is_on_probation: bool) {
+        let back = if is_on_probation { ON_PROBATION } else { 0 };
+        self.back.store(back, SeqCst);
+    }
+
+    /// Another server is to begin with the library that served before this one. False: there is none.
+    pub fn ask_for_previous(&self) -> bool {
+        let is_there = self.logic[1].load(SeqCst) != NONE;
+        if is_there {
+            self.back.store(ASKED, SeqCst);
+        }
+        is_there
+    }
+
+    /// Why a server is to begin with the library before the last, if it is.
+    pub fn back(&self) -> Option<Back> {
+        match self.back.load(SeqCst) {
+            ON_PROBATION => Some(Back::OnProbation),
+            ASKED => Some(Back::Asked),
+            _ if self.recent.load(SeqCst) > 1 => Some(Back::Again),
+            _ => None,
+        }
+    }
+
+    /// A server that has gone back serves: what it has gone back from is not come back to.
+    pub fn has_gone_back(&self) {
+        if self.back.swap(0, SeqCst) != 0 {
+            self.logic[1].store(NONE, SeqCst);
         }
     }
 
     /// The descriptors of the images of the library that served last and of the one before, in the order
-    /// in which they are to be tried. After a second crash within a minute that is the older first.
+    /// in which they are to be tried: the older first, where [`Board::back`] says so.
     pub fn logic(&self) -> [Option<RawFd>; 2] {
         let [last, before] =
             self.logic.each_ref().map(|fd| Some(fd.load(SeqCst)).filter(|fd| *fd != NONE));
-        if self.recent.load(SeqCst) > 1 { [before, last] } else { [last, before] }
+        if self.back().is_some() { [before, last] } else { [last, before] }
     }
 
     /// Whether a descriptor is the keeper's own.

@@ -16,7 +16,7 @@ pub const EXIT_GAVE_UP: u8 = 8;
 pub const EXIT_UNUSABLE: u8 = 9;
 /// What it says then.
 pub const GAVE_UP: &str = "the server has ended again and again; its log says how. With --arena FILE \
-    its memory is still in the file, for `shell check-arena`";
+    its memory is still in the file: `shell dump-arena ARENA FILE` writes its keys to a file of data";
 
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

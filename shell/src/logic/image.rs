@@ -169,6 +169,19 @@ impl Image {
         Self::of(memory, Path::new("(inherited)"), |_| sha256)
     }
 
+    /// As [`Image::inherited`], hashed here.
+    ///
+    /// # Errors
+    /// As there; `io` if the path leads to nothing.
+    pub fn left_behind(path: &Path) -> Result<Self, Refusal> {
+        let memory = open(path)?;
+        let image = Self::inherited(memory, String::new())?;
+        // SAFETY: the memory behind the mapping is sealed against writing and shrinking.
+        let map = unsafe { memmap2::Mmap::map(&image.memory) }.map_err(io_error)?;
+        let sha256 = hex(&Sha256::digest(&map));
+        Ok(Self { sha256, source: path.to_owned(), ..image })
+    }
+
     /// As [`Image::inherited`], of one that was copied from a file, with the signature that lay beside
     /// it.
     ///

@@ -13,6 +13,7 @@ use rustix::mm::Advice;
 use super::elf;
 use super::image::{Image, hex};
 use super::maps::{self, FileId, Mapping};
+use super::modules;
 use crate::refusal::{Code, Refusal};
 
 /// An image that is mapped and relocated. Closed when dropped, without proof.
@@ -48,6 +49,7 @@ impl Library {
         let library = Self { handle, image, file, span };
         library.check_build_id(&mappings)?;
         touch(&mappings);
+        modules::note();
         Ok(library)
     }
 
@@ -103,6 +105,7 @@ impl Library {
             tracing::warn!(%error, "the dynamic linker could not close a library");
         }
         let pinned = !maps::of_file(file)?.is_empty();
+        modules::note();
         if !pinned {
             image.closed();
         }

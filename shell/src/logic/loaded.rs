@@ -58,6 +58,18 @@ impl Loaded {
             let message = "the library was verified with other bytes";
             return Err(Refusal::new(Code::BuildIdMismatch, message));
         }
+        // SAFETY: the verifying process has had these very bytes.
+        unsafe { Self::load_proven(image, host) }
+    }
+
+    /// As [`Loaded::load`], of an image that needs no other verdict.
+    ///
+    /// # Safety
+    /// These very bytes have passed a trial.
+    ///
+    /// # Errors
+    /// As [`Loaded::load`].
+    pub unsafe fn load_proven(image: Arc<Image>, host: HostRef) -> Result<Self, Refusal> {
         // SAFETY: these very bytes were loaded and run in the verifying process, unharmed.
         let library = unsafe { Library::open(image) }?;
         // SAFETY: the verifying process found all layouts to agree, for these very bytes. The

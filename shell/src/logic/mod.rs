@@ -18,6 +18,7 @@ pub mod library;
 pub mod loaded;
 pub mod maps;
 mod memory;
+pub mod modules;
 pub mod roster;
 pub mod share;
 pub mod ticks;
@@ -26,7 +27,7 @@ pub mod verify;
 
 pub use loaded::Loaded;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use abi::host::HostRef;
@@ -35,7 +36,7 @@ use generation::{Counts, Generation};
 use image::Image;
 use verify::parent::Verifier;
 
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 
 /// Copies the library at `path`. `sha256`: the digest it must have; see [`Expected::of`].
 ///
@@ -63,6 +64,48 @@ pub fn load(
     let image = Arc::new(read(path, sha256)?);
     let verdict = verifier.verify(&image)?;
     Loaded::load(image, &verdict, host)
+}
+
+/// Where the image of a library can be read that has served a server before.
+#[derive(Clone, Debug)]
+pub struct Proven(PathBuf);
+
+impl Proven {
+    /// That at a path.
+    ///
+    /// # Safety
+    /// It is a sealed copy, which had passed a trial before it served.
+    pub const unsafe fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// Loads the first that can be of the images of libraries that a server before has left. They are not
+/// tried again: that would take longer than all else of going on.
+///
+/// # Errors
+/// As [`Image::left_behind`] and [`Loaded::load`], of the first image.
+pub fn load_again(images: &[Proven], host: HostRef) -> Result<Loaded, Refusal> {
+    let mut refusal = None;
+    for Proven(path) in images {
+        let loaded = Image::left_behind(path).and_then(|image| {
+            // SAFETY: that is what `Proven` says; the bytes are sealed, or this is no image.
+            unsafe { Loaded::load_proven(Arc::new(image), host) }
+        });
+        match loaded {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "cannot load a library");
+                refusal.get_or_insert(error);
+            }
+        }
+    }
+    Err(refusal.unwrap_or_else(|| Refusal::new(Code::NotFound, "no library is named")))
 }
 
 /// Copies, verifies and loads the library at `path`, with a digest as for [`read`], as the first generation, not yet published.

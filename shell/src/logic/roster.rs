@@ -13,6 +13,7 @@ use abi::stats::LANES_MAX;
 use super::generation::Generation;
 use super::grace::{self, Current, Version};
 use super::share::Share;
+use crate::arena;
 use crate::keeper::board;
 
 /// Bits of a serial number that are the number of the generation that serves the most.
@@ -79,6 +80,7 @@ impl Online {
     /// The generation for what is done next beside clients. This is a batch boundary.
     #[inline]
     pub fn generation(&mut self) -> &Generation {
+        arena::begin();
         &self.version().main
     }
 
@@ -86,6 +88,7 @@ impl Online {
     /// batch boundary.
     #[inline]
     pub fn generation_of<'a>(&'a mut self, lane: u32, client: &Client) -> &'a Generation {
+        arena::begin();
         let roster = self.version();
         match &roster.canary {
             None => &roster.main,

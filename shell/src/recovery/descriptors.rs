@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::net::{SocketType, sockopt};
 
 use crate::client::listen;
 use crate::keeper::board::Board;
+use crate::logic::Proven;
 
 /// What a server goes on with.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Inheritance {
     /// Connections, by their descriptors.
     pub connections: BTreeMap<RawFd, OwnedFd>,
     /// Where the library can be read that served last, and the one before.
-    pub logic: Vec<PathBuf>,
+    pub logic: Vec<Proven>,
     /// What keeps them there until they have been read.
     pub images: Vec<OwnedFd>,
 }
@@ -51,7 +51,9 @@ pub fn take_over(board: &Board) -> io::Result<()> {
         }
     }
     listen::inherit(listeners);
-    let logic = images.iter().map(|fd| format!("/proc/self/fd/{fd}").into()).collect();
+    // SAFETY: the board names what has served, and nothing does that was not tried.
+    let proven = |fd| unsafe { Proven::new(format!("/proc/self/fd/{fd}").into()) };
+    let logic = images.iter().map(proven).collect();
     let left = Inheritance { arena, connections, logic, images: kept };
     *INHERITANCE.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
     Ok(())

@@ -3,6 +3,7 @@
 //! - [`walk`]: over all of it, to say what is wrong, or to take that out
 //! - [`own`]: the shell's part of that: roots, lanes, clients
 //! - [`descriptors`]: what the server before has left open
+//! - [`held`]: what lanes were at when it ended, and whether all else may be believed
 //! - [`locks`]: opening those whose holders are no more
 //! - [`bytes`]: which bytes the kernel has taken and given
 //! - [`clients`]: those of the server before, as the next one goes on with them
@@ -10,6 +11,7 @@
 pub mod bytes;
 pub mod clients;
 pub mod descriptors;
+pub mod held;
 pub mod locks;
 mod own;
 pub mod walk;

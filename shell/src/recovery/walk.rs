@@ -8,8 +8,9 @@ use abi::walk::{Fault, Walk, claim};
 use serde::Serialize;
 
 use super::own;
+use crate::arena;
 use crate::arena::check::allocator::{self, Unclaimed};
-use crate::arena::check::{self, claims::Claims};
+use crate::arena::check::{self, claims::Claims, trust};
 
 /// Faults whose texts are kept.
 const TEXTS_MAX: usize = 100;
@@ -67,9 +68,15 @@ pub struct State {
     claims: Claims,
     found: Found,
     mends: bool,
+    /// Claims that were not granted.
+    refused: u64,
 }
 
 impl State {
+    fn new(claims: Claims, mends: bool) -> Self {
+        Self { claims, found: Found::default(), mends, refused: 0 }
+    }
+
     /// Whether what is wrong is taken out.
     pub fn mends(&self) -> bool {
         self.mends
@@ -77,7 +84,7 @@ impl State {
 
     /// Has an allocation be what `what` says. False, and noted: it cannot be.
     pub fn claim(&mut self, what: &str, address: u64, size: u64) -> bool {
-        let outcome = self.claims.claim(address, size);
+        let outcome = self.claim_block(address, size);
         if outcome != claim::GRANTED {
             self.wrong(format!(
                 "{what} at {address:#x}: there is no allocation of {size} bytes for it"
@@ -86,9 +93,17 @@ impl State {
         outcome == claim::GRANTED
     }
 
+    /// See [`Walk::claim`].
+    fn claim_block(&mut self, address: u64, size: u64) -> u32 {
+        let outcome = self.claims.claim(address, size);
+        self.refused += u64::from(outcome != claim::GRANTED);
+        outcome
+    }
+
     /// Whether so many bytes may be read at an address.
     pub fn is_readable(&mut self, what: &str, address: u64, size: usize) -> bool {
         let is_there = self.claims.block(address) >= size as u64;
+        self.refused += u64::from(!is_there);
         if !is_there {
             self.wrong(format!("{what} at {address:#x}: there is none"));
         }
@@ -126,9 +141,9 @@ impl State {
 pub fn look(logic: LogicRef) -> Result<Found, WalkError> {
     let mut told = Vec::new();
     let claims = check::begin(Some(&mut |text| told.push(text)));
-    let mut state = State { claims, found: Found::default(), mends: false };
+    let mut state = State::new(claims, false);
     told.into_iter().for_each(|text| state.wrong(text));
-    let mut state = walk(state, logic)?;
+    let mut state = walk(state, logic, ALL)?;
     let mut told = Vec::new();
     let Unclaimed { blocks, bytes } =
         allocator::unclaimed(&state.claims, &mut |text| told.push(text));
@@ -143,12 +158,36 @@ pub fn look(logic: LogicRef) -> Result<Found, WalkError> {
 /// # Errors
 /// See [`WalkError`].
 pub fn mend(logic: LogicRef) -> Result<(Found, Claims), WalkError> {
-    let state = State { claims: check::begin(None), found: Found::default(), mends: true };
-    let State { claims, found, .. } = walk(state, logic)?;
+    let state = State::new(check::begin(None), true);
+    let State { claims, found, .. } = walk(state, logic, ALL)?;
     Ok((found, claims))
 }
 
-fn walk(mut state: State, logic: LogicRef) -> Result<State, WalkError> {
+/// As [`mend`], where nobody was inside the allocator, nor in other shards than these: walks over those
+/// and what belongs to none, and believes the allocator, which has what was taken out given back.
+/// Nothing: what there is to see does not agree with that.
+///
+/// # Safety
+/// That is so. Nobody uses the arena.
+pub unsafe fn mend_held(logic: LogicRef, shards: u64) -> Option<Found> {
+    // SAFETY: the caller's promise.
+    let state = State::new(unsafe { trust::settle() }?, true);
+    let State { mut claims, found, refused, .. } = walk(state, logic, shards).ok()?;
+    if refused > 0 || claims.is_damaged() {
+        tracing::info!(faults = ?found.first_faults, "what lanes held is not whole");
+        return None;
+    }
+    for (address, size) in claims.take_given_up() {
+        // SAFETY: a block in use, of this size, to which only what was taken out has referred.
+        unsafe { arena::free(address, size) };
+    }
+    Some(found)
+}
+
+/// All shards.
+const ALL: u64 = !0;
+
+fn walk(mut state: State, logic: LogicRef, shards: u64) -> Result<State, WalkError> {
     if !own::walk(&mut state) {
         let text = state.found.first_faults.pop().unwrap_or_default();
         return Err(WalkError::Unusable(text));
@@ -163,6 +202,7 @@ fn walk(mut state: State, logic: LogicRef) -> Result<State, WalkError> {
         claim: claim_block,
         settle,
         fault,
+        shards,
     };
     let status = logic.check()(&walk);
     let mut state = state.into_inner();
@@ -190,7 +230,7 @@ extern "C" fn block(context: u64, address: u64) -> u64 {
 }
 
 extern "C" fn claim_block(context: u64, address: u64, size: u64) -> u32 {
-    with(context, |state| state.claims.claim(address, size))
+    with(context, |state| state.claim_block(address, size))
 }
 
 extern "C" fn settle(context: u64, keep: u32) {

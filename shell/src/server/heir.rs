@@ -1,25 +1,32 @@
 //! Going on with what another server has left that ended unasked: its arena, its sockets, its clients.
 
+use std::collections::BTreeMap;
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use abi::effects::{Calls, Stream};
 use abi::logic::LogicRef;
 
-use super::{Options, Outfit, ServeError, Started, make_shared, obey_settings, settings};
-use crate::arena::check::rebuild::rebuild;
+use super::{Options, Outfit, ServeError, Started, apply, make_shared, obey_settings, settings};
+use crate::arena::check::{lanes_there, rebuild::rebuild, trust};
 use crate::arena::roots::Roots;
 use crate::arena::{self, Arena};
 use crate::client::limits::number;
 use crate::client::listen;
+use crate::config::Setting;
+use crate::crash::report::{self, Report};
 use crate::keeper::board;
+use crate::logic::Proven;
 use crate::logic::roster::{self, Online, Roster};
 use crate::recovery::clients::{self, Clients};
 use crate::recovery::descriptors::Inheritance;
+use crate::recovery::held::{self, Doubt, Held};
 use crate::recovery::locks;
 use crate::recovery::walk::{self, Found};
 use crate::server::LoadError;
 use crate::worker::Worker;
+use crate::worker::clock;
 use crate::worker::shared::ServerShared;
 use abi::config::id;
 
@@ -37,25 +44,71 @@ pub(super) fn go_on(
     lanes: usize,
     outfit: &mut impl Outfit,
 ) -> Result<Started, ServeError> {
-    let begin = Instant::now();
     let Inheritance { arena, connections, logic, images } = left;
     // Under the number that the board has of it.
     let arena = arena::adopt(arena)?;
-    let roots = Roots::of(arena);
-    if roots.lanes() as usize != lanes {
-        let text = format!("it has {} lanes and this one {lanes}", roots.lanes());
-        return Err(ServeError::Unusable(text));
-    }
     let is_whole = arena::closing::reopen();
+    let left = Left { arena, connections, logic, images, is_whole };
+    go_on_with(left, None, options, workers, lanes, outfit)
+}
+
+/// What there is to go on with.
+pub(super) struct Left {
+    pub(super) arena: &'static Arena,
+    pub(super) connections: BTreeMap<RawFd, OwnedFd>,
+    /// Where the libraries are that served; none: that of any start.
+    pub(super) logic: Vec<Proven>,
+    pub(super) images: Vec<OwnedFd>,
+    /// Whether the arena was left so.
+    pub(super) is_whole: bool,
+}
+
+/// Checks that there are roots, and as many lanes as this server has.
+///
+/// # Errors
+/// `Unusable`: there are not.
+pub(super) fn check_roots(lanes: usize) -> Result<(), ServeError> {
+    let Some(there) = lanes_there() else {
+        return Err(ServeError::Unusable("its roots are not where they were made".to_owned()));
+    };
+    if there as usize == lanes {
+        return Ok(());
+    }
+    let text = format!(
+        "it has {there} lanes and this one {lanes}: start as many workers as there were, with --workers"
+    );
+    Err(ServeError::Unusable(text))
+}
+
+/// As [`go_on`]. `given`: settings that are applied over those that there are; none: it is the same
+/// service, which has them.
+///
+/// # Errors
+/// As there.
+pub(super) fn go_on_with(
+    left: Left,
+    given: Option<&[Setting]>,
+    options: &Options,
+    workers: u32,
+    lanes: usize,
+    outfit: &mut impl Outfit,
+) -> Result<Started, ServeError> {
+    let begin = Instant::now();
+    let Left { arena, connections, logic, images, is_whole } = left;
+    let roots = Roots::of(arena);
+    check_roots(lanes)?;
+    let mut held = Held::NOTHING;
     if !is_whole {
         // SAFETY: a new process's only thread; the server before has ended.
+        held = unsafe { held::look(&roots) };
+        // SAFETY: as above.
         unsafe { locks::open_all(&roots) };
     }
     let mut found = Found::default();
     let first = outfit
         .load(lanes, &logic, &mut |logic| {
             if !is_whole {
-                found = recover(arena, logic)?;
+                found = recover(arena, logic, &mut held)?;
             }
             arena::bind_thread(workers);
             Ok(())
@@ -69,19 +122,40 @@ pub(super) fn go_on(
     }
     let (server, polls) = make_shared(workers, roots, options.config_file.clone())?;
     roster::publish(Roster::new(first, None));
-    complete(server, workers, is_whole)?;
+    if let Some(board) = board::get() {
+        board.has_gone_back();
+    }
+    let report = (!is_whole).then(|| take_report(server, workers));
+    complete(server, workers, is_whole && given.is_none(), given)?;
     if options.checks_arena {
         check(workers);
     }
     arena::look_after(arena)?;
     let mut clients = clients::take(server.roots(), connections);
-    (clients.lost, clients.is_whole) = (lost, is_whole);
-    tell(&found, &clients, begin);
+    // Of one that a later server goes on with it is not known whether the log is its own.
+    (clients.lost, clients.is_whole) = (lost, is_whole && given.is_none());
+    // SAFETY: the workers have not begun.
+    unsafe { held::complete() };
+    if given.is_none() || !is_whole {
+        report.iter().for_each(tell_report);
+        tell(&found, &held, &clients, begin);
+    }
     Ok(Started { server, polls, clients: Some(clients) })
 }
 
-/// Walks over the arena, takes out what cannot be trusted, and makes the allocator anew.
-fn recover(arena: &'static Arena, logic: LogicRef) -> Result<Found, LoadError> {
+/// Walks over what lanes held, or where that does not tell all over all of the arena, and takes out what
+/// cannot be trusted. After a walk over all the allocator is made anew.
+fn recover(arena: &'static Arena, logic: LogicRef, held: &mut Held) -> Result<Found, LoadError> {
+    if held.doubt.is_none() {
+        // SAFETY: nobody else uses the arena, and this is what lanes held.
+        if let Some(found) = unsafe { walk::mend_held(logic, held.shards) } {
+            recover_effects(&Roots::of(arena));
+            // SAFETY: as above.
+            unsafe { trust::complete(held.in_hand) };
+            return Ok(found);
+        }
+        held.doubt = Some(Doubt::Damage);
+    }
     let (found, claims) = walk::mend(logic)?;
     // SAFETY: nobody else uses the arena, and the walk has come to all that something refers to.
     unsafe { rebuild(&claims) };
@@ -110,7 +184,12 @@ fn recover_effects(roots: &Roots) {
 
 /// Has logic complete what the walk has mended, if there was one, and the settings take effect in this
 /// process.
-fn complete(server: &'static ServerShared, lane: u32, is_whole: bool) -> Result<(), ServeError> {
+fn complete(
+    server: &'static ServerShared,
+    lane: u32,
+    is_whole: bool,
+    given: Option<&[Setting]>,
+) -> Result<(), ServeError> {
     settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
     if is_whole {
         recover_effects(server.roots());
@@ -127,7 +206,13 @@ fn complete(server: &'static ServerShared, lane: u32, is_whole: bool) -> Result<
     server.aof().state.store(abi::aof::state::OFF, Relaxed);
     let failed = abi::shared::attention::AOF_FAILED;
     server.roots_shared().attention.fetch_and(!failed, Relaxed);
-    server.pass_over(Vec::new());
+    let mut passed_over = Vec::new();
+    if let Some(given) = given {
+        let mut online = Online::enter(lane);
+        let generation = online.generation();
+        passed_over = apply(server, generation.logic(), generation.scratch(lane), given)?;
+    }
+    server.pass_over(passed_over);
     obey_settings(server);
     Ok(())
 }
@@ -143,7 +228,7 @@ fn check(lane: u32) {
     }
 }
 
-fn tell(found: &Found, clients: &Clients, begin: Instant) {
+fn tell(found: &Found, held: &Held, clients: &Clients, begin: Instant) {
     let end = board::get().map(|board| board.last_end().to_string()).unwrap_or_default();
     let crashes = board::get().map_or(0, board::Board::crashes);
     let took_ms = begin.elapsed().as_millis() as u64;
@@ -153,6 +238,10 @@ fn tell(found: &Found, clients: &Clients, begin: Instant) {
         return;
     }
     let dropped = found.dropped.len();
+    // All that was walked over, and why that was not less.
+    let walked = held.doubt.map_or(held.shards.count_ones(), |_| u64::BITS);
+    let because = held.doubt.map(|doubt| doubt.to_string()).unwrap_or_default();
+    let lost_bytes = held.doubt.map_or(held.in_hand, |_| 0);
     tracing::warn!(
         end,
         crashes,
@@ -161,6 +250,9 @@ fn tell(found: &Found, clients: &Clients, begin: Instant) {
         lost,
         dropped,
         mended = found.faults,
+        walked,
+        because,
+        lost_bytes,
         "the server before ended unasked: this one goes on with its memory and its clients"
     );
     for fault in found.first_faults.iter().take(FAULTS_TOLD) {
@@ -168,6 +260,34 @@ fn tell(found: &Found, clients: &Clients, begin: Instant) {
     }
     for key in &found.dropped {
         tracing::warn!(db = key.db, hash = format!("{:#018x}", key.hash), key = key.key, "dropped");
+    }
+}
+
+/// What is known of how the server before has ended.
+fn take_report(server: &ServerShared, lane: u32) -> Report {
+    let end = board::get().map(|board| board.last_end().to_string()).unwrap_or_default();
+    let label = Online::enter(lane).generation().identity().label();
+    // SAFETY: the workers have not begun.
+    unsafe { report::take(server.roots(), end, label, clock::unix_ms()) }
+}
+
+/// Tells what the dying thread has written, and what lanes were at.
+fn tell_report(report: &Report) {
+    for lane in &report.lanes {
+        let (command, client, keys) = (&lane.command, lane.client, lane.keys);
+        tracing::warn!(lane = lane.lane, command, client, keys, "a command was broken off");
+    }
+    if let Some(fault) = &report.fault {
+        let at = fault.stack.first().map(|place| format!("{}+{}", place.module, place.offset));
+        tracing::error!(
+            signal = fault.signal,
+            address = fault.address,
+            stack_overflow = fault.stack_overflow,
+            lane = fault.lane,
+            generation = fault.generation,
+            at,
+            "a thread has gone wrong; `shell crash-report` has more"
+        );
     }
 }
 

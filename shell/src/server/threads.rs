@@ -10,6 +10,7 @@ use mio::Poll;
 use super::loading::Loader;
 use super::{ServeError, heir};
 use crate::arena;
+use crate::crash::handler;
 use crate::recovery::clients::Clients;
 use crate::worker::Worker;
 use crate::worker::scheduler::{Ended, Scheduler};
@@ -68,6 +69,7 @@ impl Threads {
         let (server, scheduler) = (self.server, Arc::clone(&self.scheduler));
         let resting = Arc::clone(&self.resting);
         let body = move || {
+            handler::shield_thread();
             let failsafe = StopOnExit(server);
             loop {
                 match scheduler.work() {
@@ -91,6 +93,7 @@ impl Threads {
         let (server, workers) = (self.server, self.server.workers());
         let resting = Arc::clone(&self.resting);
         let body = move || {
+            handler::shield_thread();
             let lane = workers + 1 + index;
             arena::bind_thread(lane);
             if let Some(loader) = loader {

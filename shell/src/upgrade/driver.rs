@@ -24,6 +24,7 @@ use super::proving::{Canary, Proven};
 use super::serving::{Live, Serving};
 use super::staging::{Done, Finished, Job, Setup, Stager};
 use super::{Ask, Direction, Handle, Report, Request, Retirement, UpgradeRequest, carried};
+use crate::keeper;
 use crate::logic::identity::Identity;
 use crate::logic::level;
 use crate::logic::roster::{self, Retiring, Roster};
@@ -338,6 +339,9 @@ impl Driver {
     }
 
     pub(super) fn note_in_journal(&self) {
+        if let Some(board) = keeper::board::get() {
+            board.note_probation(self.proven.is_some());
+        }
         let current = &self.current.serving;
         let kept = self.kept.all().map(|kept| kept.sha256().to_owned());
         let level = level::in_force(self.host);

@@ -136,7 +136,9 @@ fn blocks_in_a_file_have_their_space_before_they_are_used() {
 fn use_blocks_in_a_file(folder: &Path) {
     const BLOCK: u64 = 32 << 20;
     let file = Some(folder.join("arena"));
-    let arena = arena::create(&Options { capacity_bytes: Some(1 << 30), file }).unwrap();
+    let arena =
+        arena::create(&Options { capacity_bytes: Some(1 << 30), file, ..Options::default() })
+            .unwrap();
     let on_disk = || arena.resident_bytes().unwrap();
     let before = on_disk();
     assert!(before < BLOCK, "{before} bytes");

@@ -19,12 +19,15 @@ mod grace;
 #[allow(dead_code, reason = "the product uses more of it")]
 #[path = "../../src/worker/mailbox.rs"]
 mod mailbox;
+#[allow(dead_code, reason = "the product uses more of it")]
 #[path = "../../src/client/message.rs"]
 mod message;
 
 /// Where the mailbox gives messages back.
 mod arena {
     pub use crate::mail::free;
+
+    pub fn note_posted(_bytes: i64) {}
 }
 
 /// What the mailbox knows of clients.

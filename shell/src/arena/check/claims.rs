@@ -7,6 +7,7 @@ use abi::walk::claim;
 use super::super::classes::{PAGE_BYTES, blocks_per_page, class_bytes, pages_of, rounded};
 use super::super::layout::{page_address, page_of};
 use super::super::pages::{Kind, PageTable};
+use super::super::poison;
 
 /// A bit for each block of a page.
 type Bits = Box<[u64]>;
@@ -27,6 +28,15 @@ pub struct Claims {
     is_exact: bool,
     /// Bytes that all claims take.
     bytes: u64,
+    /// Those of large blocks among them.
+    large_bytes: u64,
+    /// One a page from `first` on, if pages tell what of them is free when it is first asked: whether
+    /// it has been.
+    asked: Vec<bool>,
+    /// See [`Claims::is_damaged`].
+    is_damaged: bool,
+    /// What was given up with the groups that were not kept, if that is wanted.
+    given_up: Option<Vec<(u64, u64)>>,
 }
 
 /// A block, by its page and its number there.
@@ -51,7 +61,21 @@ impl Claims {
             large: HashMap::new(),
             is_exact: true,
             bytes: 0,
+            large_bytes: 0,
+            asked: Vec::new(),
+            is_damaged: false,
+            given_up: None,
         }
+    }
+
+    /// As [`Claims::new`], of an arena whose allocator is believed: which blocks of a page are free is
+    /// asked of the page when the first of them is claimed. What is given up is kept note of.
+    ///
+    /// What [`Claims::lenient`] would grant is granted here too, and noted as damage: so a walk that
+    /// mends, and after which everything is walked over all the same, has taken out no more than that.
+    pub fn trusting(table: PageTable, used: std::ops::Range<u32>) -> Self {
+        let (asked, is_exact) = (vec![false; used.len()], false);
+        Self { asked, is_exact, given_up: Some(Vec::new()), ..Self::new(table, used) }
     }
 
     /// As [`Claims::new`], of an arena whose allocator is not believed either: a block that was about
@@ -75,25 +99,34 @@ impl Claims {
     /// See [`abi::walk::Walk::claim`].
     pub fn claim(&mut self, address: u64, size: u64) -> u32 {
         let Some(block) = self.block_at(address) else { return claim::NO_BLOCK };
-        let page = self.table.get(block.page);
+        let table = self.table;
+        let page = table.get(block.page);
         let is_of_size = match page.kind() {
             Kind::Small => rounded(size) == block.bytes,
             _ => pages_of(size).is_some_and(|pages| {
-                pages == page.run_pages.get() || !self.is_exact && pages <= page.run_pages.get()
+                let is_larger = pages < page.run_pages.get();
+                self.is_damaged |= is_larger;
+                pages == page.run_pages.get() || !self.is_exact && is_larger
             }),
         };
         if size == 0 || !is_of_size {
             return claim::OTHER_SIZE;
         }
         let at = (block.page - self.first) as usize;
+        self.ask(block.page);
         if is_set(&self.free[at], block.index) {
-            return claim::FREE;
+            // Who believes the allocator does so no more, and leaves it at that.
+            if self.given_up.is_none() {
+                return claim::FREE;
+            }
+            self.is_damaged = true;
         }
         if !set(&mut self.claimed[at], page.class(), block.index) {
             return claim::TAKEN;
         }
         if page.kind() == Kind::Large {
             self.large.insert(block.page, pages_of(size).unwrap_or(1));
+            self.large_bytes += rounded(size);
         }
         self.bytes += rounded(size);
         self.group.push((address, size));
@@ -110,12 +143,60 @@ impl Claims {
                 bits[index as usize / 64] &= !(1 << (index % 64));
             }
             self.bytes -= rounded(size);
+            self.large_bytes -= if bytes == 0 { rounded(size) } else { 0 };
+            if let Some(given_up) = &mut self.given_up {
+                given_up.push((address, size));
+            }
         }
+    }
+
+    /// Notes which blocks of a page are free, if that is still to be asked of it.
+    fn ask(&mut self, page: u32) {
+        let at = (page - self.first) as usize;
+        if self.asked.get(at) != Some(&false) {
+            return;
+        }
+        self.asked[at] = true;
+        let descriptor = self.table.get(page);
+        if descriptor.kind() != Kind::Small {
+            return;
+        }
+        let mut block = descriptor.free.get();
+        for _ in 0..descriptor.free_count.get() {
+            if page_of(block.max(page_address(0))) != page || !self.note_free(block) {
+                self.is_damaged = true;
+                return;
+            }
+            // SAFETY: a block of the page, which is mapped.
+            block = unsafe { poison::next(block) };
+        }
+    }
+
+    /// Whether something does not agree with what the allocator says.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
+    /// Takes out what was given up and is nobody else's, with the sizes that were asked for.
+    pub fn take_given_up(&mut self) -> Vec<(u64, u64)> {
+        let mut given_up = self.given_up.take().unwrap_or_default();
+        given_up.sort_unstable();
+        given_up.dedup_by_key(|(address, _)| *address);
+        given_up.retain(|(address, _)| {
+            let block = self.block_at(*address);
+            block.is_some_and(|block| !self.has(block.page, block.index))
+        });
+        given_up
     }
 
     /// Bytes that all claims take, as the allocator counts them.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Those of large blocks among them.
+    pub fn large_bytes(&self) -> u64 {
+        self.large_bytes
     }
 
     /// How many blocks of a page were claimed.

@@ -28,6 +28,9 @@ pub unsafe fn rebuild(claims: &Claims) {
     // SAFETY: as above.
     let first = unsafe { layout::heap(0) };
     first.allocated.store(claims.bytes(), Relaxed);
+    first.large_allocated.store(claims.large_bytes(), Relaxed);
+    state.handing_back.store(0, Relaxed);
+    state.lost.store(0, Relaxed);
     let runs = Runs::new(&state.runs, table, space::reserve);
     let used = runs.used();
     runs.restore(used.filter_map(|page| run_at(page, table, claims)));
@@ -43,9 +46,11 @@ fn open(lock: &RawLock) {
 fn forget_heap(number: u32) {
     // SAFETY: as in `rebuild`.
     let heap = unsafe { layout::heap(number) };
-    heap.allocated.store(0, Relaxed);
-    heap.freed.store(0, Relaxed);
+    let counters = [&heap.allocated, &heap.freed, &heap.large_allocated, &heap.large_freed];
+    let marks = heap.begun_at.iter().chain([&heap.posted]);
+    counters.into_iter().chain(marks).for_each(|counter| counter.store(0, Relaxed));
     heap.compacting.store(0, Relaxed);
+    heap.busy.store(0, Relaxed);
     for class in &heap.classes {
         class.free.set(0);
         class.fresh.set(0);

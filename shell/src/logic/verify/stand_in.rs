@@ -104,7 +104,7 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     fn make(arena_bytes: u64) -> Result<Self, Refusal> {
-        let options = arena::Options { capacity_bytes: Some(arena_bytes), file: None };
+        let options = arena::Options { capacity_bytes: Some(arena_bytes), ..Default::default() };
         let failed = |what: &dyn std::fmt::Display| {
             Refusal::new(Code::Io, format!("there is no arena for the trial: {what}"))
         };
