@@ -60,7 +60,9 @@ impl Peer {
         });
         // Its data is loaded while it listens.
         let mut client = Connection::open(port);
-        eventually("redis-server has loaded", || client.ask("PING") == "+PONG\r\n");
+        eventually("redis-server has loaded", || {
+            client.ask("INFO persistence").text().contains("\nloading:0")
+        });
         Self { child, port, dir }
     }
 }
