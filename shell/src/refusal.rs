@@ -107,7 +107,7 @@ codes! {
         "build it against the abi crate of this server, unchanged";
     SchemaUnsupported "schema_unsupported" 26
         "The library cannot read or write the schema level in force"
-        "use a release that reads and writes this level";
+        "use a release that reads and writes this level; `shell rollback --convert` goes back all the same";
     AttachFailed "attach_failed" 27 "The library did not accept the host"
         "look at the server's log for the library's reason";
     SelfTestFailed "self_test_failed" 28 "The library's own test failed"
@@ -207,6 +207,8 @@ codes! {
         "upgrade in between to a version that it may replace; `shell rollback` goes back";
     AuditBroken "audit_broken" 78 "The audit log does not hold together"
         "somebody has changed it, or a write was cut short: compare it with a copy kept elsewhere";
+    NotAgreed "not_agreed" 79 "Going back would lose something, and nobody has agreed to that"
+        "--yes agrees to it; the message says what would be lost";
     NotKept "not_kept" 80 "No keeper keeps the server, so its program cannot be replaced"
         "start it without --no-keeper; until then stop it and start the other build";
     RehearsalFailed "rehearsal_failed" 81 "The program did not say what it is, tried in a process of its own"
@@ -215,6 +217,9 @@ codes! {
         "build it from sources with the same contract and layout, or save the data and start it anew";
     NotReplaced "not_replaced" 83 "The other build of the shell did not come to serve"
         "look at the server's log for what it has printed; the one before serves";
+    ConversionFailed "conversion_failed" 84
+        "Data could not be made ones that the version before can read; what serves goes on"
+        "look at the server's log: it names the key";
 }
 
 impl Code {

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -296,10 +297,19 @@ fn begin_loading(
 ) -> Result<Result<Loader, loading::WhenDone>, ServeError> {
     let Some(clients) = clients else { return loading::begin(server, background, ready) };
     if aof::is_asked_for(server.config()) {
-        let begun = if clients.is_whole { go_on_with_log(server) } else { aof::changed(server) };
-        begun.map_err(ServeError::Data)?;
+        let goes_on = clients.is_whole && told(go_on_with_log(server), "is begun anew");
+        if !goes_on && !told(aof::changed(server), "is missing, so nothing can be written") {
+            // There is no other server that could, and what is there can be read.
+            let failed = abi::shared::attention::AOF_FAILED;
+            server.roots_shared().attention.fetch_or(failed, Ordering::SeqCst);
+        }
     }
     Ok(Err(ready))
+}
+
+/// Whether there is a log to go on with. If not, why, and what follows, is told.
+fn told(begun: Result<(), String>, what: &str) -> bool {
+    begun.inspect_err(|error| tracing::error!(error, "the append-only log {what}")).is_ok()
 }
 
 /// Goes on with the append-only log, in which all is that the server before has done.

@@ -58,16 +58,22 @@ impl Server {
 
     /// The process that serves, of a server that is kept; none while another is being started.
     pub fn kept_pid(&self) -> Option<Pid> {
-        let child = children(self.pid()).last().copied()?;
-        // Once the shell has been replaced the keeper is a child, too. What was before may still be there.
-        let server = if is_keeper(child) { children(child).last().copied()? } else { child };
-        Pid::from_raw(server as i32)
+        let keeper = self.keeper_pid().map_or(self.pid(), |pid| pid.as_raw_nonzero().get() as u32);
+        // What was before may still be there.
+        Pid::from_raw(*children(keeper).last()? as i32)
     }
 
-    /// The process that keeps the server, if that is not the one that was started.
+    /// The process that keeps the server, if that is not the one that was started. One that it has taken
+    /// over from may still be there, above it.
     pub fn keeper_pid(&self) -> Option<Pid> {
-        let child = children(self.pid()).last().copied().filter(|child| is_keeper(*child))?;
-        Pid::from_raw(child as i32)
+        let below = |pid: &u32| children(*pid).last().copied().filter(|child| is_keeper(*child));
+        let keeper = std::iter::successors(below(&self.pid()), below).last()?;
+        Pid::from_raw(keeper as i32)
+    }
+
+    /// How many processes it is, with the one that was started.
+    pub fn processes(&self) -> usize {
+        processes_of(self.pid())
     }
 
     /// How many servers have served here, one after the other.
@@ -218,6 +224,11 @@ impl Server {
         assert_eq!(names, [from, to], "{report}");
     }
 
+    /// Makes what serves final, and so raises the schema level.
+    pub fn finalize(&self) -> Value {
+        self.cli(&["finalize", "--json"]).report()
+    }
+
     /// What `status --json` prints.
     pub fn status(&self) -> Value {
         self.cli(&["status", "--json"]).json()
@@ -228,6 +239,11 @@ impl Server {
 fn children(pid: u32) -> Vec<u32> {
     let all = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     all.unwrap_or_default().split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// A process and all below it.
+fn processes_of(pid: u32) -> usize {
+    1 + children(pid).into_iter().map(processes_of).sum::<usize>()
 }
 
 /// Whether a process was started to keep a server that another has handed over.

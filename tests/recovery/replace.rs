@@ -128,6 +128,7 @@ fn the_arena_is_left_with_nothing_that_is_nobodys() {
     (0..5).for_each(|_| drop(replace(&server, &[])));
     assert_eq!(client.ask("DBSIZE"), ":1000\r\n");
     let file = server.dir().join("arena");
+    eventually("the keepers before have ended", || server.processes() == 3);
     // Both at once, or the keeper starts another.
     let (keeper, serving) = (server.keeper_pid(), server.kept_pid());
     for pid in [keeper, serving].into_iter().flatten() {
@@ -219,23 +220,25 @@ fn it_is_refused_while_something_goes_on_that_would_not() {
     let server = kept(&[]);
     let mut client = server.connect();
     let code = |server: &Server| server.cli(&["replace", "--json", "--patience", "50ms"]).code();
-    client.send(&["DEBUG", "SLEEP", "3"]);
+    client.send(&["EVAL", "while true do end", "0"]);
     let mut other = server.connect();
-    eventually("it runs", || other.ask("CLIENT LIST").raw().contains("cmd=debug"));
+    eventually("it runs", || other.ask("CLIENT LIST").raw().contains("cmd=eval"));
     assert_eq!(code(&server), "busy");
-    assert_eq!(other.ask("PING"), "+PONG\r\n");
-    assert_eq!(client.read(), "+OK\r\n");
+    assert_eq!(other.ask("SCRIPT KILL"), "+OK\r\n", "all go on");
+    assert!(client.read().raw().starts_with("-ERR"));
     server.upgrade("logic_v2", &["--probation", "100s"]).report();
     assert_eq!(code(&server), "on_probation");
-    assert_eq!(server.cli(&["finalize"]).exit, 0);
-    server.upgrade("logic_v1", &["--canary", "1%", "--step", "100s", "--no-wait"]).report();
+    assert_eq!(server.cli(&["rollback"]).exit, 0);
+    server.upgrade("logic_v2", &["--canary", "1%", "--step", "100s", "--no-wait"]).report();
     assert_eq!(code(&server), "on_canary");
     assert_eq!(server.cli(&["abort"]).exit, 0);
-    let report = replace(&server, &[]);
-    assert_eq!(report["error"], Value::Null);
+    let before = server.status();
+    eventually("it may be", || server.cli(&["replace", "--json"]).exit == 0);
     let status = server.status();
-    let current = &status["current"];
-    assert_eq!((&current["name"], &current["generation"]), (&"logic-v2".into(), &2.into()));
+    for field in ["name", "generation", "path"] {
+        assert_eq!(status["current"][field], before["current"][field], "{status}");
+    }
+    assert_eq!(status["current"]["name"], "logic-v1");
     assert_eq!(status["upgrades"], 1, "counters go on");
     assert_eq!(server.servers(), 2);
     let alone = Server::start();
@@ -303,6 +306,26 @@ fn a_crash_after_it_is_recovered_from() {
     assert_eq!(client.ask("GET key"), "$5\r\nvalue\r\n");
     replace(&server, &[]);
     assert_eq!(client.ask("GET key"), "$5\r\nvalue\r\n");
+}
+
+#[test]
+fn a_build_whose_servers_end_soon_makes_way_for_the_one_before() {
+    let server = kept(&[]);
+    let mut client = server.connect();
+    client.ask("SET key value");
+    let other = server.dir().join("other");
+    std::fs::copy(shell(), &other).expect("a copy");
+    replace(&server, &[text(&other)]);
+    let before = |server: &Server| server.status()["replaced_file"].clone();
+    assert_eq!(before(&server), text(&shell()));
+    server.kill_kept();
+    assert_eq!(before(&server), text(&shell()));
+    server.kill_kept();
+    assert_eq!(before(&server), text(&other), "it has gone back");
+    server.kill_kept();
+    assert_eq!(before(&server), text(&other), "and stays there");
+    assert_eq!(client.ask("GET key"), "$5\r\nvalue\r\n");
+    assert_eq!(replace(&server, &[])["error"], Value::Null);
 }
 
 fn is_there(pid: Pid) -> bool {

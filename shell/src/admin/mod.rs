@@ -176,9 +176,7 @@ async fn rollback(
     body: Body,
 ) -> Response {
     match read::<RollbackRequest>(body, "{}").await {
-        Ok(RollbackRequest { to }) => {
-            carry_out(&context, &headers, Ask::Rollback { to }, who).await
-        }
+        Ok(request) => carry_out(&context, &headers, request.ask(), who).await,
         Err(refusal) => refused(&refusal),
     }
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use abi::logic::LogicRef;
@@ -106,7 +107,13 @@ impl Parts {
         let start = |path: &Path, sha256: Option<&str>| {
             logic::load(path, sha256, host::table(), &self.verifier)
         };
-        let said = match journal::choose(&self.proving.folder, &self.logic) {
+        let chosen = journal::choose(&self.proving.folder, &self.logic);
+        if let Ok(chosen) = &chosen {
+            // Nothing is in the arena yet.
+            let schema = logic::level::schema(host::table());
+            schema.level.store(chosen.schema_level.into(), Ordering::Relaxed);
+        }
+        let said = match chosen {
             Ok(chosen) => match (start(&chosen.path, chosen.sha256.as_deref()), chosen.note) {
                 (Ok(loaded), note) => {
                     note.iter().for_each(|note| tracing::warn!("{note}"));

@@ -121,6 +121,13 @@ fn describe(status: &Status) -> String {
         0 => "\n".to_owned(),
         count => format!(", {count} withdrawn\n"),
     };
+    if status.replaced > 0 {
+        text += &format!("shell      replaced {} times", status.replaced);
+        let before = status.replaced_file.as_ref();
+        text += &before.map_or("\n".to_owned(), |file| {
+            format!("; `shell replace --rollback` brings back {}\n", file.display())
+        });
+    }
     if upgrades + rollbacks > 0 {
         text += &format!("commit     {}\n", output::time(status.last_commit_us));
     }

@@ -66,6 +66,13 @@ pub struct RollbackArgs {
     /// it is refused as serving already.
     #[arg(long, value_name = "GENERATION")]
     to: Option<u64>,
+    /// Also below the schema level in force: data that it cannot read are first made ones that it can,
+    /// under traffic. Fields of hashes that are to end stay for good then.
+    #[arg(long)]
+    convert: bool,
+    /// With --convert, whatever is lost by that.
+    #[arg(long, requires = "convert")]
+    yes: bool,
     #[command(flatten)]
     server: Server,
 }
@@ -93,7 +100,9 @@ pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
 
 /// Runs `shell rollback`.
 pub fn rollback(args: &RollbackArgs) -> ExitCode {
-    let body = serde_json::to_string(&RollbackRequest { to: args.to }).unwrap_or_default();
+    let RollbackArgs { to, convert, yes, .. } = *args;
+    let request = RollbackRequest { to, convert, yes };
+    let body = serde_json::to_string(&request).unwrap_or_default();
     carry_out(&args.server, "/v1/rollback", body)
 }
 
@@ -171,7 +180,8 @@ fn after(stage: &str) -> &'static str {
     match stage {
         "" => "copying and checking the library",
         "staged" => "trying it out in a process of its own",
-        "verified" => "loading it",
+        "verified" | "converted" => "loading it",
+        "counted" => "converting data that it cannot read",
         "loaded" => "committing",
         canary if canary.starts_with("canary") => "serving some clients",
         "committed" => "waiting for batches that run on the old logic",
@@ -193,7 +203,11 @@ fn describe(report: &Report) -> String {
             return format!("withdrawn {}; {} serves all", from.label(), to.label());
         }
         Direction::Finalized => {
-            return format!("{}, generation {}, is final", to.label(), report.generation);
+            let (generation, level) = (report.generation, report.schema_level);
+            return format!(
+                "{}, generation {generation}, is final; schema level {level} is in force",
+                to.label()
+            );
         }
         Direction::Upgraded | Direction::RolledBack => {}
     }

@@ -108,6 +108,8 @@ pub struct Board {
     /// monotonic clock.
     rested_ns: AtomicU64,
     served_ns: AtomicU64,
+    /// When a build was asked to take over that has.
+    replaced_ns: AtomicU64,
     /// What the programs were copied from: [`Own::Program`], the one before, the next.
     files: [[AtomicU8; PATH_BYTES]; 3],
 }
@@ -295,6 +297,7 @@ impl Board {
     /// [`Board::unserved_ns`].
     pub fn hands_over(&self, rested_ns: u64) {
         self.rested_ns.store(rested_ns, SeqCst);
+        self.replaced_ns.store(monotonic_ns(), SeqCst);
         self.enter(HANDS_OVER);
     }
 
@@ -346,6 +349,21 @@ impl Board {
         let place = &self.files[what as usize - Own::Program as usize];
         let bytes = place.iter().map(|byte| byte.load(SeqCst)).take_while(|byte| *byte != 0);
         OsString::from_vec(bytes.collect()).into()
+    }
+
+    /// When the program that runs took over from another, on the monotonic clock; 0: it has not.
+    pub(super) fn replaced_ns(&self) -> u64 {
+        self.replaced_ns.load(SeqCst)
+    }
+
+    /// Has the program that ran before be the next. False: it is not there.
+    pub(super) fn prepare_to_go_back(&self) -> bool {
+        let before = self.own(Own::ProgramBefore).and_then(|fd| fd.try_clone_to_owned().ok());
+        let Some(memory) = before else { return false };
+        self.note_program(Own::ProgramNext, memory, &self.file_of(Own::ProgramBefore));
+        // Not to and fro.
+        self.replaced_ns.store(0, SeqCst);
+        true
     }
 
     /// The process that supervisors know.

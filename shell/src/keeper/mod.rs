@@ -77,6 +77,9 @@ pub enum Beginning<'a> {
     Next(Part, RawFd, &'a Wanted),
 }
 
+/// For so long after it has taken over, a build whose servers end makes way for the one before.
+const PROVEN_NS: u64 = 60_000_000_000;
+
 /// What an operator has to say of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -186,7 +189,12 @@ impl Keeper<'_> {
         };
         let is_first = std::mem::replace(&mut self.is_first, false);
         match verdict::of(end, stage, is_first, crashes, self.ends.max()) {
-            Verdict::Again => self.board.note_end(end, crashes),
+            Verdict::Again => {
+                self.board.note_end(end, crashes);
+                if crashes > 1 && self.goes_back() {
+                    return Ok(self.replace(startup));
+                }
+            }
             Verdict::Replace => return Ok(self.replace(startup)),
             Verdict::End(status) => return Ok(Some(Role::Ended(ExitCode::from(status)))),
             Verdict::GiveUp => {
@@ -195,6 +203,13 @@ impl Keeper<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the program that ran before is to run again, for this one has only just taken over and its
+    /// servers end. Then that is the next.
+    fn goes_back(&self) -> bool {
+        let is_new = board::monotonic_ns().saturating_sub(self.board.replaced_ns()) < PROVEN_NS;
+        is_new && self.board.prepare_to_go_back()
     }
 
     /// Has a server of another build go on, and makes way for its keeper. None: that came to nothing, and

@@ -217,7 +217,13 @@ impl Watch {
 
     fn pay(&mut self) {
         let server = Pid::from_raw(self.board.server());
-        let hands_over = self.board.stage() == Stage::HandsOver;
+        // One of another build that is ended before it serves would only be followed by one of this.
+        let is_tried = self.board.own(Own::ProgramNext).is_some();
+        let hands_over = match self.board.stage() {
+            Stage::HandsOver => true,
+            Stage::Starting => is_tried,
+            _ => false,
+        };
         if let Some((signal, server)) = self.owed.zip(server.filter(|_| !hands_over))
             && kill_process(server, signal) != Err(Errno::SRCH)
         {

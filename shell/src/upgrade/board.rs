@@ -1,6 +1,7 @@
 //! What everybody may read about generations: the driver writes it, the admin API, the metrics and
 //! logic read it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,6 +15,7 @@ use super::journal::Fault;
 use super::meter::{Figures, Meter};
 use crate::backup;
 use crate::client::limits::text;
+use crate::keeper::board::{self as kept, Own};
 use crate::logic::identity::Identity;
 use crate::logic::image::Image;
 use crate::worker::held_up::{self, HeldUp};
@@ -35,6 +37,8 @@ pub struct Counters {
     pub refused: AtomicU64,
     /// Canaries withdrawn.
     pub withdrawn: AtomicU64,
+    /// Builds of the shell that took over.
+    pub replaced: AtomicU64,
     /// Duration of the last commit in nanoseconds.
     pub last_commit_ns: AtomicU64,
     /// Libraries loaded.
@@ -53,6 +57,7 @@ impl Counters {
             rollbacks: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             withdrawn: AtomicU64::new(0),
+            replaced: AtomicU64::new(0),
             last_commit_ns: AtomicU64::new(0),
             loaded: AtomicU64::new(0),
             pinned: AtomicU64::new(0),
@@ -177,6 +182,9 @@ pub struct Status {
     pub phase: String,
     /// The current generation's number.
     pub generation: u64,
+    /// The schema level in force.
+    #[serde(default)]
+    pub schema_level: u32,
     /// The current generation.
     pub current: Option<Shown>,
     /// The generation that serves some clients.
@@ -203,6 +211,12 @@ pub struct Status {
     /// Canaries withdrawn since the start.
     #[serde(default)]
     pub withdrawn: u64,
+    /// Builds of the shell that took over since the service was started.
+    #[serde(default)]
+    pub replaced: u64,
+    /// The file of the build that `shell replace --rollback` would bring back.
+    #[serde(default)]
+    pub replaced_file: Option<PathBuf>,
     /// Libraries that were closed and stayed mapped.
     pub pinned: u64,
     /// Bytes that detached libraries still had outstanding.
@@ -282,6 +296,7 @@ impl Board {
                 .unwrap_or_default(),
             phase: content.phase.to_owned(),
             generation: read(&COUNTERS.generation),
+            schema_level: carried.schema_level,
             current,
             canary,
             standby,
@@ -296,6 +311,8 @@ impl Board {
             rollbacks: read(&COUNTERS.rollbacks),
             refused: read(&COUNTERS.refused),
             withdrawn: read(&COUNTERS.withdrawn),
+            replaced: read(&COUNTERS.replaced),
+            replaced_file: program_before(),
             pinned: read(&COUNTERS.pinned),
             leaked_bytes: read(&COUNTERS.leaked_bytes),
             last_commit_us: read(&COUNTERS.last_commit_ns) as f64 / 1000.0,
@@ -320,6 +337,12 @@ impl Board {
     pub fn history(&self) -> history::Shown {
         history::Shown { records: self.lock().history.records().cloned().collect() }
     }
+}
+
+/// The file of the program that ran before, if it is kept.
+fn program_before() -> Option<PathBuf> {
+    let board = kept::get().filter(|board| board.own(Own::ProgramBefore).is_some())?;
+    Some(board.file_of(Own::ProgramBefore))
 }
 
 fn shown_with_figures((shown, meter): &(Shown, Meter)) -> Shown {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use abi::host::HostRef;
+use abi::schema::LEVEL_1;
 use tokio::sync::mpsc;
 
 use super::audit::{Audit, Who};
@@ -15,6 +16,7 @@ use super::history::{Outcome, Record};
 use super::journal::Keeper;
 use super::kept::Kept;
 use super::leaving::{Leaving, Loose};
+use super::levels::{Converting, Raising};
 use super::limits::{Watch, Work};
 use super::phase::{self, Action, Bytes, Event, Kind, Phase, Step, Target};
 use super::plan::Plan;
@@ -24,6 +26,7 @@ use super::staging::{Done, Finished, Job, Setup, Stager};
 use super::{Ask, Direction, Handle, Report, Request, Retirement, UpgradeRequest, carried};
 use crate::keeper;
 use crate::logic::identity::Identity;
+use crate::logic::level;
 use crate::logic::roster::{self, Retiring, Roster};
 use crate::logic::trust;
 use crate::logic::verify::Verdict;
@@ -66,6 +69,12 @@ pub struct Driver {
     pub(super) plan: Option<Plan>,
     /// Why what serves is about to be replaced by what is held ready.
     pub(super) reason: Option<String>,
+    /// The data on its way down to the schema level that the upgrade under way is to have.
+    pub(super) converting: Option<Converting>,
+    /// Who waits for the schema level to be raised, once no lane uses a generation that may not know it.
+    pub(super) raising: Option<Raising>,
+    /// The schema level that the journal tells.
+    pub(super) noted_level: u32,
     /// What the event at hand has led to, for whoever has ordered it.
     pub(super) done: Option<Report>,
 }
@@ -106,6 +115,9 @@ impl Driver {
             leaving: Vec::new(),
             plan: None,
             reason: None,
+            converting: None,
+            raising: None,
+            noted_level: LEVEL_1,
             done: None,
         };
         match history {
@@ -130,6 +142,7 @@ impl Driver {
     pub async fn run(mut self) {
         loop {
             let wake = self.next_look().min(self.watch.left()).min(self.next_proof());
+            let wake = wake.min(self.next_level());
             tokio::select! {
                 // What has ended is not overdue, however late it is looked at.
                 biased;
@@ -141,6 +154,7 @@ impl Driver {
                 }
             }
             self.look_at_proofs();
+            self.look_at_levels();
         }
     }
 
@@ -154,6 +168,13 @@ impl Driver {
             let message = "the server is stopping";
             return self.end_refused(Flight::refused(request, Code::ShuttingDown, message));
         }
+        if self.is_to_raise(&request) {
+            return self.raise_for(request);
+        }
+        if self.raising.is_some() {
+            let message = "the schema level is about to be raised";
+            return self.end_refused(Flight::refused(request, Code::Busy, message));
+        }
         let event = match &request.ask {
             Ask::Upgrade(upgrade) => match Plan::of(upgrade, self.probation) {
                 Ok(plan) => Event::Asked(Kind::Upgrade(plan.course(upgrade.force))),
@@ -161,7 +182,7 @@ impl Driver {
                     return self.end_refused(Flight::refused(request, code, message));
                 }
             },
-            Ask::Rollback { to } => Event::Asked(Kind::Rollback(self.target(*to).0)),
+            Ask::Rollback { to, .. } => Event::Asked(Kind::Rollback(self.target(*to).0)),
             Ask::Order(order) => Event::Ordered(*order),
         };
         self.asked = Some(request);
@@ -218,6 +239,12 @@ impl Driver {
             }
             Done::Verified(result, took) => {
                 let result = result.and_then(|verdict| self.may_replace(verdict));
+                if let Ok(verdict) = &result
+                    && self.begin_conversion(verdict, took)
+                {
+                    return;
+                }
+                let result = result.and_then(|verdict| self.reads_level(verdict));
                 self.passed("verified", took, result, |flight, verdict| {
                     flight.verdict = Some(verdict);
                     Event::Verified
@@ -260,7 +287,7 @@ impl Driver {
     }
 
     /// Notes the end of a step of the upgrade under way and says which event it is.
-    fn passed<T>(
+    pub(super) fn passed<T>(
         &mut self,
         name: &str,
         took: Duration,
@@ -311,15 +338,16 @@ impl Driver {
         (self.current.number(), self.proven.as_ref().map(|proven| proven.standby.number()))
     }
 
-    fn note_in_journal(&self) {
+    pub(super) fn note_in_journal(&self) {
         if let Some(board) = keeper::board::get() {
             board.note_probation(self.proven.is_some());
         }
         let current = &self.current.serving;
         let kept = self.kept.all().map(|kept| kept.sha256().to_owned());
+        let level = level::in_force(self.host);
         match &self.proven {
-            Some(proven) => self.journal.note(&proven.standby.serving, Some(current), kept),
-            None => self.journal.note(current, None, kept),
+            Some(proven) => self.journal.note(&proven.standby.serving, Some(current), kept, level),
+            None => self.journal.note(current, None, kept, level),
         }
     }
 
@@ -354,7 +382,7 @@ impl Driver {
                 let shown = path.display().to_string();
                 (shown, None, Some(Job::Stage { path, sha256, build_id, held }))
             }
-            Ask::Rollback { to } => match self.target(*to).1 {
+            Ask::Rollback { to, .. } => match self.target(*to).1 {
                 Some(kept) => {
                     (kept.path(), Some(kept.number), Some(Job::Again(Arc::clone(&kept.image))))
                 }
@@ -486,6 +514,7 @@ impl Driver {
             generation: self.current.number(),
             from: old.identity.clone(),
             to: self.current.serving.identity.clone(),
+            schema_level: level::in_force(self.host),
             restored: flight.restored,
             rollback_to: self.kept.target().map(Serving::former),
             stages: flight.stages.clone(),

@@ -30,6 +30,7 @@ pub mod history;
 pub mod journal;
 mod kept;
 mod leaving;
+mod levels;
 mod limits;
 pub mod meter;
 pub mod phase;
@@ -102,6 +103,29 @@ pub struct RollbackRequest {
     /// The generation whose library is to serve again; none: the one that served before.
     #[serde(default)]
     pub to: Option<u64>,
+    /// Make data that it cannot read ones that it can.
+    #[serde(default)]
+    pub convert: bool,
+    /// Whatever is lost by that.
+    #[serde(default)]
+    pub yes: bool,
+}
+
+impl RollbackRequest {
+    /// What is asked for.
+    pub fn ask(&self) -> Ask {
+        let consent = if self.yes { Consent::Given } else { Consent::Asked };
+        Ask::Rollback { to: self.to, convert: self.convert.then_some(consent) }
+    }
+}
+
+/// Whether it is agreed that something is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// It is to be told what would be; where nothing is, nobody need agree.
+    Asked,
+    /// It is.
+    Given,
 }
 
 /// An upgrade or a rollback.
@@ -114,6 +138,9 @@ pub enum Ask {
     Rollback {
         /// The generation.
         to: Option<u64>,
+        /// Whether data that it cannot read are made ones that it can, and whether what is lost by that
+        /// is agreed to.
+        convert: Option<Consent>,
     },
     /// Something of the version that is being proven.
     Order(Order),
@@ -124,8 +151,15 @@ impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let request = match self {
             Self::Upgrade(request) => request,
-            Self::Rollback { to: None } => return f.write_str("rollback"),
-            Self::Rollback { to: Some(to) } => return write!(f, "rollback --to {to}"),
+            Self::Rollback { to, convert } => {
+                f.write_str("rollback")?;
+                to.map_or(Ok(()), |to| write!(f, " --to {to}"))?;
+                return f.write_str(match convert {
+                    None => "",
+                    Some(Consent::Asked) => " --convert",
+                    Some(Consent::Given) => " --convert --yes",
+                });
+            }
             Self::Order(Order::Abort) => return f.write_str("abort"),
             Self::Order(Order::Promote) => return f.write_str("promote"),
             Self::Order(Order::Finalize) => return f.write_str("finalize"),
@@ -203,6 +237,8 @@ pub struct Report {
     pub from: Identity,
     /// What serves now.
     pub to: Identity,
+    /// The schema level in force.
+    pub schema_level: u32,
     /// The generation that was gone back to, of a rollback.
     pub restored: Option<u64>,
     /// What a rollback would bring back now.

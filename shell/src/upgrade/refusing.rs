@@ -42,7 +42,7 @@ impl Driver {
             _ if kept.is_empty() => {
                 "no other library has served since the server started".to_owned()
             }
-            Ask::Rollback { to: Some(to) } => {
+            Ask::Rollback { to: Some(to), .. } => {
                 format!("generation {to} is not kept; kept are: {}", kept.join(", "))
             }
             _ => format!("what is left was rolled back from; kept are: {}", kept.join(", ")),

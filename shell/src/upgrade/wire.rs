@@ -12,7 +12,7 @@ use super::audit::Who;
 use super::board::Board;
 use super::phase::Order;
 use super::replace::carried::Asker;
-use super::{Ask, Handle, Update, UpgradeRequest, carried, replace};
+use super::{Ask, Handle, RollbackRequest, Update, UpgradeRequest, carried, replace};
 use crate::backup;
 
 /// Requests of clients that may wait.
@@ -53,10 +53,9 @@ pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Stat
         "abort" => Verb::ask(Ask::Order(Order::Abort)),
         "promote" => Verb::ask(Ask::Order(Order::Promote)),
         "finalize" => Verb::ask(Ask::Order(Order::Finalize)),
-        "rollback" if argument.is_empty() => Verb::ask(Ask::Rollback { to: None }),
-        "rollback" => match argument.parse() {
-            Ok(generation) => Verb::ask(Ask::Rollback { to: Some(generation) }),
-            Err(_) => return Status::NOT_FOUND,
+        "rollback" => match rollback_of(argument) {
+            Some(request) => Verb::ask(request.ask()),
+            None => return Status::NOT_FOUND,
         },
         "backup" => match backup_of(argument) {
             Some(request) => Verb::Backup(request),
@@ -94,6 +93,20 @@ fn upgrade_of(argument: &str, force: bool) -> Option<UpgradeRequest> {
             "--probation" => request.probation = Some(value()?),
             "--guard" => request.guard = Some(value()?),
             _ => return None,
+        }
+    }
+    Some(request)
+}
+
+/// The number of a generation, if one is told, then options as on the command line, a zero byte between two
+/// words.
+fn rollback_of(argument: &str) -> Option<RollbackRequest> {
+    let mut request = RollbackRequest::default();
+    for word in argument.split('\0').filter(|word| !word.is_empty()) {
+        match word {
+            "--convert" => request.convert = true,
+            "--yes" => request.yes = true,
+            number => request.to = Some(number.parse().ok()?),
         }
     }
     Some(request)

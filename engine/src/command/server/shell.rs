@@ -24,6 +24,16 @@ const BACKUP: &[Argument] =
 const BACKUP_OPTIONS: &Options = &Options::of(BACKUP);
 const KEEP: Token = BACKUP_OPTIONS.token("KEEP");
 
+const ROLLBACK: &[Argument] = &[
+    integer("generation").token("TO").optional(),
+    token("CONVERT").optional(),
+    token("YES").optional(),
+];
+const ROLLBACK_OPTIONS: &Options = &Options::of(ROLLBACK).once();
+const TO: Token = ROLLBACK_OPTIONS.token("TO");
+const CONVERT: Token = ROLLBACK_OPTIONS.token("CONVERT");
+const YES: Token = ROLLBACK_OPTIONS.token("YES");
+
 /// `SHELL`
 pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
     .doc("7.0.0", "Depends on the subcommand", &[], "Holds the commands about the logic.")
@@ -71,7 +81,7 @@ pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
         Spec::for_client("shell|rollback", -2, Group::Server, rollback).flags(FLAGS).doc(
             "7.0.0",
             "O(1)",
-            &[integer("generation").token("TO").optional()],
+            ROLLBACK,
             "Puts the logic back that was current before the last upgrade, or that of a generation.",
         ),
         Spec::for_client("shell|status", 2, Group::Server, status).flags(FLAGS).doc(
@@ -120,14 +130,16 @@ fn history(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 
 fn rollback(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     allowed(cx)?;
-    match args.len() {
-        2 => admin::request(cx, "rollback", ""),
-        4 if args.is(2, "TO") => {
-            let generation = args.integer_in(3, 1..=i64::MAX, error::NOT_INTEGER)?;
-            admin::request(cx, "rollback", &generation.to_string())
-        }
-        _ => Err(error::SYNTAX),
+    let given = ROLLBACK_OPTIONS.read(args, 2)?;
+    let mut words = Vec::new();
+    if let Some(generation) = given.get(TO) {
+        let generation = Some(generation.integer()?).filter(|number| *number > 0);
+        words.push(generation.ok_or(error::NOT_INTEGER)?.to_string());
     }
+    for (token, word) in [(CONVERT, "--convert"), (YES, "--yes")] {
+        words.extend(given.has(token).then(|| word.to_owned()));
+    }
+    admin::request(cx, "rollback", &words.join("\0"))
 }
 
 fn status(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {

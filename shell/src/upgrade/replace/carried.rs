@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::MemfdFlags;
 use serde::{Deserialize, Serialize};
@@ -51,8 +51,8 @@ pub struct Carried {
     pub generation: u64,
     /// What happened.
     pub history: Vec<Record>,
-    /// Swaps, swaps back, requests refused, canaries withdrawn.
-    pub counters: [u64; 4],
+    /// Swaps, swaps back, requests refused, canaries withdrawn, builds of the shell that took over.
+    pub counters: [u64; 5],
 }
 
 impl Carried {
@@ -60,8 +60,7 @@ impl Carried {
     pub(super) fn of_now(board: &Board, verdict: Verdict) -> Self {
         let content = board.lock();
         let image = content.image.clone();
-        let read =
-            [&COUNTERS.upgrades, &COUNTERS.rollbacks, &COUNTERS.refused, &COUNTERS.withdrawn];
+        let read = counters();
         Self {
             ticket: 0,
             rollback: false,
@@ -80,9 +79,16 @@ impl Carried {
 
     /// Has counters go on from here.
     pub fn count_on(&self) {
-        let all = [&COUNTERS.upgrades, &COUNTERS.rollbacks, &COUNTERS.refused, &COUNTERS.withdrawn];
-        all.iter().zip(self.counters).for_each(|(to, count)| to.store(count, Ordering::Relaxed));
+        counters()
+            .iter()
+            .zip(self.counters)
+            .for_each(|(to, count)| to.store(count, Ordering::Relaxed));
     }
+}
+
+fn counters() -> [&'static AtomicU64; 5] {
+    let of = &COUNTERS;
+    [&of.upgrades, &of.rollbacks, &of.refused, &of.withdrawn, &of.replaced]
 }
 
 /// Writes it down for the next server.

@@ -352,6 +352,9 @@ pub fn tell_of_last(handle: &Handle, host: abi::host::HostRef, carried: Option<C
         (None, false) => Outcome::Replaced,
         (None, true) => Outcome::ReplacedBack,
     };
+    if error.is_none() {
+        COUNTERS.replaced.fetch_add(1, Ordering::Relaxed);
+    }
     let path = builds.to.file.display().to_string();
     handle.remember(Record {
         builds: Some(builds.clone()),
