@@ -21,6 +21,8 @@ use crate::server;
 
 /// How often it is looked whether the server is there.
 const LOOK: Duration = Duration::from_millis(50);
+/// Lines that are told of what a server has said that could not go on.
+const LINES_TOLD: usize = 4;
 /// Most workers that a server is tried to have had.
 const WORKERS_MAX: u32 = 128;
 
@@ -133,8 +135,9 @@ impl Reader {
             let ended = self.child.try_wait().map_err(|error| io_error(&error))?;
             if ended.is_some() {
                 let printed = fs::read_to_string(folder.join("printed")).unwrap_or_default();
-                let last = printed.lines().last().unwrap_or_default();
-                return Err(Refusal::new(Code::ArenaDamaged, last.to_owned()));
+                let lines: Vec<&str> = printed.lines().collect();
+                let last = lines[lines.len().saturating_sub(LINES_TOLD)..].join("\n");
+                return Err(Refusal::new(Code::ArenaDamaged, last));
             }
             thread::sleep(LOOK);
         }
