@@ -207,6 +207,14 @@ codes! {
         "upgrade in between to a version that it may replace; `shell rollback` goes back";
     AuditBroken "audit_broken" 78 "The audit log does not hold together"
         "somebody has changed it, or a write was cut short: compare it with a copy kept elsewhere";
+    Diverged "diverged" 79 "The version does not answer or store what the one that serves does"
+        "`shell history` keeps samples; what is meant to differ the library declares, see docs/writing-logic.md";
+    OnShadow "on_shadow" 80 "A version runs beside the one that serves, as its shadow"
+        "`shell promote` ends that and goes on, `shell abort` drops the version; or wait until its time is over";
+    CaptureUnderWay "capture_under_way" 81 "Commands are being captured for somebody else"
+        "wait until the other shadow or recording has ended, or end it";
+    NoRecording "no_recording" 82 "The file is no recording, or not one of this version"
+        "check the path; `shell record` makes such files";
 }
 
 impl Code {

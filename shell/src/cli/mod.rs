@@ -10,6 +10,8 @@ mod client;
 mod effects;
 mod outfit;
 mod output;
+mod record;
+mod rehearse;
 mod restore;
 mod script;
 pub mod serve;
@@ -25,6 +27,7 @@ use clap::{Parser, Subcommand};
 
 use crate::logic::verify::child;
 use crate::refusal::CODES;
+use crate::replay;
 
 /// A Redis-compatible cache whose logic is swapped under live clients.
 #[derive(Parser)]
@@ -83,6 +86,16 @@ enum Verb {
     /// Look at who has asked a server for what.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Record live commands of a running server, with the values of the keys that they name.
+    ///
+    /// What is in the file can be run with another version by `shell rehearse`.
+    #[command(after_help = exit_codes())]
+    Record(record::Args),
+    /// Run a recording with another version, without a server, and compare.
+    ///
+    /// Each reply, each resulting value and each effect that differs is told, and what commands cost.
+    #[command(after_help = exit_codes())]
+    Rehearse(rehearse::Args),
     /// Check a library without a server.
     #[command(after_help = exit_codes())]
     Verify(verify::Args),
@@ -116,6 +129,14 @@ enum Verb {
     /// The file, as --arena names it, is only read.
     #[command(after_help = exit_codes())]
     CheckArena(check_arena::Args),
+    /// What a shadow and a rehearsal run commands in; see `replay`.
+    #[command(name = crate::replay::child::VERB, hide = true)]
+    ReplayHere {
+        /// Hash of the image that comes with the first byte of standard input.
+        sha256: String,
+        /// What is to be done, as JSON.
+        task: String,
+    },
     /// What the server and verify run to try a library out; see `logic::verify`.
     #[command(name = crate::logic::verify::parent::VERB, hide = true)]
     VerifyHere {
@@ -142,6 +163,8 @@ pub fn main() -> ExitCode {
         Verb::Keygen(args) => trust::keygen(&args),
         Verb::Sign(args) => trust::sign(&args),
         Verb::Audit(verb) => audit::run(&verb),
+        Verb::Record(args) => record::run(&args),
+        Verb::Rehearse(args) => rehearse::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Backup(args) => backup::run(&args),
         Verb::Restore(args) => restore::run(&args),
@@ -149,6 +172,7 @@ pub fn main() -> ExitCode {
         Verb::ServeForParent(args) => serve::run_for_parent(&args),
         Verb::Check(args) => check::run(&args),
         Verb::CheckArena(args) => check_arena::run(&args),
+        Verb::ReplayHere { sha256, task } => replay::child::run(sha256, &task),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }
 }

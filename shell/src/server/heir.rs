@@ -113,7 +113,8 @@ fn complete(server: &'static ServerShared, lane: u32) -> Result<(), ServeError> 
     // The log's thread was the server's before: it is turned on anew.
     server.aof().state.store(abi::aof::state::OFF, Relaxed);
     let failed = abi::shared::attention::AOF_FAILED;
-    server.roots_shared().attention.fetch_and(!failed, Relaxed);
+    let capture = abi::shared::attention::CAPTURE;
+    server.roots_shared().attention.fetch_and(!(failed | capture), Relaxed);
     server.pass_over(Vec::new());
     obey_settings(server);
     Ok(())

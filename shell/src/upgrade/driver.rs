@@ -1,6 +1,7 @@
 //! Carries out what [`super::phase`] decides. Runs on the control thread; the commit is its only
 //! work that anybody could notice, and it is one store.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use super::phase::{self, Action, Bytes, Event, Kind, Phase, Step, Target};
 use super::plan::Plan;
 use super::proving::{Canary, Proven};
 use super::serving::{Live, Serving};
+use super::shadow::Shadowing;
 use super::staging::{Done, Finished, Job, Setup, Stager};
 use super::{Ask, Direction, Handle, Report, Request, Retirement, UpgradeRequest, carried};
 use crate::logic::identity::Identity;
@@ -37,6 +39,8 @@ pub struct Driver {
     pub(super) phase: Phase,
     pub(super) host: HostRef,
     probation: Duration,
+    /// What runs a shadow.
+    pub(super) program: PathBuf,
     /// Whether libraries must be signed.
     is_signed: bool,
     pub(super) audit: Audit,
@@ -51,6 +55,8 @@ pub struct Driver {
     pub(super) kept: Kept,
     pub(super) asked: Option<Request>,
     pub(super) flight: Option<Flight>,
+    /// What runs live commands beside what serves.
+    pub(super) shadow: Option<Shadowing>,
     /// What serves some clients.
     pub(super) canary: Option<Canary>,
     /// What has, of which nobody was told yet.
@@ -84,6 +90,7 @@ impl Driver {
             phase: Phase::first(current.number()),
             host,
             probation,
+            program: verifier.program.clone(),
             is_signed: verifier.trusted.is_some(),
             audit,
             board: Board::default(),
@@ -97,6 +104,7 @@ impl Driver {
             kept: Kept::default(),
             asked: None,
             flight: None,
+            shadow: None,
             canary: None,
             withdrawn: None,
             proven: None,
@@ -320,6 +328,8 @@ impl Driver {
         match action {
             Action::Stage | Action::StageKept => self.stage(),
             Action::Verify { fresh } => self.verify(fresh),
+            Action::Shadow => self.begin_shadow(),
+            Action::StopShadow => self.stop_shadow(),
             Action::Load(number) => self.load(number),
             Action::Share(at) => self.share(at),
             Action::Commit(number) => self.commit(number),
@@ -341,7 +351,7 @@ impl Driver {
         let Some(request) = self.asked.take() else { return };
         let (path, restored, job) = match &request.ask {
             Ask::Upgrade(upgrade) => {
-                let UpgradeRequest { path, sha256, build_id, .. } = upgrade.clone();
+                let UpgradeRequest { path, sha256, build_id, .. } = *upgrade.clone();
                 let all = self.kept.all().chain([&self.current.serving]);
                 let held = all.map(|serving| Arc::clone(&serving.image)).collect();
                 let shown = path.display().to_string();
