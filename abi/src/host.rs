@@ -274,7 +274,8 @@ pub struct Host {
     /// on the same thread, and must not wait for them. Does nothing elsewhere.
     pub serve_others: extern "C" fn(),
     /// As `save_begin`, of a file that is to be the next base of the append-only log, wherever that
-    /// lies: the path is left out. It is done only once the log goes on from there.
+    /// lies: the path is how its name ends, `rdb` or, if it is made of commands, `aof`. It is done only
+    /// once the log goes on from there.
     pub rewrite_begin: extern "C" fn(saving: &Saving<'_>, error: &mut RawBytes) -> Status,
     /// With every shard locked, and all effects so far in the stream: the base is of this moment, and
     /// what follows in the stream is not in it.

@@ -33,6 +33,8 @@ pub mod purpose {
     pub const AOF: u32 = 1;
     /// A backup, which lies where the shell was asked to put it.
     pub const BACKUP: u32 = 2;
+    /// A base of the append-only log that is made of commands.
+    pub const AOF_COMMANDS: u32 = 3;
 }
 
 /// [`crate::keyspace::ShardDb::walked`] of a part that the walk is done with. It is no position.

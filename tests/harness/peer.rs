@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{eventually, free_port};
+use super::{Connection, eventually, free_port};
 
 /// A `redis-server`.
 pub struct Peer {
@@ -58,6 +58,9 @@ impl Peer {
             assert_eq!(child.try_wait().expect("its state"), None, "redis-server did not start");
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
+        // Its data is loaded while it listens.
+        let mut client = Connection::open(port);
+        eventually("redis-server has loaded", || client.ask("PING") == "+PONG\r\n");
         Self { child, port, dir }
     }
 }

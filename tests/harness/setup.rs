@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tempfile::TempDir;
 
 use super::libraries::{library, shell};
+use super::patience::{PATIENCE, within};
 use super::peer::copy_folder;
 use super::{Server, eventually};
 
@@ -153,8 +154,17 @@ impl Setup {
         Server::new(child, self.dir, self.port)
     }
 
-    /// Starts it and waits until it serves.
+    /// Starts it and waits until it serves all its data.
     pub fn start(self) -> Server {
+        let server = self.start_to_load();
+        within(3 * PATIENCE, "its data is loaded", || {
+            server.log().contains("Ready to accept connections")
+        });
+        server
+    }
+
+    /// Starts it and waits until it serves, whether its data is loaded or not.
+    pub fn start_to_load(self) -> Server {
         let mut server = self.spawn();
         // Not by connecting: tests count connections.
         eventually("the server starts", || {

@@ -217,7 +217,7 @@ impl Effects {
     fn add<'a>(&mut self, db: u32, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
         if self.is_on {
             self.in_database(db);
-            write(&mut self.bytes, parts);
+            write_command(&mut self.bytes, parts);
         }
     }
 
@@ -246,7 +246,7 @@ impl Effects {
         } else if self.dbs.last != db {
             let mut digits = itoa::Buffer::new();
             let parts = [b"SELECT".as_slice(), digits.format(db).as_bytes()];
-            write(&mut self.bytes, parts.into_iter());
+            write_command(&mut self.bytes, parts.into_iter());
             self.dbs.last = db;
         }
         self.count += 1;
@@ -426,7 +426,7 @@ fn tell(host: Option<HostRef>, consumer: u64) {
 }
 
 /// Appends a command as an array of bulk strings.
-fn write<'a>(out: &mut Vec<u8>, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
+pub fn write_command<'a>(out: &mut Vec<u8>, parts: impl ExactSizeIterator<Item = &'a [u8]>) {
     write_head(out, b'*', parts.len());
     for part in parts {
         out.reserve(part.len() + FRAME_MAX as usize);

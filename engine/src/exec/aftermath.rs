@@ -6,11 +6,7 @@ use base::args::Args;
 use base::core::Core;
 use base::heap::or_undo;
 use keyspace::{Intent, Keys};
-use value::encoding::{MadeBy, Say};
-use value::entry::Entry;
-
-/// Parts of a value told at a time: a field and its value are not told apart.
-const ELEMENTS: usize = 64;
+use value::remake::remake;
 
 /// Runs a command. Where that unwinds, the effects stream is told what has become of its keys.
 ///
@@ -52,24 +48,5 @@ fn tell_key(core: &mut Core, db: u32, key: &[u8]) {
     }
     for command in commands as Vec<Vec<Vec<u8>>> {
         core.effects.command(db, &command.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    }
-}
-
-/// The commands that make a key as it is where there is none.
-fn remake(entry: Entry<'_>, key: &[u8], say: Say<'_>) {
-    match &entry.row().made_by {
-        MadeBy::Parts(command) => {
-            let mut parts = Vec::new();
-            let mut add = |element: &[&[u8]]| parts.extend(element.iter().map(|p| p.to_vec()));
-            (entry.row().visit)(entry, &mut add);
-            for parts in parts.chunks(ELEMENTS) {
-                let words = [command.as_bytes(), key].into_iter();
-                say(&words.chain(parts.iter().map(Vec::as_slice)).collect::<Vec<_>>());
-            }
-        }
-        MadeBy::Commands(remake) => remake(entry, key, say),
-    }
-    if let Some(at) = entry.expires_at() {
-        say(&[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
     }
 }

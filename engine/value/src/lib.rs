@@ -12,6 +12,7 @@ pub mod hyperloglog;
 pub mod limits;
 pub mod list;
 pub mod rdb;
+pub mod remake;
 pub mod serialized;
 pub mod set;
 pub mod stream;

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from bench import commands, commit, defrag, memory, options, report, swaps
+from bench import commands, commit, defrag, log, memory, options, report, snapshot, swaps
 from bench.options import Options
 from harness import children, resp
 from harness.server import CustomServer, RedisServer, Server, ShellServer, allow_many_files
@@ -69,7 +69,25 @@ def run(opts: Options) -> dict[str, Any]:
             results["defrag"] = defrag.run(opts, server, say)
         say("")
         report.show_defrag(results["defrag"])
+    if "snapshot" in opts.parts:
+        _snapshot(opts, results)
+    if "log" in opts.parts:
+        results["log"] = with_pair(opts, lambda pair: log.run(opts, pair, say))
+        say("")
+        report.show_log(results["log"])
     return results
+
+
+def _snapshot(opts: Options, results: dict[str, Any]) -> None:
+    """One server after the other: both at once might not fit in memory."""
+    found = []
+    for server in make_pair(opts):
+        with server:
+            found.append(snapshot.run(opts, server, say))
+    results["snapshot"] = {"server": found[0], "peer": found[1],
+                           "ratios": snapshot.ratios(*found)}
+    say("")
+    report.show_snapshot(results["snapshot"])
 
 
 def _memory(opts: Options, results: dict[str, Any]) -> None:

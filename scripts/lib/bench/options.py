@@ -16,7 +16,7 @@ examples:
   scripts/bench --peer-cmd 'valkey-server --port {port} --save ""'
 """
 
-PARTS = ("commands", "memory", "swaps", "commit", "defrag")
+PARTS = ("commands", "memory", "swaps", "commit", "defrag", "snapshot", "log")
 
 
 @dataclass(frozen=True)

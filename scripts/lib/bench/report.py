@@ -127,3 +127,38 @@ def show_defrag(result: dict[str, Any]) -> None:
 def _usage_row(name: str, usage: dict[str, float]) -> tuple[str, ...]:
     return (name, table.mebibytes(usage["rss"]), table.mebibytes(usage["used"]),
             f"{usage['ratio']:.2f}")
+
+
+def show_snapshot(result: dict[str, Any]) -> None:
+    print(f"\nA snapshot of {count(result['server']['keys'])} keys; memory and latency with "
+          "20,000 writes a second")
+    headings = ("", "resident", "on top", "save", "CPU", "p99.9 without", "during", "longest",
+                "start")
+    rows = [_snapshot_row("this server", result["server"]), _snapshot_row("peer", result["peer"])]
+    print(table.render(headings, rows))
+    ratios = result["ratios"]
+    print(f"  CPU {ratios['cpu']:.2f} of the peer's, start {ratios['start']:.2f}; p99.9 during "
+          f"over without {ratios['p999']:.2f}, the peer's {ratios['peer_p999']:.2f}")
+
+
+def _snapshot_row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
+    without, during = found["without"], found["during"]
+    return (
+        name, table.mebibytes(found["resident"]), table.mebibytes(found["on_top"]),
+        f"{found['save_s']:.1f} s", f"{found['cpu_s']:.2f} s", micros(without["p999_us"]),
+        micros(during["p999_us"]),
+        f"{micros(during['max_us'])} ({micros(without['max_us'])})", f"{found['start_s']:.2f} s",
+    )
+
+
+def show_log(result: dict[str, Any]) -> None:
+    print("\nSET of 64 bytes with an append-only log (medians)")
+    rows = [(name, *(f"{statistics.median(result[who][kind]):.2f} us" for kind in
+                     ("off", "everysec")), count(statistics.median(result[who]["always"])))
+            for name, who in (("this server", "server"), ("peer", "peer"))]
+    headings = ("", "CPU/request P16 without", "everysec", "requests/s P1 always")
+    print(table.render(headings, rows))
+    ratios = result["ratios"]
+    print(f"  everysec over without {ratios['everysec']:.2f}, the peer's "
+          f"{ratios['peer_everysec']:.2f}; over the peer's {ratios['everysec_over_peer']:.2f}; "
+          f"always {ratios['always_over_peer']:.2f} of the peer's throughput")

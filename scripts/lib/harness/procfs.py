@@ -1,5 +1,6 @@
 """What `/proc` tells of a process."""
 
+import contextlib
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,6 +53,31 @@ def cpu_ns(pid: int) -> int:
     except (OSError, IndexError, ValueError):
         return _cpu_ns_coarse(pid)
     return total
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children, as it has while it forks to save."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def cpu_ns_of_family(pid: int) -> int:
+    """Processor time of a process and its children, those that have ended included. In steps of
+    a tick."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) * 1_000_000_000 // _TICKS
+
+
+def pss(pid: int) -> int:
+    """Resident memory in bytes; of what several processes have, a share. 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _cpu_ns_coarse(pid: int) -> int:

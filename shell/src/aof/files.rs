@@ -114,10 +114,10 @@ impl Files {
         is_old && matches!(self.disk.len(&self.path(&self.name)), Ok(None))
     }
 
-    /// The name and number of the next base.
-    pub fn next_base(&self) -> (String, u64) {
+    /// The name and number of the next base, whose name ends in `ending`.
+    pub fn next_base(&self, ending: &str) -> (String, u64) {
         let number = self.manifest.next_number(Kind::Base).max(self.burnt + 1);
-        (format!("{}.{number}.base.rdb", self.name), number)
+        (format!("{}.{number}.base.{ending}", self.name), number)
     }
 
     /// How the next base is written.

@@ -8,12 +8,14 @@
 //! - [`files`]: these files, and how one set takes the place of another
 //! - [`session`]: effects on their way to a file; what is safe
 //! - [`syncer`]: the thread that syncs beside the writing
+//! - [`gather`]: when a sync waits for those who are about to wait for it; pure
 //! - [`rewriting`]: what the writer, a rewriting and settings agree on
 //! - [`commands`]: what is in an increment; pure
 //! - [`load`]: what is to be loaded at the start
 
 pub mod commands;
 pub mod files;
+mod gather;
 pub mod load;
 pub mod manifest;
 pub mod rewriting;
@@ -26,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use abi::aof::state;
 use abi::config::{ConfigStore, id};
@@ -45,6 +47,7 @@ use crate::saving::{self, disk::Disk};
 use crate::worker::held::GATE;
 use crate::worker::shared::{self, ServerShared};
 use files::{Files, FilesError};
+use gather::Gathering;
 use rewriting::{BeginError, Log};
 use session::{Policy, Session};
 use syncer::Syncer;
@@ -230,10 +233,15 @@ fn write(
 ) {
     let config = server.config();
     let mut buffer = vec![0; TAKE_BYTES];
+    let mut gathering = Gathering::default();
     log.told().safe.store(reader.position(), Ordering::SeqCst);
     GATE.let_pass(reader.position());
     loop {
         let is_last = !log.is_wanted(times_off);
+        if !is_last {
+            gather(config, &mut gathering);
+        }
+        let held = GATE.held();
         let goal = if is_last { stream.position() } else { stream.frontier() };
         let begin = session.position();
         if goal > begin && number(config, id::AOF_TIMESTAMP_ENABLED) != 0 {
@@ -255,7 +263,11 @@ fn write(
             server.nudge_workers();
             return;
         }
+        let began = Instant::now();
         settle(server, log, &mut session);
+        if session.position() != begin {
+            gathering.synced(held, GATE.held(), began.elapsed());
+        }
         GATE.take(Some(session.position()));
         pause(config, session.position() != begin);
     }
@@ -302,6 +314,22 @@ fn settle(server: &ServerShared, log: &Log, session: &mut Session) {
     }
 }
 
+/// Waits for those whose replies the last sync has let go, if the next is worth that.
+fn gather(config: &ConfigStore, gathering: &mut Gathering) {
+    let from = GATE.held();
+    let time = gathering.time(from);
+    if policy(config) != Policy::Always || time.is_zero() {
+        return;
+    }
+    let end = Instant::now() + time;
+    while gathering.is_missing_some(GATE.held())
+        && let Some(left) = end.checked_duration_since(Instant::now())
+    {
+        GATE.sleep_a_moment(left);
+    }
+    gathering.waited(from, GATE.held());
+}
+
 fn pause(config: &ConfigStore, was_busy: bool) {
     let is_rung = policy(config) == Policy::Always;
     GATE.sleep(match (is_rung, was_busy) {
@@ -320,7 +348,7 @@ fn unix_s() -> u64 {
 pub extern "C" fn rewrite_begin(saving: &Saving<'_>, error: &mut RawBytes) -> Status {
     let Some(server) = shared::get() else { return Status::REFUSED };
     let log = log(server);
-    let plan = match log.begin_rewriting(&place(server.config()), saving.sync_bytes) {
+    let plan = match log.begin_rewriting(&place(server.config()), &saving.path, saving.sync_bytes) {
         Ok(plan) => plan,
         Err(BeginError::IsUnderWay) => return Status::REFUSED,
         Err(BeginError::Files(cause)) => {

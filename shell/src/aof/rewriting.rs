@@ -330,10 +330,11 @@ impl Log {
 
     // What a rewriting does.
 
-    /// Begins a rewriting: how its base is to be written.
+    /// Begins a rewriting: how its base is to be written, whose name ends in `ending`.
     pub fn begin_rewriting(
         &self,
         place: &(PathBuf, String),
+        ending: &str,
         sync_bytes: u64,
     ) -> Result<Plan, BeginError> {
         let mut control = self.lock();
@@ -342,7 +343,7 @@ impl Log {
             return Err(BeginError::IsUnderWay);
         }
         let files = self.files(&mut control, place)?;
-        let base = files.next_base();
+        let base = files.next_base(ending);
         let plan = files.plan(&base.0, sync_bytes);
         let goes_on = if is_on { GoesOn::NotYet } else { GoesOn::Not };
         self.mark.store(NONE, Ordering::Release);

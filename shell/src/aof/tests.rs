@@ -100,7 +100,7 @@ impl Try {
 
     fn rewrite_or_fail(&mut self) -> Result<(), String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let plan = self.log.begin_rewriting(&place(), 0).map_err(|error| text(&error))?;
+        let plan = self.log.begin_rewriting(&place(), "rdb", 0).map_err(|error| text(&error))?;
         self.log.set_mark(self.session.position());
         // Another effect comes before the base is whole.
         let base = self.effects.to_string();

@@ -325,7 +325,7 @@ impl Target {
     /// Makes a log of which the file is the base.
     fn make_log(&self, file: &Path, folder: &Path) -> Result<(), RestoreError> {
         let mut files = Files::open(Arc::new(FileSystem), folder, &self.appendfilename)?;
-        let base = files.next_base();
+        let base = files.next_base("rdb");
         let path = files.path(&base.0);
         // Neither of the two is ever written to: they are replaced.
         if fs::hard_link(file, &path).is_err() {

@@ -37,6 +37,8 @@ pub struct Gate {
     fails: AtomicBool,
     safe: AtomicU64,
     wanted: AtomicU64,
+    /// Replies that have been held so far.
+    held: AtomicU64,
     asleep: AtomicBool,
     stream: OnceLock<Stream<'static>>,
     writer: OnceLock<Thread>,
@@ -50,6 +52,7 @@ pub static GATE: Gate = Gate {
     fails: AtomicBool::new(false),
     safe: AtomicU64::new(0),
     wanted: AtomicU64::new(0),
+    held: AtomicU64::new(0),
     asleep: AtomicBool::new(false),
     stream: OnceLock::new(),
     writer: OnceLock::new(),
@@ -116,6 +119,18 @@ impl Gate {
         self.asleep.store(false, Ordering::SeqCst);
     }
 
+    /// The writer sleeps, until more replies are held, or the time is over.
+    pub fn sleep_a_moment(&self, at_most: Duration) {
+        self.asleep.store(true, Ordering::SeqCst);
+        thread::park_timeout(at_most);
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// How many replies have been held so far.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::SeqCst)
+    }
+
     /// Wakes the writer.
     pub fn wake(&self) {
         if let Some(writer) = self.writer.get() {
@@ -179,6 +194,7 @@ impl HeldClients {
 
     fn add(&mut self, held: Held) {
         self.wants = self.wants.max(held.at);
+        GATE.held.fetch_add(1, Ordering::SeqCst);
         self.clients.push(held);
     }
 }

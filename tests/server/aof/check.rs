@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{again, folder, kill, ready, rewrite, setup, wait_until_written};
+use super::{again, folder, kill, rewrite, setup, wait_until_written};
 use crate::harness::Server;
 use crate::harness::cli;
 
@@ -16,12 +16,12 @@ fn shown(path: &Path) -> String {
 
 /// A server of the folder that was salvaged.
 fn of_folder(folder: &Path) -> Server {
-    ready(setup("logic_v1").folder("appendonlydir", folder))
+    setup("logic_v1").folder("appendonlydir", folder).start()
 }
 
 #[test]
 fn a_whole_log_is_told_part_by_part() {
-    let mut server = ready(setup("logic_v1"));
+    let mut server = setup("logic_v1").start();
     let mut client = server.connect();
     client.ask("RPUSH list a b");
     rewrite(&mut client);
@@ -87,7 +87,7 @@ fn a_log_is_cut_at_a_time() {
     assert_eq!(cli::run(&cut).exit, 0);
     assert_eq!(std::fs::read_to_string(&out).expect("it"), text[..4].concat());
     let bytes = std::fs::read(&out).expect("it");
-    let server = ready(setup("logic_v1").file("appendonly.aof", &bytes));
+    let server = setup("logic_v1").file("appendonly.aof", &bytes).start();
     assert_eq!(server.connect().ask("GET a").text(), "2");
 }
 
@@ -110,7 +110,7 @@ fn a_log_that_begins_with_data_is_looked_at_and_loaded_as_a_whole() {
         (Some(1), Some(bytes.len() as u64))
     );
     assert_eq!(part["data"]["checksum"], "right");
-    let server = ready(setup("logic_v2").file("appendonly.aof", &bytes));
+    let server = setup("logic_v2").file("appendonly.aof", &bytes).start();
     let mut client = server.connect();
     assert_eq!(client.ask("LLEN list"), ":1\r\n");
     assert_eq!(client.ask("GET after").text(), "1");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{again, kill, ready, setup};
+use super::{again, kill, setup};
 use crate::harness::connection::encode;
 use crate::harness::random::Random;
 use crate::harness::{Connection, Server};
@@ -114,7 +114,7 @@ fn crashes(policy: &str, times: u64, seed: u64) {
     let mut random = Random(seed);
     for round in 0..times {
         let logic = ["logic_v1", "logic_v2"][round as usize % 2];
-        let server = ready(setup(logic).arguments(["--appendfsync", policy]));
+        let server = setup(logic).arguments(["--appendfsync", policy]).start();
         let after = Duration::from_millis(20 + random.below(600));
         let (server, told) = crash(server, after, round % 2 == 1);
         check(&server, &told, policy);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{again, folder, info, kill, ready, rewrite, setup, start, wait, wait_until_written};
+use super::{again, folder, info, kill, rewrite, setup, start, wait, wait_until_written};
 use crate::harness::peer::Peer;
 use crate::harness::{Connection, eventually};
 use crate::server::snapshots::content::{self, fill, told};
@@ -28,11 +28,12 @@ fn check(folder: &std::path::Path) {
 
 #[test]
 fn all_types_survive_a_kill_and_redis_loads_them() {
-    for rewrites in [false, true] {
+    for base in [None, Some("yes"), Some("no")] {
         let mut server = start();
         let mut client = server.connect();
         fill(&mut client);
-        if rewrites {
+        if let Some(is_dump) = base {
+            client.ask(&format!("CONFIG SET aof-use-rdb-preamble {is_dump}"));
             // The new increment says for itself which database its first command is for.
             client.ask("SELECT 3");
             client.ask("SET before x");
@@ -40,6 +41,9 @@ fn all_types_survive_a_kill_and_redis_loads_them() {
             client.ask("RPUSH after a b");
             client.ask("SELECT 0");
             client.ask("XADD stream 10-1 f v");
+            let (ending, first) = if is_dump == "yes" { ("rdb", b'R') } else { ("aof", b'*') };
+            let base = folder(&server).join(format!("appendonly.aof.1.base.{ending}"));
+            assert_eq!(std::fs::read(base).expect("the base")[0], first);
         }
         wait_until_written(&server, &mut client);
         let ours = told(&mut client);
@@ -48,9 +52,9 @@ fn all_types_survive_a_kill_and_redis_loads_them() {
         let peer = Peer::start_with_log(Some(&folder(&server)));
         let mut theirs = Connection::open(peer.port);
         eventually("it has loaded", || !theirs.ask("GET int").is_error());
-        assert_eq!(comparable(&told(&mut theirs)), comparable(&ours), "rewritten: {rewrites}");
+        assert_eq!(comparable(&told(&mut theirs)), comparable(&ours), "{base:?}");
         let back = again(&server);
-        assert_eq!(comparable(&told(&mut back.connect())), comparable(&ours));
+        assert_eq!(comparable(&told(&mut back.connect())), comparable(&ours), "{base:?}");
     }
 }
 
@@ -67,7 +71,7 @@ fn the_files_of_redis_are_loaded_and_gone_on_with() {
     theirs.ask("EXEC");
     let expected = told(&mut theirs);
     let folder_of_theirs = peer.dir().join("appendonlydir");
-    let server = ready(setup("logic_v1").folder("appendonlydir", &folder_of_theirs));
+    let server = setup("logic_v1").folder("appendonlydir", &folder_of_theirs).start();
     let mut client = server.connect();
     assert_eq!(comparable(&told(&mut client)), comparable(&expected));
     client.ask("SET more 1");
@@ -82,7 +86,7 @@ fn the_files_of_redis_are_loaded_and_gone_on_with() {
 fn the_single_file_of_an_older_server_is_taken_over() {
     let set = |value: &str| format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\n{value}\r\n");
     let old = [set("1"), set("2")].concat();
-    let server = ready(setup("logic_v1").file("appendonly.aof", old.as_bytes()));
+    let server = setup("logic_v1").file("appendonly.aof", old.as_bytes()).start();
     let mut client = server.connect();
     assert_eq!(client.ask("GET k").text(), "2");
     assert!(!server.dir().join("appendonly.aof").exists());
@@ -150,7 +154,7 @@ fn damage_is_refused_with_its_place() {
 
 #[test]
 fn the_time_is_told_between_effects_if_it_is_asked_for() {
-    let server = ready(setup("logic_v1").arguments(["--aof-timestamp-enabled", "yes"]));
+    let server = setup("logic_v1").arguments(["--aof-timestamp-enabled", "yes"]).start();
     let mut client = server.connect();
     for command in ["SET a 1", "MULTI", "SET a 2", "SET b 2", "EXEC"] {
         client.ask(command);
@@ -164,8 +168,15 @@ fn the_time_is_told_between_effects_if_it_is_asked_for() {
 
 #[test]
 fn an_upgrade_in_the_middle_of_a_rewriting_changes_nothing() {
+    for is_dump in ["yes", "no"] {
+        upgrade_in_the_middle(is_dump);
+    }
+}
+
+fn upgrade_in_the_middle(is_dump: &str) {
     let mut server = start();
     let mut client = server.connect();
+    client.ask(&format!("CONFIG SET aof-use-rdb-preamble {is_dump}"));
     // Both releases have been tried before: then a swap takes no time.
     server.swap();
     server.swap();
@@ -178,6 +189,8 @@ fn an_upgrade_in_the_middle_of_a_rewriting_changes_nothing() {
     client.ask("BGREWRITEAOF");
     eventually("it has begun", || info(&mut client, "aof_rewrites") == "1");
     client.ask("SET between before");
+    // Changed ahead of the walk, in whichever form it is.
+    (0..300).for_each(|n| drop(client.ask(&format!("INCR key:{n}"))));
     server.swap();
     client.ask("SET between after");
     assert_eq!(info(&mut client, "aof_rewrite_in_progress"), "1", "it is still under way");

@@ -3,6 +3,7 @@
 
 mod check;
 mod crashes;
+mod damage;
 mod files;
 mod settings;
 
@@ -20,14 +21,7 @@ fn setup(logic: &str) -> Setup {
 }
 
 fn start() -> Server {
-    ready(setup("logic_v1"))
-}
-
-/// Starts it and waits until it has loaded what it has.
-fn ready(setup: Setup) -> Server {
-    let server = setup.start();
-    within(3 * PATIENCE, "it is loaded", || server.log().contains("Ready to accept connections"));
-    server
+    setup("logic_v1").start()
 }
 
 /// The folder of a server's log.
@@ -43,7 +37,7 @@ fn kill(server: &mut Server) {
 
 /// Another server with the log that one has left.
 fn again(server: &Server) -> Server {
-    ready(setup("logic_v1").folder("appendonlydir", &folder(server)))
+    setup("logic_v1").folder("appendonlydir", &folder(server)).start()
 }
 
 /// A field of `INFO persistence`.

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::{again, info, kill, ready, setup, wait, wait_until_written};
+use super::{again, info, kill, setup, wait, wait_until_written};
 use crate::harness::{Server, eventually};
 
 #[test]
@@ -48,7 +48,7 @@ fn it_is_switched_on_and_off_while_others_write() {
 
 #[test]
 fn a_stop_loses_nothing_of_a_log_that_is_never_synced() {
-    let mut server = ready(setup("logic_v1").arguments(["--appendfsync", "no"]));
+    let mut server = setup("logic_v1").arguments(["--appendfsync", "no"]).start();
     let mut client = server.connect();
     (0..1000).for_each(|n| drop(client.ask(&format!("SET key:{n} {n}"))));
     let digest = client.ask("DEBUG DIGEST");
@@ -66,7 +66,7 @@ fn while_the_disk_is_full_writing_is_refused_and_reading_is_not() {
         symlink("/dev/full", folder.join("appendonly.aof.1.incr.aof")).expect("a link");
         let manifest = "file appendonly.aof.1.incr.aof seq 1 type i\n";
         std::fs::write(folder.join("appendonly.aof.manifest"), manifest).expect("a manifest");
-        let mut server = ready(setup);
+        let mut server = setup.start();
         let mut writer = server.connect();
         writer.send(&["SET", "a", "1"]);
         let mut client = server.connect();
@@ -96,12 +96,9 @@ fn while_the_disk_is_full_writing_is_refused_and_reading_is_not() {
 
 #[test]
 fn it_is_rewritten_by_itself_when_it_has_grown() {
-    let server = ready(setup("logic_v1").arguments([
-        "--auto-aof-rewrite-min-size",
-        "20000",
-        "--auto-aof-rewrite-percentage",
-        "100",
-    ]));
+    let server = setup("logic_v1")
+        .arguments(["--auto-aof-rewrite-min-size", "20000", "--auto-aof-rewrite-percentage", "100"])
+        .start();
     let mut client = server.connect();
     (0..1000).for_each(|n| drop(client.ask(&format!("SET key {n}"))));
     eventually("it is rewritten", || info(&mut client, "aof_rewrites") != "0");
@@ -112,7 +109,7 @@ fn it_is_rewritten_by_itself_when_it_has_grown() {
 
 #[test]
 fn replies_of_one_connection_keep_their_order_when_they_are_held() {
-    let server = ready(setup("logic_v1").arguments(["--appendfsync", "always"]));
+    let server = setup("logic_v1").arguments(["--appendfsync", "always"]).start();
     let mut client = server.connect();
     for n in 0..200 {
         client.send(&["SET", "key", &n.to_string()]);
@@ -136,7 +133,7 @@ fn replies_of_one_connection_keep_their_order_when_they_are_held() {
 
 #[test]
 fn who_waits_for_the_log_is_told_when_what_it_wrote_is_safe() {
-    let server = ready(setup("logic_v2").arguments(["--appendfsync", "everysec"]));
+    let server = setup("logic_v2").arguments(["--appendfsync", "everysec"]).start();
     let mut client = server.connect();
     client.ask("SET a 1");
     assert_eq!(client.ask("WAITAOF 1 0 0").raw(), "*2\r\n:1\r\n:0\r\n");

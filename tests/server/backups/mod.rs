@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::harness::cli::{self, Ended};
 use crate::harness::libraries::library;
-use crate::harness::{Connection, Server, eventually};
+use crate::harness::{Connection, Server};
 
 /// A place for backups.
 struct Place(TempDir);
@@ -65,9 +65,7 @@ fn restore(from: &Path, to: &Path, more: &[&str]) -> Ended {
 
 /// A server that works in a folder.
 fn server_in(folder: &Path, more: &[&str]) -> Server {
-    let server = Server::start_with(&[&["--dir", text(folder)], more].concat());
-    eventually("its data is loaded", || server.log().contains("Ready to accept connections"));
-    server
+    Server::start_with(&[&["--dir", text(folder)], more].concat())
 }
 
 /// Some of each type.

@@ -1,7 +1,7 @@
 //! What is told of files that cannot be loaded.
 
 use super::files::{database, file, key, of_7_0, text};
-use super::{loaded, refusal, refusal_of, setup};
+use super::{refusal, refusal_of, setup};
 use crate::harness::Setup;
 use crate::server::dump::old::{counted, string, ziplist};
 
@@ -120,7 +120,7 @@ fn what_is_there_all_the_same_is_passed_over() {
         empty(5, "zset"),
         key(14, "quick", &counted(&[string(&ziplist(&[]))])),
     ];
-    let server = loaded(setup(&of_7_0(&records)));
+    let server = setup(&of_7_0(&records)).start();
     let mut client = server.connect();
     client.ask("SELECT 2");
     assert_eq!(client.ask("DBSIZE"), ":1\r\n");
@@ -142,7 +142,7 @@ fn a_checksum_may_be_missing_or_not_wanted() {
     for (file, arguments) in
         [(&zeros, &[][..]), (&wrong, &["--rdbchecksum", "no"]), (&more, &[]), (&sound, &[])]
     {
-        let server = loaded(setup(file).arguments(arguments.iter().copied()));
+        let server = setup(file).arguments(arguments.iter().copied()).start();
         assert_eq!(server.connect().ask("GET a"), "$1\r\n1\r\n");
     }
     assert!(refusal(&wrong).contains("byte 15: the checksum"));
@@ -150,11 +150,11 @@ fn a_checksum_may_be_missing_or_not_wanted() {
 
 #[test]
 fn a_start_without_a_file_is_empty_and_one_with_another_name_is_found() {
-    let server = loaded(Setup::of("logic_v1").port(crate::harness::free_port()));
+    let server = Setup::of("logic_v1").port(crate::harness::free_port()).start();
     assert_eq!(server.connect().ask("DBSIZE"), ":0\r\n");
     let sound = of_7_0(&[text("a", "1")]);
     let named = setup(b"not this one").file("other.rdb", &sound);
-    let server = loaded(named.arguments(["--dbfilename", "other.rdb"]));
+    let server = named.arguments(["--dbfilename", "other.rdb"]).start();
     assert_eq!(server.connect().ask("DBSIZE"), ":1\r\n");
     let folder = setup(&sound).arguments(["--dbfilename", "."]);
     let expect = "cannot read .: is a directory; check dir and dbfilename";

@@ -8,7 +8,7 @@ mod round_trip;
 mod salvage;
 mod waiting;
 
-use crate::harness::{Server, Setup, eventually, free_port};
+use crate::harness::{Setup, free_port};
 
 /// Release 1, which finds this file of data.
 fn setup(file: &[u8]) -> Setup {
@@ -18,13 +18,6 @@ fn setup(file: &[u8]) -> Setup {
 fn setup_of(logic: &str, file: &[u8]) -> Setup {
     let allowed = ["--enable-debug-command", "yes"];
     Setup::of(logic).port(free_port()).arguments(allowed).file("dump.rdb", file)
-}
-
-/// A server that has loaded its file.
-fn loaded(setup: Setup) -> Server {
-    let server = setup.start();
-    eventually("the file is loaded", || server.log().contains("Ready to accept connections"));
-    server
 }
 
 /// What a server says that does not start with a file, by its one line on stderr.

@@ -2,7 +2,7 @@
 //! those with `fields` in their names have a hash with a field that has a time to live.
 
 use super::files::{database, file, key, text};
-use super::{loaded, refusal, setup, setup_of};
+use super::{refusal, setup, setup_of};
 use crate::harness::{Connection, Server, words};
 use crate::server::dump::old;
 
@@ -65,7 +65,7 @@ fn each_release_loads_files_of_all_servers() {
     let expected = expected();
     for (name, file) in FILES {
         for logic in ["logic_v1", "logic_v2"] {
-            let server = loaded(setup_of(logic, file));
+            let server = setup_of(logic, file).start();
             let mut client = server.connect();
             assert_eq!(shown(&mut client), expected, "{name}, {logic}");
             assert_eq!(client.info("rdb_last_load_keys_loaded"), 20, "{name}");
@@ -113,7 +113,7 @@ fn old_encodings_hold_what_they_held() {
     let with_checksum = file("REDIS0006", &records);
     let without = [&b"REDIS0001"[..], &records.concat(), &ending, &[255]].concat();
     for (file, has_ending) in [(with_checksum, false), (without, true)] {
-        let server = loaded(setup(&file));
+        let server = setup(&file).start();
         let mut client = server.connect();
         let mut check = |line: &str, expect: &str| assert_eq!(client.ask(line), expect, "{line}");
         check("HGETALL zipmap", "*4\r\n$1\r\nf\r\n$1\r\nv\r\n$1\r\ng\r\n$3\r\n300\r\n");

@@ -1,6 +1,6 @@
 //! What `redis-server` saves is loaded, and is the same.
 
-use super::{loaded, setup};
+use super::setup;
 use crate::harness::connection::Reply;
 use crate::harness::{Connection, Peer, Server, command};
 
@@ -81,7 +81,7 @@ fn what_redis_saves_is_loaded() {
     fill(&mut theirs);
     for setting in ["rdbcompression yes", "rdbcompression no"] {
         theirs.ask(&format!("CONFIG SET {setting}"));
-        let server = loaded(setup(&saved(&mut theirs)));
+        let server = setup(&saved(&mut theirs)).start();
         compare(&mut server.connect(), &mut theirs);
     }
 }
@@ -102,7 +102,7 @@ fn how_long_and_how_often_keys_were_used_is_kept_by_policy() {
         let mut words: Vec<&[u8]> = vec![b"RESTORE", b"k", b"0", &payload[..payload.len() - 2]];
         words.extend(restore.split(' ').map(str::as_bytes));
         assert_eq!(theirs.call(&words), "+OK\r\n");
-        let server = loaded(setup(&saved(&mut theirs)).arguments(["--maxmemory-policy", policy]));
+        let server = setup(&saved(&mut theirs)).arguments(["--maxmemory-policy", policy]).start();
         let told = server.connect().ask(question).number();
         assert!(within.contains(&told), "{question}: {told}");
     }
@@ -114,7 +114,7 @@ fn debug_reload_reads_the_file_over_what_is_there() {
     let mut theirs = Connection::open(peer.port);
     theirs.ask("SET a theirs");
     theirs.ask("SET b theirs");
-    let server: Server = loaded(setup(&saved(&mut theirs)));
+    let server: Server = setup(&saved(&mut theirs)).start();
     let mut ours = server.connect();
     let mut check = |line: &str, expect: &str| assert_eq!(ours.ask(line), expect, "{line}");
     check("SET a ours", "+OK\r\n");

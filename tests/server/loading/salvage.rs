@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::files::{database, key, of_7_0, text};
-use super::{loaded, setup};
+use super::setup;
 use crate::harness::cli::{self, Ended};
 use crate::harness::libraries::library;
 use crate::server::dump::old::{string, ziplist};
@@ -73,7 +73,7 @@ fn it_saves_what_can_be_read_and_leaves_the_file_alone() {
     let saved = std::fs::read(&out).expect("it is there");
     assert_eq!(saved, of_7_0(&[database(1), text("first", "1"), text("second", "2")]));
     assert_eq!(check(dir.path(), &["b.rdb", "--json"]).report()["faults"], 0);
-    let server = loaded(setup(&saved));
+    let server = setup(&saved).start();
     let mut client = server.connect();
     client.ask("SELECT 1");
     assert_eq!(client.ask("MGET first second"), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");

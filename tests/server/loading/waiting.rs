@@ -17,7 +17,7 @@ fn file() -> Vec<u8> {
 
 /// A server that has begun to load.
 fn loading(setup: Setup) -> Server {
-    setup.arguments(SLOWLY).start()
+    setup.arguments(SLOWLY).start_to_load()
 }
 
 /// Has the rest loaded without delay.
@@ -132,7 +132,7 @@ fn a_stop_does_not_wait_for_the_end() {
 #[test]
 fn an_upgrade_meanwhile_takes_over_between_two_pieces() {
     let server = setup_of("logic_v1", &file()).arguments(["--enable-shell-command", "yes"]);
-    let server = server.arguments(["--key-load-delay", "300"]).start();
+    let server = server.arguments(["--key-load-delay", "300"]).start_to_load();
     let mut client = server.connect();
     assert_eq!(client.info("loading"), 1);
     let report = server.upgrade("logic_v2", &[]).report();

@@ -67,6 +67,8 @@ settings! {
     pub const ACTIVEDEFRAG: Setting<bool> = Setting::yes_no("activedefrag", slot(41), "no");
     pub const AOF_REWRITE_INCREMENTAL_FSYNC: Setting<bool> =
         Setting::yes_no("aof-rewrite-incremental-fsync", slot(46), "yes");
+    pub const AOF_USE_RDB_PREAMBLE: Setting<bool> =
+        Setting::yes_no("aof-use-rdb-preamble", slot(48), "yes");
     pub const AUTO_AOF_REWRITE_MIN_SIZE: Setting<u64> =
         Setting::bytes("auto-aof-rewrite-min-size", slot(54), (0, MEMORY_MAX), "67108864");
     pub const AUTO_AOF_REWRITE_PERCENTAGE: Setting<u64> =

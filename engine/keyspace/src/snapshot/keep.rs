@@ -8,13 +8,14 @@ use abi::ptr::Ptr;
 use abi::snapshot::{Handed, WALKED, large, phase};
 use abi::tracking::interest;
 
-use super::{Due, Keeping, concerns, due, is_ahead, is_walking, records, state, with_kept};
+use super::{
+    Due, Form, Keeping, concerns, due, form, is_ahead, is_walking, records, state, with_kept,
+};
 use base::bytes::{self, Bytes};
 use base::core::Core;
 use base::heap::if_room;
 use base::lock::shard_of;
 use value::entry::{Entry, EntryMut, OwnedEntry};
-use value::rdb::write;
 
 /// Bytes of records after which further ones are kept apart, so that none is copied time and again.
 const RECORDS_BYTES: usize = 256 << 10;
@@ -45,7 +46,8 @@ pub unsafe fn keep(core: &mut Core, db: u32, hash: u64, address: u64) {
 fn write_ahead(core: &mut Core, walk_db: u64, entry: Entry<'_>) {
     let mut record = Vec::new();
     records::whole(core, entry, &mut record);
-    let is_kept = with_kept(core, |keeping| keeping.append(walk_db, &record));
+    let form = form(core.roots);
+    let is_kept = with_kept(core, |keeping| keeping.append(form, walk_db, &record));
     if is_kept {
         state(core.roots).keys_written.fetch_add(1, Relaxed);
     } else {
@@ -55,13 +57,13 @@ fn write_ahead(core: &mut Core, walk_db: u64, entry: Entry<'_>) {
 
 impl Keeping<'_> {
     /// Appends the record of a key. Tells whether there was room.
-    fn append(&mut self, walk_db: u64, record: &[u8]) -> bool {
+    fn append(&mut self, form: Form, walk_db: u64, record: &[u8]) -> bool {
         if self.kept.records.len as usize >= RECORDS_BYTES && !self.put_records_by() {
             return false;
         }
         let mut bytes = Vec::new();
         if self.kept.selected != walk_db + 1 {
-            write::select(&mut bytes, walk_db);
+            records::select(form, &mut bytes, walk_db);
         }
         bytes.extend_from_slice(record);
         let (heap, before) = (self.heap, self.kept.records.len);

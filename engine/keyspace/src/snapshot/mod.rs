@@ -26,7 +26,7 @@ mod waits;
 pub mod walk;
 
 pub use keep::{give_up, hand_over_table, keep, mark, retire};
-pub use records::Records;
+pub use records::{Form, Records};
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
@@ -73,18 +73,27 @@ pub enum Purpose {
 /// That of the one under way, or of the last.
 pub fn purpose(roots: Roots) -> Purpose {
     match state(roots).purpose.load(Relaxed) {
-        purpose::AOF => Purpose::Aof,
+        purpose::AOF | purpose::AOF_COMMANDS => Purpose::Aof,
         purpose::BACKUP => Purpose::Backup,
         _ => Purpose::Data,
     }
 }
 
-/// Says what the one is for that begins.
-pub fn set_purpose(roots: Roots, purpose: Purpose) {
-    let number = match purpose {
-        Purpose::Data => purpose::DATA,
-        Purpose::Aof => purpose::AOF,
-        Purpose::Backup => purpose::BACKUP,
+/// What the file of the one under way is made of.
+pub fn form(roots: Roots) -> Form {
+    match state(roots).purpose.load(Relaxed) {
+        purpose::AOF_COMMANDS => Form::Commands,
+        _ => Form::Dumps,
+    }
+}
+
+/// Says what the one is for that begins, and what its file is made of.
+pub fn set_purpose(roots: Roots, purpose: Purpose, form: Form) {
+    let number = match (purpose, form) {
+        (Purpose::Data, _) => purpose::DATA,
+        (Purpose::Aof, Form::Dumps) => purpose::AOF,
+        (Purpose::Aof, Form::Commands) => purpose::AOF_COMMANDS,
+        (Purpose::Backup, _) => purpose::BACKUP,
     };
     state(roots).purpose.store(number, Relaxed);
 }

@@ -40,12 +40,13 @@ use base::attention;
 use base::bytes::take_text;
 use base::core::Core;
 use base::counters::total;
+use base::effects::write_command;
 use base::error::Error;
 use base::lock::ALL_SHARDS;
 use base::roots::Roots;
 use base::settings::setting;
 use keyspace::snapshot::begin::{self, Sizes};
-use keyspace::snapshot::{self as kept, Purpose, Records};
+use keyspace::snapshot::{self as kept, Form, Purpose, Records};
 use rewrite::Asked;
 use value::rdb::write;
 
@@ -248,7 +249,7 @@ fn set_out(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
     if state.phase.compare_exchange(phase::NONE, phase::BEGINNING, AcqRel, Acquire).is_err() {
         return Err(Refused::UnderWay);
     }
-    kept::set_purpose(core.roots, purpose);
+    kept::set_purpose(core.roots, purpose, form_of(core, purpose));
     match (purpose, core.roots.aof()) {
         (Purpose::Aof, Some(aof)) => _ = aof.rewrites.fetch_add(1, Relaxed),
         (Purpose::Backup, _) => {}
@@ -278,10 +279,18 @@ fn set_out(core: &mut Core, purpose: Purpose) -> Result<(), Refused> {
     if !is_locked {
         core.unlock();
     }
-    let mut records = Records::default();
+    let mut records = Records::follow(core.roots, state);
     head(core, &mut records, &libraries, &sizes);
     step::hand_over(core, &mut records);
     Ok(())
+}
+
+/// What the file is to be made of.
+fn form_of(core: &Core, purpose: Purpose) -> Form {
+    match purpose == Purpose::Aof && !core.get(setting::AOF_USE_RDB_PREAMBLE) {
+        true => Form::Commands,
+        false => Form::Dumps,
+    }
 }
 
 /// Tells the shell that the snapshot is of this moment, if it has to know: every shard is locked.
@@ -297,7 +306,11 @@ fn tell_moment(core: &mut Core, purpose: Purpose) {
 }
 
 fn make_file(core: &Core, purpose: Purpose) -> Result<(), String> {
-    let path = String::from_utf8_lossy(&core.text(setting::DBFILENAME)).into_owned();
+    let path = match (purpose, kept::form(core.roots)) {
+        (Purpose::Data, _) => String::from_utf8_lossy(&core.text(setting::DBFILENAME)).into_owned(),
+        (_, Form::Dumps) => "rdb".to_owned(),
+        (_, Form::Commands) => "aof".to_owned(),
+    };
     let is_synced = core.get(match purpose {
         Purpose::Data | Purpose::Backup => setting::RDB_SAVE_INCREMENTAL_FSYNC,
         Purpose::Aof => setting::AOF_REWRITE_INCREMENTAL_FSYNC,
@@ -324,6 +337,13 @@ fn head(
     libraries: &[scripts::LibraryText],
     sizes: &[Sizes],
 ) {
+    if kept::form(core.roots) == Form::Commands {
+        let load = |library: &scripts::LibraryText| {
+            let words: [&[u8]; 3] = [b"FUNCTION", b"LOAD", &library.source];
+            write_command(&mut records.bytes, words.into_iter());
+        };
+        return libraries.iter().for_each(load);
+    }
     let out = &mut records.bytes;
     write::head(out);
     write::aux(out, "redis-ver", REDIS_VERSION);

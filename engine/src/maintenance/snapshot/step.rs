@@ -18,7 +18,7 @@ use base::lock::ALL_SHARDS;
 use base::settings::setting;
 use keyspace::Keys;
 use keyspace::snapshot::walk::{self, Step};
-use keyspace::snapshot::{self as kept, Purpose, Records, begin};
+use keyspace::snapshot::{self as kept, Form, Purpose, Records, begin};
 use value::rdb::write;
 
 /// How long a step takes, about, with a shard locked: whoever wants it meanwhile waits so long.
@@ -129,7 +129,7 @@ fn elapsed_us(core: &Core, begin: u64) -> u64 {
 
 /// Walks on for about a time.
 fn walk_on(core: &mut Core, begin: u64, us: u64) -> Next {
-    let mut records = Records::follow(state(core.roots));
+    let mut records = Records::follow(core.roots, state(core.roots));
     loop {
         let before = state(core.roots).keys_written.load(Relaxed);
         let step = step(core, &mut records);
@@ -250,10 +250,7 @@ fn append(core: &Core, bytes: &[u8]) {
 fn finish(core: &mut Core, records: &mut Records) -> Next {
     let state = state(core.roots);
     if kept::is_walking(core.roots) {
-        write::end(&mut records.bytes);
-        hand_over(core, records);
-        let checksum = core.get(setting::RDBCHECKSUM).then(|| state.checksum.load(Relaxed));
-        append(core, &write::checksum(checksum));
+        end_file(core, records);
     }
     begin::end(core);
     // It may have been given up just now.
@@ -270,6 +267,17 @@ fn finish(core: &mut Core, records: &mut Records) -> Next {
     note_duration(core);
     state.phase.store(phase::NONE, Release);
     Next::End
+}
+
+/// Hands the last records over, and what is behind them in a file of dumps.
+fn end_file(core: &Core, records: &mut Records) {
+    if kept::form(core.roots) == Form::Commands {
+        return hand_over(core, records);
+    }
+    write::end(&mut records.bytes);
+    hand_over(core, records);
+    let sum = state(core.roots).checksum.load(Relaxed);
+    append(core, &write::checksum(core.get(setting::RDBCHECKSUM).then_some(sum)));
 }
 
 /// How far the file has come, and why it has failed if it has.

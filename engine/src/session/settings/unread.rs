@@ -26,8 +26,6 @@ pub const UNREAD: &[Row] = &[
     row("aof-disable-auto-gc", slot(44), Kind::Bool, "no"),
     row("aof-load-truncated", shell::AOF_LOAD_TRUNCATED, Kind::Bool, "yes"),
     row("aof-timestamp-enabled", shell::AOF_TIMESTAMP_ENABLED, Kind::Bool, "no"),
-    row("aof-use-rdb-preamble", slot(48), Kind::Bool, "yes")
-        .lacks("a base of the append-only log is always a file of data"),
     fixed("aof_rewrite_cpulist", slot(49), Kind::Text, ""),
     fixed("appenddirname", shell::APPENDDIRNAME, Kind::FileName, "appendonlydir"),
     fixed("appendfilename", shell::APPENDFILENAME, Kind::FileName, "appendonly.aof"),

@@ -118,8 +118,9 @@ impl Table<'_> {
     /// items are not looked at.
     fn remade(&self, segment: Segment<'_>, buckets: usize) -> (Fresh, u32) {
         let fresh = Fresh::alloc(self.heap, segment.depth, buckets);
+        let mut filling = Filling::of(fresh.segment);
         let mut added = 0;
-        segment.for_each(|word| added += fresh.segment.put_anyhow(word, &self.heap));
+        segment.for_each(|word| added += filling.put_anyhow(word, &self.heap));
         (fresh, added)
     }
 
@@ -139,8 +140,8 @@ impl Table<'_> {
         let left = Fresh::alloc(self.heap, depth, SEGMENT_BUCKETS);
         let right = Fresh::alloc(self.heap, depth, SEGMENT_BUCKETS);
         let bit = 1 << (64 - depth);
-        let half_of = |hash| if hash & bit == 0 { left.segment } else { right.segment };
-        let added = old.move_to(hash_of, &self.heap, half_of);
+        let mut halves = [Filling::of(left.segment), Filling::of(right.segment)];
+        let added = old.move_to(hash_of, &self.heap, &mut halves, bit);
         let directory = if deep { self.double(directory) } else { directory };
         directory.set(hash & !bit, left.keep());
         directory.set(hash | bit, right.keep());
@@ -217,7 +218,7 @@ impl Table<'_> {
             return;
         }
         let Some(smaller) = Fresh::try_alloc(self.heap, 0, buckets) else { return };
-        if pour(segment, smaller.segment, |word| word) {
+        if pour(segment, &mut Filling::of(smaller.segment), |word| word) {
             self.set_segment(0, smaller.keep());
             self.replaced(&[segment], &[smaller.segment], 0);
         }
@@ -229,12 +230,12 @@ impl Table<'_> {
         let Some(merged) = Fresh::try_alloc(self.heap, left.depth - 1, SEGMENT_BUCKETS) else {
             return false;
         };
-        let into = merged.segment;
-        let fits = pour(left, into, |word| bucket::in_parent(word, false))
-            && pour(right, into, |word| bucket::in_parent(word, true));
+        let mut into = Filling::of(merged.segment);
+        let fits = pour(left, &mut into, |word| bucket::in_parent(word, false))
+            && pour(right, &mut into, |word| bucket::in_parent(word, true));
         if fits {
             self.set_segment(hash, merged.keep());
-            self.replaced(&[left, right], &[into], 0);
+            self.replaced(&[left, right], &[merged.segment], 0);
         }
         fits
     }
@@ -358,10 +359,57 @@ impl Drop for Fresh {
 
 /// Copies the items of `from` to where the words that `renamed` makes of theirs belong. Returns
 /// false, having copied some of them, if a bucket has no room.
-fn pour(from: Segment<'_>, to: Segment<'_>, renamed: impl Fn(u64) -> u64) -> bool {
+fn pour(from: Segment<'_>, to: &mut Filling<'_>, renamed: impl Fn(u64) -> u64) -> bool {
     let mut fits = true;
     from.for_each(|word| fits = fits && to.put(renamed(word)));
     fits
+}
+
+/// A segment that was empty, while it is filled: how many items are in each of its buckets is known
+/// without a look at them. Chains begin only with [`Filling::put_anyhow`].
+struct Filling<'a> {
+    segment: Segment<'a>,
+    /// At most [`BUCKET_SLOTS`]: what a chain has is not counted.
+    items: [u8; SEGMENT_BUCKETS_MAX],
+}
+
+impl<'a> Filling<'a> {
+    fn of(segment: Segment<'a>) -> Self {
+        Self { segment, items: [0; SEGMENT_BUCKETS_MAX] }
+    }
+
+    /// As [`Segment::put`].
+    #[inline(always)]
+    fn put(&mut self, word: u64) -> bool {
+        let index = self.segment.index(word);
+        let items = self.items[index] as usize;
+        let Some(slot) = self.segment.bucket(index).slots.get(items) else {
+            return self.put_elsewhere(index, word);
+        };
+        slot.store(word, Relaxed);
+        self.items[index] += 1;
+        true
+    }
+
+    /// As [`Filling::put`], where the bucket that the item belongs to is full: in its chain or the other
+    /// of the pair.
+    #[inline(never)]
+    fn put_elsewhere(&mut self, index: usize, word: u64) -> bool {
+        let home = self.segment.bucket(index);
+        if bucket::put(home, word) {
+            return true;
+        }
+        let other = self.segment.other(index);
+        let is_put = self.segment.buckets() > 1 && bucket::spill(home, other, word);
+        self.items[index ^ 1] += u8::from(is_put);
+        is_put
+    }
+
+    /// As [`Segment::put_anyhow`].
+    #[inline(always)]
+    fn put_anyhow(&mut self, word: u64, heap: &Heap) -> u32 {
+        if self.put(word) { 0 } else { self.segment.put_anyhow(word, heap) }
+    }
 }
 
 /// The items of a segment, while they move.
@@ -382,19 +430,21 @@ impl Items {
         items
     }
 
-    /// Stores each item where `target` says its hash belongs. Returns the overflow buckets it took.
-    fn move_to<'a>(
+    /// Stores each item in one of two halves, as `bit` of its hash says. Returns the overflow buckets
+    /// they took.
+    fn move_to(
         &self,
         hash_of: &dyn Fn(u64) -> u64,
         heap: &Heap,
-        target: impl Fn(u64) -> Segment<'a>,
+        halves: &mut [Filling<'_>; 2],
+        bit: u64,
     ) -> u32 {
         let words = self.words[..self.len].iter();
         let moved = words.map(|&word| {
             let address = word & ADDRESS;
             let hash = hash_of(address);
-            let segment = target(hash);
-            segment.put_anyhow(segment.tag(hash) | address, heap)
+            let half = &mut halves[usize::from(hash & bit != 0)];
+            half.put_anyhow(half.segment.tag(hash) | address, heap)
         });
         moved.sum()
     }
