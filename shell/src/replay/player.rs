@@ -1,5 +1,6 @@
 //! Runs a captured command on a server without sockets, with nothing there but the keys it names.
 
+use abi::capture::flag;
 use abi::effects::Policy;
 use abi::logic::LogicRef;
 use rustix::time::{ClockId, clock_gettime};
@@ -107,12 +108,11 @@ impl Player {
     pub fn play(&mut self, record: &Record<'_>) -> Result<Played, Trouble> {
         stand_in::set_time(record.time_us);
         let played = self.prepare(record).and_then(|()| self.run(record));
-        let cleared = self.clear(record);
         if played.is_err() {
+            self.clear(record)?;
             self.hang_up(side(record))?;
         }
-        let played = played?;
-        cleared.map(|()| played)
+        played
     }
 
     /// Puts the values there that the keys have.
@@ -166,13 +166,14 @@ impl Player {
         Ok(Played { reply, effects, states, elapsed_ns })
     }
 
-    /// What the keys hold.
+    /// What the keys hold, which are removed with that.
     fn look(&mut self, record: &Record<'_>) -> Result<Vec<Held>, Trouble> {
         self.request.clear();
         for key in &record.keys {
             put(&mut self.request, &[b"DUMP", key.name]);
             put(&mut self.request, &[b"PEXPIRETIME", key.name]);
         }
+        remove(&mut self.request, record);
         let replies = self.ask(side(record))?;
         let (mut states, mut rest) = (Vec::with_capacity(record.keys.len()), &replies[..]);
         let mut next = || {
@@ -192,19 +193,13 @@ impl Player {
         Ok(states)
     }
 
-    /// Removes the keys.
+    /// Removes the keys after something went wrong.
     fn clear(&mut self, record: &Record<'_>) -> Result<(), Trouble> {
-        let names = record.keys.iter().map(|key| key.name);
-        let words: Vec<&[u8]> = [b"DEL".as_slice()].into_iter().chain(names).collect();
-        self.request.clear();
-        put(&mut self.request, &words);
-        // Whatever the connection is at, another is at nothing.
-        let other = CONNECTIONS[usize::from(!record.is_resp3())];
-        let clear = Record { flags: record.flags ^ abi::capture::flag::RESP3, ..record.clone() };
-        let request = std::mem::take(&mut self.request);
-        self.select(&clear)?;
-        self.request.extend_from_slice(&request);
-        self.ask(other).map(drop)
+        // Whatever the connection is at, the other one is at nothing.
+        let other = Record { flags: record.flags ^ flag::RESP3, ..record.clone() };
+        self.select(&other)?;
+        remove(&mut self.request, record);
+        self.ask(side(&other)).map(drop)
     }
 
     /// The processor time that this thread has taken, if it matters: others may run in between.
@@ -289,6 +284,12 @@ fn side(record: &Record<'_>) -> u8 {
 fn restore(out: &mut Vec<u8>, name: &[u8], state: State<'_>) {
     let expires = state.expires_ms.to_string();
     let words = [b"RESTORE", name, expires.as_bytes(), state.payload, b"REPLACE", b"ABSTTL"];
+    put(out, &words);
+}
+
+fn remove(out: &mut Vec<u8>, record: &Record<'_>) {
+    let names = record.keys.iter().map(|key| key.name);
+    let words: Vec<&[u8]> = [b"DEL".as_slice()].into_iter().chain(names).collect();
     put(out, &words);
 }
 
