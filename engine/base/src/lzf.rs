@@ -205,10 +205,11 @@ fn copy_back<'a>(
     if out.len() + len > most {
         return None;
     }
-    if back >= len {
-        out.extend_from_within(from..from + len);
-    } else {
-        (from..from + len).for_each(|at| out.push(out[at]));
+    // What overlaps itself is there several times over, each time in twice as many copies.
+    let end = out.len() + len;
+    while out.len() < end {
+        let some = (out.len() - from).min(end - out.len());
+        out.extend_from_within(from..from + some);
     }
     Some(rest)
 }

@@ -7,7 +7,7 @@
 use abi::keyspace::SHARDS;
 
 use crate::ahead::fetch_bucket;
-use crate::{Intent, Keys};
+use crate::{Intent, Keys, entry_hash};
 use base::lock::shard_of;
 use value::entry::OwnedEntry;
 
@@ -39,6 +39,19 @@ impl Arrivals {
 }
 
 impl Keys<'_> {
+    /// Makes room for so many keys in the database, of which so many have a time to live, where there
+    /// are few yet.
+    pub fn reserve(&mut self, all: usize, with_ttl: usize) {
+        let (heap, hash_of) = (self.core.heap, entry_hash(self.core.roots.seed));
+        for shard in 0..SHARDS {
+            self.with_shard(shard, |keys| {
+                let mut part = keys.part_at(shard);
+                part.keys_mut(heap).reserve(all / SHARDS, hash_of);
+                part.expires_mut(heap).reserve(with_ttl / SHARDS, hash_of);
+            });
+        }
+    }
+
     /// Enters all keys. One that is there already is kept unless it `replaces` that: then the error
     /// says where in the file the first such key was.
     pub fn enter_loaded(&mut self, arrivals: &mut Arrivals, replaces: bool) -> Result<(), usize> {

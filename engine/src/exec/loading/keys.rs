@@ -21,6 +21,8 @@ use value::rdb::{Head, Key, Record, Records};
 use value::serialized::fault::Cause;
 
 const DOUBLED: &str = "a key that was in the file before";
+/// A key takes a byte for its type, and two for its length and its value at least.
+const RECORD_BYTES_MIN: usize = 3;
 /// Keys without elements that are told one by one.
 const EMPTY_TOLD: u64 = 10;
 /// A file of fewer bytes is loaded before anybody asks how far it is.
@@ -69,6 +71,13 @@ fn make_all(
                 if let Some((hash, entry)) = make_key(keys, &mut records, &key, piece, counts)? {
                     arrivals.add(key.db as u32, hash, at, entry);
                 }
+            }
+            Record::Sizes(all, with_ttl) => {
+                // No more than the file has room for.
+                let most =
+                    |number: u64| number.min((file.len() / RECORD_BYTES_MIN) as u64) as usize;
+                let db = u32::try_from(records.place().db).unwrap_or(u32::MAX);
+                keys.in_db(db, |keys| keys.reserve(most(all), most(with_ttl)));
             }
             Record::End => break,
             _ => {}

@@ -18,6 +18,7 @@ mod bucket;
 mod check;
 mod prefetch;
 mod relocate;
+mod reserve;
 mod resize;
 mod segment;
 #[cfg(test)]

@@ -24,9 +24,12 @@ const HALVE_CHECKS: u32 = 16;
 /// Segments looked at, one after another, for one that should grow in its turn.
 const TURNS: usize = 4;
 
-/// Whether `items` in `buckets` are so many that the table should grow: 6 a bucket.
+/// Items a bucket from which on the table should grow.
+pub const DENSE: usize = 6;
+
+/// Whether `items` in `buckets` are so many that the table should grow.
 const fn is_dense(items: usize, buckets: usize) -> bool {
-    items >= buckets * 6
+    items >= buckets * DENSE
 }
 
 /// Whether a segment with `items` in `buckets` should grow out of its turn: more items than slots.

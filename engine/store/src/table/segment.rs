@@ -13,7 +13,7 @@ pub const SEGMENT_BUCKETS_MAX: usize = 2 * SEGMENT_BUCKETS - STEPS;
 
 /// A segment of eight buckets or more gains a quarter of the power of two below each time it grows,
 /// so that memory follows the number of items closely.
-const STEPS: usize = SEGMENT_BUCKETS / 4;
+pub const STEPS: usize = SEGMENT_BUCKETS / 4;
 
 /// Where in a segment's word the number of its buckets begins.
 const BUCKETS_SHIFT: u32 = 48;

@@ -478,3 +478,30 @@ fn vector_and_scalar_search_agree() {
     }
     pair.end(held);
 }
+
+#[test]
+fn room_that_was_reserved_is_enough_and_keeps_what_was_there() {
+    for (before, items) in [(0, 300), (0, 1000), (3, 10_000), (600, 10_000), (0, 54_321)] {
+        let mut raw = RawTable::new();
+        let mut table = Table::new(&mut raw, heap());
+        let hash_of = |address: u64| read(address).0;
+        (0..before).for_each(|id| table.insert(mix(id), item(mix(id), id), hash_of));
+        table.reserve(items, hash_of);
+        let buckets = table.raw.buckets.load(Relaxed);
+        (before..items as u64).for_each(|id| table.insert(mix(id), item(mix(id), id), hash_of));
+        if items > 400 {
+            let grown = table.raw.buckets.load(Relaxed) as usize;
+            assert!(grown <= buckets as usize * 4 / 3, "{items}: {buckets}, then {grown}");
+            assert!(grown * resize::DENSE <= items * 11 / 10, "{items}: {grown} buckets");
+        }
+        assert_eq!(table.len(), items);
+        for id in 0..items as u64 {
+            assert!(
+                table.find(mix(id), |address| read(address).1 == id).is_some(),
+                "{items}: {id}"
+            );
+        }
+        table.clear(&mut free);
+    }
+    assert_eq!(outstanding(), 0);
+}

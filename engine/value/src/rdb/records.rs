@@ -30,6 +30,8 @@ pub enum Record<'a> {
     Module(u64, bool),
     /// The database that the next keys are in.
     Database(u64),
+    /// How many keys the database has, and how many of them have a time to live, if that is true.
+    Sizes(u64, u64),
     /// Something that says how much there is: it is not needed.
     Hint,
     /// The end of the records.
@@ -129,10 +131,7 @@ impl<'a> Records<'a> {
                 self.db = reader.length()?;
                 Record::Database(self.db)
             }
-            opcode::RESIZEDB => {
-                pass::numbers(reader, 2)?;
-                Record::Hint
-            }
+            opcode::RESIZEDB => Record::Sizes(reader.length()?, reader.length()?),
             opcode::SLOT_INFO => {
                 pass::numbers(reader, 3)?;
                 Record::Hint
