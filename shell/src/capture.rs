@@ -27,8 +27,7 @@ const WINDOW_NS: u64 = 100_000_000;
 /// All, as a share of 2^32.
 const ALL: f64 = (1u64 << 32) as f64;
 
-/// What is captured, by name: a part of what a command could not be captured for, in the order of
-/// [`outcome`].
+/// Names of the reasons for which commands are left out, in the order of [`outcome`].
 const LEFT_OUT: [&str; outcome::COUNT] =
     ["", "too_large", "beyond_its_keys", "waits", "not_keys_alone", "expired_key"];
 
@@ -239,6 +238,13 @@ impl Capture {
 
     /// From here on no more are. What there is can still be taken.
     pub fn close(&self) {
+        // Whoever has the place now is none of its business.
+        if !self.is_over.load(Relaxed) {
+            Self::stop();
+        }
+    }
+
+    fn stop() {
         HUB.share.store(0, Relaxed);
         if let Some(server) = shared::get() {
             server.roots_shared().attention.fetch_and(!attention::CAPTURE, Relaxed);
@@ -248,7 +254,7 @@ impl Capture {
     /// Gives the place back, before it is dropped by whoever else has it.
     pub fn give_back(&self) {
         if !self.is_over.swap(true, Relaxed) {
-            self.close();
+            Self::stop();
             *HUB.records() = Vec::new();
             HUB.is_taken.store(false, Relaxed);
         }
