@@ -43,8 +43,11 @@ pub struct ArenaHeader {
     pub shared: Ptr<Shared>,
     /// Root of the effects stream.
     pub effects: Ptr<EffectsStream>,
+    /// 1: whoever used the arena last has left it whole: no lane was at work, no lock held, nothing on its
+    /// way from one thread to another. Taken away before anything else is changed.
+    pub closed: u64,
     /// Room for more roots. Zero.
-    pub reserved: [u64; 118],
+    pub reserved: [u64; 117],
     /// The allocator's own state. Opaque to logic.
     pub allocator: [u8; ALLOCATOR_STATE_BYTES],
 }

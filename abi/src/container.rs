@@ -189,6 +189,23 @@ pub struct RawHash {
     pub fields: RawTable,
 }
 
+/// A hash with many or large fields, some of which end by themselves.
+///
+/// The members of `ends` are names of fields that are there, and their scores the Unix ms at which
+/// those end: the first is the next to go. A hash of which no field ends is a [`RawHash`] as soon as
+/// there is memory to make it one.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct RawTimedHash {
+    /// The fields, all of them. The first part of the body, where that of a [`RawHash`] has it.
+    pub hash: RawHash,
+    /// When those end that do.
+    pub ends: RawSortedSet,
+    /// What names in both are hashed with: [`crate::arena::ArenaHeader::hash_seed`], so that fields
+    /// can be looked up by whoever has the entry alone.
+    pub seed: [u64; 2],
+}
+
 /// A set with many or large members: its table's items are records without a value (see
 /// [`record`]).
 #[repr(C)]

@@ -22,10 +22,50 @@ pub struct Keyspace {
     pub databases: u32,
     /// How a key's hash is made, and so where a key is placed: one of [`placement`].
     pub placement: u32,
+    /// The encodings that may be written.
+    pub schema: Schema,
     /// Zero.
-    pub reserved: [u64; 13],
+    pub reserved: [u64; 5],
     /// The shards. Locked in ascending order.
     pub shards: [Shard; SHARDS],
+}
+
+/// The schema level in force, and a pass over all keys that concerns it.
+///
+/// Raised by the shell when an operator makes a release final. To lower it, the shell stores the level
+/// first, then asks for a pass: a command looks at the level with its shards locked, so once the
+/// pass has been to a shard nothing newer comes to be there.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Schema {
+    /// The newest level whose encodings may be written; 0 is 1.
+    pub level: AtomicU64,
+    /// What a pass is to do: one of [`pass`]. Set by the shell, set to `NONE` by logic at the end.
+    pub pass: AtomicU64,
+    /// The shard at which the pass stands.
+    pub shard: AtomicU64,
+    /// The database in it.
+    pub db: AtomicU64,
+    /// The position in the table of keys of which something ends.
+    pub position: AtomicU64,
+    /// Values of encodings above level 1 that the pass has come by.
+    pub values: AtomicU64,
+    /// Parts in them that no encoding of level 1 can tell.
+    pub parts: AtomicU64,
+    /// When a background thread was asked to go on, Unix ms; 0: none is at it.
+    pub job_ms: AtomicU64,
+}
+
+/// Values of [`Schema::pass`].
+pub mod pass {
+    /// None is under way.
+    pub const NONE: u64 = 0;
+    /// Values of encodings above level 1 are counted.
+    pub const COUNT: u64 = 1;
+    /// They are made values of encodings of level 1.
+    pub const CONVERT: u64 = 2;
+    /// One was found to have become another in that, and left as it was: the pass has broken off.
+    pub const FAILED: u64 = 3;
 }
 
 /// Values of [`Keyspace::placement`]. A release refuses an arena whose placement it does not know.
@@ -66,7 +106,8 @@ pub struct Shard {
 pub struct ShardDb {
     /// Items are entries.
     pub keys: RawTable,
-    /// The entries among them that have a time to live. Owns none of them.
+    /// The entries among them that have a time to live, or whose value has parts that do. Owns none of
+    /// them.
     pub expires: RawTable,
     /// Running mean of the time to live seen by the expire cycle, in ms.
     pub avg_ttl_ms: AtomicU64,
@@ -82,8 +123,12 @@ pub struct ShardDb {
     /// Which of the tables are to be made anew of what is in them: bits of [`anew`]. 0 but between
     /// the two halves of a recovery.
     pub anew: AtomicU64,
+    /// Of `expires`, those with parts that have a time to live.
+    pub timed: AtomicU64,
+    /// Of those, the ones that have no time to live of their own.
+    pub timed_only: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 3],
+    pub reserved: u64,
 }
 
 /// Bits of [`ShardDb::anew`].
@@ -126,7 +171,7 @@ pub struct WatchedKey {
 /// 8       8     lengths, only with LARGE: key length u32, embedded value length u32
 /// +       8     absolute expiry in Unix ms (i64), only with TTL
 /// +       n     body, by encoding: i64, RawBytes, RawList, RawSet, RawSortedSet,
-///               RawHash, RawStream, or none
+///               RawHash, RawTimedHash, RawStream, or none
 /// +       k     key bytes
 /// +       v     value bytes, only of an encoding without a body: an embedded string, integers of a
 ///               set, rows of a small set, sorted set or hash

@@ -205,6 +205,8 @@ pub struct StoredTypes {
     /// See the type.
     pub hash: *const crate::container::RawHash,
     /// See the type.
+    pub timed_hash: *const crate::container::RawTimedHash,
+    /// See the type.
     pub set: *const crate::container::RawSet,
     /// See the type.
     pub sorted_set: *const crate::container::RawSortedSet,

@@ -3,8 +3,10 @@
 //! A level names the newest encodings that may be written. A release reads a range of levels and
 //! writes within one; while it is on probation it writes only what its predecessor reads.
 
-/// The level whose encodings are those of this file.
+/// The level of all encodings but those of fields that end by themselves.
 pub const LEVEL_1: u32 = 1;
+/// The level that adds fields of hashes with a time to live of their own.
+pub const LEVEL_2: u32 = 2;
 
 /// Encoding ids of entries (bits 0..8 of the head word). The upper four bits are the type, one of
 /// [`crate::keyspace::value_type`]; the lower four tell a type's encodings apart. An id is never
@@ -35,8 +37,21 @@ pub mod encoding {
     pub const HASH_PACKED: u8 = 0x40;
     /// A hash of a record a field: the body is a `RawHash`. Level 1.
     pub const HASH_TABLE: u8 = 0x41;
+    /// A small hash with fields that end by themselves, stored after the key in the entry itself
+    /// (`container::rows`): no body. A row is a field, its value, and the Unix ms at which it ends, 0
+    /// for never. Level 2.
+    pub const HASH_PACKED_TIMED: u8 = 0x42;
+    /// A hash of a record a field, some of which end by themselves: the body is a `RawTimedHash`.
+    /// Level 2.
+    pub const HASH_TABLE_TIMED: u8 = 0x43;
     /// A stream: the body is a `RawStream`. Level 1.
     pub const STREAM_NODES: u8 = 0x60;
+
+    /// Whether parts of a value may end by themselves: whoever looks for what is to end has to find it.
+    #[inline]
+    pub const fn is_timed(id: u8) -> bool {
+        id & !1 == HASH_PACKED_TIMED
+    }
 
     /// The type that an encoding is one of.
     pub const fn value_type(id: u8) -> u8 {

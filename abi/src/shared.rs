@@ -197,8 +197,8 @@ pub struct Upkeep {
     /// Of a million keys with a time to live, how many are past it and still there: a running
     /// estimate of the expire cycle.
     pub stale_ppm: AtomicU64,
-    /// Zero.
-    pub reserved: [u64; 1],
+    /// Fields of hashes removed because they had ended.
+    pub expired_fields: AtomicU64,
 }
 
 /// Stable slots for command names, so that counters carry over from release to release.

@@ -49,6 +49,7 @@ const fn fingerprint() -> u64 {
         crate::container::RawBuffer,
         crate::container::RawBytes,
         crate::container::RawHash,
+        crate::container::RawTimedHash,
         crate::container::RawList,
         crate::container::RawSet,
         crate::container::RawSortedSet,

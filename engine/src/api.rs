@@ -237,7 +237,8 @@ pub extern "C" fn tick(scratch: *mut Scratch, _lane: u32) -> Status {
 /// See [`abi::logic::Logic::background`].
 pub extern "C" fn background(scratch: *mut Scratch, job: &Job) -> Status {
     with(scratch, "a background job", |thread| {
-        let status = jobs::run(&mut thread.core, &mut thread.exec.eviction, job);
+        let revert = thread.exec.release.revert;
+        let status = jobs::run(&mut thread.core, &mut thread.exec.eviction, revert, job);
         serve_waiters(thread);
         status
     })

@@ -48,8 +48,8 @@ pub fn of(release: &'static Release) -> Manifest {
     Manifest {
         abi_version: ABI_VERSION,
         schema_reads_min: LEVEL_1,
-        schema_reads_max: LEVEL_1,
-        schema_writes_max: LEVEL_1,
+        schema_reads_max: release.schema_level,
+        schema_writes_max: release.schema_level,
         layout_fingerprint: LAYOUT_FINGERPRINT,
         name: RStr::from(release.name),
         version: RStr::from(release.version),

@@ -74,6 +74,8 @@ mod tests {
             name: "test",
             version: "0.0.0",
             redis_version: "7.0.15",
+            schema_level: abi::schema::LEVEL_1,
+            revert: value::hash::TimedBuf::forget_ends,
             changes: &[],
             commands: &[crate::command::string::COMMANDS],
             battery,

@@ -20,6 +20,8 @@ static FAULTY: Release = Release {
     name: "faulty",
     version: "0.0.0",
     redis_version: "7.0.15",
+    schema_level: abi::schema::LEVEL_1,
+    revert: engine::value::hash::TimedBuf::forget_ends,
     changes: &[],
     commands: &[
         command::connection::COMMANDS,

@@ -12,6 +12,8 @@ static NEWER: Release = Release {
     name: "newer",
     version: "0.0.1",
     redis_version: "7.0.15",
+    schema_level: abi::schema::LEVEL_1,
+    revert: engine::value::hash::TimedBuf::forget_ends,
     changes: &[],
     commands: &[command::string::COMMANDS, ROWS],
     battery: &[],

@@ -1,7 +1,7 @@
-//! Release 2: release 1, with what Redis 7.2 to 8.0 and Valkey 8 to 9.1 added that needs no new form
-//! of stored data, and a faster `LCS … LEN`. docs/compatibility.md tells what is as in which server.
+//! Release 2: release 1, with what Redis 7.2 to 8.0 and Valkey 8 to 9.1 added, and a faster `LCS … LEN`. docs/compatibility.md tells what is as in which server.
 //!
-//! It reads and writes what release 1 does, so each can follow the other at any time.
+//! It reads and writes what release 1 does, so each can follow the other at any time, until it is made
+//! final: then it writes hashes with fields that end by themselves too, which release 1 does not know.
 
 mod bits;
 mod clients;
@@ -9,6 +9,7 @@ mod commandlog;
 mod conditional;
 mod connection;
 mod dump;
+mod fields;
 mod lcs;
 mod msetex;
 mod polygon;
@@ -26,6 +27,8 @@ static RELEASE: Release = Release {
     name: "logic-v2",
     version: env!("CARGO_PKG_VERSION"),
     redis_version: "8.0.6",
+    schema_level: abi::schema::LEVEL_2,
+    revert: engine::value::hash::TimedBuf::forget_ends,
     changes: &[
         "SET key value IFEQ comparison-value: sets a string only if it has that value now",
         "DELIFEQ key value: removes a string only if it has that value now",
@@ -39,6 +42,9 @@ static RELEASE: Release = Release {
         "GEOSEARCH, GEOSEARCHSTORE BYPOLYGON num-vertices longitude latitude …: members in a polygon",
         "MSETEX numkeys key value …: several strings, on a condition and for a time",
         "COMMANDLOG GET | LEN | RESET type: commands that were slow, large, or had large replies",
+        "HEXPIRE, HPEXPIRE, HEXPIREAT, HPEXPIREAT, HPERSIST, HTTL, HPTTL, HEXPIRETIME, HPEXPIRETIME, HGETEX, \
+         HSETEX, HGETDEL: fields of hashes that end by themselves; once `shell finalize` has raised the schema \
+         level to 2",
         "HSCAN key cursor NOVALUES, ZSCAN key cursor NOSCORES: names alone",
         "BITCOUNT key start: to the end; BITCOUNT and BITPOS refuse arguments whether there is a key or not",
         "CLIENT LIST, CLIENT KILL: filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, IP, MAXAGE, several \
@@ -80,9 +86,15 @@ const DIFFERS: &[&str] = &[
 ];
 
 /// The engine's tables, then the rows that differ: a later row takes the place of an earlier one.
-const COMMANDS: &[&[Spec]] = &release::with::<_, { engine::command::ALL.len() + 2 }>(
-    &release::with::<_, { engine::command::ALL.len() + 1 }>(engine::command::ALL, rows::CHANGED),
-    CHANGED,
+const COMMANDS: &[&[Spec]] = &release::with::<_, { engine::command::ALL.len() + 3 }>(
+    &release::with::<_, { engine::command::ALL.len() + 2 }>(
+        &release::with::<_, { engine::command::ALL.len() + 1 }>(
+            engine::command::ALL,
+            rows::CHANGED,
+        ),
+        CHANGED,
+    ),
+    &fields::COMMANDS,
 );
 
 /// The engine's, and a text of this release's own.

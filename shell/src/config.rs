@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Files that may include one another before it is taken for a loop.
 const INCLUDE_DEPTH_MAX: usize = 16;
 
-const SHELL_SETTINGS: [&str; 15] = [
+const SHELL_SETTINGS: [&str; 16] = [
     "workers",
     "logic",
     "logic-trusted-keys",
@@ -28,6 +28,7 @@ const SHELL_SETTINGS: [&str; 15] = [
     "keeper",
     "crashes-max",
     "check-recovered",
+    "replace-timeout",
     "metrics",
     "upgrade-dir",
     "upgrade-probation",

@@ -1,6 +1,7 @@
 //! Exchanges with other servers: logic has no sockets, and says what is to be sent and how much is to
 //! come back. The control thread does that; clients hear of it by message.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,6 +28,14 @@ const RETRY: Duration = Duration::from_millis(100);
 
 static SENDER: OnceLock<mpsc::Sender<Request>> = OnceLock::new();
 
+/// Exchanges that have begun and whose outcome has not been posted.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether some client waits for the outcome of one.
+pub fn is_under_way() -> bool {
+    UNDER_WAY.load(Ordering::SeqCst) != 0
+}
+
 struct Request {
     client: ClientRef,
     detail: u64,
@@ -49,9 +58,13 @@ pub extern "C" fn begin(client: ClientRef, exchange: &Exchange<'_>) -> Status {
         limit: Duration::from_millis(exchange.timeout_ms),
         bytes: exchange.request.as_slice().to_vec(),
     };
+    UNDER_WAY.fetch_add(1, Ordering::SeqCst);
     match SENDER.get().map(|sender| sender.try_send(request)) {
         Some(Ok(())) => Status::OK,
-        _ => Status::REFUSED,
+        _ => {
+            UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+            Status::REFUSED
+        }
     }
 }
 
@@ -73,6 +86,7 @@ pub async fn run(host: HostRef) {
                 // The arena is full. The client waits until it hears of the outcome.
                 sleep(RETRY).await;
             }
+            UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
         });
     }
 }

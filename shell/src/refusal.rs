@@ -107,7 +107,7 @@ codes! {
         "build it against the abi crate of this server, unchanged";
     SchemaUnsupported "schema_unsupported" 26
         "The library cannot read or write the schema level in force"
-        "use a release that reads and writes this level";
+        "use a release that reads and writes this level; `shell rollback --convert` goes back all the same";
     AttachFailed "attach_failed" 27 "The library did not accept the host"
         "look at the server's log for the library's reason";
     SelfTestFailed "self_test_failed" 28 "The library's own test failed"
@@ -207,13 +207,26 @@ codes! {
         "upgrade in between to a version that it may replace; `shell rollback` goes back";
     AuditBroken "audit_broken" 78 "The audit log does not hold together"
         "somebody has changed it, or a write was cut short: compare it with a copy kept elsewhere";
-    Diverged "diverged" 79 "The version does not answer or store what the one that serves does"
+    NotAgreed "not_agreed" 79 "Going back would lose something, and nobody has agreed to that"
+        "--yes agrees to it; the message says what would be lost";
+    NotKept "not_kept" 80 "No keeper keeps the server, so its program cannot be replaced"
+        "start it without --no-keeper; until then stop it and start the other build";
+    RehearsalFailed "rehearsal_failed" 81 "The program did not say what it is, tried in a process of its own"
+        "check that it is a shell, and what it printed: it reads the configuration as it is now";
+    DoesNotFit "does_not_fit" 82 "The program cannot go on with memory as it lies here"
+        "build it from sources with the same contract and layout, or save the data and start it anew";
+    NotReplaced "not_replaced" 83 "The other build of the shell did not come to serve"
+        "look at the server's log for what it has printed; the one before serves";
+    ConversionFailed "conversion_failed" 84
+        "Data could not be made ones that the version before can read; what serves goes on"
+        "look at the server's log: it names the key";
+    Diverged "diverged" 85 "The version does not answer or store what the one that serves does"
         "`shell history` keeps samples; what is meant to differ the library declares, see docs/writing-logic.md";
-    OnShadow "on_shadow" 80 "A version runs beside the one that serves, as its shadow"
+    OnShadow "on_shadow" 86 "A version runs beside the one that serves, as its shadow"
         "`shell promote` ends that and goes on, `shell abort` drops the version; or wait until its time is over";
-    CaptureUnderWay "capture_under_way" 81 "Commands are being captured for somebody else"
+    CaptureUnderWay "capture_under_way" 87 "Commands are being captured for somebody else"
         "wait until the other shadow or recording has ended, or end it";
-    NoRecording "no_recording" 82 "The file is no recording, or not one of this version"
+    NoRecording "no_recording" 88 "The file is no recording, or not one of this version"
         "check the path; `shell record` makes such files";
 }
 

@@ -3,10 +3,12 @@
 mod code_pages;
 pub mod control;
 pub mod exit;
+pub mod hand_over;
 mod heir;
 pub mod limits;
 mod loading;
 pub mod settings;
+mod threads;
 mod title;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use abi::config::id;
 use abi::container::RawBytes;
@@ -30,26 +32,24 @@ use crate::backup;
 use crate::client::limits::number;
 use crate::client::listen::{self, ListenError};
 use crate::config::Setting;
-use crate::keeper::board;
+use crate::keeper::program::Program;
+use crate::keeper::{board, guard};
 use crate::log;
 use crate::logic::generation::Generation;
 use crate::logic::roster::{self, Online, Roster};
 use crate::process::startup::Startup;
 use crate::recovery::clients::Clients;
 use crate::recovery::descriptors;
-use crate::saving;
 use crate::worker::mailbox::Mailbox;
-use crate::worker::scheduler::Scheduler;
 use crate::worker::shared::{self, ServerShared};
-use crate::worker::{Worker, background, clock, event, held_up};
+use crate::worker::{background, clock, event, held_up};
+use control::Ended;
 use loading::Loader;
+use threads::Threads;
 
 /// Most workers: lanes are also needed for the control thread, the background threads, and what is
 /// done beside a command.
 pub const WORKERS_MAX: u32 = LANES_MAX as u32 - 2 - background::THREADS_MIN;
-
-/// Stack of a worker's thread: as much as a main thread has, for what scripts nest.
-const WORKER_STACK_BYTES: usize = 8 << 20;
 
 /// What a server is started with.
 #[derive(Debug, Default)]
@@ -66,6 +66,8 @@ pub struct Options {
     pub checks_arena: bool,
     /// Who waits for the server to be ready.
     pub startup: Startup,
+    /// What is run when this is to go on as another process.
+    pub program: Option<Program>,
 }
 
 /// Why the server did not start, or did not end well.
@@ -104,6 +106,9 @@ pub enum ServeError {
     /// What the server before has left cannot be gone on with.
     #[error("cannot go on with what the server before has left: {0}; start another one")]
     Unusable(String),
+    /// Another server goes on meanwhile.
+    #[error("this server was not ready in time; the one before goes on")]
+    Late,
     /// The data cannot be loaded.
     #[error("cannot load the data: {0}")]
     Data(String),
@@ -153,7 +158,7 @@ pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
 pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError> {
     let workers = worker_count(options.workers)?;
     let background = background::threads(workers);
-    let lanes = (workers + 2 + background) as usize;
+    let lanes = lanes(options.workers)? as usize;
     limits::check(workers)?;
     let _watch = exit::Watch::begin()?;
     let started = match descriptors::take() {
@@ -169,6 +174,9 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
     let hearing = control::Control::new()?;
     let startup = Arc::new(Mutex::new(options.startup));
     let ready = when_ready(server, &startup);
+    if clients.is_some() && board::get().is_some_and(|board| !board.serves()) {
+        return Err(ServeError::Late);
+    }
     let loader = match begin_loading(server, background, Box::new(ready), &clients)? {
         Ok(loader) => Some(Arc::new(loader)),
         Err(ready) => {
@@ -176,21 +184,58 @@ pub fn run(options: Options, outfit: &mut impl Outfit) -> Result<(), ServeError>
             None
         }
     };
+    let is_heir = clients.is_some();
     let threads = Threads::spawn(server, polls, background, loader, clients)?;
-    let ended = control::run(hearing, server, outfit.services(server), move || {
+    if is_heir {
+        // Who was put off is to try again.
+        server.wake_workers();
+    }
+    keep_kept(server, options.program, &startup)?;
+    let ended = control::run(hearing, server, outfit.services(server), threads, || {
         locked(&startup).stopping();
-        // What it has left goes when the threads are done.
-        let outcome = threads.join(server);
-        drop(startup);
-        outcome
     })?;
-    let Some(ended) = ended else {
-        let error = ServeError::Stuck(held_up::told(&held_up::all()));
-        tracing::error!("{error}");
-        return Err(error);
+    match ended {
+        // What it has left goes when the threads are done.
+        Ended::Stopped(outcome) => {
+            drop(startup);
+            tracing::info!("stopped");
+            outcome
+        }
+        Ended::Rests(resting) => {
+            tracing::info!("hands over");
+            resting.hand_over()
+        }
+        Ended::Stuck => {
+            let error = ServeError::Stuck(held_up::told(&held_up::all()));
+            tracing::error!("{error}");
+            Err(error)
+        }
+    }
+}
+
+/// Sees to it that a server that is kept stays so, and that whoever supervises it hears whether workers
+/// move.
+fn keep_kept(
+    server: &'static ServerShared,
+    program: Option<Program>,
+    startup: &Arc<Mutex<Startup>>,
+) -> Result<(), ServeError> {
+    if let Some((board, program)) = board::get().zip(program) {
+        board.note_served();
+        return Ok(guard::start(board, program, |limit| held_up::none_for(server, limit))?);
+    }
+    let Some(every) = locked(startup).watchdog() else { return Ok(()) };
+    let startup = Arc::clone(startup);
+    let body = move || {
+        loop {
+            thread::sleep(every / 4);
+            if held_up::none_for(server, every / 2) {
+                locked(&startup).alive();
+            }
+        }
     };
-    tracing::info!("stopped");
-    ended
+    thread::Builder::new().name("watchdog".into()).spawn(body)?;
+    Ok(())
 }
 
 /// What a server begins with.
@@ -230,13 +275,18 @@ fn begin_loading(
     ready: loading::WhenDone,
     clients: &Option<Clients>,
 ) -> Result<Result<Loader, loading::WhenDone>, ServeError> {
-    if clients.is_none() {
-        return loading::begin(server, background, ready);
-    }
+    let Some(clients) = clients else { return loading::begin(server, background, ready) };
     if aof::is_asked_for(server.config()) {
-        aof::changed(server).map_err(ServeError::Data)?;
+        let begun = if clients.is_whole { go_on_with_log(server) } else { aof::changed(server) };
+        begun.map_err(ServeError::Data)?;
     }
     Ok(Err(ready))
+}
+
+/// Goes on with the append-only log, in which all is that the server before has done.
+fn go_on_with_log(server: &'static ServerShared) -> Result<(), String> {
+    let found = aof::load::find(aof::disk(), &aof::place(server.config()));
+    aof::go_on(server, found.map_err(|error| error.to_string())?.files)
 }
 
 /// Tells who waits that clients are served.
@@ -255,6 +305,15 @@ fn when_ready(
 
 fn locked(startup: &Mutex<Startup>) -> MutexGuard<'_, Startup> {
     startup.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lanes of a server that is asked for so many workers.
+///
+/// # Errors
+/// `TooManyWorkers`
+pub fn lanes(asked: u32) -> Result<u32, ServeError> {
+    let workers = worker_count(asked)?;
+    Ok(workers + 2 + background::threads(workers))
 }
 
 fn worker_count(asked: u32) -> Result<u32, ServeError> {
@@ -363,89 +422,4 @@ pub fn take_text(bytes: RawBytes) -> String {
     // SAFETY: ours, as above, and not used after this.
     unsafe { arena::free(bytes.data.address(), bytes.capacity) };
     owned
-}
-
-/// The threads beside the control thread.
-struct Threads {
-    workers: Vec<JoinHandle<io::Result<()>>>,
-    background: Vec<JoinHandle<()>>,
-    loader: Option<Arc<Loader>>,
-}
-
-impl Threads {
-    /// Starts them. What is to be loaded is, by the background threads, before they do anything else.
-    fn spawn(
-        server: &'static ServerShared,
-        polls: Vec<Poll>,
-        background: u32,
-        loader: Option<Arc<Loader>>,
-        clients: Option<Clients>,
-    ) -> Result<Self, ServeError> {
-        let mut threads = Self { workers: Vec::new(), background: Vec::new(), loader };
-        let make = |(lane, poll)| Worker::new(lane, server, poll);
-        let mut workers = (0..).zip(polls).map(make).collect::<Result<Vec<_>, _>>()?;
-        if let Some(clients) = clients {
-            heir::hand_over(server, clients, &mut workers);
-        }
-        let scheduler = Arc::new(Scheduler::new(server, workers)?);
-        for number in 0..server.workers() {
-            let scheduler = Arc::clone(&scheduler);
-            let body = move || {
-                let _failsafe = StopOnExit(server);
-                scheduler
-                    .work()
-                    .inspect_err(|error| tracing::error!(number, %error, "a worker failed"))
-            };
-            let thread = named(format!("worker-{number}")).stack_size(WORKER_STACK_BYTES);
-            threads.workers.push(thread.spawn(body)?);
-        }
-        for index in 0..background {
-            let (lane, loader) = (server.workers() + 1 + index, threads.loader.clone());
-            let body = move || {
-                arena::bind_thread(lane);
-                if let Some(loader) = loader {
-                    loader.work(lane);
-                }
-                server.jobs().run(lane);
-            };
-            threads.background.push(named(format!("background-{index}")).spawn(body)?);
-        }
-        Ok(threads)
-    }
-
-    fn join(self, server: &ServerShared) -> Result<(), ServeError> {
-        let mut outcome = Ok(());
-        for (lane, worker) in (0..).zip(self.workers) {
-            if !matches!(worker.join(), Ok(Ok(()))) {
-                outcome = Err(ServeError::WorkerFailed(lane));
-            }
-        }
-        // Only now: clients that were closed may have left work.
-        server.jobs().close();
-        aof::finish();
-        saving::give_up();
-        for thread in self.background {
-            // A background thread that panicked has said so; the server ends anyway.
-            let _ = thread.join();
-        }
-        match &self.loader {
-            Some(loader) => outcome.and(loader.outcome()),
-            None => outcome,
-        }
-    }
-}
-
-fn named(name: String) -> thread::Builder {
-    thread::Builder::new().name(name)
-}
-
-/// A server must not live on with a worker less.
-struct StopOnExit(&'static ServerShared);
-
-impl Drop for StopOnExit {
-    fn drop(&mut self) {
-        if !self.0.is_stopping() {
-            self.0.ask_to_stop(true);
-        }
-    }
 }

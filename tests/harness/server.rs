@@ -58,10 +58,16 @@ impl Server {
 
     /// The process that serves, of a server that is kept; none while another is being started.
     pub fn kept_pid(&self) -> Option<Pid> {
-        let keeper = self.pid();
-        let children = std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"));
-        let child = children.ok()?.split_whitespace().next()?.parse().ok()?;
-        Pid::from_raw(child)
+        let child = children(self.pid()).last().copied()?;
+        // Once the shell has been replaced the keeper is a child, too. What was before may still be there.
+        let server = if is_keeper(child) { children(child).last().copied()? } else { child };
+        Pid::from_raw(server as i32)
+    }
+
+    /// The process that keeps the server, if that is not the one that was started.
+    pub fn keeper_pid(&self) -> Option<Pid> {
+        let child = children(self.pid()).last().copied().filter(|child| is_keeper(*child))?;
+        Pid::from_raw(child as i32)
     }
 
     /// How many servers have served here, one after the other.
@@ -212,15 +218,43 @@ impl Server {
         assert_eq!(names, [from, to], "{report}");
     }
 
+    /// Makes what serves final, and so raises the schema level.
+    pub fn finalize(&self) -> Value {
+        self.cli(&["finalize", "--json"]).report()
+    }
+
     /// What `status --json` prints.
     pub fn status(&self) -> Value {
         self.cli(&["status", "--json"]).json()
     }
 }
 
+/// Children of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let all = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    all.unwrap_or_default().split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// Whether a process was started to keep a server that another has handed over.
+fn is_keeper(pid: u32) -> bool {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|byte| *byte == 0).any(|word| word == b"serve-on")
+}
+
+/// Ends a process with all that it has started: what it keeps would go on without it.
+fn end_all(pid: u32) {
+    let Some(process) = Pid::from_raw(pid as i32) else { return };
+    // It starts nothing more, and what is gone need not be ended.
+    let _ = kill_process(process, Signal::STOP);
+    children(pid).into_iter().for_each(end_all);
+    let _ = kill_process(process, Signal::KILL);
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        if self.is_running() {
+            end_all(self.pid());
+        }
         let _ = self.child.wait();
         if std::thread::panicking() {
             let log = self.log();

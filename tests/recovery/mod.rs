@@ -1,8 +1,10 @@
 //! What becomes of an arena, and of clients, whose server has ended at any moment.
 
 mod arena;
+mod checked;
 mod keeper;
 mod kills;
+mod replace;
 
 use crate::harness::{Server, Setup, free_port};
 

@@ -15,6 +15,7 @@ const OWN: &[&str] = &[
     "shell|help",
     "shell|history",
     "shell|promote",
+    "shell|replace",
     "shell|rollback",
     "shell|status",
     "shell|upgrade",

@@ -7,6 +7,7 @@ mod cli;
 mod faults;
 mod guarded;
 mod hung;
+mod levels;
 mod page;
 mod proving;
 mod refusals;

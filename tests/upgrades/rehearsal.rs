@@ -48,7 +48,7 @@ fn live_commands_are_recorded_and_bugs_found_in_them() {
     let recording = server.begin(&["record", path, "--seconds", "3", "--share", "100%", "--json"]);
     eventually("it begins", || server.dir().join("live.rec.part").exists());
     let second = server.cli(&["record", &format!("{path}2"), "--json"]);
-    assert_eq!((second.exit, second.code().as_str()), (81, "capture_under_way"));
+    assert_eq!((second.exit, second.code().as_str()), (87, "capture_under_way"));
     let is_under_way = || server.dir().join("live.rec.part").exists();
     while is_under_way() {
         client.ask("SET wrong:2 a");
@@ -59,7 +59,7 @@ fn live_commands_are_recorded_and_bugs_found_in_them() {
     assert!(told["captured"].as_u64() > Some(4), "{told}");
     assert!(told["not_keys_alone"].as_u64() > Some(2), "{told}");
     let outcome = rehearse(&file, "faulty", &[]);
-    assert_eq!((outcome.exit, &outcome.json()["result"]), (79, &"diverged".into()));
+    assert_eq!((outcome.exit, &outcome.json()["result"]), (85, &"diverged".into()));
     let sample = &outcome.json()["samples"][0];
     assert_eq!((&sample["name"], &sample["kind"]), (&"append".into(), &"value".into()), "{sample}");
     assert_eq!(rehearse(&file, "logic_v2", &[]).exit, 0);
@@ -73,7 +73,7 @@ fn live_commands_are_recorded_and_bugs_found_in_them() {
 fn what_is_no_recording_is_refused() {
     let file = root().join("Cargo.toml");
     let refused = rehearse(&file, "logic_v1", &[]);
-    assert_eq!((refused.exit, refused.code().as_str()), (82, "no_recording"));
+    assert_eq!((refused.exit, refused.code().as_str()), (88, "no_recording"));
     let missing = rehearse(Path::new("/nowhere.rec"), "logic_v1", &[]);
     assert_eq!((missing.exit, missing.code().as_str()), (3, "io"));
     let refused = rehearse(&kept(), "crashes_in_self_test", &[]);

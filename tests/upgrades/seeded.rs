@@ -65,7 +65,7 @@ fn a_shadow_finds_bugs_before_any_client_is_served_by_them() {
         let waiting = begin(&server, "faulty", &["--shadow-time", LONG]);
         ask_until_it_ends(&server, &mut client, lines);
         let ended = finish(waiting);
-        assert_eq!((ended.exit, ended.code().as_str()), (79, "diverged"), "{lines:?}");
+        assert_eq!((ended.exit, ended.code().as_str()), (85, "diverged"), "{lines:?}");
         let message = ended.json()["error"]["message"].as_str().unwrap().to_owned();
         for word in *told {
             assert!(message.contains(word), "{word}: {message}");

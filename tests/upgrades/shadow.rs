@@ -102,7 +102,7 @@ fn nothing_that_a_shadow_does_reaches_anybody() {
     assert_eq!(server.images(), 1, "it is not loaded here");
     // While it is a shadow, others wait; it can be ended either way.
     let refused = server.cli(&["upgrade", "/nowhere", "--json"]);
-    assert_eq!((refused.exit, refused.code().as_str()), (80, "on_shadow"));
+    assert_eq!((refused.exit, refused.code().as_str()), (86, "on_shadow"));
     assert_eq!(server.cli(&["abort", "--json"]).report()["result"], "aborted");
     assert_eq!(finish(waiting).code(), "aborted");
     let waiting = begin(&server, "logic_v2", &["--shadow-time", LONG, "--probation", "0"]);

@@ -208,6 +208,21 @@ impl Effects {
         self.add(db, [b"DEL".as_slice(), key].into_iter());
     }
 
+    /// Fields of a hash are gone because they have ended, whatever command runs.
+    pub fn fields_deleted(&mut self, db: u32, key: &[u8], fields: &[Vec<u8>]) {
+        let mut parts = vec![b"HDEL".as_slice(), key];
+        parts.extend(fields.iter().map(Vec::as_slice));
+        self.add(db, parts.into_iter());
+    }
+
+    /// Fields of a hash do not end any more, whatever command runs.
+    pub fn fields_persisted(&mut self, db: u32, key: &[u8], fields: &[Vec<u8>]) {
+        let count = fields.len().to_string();
+        let mut parts = vec![b"HPERSIST".as_slice(), key, b"FIELDS", count.as_bytes()];
+        parts.extend(fields.iter().map(Vec::as_slice));
+        self.add(db, parts.into_iter());
+    }
+
     /// Tells whether the command that ran said what it did, and forgets it.
     #[inline]
     pub fn take_is_said(&mut self) -> bool {

@@ -11,8 +11,9 @@ use abi::arena::ArenaHeader;
 use abi::client::ClientTable;
 use abi::config::ConfigStore;
 use abi::host::HostRef;
-use abi::keyspace::{Keyspace, Shard, ShardDb, placement};
+use abi::keyspace::{Keyspace, Schema, Shard, ShardDb, placement};
 use abi::lane::Lane;
+use abi::schema::LEVEL_1;
 use abi::shared::Shared;
 use abi::stats::{LANES_MAX, LaneStats};
 use abi::warming::CLASSES;
@@ -43,6 +44,23 @@ impl Roots {
                 seed: (*header).hash_seed,
             }
         }
+    }
+
+    /// Whether encodings of a schema level may be written. To be asked with the shards locked that they
+    /// are to be in.
+    #[inline]
+    pub fn writes(&self, level: u32) -> bool {
+        self.schema_level() >= level
+    }
+
+    /// The schema level in force.
+    pub fn schema_level(&self) -> u32 {
+        (self.schema().level.load(Relaxed) as u32).max(LEVEL_1)
+    }
+
+    /// The schema level in force, and a pass that concerns it.
+    pub fn schema(&self) -> &'static Schema {
+        &self.keyspace.schema
     }
 
     /// Whether keys are placed as this engine places them.

@@ -176,6 +176,11 @@ impl<'w> Walker<'w> {
         self.tell(what, true);
     }
 
+    /// Whether anything was wrong since [`Walker::take_wrong`] was last asked.
+    pub const fn is_wrong(&self) -> bool {
+        self.is_wrong
+    }
+
     /// Whether anything was wrong since this was last asked.
     pub const fn take_wrong(&mut self) -> bool {
         core::mem::replace(&mut self.is_wrong, false)

@@ -17,7 +17,7 @@ use base::roots::Roots;
 use base::walk::{About, Walker};
 use store::named::{self, Record, name_of};
 use store::table::{Checked, Table, check};
-use value::entry;
+use value::entry::{self, Listing};
 
 /// What others have that keys are held against.
 #[derive(Default)]
@@ -60,13 +60,17 @@ fn forget_if_lost(waiter: u64, awaited: &HashSet<u64>) {
 fn check_part(walker: &mut Walker<'_>, roots: Roots, shard: usize, db: u32, beside: &Beside) {
     let (part, at) = (roots.part(shard, db), About::Part { shard, db });
     let mut with_ttl = HashMap::new();
+    let (mut timed, mut timed_only) = (0, 0);
     let keys = check(&part.keys, walker, "keys", &mut |walker, address| {
         let checked = check_entry(walker, roots, (shard, db, address), beside);
         walker.turn_to(at);
         let checked = checked?;
-        if checked.has_ttl {
+        let Listing { ttl, timed: is_timed } = checked.listing;
+        if ttl || is_timed {
             with_ttl.insert(address, checked.hash);
         }
+        timed += u64::from(is_timed);
+        timed_only += u64::from(is_timed && !ttl);
         Some(checked.hash)
     });
     let expires =
@@ -77,6 +81,10 @@ fn check_part(walker: &mut Walker<'_>, roots: Roots, shard: usize, db: u32, besi
             }
             hash
         });
+    let counted = [part.timed.load(Relaxed), part.timed_only.load(Relaxed)];
+    if counted != [timed, timed_only] {
+        walker.wrong(format_args!("{timed} keys have parts that end, and not {}", counted[0]));
+    }
     if !with_ttl.is_empty() {
         let missing = with_ttl.len();
         walker.wrong(format_args!("{missing} keys are not among those with a time to live"));
@@ -84,7 +92,8 @@ fn check_part(walker: &mut Walker<'_>, roots: Roots, shard: usize, db: u32, besi
     walker.settle(true);
     walker.take_wrong();
     note_anew(walker, part, anew::KEYS, keys.is_sound);
-    note_anew(walker, part, anew::EXPIRES, expires.is_sound && with_ttl.is_empty());
+    let are_listed = with_ttl.is_empty() && counted == [timed, timed_only];
+    note_anew(walker, part, anew::EXPIRES, expires.is_sound && are_listed);
 }
 
 /// Notes in a walk that mends that a table is to be made anew.
@@ -228,14 +237,21 @@ impl Keys<'_> {
             let mut with_ttl = Vec::new();
             part.keys().for_each(&mut |address| {
                 // SAFETY: an item of the table, which nobody else looks at or changes.
-                if unsafe { entry::Entry::at(address) }.has_ttl() {
-                    with_ttl.push(address);
+                let listing = unsafe { entry::Entry::at(address) }.listing();
+                if listing.is_any() {
+                    with_ttl.push((address, listing));
                 }
             });
+            part.forget_listed();
             let mut expires = part.expires_mut(heap);
             // They are the other table's.
             expires.clear(&mut |_| {});
-            with_ttl.into_iter().for_each(|at| expires.insert(hash_of(at), at, hash_of));
+            for (at, _) in &with_ttl {
+                expires.insert(hash_of(*at), *at, hash_of);
+            }
+            for (_, listing) in with_ttl {
+                part.count_listed(Listing::default(), listing);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::{Intent, Keys};
+use abi::schema::LEVEL_2;
 use base::lzf::Compressor;
 use base::settings::setting;
 use value::dump::kinds::Reads;
@@ -59,6 +60,7 @@ impl Keys<'_> {
             hash: self.hash_limits(),
             zset: self.zset_limits(),
             ints_max: self.ints_max(),
+            times: self.core.roots.writes(LEVEL_2),
         }
     }
 

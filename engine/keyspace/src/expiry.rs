@@ -6,6 +6,7 @@ use crate::{Intent, Keys, Part};
 use base::core::Core;
 use base::counters;
 use value::entry::Entry;
+use value::hash::next_end;
 
 /// Places of a table looked at for each key that is wanted.
 const POSITIONS_PER_KEY: u64 = 20;
@@ -30,15 +31,18 @@ impl Keys<'_> {
         }
     }
 
-    /// Removes entries of a locked shard, whose time has come.
+    /// Removes entries of a locked shard, whose time has come, or parts of them whose has.
     ///
     /// # Safety
     /// Entries of this database's table in that shard are at the addresses, which all differ.
     pub(crate) unsafe fn expire_at_addresses(&mut self, shard: usize, addresses: &[u64]) {
         for address in addresses {
             // SAFETY: as the caller promises: the others are still there.
-            if let Some(found) = unsafe { self.found_at(shard, *address) } {
+            let Some(found) = (unsafe { self.found_at(shard, *address) }) else { continue };
+            if found.entry().is_expired(found.now_ms()) {
                 found.expire();
+            } else {
+                found.without_ended_if_room();
             }
         }
     }
@@ -78,12 +82,14 @@ pub struct Ttls {
     pub stale: u64,
     live: u64,
     live_ms: u64,
+    /// Keys that do not end themselves, and no part of which has.
+    in_part: u64,
 }
 
 impl Ttls {
     /// Keys.
     pub fn seen(&self) -> u64 {
-        self.stale + self.live
+        self.stale + self.live + self.in_part
     }
 }
 
@@ -103,17 +109,21 @@ fn look_at_some(part: &Part<'_>, count: u64, now_ms: i64) -> (Ttls, Vec<u64>, bo
     for _ in 0..count * POSITIONS_PER_KEY {
         let next = table.scan(position, &mut |address| {
             // SAFETY: an item of a table of entries whose shard is locked.
-            let at = unsafe { Entry::at(address) }.expires_at().unwrap_or(i64::MAX);
-            if at < now_ms {
+            let entry = unsafe { Entry::at(address) };
+            let ends_at = if entry.listing().timed { next_end(entry) } else { None };
+            let first = entry.expires_at().unwrap_or(i64::MAX).min(ends_at.unwrap_or(i64::MAX));
+            if first < now_ms {
                 expired.push(address);
-            } else {
+            } else if let Some(at) = entry.expires_at() {
                 ttls.live += 1;
                 ttls.live_ms = ttls.live_ms.saturating_add((at - now_ms) as u64);
+            } else {
+                ttls.in_part += 1;
             }
         });
         (position, wrapped) = next.map_or((0, true), |next| (next, wrapped));
         whole = wrapped && position >= start;
-        if whole || expired.len() as u64 + ttls.live >= count {
+        if whole || expired.len() as u64 + ttls.live + ttls.in_part >= count {
             break;
         }
     }

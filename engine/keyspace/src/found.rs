@@ -13,7 +13,7 @@ use base::settings::setting;
 use base::warming;
 use store::rows::Change;
 use store::table::Slot;
-use value::entry::{Entry, EntryMut, Making, OwnedEntry, Shape};
+use value::entry::{Entry, EntryMut, Listing, Making, OwnedEntry, Shape};
 
 /// What was removed of a value. One of which nothing is left is as it was: its key goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +119,20 @@ impl<'k> Found<'k> {
         self.core
     }
 
+    pub(crate) fn db(&self) -> u32 {
+        self.db
+    }
+
+    /// What names in values are hashed with.
+    pub(crate) fn seed(&self) -> [u64; 2] {
+        self.core.roots.seed
+    }
+
+    /// The time by which parts of values have ended.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.core.expiry_now_ms()
+    }
+
     /// The hash of the key.
     pub fn hash(&self) -> u64 {
         self.hash
@@ -152,7 +166,7 @@ impl<'k> Found<'k> {
     /// Puts another entry of the same key in its place. The old one is the caller's, who has it
     /// retired, and the new one the tables'. Where memory runs out nothing has changed.
     pub(crate) fn replace_by(mut self, new: Entry<'_>) -> OwnedEntry {
-        self.relist(new.address(), new.has_ttl());
+        self.relist(new.address(), new.listing());
         self.put(new.address())
     }
 
@@ -173,7 +187,7 @@ impl<'k> Found<'k> {
     pub(crate) fn exchange(&mut self, new: OwnedEntry) {
         debug_assert_eq!(self.entry().value_type(), new.view().value_type());
         debug_assert_eq!(self.entry().expires_at(), new.view().expires_at());
-        self.relist(new.view().address(), new.view().has_ttl());
+        self.relist(new.view().address(), new.view().listing());
         let old = self.put(new.into_address());
         self.retire(old, false);
         self.mark_for_snapshot();
@@ -219,12 +233,30 @@ impl<'k> Found<'k> {
         self.exchange(new);
     }
 
+    /// Puts an entry in the place of this one, as [`Found::exchange_for`], that `take` gives what the value
+    /// owns: nothing of it is copied. Where memory runs out nothing has changed.
+    pub(crate) fn hand_over_to(
+        &mut self,
+        make: impl FnOnce(&Making<'_>) -> OwnedEntry,
+        take: impl FnOnce(&mut EntryMut<'_>, &mut EntryMut<'_>),
+    ) {
+        self.keep_for_snapshot();
+        let old = self.entry();
+        let (expires_at, access) = (old.expires_at(), old.access());
+        let mut new = make(&Making { key: old.key(), expires_at, access });
+        self.relist(new.view().address(), new.view().listing());
+        // From here on nothing fails.
+        take(&mut self.entry_mut(), &mut new.view_mut());
+        drop(self.put(new.into_address()));
+        self.mark_for_snapshot();
+    }
+
     /// Takes the entry out of the tables; this is not used as a key that is there after it.
     fn take_out(&mut self) -> OwnedEntry {
         self.has_changed();
         warming::note(self.core.roots, self.hash);
         let (heap, slot, hash) = (self.core.heap, self.slot, self.hash);
-        let has_ttl = self.entry().has_ttl();
+        let listing = self.entry().listing();
         let (db, entry) = (self.db, slot.address());
         // SAFETY: as in `entry`; it stays in the table for as long as this view is used.
         Keys::new(self.core, db).signal_awaited(
@@ -233,8 +265,9 @@ impl<'k> Found<'k> {
             Whom::Nobody,
         );
         let mut part = self.part();
-        if has_ttl {
+        if listing.is_any() {
             part.unlist(hash, entry, heap);
+            part.count_listed(listing, Listing::default());
         }
         // SAFETY: the table has not been changed since the slot was found. Afterwards nothing
         // refers to the entry: neither of the two tables, nor a view, as callers end here.
@@ -244,15 +277,15 @@ impl<'k> Found<'k> {
         }
     }
 
-    /// Has the keys with a time to live hold the entry at an address in the place of this one, or
-    /// no longer this one.
-    fn relist(&mut self, address: u64, has_ttl: bool) {
+    /// Has the keys of which something ends hold the entry at an address in the place of this one, or
+    /// no longer this one. Where memory runs out nothing has changed.
+    fn relist(&mut self, address: u64, listing: Listing) {
         let (heap, hash, seed) = (self.core.heap, self.hash, self.core.roots.seed);
-        let (old, had_ttl) = (self.slot.address(), self.entry().has_ttl());
+        let (old, before) = (self.slot.address(), self.entry().listing());
         let mut part = self.part();
         let mut expires = part.expires_mut(heap);
-        let listed = had_ttl.then(|| expires.find_address(hash, old)).flatten();
-        match (listed, has_ttl) {
+        let listed = before.is_any().then(|| expires.find_address(hash, old)).flatten();
+        match (listed, listing.is_any()) {
             // SAFETY: just found, and the table is changed by nobody else.
             (Some(slot), true) => unsafe {
                 expires.replace(slot, address);
@@ -264,12 +297,13 @@ impl<'k> Found<'k> {
             (None, true) => expires.insert(hash, address, entry_hash(seed)),
             (None, false) => {}
         }
+        part.count_listed(before, listing);
     }
 
     /// Puts another entry of the same key in its place and frees the old one. Who waits for the key
     /// is told. Where memory runs out nothing has changed.
     pub fn supersede(mut self, new: OwnedEntry) {
-        self.relist(new.view().address(), new.view().has_ttl());
+        self.relist(new.view().address(), new.view().listing());
         let old = self.put(new.view().address());
         Keys::new(self.core, self.db).arrived(self.hash, new.into_address(), Some(old));
     }
@@ -289,7 +323,7 @@ impl<'k> Found<'k> {
         let old = self.entry();
         let shape = change(old.shape());
         let moved = old.moved(self.core.heap, &shape, old.key());
-        self.relist(moved.view().address(), shape.expires_at.is_some());
+        self.relist(moved.view().address(), moved.view().listing());
         // SAFETY: the old entry is freed in the same breath, without its value.
         unsafe { self.put(moved.complete().into_address()).free_hull() };
         self.mark_for_snapshot();
@@ -298,12 +332,12 @@ impl<'k> Found<'k> {
     /// Moves the entry, if it is to move; its value stays as it is.
     pub(crate) fn make_way(&mut self, mover: &mut Mover) {
         let (address, size) = (self.slot.address(), self.entry().shape().size());
-        let has_ttl = self.entry().has_ttl();
+        let listing = self.entry().listing();
         // SAFETY: the entry's allocation, to which the tables alone refer, and nothing to what is in
         // it: `put` has that end. `&mut self` keeps views of it away.
         unsafe {
             mover.relocate(address, size, |moved| {
-                self.relist(moved, has_ttl);
+                self.relist(moved, listing);
                 self.put(moved).into_address();
             });
         }
@@ -319,6 +353,13 @@ impl<'k> Found<'k> {
     pub fn discard(mut self, lazily: bool) {
         let old = self.take_out();
         self.retire(old, lazily);
+    }
+
+    /// As [`Found::discard`], of a value of which nothing is left. Returns what this had.
+    pub(crate) fn discard_emptied(mut self) -> &'k mut Core {
+        let old = self.take_out();
+        self.retire(old, false);
+        self.core
     }
 
     /// Removes the key because its time has come, and says so. For a command that only reads it

@@ -40,6 +40,7 @@ impl DetachedTables {
     /// Takes them out of a part.
     pub fn out_of(part: &mut Part<'_>, heap: Heap) -> Self {
         let keys = part.keys_mut(heap).take();
+        part.forget_listed();
         Self { count: table::len(&keys), keys, expires: part.expires_mut(heap).take() }
     }
 

@@ -15,6 +15,7 @@ pub mod ahead;
 mod awaited;
 pub mod check;
 mod dump;
+mod ended;
 mod expiry;
 mod flush;
 mod found;
@@ -27,6 +28,7 @@ mod lookup;
 mod part;
 mod relocate;
 mod scan;
+mod schema;
 mod set;
 pub mod snapshot;
 mod stream;
@@ -47,6 +49,7 @@ pub use lookup::Intent;
 pub use part::Part;
 pub use relocate::Standing;
 pub use scan::Cursor;
+pub use schema::{Revert, Seen};
 pub use set::SetMut;
 pub use transfer::Presence;
 pub use undo::Undo;
@@ -60,7 +63,7 @@ use base::hash::hash;
 use base::heap::or_undo;
 use base::notices::Whom;
 use base::settings::setting;
-use value::entry::{Entry, OwnedEntry};
+use value::entry::{Entry, Listing, OwnedEntry};
 
 /// The keys of one database, as far as their shards are locked.
 pub struct Keys<'a> {
@@ -147,7 +150,8 @@ impl<'a> Keys<'a> {
         let (heap, hash_of) = (self.core.heap, entry_hash(self.core.roots.seed));
         let address = entry.address();
         let mut part = self.part(hash);
-        if !entry.has_ttl() {
+        let listing = entry.listing();
+        if !listing.is_any() {
             return part.keys_mut(heap).insert(hash, address, hash_of);
         }
         part.expires_mut(heap).insert(hash, address, hash_of);
@@ -156,6 +160,7 @@ impl<'a> Keys<'a> {
             |part| part.keys_mut(heap).insert(hash, address, hash_of),
             |part| part.unlist(hash, address, heap),
         );
+        part.count_listed(Listing::default(), listing);
     }
 
     /// Enters an entry in the tables, in the place of one of the same key, which is the caller's.

@@ -9,6 +9,7 @@ use crate::Keys;
 use base::heap::Heap;
 use base::lock::shard_of;
 use store::table::{Table, TableRef};
+use value::entry::Listing;
 
 /// A database's part of a shard that this lane has locked, for as long as `'k`, in which it makes
 /// no other.
@@ -35,7 +36,7 @@ impl<'k> Part<'k> {
         unsafe { TableRef::new(&self.0.keys) }
     }
 
-    /// The keys with a time to live, to look something up.
+    /// The keys of which something ends by itself, to look something up.
     #[inline(always)]
     pub fn expires(&self) -> TableRef<'_> {
         // SAFETY: as in `keys`.
@@ -50,20 +51,39 @@ impl<'k> Part<'k> {
         unsafe { Table::shared(&self.0.keys, heap) }
     }
 
-    /// The keys with a time to live, to change them.
+    /// The keys of which something ends by itself, to change them.
     #[inline(always)]
     pub(crate) fn expires_mut(&mut self, heap: Heap) -> Table<'_> {
         // SAFETY: as in `keys_mut`.
         unsafe { Table::shared(&self.0.expires, heap) }
     }
 
-    /// Takes an entry out of the keys with a time to live, if it is there.
+    /// Takes an entry out of the keys of which something ends by itself, if it is there.
     pub(crate) fn unlist(&mut self, hash: u64, address: u64, heap: Heap) {
         let mut expires = self.expires_mut(heap);
         if let Some(slot) = expires.find_address(hash, address) {
             // SAFETY: just found, and the table is changed by nobody else.
             unsafe { expires.remove(slot, hash) };
         }
+    }
+
+    /// Counts that a key comes among those of which something ends, goes, or becomes another.
+    pub(crate) fn count_listed(&self, old: Listing, new: Listing) {
+        let counts =
+            |listing: Listing| [u64::from(listing.timed), u64::from(listing.timed && !listing.ttl)];
+        let (less, more) = (counts(old), counts(new));
+        if less != more {
+            for (at, counter) in [&self.0.timed, &self.0.timed_only].into_iter().enumerate() {
+                let count = counter.load(Relaxed) + more[at];
+                counter.store(count.saturating_sub(less[at]), Relaxed);
+            }
+        }
+    }
+
+    /// Forgets all that [`Part::count_listed`] has counted.
+    pub(crate) fn forget_listed(&self) {
+        self.0.timed.store(0, Relaxed);
+        self.0.timed_only.store(0, Relaxed);
     }
 
     /// See [`ShardDb::avg_ttl_ms`].
@@ -91,6 +111,8 @@ impl<'k> Part<'k> {
         self.keys_mut(heap).exchange(&mut other.keys_mut(heap));
         self.expires_mut(heap).exchange(&mut other.expires_mut(heap));
         let pairs = [
+            (&self.0.timed, &other.0.timed),
+            (&self.0.timed_only, &other.0.timed_only),
             (self.avg_ttl_ms(), other.avg_ttl_ms()),
             (self.expire_cursor(), other.expire_cursor()),
             (self.walk_db(), other.walk_db()),

@@ -15,6 +15,8 @@ pub struct Totals {
     pub keys: u64,
     /// Keys with a time to live.
     pub expires: u64,
+    /// Keys with parts that have a time to live.
+    pub timed: u64,
     /// Mean time to live in ms, as far as the expire cycle has seen it.
     pub avg_ttl_ms: u64,
     /// Bytes of the tables of all keys, without the entries.
@@ -27,7 +29,9 @@ impl Totals {
     fn of_part(part: &ShardDb) -> Self {
         Self {
             keys: table::len(&part.keys) as u64,
-            expires: table::len(&part.expires) as u64,
+            expires: (table::len(&part.expires) as u64)
+                .saturating_sub(part.timed_only.load(Relaxed)),
+            timed: part.timed.load(Relaxed),
             avg_ttl_ms: part.avg_ttl_ms.load(Relaxed),
             keys_bytes: table::bytes(&part.keys) as u64,
             expires_bytes: table::bytes(&part.expires) as u64,
@@ -42,6 +46,7 @@ impl Totals {
         Self {
             keys: self.keys + other.keys,
             expires,
+            timed: self.timed + other.timed,
             avg_ttl_ms: avg_ttl_ms as u64,
             keys_bytes: self.keys_bytes + other.keys_bytes,
             expires_bytes: self.expires_bytes + other.expires_bytes,

@@ -34,6 +34,7 @@ pub mod recovery;
 pub mod refusal;
 pub mod release;
 mod rename;
+pub mod schema;
 pub mod script;
 pub mod secrets;
 pub mod serving;

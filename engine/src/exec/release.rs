@@ -3,6 +3,9 @@
 use crate::exec::spec::Spec;
 use base::settings::row::Row;
 use base::text::equal;
+use keyspace::Revert;
+#[cfg(doc)]
+use value::hash::TimedBuf;
 
 /// A release of the logic. A `cdylib` has one as a static and exports it with
 /// [`crate::export_logic`].
@@ -13,6 +16,11 @@ pub struct Release {
     pub version: &'static str,
     /// The version of Redis whose behaviour this is; clients choose their features by it.
     pub redis_version: &'static str,
+    /// The newest schema level that it reads and writes; it reads all before.
+    pub schema_level: u32,
+    /// How a small hash becomes one that a release of schema level 1 can read; the engine sees that it
+    /// keeps its fields. Most have [`TimedBuf::forget_ends`].
+    pub revert: Revert,
     /// What a user notices that differs from the release before, a line each.
     pub changes: &'static [&'static str],
     /// Tables of commands; a later row takes the place of an earlier one of the same name.

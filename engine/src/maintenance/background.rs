@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use abi::aof::state;
 use abi::container::RawTable;
 use abi::job::{Job, kind};
 use abi::shared::Upkeep;
@@ -10,11 +11,11 @@ use abi::status::Status;
 
 use crate::maintenance::evict::{self, Pool};
 use crate::maintenance::expire::{self, upkeep};
-use crate::maintenance::{defrag, snapshot};
+use crate::maintenance::{defrag, schema, snapshot};
 use base::core::Core;
 use base::garbage::{Garbage, GarbagePlace};
 use base::lock::ShardSet;
-use keyspace::garbage;
+use keyspace::{Revert, garbage};
 
 /// Kinds of jobs. Append-only: a job may be run by another release than the one that made it.
 pub mod job {
@@ -34,6 +35,8 @@ pub mod job {
     pub const FREE_TRACKED: u32 = 7;
     /// Go on with the snapshot under way.
     pub const SNAPSHOT: u32 = 8;
+    /// Go on with the pass that concerns the schema level.
+    pub const SCHEMA: u32 = 9;
 }
 
 /// What a job is about to free: values, and roughly how many bytes.
@@ -139,8 +142,17 @@ pub fn snapshot_later(core: &Core) -> bool {
     submit(core, job::SNAPSHOT, 0, Load::default())
 }
 
-/// Runs a job.
-pub fn run(core: &mut Core, pool: &mut Pool, job: &Job) -> Status {
+/// Has the pass go on that concerns the schema level. Tells whether it will.
+pub fn schema_later(core: &Core) -> bool {
+    submit(core, job::SCHEMA, 0, Load::default())
+}
+
+fn has_log(core: &Core) -> bool {
+    core.roots.aof().is_some_and(|aof| aof.state.load(Relaxed) != state::OFF)
+}
+
+/// Runs a job. Values are converted by `revert`.
+pub fn run(core: &mut Core, pool: &mut Pool, revert: Revert, job: &Job) -> Status {
     let [argument, values, bytes, ..] = job.arguments;
     let load = Load { values, bytes };
     let _freed = Freed(upkeep(core.roots), load);
@@ -149,6 +161,12 @@ pub fn run(core: &mut Core, pool: &mut Pool, job: &Job) -> Status {
         job::MAKE_ROOM => evict::job(core, pool),
         job::DEFRAG => defrag::job(core),
         job::SNAPSHOT => snapshot::job(core),
+        job::SCHEMA => {
+            // An older release does not know all commands that are in the log.
+            if schema::job(core, revert) && has_log(core) {
+                snapshot::ask_for_rewriting(core);
+            }
+        }
         kind::STOP => snapshot::asked_by_signal(core, argument),
         // SAFETY: jobs of other kinds are made of garbage, and the shell runs each once.
         kind => match unsafe { taken_over(core, kind, argument, load) } {

@@ -8,6 +8,7 @@ pub mod evict;
 pub mod expire;
 pub mod notices;
 pub mod recovery;
+pub mod schema;
 pub mod snapshot;
 pub mod tick;
 pub mod tracked;

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::shared::debug;
 
 use crate::maintenance::evict::{self, Pool};
-use crate::maintenance::{clients, defrag, expire, snapshot, tracked};
+use crate::maintenance::{background, clients, defrag, expire, schema, snapshot, tracked};
 use crate::session::stats;
 use base::core::Core;
 use base::counters::total;
@@ -31,9 +31,21 @@ pub fn run(core: &mut Core, pool: &mut Pool) {
         if !is_loading {
             defrag::tick(core);
         }
+        go_on_with_pass(core);
         tracked::trim(core, tracked::IN_TICK);
         remember_startup(core, used);
         stats::sample(core);
+    }
+}
+
+/// Has a background thread go on with the pass that concerns the schema level, if there is one.
+fn go_on_with_pass(core: &Core) {
+    let state = core.roots.schema();
+    if schema::is_under_way(state)
+        && expire::claim_job(&state.job_ms, core.clock.now_ms)
+        && !background::schema_later(core)
+    {
+        state.job_ms.store(0, Relaxed);
     }
 }
 

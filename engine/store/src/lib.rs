@@ -11,3 +11,4 @@ pub mod rows;
 pub mod sorted;
 pub mod stream;
 pub mod table;
+pub mod timed;

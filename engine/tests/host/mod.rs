@@ -32,6 +32,8 @@ static RELEASE: Release = Release {
     name: "test",
     version: "0.0.0",
     redis_version: "7.0.15",
+    schema_level: abi::schema::LEVEL_1,
+    revert: engine::value::hash::TimedBuf::forget_ends,
     changes: &[],
     commands: command::ALL,
     battery: engine::battery::ALL,
@@ -93,6 +95,7 @@ impl Server {
             let parts = zeroed::<[ShardDb; DATABASES * SHARDS]>();
             (*keyspace).databases = DATABASES as u32;
             (*keyspace).placement = placement::SEEDED;
+            (*keyspace).schema.level = 2.into();
             for (index, shard) in (*keyspace).shards.iter_mut().enumerate() {
                 shard.dbs = Ptr::from_raw(parts.cast::<ShardDb>().add(index * DATABASES));
             }

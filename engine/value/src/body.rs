@@ -1,6 +1,6 @@
 //! The bodies of encodings: the part of an entry that is of one of the raw layouts.
 
-use abi::container::{RawBytes, RawHash, RawList, RawSet, RawSortedSet};
+use abi::container::{RawBytes, RawHash, RawList, RawSet, RawSortedSet, RawTimedHash};
 use abi::schema::encoding as id;
 use abi::stream::{RawStream, StreamId};
 
@@ -12,6 +12,7 @@ use store::list::{self, Limit, List};
 use store::records::{self, Records};
 use store::sorted::{self, Sorted};
 use store::stream::{self, Entries, GroupPart, Groups};
+use store::timed;
 
 /// For tables whose names are not looked up.
 const NO_SEED: [u64; 2] = [0; 2];
@@ -134,6 +135,33 @@ unsafe impl Body for RawHash {
 }
 
 // SAFETY: as `abi::schema` says.
+unsafe impl Body for RawTimedHash {
+    const ENCODING: u8 = id::HASH_TABLE_TIMED;
+
+    fn free(&mut self, heap: Heap) {
+        self.hash.free(heap);
+        self.ends.free(heap);
+    }
+
+    /// A place is 0 and that of the fields, or 1 and that of the times.
+    fn relocate(&mut self, mover: &mut Mover, seed: [u64; 2], from: Place) -> Place {
+        let [part, at, more, ..] = from;
+        if part == 0 {
+            let [next, ..] = self.hash.relocate(mover, seed, [at, 0, 0, 0, 0]);
+            return if next == 0 { [1, 0, 0, 0, 0] } else { [0, next, 0, 0, 0] };
+        }
+        match self.ends.relocate(mover, seed, [at, more, 0, 0, 0]) {
+            START => START,
+            [at, more, ..] => [1, at, more, 0, 0],
+        }
+    }
+
+    fn check(&self, walker: &mut Walker<'_>, seed: [u64; 2]) {
+        timed::check(self, walker, seed);
+    }
+}
+
+// SAFETY: as `abi::schema` says.
 unsafe impl Body for RawSortedSet {
     const ENCODING: u8 = id::ZSET_TREE;
 
@@ -201,7 +229,7 @@ unsafe impl Body for RawStream {
 }
 
 /// All encodings, with the bytes of their bodies.
-const ALL: [(u8, u8); 12] = [
+const ALL: [(u8, u8); 14] = [
     of::<i64>(),
     without(id::STRING_EMBEDDED),
     of::<RawBytes>(),
@@ -213,6 +241,8 @@ const ALL: [(u8, u8); 12] = [
     of::<RawSortedSet>(),
     without(id::HASH_PACKED),
     of::<RawHash>(),
+    without(id::HASH_PACKED_TIMED),
+    of::<RawTimedHash>(),
     of::<RawStream>(),
 ];
 

@@ -4,7 +4,7 @@
 use base::sha1;
 
 /// A signature under way.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Digest([u8; sha1::LEN]);
 
 impl Digest {

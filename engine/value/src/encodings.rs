@@ -10,7 +10,7 @@ use crate::entry::Entry;
 use crate::{hash, list, set, stream, string, zset};
 
 /// All encodings. Which of them have a body, and which, is in `body.rs`.
-const ALL: [&Encoding; 12] = [
+const ALL: [&Encoding; 14] = [
     &string::INT,
     &string::EMBEDDED,
     &string::HEAP,
@@ -22,6 +22,8 @@ const ALL: [&Encoding; 12] = [
     &zset::TREE,
     &hash::PACKED,
     &hash::TABLE,
+    &hash::PACKED_TIMED,
+    &hash::TABLE_TIMED,
     &stream::NODES,
 ];
 
@@ -61,10 +63,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_found_by_its_id_and_belongs_to_the_level_of_this_release() {
+    fn every_row_is_found_by_its_id_and_belongs_to_a_level() {
         for known in ALL {
             assert_eq!(row(known.id).id, known.id);
-            assert_eq!(known.level, abi::schema::LEVEL_1);
+            let is_timed = abi::schema::encoding::is_timed(known.id);
+            let level = if is_timed { abi::schema::LEVEL_2 } else { abi::schema::LEVEL_1 };
+            assert_eq!(known.level, level);
         }
     }
 

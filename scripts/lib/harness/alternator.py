@@ -30,7 +30,11 @@ class Alternator(threading.Thread):
         self.stopping = threading.Event()
         self.swapping = threading.Event()
         self.swapping.set()
+        # Held while something is asked of the server.
+        self.at_work = threading.Lock()
         self.done = 0
+        # Upgrades that another process of the server has made by itself, going back after crashes.
+        self.ahead = 0
         self.failures: list[str] = []
         self.labels: list[str | None] = [None, None]
         self.last: Upgrade | None = None
@@ -47,10 +51,11 @@ class Alternator(threading.Thread):
                 self.stopping.wait(wait_s)
                 continue
             due = now() + self.interval_s
-            if self.swapping.is_set() and self.schedule.kind(now()) == SWAP:
-                self.one()
-            else:
-                self.look()
+            with self.at_work:
+                if self.swapping.is_set() and self.schedule.kind(now()) == SWAP:
+                    self.one()
+                else:
+                    self.look()
 
     def finished(self) -> bool:
         reached = self.limit and self.done >= self.limit
@@ -76,10 +81,13 @@ class Alternator(threading.Thread):
             self.failures.append(f"status: {error}")
 
     def one(self) -> None:
-        side = (self.done + 1) % 2
+        side = (self.done + self.ahead + 1) % 2
         try:
             upgrade = self.upgrader.upgrade(self.libraries[side])
         except (UpgradeFailed, OSError, KeyError, ValueError) as error:
+            if self.last is None and "already_running" in str(error):
+                self.ahead += 1
+                return
             self.failures.append(f"upgrade {self.done + 1}: {error}")
             return
         self.done += 1

@@ -11,6 +11,8 @@ BUILT = ROOT / (os.environ.get("SHELL_BUILD_DIR") or TARGET / "release")
 SHELL = BUILT / "shell"
 LOGIC_V1 = BUILT / "liblogic_v1.so"
 LOGIC_V2 = BUILT / "liblogic_v2.so"
+# A release with commands that do what none should: `cargo build --release -p faulty`.
+FAULTY = BUILT / "libfaulty.so"
 
 NODE_MODULES = TARGET / "node" / "node_modules"
 

@@ -118,10 +118,15 @@ class ShellServer(Server):
 
     def start(self) -> None:
         super().start()
+        self.serving_now()
+
+    def serving_now(self) -> int:
+        """The process that serves, which is another once one has ended or made way."""
         with resp.Connection(self.port) as connection:
             lines = connection.call("INFO", "server").decode().splitlines()
         self.serving = next(int(line.split(":")[1]) for line in lines
                             if line.startswith("process_id:"))
+        return self.serving
 
     def command(self) -> list[str]:
         return [

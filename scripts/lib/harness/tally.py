@@ -15,6 +15,7 @@ DOUBLED = "doubled"
 DISCONNECTED = "disconnects"
 COMMANDS = "commands"
 MESSAGES = "messages"
+INTERRUPTED = "interrupted"
 
 
 class Tally:

@@ -16,6 +16,7 @@ from harness.server import (
     allow_many_files,
 )
 from soak import keys, options, report, watch
+from soak.disturber import Disturber, unsound
 from soak.load import Load
 from soak.options import Options
 from soak.progress import Progress
@@ -30,7 +31,16 @@ def make_server(opts: Options) -> Server:
         return ForeignServer(opts.port, opts.pid)
     if opts.server_cmd:
         return CustomServer(opts.server_cmd)
-    return ShellServer(opts.server_bin, opts.logic_a)
+    is_rough = opts.kill_every or opts.crash_every
+    more = ["--crashes-max", "1000000", "--check-recovered", "yes"] if is_rough else []
+    return ShellServer(opts.server_bin, opts.logic_a, more)
+
+
+def make_disturber(opts: Options, server: Server, alternator: Alternator | None) -> Disturber | None:
+    if not isinstance(server, ShellServer):
+        return None
+    intervals = {"replace": opts.replace_every, "kill": opts.kill_every, "crash": opts.crash_every}
+    return Disturber(server, alternator, intervals, opts.seed) if any(intervals.values()) else None
 
 
 def make_alternator(opts: Options, server: Server, schedule: Schedule) -> Alternator | None:
@@ -61,11 +71,17 @@ def run_load(opts: Options, server: Server) -> Findings:
         before = keys.connected(server.port)
         schedule = Schedule(now() + _LEAD_S, opts.window_s)
         alternator = make_alternator(opts, server, schedule)
-        watcher = watch.Watch(server.pid, lambda: alternator.done if alternator else 0)
+        disturber = make_disturber(opts, server, alternator)
+        pid = server.serving_now if disturber else lambda: server.pid
+        watcher = watch.Watch(pid, lambda: alternator.done if alternator else 0)
         load.begin(schedule.start)
         watcher.start()
+        if disturber:
+            disturber.start()
         work(opts, server, load, alternator, watcher)
-        reconnected = missing(before, server)
+        if disturber:
+            disturber.stop()
+        reconnected = missing(before, server) if not opts.kill_every and not opts.crash_every else []
         if alternator:
             alternator.stop()
         outcome = load.finish()
@@ -73,6 +89,10 @@ def run_load(opts: Options, server: Server) -> Findings:
         watcher.stop()
     found = Findings(opts, outcome, seconds, alternator, start, loaded, watcher.settled(),
                      watcher.end(), None, reconnected)
+    found.disturber = disturber
+    if disturber:
+        found.unsound = unsound(server.log.read_text(errors="replace"))
+        server.serving_now()
     conclude(found, server)
     return found
 
@@ -108,7 +128,9 @@ def conclude(found: Findings, server: Server) -> None:
         found.server_died = server.log_tail() or "(nothing)"
         return
     found.keys_changed = keys.changed(server.port, found.options.keys)
-    found.wrong_sums = keys.wrong_sums(server.port, found.outcome.sums)
+    # Nobody knows what of a command was done during which the server ended.
+    if not found.options.kill_every and not found.options.crash_every:
+        found.wrong_sums = keys.wrong_sums(server.port, found.outcome.sums)
     found.after = watch.calm_sample(server.pid, report.fds_at_rest(found))
 
 

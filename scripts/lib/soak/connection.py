@@ -10,13 +10,21 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from harness.schedule import now
-from harness.tally import WRONG, Tally
+from harness.tally import INTERRUPTED, WRONG, Tally
 from soak.wants import Want, plain
 
 Command = tuple[Any, ...]
 
 OK = b"OK"
 QUEUED = b"QUEUED"
+
+
+# The word that begins the error reply to a command during which the server ended.
+_INTERRUPTED = "INTERRUPTED"
+
+
+class Interrupted(Exception):
+    """The server has ended while it ran a command of this client: nobody knows whether it was done."""
 
 
 class Checked:
@@ -55,7 +63,13 @@ class Checked:
         except ResponseError as error:
             reply = error
         self.tally.commands()
+        self._may_go_on(reply)
         return reply
+
+    def _may_go_on(self, reply: Any) -> None:
+        if isinstance(reply, ResponseError) and str(reply).startswith(_INTERRUPTED):
+            self.tally.counts[INTERRUPTED] += 1
+            raise Interrupted
 
     async def expect(self, want: Any, *command: Any) -> bool:
         """Sends a command whose reply is known."""
@@ -68,6 +82,8 @@ class Checked:
             pipeline.execute_command(*command)
         replies = await pipeline.execute(raise_on_error=False)
         self.tally.commands(len(commands))
+        for reply in replies:
+            self._may_go_on(reply)
         for (command, want), reply in zip(commands, replies, strict=True):
             self.same(reply, want, command)
 

@@ -7,6 +7,10 @@ from pathlib import Path
 from harness import paths
 from soak.actors import KINDS
 
+# Kinds of work of which each client knows alone what its keys are.
+_ALONE = ("StringValues", "ListValues", "HashValues", "SetValues", "SortedSetValues", "Counts",
+          "Scripts", "Functions", "Pipelines", "Transactions", "Immortal", "LargeValues")
+
 _EPILOG = """\
 exit status:
   0  nothing fell short
@@ -39,6 +43,9 @@ class Options:
     replay: bool
     work: tuple[str, ...]
     upgrade: bool
+    replace_every: float
+    kill_every: float
+    crash_every: float
     via: str
     server_bin: Path
     server_cmd: str
@@ -66,6 +73,11 @@ def parse(arguments: list[str]) -> Options:
         given["upgrades"] = 0
     if given["replay"] and not _is_own(given):
         parser.error("--replay needs the server that the soak starts itself")
+    if any(given[f"{what}_every"] for what in ("replace", "kill", "crash")) and not _is_own(given):
+        parser.error("--replace-every, --kill-every and --crash-every need the server that the soak "
+                     "starts itself")
+    if given["kill_every"] or given["crash_every"]:
+        _make_rough(given)
     if unknown := set(given["work"]) - set(KINDS):
         parser.error(f"no such work: {', '.join(sorted(unknown))}")
     if given["port"] and not given["pid"]:
@@ -80,6 +92,15 @@ def _is_own(given: dict) -> bool:
 def _make_quick(given: dict) -> None:
     given.update(seconds=20.0, upgrades=0, clients=min(given["clients"], 80), keys=20_000)
     given.update(window_s=2.5 if given["window_s"] else 0.0, processes=min(given["processes"], 2))
+
+
+def _make_rough(given: dict) -> None:
+    """What relies on messages between clients, or counts what all have done, is left out: a server that
+    ends at any moment may lose the one, and nobody knows of the other."""
+    given.update(node=False, probe_rate=0.0, replay=False)
+    given["work"] = tuple(kind for kind in given["work"] if kind in _ALONE)
+    if given["crash_every"]:
+        given.update(logic_a=paths.FAULTY, upgrade=False)
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:
@@ -114,6 +135,14 @@ def _add_upgrades(parser: argparse.ArgumentParser) -> None:
              "cycles of shadow, canary and probation, of which at random each is rolled back or final")
     add("--no-upgrade", dest="upgrade", action="store_false",
         help="never upgrade: a baseline, for this or any other server")
+    add("--replace-every", type=float, default=0.0, metavar="S",
+        help="have the shell replaced by itself every S seconds on average; 0: never (0)")
+    add("--kill-every", type=float, default=0.0, metavar="S",
+        help="kill the process that serves every S seconds on average; work that relies on messages "
+             "between clients is left out, and the arena checked each time (0)")
+    add("--crash-every", type=float, default=0.0, metavar="S",
+        help="as --kill-every, by commands that write anywhere, fill the stack, abort, exit or never "
+             "end; without upgrades, as only the fixture `faulty` has them (0)")
     add("--logic-a", type=Path, default=paths.LOGIC_V1, help="library to start with")
     add("--logic-b", type=Path, default=paths.LOGIC_V2, help="library to alternate with")
 

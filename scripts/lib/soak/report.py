@@ -1,5 +1,6 @@
 """What the soak found: for people, for programs, and as an exit status."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,8 @@ from harness.histogram import Histogram, exact_summary
 from harness.procfs import Sample
 from harness.schedule import CALM, SWAP
 from harness.table import count, mebibytes, micros
-from harness.tally import COMMANDS, DISCONNECTED, DOUBLED, LOST, MESSAGES, WRONG
+from harness.tally import COMMANDS, DISCONNECTED, DOUBLED, INTERRUPTED, LOST, MESSAGES, WRONG
+from soak.disturber import Disturber
 from soak.load import Outcome
 from soak.options import Options
 
@@ -43,6 +45,8 @@ class Findings:
     replayed: list[str] | None = None
     left_behind: int | None = None
     server_died: str = ""
+    disturber: Disturber | None = None
+    unsound: list[str] = field(default_factory=list)
 
 
 def shortcomings(found: Findings) -> list[str]:
@@ -59,7 +63,23 @@ def shortcomings(found: Findings) -> list[str]:
     if found.keys_changed:
         short.append(f"{count(found.keys_changed)} untouched keys changed")
     short += found.wrong_sums + (found.replayed or [])
+    short += found.unsound + _disturber_shortcomings(found)
     return short + _upgrade_shortcomings(found) + _leaks(found)
+
+
+def _disturber_shortcomings(found: Findings) -> list[str]:
+    disturber = found.disturber
+    if disturber is None:
+        return []
+    short = [f"a disturbance failed: {failure}" for failure in disturber.failures[:3]]
+    short += [f"there was no {kind}" for kind in disturber.intervals if not disturber.done[kind]]
+    # One command a worker may have been at it.
+    ends = disturber.done["kill"] + disturber.done["crash"]
+    allowed = ends * (os.cpu_count() or 1) + disturber.done["crash"]
+    interrupted = found.outcome.counts[INTERRUPTED]
+    if interrupted > allowed:
+        short.append(f"{interrupted} commands were broken off by {ends} ends of the server")
+    return short
 
 
 def _upgrade_shortcomings(found: Findings) -> list[str]:
@@ -85,7 +105,7 @@ def fds_at_rest(found: Findings) -> int:
 
 
 def _leaks(found: Findings) -> list[str]:
-    if found.upgrades is None or found.after is None:
+    if found.upgrades is None or found.after is None or found.disturber is not None:
         return []
     short = []
     for name in ("maps", "fds", "threads"):
@@ -128,6 +148,9 @@ def as_json(found: Findings, short: list[str]) -> dict[str, Any]:
         "lost": counts[LOST],
         "doubled": counts[DOUBLED],
         "disconnects": counts[DISCONNECTED],
+        "interrupted": counts[INTERRUPTED],
+        "disturbances": dict(found.disturber.done) if found.disturber else {},
+        "unserved_us": found.disturber.unserved_us if found.disturber else [],
         "reconnected": found.reconnected,
         "untouched_keys_changed": found.keys_changed,
         "replayed": None if found.replayed is None else not found.replayed,
@@ -170,6 +193,7 @@ def show(found: Findings, short: list[str]) -> None:
     print(f"\n{count(counts[COMMANDS])} commands and {count(counts[MESSAGES])} messages checked in "
           f"{found.seconds:.0f} s, {found.options.clients} clients")
     _show_upgrades(found.upgrades)
+    _show_disturbances(found)
     print(table.render(("", "found"), [
         ("wrong replies", count(counts[WRONG])), ("lost messages", count(counts[LOST])),
         ("doubled messages", count(counts[DOUBLED])),
@@ -196,6 +220,20 @@ def _show_upgrades(upgrades: Alternator | None) -> None:
     print(f"{count(upgrades.done)} upgrades, {len(upgrades.failures)} failed; "
           f"commit p50 {micros(commit['p50'])}, max {micros(commit['max'])}; "
           f"from request to report p50 {micros(total['p50'])}\n")
+
+
+def _show_disturbances(found: Findings) -> None:
+    disturber = found.disturber
+    if disturber is None:
+        return
+    done = ", ".join(f"{kind} {count(number)}" for kind, number in disturber.done.items())
+    print(f"disturbances: {done or 'none'}; "
+          f"{count(found.outcome.counts[INTERRUPTED])} commands were broken off")
+    if disturber.unserved_us:
+        unserved = exact_summary(disturber.unserved_us)
+        print(f"nobody served for p50 {micros(unserved['p50'])}, max {micros(unserved['max'])} "
+              "while the shell was replaced")
+    print()
 
 
 def _show_latencies(found: Findings) -> None:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from harness import procfs
+from harness import procfs, resp
 from harness.procfs import Sample
 
 # Upgrades after which memory should have found its level.
@@ -18,7 +18,7 @@ _LEVEL_SAMPLES = 40
 class Watch(threading.Thread):
     """Samples twice a second until stopped."""
 
-    def __init__(self, pid: int, upgrades: Callable[[], int]) -> None:
+    def __init__(self, pid: Callable[[], int], upgrades: Callable[[], int]) -> None:
         super().__init__(daemon=True, name="watch")
         self.pid = pid
         self.upgrades = upgrades
@@ -28,10 +28,11 @@ class Watch(threading.Thread):
     def run(self) -> None:
         while not self.stopping.wait(_PERIOD_S):
             try:
-                self.samples.append((self.upgrades(), procfs.sample(self.pid)))
-            except (OSError, KeyError):
-                # The process has ended; whoever reads the samples finds that out elsewhere.
-                return
+                self.samples.append((self.upgrades(), procfs.sample(self.pid())))
+            except (OSError, KeyError, EOFError, resp.Disconnected):
+                # The process has ended, or is just another; whoever reads the samples finds that out
+                # elsewhere.
+                continue
 
     def stop(self) -> None:
         self.stopping.set()

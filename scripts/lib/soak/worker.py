@@ -13,6 +13,7 @@ from harness.schedule import Schedule
 from harness.tally import DISCONNECTED, WRONG, Tally
 from soak.actors import KINDS
 from soak.actors.base import Actor, Stage
+from soak.connection import Interrupted
 
 _PROGRESS_S = 0.5
 
@@ -26,6 +27,9 @@ async def guarded(tally: Tally, name: str, work: Coroutine[Any, Any, None]) -> b
     try:
         await work
         return True
+    except Interrupted:
+        # It is counted, and the work begun anew: what was done of it nobody knows.
+        pass
     except (ConnectionError, TimeoutError, OSError) as error:
         tally.failed(DISCONNECTED, f"{name}: {error}")
     except Exception as error:  # noqa: BLE001 - a reply of an unexpected shape can raise anything

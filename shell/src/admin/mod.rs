@@ -6,6 +6,8 @@
 //!                     "no_wait"?}                                 the report, or an error
 //! POST /v1/rollback  {"to"?}                                      the same
 //! POST /v1/abort, /v1/promote, /v1/finalize                       the same
+//! POST /v1/replace   {"path"?, "rollback"?, "patience"?}          {"ticket"}, or an error
+//! GET  /v1/replace                                                what became of the last
 //! POST /v1/script/end                                             what ends, or an error
 //! POST /v1/backup    {"dir"?, "keep"?, "compress"?}               its number, or an error
 //! POST /v1/warm      POST /v1/warm/end   {"client"}               the same, or an error
@@ -51,7 +53,9 @@ use crate::refusal::{Code, Refusal};
 use crate::upgrade::audit::Who;
 use crate::upgrade::board::{Board, Status};
 use crate::upgrade::phase::Order;
-use crate::upgrade::{Ask, Handle, RollbackRequest, UpgradeRequest, carried, history};
+use crate::upgrade::{
+    Ask, Handle, RollbackRequest, Update, UpgradeRequest, carried, history, replace,
+};
 use lines::Lines;
 use socket::{Guarded, Socket};
 use warming::Filler;
@@ -70,6 +74,8 @@ pub const NDJSON: &str = "application/x-ndjson";
 pub struct Context {
     /// To ask for upgrades.
     pub handle: Handle,
+    /// To ask for another build of the shell.
+    pub replacing: replace::Handle,
     /// To read what happened.
     pub board: Board,
     /// To count what is there.
@@ -133,6 +139,7 @@ fn router(context: Context) -> Router {
             "/v1/finalize",
             post(|state, who, headers| order(state, who, headers, Order::Finalize)),
         )
+        .route("/v1/replace", post(replace_shell).get(replacements))
         .route("/v1/script/end", post(end_script))
         .route("/v1/backup", post(make_backup))
         .route("/v1/backups", get(backups))
@@ -165,11 +172,37 @@ async fn rollback(
     body: Body,
 ) -> Response {
     match read::<RollbackRequest>(body, "{}").await {
-        Ok(RollbackRequest { to }) => {
-            carry_out(&context, &headers, Ask::Rollback { to }, who).await
-        }
+        Ok(request) => carry_out(&context, &headers, request.ask(), who).await,
         Err(refusal) => refused(&refusal),
     }
+}
+
+/// What becomes of it the next process tells, so all there is to answer with is the number under which
+/// it does.
+async fn replace_shell(
+    State(context): State<Context>,
+    Extension(who): Extension<Who>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let request = match read::<replace::Request>(body, "{}").await {
+        Ok(request) => request,
+        Err(refusal) => return refused(&refusal),
+    };
+    let mut updates = context.replacing.ask(request, who, None);
+    if wants_lines(&headers) {
+        let body = Body::new(Lines::new(updates));
+        return ([(header::CONTENT_TYPE, NDJSON)], body).into_response();
+    }
+    match updates.recv().await {
+        Some(Update::Error(refusal)) => refused(&refusal),
+        Some(update) => Json(update).into_response(),
+        None => refused(&Refusal::new(Code::ShuttingDown, "the server is stopping")),
+    }
+}
+
+async fn replacements(State(context): State<Context>) -> Json<replace::Shown> {
+    Json(context.replacing.shown())
 }
 
 async fn order(
@@ -193,8 +226,7 @@ async fn read<T: DeserializeOwned>(body: Body, otherwise: &str) -> Result<T, Ref
 }
 
 async fn carry_out(context: &Context, headers: &HeaderMap, ask: Ask, who: Who) -> Response {
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    if accepted.is_some_and(|value| value.contains(NDJSON)) {
+    if wants_lines(headers) {
         let body = Body::new(Lines::new(context.handle.ask(ask, who)));
         return ([(header::CONTENT_TYPE, NDJSON)], body).into_response();
     }
@@ -202,6 +234,11 @@ async fn carry_out(context: &Context, headers: &HeaderMap, ask: Ask, who: Who) -
         Ok(report) => Json(report).into_response(),
         Err(refusal) => refused(&refusal),
     }
+}
+
+fn wants_lines(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|value| value.contains(NDJSON))
 }
 
 fn refused(refusal: &Refusal) -> Response {
@@ -220,6 +257,7 @@ fn refused(refusal: &Refusal) -> Response {
         | Code::OnShadow
         | Code::CaptureUnderWay
         | Code::Aborted
+        | Code::NotKept
         | Code::NoScript
         | Code::ScriptHasWritten => StatusCode::CONFLICT,
         Code::NoSuchPosition => StatusCode::GONE,

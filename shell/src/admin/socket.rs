@@ -83,6 +83,21 @@ impl Socket {
         Ok(Self { path: path.to_owned(), allowed: allowed.to_vec(), inode, listener })
     }
 
+    /// Goes on listening with a socket that a process before has made at `path`. If that is there no more,
+    /// as [`Socket::bind`].
+    ///
+    /// # Errors
+    /// See [`SocketError`].
+    pub fn go_on(path: &Path, allowed: &[u32], listener: OwnedFd) -> Result<Self, SocketError> {
+        let there = std::fs::symlink_metadata(path).ok();
+        let Some(there) = there.filter(|there| there.file_type().is_socket()) else {
+            drop(listener);
+            return Self::bind(path, allowed);
+        };
+        let (inode, listener) = (there.ino(), listener.into());
+        Ok(Self { path: path.to_owned(), allowed: allowed.to_vec(), inode, listener })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

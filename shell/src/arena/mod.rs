@@ -9,6 +9,7 @@
 //! - [`large`]: blocks of whole pages
 //! - [`compaction`]: pages with few blocks in use are emptied, so that their memory can go back
 //! - [`poison`]: what AddressSanitizer is told, in the sanitised build
+//! - [`closing`]: leaving it whole, for whoever is next
 //! - [`check`]: whether all of it is as it should be
 //! - [`space`]: space on disk, if the arena is a file
 //! - [`scavenger`]: the thread that looks after the memory behind: free memory back to the system
@@ -23,6 +24,7 @@ pub mod calls;
 pub mod central;
 pub mod check;
 pub mod classes;
+pub mod closing;
 pub mod compaction;
 pub mod counted;
 pub mod futex;

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use abi::aof::Aof;
 use abi::client::ClientTable;
 use abi::effects::EffectsStream;
-use abi::keyspace::{Keyspace, SHARDS, ShardDb, placement};
+use abi::keyspace::{Keyspace, SHARDS, Schema, ShardDb, placement};
 use abi::lane::Lane;
 use abi::ptr::Ptr;
 use abi::root::{RootHead, kind};
+use abi::schema::LEVEL_1;
 use abi::shared::{CommandName, Shared};
 use abi::stats::LaneStats;
 
@@ -77,6 +78,7 @@ impl Roots {
         effects.head = EffectsStream::HEAD;
         keyspace.head = RootHead::of::<Keyspace>(kind::KEYSPACE, VERSION);
         keyspace.placement = placement::SEEDED;
+        *keyspace.schema.level.get_mut() = LEVEL_1.into();
         clients.head = RootHead::of::<ClientTable>(kind::CLIENT_TABLE, VERSION);
         clients.next_id.store(1, Ordering::Relaxed);
         shared.head = RootHead::of::<Shared>(kind::SHARED, VERSION);
@@ -91,6 +93,12 @@ impl Roots {
             unsafe { &*lane.as_ptr() }.stats.second.store(second.address(), Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// The schema level in force, and a pass that concerns it.
+    pub fn schema(&self) -> &'static Schema {
+        // SAFETY: the root is never freed, and all of this is atomics.
+        unsafe { &(*self.keyspace.as_ptr()).schema }
     }
 
     /// Gives every shard its databases.

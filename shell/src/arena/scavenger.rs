@@ -24,6 +24,9 @@ static CALL: AtomicU32 = AtomicU32::new(QUIET);
 /// Held while memory is handed back too, so that who asks for it finds it done.
 static HUGE: LazyLock<Mutex<Huge>> = LazyLock::new(Mutex::default);
 
+/// Held by the thread but while it waits.
+static AT_WORK: Mutex<()> = Mutex::new(());
+
 /// Calls the scavenger: much memory is free, or the arena has grown.
 pub fn signal() {
     if CALL.load(Ordering::Relaxed) == QUIET && CALL.swap(CALLED, Ordering::Release) == QUIET {
@@ -36,11 +39,12 @@ pub fn spawn(arena: &'static Arena) -> io::Result<()> {
     let work = move || {
         loop {
             wait();
+            let at_work = begin_work();
             // Whatever comes after this is another call.
             if CALL.swap(QUIET, Ordering::SeqCst) == CALLED {
                 huge().prepare(arena);
                 if large::with_runs(|runs| runs.has_excess()) {
-                    release_excess(arena);
+                    release_excess(arena, at_work);
                 }
             } else if huge().until_due().is_some_and(|left| left.is_zero()) {
                 if let Err(error) = settle(arena) {
@@ -51,6 +55,17 @@ pub fn spawn(arena: &'static Arena) -> io::Result<()> {
         }
     };
     std::thread::Builder::new().name("arena".into()).stack_size(64 << 10).spawn(work).map(|_| ())
+}
+
+fn begin_work() -> MutexGuard<'static, ()> {
+    AT_WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has the thread do nothing more, for the arena is about to be another process's. Waits until it is done
+/// with what it is at.
+pub fn end() {
+    // For the life of the process.
+    std::mem::forget(begin_work());
 }
 
 /// Waits for a call, or until it is time to look for huge pages to make.
@@ -66,10 +81,12 @@ fn huge() -> MutexGuard<'static, Huge> {
 }
 
 /// Hands back what lies idle, interval by interval, until no more than the slack is left.
-fn release_excess(arena: &Arena) {
+fn release_excess(arena: &Arena, mut at_work: MutexGuard<'_, ()>) {
     large::with_runs(|runs| runs.dirty_needed());
     while large::with_runs(|runs| runs.has_excess()) {
+        drop(at_work);
         std::thread::sleep(INTERVAL);
+        at_work = begin_work();
         threads::flush_shared();
         let keep = large::with_runs(|runs| runs.dirty_needed());
         if let Err(error) = release(arena, keep) {

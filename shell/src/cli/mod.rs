@@ -8,13 +8,16 @@ mod check;
 mod check_arena;
 mod client;
 mod effects;
+mod input;
 mod outfit;
 mod output;
 mod record;
 mod rehearse;
+mod replace;
 mod restore;
 mod script;
 pub mod serve;
+mod serve_on;
 mod show;
 mod trust;
 mod upgrade;
@@ -28,6 +31,7 @@ use clap::{Parser, Subcommand};
 use crate::logic::verify::child;
 use crate::refusal::CODES;
 use crate::replay;
+use crate::upgrade::replace::rehearsal;
 
 /// A Redis-compatible cache whose logic is swapped under live clients.
 #[derive(Parser)]
@@ -59,6 +63,12 @@ enum Verb {
     /// End the probation of what serves: it is final, and the version before is unloaded.
     #[command(after_help = exit_codes())]
     Finalize(upgrade::OrderArgs),
+    /// Put another build of the shell in the place of the one that serves, under live clients.
+    ///
+    /// Without a path: the file that the running one was started from. It is tried in a process of its own
+    /// first. If it does not come to serve, the one before goes on.
+    #[command(after_help = exit_codes())]
+    Replace(replace::Args),
     /// Show what is running.
     #[command(after_help = exit_codes())]
     Status(show::StatusArgs),
@@ -119,6 +129,12 @@ enum Verb {
     /// What warm reads a file with: a server that ends with the process that began it.
     #[command(name = warm::VERB, hide = true)]
     ServeForParent(serve::Args),
+    /// Say what this build of the shell is; what the server asks another build.
+    #[command(name = rehearsal::VERB, hide = true)]
+    RehearseHere(serve_on::RehearseArgs),
+    /// What one process of a service starts another as.
+    #[command(name = crate::keeper::program::VERB, hide = true)]
+    ServeOn(serve_on::Args),
     /// Check a file of data without a server: what is in it, and what is wrong with it.
     ///
     /// The file is only read. With --salvage, what can be read of it is written to another.
@@ -170,6 +186,9 @@ pub fn main() -> ExitCode {
         Verb::Restore(args) => restore::run(&args),
         Verb::Warm(args) => warm::run(&args),
         Verb::ServeForParent(args) => serve::run_for_parent(&args),
+        Verb::Replace(args) => replace::run(&args),
+        Verb::RehearseHere(args) => serve_on::rehearse(&args),
+        Verb::ServeOn(args) => serve_on::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::CheckArena(args) => check_arena::run(&args),
         Verb::ReplayHere { sha256, task } => replay::child::run(sha256, &task),

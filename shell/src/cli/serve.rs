@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,13 +10,15 @@ use clap::ValueEnum;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::asked::PORT_DEFAULT;
+use super::input;
 use super::outfit::{Parts, Proving};
 use crate::admin::socket::{self, Socket};
 use crate::client::listen;
 use crate::config::{self, ConfigError, Setting};
 use crate::keeper::board::Board;
-use crate::keeper::verdict::{CRASHES_MAX, EXIT_UNUSABLE};
-use crate::keeper::{self, Role};
+use crate::keeper::program::Program;
+use crate::keeper::verdict::EXIT_UNUSABLE;
+use crate::keeper::{self, Beginning, Role, Rules};
 use crate::log::{self, Format};
 use crate::logic::trust::Trusted;
 use crate::logic::verify::parent::Verifier;
@@ -30,8 +32,8 @@ use crate::upgrade::plan::{self as upgrade_plan, PROBATION};
 /// The library that is loaded when none is named; beside the executable.
 const LOGIC_DEFAULT: &str = "liblogic_v1.so";
 
-const EXIT_FAILED: u8 = 1;
-const EXIT_SETTINGS: u8 = 2;
+pub(super) const EXIT_FAILED: u8 = 1;
+pub(super) const EXIT_SETTINGS: u8 = 2;
 const EXIT_LOGIC: u8 = 3;
 const EXIT_LISTEN: u8 = 4;
 const EXIT_ADMIN: u8 = 5;
@@ -61,6 +63,7 @@ Options:
   --keeper yes|no       Whether a process keeps memory and clients while the server crashes
                         [default: yes]; --no-keeper is --keeper no
   --crashes-max N       How often it may crash within a minute before the keeper gives up [default: 5]
+  --replace-timeout TIME  How long another build of the shell may take until it serves [default: 10s]
   --check-recovered yes|no  Check the whole arena after a crash, before clients are served
   --log-format FORMAT   text or json
   --NAME VALUE...       Any other setting, as in the configuration file
@@ -112,8 +115,8 @@ pub struct Plan {
     pub wanted: Wanted,
     /// Whether a process keeps the server.
     pub keeper: bool,
-    /// How often the server may end unasked within a minute, if one does.
-    pub crashes_max: usize,
+    /// How it is kept, if one does.
+    pub rules: Rules,
     /// How the process was started, once it has been.
     pub startup: Option<Startup>,
     /// For [`server::run`].
@@ -151,9 +154,18 @@ pub fn run(args: &Args) -> ExitCode {
         println!("{HELP}");
         return ExitCode::SUCCESS;
     }
-    match plan(words) {
+    let program = match std::env::current_exe() {
+        Ok(file) => Program { file, words: words.clone() },
+        Err(error) => return fail(&PlanError::Directory(error), EXIT_FAILED),
+    };
+    if input::is_named(words)
+        && let Err(error) = input::hold()
+    {
+        return fail(&ConfigError::Stdin(error), EXIT_SETTINGS);
+    }
+    match plan(words, &program.file) {
         Err(error) => fail(&error, EXIT_SETTINGS),
-        Ok(plan) => serve(plan),
+        Ok(plan) => serve(plan, program),
     }
 }
 
@@ -166,7 +178,7 @@ pub fn run_for_parent(args: &Args) -> ExitCode {
 }
 
 /// Serves, or keeps the process that does.
-fn serve(mut plan: Plan) -> ExitCode {
+fn serve(plan: Plan, program: Program) -> ExitCode {
     if !plan.keeper {
         return serve_here(plan);
     }
@@ -174,15 +186,33 @@ fn serve(mut plan: Plan) -> ExitCode {
         Ok(startup) => startup,
         Err(error) => return fail(&format!("cannot leave the foreground: {error}"), EXIT_FAILED),
     };
-    match keeper::keep(&mut startup, plan.crashes_max) {
+    let role = keeper::keep(Beginning::First(&mut startup), plan.rules, &program);
+    if matches!(role, Ok(Role::Server)) {
+        // It is the keeper's, which has the same descriptors and the file of the process id.
+        std::mem::forget(startup);
+    }
+    take_part(role, plan, program)
+}
+
+/// Goes on as the keeper, or as the server that it keeps.
+pub(super) fn take_part(role: io::Result<Role>, mut plan: Plan, program: Program) -> ExitCode {
+    match role {
         Ok(Role::Ended(status)) => status,
         Ok(Role::Server) => {
-            // It is the keeper's, which has the same descriptors and the file of the process id.
-            std::mem::forget(startup);
             plan.startup = Some(Startup::of_kept(Kept {
-                ready: || keeper::board::get().into_iter().for_each(Board::serves),
+                // Where it comes too late that has been found out.
+                ready: || {
+                    let _ = keeper::board::get().map(Board::serves);
+                },
                 stopping: || keeper::board::get().into_iter().for_each(Board::stops),
             }));
+            if let Some(board) = keeper::board::get().filter(|board| !board.is_heir())
+                && input::is_named(&program.words)
+                && let Err(error) = input::note(board)
+            {
+                return fail(&ConfigError::Stdin(error), EXIT_FAILED);
+            }
+            plan.options.program = Some(program);
             serve_here(plan)
         }
         Err(error) => {
@@ -213,8 +243,11 @@ fn serve_here(mut plan: Plan) -> ExitCode {
         Err(error) => return fail(&format!("cannot leave the foreground: {error}"), EXIT_FAILED),
     }
     let path = plan.admin.unwrap_or_else(|| socket::default_path(port_of(&plan.options.settings)));
-    listen::give_up_inherited_at(&path);
-    let admin = match Socket::bind(&path, &plan.admin_uids) {
+    let admin = match listen::inherited_at(&path) {
+        Some(listener) => Socket::go_on(&path, &plan.admin_uids, listener),
+        None => Socket::bind(&path, &plan.admin_uids),
+    };
+    let admin = match admin {
         Ok(admin) => admin,
         Err(error) => return fail(&error, EXIT_ADMIN),
     };
@@ -222,7 +255,8 @@ fn serve_here(mut plan: Plan) -> ExitCode {
         Ok(metrics) => metrics,
         Err(error) => return fail(&error, EXIT_LISTEN),
     };
-    let parts = Parts::new(plan.logic, plan.verifier, admin, plan.proving);
+    let parts = Parts::new(plan.logic, plan.verifier, admin, plan.proving)
+        .with_program(plan.options.program.clone());
     match server::run(plan.options, &mut parts.with_metrics(metrics)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, exit_code(&error)),
@@ -237,7 +271,8 @@ fn metrics_listener(text: &str) -> Result<TcpListener, String> {
             format!("--metrics takes ADDRESS:PORT or PORT, as 127.0.0.1:9121, not '{text}'")
         })?,
     };
-    let listener = TcpListener::bind(address).and_then(|listener| {
+    let bound = listen::inherited_to(address).map(TcpListener::from);
+    let listener = bound.map_or_else(|| TcpListener::bind(address), Ok).and_then(|listener| {
         listener.set_nonblocking(true)?;
         Ok(listener)
     });
@@ -252,7 +287,7 @@ fn port_of(settings: &[Setting]) -> u16 {
     last(settings, "port").and_then(|text| text.parse().ok()).unwrap_or(PORT_DEFAULT)
 }
 
-fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
+pub(super) fn fail(error: &impl std::fmt::Display, code: u8) -> ExitCode {
     eprintln!("shell serve: {error}");
     ExitCode::from(code)
 }
@@ -270,11 +305,11 @@ fn exit_code(error: &ServeError) -> u8 {
     }
 }
 
-/// Reads the arguments and the configuration file they name.
-pub fn plan(words: &[String]) -> Result<Plan, PlanError> {
+/// Reads the arguments and the configuration file they name, for a program that was started from `file`.
+pub fn plan(words: &[String], file: &Path) -> Result<Plan, PlanError> {
     let given = config::from_arguments(words)?;
-    let mut plan = Plan { logic: default_logic()?, keeper: true, ..Plan::default() };
-    plan.crashes_max = CRASHES_MAX;
+    let logic = file.with_file_name(LOGIC_DEFAULT);
+    let mut plan = Plan { logic, keeper: true, ..Plan::default() };
     plan.proving.probation = PROBATION;
     let mut settings = Vec::new();
     if let Some(file) = given.iter().rfind(|setting| setting.name == "config") {
@@ -368,7 +403,10 @@ impl Plan {
             "log-format" => self.log_format = format_of(setting)?,
             "keeper" => self.keeper = switch_of(setting, "keeper")?,
             "check-recovered" => self.options.checks_arena = switch_of(setting, "check-recovered")?,
-            "crashes-max" => self.crashes_max = crashes_of(setting)?,
+            "crashes-max" => self.rules.crashes_max = crashes_of(setting)?,
+            "replace-timeout" => {
+                self.rules.serves_max = time_of(setting, "replace-timeout")?;
+            }
             // The file has been read, or this is in one: then it names itself at best.
             _ => {}
         }
@@ -446,8 +484,12 @@ fn format_of(setting: &Setting) -> Result<Format, PlanError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{LOGIC_DEFAULT, Named, Plan, PlanError, Setting};
     use std::path::Path;
+
+    fn plan(words: &[String]) -> Result<Plan, PlanError> {
+        super::plan(words, Path::new("/bin/shell"))
+    }
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()

@@ -10,7 +10,8 @@ use crate::backup::shown::Shown;
 use crate::refusal::Refusal;
 use crate::replay::tally::Tally;
 use crate::upgrade::board::{self, Effects, Loading, Memory, Proving, Status};
-use crate::upgrade::history::{self, Outcome, Record};
+use crate::upgrade::builds::Builds;
+use crate::upgrade::history::{self, Record};
 use crate::upgrade::meter::Figures;
 
 /// How many backups are told of that are over; with --json there are more.
@@ -225,18 +226,25 @@ fn describe_generation(shown: &board::Shown) -> String {
     format!("{label}, generation {generation} since {since}{until}{panics}, from {path}")
 }
 
+/// A replacement of the shell.
+fn describe_builds(record: &Record, Builds { from, to }: &Builds) -> String {
+    if let Some(error) = &record.error {
+        return format!("{}: {error}\n", to.label());
+    }
+    let unserved = record.stages.iter().find(|stage| stage.name == "handed over");
+    let unserved = unserved.map(|stage| format!(", nobody served for {}", output::time(stage.us)));
+    format!("{} -> {}{}\n", from.label(), to.label(), unserved.unwrap_or_default())
+}
+
 fn describe_record(record: &Record) -> String {
     let name = |identity: &Option<crate::logic::identity::Identity>| {
         identity.as_ref().map_or_else(|| record.path.clone(), |i| i.label())
     };
-    let what = match record.outcome {
-        Outcome::Started => "started",
-        Outcome::Upgraded => "upgraded",
-        Outcome::RolledBack => "rolled back",
-        Outcome::Refused => "refused",
-        Outcome::Withdrawn => "withdrawn",
-    };
+    let what = record.outcome.name();
     let mut text = format!("{}  {what:<11} ", output::date(record.at_ms));
+    if let Some(builds) = &record.builds {
+        return text + &describe_builds(record, builds);
+    }
     match (&record.error, &record.from) {
         (Some(error), _) => text += &format!("{}: {error}", name(&record.to)),
         (None, Some(from)) => text += &format!("{} -> {}", from.label(), name(&record.to)),

@@ -79,6 +79,13 @@ pub struct RollbackArgs {
     /// it is refused as serving already.
     #[arg(long, value_name = "GENERATION")]
     to: Option<u64>,
+    /// Also below the schema level in force: data that it cannot read are first made ones that it can,
+    /// under traffic. Fields of hashes that are to end stay for good then.
+    #[arg(long)]
+    convert: bool,
+    /// With --convert, whatever is lost by that.
+    #[arg(long, requires = "convert")]
+    yes: bool,
     #[command(flatten)]
     server: Server,
 }
@@ -118,7 +125,9 @@ pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
 
 /// Runs `shell rollback`.
 pub fn rollback(args: &RollbackArgs) -> ExitCode {
-    let body = serde_json::to_string(&RollbackRequest { to: args.to }).unwrap_or_default();
+    let RollbackArgs { to, convert, yes, .. } = *args;
+    let request = RollbackRequest { to, convert, yes };
+    let body = serde_json::to_string(&request).unwrap_or_default();
     carry_out(&args.server, "/v1/rollback", body)
 }
 
@@ -128,10 +137,11 @@ pub fn order(args: &OrderArgs, verb: &str) -> ExitCode {
 }
 
 fn carry_out(server: &Server, path: &str, body: String) -> ExitCode {
-    let progress = Progress::start(server.json);
+    let progress = Progress::start(server.json, after);
     let mut end = None;
     let asked = server.client().updates(path, body, |update| match update {
         Update::Stage(stage) => progress.pass(&stage),
+        Update::Ticket(_) => {}
         Update::Done(report) => end = Some(Ok(*report)),
         Update::Error(refusal) => end = Some(Err(refusal)),
     });
@@ -148,14 +158,15 @@ fn carry_out(server: &Server, path: &str, body: String) -> ExitCode {
 
 /// Stages as they pass: with a spinner on a terminal, as plain lines elsewhere, not at all beside
 /// JSON.
-enum Progress {
+pub(super) enum Progress {
     Silent,
     Lines,
-    Terminal(ProgressBar),
+    Terminal(ProgressBar, fn(&str) -> &'static str),
 }
 
 impl Progress {
-    fn start(json: bool) -> Self {
+    /// `after`: see [`after`].
+    pub(super) fn start(json: bool, after: fn(&str) -> &'static str) -> Self {
         if json {
             return Self::Silent;
         }
@@ -167,23 +178,23 @@ impl Progress {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.set_message(after("").to_owned());
         bar.enable_steady_tick(Duration::from_millis(80));
-        Self::Terminal(bar)
+        Self::Terminal(bar, after)
     }
 
-    fn pass(&self, stage: &Stage) {
+    pub(super) fn pass(&self, stage: &Stage) {
         let line = format!("  {:<14} {:>10}", stage.name, output::time(stage.us));
         match self {
             Self::Silent => {}
             Self::Lines => output::line(&line),
-            Self::Terminal(bar) => {
+            Self::Terminal(bar, after) => {
                 bar.println(line);
                 bar.set_message(after(&stage.name).to_owned());
             }
         }
     }
 
-    fn finish(&self) {
-        if let Self::Terminal(bar) = self {
+    pub(super) fn finish(&self) {
+        if let Self::Terminal(bar, _) = self {
             bar.finish_and_clear();
         }
     }
@@ -195,7 +206,8 @@ fn after(stage: &str) -> &'static str {
         "" => "copying and checking the library",
         "staged" => "trying it out in a process of its own",
         "verified" => "loading it, or running it beside what serves",
-        "shadow" => "loading it",
+        "shadow" | "converted" => "loading it",
+        "counted" => "converting data that it cannot read",
         "loaded" => "committing",
         canary if canary.starts_with("canary") => "serving some clients",
         "committed" => "waiting for batches that run on the old logic",
@@ -220,7 +232,11 @@ fn describe(report: &Report) -> String {
             return format!("{} no longer runs as a shadow, and goes on", from.label());
         }
         Direction::Finalized => {
-            return format!("{}, generation {}, is final", to.label(), report.generation);
+            let (generation, level) = (report.generation, report.schema_level);
+            return format!(
+                "{}, generation {generation}, is final; schema level {level} is in force",
+                to.label()
+            );
         }
         Direction::Upgraded | Direction::RolledBack => {}
     }

@@ -137,9 +137,21 @@ pub fn give_up_inherited() {
     inherited().clear();
 }
 
-/// Closes what was taken over of one that listens at a path: it may have several descriptors.
-pub fn give_up_inherited_at(path: &Path) {
-    while take_inherited(|name| is_path(name, path)).is_some() {}
+/// What was taken over of one that listens at a path: it may have had several descriptors.
+pub fn inherited_at(path: &Path) -> Option<OwnedFd> {
+    let mut all = std::iter::from_fn(|| take_inherited(|name| is_path(name, path)));
+    let first = all.next();
+    all.for_each(drop);
+    first
+}
+
+/// As [`inherited_at`], of one at an address.
+pub fn inherited_to(address: SocketAddr) -> Option<OwnedFd> {
+    let is_it = |name: &SocketAddrAny| SocketAddr::try_from(name.clone()) == Ok(address);
+    let mut all = std::iter::from_fn(|| take_inherited(is_it));
+    let first = all.next();
+    all.for_each(drop);
+    first
 }
 
 fn take_inherited(is_it: impl Fn(&SocketAddrAny) -> bool) -> Option<OwnedFd> {

@@ -25,6 +25,8 @@ pub enum End {
     Exited(u8),
     /// By a signal.
     Signalled(u8),
+    /// Nobody has seen how: it was another process's child.
+    Unseen,
 }
 
 impl End {
@@ -33,6 +35,7 @@ impl End {
         match self {
             Self::Exited(status) => status as u32,
             Self::Signalled(signal) => 1 << 8 | signal as u32,
+            Self::Unseen => 2 << 8,
         }
     }
 
@@ -40,13 +43,15 @@ impl End {
     pub const fn decode(number: u32) -> Self {
         match number >> 8 {
             0 => Self::Exited(number as u8),
-            _ => Self::Signalled(number as u8),
+            1 => Self::Signalled(number as u8),
+            _ => Self::Unseen,
         }
     }
 
     /// The exit status to pass on.
-    const fn status(self) -> u8 {
+    pub const fn status(self) -> u8 {
         match self {
+            Self::Unseen => 1,
             Self::Exited(status) => status,
             Self::Signalled(signal) => 128_u8.saturating_add(signal),
         }
@@ -58,6 +63,7 @@ impl fmt::Display for End {
         match self {
             Self::Exited(status) => write!(f, "exit status {status}"),
             Self::Signalled(signal) => write!(f, "signal {signal}"),
+            Self::Unseen => f.write_str("unseen"),
         }
     }
 }
@@ -67,6 +73,8 @@ impl fmt::Display for End {
 pub enum Verdict {
     /// It starts another server, which goes on.
     Again,
+    /// It has a server of another build go on.
+    Replace,
     /// It ends, with this status.
     End(u8),
     /// It ends, as servers end again and again.
@@ -79,6 +87,9 @@ pub enum Verdict {
 ///
 /// A first server that has never served had nothing to go on with: what is wrong is told by its status.
 pub fn of(end: End, stage: Stage, is_first: bool, crashes: usize, max: usize) -> Verdict {
+    if stage == Stage::HandsOver {
+        return Verdict::Replace;
+    }
     // Before a server can act on one of these signals, it is ended by it.
     const ASKED: [u8; 3] = [libc::SIGTERM as u8, libc::SIGINT as u8, libc::SIGQUIT as u8];
     let is_asked = matches!(end, End::Signalled(signal) if ASKED.contains(&signal));
@@ -122,7 +133,7 @@ mod tests {
 
     #[test]
     fn ends_are_told_apart() {
-        use Stage::{Serving, Starting, Stopping};
+        use Stage::{HandsOver, Serving, Starting, Stopping};
         const KILLED: End = End::Signalled(9);
         for (end, stage, is_first, crashes, expect) in [
             (End::Exited(0), Serving, true, 1, Verdict::End(0)),
@@ -135,6 +146,9 @@ mod tests {
             (End::Exited(EXIT_UNUSABLE), Starting, false, 2, Verdict::End(EXIT_UNUSABLE)),
             (End::Exited(1), Stopping, true, 1, Verdict::End(1)),
             (KILLED, Stopping, true, 1, Verdict::End(137)),
+            (End::Unseen, Serving, true, 1, Verdict::Again),
+            (End::Exited(0), HandsOver, true, 1, Verdict::Replace),
+            (KILLED, HandsOver, false, 9, Verdict::Replace),
             (KILLED, Serving, false, 5, Verdict::Again),
             (KILLED, Serving, false, 6, Verdict::GiveUp),
         ] {

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use abi::manifest::Manifest;
-use abi::schema::LEVEL_1;
 use abi::version::{ABI_VERSION, LAYOUT_FINGERPRINT};
 use serde::{Deserialize, Serialize};
 
@@ -59,10 +58,11 @@ pub fn describe(manifest: &Manifest, image: &Image) -> (Identity, Abilities) {
     (identity, abilities)
 }
 
-/// Checks that a library with this manifest can serve on the state that is there.
+/// Checks that a library with this manifest and this server mean the same by what is stored. Whether it
+/// reads the schema level in force is another question: [`super::level::check`].
 ///
 /// # Errors
-/// `abi_version_mismatch`, `layout_mismatch`, `schema_unsupported`.
+/// `abi_version_mismatch`, `layout_mismatch`.
 pub fn check(manifest: &Manifest) -> Result<(), Refusal> {
     check_abi_version(manifest.abi_version)?;
     if manifest.layout_fingerprint != LAYOUT_FINGERPRINT {
@@ -71,16 +71,6 @@ pub fn check(manifest: &Manifest) -> Result<(), Refusal> {
             manifest.layout_fingerprint
         );
         return Err(Refusal::new(Code::LayoutMismatch, message));
-    }
-    let reads = manifest.schema_reads_min..=manifest.schema_reads_max;
-    if !reads.contains(&LEVEL_1) || manifest.schema_writes_max < LEVEL_1 {
-        let message = format!(
-            "schema level {LEVEL_1} is in force; the library reads {} to {} and writes up to {}",
-            reads.start(),
-            reads.end(),
-            manifest.schema_writes_max
-        );
-        return Err(Refusal::new(Code::SchemaUnsupported, message));
     }
     Ok(())
 }

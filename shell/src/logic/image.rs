@@ -169,6 +169,20 @@ impl Image {
         Self::of(memory, Path::new("(inherited)"), |_| sha256)
     }
 
+    /// As [`Image::inherited`], of one that was copied from a file, with the signature that lay beside
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Image::inherited`].
+    pub fn carried(
+        memory: File,
+        sha256: String,
+        source: PathBuf,
+        signature: Option<String>,
+    ) -> Result<Self, Refusal> {
+        Ok(Self { source, signature, ..Self::inherited(memory, sha256)? })
+    }
+
     fn of(
         memory: File,
         source: &Path,
@@ -268,7 +282,7 @@ fn unique_path(memory: &File, serial: u64) -> String {
 }
 
 /// Opens a regular file. Never waits, as opening a pipe would.
-pub(super) fn open(path: &Path) -> Result<File, Refusal> {
+pub(crate) fn open(path: &Path) -> Result<File, Refusal> {
     let flags = OFlags::NONBLOCK.bits() as i32;
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(|e| {
         let code = match e.kind() {

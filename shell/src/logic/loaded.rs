@@ -8,6 +8,7 @@ use abi::status::Status;
 
 use super::identity::{self, Identity};
 use super::image::Image;
+use super::level;
 use super::library::Library;
 use super::verify::Verdict;
 use crate::refusal::{Code, Refusal};
@@ -18,6 +19,7 @@ pub struct Loaded {
     attached: Attached,
     library: Library,
     identity: Identity,
+    schema_writes: u32,
     host: HostRef,
 }
 
@@ -50,7 +52,7 @@ impl Loaded {
     ///
     /// # Errors
     /// `build_id_mismatch` if the verdict is about other bytes, or as [`Library::open`],
-    /// [`Library::logic`] and [`identity::check`]; `attach_failed`.
+    /// [`Library::logic`], [`identity::check`] and [`level::check`]; `attach_failed`.
     pub fn load(image: Arc<Image>, verdict: &Verdict, host: HostRef) -> Result<Self, Refusal> {
         if verdict.identity.sha256 != image.sha256() {
             let message = "the library was verified with other bytes";
@@ -63,11 +65,13 @@ impl Loaded {
         let logic = unsafe { library.logic() }?;
         let manifest = logic.manifest()();
         identity::check(&manifest)?;
-        let (identity, _) = identity::describe(&manifest, library.image());
+        let (identity, abilities) = identity::describe(&manifest, library.image());
+        level::check(level::in_force(host), &identity, &abilities)?;
         match logic.attach()(host) {
             Status::OK => {
                 let attached = Attached(logic);
-                Ok(Self { attached, library, identity, host })
+                let schema_writes = abilities.schema_writes;
+                Ok(Self { attached, library, identity, schema_writes, host })
             }
             Status(number) => {
                 let message = format!("attach ended with status {number}");
@@ -79,6 +83,11 @@ impl Loaded {
     /// Who it is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The newest schema level that it writes.
+    pub fn schema_writes(&self) -> u32 {
+        self.schema_writes
     }
 
     /// The host it is attached to.

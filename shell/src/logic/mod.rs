@@ -13,6 +13,7 @@ pub mod identity;
 pub mod image;
 mod layout;
 mod lease;
+pub mod level;
 pub mod library;
 pub mod loaded;
 pub mod maps;

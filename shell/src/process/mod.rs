@@ -1,6 +1,7 @@
 //! What the process is to those beside it: to who started it, to supervisors, the kernel, `ps`.
 
 pub mod daemon;
+pub mod listened;
 pub mod oom;
 pub mod others;
 pub mod pid_file;

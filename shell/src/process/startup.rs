@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::daemon::{Daemon, daemonize};
 use super::pid_file::PidFile;
@@ -71,6 +72,20 @@ impl Startup {
         Ok(Self { daemon, supervisor, _pid_file: pid_file, kept: None })
     }
 
+    /// That of a process that was started in the place of another, or to take over from one: what is to
+    /// be told at the start has been. `is_known`: supervisors know it as the service.
+    pub fn go_on(wanted: &Wanted, is_known: bool) -> Self {
+        if let Err(error) = title::prepare() {
+            tracing::warn!(%error, "the process keeps its title");
+        }
+        let supervisor = Supervisor::find(wanted.supervised);
+        let leaves = wanted.daemonize && supervisor.is_none();
+        let path = wanted.pid_file.clone().or_else(|| leaves.then(|| PID_FILE_OF_DAEMONS.into()));
+        let pid_file = path.filter(|_| is_known).and_then(|path| PidFile::create(&path).ok());
+        let supervisor = supervisor.filter(|_| is_known);
+        Self { daemon: None, supervisor, _pid_file: pid_file, kept: None }
+    }
+
     /// That of a server that is kept.
     pub fn of_kept(kept: Kept) -> Self {
         Self { kept: Some(kept), ..Self::default() }
@@ -86,6 +101,18 @@ impl Startup {
         }
         if let Some(Err(error)) = self.daemon.take().map(Daemon::ready) {
             tracing::warn!(%error, "cannot leave the terminal");
+        }
+    }
+
+    /// How often who supervises the server wants to hear that all is well, if it does.
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.supervisor.as_ref().and_then(Supervisor::watchdog)
+    }
+
+    /// Tells who supervises the server that all is well.
+    pub fn alive(&self) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.alive();
         }
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 /// Which supervisor an operator has named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,25 @@ impl Supervisor {
                 Ok(rustix::process::kill_process(own, rustix::process::Signal::STOP)?)
             }
             Self::Systemd(socket) => send(socket, "STATUS=Ready to accept connections\nREADY=1\n"),
+        }
+    }
+
+    /// How often the supervisor wants to hear that all is well, if it does and means this process: as
+    /// systemd says in `WATCHDOG_USEC` and `WATCHDOG_PID`, see sd_watchdog_enabled(3).
+    pub fn watchdog(&self) -> Option<Duration> {
+        let Self::Systemd(_) = self else { return None };
+        let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+        let every = number("WATCHDOG_USEC").filter(|us| *us > 0)?;
+        let is_meant = std::env::var_os("WATCHDOG_PID").is_none()
+            || number("WATCHDOG_PID") == Some(std::process::id().into());
+        is_meant.then(|| Duration::from_micros(every))
+    }
+
+    /// All is well.
+    pub fn alive(&self) {
+        if let Self::Systemd(socket) = self {
+            // It acts if it hears nothing.
+            let _ = send(socket, "WATCHDOG=1\n");
         }
     }
 

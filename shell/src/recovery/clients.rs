@@ -24,6 +24,8 @@ pub struct Clients {
     pub accepted: Vec<Accepted>,
     /// Those of which it could not be told which bytes went through, or that were not whole.
     pub lost: u32,
+    /// The server before had left them, and all else, whole.
+    pub is_whole: bool,
 }
 
 /// Has buffers and counters of all clients agree with what the kernel has taken and given. Those of

@@ -22,7 +22,7 @@ use super::child::{DESCRIPTORS, PROGRESS_BYTES, VERB};
 use super::tally::Tally;
 use super::{Report, Task};
 use crate::logic::image::Image;
-use crate::logic::verify::parent::drain;
+use crate::process::listened::drain;
 use crate::refusal::{Code, Refusal};
 
 /// Time of a processor that a command may take beyond any doubt: the process is too busy to tell.

@@ -295,6 +295,11 @@ pub extern "C" fn info(error: &mut RawBytes) -> SavingInfo {
     info
 }
 
+/// Whether a file is being written.
+pub fn is_under_way() -> bool {
+    current().as_ref().is_some_and(|work| work.lock().outcome.is_none())
+}
+
 /// Drops a file that is still being written, soon.
 pub fn give_up_soon() {
     if let Some(work) = current().clone() {

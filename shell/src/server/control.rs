@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use abi::job::kind;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
+use super::ServeError;
+use super::hand_over::{self, Resting};
+use super::threads::Threads;
 use crate::keeper::board;
 use crate::log;
 use crate::priority;
@@ -40,26 +44,39 @@ impl Control {
     }
 }
 
-/// Runs `services` until a signal or [`ServerShared::ask_to_stop`] asks the server to stop, then stops it
-/// and returns what `join` does, which waits for its threads. Services run on until then. A second
-/// signal cuts the waiting short: nothing is returned if some thread has not ended soon after.
+/// How a server comes to its end.
+pub enum Ended {
+    /// It has been asked to stop, and its threads have ended so.
+    Stopped(Result<(), ServeError>),
+    /// Its threads rest, for another process goes on.
+    Rests(Resting),
+    /// A second signal has ended the waiting for threads.
+    Stuck,
+}
+
+/// Runs `services` until a signal or [`ServerShared::ask_to_stop`] asks the server to stop, then says so by
+/// `stopping`, stops it and waits for its threads; or until it is to hand over and its threads rest.
+/// Services run on until then. A second signal cuts the waiting short if some thread has not ended soon
+/// after.
 ///
 /// A service that ends by itself does not stop the server. While that stops they go on; what is
 /// asked of them they have to refuse by then.
 ///
 /// # Errors
 /// What joins the threads has failed.
-pub fn run<T: Send + 'static>(
+pub fn run(
     control: Control,
-    server: &ServerShared,
+    server: &'static ServerShared,
     services: impl Future<Output = ()>,
-    join: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<Option<T>> {
+    threads: Threads,
+    stopping: impl FnOnce(),
+) -> io::Result<Ended> {
     priority::give_way(priority::LOW);
     let Control { runtime, mut signals, hangup } = control;
     let outcome = runtime.block_on(async {
         tokio::spawn(reopen_log(hangup));
         let mut services = pin!(for_ever(services));
+        let mut threads = threads;
         loop {
             tokio::select! {
                 () = &mut services => {}
@@ -68,15 +85,30 @@ pub fn run<T: Send + 'static>(
                     server.signalled(number);
                 }
                 () = server.stop_asked() => break,
+                asked = hand_over::asked() => {
+                    let rested = spawn_blocking(move || hand_over::rest(server, threads, asked));
+                    let mut rested = pin!(rested);
+                    let rested = loop {
+                        tokio::select! {
+                            rested = &mut rested => break rested?,
+                            () = &mut services => {}
+                        }
+                    };
+                    match rested {
+                        Ok(resting) => return Ok(Ended::Rests(resting)),
+                        Err(back) => threads = back,
+                    }
+                }
             }
         }
         tracing::info!("asked to stop");
         server.stop();
-        let mut joined = tokio::task::spawn_blocking(join);
+        stopping();
+        let mut joined = spawn_blocking(move || threads.join());
         let mut ends_at = None;
         loop {
             tokio::select! {
-                outcome = &mut joined => return Ok(Some(outcome?)),
+                outcome = &mut joined => return Ok(Ended::Stopped(outcome?)),
                 // Who asks meanwhile is told.
                 () = &mut services => {}
                 (name, _) = signals.next() => {
@@ -84,7 +116,7 @@ pub fn run<T: Send + 'static>(
                     server.ask_to_stop(true);
                     ends_at.get_or_insert_with(|| Instant::now() + END_MAX);
                 }
-                () = until(ends_at) => return Ok(None),
+                () = until(ends_at) => return Ok(Ended::Stuck),
             }
         }
     });

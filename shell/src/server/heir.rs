@@ -46,28 +46,36 @@ pub(super) fn go_on(
         let text = format!("it has {} lanes and this one {lanes}", roots.lanes());
         return Err(ServeError::Unusable(text));
     }
-    // SAFETY: a new process's only thread; the server before has ended.
-    unsafe { locks::open_all(&roots) };
+    let is_whole = arena::closing::reopen();
+    if !is_whole {
+        // SAFETY: a new process's only thread; the server before has ended.
+        unsafe { locks::open_all(&roots) };
+    }
     let mut found = Found::default();
     let first = outfit
         .load(lanes, &logic, &mut |logic| {
-            found = recover(arena, logic)?;
+            if !is_whole {
+                found = recover(arena, logic)?;
+            }
             arena::bind_thread(workers);
             Ok(())
         })
         .map_err(|error| ServeError::Unusable(error.to_string()))?;
     drop(images);
-    let lost = clients::settle(&roots, &connections);
-    clients::unlend(&roots)?;
+    let mut lost = 0;
+    if !is_whole {
+        lost = clients::settle(&roots, &connections);
+        clients::unlend(&roots)?;
+    }
     let (server, polls) = make_shared(workers, roots, options.config_file.clone())?;
     roster::publish(Roster::new(first, None));
-    complete(server, workers)?;
+    complete(server, workers, is_whole)?;
     if options.checks_arena {
         check(workers);
     }
     arena::look_after(arena)?;
     let mut clients = clients::take(server.roots(), connections);
-    clients.lost = lost;
+    (clients.lost, clients.is_whole) = (lost, is_whole);
     tell(&found, &clients, begin);
     Ok(Started { server, polls, clients: Some(clients) })
 }
@@ -100,15 +108,20 @@ fn recover_effects(roots: &Roots) {
     }
 }
 
-/// Has logic complete what the walk has mended, and the settings take effect in this process.
-fn complete(server: &'static ServerShared, lane: u32) -> Result<(), ServeError> {
+/// Has logic complete what the walk has mended, if there was one, and the settings take effect in this
+/// process.
+fn complete(server: &'static ServerShared, lane: u32, is_whole: bool) -> Result<(), ServeError> {
     settings::enter_dir(server.config()).map_err(ServeError::Dir)?;
-    let mut online = Online::enter(lane);
-    let generation = online.generation();
-    let status = generation.logic().recover()(generation.scratch(lane));
-    if !status.is_ok() {
-        let text = format!("the logic failed to complete it (status {})", status.0);
-        return Err(ServeError::Unusable(text));
+    if is_whole {
+        recover_effects(server.roots());
+    } else {
+        let mut online = Online::enter(lane);
+        let generation = online.generation();
+        let status = generation.logic().recover()(generation.scratch(lane));
+        if !status.is_ok() {
+            let text = format!("the logic failed to complete it (status {})", status.0);
+            return Err(ServeError::Unusable(text));
+        }
     }
     // The log's thread was the server's before: it is turned on anew.
     server.aof().state.store(abi::aof::state::OFF, Relaxed);
@@ -136,6 +149,10 @@ fn tell(found: &Found, clients: &Clients, begin: Instant) {
     let crashes = board::get().map_or(0, board::Board::crashes);
     let took_ms = begin.elapsed().as_millis() as u64;
     let (kept, lost) = (clients.connections.len(), clients.lost);
+    if clients.is_whole {
+        tracing::info!(took_ms, clients = kept, "goes on where the server before has left off");
+        return;
+    }
     let dropped = found.dropped.len();
     tracing::warn!(
         end,

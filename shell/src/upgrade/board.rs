@@ -16,6 +16,7 @@ use crate::backup;
 use crate::capture::Counted;
 use crate::client::limits::text;
 use crate::logic::identity::Identity;
+use crate::logic::image::Image;
 use crate::replay::tally::Tally;
 use crate::worker::held_up::{self, HeldUp};
 use crate::worker::shared;
@@ -161,6 +162,8 @@ pub struct Content {
     pub phase: &'static str,
     /// Loaded generations, the current one first. What they have done is filled in when it is read.
     pub generations: Vec<(Shown, Meter)>,
+    /// What the current one runs from.
+    pub image: Option<Arc<Image>>,
     /// What is being proven, and when that is over.
     pub proving: Option<(Proving, Instant)>,
     /// What runs beside what serves, and when that is over.
@@ -196,6 +199,9 @@ pub struct Status {
     pub phase: String,
     /// The current generation's number.
     pub generation: u64,
+    /// The schema level in force.
+    #[serde(default)]
+    pub schema_level: u32,
     /// The current generation.
     pub current: Option<Shown>,
     /// The generation that serves some clients.
@@ -304,6 +310,7 @@ impl Board {
                 .unwrap_or_default(),
             phase: content.phase.to_owned(),
             generation: read(&COUNTERS.generation),
+            schema_level: carried.schema_level,
             current,
             canary,
             standby,

@@ -6,6 +6,7 @@ use abi::host::HostRef;
 use abi::loading::stage;
 
 use crate::arena::{self, look};
+use crate::logic::level;
 
 use super::board::{Effects, Loading, Memory};
 
@@ -16,6 +17,8 @@ pub struct Carried {
     pub clients: u64,
     /// Keys of all databases.
     pub keys: u64,
+    /// The schema level in force.
+    pub schema_level: u32,
     /// The effects stream.
     pub effects: Effects,
     /// The memory they are in.
@@ -30,6 +33,7 @@ pub fn count(host: HostRef) -> Carried {
     Carried {
         clients: look::clients(host).count.load(Relaxed).into(),
         keys: look::databases(host).map(|db| db.keys.count.load(Relaxed)).sum(),
+        schema_level: level::in_force(host),
         effects: effects(host),
         memory: Memory { used_bytes: arena::used_bytes(), huge_page_bytes: arena::huge::bytes() },
         loading: loading(host),

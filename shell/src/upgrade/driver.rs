@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use abi::host::HostRef;
+use abi::schema::LEVEL_1;
 use tokio::sync::mpsc;
 
 use super::audit::{Audit, Who};
@@ -16,6 +17,7 @@ use super::history::{Outcome, Record};
 use super::journal::Keeper;
 use super::kept::Kept;
 use super::leaving::{Leaving, Loose};
+use super::levels::{Converting, Raising};
 use super::limits::{Watch, Work};
 use super::phase::{self, Action, Bytes, Event, Kind, Phase, Step, Target};
 use super::plan::Plan;
@@ -25,6 +27,7 @@ use super::shadow::Shadowing;
 use super::staging::{Done, Finished, Job, Setup, Stager};
 use super::{Ask, Direction, Handle, Report, Request, Retirement, UpgradeRequest, carried};
 use crate::logic::identity::Identity;
+use crate::logic::level;
 use crate::logic::roster::{self, Retiring, Roster};
 use crate::logic::trust;
 use crate::logic::verify::Verdict;
@@ -43,7 +46,7 @@ pub struct Driver {
     pub(super) program: PathBuf,
     /// Whether libraries must be signed.
     is_signed: bool,
-    pub(super) audit: Audit,
+    pub(super) audit: Arc<Audit>,
     pub(super) board: Board,
     handle: Handle,
     requests: mpsc::Receiver<Request>,
@@ -71,6 +74,12 @@ pub struct Driver {
     pub(super) plan: Option<Plan>,
     /// Why what serves is about to be replaced by what is held ready.
     pub(super) reason: Option<String>,
+    /// The data on its way down to the schema level that the upgrade under way is to have.
+    pub(super) converting: Option<Converting>,
+    /// Who waits for the schema level to be raised, once no lane uses a generation that may not know it.
+    pub(super) raising: Option<Raising>,
+    /// The schema level that the journal tells.
+    pub(super) noted_level: u32,
     /// What the event at hand has led to, for whoever has ordered it.
     pub(super) done: Option<Report>,
 }
@@ -84,7 +93,7 @@ impl Driver {
     pub fn start(current: Live, setup: Setup) -> std::io::Result<Self> {
         let (handle, requests) = Handle::new();
         let (sender, finished) = mpsc::channel(DONE_MAX);
-        let Setup { host, lanes, verifier, probation, journal, audit, note } = setup;
+        let Setup { host, lanes, verifier, probation, journal, audit, note, history } = setup;
         let watch = Watch::new(verifier.time_limit);
         let mut driver = Self {
             phase: Phase::first(current.number()),
@@ -113,9 +122,15 @@ impl Driver {
             leaving: Vec::new(),
             plan: None,
             reason: None,
+            converting: None,
+            raising: None,
+            noted_level: LEVEL_1,
             done: None,
         };
-        driver.record_start(note);
+        match history {
+            Some(records) => driver.board.lock().history.extend(records),
+            None => driver.record_start(note),
+        }
         driver.show();
         Ok(driver)
     }
@@ -134,6 +149,7 @@ impl Driver {
     pub async fn run(mut self) {
         loop {
             let wake = self.next_look().min(self.watch.left()).min(self.next_proof());
+            let wake = wake.min(self.next_level());
             tokio::select! {
                 // What has ended is not overdue, however late it is looked at.
                 biased;
@@ -145,6 +161,7 @@ impl Driver {
                 }
             }
             self.look_at_proofs();
+            self.look_at_levels();
         }
     }
 
@@ -158,6 +175,13 @@ impl Driver {
             let message = "the server is stopping";
             return self.end_refused(Flight::refused(request, Code::ShuttingDown, message));
         }
+        if self.is_to_raise(&request) {
+            return self.raise_for(request);
+        }
+        if self.raising.is_some() {
+            let message = "the schema level is about to be raised";
+            return self.end_refused(Flight::refused(request, Code::Busy, message));
+        }
         let event = match &request.ask {
             Ask::Upgrade(upgrade) => match Plan::of(upgrade, self.probation) {
                 Ok(plan) => Event::Asked(Kind::Upgrade(plan.course(upgrade.force))),
@@ -165,7 +189,7 @@ impl Driver {
                     return self.end_refused(Flight::refused(request, code, message));
                 }
             },
-            Ask::Rollback { to } => Event::Asked(Kind::Rollback(self.target(*to).0)),
+            Ask::Rollback { to, .. } => Event::Asked(Kind::Rollback(self.target(*to).0)),
             Ask::Order(order) => Event::Ordered(*order),
         };
         self.asked = Some(request);
@@ -222,6 +246,12 @@ impl Driver {
             }
             Done::Verified(result, took) => {
                 let result = result.and_then(|verdict| self.may_replace(verdict));
+                if let Ok(verdict) = &result
+                    && self.begin_conversion(verdict, took)
+                {
+                    return;
+                }
+                let result = result.and_then(|verdict| self.reads_level(verdict));
                 self.passed("verified", took, result, |flight, verdict| {
                     flight.verdict = Some(verdict);
                     Event::Verified
@@ -264,7 +294,7 @@ impl Driver {
     }
 
     /// Notes the end of a step of the upgrade under way and says which event it is.
-    fn passed<T>(
+    pub(super) fn passed<T>(
         &mut self,
         name: &str,
         took: Duration,
@@ -315,12 +345,13 @@ impl Driver {
         (self.current.number(), self.proven.as_ref().map(|proven| proven.standby.number()))
     }
 
-    fn note_in_journal(&self) {
+    pub(super) fn note_in_journal(&self) {
         let current = &self.current.serving;
         let kept = self.kept.all().map(|kept| kept.sha256().to_owned());
+        let level = level::in_force(self.host);
         match &self.proven {
-            Some(proven) => self.journal.note(&proven.standby.serving, Some(current), kept),
-            None => self.journal.note(current, None, kept),
+            Some(proven) => self.journal.note(&proven.standby.serving, Some(current), kept, level),
+            None => self.journal.note(current, None, kept, level),
         }
     }
 
@@ -357,7 +388,7 @@ impl Driver {
                 let shown = path.display().to_string();
                 (shown, None, Some(Job::Stage { path, sha256, build_id, held }))
             }
-            Ask::Rollback { to } => match self.target(*to).1 {
+            Ask::Rollback { to, .. } => match self.target(*to).1 {
                 Some(kept) => {
                     (kept.path(), Some(kept.number), Some(Job::Again(Arc::clone(&kept.image))))
                 }
@@ -489,6 +520,7 @@ impl Driver {
             generation: self.current.number(),
             from: old.identity.clone(),
             to: self.current.serving.identity.clone(),
+            schema_level: level::in_force(self.host),
             restored: flight.restored,
             rollback_to: self.kept.target().map(Serving::former),
             stages: flight.stages.clone(),
@@ -536,6 +568,7 @@ impl Driver {
             error: flight.error.clone(),
             reason: None,
             decisions: flight.decisions.clone(),
+            builds: None,
         }
     }
 
@@ -558,6 +591,7 @@ impl Driver {
             error: None,
             reason,
             decisions: Vec::new(),
+            builds: None,
         });
     }
 }

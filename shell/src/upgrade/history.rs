@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::builds::Builds;
 use crate::logic::identity::Identity;
 use crate::refusal::Refusal;
 
@@ -34,6 +35,28 @@ pub enum Outcome {
     Refused,
     /// It has served some clients, and serves none any more.
     Withdrawn,
+    /// Another build of the shell took over, with the same logic.
+    Replaced,
+    /// The build of the shell before took over again.
+    ReplacedBack,
+    /// Another build of the shell was refused, or did not come to serve; the one before goes on.
+    NotReplaced,
+}
+
+impl Outcome {
+    /// As it is shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Upgraded => "upgraded",
+            Self::RolledBack => "rolled back",
+            Self::Refused => "refused",
+            Self::Withdrawn => "withdrawn",
+            Self::Replaced => "replaced",
+            Self::ReplacedBack => "replaced back",
+            Self::NotReplaced => "not replaced",
+        }
+    }
 }
 
 /// One entry of the history.
@@ -63,6 +86,9 @@ pub struct Record {
     /// What was decided while it was being proven, and why, in order.
     #[serde(default)]
     pub decisions: Vec<Decision>,
+    /// The builds of the shell, if it is about those, as far as they are known.
+    #[serde(default)]
+    pub builds: Option<Builds>,
 }
 
 /// Something that was decided.
@@ -75,9 +101,29 @@ pub struct Decision {
 }
 
 impl Record {
+    /// Of a replacement of the shell that was asked for then, to the program of a file, while this
+    /// generation served.
+    pub fn of_shell(at_ms: u64, outcome: Outcome, path: String, generation: u64) -> Self {
+        Self {
+            at_ms,
+            outcome,
+            generation,
+            from: None,
+            to: None,
+            restored: None,
+            path,
+            stages: Vec::new(),
+            error: None,
+            reason: None,
+            decisions: Vec::new(),
+            builds: None,
+        }
+    }
+
     /// Whether this is how a generation came to serve.
     fn made(&self, generation: u64) -> bool {
-        let serves = !matches!(self.outcome, Outcome::Refused | Outcome::Withdrawn);
+        let serves =
+            matches!(self.outcome, Outcome::Started | Outcome::Upgraded | Outcome::RolledBack);
         self.generation == generation && serves
     }
 }
@@ -85,14 +131,10 @@ impl Record {
 impl fmt::Display for Record {
     /// In a line, for the audit log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.outcome {
-            Outcome::Started => "started",
-            Outcome::Upgraded => "upgraded",
-            Outcome::RolledBack => "rolled back",
-            Outcome::Refused => "refused",
-            Outcome::Withdrawn => "withdrawn",
-        };
-        write!(f, "{what}: {}", self.path)?;
+        write!(f, "{}: {}", self.outcome.name(), self.path)?;
+        if let Some(Builds { from, to }) = &self.builds {
+            write!(f, " ({}, sha256 {}) from {}", to.label(), to.sha256, from.label())?;
+        }
         if let Some(to) = &self.to {
             write!(f, " ({}, sha256 {})", to.label(), to.sha256)?;
         }
@@ -129,6 +171,11 @@ impl History {
         self.records.push_back(record);
     }
 
+    /// Adds records, oldest first.
+    pub fn extend(&mut self, records: Vec<Record>) {
+        records.into_iter().for_each(|record| self.push(record));
+    }
+
     /// Adds a stage to the record of the upgrade that made `generation` current.
     pub fn add_stage(&mut self, generation: u64, stage: Stage) {
         if let Some(record) = self.records.iter_mut().rfind(|record| record.made(generation)) {
@@ -163,7 +210,7 @@ mod tests {
         let (from, to, error) = (None, None, None);
         let path = String::new();
         let (stages, restored) = (vec![], None);
-        let (reason, decisions) = (None, vec![]);
+        let (reason, decisions, builds) = (None, vec![], None);
         let at_ms = 0;
         Record {
             at_ms,
@@ -177,6 +224,7 @@ mod tests {
             error,
             reason,
             decisions,
+            builds,
         }
     }
 

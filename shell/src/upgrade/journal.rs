@@ -121,6 +121,8 @@ pub struct Start {
     pub sha256: Option<String>,
     /// What the journal had to say, for the log and the history.
     pub note: Option<String>,
+    /// The schema level in force.
+    pub schema_level: u32,
 }
 
 /// With which library to start, of one that was given and what a journal names: the journal's, unless
@@ -129,9 +131,11 @@ pub struct Start {
 /// # Errors
 /// Why the journal is of no use. The one given is to be started with then.
 pub fn choose(folder: &Path, given: &Path) -> Result<Start, JournalError> {
-    let as_given = |note| Start { path: given.to_owned(), sha256: None, note };
-    let Some(journal) = read(folder)? else { return Ok(as_given(None)) };
-    let Journal { proven, probation, given_sha256, .. } = &journal;
+    let as_given =
+        |note, schema_level| Start { path: given.to_owned(), sha256: None, note, schema_level };
+    let Some(journal) = read(folder)? else { return Ok(as_given(None, LEVEL_1)) };
+    let Journal { proven, probation, given_sha256, schema_level, .. } = &journal;
+    let as_given = |note| as_given(note, *schema_level);
     let given_now = digest(given).ok();
     let known = [Some(given_sha256), Some(&proven.identity.sha256)];
     let known = known.into_iter().chain([probation.as_ref().map(|entry| &entry.identity.sha256)]);
@@ -160,7 +164,7 @@ pub fn choose(folder: &Path, given: &Path) -> Result<Start, JournalError> {
     }
     let label = proven.identity.label();
     let note = note.unwrap_or_else(|| format!("{label} served last, and serves again"));
-    Ok(Start { path, sha256: Some(found), note: Some(note) })
+    Ok(Start { path, sha256: Some(found), note: Some(note), schema_level: *schema_level })
 }
 
 /// What the journal in a folder says; none if there is none.
@@ -280,11 +284,12 @@ impl Keeper {
         proven: &Serving,
         probation: Option<&Serving>,
         kept: impl Iterator<Item = String>,
+        schema_level: u32,
     ) {
         let journal = Journal {
             format: FORMAT,
             written_ms: unix_ms(),
-            schema_level: LEVEL_1,
+            schema_level,
             given_sha256: self.given_sha256.clone(),
             proven: Entry::of(proven),
             probation: probation.map(Entry::of),

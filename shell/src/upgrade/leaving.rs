@@ -80,6 +80,11 @@ impl Leaving {
         (Shown { replaced_ms: Some(self.since_ms), ..shown }, meter)
     }
 
+    /// Whether no lane uses it any more.
+    pub(super) fn is_drained(&self) -> bool {
+        !matches!(self.hold, Hold::Draining(_))
+    }
+
     /// Moves on if no roster that a lane may use names it any more; whether it did.
     fn drain(self) -> (Self, bool) {
         let Hold::Draining(generation) = self.hold else { return (self, false) };

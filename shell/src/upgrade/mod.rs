@@ -11,14 +11,17 @@
 //! work, and [`limits`] when it takes too long) with [`trials`], [`leaving`] (what was replaced),
 //! [`shadow`] (a version runs beside what serves), [`proving`] (canary and probation: [`plan`] says how, [`watcher`] looks, [`guard`] judges what
 //! [`meter`] has), [`journal`] (what a restart comes back with), [`audit`] (who has
-//! asked), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands).
+//! asked), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands). [`replace`] (another
+//! build of the shell itself) stands beside all that.
 //!
 //! Invariant: everything before the commit and after the grace period happens on the staging
 //! thread, at the lowest priority; workers take no part in either.
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod audit;
 pub mod board;
+pub mod builds;
 pub mod carried;
 pub mod driver;
 mod flight;
@@ -27,12 +30,14 @@ pub mod history;
 pub mod journal;
 mod kept;
 mod leaving;
+mod levels;
 mod limits;
 pub mod meter;
 pub mod phase;
 pub mod plan;
 mod proving;
 mod refusing;
+pub mod replace;
 pub mod serving;
 mod shadow;
 pub mod staging;
@@ -112,6 +117,29 @@ pub struct RollbackRequest {
     /// The generation whose library is to serve again; none: the one that served before.
     #[serde(default)]
     pub to: Option<u64>,
+    /// Make data that it cannot read ones that it can.
+    #[serde(default)]
+    pub convert: bool,
+    /// Whatever is lost by that.
+    #[serde(default)]
+    pub yes: bool,
+}
+
+impl RollbackRequest {
+    /// What is asked for.
+    pub fn ask(&self) -> Ask {
+        let consent = if self.yes { Consent::Given } else { Consent::Asked };
+        Ask::Rollback { to: self.to, convert: self.convert.then_some(consent) }
+    }
+}
+
+/// Whether it is agreed that something is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// It is to be told what would be; where nothing is, nobody need agree.
+    Asked,
+    /// It is.
+    Given,
 }
 
 /// An upgrade or a rollback.
@@ -124,6 +152,9 @@ pub enum Ask {
     Rollback {
         /// The generation.
         to: Option<u64>,
+        /// Whether data that it cannot read are made ones that it can, and whether what is lost by that
+        /// is agreed to.
+        convert: Option<Consent>,
     },
     /// Something of the version that is being proven.
     Order(Order),
@@ -134,8 +165,15 @@ impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let request = match self {
             Self::Upgrade(request) => request,
-            Self::Rollback { to: None } => return f.write_str("rollback"),
-            Self::Rollback { to: Some(to) } => return write!(f, "rollback --to {to}"),
+            Self::Rollback { to, convert } => {
+                f.write_str("rollback")?;
+                to.map_or(Ok(()), |to| write!(f, " --to {to}"))?;
+                return f.write_str(match convert {
+                    None => "",
+                    Some(Consent::Asked) => " --convert",
+                    Some(Consent::Given) => " --convert --yes",
+                });
+            }
             Self::Order(Order::Abort) => return f.write_str("abort"),
             Self::Order(Order::Promote) => return f.write_str("promote"),
             Self::Order(Order::Finalize) => return f.write_str("finalize"),
@@ -170,6 +208,8 @@ pub enum Update {
     Done(Box<Report>),
     /// It does not; the server goes on as before.
     Error(Refusal),
+    /// The shell is to be replaced: what became of it the next one tells under this number.
+    Ticket(u64),
 }
 
 /// Which way it went.
@@ -217,6 +257,8 @@ pub struct Report {
     pub from: Identity,
     /// What serves now.
     pub to: Identity,
+    /// The schema level in force.
+    pub schema_level: u32,
     /// The generation that was gone back to, of a rollback.
     pub restored: Option<u64>,
     /// What a rollback would bring back now.
@@ -289,7 +331,7 @@ impl Handle {
         let mut updates = self.ask(ask, who);
         while let Some(update) = updates.recv().await {
             match update {
-                Update::Stage(_) => {}
+                Update::Stage(_) | Update::Ticket(_) => {}
                 Update::Done(report) => return Ok(*report),
                 Update::Error(refusal) => return Err(refusal),
             }

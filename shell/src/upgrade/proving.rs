@@ -141,10 +141,13 @@ impl Driver {
     }
 
     /// What is told of something that has replaced no generation.
-    fn report_of(&self, result: Direction, of: &Live, took: Duration) -> Report {
+    pub(super) fn report_of(&self, result: Direction, of: &Live, took: Duration) -> Report {
         let (nobody, _) = mpsc::channel(1);
-        let request =
-            Request { ask: Ask::Rollback { to: None }, who: Who::server(), updates: nobody };
+        let request = Request {
+            ask: Ask::Rollback { to: None, convert: None },
+            who: Who::server(),
+            updates: nobody,
+        };
         let flight = Flight::new(request, String::new());
         let report = self.report(&flight, &of.serving, took);
         let (from, to) = match result {
@@ -211,6 +214,7 @@ impl Driver {
             self.done = Some(self.report_of(Direction::Finalized, &proven.standby, Duration::ZERO));
         }
         debug_assert_eq!(proven.standby.number(), number);
+        self.raise_when_released();
         self.loose.push(Loose { live: proven.standby, noted_of: current, answer: None });
     }
 
@@ -227,7 +231,7 @@ impl Driver {
         let reason = self.reason.take().filter(|_| asked.is_none());
         let request = asked.unwrap_or_else(|| {
             let (updates, _) = mpsc::channel(1);
-            Request { ask: Ask::Rollback { to: None }, who: Who::server(), updates }
+            Request { ask: Ask::Rollback { to: None, convert: None }, who: Who::server(), updates }
         });
         let path = self.current.serving.path();
         let mut flight = Flight::new(request, path);

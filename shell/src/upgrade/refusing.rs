@@ -1,5 +1,6 @@
 //! Requests that are refused, upgrades that end without a swap, and why.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::board::COUNTERS;
@@ -42,7 +43,7 @@ impl Driver {
             _ if kept.is_empty() => {
                 "no other library has served since the server started".to_owned()
             }
-            Ask::Rollback { to: Some(to) } => {
+            Ask::Rollback { to: Some(to), .. } => {
                 format!("generation {to} is not kept; kept are: {}", kept.join(", "))
             }
             _ => format!("what is left was rolled back from; kept are: {}", kept.join(", ")),
@@ -91,6 +92,7 @@ impl Driver {
     pub(super) fn show(&self) {
         let mut content = self.board.lock();
         content.phase = self.phase.name();
+        content.image = Some(Arc::clone(&self.current.serving.image));
         let held = self.proven.as_ref().map(|proven| proven.standby.serving.former());
         content.previous = held.or_else(|| self.kept.target().map(Serving::former));
         content.kept = self.kept.show();

@@ -24,6 +24,7 @@ use crate::priority;
 use crate::refusal::{Code, Refusal};
 
 use super::audit::Audit;
+use super::history::Record;
 use super::journal::Keeper;
 use super::trials::Trials;
 
@@ -94,9 +95,11 @@ pub struct Setup {
     /// Writes down what serves.
     pub journal: Keeper,
     /// Writes down who asks for what.
-    pub audit: Audit,
+    pub audit: Arc<Audit>,
     /// Why the server has started with what it has started with, if that needs saying.
     pub note: Option<String>,
+    /// What had happened before, of a server that goes on for another.
+    pub history: Option<Vec<Record>>,
 }
 
 /// A job that has ended.

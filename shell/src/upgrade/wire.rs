@@ -4,18 +4,16 @@ use std::sync::OnceLock;
 
 use abi::client_ref::ClientRef;
 use abi::host::HostRef;
-use abi::message::kind;
 use abi::status::Status;
-use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::answer::{error, json, post};
 use super::audit::Who;
 use super::board::Board;
 use super::phase::Order;
-use super::{Ask, Handle, UpgradeRequest, carried};
+use super::replace::carried::Asker;
+use super::{Ask, Handle, RollbackRequest, Update, UpgradeRequest, carried, replace};
 use crate::backup;
-use crate::refusal::Refusal;
-use crate::worker::post;
 
 /// Requests of clients that may wait.
 const WAITING_MAX: usize = 256;
@@ -26,6 +24,7 @@ static SENDER: OnceLock<mpsc::Sender<WireRequest>> = OnceLock::new();
 enum Verb {
     Ask(Box<Ask>),
     Backup(backup::Request),
+    Replace(replace::Request),
     Status,
     History,
 }
@@ -54,13 +53,16 @@ pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Stat
         "abort" => Verb::ask(Ask::Order(Order::Abort)),
         "promote" => Verb::ask(Ask::Order(Order::Promote)),
         "finalize" => Verb::ask(Ask::Order(Order::Finalize)),
-        "rollback" if argument.is_empty() => Verb::ask(Ask::Rollback { to: None }),
-        "rollback" => match argument.parse() {
-            Ok(generation) => Verb::ask(Ask::Rollback { to: Some(generation) }),
-            Err(_) => return Status::NOT_FOUND,
+        "rollback" => match rollback_of(argument) {
+            Some(request) => Verb::ask(request.ask()),
+            None => return Status::NOT_FOUND,
         },
         "backup" => match backup_of(argument) {
             Some(request) => Verb::Backup(request),
+            None => return Status::NOT_FOUND,
+        },
+        "replace" => match replace_of(argument) {
+            Some(request) => Verb::Replace(request),
             None => return Status::NOT_FOUND,
         },
         "status" => Verb::Status,
@@ -100,8 +102,37 @@ fn upgrade_of(argument: &str, force: bool) -> Option<UpgradeRequest> {
     Some(request)
 }
 
+/// The number of a generation, if one is told, then options as on the command line, a zero byte between two
+/// words.
+fn rollback_of(argument: &str) -> Option<RollbackRequest> {
+    let mut request = RollbackRequest::default();
+    for word in argument.split('\0').filter(|word| !word.is_empty()) {
+        match word {
+            "--convert" => request.convert = true,
+            "--yes" => request.yes = true,
+            number => request.to = Some(number.parse().ok()?),
+        }
+    }
+    Some(request)
+}
+
+/// The path of the program, or none, then options as on the command line, a zero byte between two words.
+fn replace_of(argument: &str) -> Option<replace::Request> {
+    let mut words = argument.split('\0');
+    let path = words.next().filter(|path| !path.is_empty()).map(Into::into);
+    let mut request = replace::Request { path, ..replace::Request::default() };
+    while let Some(word) = words.next() {
+        match word {
+            "--rollback" => request.rollback = true,
+            "--patience" => request.patience = Some(words.next()?.to_owned()),
+            _ => return None,
+        }
+    }
+    Some(request)
+}
+
 /// Answers clients for ever. Once in the life of a process.
-pub async fn run(handle: Handle, board: Board, host: HostRef) {
+pub async fn run(handle: Handle, replacing: replace::Handle, board: Board, host: HostRef) {
     let (sender, mut requests) = mpsc::channel(WAITING_MAX);
     if SENDER.set(sender).is_err() {
         tracing::error!("SHELL commands are served already");
@@ -121,6 +152,20 @@ pub async fn run(handle: Handle, board: Board, host: HostRef) {
                         Err(refusal) => error(&refusal),
                     };
                     post(host, client, detail, &text);
+                });
+            }
+            Verb::Replace(request) => {
+                let id = Some(client.id());
+                let who = Who { via: "client".to_owned(), client: id, ..Who::default() };
+                let asker = Asker { client: client.0, detail };
+                let mut updates = replacing.ask(request, who, Some(asker));
+                tokio::spawn(async move {
+                    // If this process does not go on, the next one answers.
+                    while let Some(update) = updates.recv().await {
+                        if let Update::Error(refusal) = update {
+                            post(host, client, detail, &error(&refusal));
+                        }
+                    }
                 });
             }
             Verb::Ask(ask) => {
@@ -146,22 +191,4 @@ fn backup_of(argument: &str) -> Option<backup::Request> {
     let compresses = words.next()? == "1";
     let dir = words.next().filter(|dir| !dir.is_empty())?.into();
     Some(backup::Request { dir: Some(dir), keep: Some(keep), compress: compresses.then_some(true) })
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|e| format!("-ERR internal: {e}"))
-}
-
-/// One line, as an error reply must be.
-fn error(refusal: &Refusal) -> String {
-    let Refusal { code, message, hint } = refusal;
-    format!("-ERR {}: {message}; {hint}", code.row().name).replace(['\r', '\n'], " ")
-}
-
-/// Posts a text as [`kind::ADMIN_REPLY`].
-fn post(host: HostRef, client: ClientRef, detail: u64, text: &str) {
-    if !post::post(host, client, kind::ADMIN_REPLY, detail, text.as_bytes()) {
-        // The client is left waiting; its deadline or disconnect ends that.
-        tracing::error!("no memory in the arena for the answer to a SHELL command");
-    }
 }

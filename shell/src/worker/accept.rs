@@ -76,6 +76,13 @@ impl Worker {
 
     /// Takes over a connection that was given to this worker.
     pub(super) fn open(&mut self, online: &mut Online, accepted: Accepted) {
+        if let Some(slot) = self.begin(online, accepted) {
+            self.settle_and_serve(online, slot);
+        }
+    }
+
+    /// As [`Worker::open`], before the client's first turn. None: the connection is no more.
+    pub(super) fn begin(&mut self, online: &mut Online, accepted: Accepted) -> Option<u32> {
         let opened = open::open(self.server.table(), accepted, self.lane, self.clock.unix_ms());
         let connection = match opened {
             Ok(connection) => connection,
@@ -83,7 +90,7 @@ impl Worker {
                 tracing::warn!("connection refused: the arena is full");
                 self.server.table().leave();
                 self.mailbox.clients().fetch_sub(1, Ordering::Relaxed);
-                return;
+                return None;
             }
         };
         let fd = connection.fd.as_raw_fd();
@@ -94,9 +101,10 @@ impl Worker {
         // Registered only now: what has arrived meanwhile is reported at once.
         let registry = self.poll.registry();
         if registry.register(&mut SourceFd(&fd), place.token(), Interest::READABLE).is_err() {
-            return self.close(online, place.slot, close_reason::PEER);
+            self.close(online, place.slot, close_reason::PEER);
+            return None;
         }
-        self.settle_and_serve(online, place.slot);
+        Some(place.slot)
     }
 
     /// Goes on with a client of a server that has ended.

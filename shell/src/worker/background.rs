@@ -52,6 +52,11 @@ impl Jobs {
         self.changed.notify_all();
     }
 
+    /// Takes jobs again, for threads that begin anew.
+    pub fn open(&self) {
+        self.lock().closed = false;
+    }
+
     /// Does jobs as lane `lane`, to which the thread is bound, until the queue is closed and empty.
     pub fn run(&self, lane: u32) {
         while let Some(job) = self.next() {

@@ -256,7 +256,7 @@ impl Worker {
         connection.clear(state::HELD_BACK);
         let has_more = connection.client().output.len() > held.bytes;
         if !has_more || GATE.is_safe(at) {
-            if !self.server.is_stopping() {
+            if !self.server.rounds_are_over() {
                 return self.settle_and_serve(online, slot);
             }
             if let Some(reason) = self.settle(slot) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,16 @@ pub fn all() -> Vec<HeldUp> {
     let Some(server) = shared::get() else { return Vec::new() };
     let now_ms = Clock::new().monotonic_ms();
     (0..server.workers()).filter_map(|worker| look_at(server, worker, now_ms)).collect()
+}
+
+/// Whether no worker has been at one turn for so long without serving others meanwhile.
+pub fn none_for(server: &ServerShared, limit: Duration) -> bool {
+    let now_ms = Clock::new().monotonic_ms();
+    (0..server.workers()).map(|worker| server.mailbox(worker)).all(|mailbox| {
+        let is_long =
+            mailbox.at_work_for_ms(now_ms).is_some_and(|ms| u128::from(ms) > limit.as_millis());
+        !is_long || mailbox.works_beside(now_ms)
+    })
 }
 
 fn look_at(server: &ServerShared, worker: u32, now_ms: u64) -> Option<HeldUp> {

@@ -97,9 +97,18 @@ impl Worker {
         };
     }
 
-    /// Delivers all messages of a client when the first of them is reached, with one write each
-    /// client; then gives these clients a turn.
+    /// Delivers all messages, then gives the clients that got any a turn.
     fn deliver_all(&mut self, online: &mut Online) {
+        let mut mailed = self.deliver_to_all(online);
+        for slot in mailed.drain(..) {
+            self.serve_again(online, slot);
+        }
+        self.mailed = mailed;
+    }
+
+    /// Delivers all messages of a client when the first of them is reached, with one write each
+    /// client. Returns the clients that got any.
+    fn deliver_to_all(&mut self, online: &mut Online) -> Vec<u32> {
         let mut mailed = std::mem::take(&mut self.mailed);
         for index in 0..self.messages.len() {
             let client = self.messages[index].client;
@@ -116,10 +125,26 @@ impl Worker {
         }
         // Before anybody's turn, which may take more mail.
         self.messages.clear();
-        for slot in mailed.drain(..) {
-            self.serve_again(online, slot);
+        mailed
+    }
+
+    /// Acts on all mail but that clients get no turn. Tells whether there was any.
+    pub(super) fn take_in_mail(&mut self, online: &mut Online) -> bool {
+        if !self.mailbox.has_mail() && !self.has_mail_left() {
+            return false;
         }
-        self.mailed = mailed;
+        self.take_mail();
+        self.deliver_to_all(online);
+        for accepted in std::mem::take(&mut self.mail.connections) {
+            if let Some(slot) = self.begin(online, accepted)
+                && let Some(reason) = self.settle(slot)
+            {
+                self.close(online, slot, reason);
+            }
+        }
+        // Those clients find that out by themselves.
+        self.mail.wake_postponed = false;
+        true
     }
 
     /// Drops the messages of a client that is gone, the first of which is `first`.

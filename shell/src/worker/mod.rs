@@ -18,6 +18,7 @@
 //! - [`background`]: what logic wants done beside its requests
 //! - [`meanwhile`]: other clients, while a command of one takes long
 //! - [`held`]: replies that wait for the disk
+//! - [`hand_over`]: what a worker leaves to that of another process
 //! - [`held_up`]: workers that do not come back, for whoever asks
 //!
 //! Invariant: a worker rests only between its turns, and is offline (see
@@ -27,6 +28,7 @@ pub mod accept;
 pub mod background;
 pub mod clock;
 pub mod event;
+pub mod hand_over;
 pub mod held;
 pub mod held_up;
 pub mod listeners;

@@ -60,6 +60,15 @@ pub struct Scheduler {
     round: AtomicU64,
 }
 
+/// Why a thread's part of the work is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The server stops.
+    Stopped,
+    /// It rests: the workers are in their seats, as they are between two turns.
+    Rests,
+}
+
 /// A worker's place.
 #[repr(align(64))]
 struct Seat {
@@ -96,14 +105,18 @@ impl Scheduler {
         })
     }
 
-    /// A thread's part of the work, until the server stops. To be called by as many threads as
+    /// A thread's part of the work, until the server stops, or rests. To be called by as many threads as
     /// there are workers.
     ///
     /// # Errors
     /// A poll failed: a worker cannot go on.
-    pub fn work(&self) -> io::Result<()> {
+    pub fn work(&self) -> io::Result<Ended> {
         let mut events = super::events();
         loop {
+            if self.server.is_resting() {
+                self.spread(None);
+                return Ok(Ended::Rests);
+            }
             if self.is_gathered() {
                 match try_lock(&self.leading) {
                     Some(mut polls) => self.lead(&mut polls, &mut events)?,
@@ -111,7 +124,7 @@ impl Scheduler {
                 }
             } else if let Some((lane, mut seat)) = self.free_seat() {
                 if self.run_alone(&mut seat, &mut events)? {
-                    return Ok(());
+                    return Ok(Ended::Stopped);
                 }
                 drop(seat);
                 // The leader may have found the seat taken when it was told of an event.
@@ -120,6 +133,11 @@ impl Scheduler {
                 std::thread::sleep(SEAT_WAIT);
             }
         }
+    }
+
+    /// Takes all workers out of their seats, once no thread runs any.
+    pub fn take_workers(&self) -> Vec<Worker> {
+        self.seats.iter().filter_map(|seat| try_lock(&seat.worker)?.take()).collect()
     }
 
     fn is_gathered(&self) -> bool {
@@ -143,7 +161,7 @@ impl Scheduler {
         loop {
             clock.read();
             worker.turn(events);
-            if self.server.is_stopping() {
+            if self.server.rounds_are_over() {
                 break;
             }
             self.count(worker.lane(), &mut clock);
@@ -157,6 +175,11 @@ impl Scheduler {
             linger(events);
             let timeout = worker.may_sleep(&clock);
             worker.wait(events, timeout)?;
+        }
+        if self.server.is_resting() {
+            worker.rest();
+            arena::flush();
+            return Ok(false);
         }
         let stopped = worker.stop(events);
         arena::flush();
@@ -209,7 +232,7 @@ impl Scheduler {
             clock.read();
             busy_us += clock.monotonic_us() - began_us;
             let full = load.is_complete(&clock) && load.share(&clock, busy_us) > FULL;
-            if full || self.server.is_stopping() {
+            if full || self.server.rounds_are_over() {
                 self.spread(None);
                 return Ok(());
             }

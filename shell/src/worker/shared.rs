@@ -43,6 +43,8 @@ pub fn install(server: ServerShared) -> &'static ServerShared {
 const RUNNING: u32 = 0;
 const STOPPING: u32 = 1;
 const STOPPING_NOW: u32 = 2;
+/// Workers rest: the server is about to be another process's, or goes on.
+const RESTING: u32 = 3;
 
 /// What a lane is at.
 pub struct Runs {
@@ -263,10 +265,29 @@ impl ServerShared {
         self.mailboxes.iter().any(|mailbox| mailbox.is_held_up(now_ms))
     }
 
-    /// Whether the threads are to end.
+    /// Whether the threads are to end, for the server does.
     #[inline]
     pub fn is_stopping(&self) -> bool {
+        matches!(self.stopping.load(Ordering::Relaxed), STOPPING | STOPPING_NOW)
+    }
+
+    /// Whether the threads are to end, clients and all else staying as they are.
+    pub fn is_resting(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed) == RESTING
+    }
+
+    /// Whether the threads are to end, for either reason.
+    #[inline]
+    pub fn rounds_are_over(&self) -> bool {
         self.stopping.load(Ordering::Relaxed) != RUNNING
+    }
+
+    /// Has the threads end or, if they have not all ended, go on. A server that stops does that.
+    pub fn rest(&self, rests: bool) {
+        let (from, to) = if rests { (RUNNING, RESTING) } else { (RESTING, RUNNING) };
+        // It fails if the server stops.
+        let _ = self.stopping.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
+        self.nudge_workers();
     }
 
     /// Whether they are to end without waiting.

@@ -117,8 +117,8 @@ fn what_is_newer_still_is_refused_and_said_to_be() {
         "160101660176fc6bf320a201000050008205248d5aca8f83",
     ] {
         let reply = restore(&mut client, "k", &bytes(text)).raw();
-        let reason = "fields of a hash have a time to live, which this server does not keep";
-        assert_eq!(reply, format!("-ERR Bad data format: {reason}\r\n"));
+        let reason = "fields of a hash have a time to live, which needs schema level 2";
+        assert!(reply.starts_with(&format!("-ERR Bad data format: {reason}")), "{reply}");
     }
     assert_eq!(client.ask("EXISTS k"), ":0\r\n");
 }

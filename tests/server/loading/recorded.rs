@@ -78,8 +78,9 @@ fn each_release_loads_files_of_all_servers() {
 fn fields_with_a_time_to_live_are_refused_with_the_key() {
     for (name, file) in WITH_FIELDS {
         let text = refusal(file);
-        let expect = "fields of a hash have a time to live, which this server does not keep, in the \
-                      value of key \"";
+        let expect = "fields of a hash have a time to live, which needs schema level 2: have a release \
+                      serve that writes it, and raise the level with `shell finalize`, in the value of \
+                      key \"";
         let head = text.split_once(": byte ").expect("it names the byte").1;
         let (byte, rest) = head.split_once(": ").expect("what is there");
         let value_at =
@@ -87,6 +88,17 @@ fn fields_with_a_time_to_live_are_refused_with_the_key() {
         assert_eq!(byte.parse::<usize>().ok(), Some(value_at), "{text}");
         assert!(rest.starts_with(expect), "{text}");
         assert!(rest.contains(&format!("key \"{name}\" (hash) of database 0; delete")), "{text}");
+    }
+}
+
+#[test]
+fn fields_with_a_time_to_live_are_loaded_by_a_release_that_keeps_them_and_raise_the_level() {
+    for (name, file) in WITH_FIELDS {
+        let server = setup_of("logic_v2", file).start();
+        let mut client = server.connect();
+        // The times have come.
+        assert!(server.log().contains("schema level 2: it is in force now"), "{}", server.log());
+        assert!(!client.ask(&format!("HTTL {name} FIELDS 1 f")).is_error(), "{name}");
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Sizes {
     pub keys: usize,
     /// Those with a time to live.
     pub with_ttl: usize,
+    /// Those with parts that have one.
+    pub timed: usize,
 }
 
 /// Begins the walk, with every shard locked by this lane: the snapshot is of this moment. Returns what
@@ -33,7 +35,7 @@ pub fn begin(core: &mut Core) -> Vec<Sizes> {
     let state = state(core.roots);
     let mut all = Vec::new();
     for db in 0..core.roots.databases() {
-        let mut sizes = Sizes { db, keys: 0, with_ttl: 0 };
+        let mut sizes = Sizes { db, keys: 0, with_ttl: 0, timed: 0 };
         for shard in 0..SHARDS {
             assert!(core.has_locked(shard), "every shard is locked");
             let part = core.roots.part(shard, db);
@@ -41,7 +43,9 @@ pub fn begin(core: &mut Core) -> Vec<Sizes> {
             let keys = table::len(&part.keys);
             part.walked.store(if keys == 0 { WALKED } else { 0 }, Relaxed);
             sizes.keys += keys;
-            sizes.with_ttl += table::len(&part.expires);
+            sizes.timed += part.timed.load(Relaxed) as usize;
+            let timed_only = part.timed_only.load(Relaxed) as usize;
+            sizes.with_ttl += table::len(&part.expires).saturating_sub(timed_only);
         }
         if sizes.keys > 0 {
             all.push(sizes);

@@ -28,7 +28,7 @@ pub fn hincrby(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     let old = number(cx, args, parse_integer, NOT_INTEGER)?.unwrap_or(0);
     let sum = old.checked_add(by).ok_or(error::OVERFLOW)?;
     let mut digits = itoa::Buffer::new();
-    cx.keys.set_fields(key, [[field, digits.format(sum).as_bytes()]].into_iter())?;
+    cx.keys.set_field_on(key, field, digits.format(sum).as_bytes())?;
     cx.modified(Class::HASH, "hincrby", key);
     cx.out.integer(sum);
     Ok(())
@@ -42,10 +42,13 @@ pub fn hincrbyfloat(cx: &mut Ctx<'_>, args: Args<'_>) -> Done {
     }
     let old = number(cx, args, Extended::parse, NOT_FLOAT)?.unwrap_or(Extended::from(0));
     let sum = old.plus(by).ok_or(NOT_A_NUMBER)?.to_string();
-    cx.keys.set_fields(key, [[field, sum.as_bytes()]].into_iter())?;
+    let ends = cx.keys.set_field_on(key, field, sum.as_bytes())?;
     cx.modified(Class::HASH, "hincrbyfloat", key);
     // Another machine may add differently.
-    cx.effect(&[b"HSET", key, field, sum.as_bytes()]);
+    match ends {
+        true => cx.effect(&[b"HSETEX", key, b"KEEPTTL", b"FIELDS", b"1", field, sum.as_bytes()]),
+        false => cx.effect(&[b"HSET", key, field, sum.as_bytes()]),
+    }
     cx.out.bulk(sum.as_bytes());
     Ok(())
 }

@@ -24,6 +24,16 @@ const BACKUP: &[Argument] =
 const BACKUP_OPTIONS: &Options = &Options::of(BACKUP);
 const KEEP: Token = BACKUP_OPTIONS.token("KEEP");
 
+const ROLLBACK: &[Argument] = &[
+    integer("generation").token("TO").optional(),
+    token("CONVERT").optional(),
+    token("YES").optional(),
+];
+const ROLLBACK_OPTIONS: &Options = &Options::of(ROLLBACK).once();
+const TO: Token = ROLLBACK_OPTIONS.token("TO");
+const CONVERT: Token = ROLLBACK_OPTIONS.token("CONVERT");
+const YES: Token = ROLLBACK_OPTIONS.token("YES");
+
 /// `SHELL`
 pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
     .doc("7.0.0", "Depends on the subcommand", &[], "Holds the commands about the logic.")
@@ -61,10 +71,17 @@ pub const SHELL: Spec = Spec::for_client("shell", -2, Group::Server, container)
             &[],
             "Makes the canary the current logic.",
         ),
+        Spec::for_client("shell|replace", -2, Group::Server, replace).flags(FLAGS).doc(
+            "7.0.0",
+            "O(N) where N is the number of clients",
+            &[string("path").optional(), string("option").optional().multiple()],
+            "Has another build of the server itself take over, with all keys and clients. Options are those \
+             of the command line.",
+        ),
         Spec::for_client("shell|rollback", -2, Group::Server, rollback).flags(FLAGS).doc(
             "7.0.0",
             "O(1)",
-            &[integer("generation").token("TO").optional()],
+            ROLLBACK,
             "Puts the logic back that was current before the last upgrade, or that of a generation.",
         ),
         Spec::for_client("shell|status", 2, Group::Server, status).flags(FLAGS).doc(
@@ -113,14 +130,16 @@ fn history(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 
 fn rollback(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     allowed(cx)?;
-    match args.len() {
-        2 => admin::request(cx, "rollback", ""),
-        4 if args.is(2, "TO") => {
-            let generation = args.integer_in(3, 1..=i64::MAX, error::NOT_INTEGER)?;
-            admin::request(cx, "rollback", &generation.to_string())
-        }
-        _ => Err(error::SYNTAX),
+    let given = ROLLBACK_OPTIONS.read(args, 2)?;
+    let mut words = Vec::new();
+    if let Some(generation) = given.get(TO) {
+        let generation = Some(generation.integer()?).filter(|number| *number > 0);
+        words.push(generation.ok_or(error::NOT_INTEGER)?.to_string());
     }
+    for (token, word) in [(CONVERT, "--convert"), (YES, "--yes")] {
+        words.extend(given.has(token).then(|| word.to_owned()));
+    }
+    admin::request(cx, "rollback", &words.join("\0"))
 }
 
 fn status(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
@@ -148,17 +167,41 @@ const ALONE: [&str; 3] = ["--force", "--no-wait", "--redact"];
 const WITH_VALUE: [&str; 7] =
     ["--shadow", "--shadow-time", "--divergences", "--canary", "--step", "--probation", "--guard"];
 
+/// Options of a replacement, likewise.
+const REPLACE_ALONE: [&str; 1] = ["--rollback"];
+const REPLACE_WITH_VALUE: [&str; 1] = ["--patience"];
+
 fn upgrade(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
     allowed(cx)?;
     if args.at(2).is_empty() {
         return Err(Error::new("ERR the path of the library is empty"));
     }
-    // A zero byte is in no path, and tells the words apart.
-    let mut words = args.text(2).into_owned();
-    let mut at = 3;
+    let words = words(args, args.text(2).into_owned(), 3, &ALONE, &WITH_VALUE)?;
+    admin::request(cx, "upgrade", &words)
+}
+
+fn replace(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
+    allowed(cx)?;
+    // An option in the place of the path: the file that the server was started from.
+    let has_path = args.len() > 2 && !args.at(2).starts_with(b"--");
+    let path = if has_path { args.text(2).into_owned() } else { String::new() };
+    let from = 2 + usize::from(has_path);
+    let words = words(args, path, from, &REPLACE_ALONE, &REPLACE_WITH_VALUE)?;
+    admin::request(cx, "replace", &words)
+}
+
+/// A path and the options behind it, with a zero byte between two words: there is none in any.
+fn words(
+    args: Args<'_>,
+    path: String,
+    from: usize,
+    alone: &[&'static str],
+    with_value: &[&'static str],
+) -> Result<String, Error> {
+    let (mut words, mut at, mut count) = (path, from, 0);
     while at < args.len() {
         let option = |names: &[&'static str]| names.iter().copied().find(|name| args.is(at, name));
-        let (name, value) = match (option(&ALONE), option(&WITH_VALUE)) {
+        let (name, value) = match (option(alone), option(with_value)) {
             (Some(name), _) => (name, None),
             (None, Some(name)) if at + 1 < args.len() => (name, Some(args.text(at + 1))),
             _ => return Err(error::SYNTAX),
@@ -169,10 +212,11 @@ fn upgrade(cx: &mut ClientCtx<'_>, args: Args<'_>) -> Done {
             words.push('\0');
             words.push_str(value);
         }
-        at += 1 + usize::from(value.is_some());
+        let taken = 1 + usize::from(value.is_some());
+        (at, count) = (at + taken, count + taken);
     }
-    if words.matches('\0').count() >= args.len() - 2 {
+    if words.matches('\0').count() > count {
         return Err(Error::new("ERR a word of the command has a zero byte in it"));
     }
-    admin::request(cx, "upgrade", &words)
+    Ok(words)
 }

@@ -5,9 +5,11 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::host::level;
 use abi::loading::Loading;
+use abi::schema::LEVEL_2;
 
 use super::fault::{Trouble, told_key};
 use super::piece::Piece;
+use crate::exec::schema;
 use crate::exec::thread::Exec;
 use base::core::Core;
 use base::crc64::{crc64, followed_by_zeros};
@@ -19,6 +21,7 @@ use value::dump::kinds::OF_FILES;
 use value::entry::OwnedEntry;
 use value::rdb::{Head, Key, Record, Records};
 use value::serialized::fault::Cause;
+use value::serialized::kind;
 
 const DOUBLED: &str = "a key that was in the file before";
 /// A key takes a byte for its type, and two for its length and its value at least.
@@ -36,6 +39,8 @@ struct Counts {
     loaded: u64,
     expired: u64,
     empty: u64,
+    /// The schema level that may be raised to, where a value needs it.
+    level_max: u32,
 }
 
 /// Makes the keys of a piece, and enters them.
@@ -45,8 +50,10 @@ pub fn make(core: &mut Core, exec: &mut Exec, file: &[u8], piece: &Piece) -> Res
     let mut arrivals = exec.arrivals.take().unwrap_or_default();
     let mut keys = Keys::new(core, 0);
     let mut counts = Counts::default();
-    let made = make_all(&mut keys, file, piece, &mut arrivals, &mut counts);
     let replaces = state.replaces.load(Relaxed) != 0;
+    // At the start nobody has asked to be able to go back to an older release.
+    counts.level_max = if replaces { 0 } else { exec.release.schema_level };
+    let made = make_all(&mut keys, file, piece, &mut arrivals, &mut counts);
     let entered = keys.enter_loaded(&mut arrivals, replaces);
     exec.arrivals = Some(arrivals);
     entered.map_err(|at| Trouble::damage(at, DOUBLED)).and(made)?;
@@ -115,6 +122,9 @@ fn make_key(
         return Ok(None);
     }
     let name = records.name(key).map_err(|fault| damaged(records, fault))?;
+    if kind::is_timed(key.kind) && counts.level_max >= LEVEL_2 {
+        schema::raise(keys.core, LEVEL_2);
+    }
     let access = access::told(keys.core, key.idle_s, key.frequency);
     let building = keys.building(&Restoring { key: &name, expires_at: key.expires_at, access });
     match dump::load_value(&mut records.reader, key.kind, piece.version, &OF_FILES, &building) {

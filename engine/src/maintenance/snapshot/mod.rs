@@ -345,7 +345,7 @@ fn head(
         return libraries.iter().for_each(load);
     }
     let out = &mut records.bytes;
-    write::head(out);
+    write::head(out, sizes.iter().any(|sizes| sizes.timed > 0));
     write::aux(out, "redis-ver", REDIS_VERSION);
     write::aux(out, "redis-bits", &usize::BITS.to_string());
     write::aux(out, "ctime", &(core.clock.now_ms / 1000).to_string());

@@ -57,6 +57,7 @@ pub fn reset(core: &mut Core) {
     // Two resets at a time would remember a mixture.
     let mut table = errors::locked(core);
     remember(core);
+    shared.upkeep.expired_fields.store(0, Relaxed);
     errors::forget(core, &mut table);
     samples::forget(core.roots);
     acl::reset_counters(core);

@@ -10,7 +10,7 @@ use abi::container::RawList;
 use super::streams::{self, Form};
 use crate::encoding::Seed;
 use crate::entry::{Making, OwnedBody, OwnedEntry};
-use crate::hash::HashBuf;
+use crate::hash::{END_MAX, End, HashBuf, TimedBuf};
 use crate::limits::Limits;
 use crate::serialized::fault::Fault;
 use crate::serialized::reader::{Reader, number};
@@ -19,7 +19,8 @@ use crate::serialized::{intset, kind, listpack, ziplist, zipmap};
 use crate::set::SetBuf;
 use crate::zset::ZsetBuf;
 use base::heap::Heap;
-use store::list::{End, Limit, List};
+use store::list::{End as ListEnd, Limit, List};
+use store::packed::Element;
 use store::sorted::Scored;
 
 /// What an entry is made with. The limits say which encoding suits its value.
@@ -38,6 +39,8 @@ pub struct Building<'a> {
     pub zset: Limits,
     /// Members that a set of integers has at most.
     pub ints_max: u64,
+    /// Whether fields of hashes may end.
+    pub times: bool,
 }
 
 /// A type of serialized values.
@@ -153,25 +156,28 @@ const NEWER_KINDS: &[Kind] = &[
         })
     }),
     row(kind::STREAM_LISTPACKS_3, |reader, building| streams::load(reader, building, Form::Third)),
-    Kind { id: kind::VALKEY_HASH_2, versions: VALKEY..=VALKEY, load: fields_that_end },
-    Kind { id: kind::HASH_METADATA, versions: 12..=12, load: fields_that_end },
-    Kind { id: kind::HASH_LISTPACK_EX, versions: 12..=12, load: fields_that_end },
+    Kind { id: kind::VALKEY_HASH_2, versions: VALKEY..=VALKEY, load: valkey_hash },
+    Kind { id: kind::HASH_METADATA, versions: 12..=12, load: hash_with_times },
+    Kind { id: kind::HASH_LISTPACK_EX, versions: 12..=12, load: packed_hash_with_times },
 ];
 
 /// What files have and payloads cannot: only that they are named.
 const UNREADABLE_KINDS: &[Kind] = &[
     row(kind::MODULE, of_a_module),
     row(kind::MODULE_2, of_a_module),
-    Kind { id: kind::HASH_METADATA_PRE_GA, versions: 10..=12, load: fields_that_end },
-    Kind { id: kind::HASH_LISTPACK_EX_PRE_GA, versions: 10..=12, load: fields_that_end },
+    Kind { id: kind::HASH_METADATA_PRE_GA, versions: 10..=12, load: of_a_candidate },
+    Kind { id: kind::HASH_LISTPACK_EX_PRE_GA, versions: 10..=12, load: of_a_candidate },
 ];
 
 fn of_a_module(reader: &mut Reader<'_>, _: &Building<'_>) -> Result<OwnedEntry, Fault> {
     Err(Fault::unknown(reader.at(), "a value of a module, and this server has no modules"))
 }
 
-fn fields_that_end(_: &mut Reader<'_>, _: &Building<'_>) -> Result<OwnedEntry, Fault> {
-    Err(Fault::unknown(0, "fields of a hash have a time to live, which this server does not keep"))
+fn of_a_candidate(_: &mut Reader<'_>, _: &Building<'_>) -> Result<OwnedEntry, Fault> {
+    Err(Fault::unknown(
+        0,
+        "a hash in a form that only a release candidate of Redis 7.4 has written",
+    ))
 }
 
 const EMPTY: Fault = Fault::empty(0);
@@ -193,7 +199,7 @@ fn list(
     let mut raw = OwnedBody::new(building.heap, RawList::EMPTY);
     let mut list = List::new(&mut raw, building.heap, building.list);
     fill(&mut |element| {
-        list.push(End::Back, element);
+        list.push(ListEnd::Back, element);
         Ok(())
     })?;
     if list.is_empty() { Err(EMPTY) } else { Ok(building.making.with_body(raw)) }
@@ -295,6 +301,88 @@ fn packed_hash(
 ) -> Result<OwnedEntry, Fault> {
     let limits = whatever_lengths(building.hash);
     hash(building, limits, |add| pairs(&reader.string()?, for_each, add))
+}
+
+/// What is told of fields that end where they may not.
+const NO_TIMES: &str = "fields of a hash have a time to live, which needs schema level 2: have \
+     a release serve that writes it, and raise the level with `shell finalize`";
+const NO_TIME: Fault = Fault::damage(0, "a field that ends at no time");
+
+fn may_end(building: &Building<'_>) -> Result<(), Fault> {
+    if building.times { Ok(()) } else { Err(Fault::unknown(0, NO_TIMES)) }
+}
+
+/// A hash that `fill` adds fields to, each with the Unix ms at which it ends, 0 for never.
+fn timed_hash(
+    building: &Building<'_>,
+    limits: Limits,
+    fill: impl FnOnce(&mut dyn FnMut(&[u8], &[u8], i64) -> Result<(), Fault>) -> Result<(), Fault>,
+) -> Result<OwnedEntry, Fault> {
+    let mut buf = TimedBuf::new(building.heap, building.seed, limits);
+    fill(&mut |field, value, at| {
+        let end = match at {
+            0 => End::Never,
+            1..=END_MAX => End::At(at),
+            _ => return Err(NO_TIME),
+        };
+        buf.set(field, value, end).then_some(()).ok_or(DOUBLED)
+    })?;
+    if buf.is_empty() { Err(EMPTY) } else { Ok(buf.finish(&building.making)) }
+}
+
+/// Redis: times are told from the first one on, counted from 1.
+fn hash_with_times(reader: &mut Reader<'_>, building: &Building<'_>) -> Result<OwnedEntry, Fault> {
+    may_end(building)?;
+    let first = i64::from_le_bytes(reader.array()?);
+    let count = reader.count(3)?;
+    timed_hash(building, building.hash, |add| {
+        (0..count).try_for_each(|_| {
+            let at = match i64::try_from(reader.length()?) {
+                Ok(0) => 0,
+                Ok(behind) => first.checked_add(behind - 1).filter(|at| *at > 0).ok_or(NO_TIME)?,
+                Err(_) => return Err(NO_TIME),
+            };
+            add(&reader.string()?, &reader.string()?, at)
+        })
+    })
+}
+
+/// Redis: each field is followed by its value and its time, as they are.
+fn packed_hash_with_times(
+    reader: &mut Reader<'_>,
+    building: &Building<'_>,
+) -> Result<OwnedEntry, Fault> {
+    may_end(building)?;
+    reader.take(size_of::<i64>())?;
+    let bytes = reader.string()?;
+    let mut row: Vec<Vec<u8>> = Vec::new();
+    timed_hash(building, whatever_lengths(building.hash), |add| {
+        listpack::for_each(&bytes, &mut |element| {
+            if row.len() < 2 {
+                let mut digits = itoa::Buffer::new();
+                row.push(element.bytes(&mut digits).to_vec());
+                return Ok(());
+            }
+            let Element::Int(at) = element else { return Err(NO_TIME) };
+            add(&row[0], &row[1], at)?;
+            row.clear();
+            Ok(())
+        })?;
+        if row.is_empty() { Ok(()) } else { Err(HALF) }
+    })
+}
+
+/// Valkey: each field is followed by its value and its time, -1 for none.
+fn valkey_hash(reader: &mut Reader<'_>, building: &Building<'_>) -> Result<OwnedEntry, Fault> {
+    may_end(building)?;
+    let count = reader.count(2 + size_of::<i64>())?;
+    timed_hash(building, building.hash, |add| {
+        (0..count).try_for_each(|_| {
+            let (field, value) = (reader.string()?, reader.string()?);
+            let at = i64::from_le_bytes(reader.array()?);
+            add(&field, &value, if at == -1 { 0 } else { at })
+        })
+    })
 }
 
 /// Redis leaves what comes packed as it is, unless there are too many.

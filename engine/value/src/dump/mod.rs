@@ -21,8 +21,10 @@ use base::crc64::{Checksum, crc64};
 use base::lzf::Compressor;
 use kinds::Reads;
 
-/// The version that is written: all that values need has been there since.
+/// The version that is written: all that values need has been there since, but for fields that end.
 pub const VERSION: u16 = 10;
+/// The version that is written where fields of hashes end.
+pub const VERSION_TIMED: u16 = 12;
 /// Bytes of the checksum, at the end of a payload.
 const CHECKSUM_BYTES: usize = 8;
 /// Bytes from which on a piece is complete.
@@ -55,7 +57,8 @@ pub fn payload(entry: Entry<'_>, compressor: Option<&mut Compressor>, take: &mut
     };
     tell(&[entry.row().dump_type]);
     pieces(entry, compressor, &mut tell);
-    tell(&VERSION.to_le_bytes());
+    let version = if entry.listing().timed { VERSION_TIMED } else { VERSION };
+    tell(&version.to_le_bytes());
     take(&checksum.value().to_le_bytes());
 }
 

@@ -4,8 +4,8 @@ use core::mem::MaybeUninit;
 
 use abi::keyspace::entry::{FLAG_LARGE, FLAG_TTL};
 
-use super::Entry;
 use super::layout::Place;
+use super::{Entry, Listing};
 use crate::body;
 use crate::encoding::Seed;
 use base::hash::hash;
@@ -16,8 +16,8 @@ use base::walk::{About, Walker};
 pub struct Checked {
     /// The hash of its key.
     pub hash: u64,
-    /// Whether it has a time to live.
-    pub has_ttl: bool,
+    /// What of it ends by itself.
+    pub listing: Listing,
 }
 
 /// The longest that head, lengths and expiry are.
@@ -41,7 +41,7 @@ pub fn check(walker: &mut Walker<'_>, address: u64, db: u32, seed: Seed) -> Opti
     let hash = hash(entry.key(), seed);
     walker.turn_to(About::Key { db, hash, key: entry.key() });
     (entry.row().check)(entry, walker, seed);
-    Some(Checked { hash, has_ttl: entry.has_ttl() })
+    Some(Checked { hash, listing: entry.listing() })
 }
 
 /// Bytes of the entry that a block begins with, if it has room for it and a release knows it.

@@ -78,8 +78,11 @@ impl Shape {
 /// At which word of an entry with this head the root of the table is that its value is, if it is one.
 #[inline]
 pub fn table_root(head: u64) -> Option<usize> {
-    let is_table =
-        matches!((head & ENCODING_MASK) as u8, id::SET_TABLE | id::HASH_TABLE | id::ZSET_TREE);
+    // A hash of which fields end begins with its fields too.
+    let is_table = matches!(
+        (head & ENCODING_MASK) as u8,
+        id::SET_TABLE | id::HASH_TABLE | id::HASH_TABLE_TIMED | id::ZSET_TREE
+    );
     let before = 1 + usize::from(head & FLAG_LARGE != 0) + usize::from(head & FLAG_TTL != 0);
     is_table.then_some(before + ROOT)
 }

@@ -75,6 +75,12 @@ impl<'a> Entry<'a> {
         self.place.has(FLAG_TTL)
     }
 
+    /// Whether it belongs among the keys that something of ends by itself.
+    #[inline]
+    pub fn listing(self) -> Listing {
+        Listing { ttl: self.has_ttl(), timed: id::is_timed(self.encoding()) }
+    }
+
     /// Absolute expiry in Unix ms.
     #[inline]
     pub fn expires_at(self) -> Option<i64> {
@@ -140,7 +146,7 @@ impl<'a> Entry<'a> {
 
     /// Bytes of memory it and its value take, with their places in the tables.
     pub fn memory(self, heap: Heap) -> usize {
-        let places = size_of::<u64>() * (1 + self.has_ttl() as usize);
+        let places = size_of::<u64>() * (1 + self.listing().is_any() as usize);
         places + heap.usable(self.shape().size()) + (self.row().bytes)(heap, self)
     }
 
@@ -176,6 +182,23 @@ impl<'a> Entry<'a> {
     /// What a copy under a key needs to be made.
     pub(crate) fn shape_for(self, key: &[u8]) -> Shape {
         Shape { key_len: key.len(), ..self.shape() }
+    }
+}
+
+/// What of a key ends by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The key.
+    pub ttl: bool,
+    /// Parts of its value.
+    pub timed: bool,
+}
+
+impl Listing {
+    /// Whether anything does.
+    #[inline]
+    pub const fn is_any(self) -> bool {
+        self.ttl | self.timed
     }
 }
 

@@ -3,7 +3,7 @@
 use abi::schema::encoding;
 
 use super::{CHECKSUM_BYTES, MAGIC_REDIS, opcode};
-use crate::dump::VERSION;
+use crate::dump::{VERSION, VERSION_TIMED};
 use crate::entry::Entry;
 use crate::serialized::writer::Writer;
 use crate::string;
@@ -23,10 +23,11 @@ pub enum Used {
     Times(u8),
 }
 
-/// Magic and version.
-pub fn head(out: &mut Vec<u8>) {
+/// Magic and version, of a file in which fields of hashes may end or not.
+pub fn head(out: &mut Vec<u8>, timed: bool) {
+    let version = if timed { VERSION_TIMED } else { VERSION };
     out.extend_from_slice(MAGIC_REDIS);
-    out.extend_from_slice(format!("{VERSION:04}").as_bytes());
+    out.extend_from_slice(format!("{version:04}").as_bytes());
 }
 
 /// A field about the file.

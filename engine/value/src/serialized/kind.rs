@@ -55,6 +55,11 @@ pub const HASH_METADATA: u8 = 24;
 /// Redis: the same as a listpack.
 pub const HASH_LISTPACK_EX: u8 = 25;
 
+/// Whether a type is one of hashes with fields that have a time to live.
+pub const fn is_timed(id: u8) -> bool {
+    matches!(id, VALKEY_HASH_2..=HASH_LISTPACK_EX)
+}
+
 /// How a part of [`LIST_QUICKLIST_2`] is: one long element.
 pub const PLAIN_NODE: u64 = 1;
 /// A listpack.

@@ -17,7 +17,7 @@ use base::loading;
 use base::lock::shard_of;
 use keyspace::{Intent, Keys, Restoring, totals};
 use value::dump;
-use value::dump::kinds::OF_7_0;
+use value::dump::kinds::OF_SUCCESSORS;
 
 const UNKNOWN_OPTION: Error =
     Error::new("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
@@ -113,7 +113,7 @@ fn reload_key(keys: &mut Keys<'_>, key: &[u8]) -> Result<(), &'static str> {
     let Some(entry) = keys.entry(key, Intent::Peek) else { return Ok(()) };
     let restoring = Restoring { key, expires_at: entry.expires_at(), access: entry.access() };
     let (version, value) = dump::open(&payload, true).ok_or("its checksum is wrong")?;
-    let made = keys.load(value, version, &OF_7_0, &restoring).map_err(|fault| fault.what)?;
+    let made = keys.load(value, version, &OF_SUCCESSORS, &restoring).map_err(|fault| fault.what)?;
     keys.put_anew(made, Intent::Past);
     Ok(())
 }

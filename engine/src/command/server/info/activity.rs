@@ -132,6 +132,10 @@ fn over_maxmemory_ms(core: &Core) -> u64 {
 fn keys(core: &Core, text: &mut Text) {
     let roots = core.roots;
     text.field("expired_keys", stats::sum(roots, |core| &core.expired));
+    let fields = upkeep(roots).expired_fields.load(Relaxed);
+    if fields > 0 {
+        text.field("expired_subkeys", fields);
+    }
     let stale_percent = upkeep(roots).stale_ppm.load(Relaxed) as f64 / 10_000.0;
     text.field("expired_stale_perc", format_args!("{stale_percent:.2}"));
     text.field("expired_time_cap_reached_count", stats::sum(roots, |core| &core.expire_time_cap));

@@ -1,15 +1,23 @@
-//! Hashes: rows of fields and values in the entry itself, or a table of fields.
+//! Hashes: rows of fields and values in the entry itself, or a table of fields; and the same with fields
+//! that end by themselves, in [`timed`].
 #![forbid(unsafe_code)]
 
-use abi::container::{RawHash, RawTable};
+mod buf;
+#[cfg(test)]
+mod tests;
+mod timed;
+
+pub use buf::{End, HashBuf, TimedBuf};
+pub use timed::{END_MAX, PACKED_TIMED, TABLE_TIMED, TimedRef, next_end, timed_fields};
+
+use abi::container::{RawHash, RawTable, RawTimedHash};
 use abi::schema::{LEVEL_1, encoding as id};
 
 use crate::digest::Digest;
 use crate::encoding::{
     DUMPED_AT_ONCE, Encoding, MadeBy, NO_SEED, Owned, Seed, check_body, copy_embedded,
 };
-use crate::entry::{Entry, Making, OwnedBody, OwnedEntry};
-use crate::limits::Limits;
+use crate::entry::{Entry, EntryMut, Making, OwnedBody, OwnedEntry};
 use crate::serialized::kind;
 use crate::serialized::listpack::ListpackBuf;
 use crate::serialized::writer::Writer;
@@ -17,7 +25,8 @@ use crate::string::Str;
 use base::heap::Heap;
 use store::packed::Element;
 use store::records::{Records, RecordsRef};
-use store::rows::{self, Rows, RowsBuf};
+use store::rows::{self, Rows};
+use store::sorted::{Scored, Sorted};
 
 /// A small hash, behind the key in the entry.
 pub const PACKED: Encoding = Encoding {
@@ -79,7 +88,7 @@ fn fields(entry: Entry<'_>, seed: Seed) -> RecordsRef<'_, true> {
 }
 
 fn digest(entry: Entry<'_>, digest: &mut Digest) {
-    view(entry, NO_SEED).for_each(&mut |field, value| {
+    plain(entry).for_each(&mut |field, value| {
         let mut pair = Digest::default();
         pair.mix(field);
         pair.mix(value);
@@ -88,7 +97,7 @@ fn digest(entry: Entry<'_>, digest: &mut Digest) {
 }
 
 fn visit(entry: Entry<'_>, visit: &mut dyn FnMut(&[&[u8]])) {
-    view(entry, NO_SEED).for_each(&mut |field, value| visit(&[field, value]));
+    plain(entry).for_each(&mut |field, value| visit(&[field, value]));
 }
 
 /// A place is a cursor of [`RecordsRef::scan`].
@@ -114,17 +123,25 @@ fn dump(entry: Entry<'_>, from: u64, out: &mut Writer<'_>) -> u64 {
 pub enum HashRef<'a> {
     /// A small one.
     Packed(Rows<'a, 2>),
-    /// Any other.
+    /// A large one.
     Table(RecordsRef<'a, true>),
+    /// One of which fields end.
+    Timed(TimedRef<'a>),
 }
 
-/// The hash that an entry holds. Its fields were hashed with the seed.
+/// The hash that an entry holds, at a Unix time in ms. Its fields were hashed with the seed.
 #[inline]
-pub fn view(entry: Entry<'_>, seed: Seed) -> HashRef<'_> {
+pub fn view(entry: Entry<'_>, seed: Seed, now_ms: i64) -> HashRef<'_> {
     match entry.encoding() {
         id::HASH_PACKED => HashRef::Packed(rows(entry)),
-        _ => HashRef::Table(fields(entry, seed)),
+        id::HASH_TABLE => HashRef::Table(fields(entry, seed)),
+        _ => HashRef::Timed(timed::view(entry, now_ms)),
     }
+}
+
+/// All that an entry of the encodings without times holds.
+fn plain(entry: Entry<'_>) -> HashRef<'_> {
+    view(entry, NO_SEED, 0)
 }
 
 impl<'a> HashRef<'a> {
@@ -134,6 +151,7 @@ impl<'a> HashRef<'a> {
         match self {
             Self::Packed(rows) => rows.len(),
             Self::Table(fields) => fields.len(),
+            Self::Timed(hash) => hash.len(),
         }
     }
 
@@ -151,6 +169,15 @@ impl<'a> HashRef<'a> {
                 Some(value.into())
             }
             Self::Table(fields) => fields.find(field).map(|record| Str::Bytes(record.value)),
+            Self::Timed(hash) => hash.find(field).map(|(value, _)| value),
+        }
+    }
+
+    /// The value of a field, and the Unix ms at which it ends, if it does.
+    pub fn find(self, field: &[u8]) -> Option<(Str<'a>, Option<i64>)> {
+        match self {
+            Self::Timed(hash) => hash.find(field),
+            _ => self.get(field).map(|value| (value, None)),
         }
     }
 
@@ -168,6 +195,9 @@ impl<'a> HashRef<'a> {
             Self::Table(fields) => {
                 fields.for_each(&mut |record| visit(record.name, record.value));
             }
+            Self::Timed(hash) => {
+                hash.for_each_with_end(&mut |field, value, _| visit(field, value));
+            }
         }
     }
 
@@ -181,6 +211,7 @@ impl<'a> HashRef<'a> {
             Self::Table(fields) => {
                 fields.scan(cursor, count, &mut |record| visit(record.name, record.value))
             }
+            Self::Timed(hash) => hash.scan(cursor, count, visit),
         }
     }
 
@@ -195,82 +226,42 @@ impl<'a> HashRef<'a> {
                 let found = fields.sample(random)?;
                 Some((Str::Bytes(found.name), Str::Bytes(found.value)))
             }
+            Self::Timed(hash) => hash.sample(random),
         }
     }
 }
 
-/// A hash that is being made, in the encoding that suits it. Dropped, it is freed.
-pub struct HashBuf {
-    form: Form,
-    heap: Heap,
-    seed: Seed,
-    limits: Limits,
+/// The fields of a large hash, to change them, and the times at which they end.
+pub fn tables_mut(raw: &mut RawTimedHash, heap: Heap) -> (Records<'_, true>, Sorted<'_>) {
+    timed::tables_mut(raw, heap)
 }
 
-enum Form {
-    Packed(RowsBuf<2>),
-    Table(OwnedBody<RawHash>),
+/// A field as one of those that end, at this Unix time in ms.
+pub const fn ending(field: &[u8], at_ms: i64) -> Scored<'_> {
+    timed::scored(field, at_ms)
 }
 
-impl HashBuf {
-    /// One without fields.
-    pub fn new(heap: Heap, seed: Seed, limits: Limits) -> Self {
-        Self { form: Form::Packed(RowsBuf::default()), heap, seed, limits }
-    }
-
-    /// With the fields of a small hash.
-    pub fn of(rows: Rows<'_, 2>, heap: Heap, seed: Seed, limits: Limits) -> Self {
-        Self { form: Form::Packed(rows.into()), ..Self::new(heap, seed, limits) }
-    }
-
-    /// Whether there are no fields.
-    pub fn is_empty(&self) -> bool {
-        match &self.form {
-            Form::Packed(rows) => rows.is_empty(),
-            Form::Table(raw) => RecordsRef::<true>::of(raw, self.seed).is_empty(),
+/// A large hash in the place of another, which is left without fields: of a [`RawHash`] one of which
+/// fields may end, or the other way round, without a time. Nothing else is changed.
+pub fn take_fields(old: &mut EntryMut<'_>, new: &mut EntryMut<'_>) {
+    match old.view().encoding() {
+        id::HASH_TABLE => {
+            let fields = core::mem::take(&mut old.body_mut::<RawHash>().fields);
+            new.body_mut::<RawTimedHash>().hash.fields = fields;
+        }
+        _ => {
+            let fields = core::mem::take(&mut old.body_mut::<RawTimedHash>().hash.fields);
+            new.body_mut::<RawHash>().fields = fields;
         }
     }
+}
 
-    /// Gives a field a value. Tells whether it is a new field.
-    pub fn set(&mut self, field: &[u8], value: &[u8]) -> bool {
-        if !(self.limits.admit(field) && self.limits.admit(value)) {
-            return self.table().set(field, value);
-        }
-        let added = match &mut self.form {
-            Form::Packed(rows) => rows.set([field.into(), value.into()]),
-            Form::Table(_) => return self.table().set(field, value),
-        };
-        if let Form::Packed(rows) = &self.form
-            && !self.limits.allow(rows.len(), rows.as_bytes().len())
-        {
-            self.table();
-        }
-        added
-    }
-
-    /// The table, which it is from now on.
-    fn table(&mut self) -> Records<'_, true> {
-        let (heap, seed) = (self.heap, self.seed);
-        if let Form::Packed(rows) = &self.form {
-            let mut raw = OwnedBody::new(heap, empty());
-            let mut table = Records::<true>::of(&mut raw, heap, seed);
-            HashRef::Packed(rows.view()).for_each(&mut |field, value| {
-                table.set(field, value);
-            });
-            self.form = Form::Table(raw);
-        }
-        match &mut self.form {
-            Form::Table(raw) => Records::<true>::of(raw, heap, seed),
-            Form::Packed(_) => unreachable!("it has just been made a table"),
-        }
-    }
-
-    /// An entry that holds it.
-    pub fn finish(self, making: &Making<'_>) -> OwnedEntry {
-        match self.form {
-            Form::Packed(rows) => making.embedded(self.heap, id::HASH_PACKED, rows.as_bytes()),
-            Form::Table(raw) => making.with_body(raw),
-        }
+/// An entry for a large hash, whose fields are still to come, of which some may end if `timed`.
+pub fn hull(making: &Making<'_>, timed: bool, heap: Heap, seed: Seed) -> OwnedEntry {
+    if timed {
+        making.with_body(OwnedBody::new(heap, timed::empty(seed)))
+    } else {
+        making.with_body(OwnedBody::new(heap, empty()))
     }
 }
 
