@@ -1,7 +1,6 @@
 //! Carries out what [`super::phase`] decides. Runs on the control thread; the commit is its only
 //! work that anybody could notice, and it is one store.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -43,7 +42,7 @@ pub struct Driver {
     pub(super) host: HostRef,
     probation: Duration,
     /// What runs a shadow.
-    pub(super) program: PathBuf,
+    pub(super) program: std::path::PathBuf,
     /// Whether libraries must be signed.
     is_signed: bool,
     pub(super) audit: Arc<Audit>,
