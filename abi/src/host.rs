@@ -5,6 +5,7 @@ use abi_stable::std_types::{RSlice, RStr};
 use core::sync::atomic::AtomicU32;
 
 use crate::arena::ArenaHeader;
+use crate::capture::Capturing;
 use crate::client_ref::ClientRef;
 use crate::container::RawBytes;
 use crate::effects::Calls;
@@ -284,6 +285,13 @@ pub struct Host {
     pub backup_begin: extern "C" fn(saving: &Saving<'_>, error: &mut RawBytes) -> Status,
     /// With every shard locked, and all effects so far in the stream: the backup is of this moment.
     pub backup_from: extern "C" fn(),
+    /// What is to be captured, while [`crate::shared::attention::CAPTURE`] is set. Takes a few
+    /// nanoseconds.
+    pub capturing: extern "C" fn() -> Capturing,
+    /// A command that was chosen has run: what became of capturing it, one of
+    /// [`crate::capture::outcome`], how long that took beside the command, in nanoseconds, and the
+    /// record, if there is one.
+    pub captured: extern "C" fn(outcome: u32, cost_ns: u64, record: RSlice<'_, u8>),
 }
 
 impl From<HostRef> for Calls {

@@ -13,6 +13,7 @@
 pub mod acl;
 pub mod aof;
 pub mod arena;
+pub mod capture;
 pub mod client;
 pub mod client_ref;
 pub mod config;

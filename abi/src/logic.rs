@@ -135,6 +135,10 @@ pub struct Logic {
     /// what that has left to be made, and has clients go on whose commands were broken off. Before any
     /// client is served.
     pub recover: extern "C" fn(scratch: *mut Scratch) -> Status,
+    /// What is meant to differ from the version before, when a command is run by both: text number
+    /// `index` from 0 on, empty behind the last: the command's name in lower case, a space and a word
+    /// if only calls with that word among their arguments are meant, a colon, and the reason.
+    pub differs: extern "C" fn(index: u32) -> RStr<'static>,
 }
 
 impl RootModule for LogicRef {

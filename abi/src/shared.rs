@@ -124,6 +124,8 @@ pub mod attention {
     /// The keys are being filled from elsewhere: what is changed is noted. Set by the shell, cleared
     /// by both.
     pub const WARMING: u64 = 1 << 6;
+    /// Some commands are captured, see [`crate::capture`]. Set and cleared by the shell.
+    pub const CAPTURE: u64 = 1 << 7;
 }
 
 /// Bits of [`Shared::debug`].

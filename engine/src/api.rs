@@ -363,6 +363,11 @@ pub fn battery(index: u32, release: &'static Release) -> RStr<'static> {
     RStr::from(release.battery.get(index as usize).copied().unwrap_or_default())
 }
 
+/// See [`abi::logic::Logic::differs`].
+pub fn differs(index: u32, release: &'static Release) -> RStr<'static> {
+    RStr::from(release.differs.get(index as usize).copied().unwrap_or_default())
+}
+
 /// Writes a text for the shell to read, if there is a host to allocate it.
 fn write_text(out: &mut RawBytes, text: &str) {
     if let Some(host) = HOST.get() {
@@ -479,6 +484,10 @@ macro_rules! export_logic {
             $crate::api::battery(index, &$release)
         }
 
+        extern "C" fn differs(index: u32) -> ::abi_stable::std_types::RStr<'static> {
+            $crate::api::differs(index, &$release)
+        }
+
         extern "C" fn layouts(_types: &::abi::logic::StoredTypes) {}
 
         // A static, not a leaked box: a library that is loaded ten thousand times must leave
@@ -511,6 +520,7 @@ macro_rules! export_logic {
                 load_file: $crate::api::load_file,
                 check: $crate::api::check,
                 recover: $crate::api::recover,
+                differs,
             });
 
         #[::abi_stable::export_root_module]

@@ -79,6 +79,7 @@ mod tests {
             changes: &[],
             commands: &[crate::command::string::COMMANDS],
             battery,
+            differs: &[],
         };
         check(&release(&[crate::battery::STRING])).unwrap();
         let error = check(&release(&[crate::battery::KEYS])).unwrap_err();

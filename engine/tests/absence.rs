@@ -34,6 +34,7 @@ static RELEASE: Release = Release {
         ROWS,
     ],
     battery: &[],
+    differs: &[],
 };
 
 const KEYS: &[KeySpec] = &[KeySpec::at(1, access::RO)];

@@ -33,6 +33,7 @@ static FAULTY: Release = Release {
         ROWS,
     ],
     battery: &[],
+    differs: &[],
 };
 
 const KEY: &[KeySpec] = &[KeySpec::at(1, access::RW | access::UPDATE)];

@@ -17,6 +17,7 @@ static NEWER: Release = Release {
     changes: &[],
     commands: &[command::string::COMMANDS, ROWS],
     battery: &[],
+    differs: &[],
 };
 
 const ROWS: &[Spec] = &[Spec::new("newcommand", 1, Group::Generic, |cx, _| {

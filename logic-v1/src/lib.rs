@@ -11,6 +11,7 @@ static RELEASE: Release = Release {
     changes: &[],
     commands: engine::command::ALL,
     battery: engine::battery::ALL,
+    differs: &[],
 };
 
 engine::export_logic!(RELEASE);

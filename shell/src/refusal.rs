@@ -220,6 +220,14 @@ codes! {
     ConversionFailed "conversion_failed" 84
         "Data could not be made ones that the version before can read; what serves goes on"
         "look at the server's log: it names the key";
+    Diverged "diverged" 85 "The version does not answer or store what the one that serves does"
+        "`shell history` keeps samples; what is meant to differ the library declares, see docs/writing-logic.md";
+    OnShadow "on_shadow" 86 "A version runs beside the one that serves, as its shadow"
+        "`shell promote` ends that and goes on, `shell abort` drops the version; or wait until its time is over";
+    CaptureUnderWay "capture_under_way" 87 "Commands are being captured for somebody else"
+        "wait until the other shadow or recording has ended, or end it";
+    NoRecording "no_recording" 88 "The file is no recording, or not one of this version"
+        "check the path; `shell record` makes such files";
 }
 
 impl Code {

@@ -3,7 +3,9 @@
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-pub use abi::shared::attention::{AOF_FAILED, BUSY, FAILED, LOADING, PAUSED, SNAPSHOT, WARMING};
+pub use abi::shared::attention::{
+    AOF_FAILED, BUSY, CAPTURE, FAILED, LOADING, PAUSED, SNAPSHOT, WARMING,
+};
 
 use crate::roots::Roots;
 

@@ -9,7 +9,7 @@ use abi::stats::CommandStat;
 use crate::exec::context::{ClientCtx, Ctx, Mode};
 use crate::exec::index::{Command, Index, KeyRule};
 use crate::exec::spec::{Begin, Code, KeySpec, Spec, flag};
-use crate::exec::{aftermath, monitor, slow, tracked, warming};
+use crate::exec::{aftermath, capture, monitor, slow, tracked, warming};
 use crate::maintenance::notices;
 use crate::session::blocking::{self, Keyed};
 use crate::session::slow::Sender;
@@ -117,12 +117,32 @@ fn patternless(rule: &KeySpec, args: Args<'_>, set: &dyn Fn(&[u8]) -> ShardSet) 
 /// Runs a client's command whose shards are locked; writes its error if it fails; counts it.
 #[inline(always)]
 pub fn call(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
-    let host = cx.data.keys.core.host;
-    let started = Started::now(&mut cx.data, call);
-    let attended = match attention::is_any(cx.data.keys.core.roots) && call.spec.has(flag::WRITE) {
+    match attention::is_any(cx.data.keys.core.roots) {
+        false => call_admitted(cx, call, args, Ok(())),
+        true => call_attended(cx, call, args),
+    }
+}
+
+/// As [`call`], while there is something to look at.
+#[cold]
+#[inline(never)]
+fn call_attended(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>) {
+    let attended = match call.spec.has(flag::WRITE) {
         true => warming::attend(&mut cx.data, cx.session.id(), call, args),
         false => Ok(()),
     };
+    let capture = capture::begin(cx, call, args);
+    call_admitted(cx, call, args, attended);
+    if let Some(capture) = capture {
+        capture::end(cx, call, args, capture);
+    }
+}
+
+/// Runs a command unless something has kept it from that.
+#[inline(always)]
+fn call_admitted(cx: &mut ClientCtx<'_>, call: &Call, args: Args<'_>, attended: Done) {
+    let host = cx.data.keys.core.host;
+    let started = Started::now(&mut cx.data, call);
     let outcome = if attended.is_err() {
         attended
     } else if is_to_be_told(&cx.data, call) {

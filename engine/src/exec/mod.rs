@@ -9,6 +9,7 @@ mod aftermath;
 pub mod argument;
 pub mod batch;
 pub mod call;
+mod capture;
 pub mod categories;
 mod configure;
 pub mod context;

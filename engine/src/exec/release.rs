@@ -28,6 +28,9 @@ pub struct Release {
     /// What is tried before it serves: texts of requests with their replies, in which every command
     /// is named. See docs/writing-logic.md, and [`crate::battery`] for the engine's commands.
     pub battery: &'static [&'static str],
+    /// What is meant to differ from the release before, where both run a command: see
+    /// [`abi::logic::Logic::differs`].
+    pub differs: &'static [&'static str],
 }
 
 impl Release {

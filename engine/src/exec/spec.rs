@@ -4,8 +4,10 @@ use crate::exec::argument::Argument;
 use crate::exec::context::{ClientCtx, Ctx, Ready};
 pub use crate::exec::key_spec::{Begin, Find, KeySpec, access};
 use crate::exec::secrets::Secrets;
+pub use abi::capture::rule;
 use base::args::Args;
 use base::error::{Done, Error};
+use base::text::equal;
 
 /// The code of a command that works on keys: it sees no client, and so can be run on behalf of one
 /// of another lane.
@@ -191,6 +193,8 @@ pub struct Spec {
     pub ready: Option<Ready>,
     /// Hints for clients, as in Redis's documentation.
     pub tips: &'static [&'static str],
+    /// How the replies of two versions are compared: one of [`rule`].
+    pub compared: u8,
     /// What it is about.
     pub group: Group,
     /// The version of Redis that had it first.
@@ -250,6 +254,7 @@ impl Spec {
             reads_beyond: None,
             ready: None,
             tips: &[],
+            compared: rule::EXACT,
             group,
             since: "1.0.0",
             complexity: "O(1)",
@@ -349,6 +354,22 @@ impl Spec {
     /// Adds hints for clients.
     pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
         self.tips = tips;
+        let mut at = 0;
+        while at < tips.len() {
+            if equal(tips[at].as_bytes(), b"nondeterministic_output") {
+                self.compared = rule::SHAPE;
+            } else if equal(tips[at].as_bytes(), b"nondeterministic_output_order") {
+                self.compared = rule::UNORDERED;
+            }
+            at += 1;
+        }
+        self
+    }
+
+    /// Says how the replies of two versions are compared, where the hints for clients say too much:
+    /// a captured command is run again at the same time, as far as clocks tell.
+    pub const fn compared(mut self, rule: u8) -> Self {
+        self.compared = rule;
         self
     }
 

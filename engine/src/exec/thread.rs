@@ -6,6 +6,7 @@
 use abi::host::HostRef;
 
 use crate::exec::batch::Batch;
+use crate::exec::capture;
 use crate::exec::habits::Habits;
 use crate::exec::index::Index;
 use crate::exec::machines::Machines;
@@ -63,6 +64,8 @@ pub struct Exec {
     pub panics: Panics,
     /// Room for the keys of a piece of a file, while one is loaded.
     pub arrivals: Option<Arrivals>,
+    /// Room for a command that is captured.
+    pub capture: capture::Room,
 }
 
 impl ThreadContext {
@@ -89,6 +92,7 @@ impl ThreadContext {
             batch: Batch::default(),
             panics: Panics::default(),
             arrivals: None,
+            capture: capture::Room::default(),
         };
         let mut thread = Self { core, exec, hashes: Vec::new() };
         thread.take_over();

@@ -25,8 +25,8 @@ use base::heap::{Heap, testing};
 use base::vec::Words;
 use engine::exec::release::Release;
 use engine::{api, command};
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 static RELEASE: Release = Release {
     name: "test",
@@ -37,6 +37,7 @@ static RELEASE: Release = Release {
     changes: &[],
     commands: command::ALL,
     battery: engine::battery::ALL,
+    differs: &[],
 };
 
 const DATABASES: usize = 2;
@@ -258,6 +259,12 @@ impl Server {
     pub fn stage(&self) -> &AtomicU32 {
         // SAFETY: made by `new`, and all atomics.
         unsafe { &(*(*self.header).shared.as_ptr()).loading.stage }
+    }
+
+    /// What commands have to look at before they run.
+    pub fn attention(&self) -> &AtomicU64 {
+        // SAFETY: as in `stage`.
+        unsafe { &(*(*self.header).shared.as_ptr()).attention }
     }
 
     /// What a check of a file reports.

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use abi::arena::ArenaHeader;
+use abi::capture::Capturing;
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
 use abi::host::{
@@ -32,6 +33,9 @@ thread_local! {
     static SAVED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static SAVING: Cell<u32> = const { Cell::new(saving::NONE) };
     static QUEUED: Cell<u64> = const { Cell::new(0) };
+    static CAPTURING: Cell<Capturing> =
+        const { Cell::new(Capturing { share: 0, bytes_max: 0, reserved: [0; 2] }) };
+    static CAPTURED: RefCell<Vec<(u32, Vec<u8>)>> = const { RefCell::new(Vec::new()) };
 }
 
 static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
@@ -78,6 +82,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     rewrite_from,
     backup_begin,
     backup_from,
+    capturing,
+    captured,
 });
 
 /// The table.
@@ -337,4 +343,22 @@ extern "C" fn save_end(keep: u32) {
 
 extern "C" fn save_info(_error: &mut RawBytes) -> SavingInfo {
     SavingInfo { state: SAVING.get(), queued_bytes: QUEUED.get(), ..SavingInfo::default() }
+}
+
+extern "C" fn capturing() -> Capturing {
+    CAPTURING.get()
+}
+
+extern "C" fn captured(outcome: u32, _cost_ns: u64, record: RSlice<'_, u8>) {
+    CAPTURED.with_borrow_mut(|all| all.push((outcome, record.to_vec())));
+}
+
+/// From now on so much is captured.
+pub fn capture(capturing: Capturing) {
+    CAPTURING.set(capturing);
+}
+
+/// What was captured since the last look: the outcomes, with the records.
+pub fn take_captured() -> Vec<(u32, Vec<u8>)> {
+    CAPTURED.take()
 }

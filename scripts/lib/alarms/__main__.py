@@ -35,6 +35,7 @@ def options() -> argparse.Namespace:
     add("--upgrades", type=int, default=200, help="how many (200)")
     add("--probation", default="5s", help="of each (5s)")
     add("--canary", help="steps before it, as `shell upgrade` takes them (none)")
+    add("--shadow", help="share of the commands that each runs as a shadow first (none)")
     add("--step", default="3s", help="of each step (3s)")
     add("--allowed", type=int, default=1, help="how many may be put back (1)")
     add("--clients", type=int, default=50, help="connections of the load (50)")
@@ -67,11 +68,13 @@ def noise(wanted: bool) -> list[subprocess.Popen]:
 def one(server: ShellServer, library: Path, opts: argparse.Namespace) -> str | None:
     """Upgrades to a library and waits for the end of its probation; why it was put back, if it was."""
     words = ["upgrade", str(library), "--probation", opts.probation]
+    if opts.shadow:
+        words += ["--shadow", opts.shadow, "--shadow-time", opts.step]
     if opts.canary:
         words += ["--canary", opts.canary, "--step", opts.step]
     answer = shell(server, *words)
     if "error" in answer:
-        if answer["error"]["code"] != "did_worse":
+        if answer["error"]["code"] not in ("did_worse", "diverged"):
             raise SystemExit(f"an upgrade was refused: {answer['error']}")
         return answer["error"]["message"]
     deadline = time.monotonic() + PATIENCE_S

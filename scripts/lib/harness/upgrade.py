@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import random
 import socket
 import subprocess
 import time
@@ -71,6 +72,53 @@ class CliUpgrader(Upgrader):
         return report
 
 
+class CycleUpgrader(CliUpgrader):
+    """Full cycles: trial, shadow, canary, probation, and at random rolled back or final.
+
+    What is rolled back is tried again, so that each `upgrade` ends with the library final.
+    """
+
+    PROVE = ["--shadow", "20%", "--shadow-time", "300ms", "--canary", "10%,50%", "--step", "200ms",
+             "--probation", "600s", "--guard", "panics=0"]
+
+    def __init__(self, binary: Path, admin: Path | None, port: int, seed: int) -> None:
+        super().__init__(binary, admin, port)
+        self.random = random.Random(seed)
+        self.cycles = 0
+
+    def upgrade(self, library: Path) -> Upgrade:
+        started = time.monotonic()
+        while True:
+            report = self.ask("upgrade", str(library), *self.PROVE)
+            upgrade = _upgrade(report, (time.monotonic() - started) * 1e6)
+            verb = self.random.choice(["finalize", "rollback"])
+            _upgrade(self.ask(verb), 0.0)
+            self.cycles += 1
+            self._wait_until_gone()
+            if verb == "finalize":
+                return upgrade
+
+    def ask(self, *words: str) -> dict[str, Any]:
+        command = [str(self.binary), *words, *self.where, "--json"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=UPGRADE_S_MAX, check=False
+        )
+        return _parsed(done.stdout or done.stderr)
+
+    def _wait_until_gone(self) -> None:
+        deadline = time.monotonic() + UPGRADE_S_MAX
+        while True:
+            status = self.status()
+            if status["phase"] == "idle" and not status["retiring"]:
+                return
+            if time.monotonic() > deadline:
+                raise UpgradeFailed(f"what was replaced does not go: {status['retiring']}")
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        print(f"{self.cycles} full cycles", flush=True)
+
+
 class AdminUpgrader(Upgrader):
     """A request on the admin socket, over one connection kept open."""
 
@@ -121,8 +169,10 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self.path))
 
 
-def make(via: str, binary: Path, admin: Path | None, port: int) -> Upgrader:
-    """The upgrader for `via`: `cli`, `admin` or `wire`."""
+def make(via: str, binary: Path, admin: Path | None, port: int, seed: int = 1) -> Upgrader:
+    """The upgrader for `via`: `cli`, `admin`, `wire` or `cycle`."""
+    if via == "cycle":
+        return CycleUpgrader(binary, admin, port, seed)
     if via == "wire":
         return WireUpgrader(port)
     if via == "admin":

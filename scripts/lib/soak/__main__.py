@@ -47,7 +47,7 @@ def make_alternator(opts: Options, server: Server, schedule: Schedule) -> Altern
     if not opts.upgrade:
         return None
     admin = server.admin if isinstance(server, ShellServer) else opts.admin
-    upgrader = upgrade.make(opts.via, opts.server_bin, admin, server.port)
+    upgrader = upgrade.make(opts.via, opts.server_bin, admin, server.port, opts.seed)
     libraries = (opts.logic_a.resolve(), opts.logic_b.resolve())
     return Alternator(upgrader, libraries, schedule, opts.interval_ms / 1000, opts.upgrades)
 

@@ -20,6 +20,7 @@ exit status:
 examples:
   scripts/soak --quick
   scripts/soak --upgrades 10000 --interval-ms 100 --clients 200 --report soak.json
+  scripts/soak --upgrades 500 --via cycle --window-s 0      (about 1,000 full cycles)
   scripts/soak --no-upgrade --server-cmd 'redis-server --port {port} --save ""' --seconds 30
 """
 
@@ -129,8 +130,9 @@ def _add_upgrades(parser: argparse.ArgumentParser) -> None:
     add("--window-s", type=float, default=5.0,
         help="length of the windows with and without upgrades that alternate, so that latencies "
              "can be compared; 0: upgrades all the time (5)")
-    add("--via", choices=("cli", "admin", "wire"), default="cli",
-        help="how upgrades are asked for: `shell upgrade`, the admin socket, or SHELL UPGRADE")
+    add("--via", choices=("cli", "admin", "wire", "cycle"), default="cli",
+        help="how upgrades are asked for: `shell upgrade`, the admin socket, SHELL UPGRADE, or full "
+             "cycles of shadow, canary and probation, of which at random each is rolled back or final")
     add("--no-upgrade", dest="upgrade", action="store_false",
         help="never upgrade: a baseline, for this or any other server")
     add("--replace-every", type=float, default=0.0, metavar="S",

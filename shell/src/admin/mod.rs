@@ -1,8 +1,9 @@
 //! The admin API: HTTP and JSON over a Unix socket.
 //!
 //! ```text
-//! POST /v1/upgrade   {"path", "force"?, "sha256"?, "build_id"?, "canary"?, "step"?, "probation"?,
-//!                     "guard"?, "no_wait"?}                       the report, or an error
+//! POST /v1/upgrade   {"path", "force"?, "sha256"?, "build_id"?, "shadow"?, "shadow_time"?,
+//!                     "divergences"?, "redact"?, "canary"?, "step"?, "probation"?, "guard"?,
+//!                     "no_wait"?}                                 the report, or an error
 //! POST /v1/rollback  {"to"?}                                      the same
 //! POST /v1/abort, /v1/promote, /v1/finalize                       the same
 //! POST /v1/replace   {"path"?, "rollback"?, "patience"?}          {"ticket"}, or an error
@@ -12,6 +13,7 @@
 //! POST /v1/backup    {"dir"?, "keep"?, "compress"?}               its number, or an error
 //! POST /v1/warm      POST /v1/warm/end   {"client"}               the same, or an error
 //! GET  /v1/status    GET /v1/history   GET /v1/crashes   GET /v1/backups   GET /metrics
+//! GET  /v1/record?percent=N&seconds=N&bytes_max=N&cost_percent=N    a recording
 //! GET  /v1/effects?from=N&follow=true&hold=true&format=text|resp|json
 //! ```
 //!
@@ -21,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod lines;
+pub mod recording;
 pub mod script;
 pub mod socket;
 pub mod warming;
@@ -153,6 +156,7 @@ fn router(context: Context) -> Router {
         .route("/v1/history", get(history))
         .route("/v1/crashes", get(crashes))
         .route("/v1/effects", get(follow_effects))
+        .route("/v1/record", get(record))
         .route("/metrics", get(show_metrics))
         .with_state(context)
 }
@@ -164,7 +168,7 @@ async fn upgrade(
     body: Body,
 ) -> Response {
     match read::<UpgradeRequest>(body, "").await {
-        Ok(request) => carry_out(&context, &headers, Ask::Upgrade(request), who).await,
+        Ok(request) => carry_out(&context, &headers, Ask::Upgrade(Box::new(request)), who).await,
         Err(refusal) => refused(&refusal),
     }
 }
@@ -257,6 +261,9 @@ fn refused(refusal: &Refusal) -> Response {
         | Code::OnCanary
         | Code::NothingToProve
         | Code::DidWorse
+        | Code::Diverged
+        | Code::OnShadow
+        | Code::CaptureUnderWay
         | Code::Aborted
         | Code::NotKept
         | Code::NoScript
@@ -334,6 +341,19 @@ async fn follow_effects(
     match follow::start(effects::stream(context.host), request) {
         Ok(pieces) => Body::new(pieces).into_response(),
         Err(error) => refused(&Refusal::from(&error)),
+    }
+}
+
+async fn record(
+    State(context): State<Context>,
+    request: Result<Query<recording::Request>, QueryRejection>,
+) -> Response {
+    let begun = request
+        .map_err(|rejection| Refusal::new(Code::BadRequest, rejection.body_text()))
+        .and_then(|Query(request)| recording::start(&request, context.board.serving()));
+    match begun {
+        Ok(pieces) => Body::new(pieces).into_response(),
+        Err(refusal) => refused(&refusal),
     }
 }
 

@@ -13,7 +13,9 @@ mod effects;
 mod input;
 mod outfit;
 mod output;
+mod record;
 mod recover;
+mod rehearse;
 mod replace;
 mod restore;
 mod script;
@@ -31,6 +33,7 @@ use clap::{Parser, Subcommand};
 
 use crate::logic::verify::child;
 use crate::refusal::CODES;
+use crate::replay;
 use crate::upgrade::replace::rehearsal;
 
 /// A Redis-compatible cache whose logic is swapped under live clients.
@@ -96,6 +99,16 @@ enum Verb {
     /// Look at who has asked a server for what.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Record live commands of a running server, with the values of the keys that they name.
+    ///
+    /// What is in the file can be run with another version by `shell rehearse`.
+    #[command(after_help = exit_codes())]
+    Record(record::Args),
+    /// Run a recording with another version, without a server, and compare.
+    ///
+    /// Each reply, each resulting value and each effect that differs is told, and what commands cost.
+    #[command(after_help = exit_codes())]
+    Rehearse(rehearse::Args),
     /// Check a library without a server.
     #[command(after_help = exit_codes())]
     Verify(verify::Args),
@@ -121,7 +134,7 @@ enum Verb {
     ServeForParent(serve::Args),
     /// Say what this build of the shell is; what the server asks another build.
     #[command(name = rehearsal::VERB, hide = true)]
-    Rehearse(serve_on::RehearseArgs),
+    RehearseHere(serve_on::RehearseArgs),
     /// What one process of a service starts another as.
     #[command(name = crate::keeper::program::VERB, hide = true)]
     ServeOn(serve_on::Args),
@@ -148,6 +161,14 @@ enum Verb {
     /// Show how servers ended that nobody had asked to end: signal, command, registers, stack.
     #[command(after_help = exit_codes())]
     CrashReport(crash_report::Args),
+    /// What a shadow and a rehearsal run commands in; see `replay`.
+    #[command(name = crate::replay::child::VERB, hide = true)]
+    ReplayHere {
+        /// Hash of the image that comes with the first byte of standard input.
+        sha256: String,
+        /// What is to be done, as JSON.
+        task: String,
+    },
     /// What the server and verify run to try a library out; see `logic::verify`.
     #[command(name = crate::logic::verify::parent::VERB, hide = true)]
     VerifyHere {
@@ -174,19 +195,22 @@ pub fn main() -> ExitCode {
         Verb::Keygen(args) => trust::keygen(&args),
         Verb::Sign(args) => trust::sign(&args),
         Verb::Audit(verb) => audit::run(&verb),
+        Verb::Record(args) => record::run(&args),
+        Verb::Rehearse(args) => rehearse::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Backup(args) => backup::run(&args),
         Verb::Restore(args) => restore::run(&args),
         Verb::Warm(args) => warm::run(&args),
         Verb::ServeForParent(args) => serve::run_for_parent(&args),
         Verb::Replace(args) => replace::run(&args),
-        Verb::Rehearse(args) => serve_on::rehearse(&args),
+        Verb::RehearseHere(args) => serve_on::rehearse(&args),
         Verb::ServeOn(args) => serve_on::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::DumpArena(args) => dump_arena::run(&args),
         Verb::Recover(args) => recover::run(&args),
         Verb::CrashReport(args) => crash_report::run(&args),
         Verb::CheckArena(args) => check_arena::run(&args),
+        Verb::ReplayHere { sha256, task } => replay::child::run(sha256, &task),
         Verb::VerifyHere { sha256, lanes } => child::run(sha256, lanes),
     }
 }

@@ -8,6 +8,7 @@ use super::asked::Server;
 use super::output;
 use crate::backup::shown::Shown;
 use crate::refusal::Refusal;
+use crate::replay::tally::Tally;
 use crate::upgrade::board::{self, Effects, Loading, Memory, Proving, Status};
 use crate::upgrade::builds::Builds;
 use crate::upgrade::history::{self, Record};
@@ -100,6 +101,7 @@ fn describe(status: &Status) -> String {
     }
     text += &format!("state      {}\n", status.phase);
     text += &status.proving.as_ref().map_or(String::new(), |it| describe_proving(status, it));
+    text += &status.shadow.as_ref().map_or(String::new(), describe_shadow);
     text += &format!("carrying   {} clients, {} keys\n", status.clients, status.keys);
     let Memory { used_bytes, huge_page_bytes } = status.memory;
     text += &format!("memory     {used_bytes} bytes in use, {huge_page_bytes} in huge pages\n");
@@ -165,6 +167,25 @@ fn describe_backups(backups: &Shown) -> String {
         text += &format!("backups    {:?} to {}, next {next}\n", of.schedule, of.folder.display());
     }
     text
+}
+
+/// What runs beside what serves: how far it has come, and what differs.
+fn describe_shadow(shadow: &board::Shadow) -> String {
+    let board::Shadow { identity, percent, left_ms, divergences_max, captured, tally } = shadow;
+    let left = output::time(*left_ms as f64 * 1000.0);
+    let mut text =
+        format!("shadow     {} runs {percent}% of the commands, {left} left\n", identity.label());
+    let Tally { compared, diverged, expected, .. } = tally;
+    text += &format!(
+        "  compared {compared}: {diverged} differ, of {divergences_max} allowed, {expected} are meant to\n"
+    );
+    let left_out: Vec<String> =
+        captured.left_out().map(|(why, count)| format!("{why} {count}")).collect();
+    if !left_out.is_empty() {
+        text += &format!("  left out {}\n", left_out.join(", "));
+    }
+    let samples = tally.samples.iter().map(|sample| format!("  differs  {sample}\n"));
+    text + &samples.collect::<String>()
 }
 
 /// What is being proven: where it stands, and both generations side by side.

@@ -31,6 +31,19 @@ pub struct UpgradeArgs {
     /// Refuse it unless it has this build id (hexadecimal).
     #[arg(long, value_name = "HEX")]
     build_id: Option<String>,
+    /// Let it first run so many of the live commands beside what serves, in a process of its own, where
+    /// it decides nothing, and compare: 5%.
+    #[arg(long, value_name = "SHARE")]
+    shadow: Option<String>,
+    /// For how long [default: 30s].
+    #[arg(long, value_name = "TIME", requires = "shadow")]
+    shadow_time: Option<String>,
+    /// How many of these commands may differ that are not meant to [default: 0].
+    #[arg(long, value_name = "N", requires = "shadow")]
+    divergences: Option<u64>,
+    /// Keep samples of what differs without contents.
+    #[arg(long, requires = "shadow")]
+    redact: bool,
     /// Let it serve some clients first, a step after another: 1%,10%,50% of the connections,
     /// name=PATTERN, user=NAME or db=NUMBER.
     #[arg(long, value_name = "STEPS")]
@@ -86,10 +99,22 @@ pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
             return output::refuse(args.server.json, &Refusal::new(Code::NotFound, message));
         }
     };
-    let UpgradeArgs { force, sha256, build_id, canary, step, probation, guard, no_wait, .. } =
-        args.clone();
-    let request =
-        UpgradeRequest { path, force, sha256, build_id, canary, step, probation, guard, no_wait };
+    let words = args.clone();
+    let request = UpgradeRequest {
+        path,
+        force: words.force,
+        sha256: words.sha256,
+        build_id: words.build_id,
+        shadow: words.shadow,
+        shadow_time: words.shadow_time,
+        divergences: words.divergences,
+        redact: words.redact,
+        canary: words.canary,
+        step: words.step,
+        probation: words.probation,
+        guard: words.guard,
+        no_wait: words.no_wait,
+    };
     // What is wrong with the words needs no server.
     if let Err(refusal) = Plan::of(&request, PROBATION) {
         return output::refuse(args.server.json, &refusal);
@@ -180,7 +205,8 @@ fn after(stage: &str) -> &'static str {
     match stage {
         "" => "copying and checking the library",
         "staged" => "trying it out in a process of its own",
-        "verified" | "converted" => "loading it",
+        "verified" => "loading it, or running it beside what serves",
+        "shadow" | "converted" => "loading it",
         "counted" => "converting data that it cannot read",
         "loaded" => "committing",
         canary if canary.starts_with("canary") => "serving some clients",
@@ -201,6 +227,9 @@ fn describe(report: &Report) -> String {
         }
         Direction::Aborted => {
             return format!("withdrawn {}; {} serves all", from.label(), to.label());
+        }
+        Direction::ShadowEnded => {
+            return format!("{} no longer runs as a shadow, and goes on", from.label());
         }
         Direction::Finalized => {
             let (generation, level) = (report.generation, report.schema_level);

@@ -15,6 +15,7 @@ use abi_stable::std_types::RStr;
 use crate::aof;
 use crate::arena::calls;
 use crate::backup;
+use crate::capture;
 use crate::exchange;
 use crate::logic::ticks;
 use crate::mapped;
@@ -66,6 +67,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     rewrite_from: aof::rewrite_from,
     backup_begin: backup::backup_begin,
     backup_from: backup::backup_from,
+    capturing: capture::capturing,
+    captured: capture::captured,
 });
 
 /// The table. It lives as long as the process, and works before there is a server: then those

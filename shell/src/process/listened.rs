@@ -135,7 +135,7 @@ fn wait(
 }
 
 /// Reads what is there. Forgets a pipe that has ended.
-fn drain<P: Read>(pipe: &mut Option<P>, mut take: impl FnMut(&[u8])) {
+pub fn drain<P: Read>(pipe: &mut Option<P>, mut take: impl FnMut(&[u8])) {
     let mut buffer = [0; 4096];
     while let Some(open) = pipe {
         match open.read(&mut buffer) {

@@ -205,7 +205,8 @@ fn complete(
     // The log's thread was the server's before: it is turned on anew.
     server.aof().state.store(abi::aof::state::OFF, Relaxed);
     let failed = abi::shared::attention::AOF_FAILED;
-    server.roots_shared().attention.fetch_and(!failed, Relaxed);
+    let capture = abi::shared::attention::CAPTURE;
+    server.roots_shared().attention.fetch_and(!(failed | capture), Relaxed);
     let mut passed_over = Vec::new();
     if let Some(given) = given {
         let mut online = Online::enter(lane);

@@ -14,10 +14,12 @@ use super::history::{self, History};
 use super::journal::Fault;
 use super::meter::{Figures, Meter};
 use crate::backup;
+use crate::capture::Counted;
 use crate::client::limits::text;
 use crate::keeper::board::{self as kept, Own};
 use crate::logic::identity::Identity;
 use crate::logic::image::Image;
+use crate::replay::tally::Tally;
 use crate::worker::held_up::{self, HeldUp};
 use crate::worker::shared;
 
@@ -123,6 +125,24 @@ pub struct Proving {
     pub guard: String,
 }
 
+/// A version that runs live commands beside what serves, as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shadow {
+    /// Who it is.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// Of the commands, how many in a hundred.
+    pub percent: f64,
+    /// Milliseconds until it is over.
+    pub left_ms: u64,
+    /// How many may differ that are not meant to.
+    pub divergences_max: u64,
+    /// What was captured, and what not.
+    pub captured: Counted,
+    /// What came of it.
+    pub tally: Tally,
+}
+
 /// A library that served before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Former {
@@ -143,7 +163,7 @@ impl Former {
 /// What the board says.
 #[derive(Default)]
 pub struct Content {
-    /// `idle`, `staging`, `verifying`, `loading`, `canary`, `probation` or `comparing`.
+    /// `idle`, `staging`, `verifying`, `shadow`, `loading`, `canary`, `probation` or `comparing`.
     pub phase: &'static str,
     /// Loaded generations, the current one first. What they have done is filled in when it is read.
     pub generations: Vec<(Shown, Meter)>,
@@ -151,6 +171,8 @@ pub struct Content {
     pub image: Option<Arc<Image>>,
     /// What is being proven, and when that is over.
     pub proving: Option<(Proving, Instant)>,
+    /// What runs beside what serves, and when that is over.
+    pub shadow: Option<(Shadow, Instant)>,
     /// What a rollback would put back.
     pub previous: Option<Former>,
     /// What can be gone back to by its number.
@@ -196,6 +218,9 @@ pub struct Status {
     /// What is being proven.
     #[serde(default)]
     pub proving: Option<Proving>,
+    /// What runs beside what serves.
+    #[serde(default)]
+    pub shadow: Option<Shadow>,
     /// What a rollback would put back.
     pub previous: Option<Former>,
     /// What can be gone back to by its number, oldest first.
@@ -303,6 +328,10 @@ impl Board {
             proving: content.proving.as_ref().map(|(proving, ends)| Proving {
                 left_ms: ends.saturating_duration_since(Instant::now()).as_millis() as u64,
                 ..proving.clone()
+            }),
+            shadow: content.shadow.as_ref().map(|(shadow, ends)| Shadow {
+                left_ms: ends.saturating_duration_since(Instant::now()).as_millis() as u64,
+                ..shadow.clone()
             }),
             retiring: shown,
             previous: content.previous.clone(),

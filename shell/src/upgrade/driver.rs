@@ -22,6 +22,7 @@ use super::phase::{self, Action, Bytes, Event, Kind, Phase, Step, Target};
 use super::plan::Plan;
 use super::proving::{Canary, Proven};
 use super::serving::{Live, Serving};
+use super::shadow::Shadowing;
 use super::staging::{Done, Finished, Job, Setup, Stager};
 use super::{Ask, Direction, Handle, Report, Request, Retirement, UpgradeRequest, carried};
 use crate::keeper;
@@ -41,6 +42,8 @@ pub struct Driver {
     pub(super) phase: Phase,
     pub(super) host: HostRef,
     probation: Duration,
+    /// What runs a shadow.
+    pub(super) program: std::path::PathBuf,
     /// Whether libraries must be signed.
     is_signed: bool,
     pub(super) audit: Arc<Audit>,
@@ -55,6 +58,8 @@ pub struct Driver {
     pub(super) kept: Kept,
     pub(super) asked: Option<Request>,
     pub(super) flight: Option<Flight>,
+    /// What runs live commands beside what serves.
+    pub(super) shadow: Option<Shadowing>,
     /// What serves some clients.
     pub(super) canary: Option<Canary>,
     /// What has, of which nobody was told yet.
@@ -94,6 +99,7 @@ impl Driver {
             phase: Phase::first(current.number()),
             host,
             probation,
+            program: verifier.program.clone(),
             is_signed: verifier.trusted.is_some(),
             audit,
             board: Board::default(),
@@ -107,6 +113,7 @@ impl Driver {
             kept: Kept::default(),
             asked: None,
             flight: None,
+            shadow: None,
             canary: None,
             withdrawn: None,
             proven: None,
@@ -355,6 +362,8 @@ impl Driver {
         match action {
             Action::Stage | Action::StageKept => self.stage(),
             Action::Verify { fresh } => self.verify(fresh),
+            Action::Shadow => self.begin_shadow(),
+            Action::StopShadow => self.stop_shadow(),
             Action::Load(number) => self.load(number),
             Action::Share(at) => self.share(at),
             Action::Commit(number) => self.commit(number),
@@ -376,7 +385,7 @@ impl Driver {
         let Some(request) = self.asked.take() else { return };
         let (path, restored, job) = match &request.ask {
             Ask::Upgrade(upgrade) => {
-                let UpgradeRequest { path, sha256, build_id, .. } = upgrade.clone();
+                let UpgradeRequest { path, sha256, build_id, .. } = *upgrade.clone();
                 let all = self.kept.all().chain([&self.current.serving]);
                 let held = all.map(|serving| Arc::clone(&serving.image)).collect();
                 let shown = path.display().to_string();

@@ -9,7 +9,7 @@
 //!
 //! Reading order: [`phase`] (the rules), [`driver`] (what carries them out), [`staging`] (the slow
 //! work, and [`limits`] when it takes too long) with [`trials`], [`leaving`] (what was replaced),
-//! [`proving`] (canary and probation: [`plan`] says how, [`watcher`] looks, [`guard`] judges what
+//! [`shadow`] (a version runs beside what serves), [`proving`] (canary and probation: [`plan`] says how, [`watcher`] looks, [`guard`] judges what
 //! [`meter`] has), [`journal`] (what a restart comes back with), [`audit`] (who has
 //! asked), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands). [`replace`] (another
 //! build of the shell itself) stands beside all that.
@@ -39,6 +39,7 @@ mod proving;
 mod refusing;
 pub mod replace;
 pub mod serving;
+mod shadow;
 pub mod staging;
 mod trials;
 mod watcher;
@@ -78,6 +79,19 @@ pub struct UpgradeRequest {
     /// The build id it must have, hexadecimal.
     #[serde(default)]
     pub build_id: Option<String>,
+    /// Of the live commands, how many in a hundred it runs beside what serves, before it is loaded:
+    /// `5%`. None: none.
+    #[serde(default)]
+    pub shadow: Option<String>,
+    /// For how long, see [`plan::duration`].
+    #[serde(default)]
+    pub shadow_time: Option<String>,
+    /// How many of them may differ that are not meant to.
+    #[serde(default)]
+    pub divergences: Option<u64>,
+    /// Whether samples of what differs are without contents.
+    #[serde(default)]
+    pub redact: bool,
     /// Whom it serves before it serves all, a step after another: `1%,10%,50%`; see
     /// [`crate::logic::share::Share::parse`]. None: nobody.
     #[serde(default)]
@@ -132,7 +146,7 @@ pub enum Consent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     /// To this library.
-    Upgrade(UpgradeRequest),
+    Upgrade(Box<UpgradeRequest>),
     /// To the library that served before the current one and was not gone back from, or to that of
     /// a generation.
     Rollback {
@@ -168,6 +182,9 @@ impl fmt::Display for Ask {
         for (name, value) in [
             ("sha256", &request.sha256),
             ("build-id", &request.build_id),
+            ("shadow", &request.shadow),
+            ("shadow-time", &request.shadow_time),
+            ("divergences", &request.divergences.map(|count| count.to_string())),
             ("canary", &request.canary),
             ("step", &request.step),
             ("probation", &request.probation),
@@ -175,6 +192,7 @@ impl fmt::Display for Ask {
         ] {
             value.as_ref().map_or(Ok(()), |value| write!(f, " --{name} {value}"))?;
         }
+        f.write_str(if request.redact { " --redact" } else { "" })?;
         f.write_str(if request.force { " --force" } else { "" })?;
         f.write_str(if request.no_wait { " --no-wait" } else { "" })
     }
@@ -204,8 +222,10 @@ pub enum Direction {
     RolledBack,
     /// A library serves some clients, and is to serve all.
     Canary,
-    /// It serves none any more.
+    /// It serves none any more, or is to serve none.
     Aborted,
+    /// A library no longer runs beside what serves, and goes on.
+    ShadowEnded,
     /// What serves is proven.
     Finalized,
 }

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! Idle ──Asked──► Staging ──Staged──► Verifying ──Verified──► Loading ──Loaded──┬──► Idle
-//!                    └──────────────────────┴───Failed───────────┴────► Idle    │      ▲
+//!                    │                      └─► Shadow ─StepOver─▲ │             │      ▲
+//!                    └──────Failed, Diverged, Abort──┴─────────────┴──► Idle    │      │
 //!                                                                               ▼      │
 //!                                           Canary 1 ──StepOver──► Canary 2 ─ … ─┴──────┘
 //!                                              └───Worse, Abort────────────────────► Idle
@@ -47,6 +48,8 @@ pub enum Kind {
 pub struct Course {
     /// Also to the library that is serving already, verified afresh.
     pub force: bool,
+    /// Whether it first runs live commands beside what serves, and decides nothing.
+    pub shadow: bool,
     /// Steps in which it serves some clients before it serves all.
     pub steps: u8,
     /// Whether it is on probation then.
@@ -86,6 +89,8 @@ pub enum Step {
     Staging(Kind),
     /// They are tried out in a process of their own. The second says whose they are.
     Verifying(Kind, Bytes),
+    /// They run some of the live commands in a process of their own, and are compared.
+    Shadow(Course, Bytes),
     /// They are loaded and attached.
     Loading(Kind, Bytes),
     /// The library serves some clients: which, this step of its course says, the first being 0.
@@ -99,6 +104,7 @@ impl Step {
             Self::Idle => "idle",
             Self::Staging(_) => "staging",
             Self::Verifying(..) => "verifying",
+            Self::Shadow(..) => "shadow",
             Self::Loading(..) => "loading",
             Self::Canary(..) => "canary",
         }
@@ -166,8 +172,10 @@ pub enum Event {
     Loaded,
     /// The step under way failed.
     Failed(Code),
-    /// The time of a canary's step is over.
+    /// The time of a canary's step is over, or that of the shadow.
     StepOver,
+    /// The shadow has done otherwise than what serves, or has broken off.
+    Diverged(Code),
     /// The time of the probation is over.
     ProbationOver,
     /// What serves on probation looks worse than what served before.
@@ -194,6 +202,10 @@ pub enum Action {
         /// See above.
         fresh: bool,
     },
+    /// Let them run some of the live commands, beside what serves.
+    Shadow,
+    /// No longer.
+    StopShadow,
     /// Load them as the generation with this number.
     Load(u64),
     /// Let the loaded generation serve the clients of a step of its course.
@@ -250,15 +262,17 @@ impl Phase {
 /// What follows from an event. One that does not fit the phase, such as the end of a step that is
 /// not under way, changes nothing.
 pub fn next(phase: Phase, event: Event) -> (Phase, Vec<Action>) {
-    use Step::{Canary, Loading, Staging, Verifying};
+    use Step::{Canary, Loading, Shadow, Staging, Verifying};
     match (phase.step, event) {
         (_, Event::Asked(kind)) => asked(phase, kind),
         (_, Event::Ordered(order)) => ordered(phase, order),
         (Staging(kind), Event::Staged(bytes)) => staged(phase, kind, bytes),
-        (Verifying(kind, bytes), Event::Verified) => {
-            let number = phase.newest + 1;
-            (Phase { step: Loading(kind, bytes), ..phase }, vec![Action::Load(number)])
+        (Verifying(Kind::Upgrade(course), bytes), Event::Verified) if course.shadow => {
+            (Phase { step: Shadow(course, bytes), ..phase }, vec![Action::Shadow])
         }
+        (Verifying(kind, bytes), Event::Verified) => load(phase, kind, bytes),
+        (Shadow(course, bytes), Event::StepOver) => end_shadow(phase, course, bytes),
+        (Shadow(..), Event::Diverged(code)) => drop_shadow(phase, code),
         (Loading(kind, bytes), Event::Loaded) => loaded(phase, kind, bytes),
         (Staging(_) | Verifying(..) | Loading(..), Event::Failed(code)) => abandon(phase, code),
         (Canary(course, bytes, at), Event::StepOver) if at + 1 < course.steps => {
@@ -278,8 +292,10 @@ pub fn next(phase: Phase, event: Event) -> (Phase, Vec<Action>) {
 }
 
 fn asked(phase: Phase, kind: Kind) -> (Phase, Vec<Action>) {
-    if matches!(phase.step, Step::Canary(..)) {
-        return refuse(phase, Code::OnCanary);
+    match phase.step {
+        Step::Canary(..) => return refuse(phase, Code::OnCanary),
+        Step::Shadow(..) => return refuse(phase, Code::OnShadow),
+        _ => {}
     }
     if phase.step != Step::Idle || phase.retiring.len() >= RETIRING_MAX {
         return refuse(phase, Code::Busy);
@@ -301,6 +317,11 @@ fn ordered(phase: Phase, order: Order) -> (Phase, Vec<Action>) {
         (Order::Promote, Step::Canary(course, bytes, _)) => {
             confirmed(promoted(phase, course, bytes))
         }
+        (Order::Abort, Step::Shadow(..)) => confirmed(drop_shadow(phase, Code::Aborted)),
+        (Order::Promote, Step::Shadow(course, bytes)) => {
+            confirmed(end_shadow(phase, course, bytes))
+        }
+        (Order::Finalize, Step::Shadow(..)) => refuse(phase, Code::OnShadow),
         (Order::Finalize, Step::Idle) if phase.probation.is_some() => {
             let (phase, before) = stop_comparing(phase);
             let (phase, after) = finalize(phase);
@@ -334,6 +355,22 @@ fn staged(phase: Phase, kind: Kind, bytes: Bytes) -> (Phase, Vec<Action>) {
         Kind::Rollback(_) => false,
     };
     (Phase { step: Step::Verifying(kind, bytes), ..phase }, vec![Action::Verify { fresh }])
+}
+
+fn load(phase: Phase, kind: Kind, bytes: Bytes) -> (Phase, Vec<Action>) {
+    let number = phase.newest + 1;
+    (Phase { step: Step::Loading(kind, bytes), ..phase }, vec![Action::Load(number)])
+}
+
+/// The shadow has done well, or is not waited for any more: what comes next comes now.
+fn end_shadow(phase: Phase, course: Course, bytes: Bytes) -> (Phase, Vec<Action>) {
+    let (phase, after) = load(phase, Kind::Upgrade(course), bytes);
+    (phase, [vec![Action::StopShadow], after].concat())
+}
+
+fn drop_shadow(phase: Phase, code: Code) -> (Phase, Vec<Action>) {
+    let (phase, after) = abandon(phase, code);
+    (phase, [vec![Action::StopShadow], after].concat())
 }
 
 fn loaded(phase: Phase, kind: Kind, bytes: Bytes) -> (Phase, Vec<Action>) {

@@ -1,13 +1,14 @@
 use super::*;
 use std::collections::{HashSet, VecDeque};
 
-const PLAIN: Course = Course { force: false, steps: 0, probation: false };
+const PLAIN: Course = Course { force: false, shadow: false, steps: 0, probation: false };
 const UPGRADE: Kind = Kind::Upgrade(PLAIN);
 const FORCED: Kind = Kind::Upgrade(Course { force: true, ..PLAIN });
 const PROVEN: Kind = Kind::Upgrade(Course { probation: true, ..PLAIN });
-const FORCED_PROVEN: Kind = Kind::Upgrade(Course { force: true, probation: true, steps: 0 });
+const FORCED_PROVEN: Kind = Kind::Upgrade(Course { force: true, probation: true, ..PLAIN });
 const IN_STEPS: Kind = Kind::Upgrade(Course { probation: true, steps: 2, ..PLAIN });
-const FORCED_IN_STEPS: Kind = Kind::Upgrade(Course { force: true, steps: 1, probation: false });
+const FORCED_IN_STEPS: Kind = Kind::Upgrade(Course { force: true, steps: 1, ..PLAIN });
+const SHADOWED: Kind = Kind::Upgrade(Course { shadow: true, steps: 1, ..PLAIN });
 const ROLLBACK: Kind = Kind::Rollback(Target::Kept);
 const BACK: Kind = Kind::Rollback(Target::Standby);
 
@@ -140,6 +141,26 @@ fn a_canary_that_does_worse_or_is_not_wanted_is_withdrawn() {
 }
 
 #[test]
+fn a_shadow_comes_before_anything_is_loaded_and_ends_well_or_not_at_all() {
+    let (shadow, actions) = run(&[Event::Asked(SHADOWED), STAGED, Event::Verified]);
+    assert_eq!((actions.last(), shadow.name()), (Some(&Action::Shadow), "shadow"));
+    let (loading, actions) = next(shadow.clone(), Event::StepOver);
+    assert_eq!(actions, [Action::StopShadow, Action::Load(2)]);
+    assert_eq!(next(loading, Event::Loaded).1, [Action::Share(0)]);
+    let (phase, actions) = next(shadow.clone(), Event::Diverged(Code::Diverged));
+    assert_eq!(actions, [Action::StopShadow, Action::Abandon(Code::Diverged)]);
+    assert_eq!(phase, Phase::first(1));
+    let (_, actions) = next(shadow.clone(), Event::Ordered(Order::Abort));
+    assert_eq!(actions, [Action::StopShadow, Action::Abandon(Code::Aborted), Action::Confirm]);
+    let (_, actions) = next(shadow.clone(), Event::Ordered(Order::Promote));
+    assert_eq!(actions, [Action::StopShadow, Action::Load(2), Action::Confirm]);
+    for asked in [Event::Asked(UPGRADE), Event::Asked(ROLLBACK), Event::Ordered(Order::Finalize)] {
+        let refused = vec![Action::Refuse(Code::OnShadow)];
+        assert_eq!(next(shadow.clone(), asked), (shadow.clone(), refused));
+    }
+}
+
+#[test]
 fn what_does_worse_on_probation_is_put_back_by_itself_or_when_asked() {
     for event in [Event::Worse, Event::Asked(BACK)] {
         let (phase, actions) = next(on_probation(), event);
@@ -205,6 +226,7 @@ fn events(phase: &Phase) -> Vec<Event> {
         FORCED_PROVEN,
         IN_STEPS,
         FORCED_IN_STEPS,
+        SHADOWED,
         ROLLBACK,
         BACK,
         Kind::Rollback(Target::Current),
@@ -213,7 +235,7 @@ fn events(phase: &Phase) -> Vec<Event> {
     let mut events: Vec<Event> = kinds.map(Event::Asked).to_vec();
     events.extend([Order::Abort, Order::Promote, Order::Finalize].map(Event::Ordered));
     events.extend([Bytes::Current, Bytes::Standby, Bytes::Other].map(Event::Staged));
-    events.extend([Event::Verified, Event::Loaded]);
+    events.extend([Event::Verified, Event::Loaded, Event::Diverged(Code::Diverged)]);
     events.extend([Code::Io, Code::LoadHung].map(Event::Failed));
     events.extend([Event::StepOver, Event::ProbationOver]);
     events.extend([Event::Suspect, Event::Cleared, Event::Worse]);
@@ -275,6 +297,13 @@ fn check(before: &Phase, event: Event, after: &Phase, actions: &[Action]) {
             _ => {}
         }
     }
+    let is_shadow = |p: &Phase| matches!(p.step, Step::Shadow(..));
+    let (begun, ended) = (count(|a| *a == Action::Shadow), count(|a| *a == Action::StopShadow));
+    assert_eq!(
+        (begun == 1, ended == 1),
+        (!is_shadow(before) && is_shadow(after), is_shadow(before) && !is_shadow(after)),
+        "a shadow begins and ends with its step: {context}"
+    );
     let replies = count(|a| matches!(a, Action::Refuse(_) | Action::Confirm));
     let begun = count(|a| matches!(a, Action::Stage | Action::StageKept | Action::PutBack(_)));
     match event {

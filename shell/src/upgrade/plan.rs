@@ -14,12 +14,16 @@ const STEPS_MAX: usize = 32;
 const TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a canary's step takes unless it is said.
 const STEP: Duration = Duration::from_secs(30);
+/// How long a shadow lasts unless it is said.
+const SHADOW: Duration = Duration::from_secs(30);
 /// How long a probation lasts unless it is said.
 pub const PROBATION: Duration = Duration::from_secs(60);
 
 /// What an upgrade goes through once its library is loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// How it runs beside what serves, before it is loaded; none if it does not.
+    pub shadow: Option<Shadowed>,
     /// Whom it serves in each of its steps, before it serves all.
     pub steps: Vec<Share>,
     /// How long each step takes.
@@ -30,6 +34,19 @@ pub struct Plan {
     pub guard: Limits,
     /// Whoever asks is answered when its first step begins.
     pub no_wait: bool,
+}
+
+/// How a version runs beside what serves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shadowed {
+    /// Of the commands, how many in a hundred.
+    pub percent: f64,
+    /// For how long.
+    pub time: Duration,
+    /// How many commands may differ that are not meant to.
+    pub divergences: u64,
+    /// Whether samples of those are without contents.
+    pub redacts: bool,
 }
 
 /// What is worse than the version before. What is none is not looked at.
@@ -69,14 +86,40 @@ impl Plan {
             (given(&request.step, STEP)?, given(&request.probation, probation)?);
         let guard = request.guard.as_deref().map_or(Ok(Limits::default()), Limits::parse);
         let guard = guard.map_err(wrong)?;
-        Ok(Self { steps, step, probation, guard, no_wait: request.no_wait })
+        let shadow = shadow(request).map_err(wrong)?;
+        Ok(Self { shadow, steps, step, probation, guard, no_wait: request.no_wait })
     }
 
     /// As the rules know it.
     pub fn course(&self, force: bool) -> Course {
         let (steps, probation) = (self.steps.len() as u8, !self.probation.is_zero());
-        Course { force, steps, probation }
+        Course { force, shadow: self.shadow.is_some(), steps, probation }
     }
+}
+
+fn shadow(request: &UpgradeRequest) -> Result<Option<Shadowed>, String> {
+    let UpgradeRequest { shadow, shadow_time, divergences, redact, .. } = request;
+    let Some(share) = shadow else {
+        return match shadow_time.is_some() || divergences.is_some() || *redact {
+            true => Err("what is said of the shadow is said without --shadow".to_owned()),
+            false => Ok(None),
+        };
+    };
+    let percent = percent(share)?;
+    let time = shadow_time.as_deref().map_or(Ok(SHADOW), duration)?;
+    let divergences = divergences.unwrap_or(0);
+    Ok(Some(Shadowed { percent, time, divergences, redacts: *redact }))
+}
+
+/// Reads a share of commands: `5%`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<f64>().ok());
+    percent
+        .filter(|percent| *percent > 0.0 && *percent <= 100.0)
+        .ok_or_else(|| format!("'{text}' is no share: it takes more than 0% and up to 100%"))
 }
 
 fn steps(text: &str) -> Result<Vec<Share>, String> {
@@ -212,7 +255,13 @@ mod tests {
             request.probation = Some("0".into());
         });
         let course = given.unwrap().course(true);
-        assert_eq!(course, Course { force: true, steps: 3, probation: false });
+        assert_eq!(course, Course { force: true, shadow: false, steps: 3, probation: false });
+        let shadowed = plan(|request| request.shadow = Some("0.5%".into())).unwrap();
+        let shadow = shadowed.shadow.unwrap();
+        assert_eq!((shadow.percent, shadow.time, shadow.divergences), (0.5, SHADOW, 0));
+        assert!(shadowed.course(false).shadow);
+        assert!(plan(|request| request.shadow = Some("5".into())).is_err());
+        assert!(plan(|request| request.divergences = Some(1)).is_err());
         let error = plan(|request| request.step = Some("1s".into())).unwrap_err();
         assert_eq!(error.code, Code::BadRequest);
         assert!(plan(|request| request.canary = Some("1%,".into())).is_err());

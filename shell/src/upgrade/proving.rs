@@ -302,11 +302,15 @@ impl Driver {
             let end = if left.is_zero() { LOOK } else { left };
             end.min(watcher.left().max(Duration::from_millis(1))).min(LOOK)
         });
-        looks.min().unwrap_or(NEVER)
+        let shadow = self.shadow.as_ref().map(|_| LOOK);
+        looks.chain(shadow).min().unwrap_or(NEVER)
     }
 
     /// Acts on what has become of what is being proven.
     pub(super) fn look_at_proofs(&mut self) {
+        if self.shadow.is_some() {
+            self.look_at_shadow();
+        }
         if self.canary.is_some() {
             self.look_at_canary();
         }

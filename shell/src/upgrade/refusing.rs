@@ -23,6 +23,7 @@ impl Driver {
             }
             Code::OnProbation => self.on_probation(),
             Code::OnCanary => self.on_canary(),
+            Code::OnShadow => self.on_shadow(),
             Code::NothingToProve => {
                 format!("{} serves all, and is final", self.current.serving.identity.label())
             }
@@ -66,6 +67,10 @@ impl Driver {
             let message = format!("{} is serving already", self.current.serving.identity.label());
             flight.error = Some(Refusal::new(code, message));
         }
+        if code == Code::Aborted {
+            let message = "it was dropped while it ran beside what serves, as somebody has asked";
+            flight.error = Some(Refusal::new(code, message));
+        }
         if code == Code::OnProbation {
             flight.error = Some(Refusal::new(code, self.on_probation()));
         }
@@ -98,6 +103,7 @@ impl Driver {
             .chain(leaving)
             .collect();
         content.proving = self.what_is_proven();
+        content.shadow = self.show_shadow();
         content.journal = Some(self.journal.faults());
         COUNTERS.generation.store(self.current.number(), Ordering::Relaxed);
         COUNTERS.loaded.store(content.generations.len() as u64, Ordering::Relaxed);

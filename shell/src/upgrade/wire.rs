@@ -46,7 +46,7 @@ pub fn admin(client: ClientRef, verb: &str, argument: &str, detail: u64) -> Stat
     let verb = match verb {
         "upgrade" | "upgrade-force" if !argument.is_empty() => {
             match upgrade_of(argument, verb == "upgrade-force") {
-                Some(request) => Verb::ask(Ask::Upgrade(request)),
+                Some(request) => Verb::ask(Ask::Upgrade(Box::new(request))),
                 None => return Status::NOT_FOUND,
             }
         }
@@ -86,6 +86,10 @@ fn upgrade_of(argument: &str, force: bool) -> Option<UpgradeRequest> {
         match word {
             "--force" => request.force = true,
             "--no-wait" => request.no_wait = true,
+            "--redact" => request.redact = true,
+            "--shadow" => request.shadow = Some(value()?),
+            "--shadow-time" => request.shadow_time = Some(value()?),
+            "--divergences" => request.divergences = Some(value()?.parse().ok()?),
             "--sha256" => request.sha256 = Some(value()?),
             "--build-id" => request.build_id = Some(value()?),
             "--canary" => request.canary = Some(value()?),

@@ -11,7 +11,7 @@ pub use scan::hscan;
 use crate::exec::argument::{Argument, KEY, block, double, integer, key, string};
 use crate::exec::spec::access::*;
 use crate::exec::spec::flag::*;
-use crate::exec::spec::{Group, KeySpec, Run, Spec};
+use crate::exec::spec::{Group, KeySpec, Run, Spec, rule};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, RO | ACCESS)];
 const LOOKED_AT: &[KeySpec] = &[KeySpec::at(1, RO)];
@@ -65,12 +65,12 @@ pub const COMMANDS: &[Spec] = &[
         FIELDS,
         "Returns the values of fields of a hash.",
     ),
-    hash("hgetall", 2, read::hgetall).flags(READONLY).keys(READ).tips(UNORDERED).doc(
-        "2.0.0",
-        ALL,
-        KEY,
-        "Returns all fields of a hash with their values.",
-    ),
+    hash("hgetall", 2, read::hgetall)
+        .flags(READONLY)
+        .keys(READ)
+        .tips(UNORDERED)
+        .compared(rule::PAIRS)
+        .doc("2.0.0", ALL, KEY, "Returns all fields of a hash with their values."),
     hash("hkeys", 2, read::hkeys).flags(READONLY).keys(READ).tips(UNORDERED).doc(
         "2.0.0",
         ALL,

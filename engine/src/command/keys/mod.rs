@@ -18,7 +18,7 @@ use crate::exec::argument::{Argument, KEY, integer, key, pattern, unix_time};
 use crate::exec::spec::access::*;
 use crate::exec::spec::category::{CONNECTION, DANGEROUS, KEYSPACE, LIST, SET, SORTED_SET};
 use crate::exec::spec::flag::*;
-use crate::exec::spec::{Group, KeySpec, Run, Spec};
+use crate::exec::spec::{Group, KeySpec, Run, Spec, rule};
 
 const LOOK: &[KeySpec] = &[KeySpec::at(1, RO)];
 const LOOK_SECOND: &[KeySpec] = &[KeySpec::at(2, RO)];
@@ -341,10 +341,12 @@ pub const COMMANDS: &[Spec] = &[
     ),
     telling("ttl", "1.0.0", "Tells how many seconds a key has left.", expire::ttl)
         .history(TOLD_APART)
-        .tips(VARYING),
+        .tips(VARYING)
+        .compared(rule::EXACT),
     telling("pttl", "2.6.0", "Tells how many milliseconds a key has left.", expire::pttl)
         .history(TOLD_APART)
-        .tips(VARYING),
+        .tips(VARYING)
+        .compared(rule::EXACT),
     telling(
         "expiretime",
         "7.0.0",

@@ -163,8 +163,9 @@ fn finalize(cx: &mut ClientCtx<'_>, _args: Args<'_>) -> Done {
 }
 
 /// Options that stand alone, and those that have a value.
-const ALONE: [&str; 2] = ["--force", "--no-wait"];
-const WITH_VALUE: [&str; 4] = ["--canary", "--step", "--probation", "--guard"];
+const ALONE: [&str; 3] = ["--force", "--no-wait", "--redact"];
+const WITH_VALUE: [&str; 7] =
+    ["--shadow", "--shadow-time", "--divergences", "--canary", "--step", "--probation", "--guard"];
 
 /// Options of a replacement, likewise.
 const REPLACE_ALONE: [&str; 1] = ["--rollback"];

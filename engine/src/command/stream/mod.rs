@@ -21,7 +21,7 @@ use crate::exec::argument::{Argument, KEY};
 use crate::exec::context::ClientCtx;
 use crate::exec::spec::access::*;
 use crate::exec::spec::flag::*;
-use crate::exec::spec::{Begin, Find, Group, KeySpec, Run, Spec};
+use crate::exec::spec::{Begin, Find, Group, KeySpec, Run, Spec, rule};
 use base::args::Args;
 use base::error::{Done, Error};
 
@@ -46,6 +46,7 @@ const INSERTED_BELOW: &[KeySpec] = &[KeySpec::at(2, RW | INSERT)];
 const UPDATED_BELOW: &[KeySpec] = &[KeySpec::at(2, RW | UPDATE)];
 const REDUCED_BELOW: &[KeySpec] = &[KeySpec::at(2, RW | DELETE)];
 
+/// It varies by the time at most, which is the same where two versions are compared.
 const VARIES: &[&str] = &["nondeterministic_output"];
 
 const RETURNED: &str = "O(N) where N is the number of entries returned";
@@ -93,12 +94,15 @@ const XGROUP: &[Spec] = &[
 
 /// The subcommands of `XINFO`.
 pub const XINFO: &[Spec] = &[
-    sub("xinfo|consumers", 4, info::info_consumers, READONLY, READ_BELOW).tips(VARIES).doc(
-        "5.0.0",
-        "O(N*log(N)) where N is the number of consumers",
-        info::CONSUMERS,
-        "Lists the consumers of a group.",
-    ),
+    sub("xinfo|consumers", 4, info::info_consumers, READONLY, READ_BELOW)
+        .tips(VARIES)
+        .compared(rule::EXACT)
+        .doc(
+            "5.0.0",
+            "O(N*log(N)) where N is the number of consumers",
+            info::CONSUMERS,
+            "Lists the consumers of a group.",
+        ),
     sub("xinfo|groups", 3, info::info_groups, READONLY, READ_BELOW)
         .history(&[("7.0.0", "Tells how many entries were read, and the lag.")])
         .doc(
@@ -109,6 +113,7 @@ pub const XINFO: &[Spec] = &[
         ),
     help_of("xinfo|help"),
     sub("xinfo|stream", -3, info::info_stream, READONLY, READ_BELOW)
+        .compared(rule::SHAPE)
         .history(&[
             ("6.0.0", "Tells all with FULL."),
             (
@@ -136,6 +141,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(WRITE | DENYOOM | FAST)
         .keys(UPDATED)
         .tips(VARIES)
+        .compared(rule::EXACT)
         .history(&[
             ("6.2.0", "Takes NOMKSTREAM, MINID and LIMIT."),
             ("7.0.0", "The second part of an id can be left to be chosen."),
@@ -150,6 +156,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(WRITE | FAST)
         .keys(REDUCED)
         .tips(VARIES)
+        .compared(rule::EXACT)
         .history(&[("7.0.0", "Returns the ids that are no longer pending as they are gone.")])
         .doc(
             "6.2.0",
@@ -157,12 +164,12 @@ pub const COMMANDS: &[Spec] = &[
             claim::XAUTOCLAIM,
             "Makes entries that have been pending for long those of another consumer.",
         ),
-    stream("xclaim", -6, claim::xclaim).flags(WRITE | FAST).keys(UPDATED).tips(VARIES).doc(
-        "5.0.0",
-        NAMED,
-        claim::XCLAIM,
-        "Makes pending entries those of another consumer.",
-    ),
+    stream("xclaim", -6, claim::xclaim)
+        .flags(WRITE | FAST)
+        .keys(UPDATED)
+        .tips(VARIES)
+        .compared(rule::EXACT)
+        .doc("5.0.0", NAMED, claim::XCLAIM, "Makes pending entries those of another consumer."),
     stream("xdel", -3, add::xdel).flags(WRITE | FAST).keys(REDUCED).doc(
         "5.0.0",
         "O(N*log(M)) where N is the number of ids and M that of nodes",
@@ -191,6 +198,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(READONLY)
         .keys(READ)
         .tips(VARIES)
+        .compared(rule::EXACT)
         .history(&[("6.2.0", "Takes IDLE, and intervals without their ends.")])
         .doc(
             "5.0.0",
@@ -255,6 +263,7 @@ pub const COMMANDS: &[Spec] = &[
         .flags(WRITE)
         .keys(REDUCED)
         .tips(VARIES)
+        .compared(rule::EXACT)
         .history(&[("6.2.0", "Takes MINID and LIMIT.")])
         .doc("5.0.0", REMOVED, add::XTRIM, "Removes the oldest entries of a stream."),
 ];

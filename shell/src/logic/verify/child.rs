@@ -96,6 +96,22 @@ fn verify(
     Ok(Verdict { identity, abilities, requests, unloads, leaked_bytes })
 }
 
+/// Opens and attaches an image that has passed its trial, in a process that exists to be lost.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn attached(image: File, sha256: String) -> Result<(Library, LogicRef), Refusal> {
+    limit().map_err(|e| Refusal::new(Code::Io, format!("limits of the process: {e}")))?;
+    let image = Image::inherited(image, sha256)?;
+    let host = stand_in::table()?;
+    // SAFETY: this process exists to be lost.
+    let library = unsafe { Library::open(Arc::new(image)) }?;
+    let (logic, manifest) = check_contract(&library)?;
+    identity::check(&manifest)?;
+    check(Step::Attach.name(), logic.attach()(host), Code::AttachFailed, "")?;
+    Ok((library, logic))
+}
+
 fn limit() -> rustix::io::Result<()> {
     let set = |resource, most: u64| {
         // What the server may not have, this process may not ask for.

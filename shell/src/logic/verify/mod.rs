@@ -9,7 +9,7 @@ pub mod child;
 pub mod parent;
 pub mod stand_in;
 mod strays;
-mod trial;
+pub mod trial;
 
 use serde::{Deserialize, Serialize};
 

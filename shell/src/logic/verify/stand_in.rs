@@ -1,8 +1,9 @@
 //! The host table for a library under test: an arena, clocks and a log, but no server behind it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use abi::capture::Capturing;
 use abi::client_ref::ClientRef;
 use abi::container::RawBytes;
 use abi::host::{Exchange, GenerationInfo, Host, HostRef, ProcessInfo, Saving, SavingInfo, saving};
@@ -33,7 +34,7 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     realloc: calls::realloc,
     usable: calls::usable,
     used_bytes: calls::used_bytes,
-    unix_us: calls::unix_us,
+    unix_us,
     monotonic_ns: calls::monotonic_ns,
     tick_q32_ns,
     random: calls::random,
@@ -69,6 +70,8 @@ static TABLE: WithMetadata<Host> = WithMetadata::new(Host {
     rewrite_from,
     backup_begin,
     backup_from,
+    capturing,
+    captured,
 });
 
 /// The table. Nobody is posted to but the clients of a trial, and there is nothing to administer.
@@ -196,6 +199,27 @@ extern "C" fn backup_begin(_: &Saving<'_>, _: &mut RawBytes) -> Status {
 }
 
 extern "C" fn backup_from() {}
+
+extern "C" fn capturing() -> Capturing {
+    Capturing::default()
+}
+
+extern "C" fn captured(_outcome: u32, _cost_ns: u64, _record: RSlice<'_, u8>) {}
+
+/// The time that the library is told; 0: what it is.
+static TIME_US: AtomicU64 = AtomicU64::new(0);
+
+/// From now on it is this time, Unix time in microseconds.
+pub fn set_time(unix_us: u64) {
+    TIME_US.store(unix_us, Ordering::Relaxed);
+}
+
+extern "C" fn unix_us() -> u64 {
+    match TIME_US.load(Ordering::Relaxed) {
+        0 => calls::unix_us(),
+        set => set,
+    }
+}
 
 extern "C" fn config_file(_out: &mut RawBytes) -> Status {
     Status::NOT_FOUND

@@ -48,6 +48,18 @@ impl Trial {
     /// # Errors
     /// `attach_failed` if it could not make a scratch for each, or not set up a new arena.
     pub fn start(logic: LogicRef, lanes: u32) -> Result<Self, Refusal> {
+        Self::start_with(logic, lanes, &[])
+    }
+
+    /// As [`Trial::start`], with settings from the beginning.
+    ///
+    /// # Errors
+    /// Also as [`Trial::configure`].
+    pub fn start_with(
+        logic: LogicRef,
+        lanes: u32,
+        settings: &[Vec<String>],
+    ) -> Result<Self, Refusal> {
         let memory = stand_in::memory()?;
         let scratches = (0..lanes).map(|lane| logic.scratch_new()(lane)).collect();
         let trial = Self { logic, memory, scratches, connections: BTreeMap::new() };
@@ -56,6 +68,7 @@ impl Trial {
             return Err(Refusal::new(Code::AttachFailed, message));
         }
         check("init", logic.init()(trial.scratches[0]), Code::AttachFailed, "")?;
+        settings.iter().try_for_each(|words| trial.configure(words))?;
         let databases = number(&memory.roots.shared().config, id::DATABASES).max(1);
         let made = memory.roots.create_databases(databases);
         made.map_err(|_| Refusal::new(Code::Io, "the trial's arena is full"))?;
@@ -218,6 +231,15 @@ impl Trial {
         let status = logic.client_open()(scratch, Ptr::from_raw(self.client(number)));
         check("client_open", status, Code::BatteryFailed, "")?;
         Ok(lane)
+    }
+
+    /// Ends a connection, if it is open, whatever it waits for.
+    ///
+    /// # Errors
+    /// As [`Trial::send`].
+    pub fn hang_up(&mut self, number: u8) -> Result<(), Refusal> {
+        self.close(number, close_reason::PEER)?;
+        self.settle()
     }
 
     fn close(&mut self, number: u8, reason: u32) -> Result<(), Refusal> {

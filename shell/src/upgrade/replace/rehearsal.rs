@@ -17,7 +17,7 @@ use crate::refusal::{Code, Refusal};
 use crate::worker::shared;
 
 /// The hidden verb of the command line that answers with [`Facts`].
-pub const VERB: &str = "rehearse";
+pub const VERB: &str = "__rehearse";
 
 /// What is to be the same of two builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
