@@ -2,17 +2,15 @@
 //! work that anybody could notice, and it is one store.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use abi::host::HostRef;
 use abi::schema::LEVEL_1;
 use tokio::sync::mpsc;
 
-use super::audit::{Audit, Who};
-use super::board::{Board, COUNTERS};
-use super::flight::{Flight, micros, stage};
-use super::history::{Outcome, Record};
+use super::audit::Audit;
+use super::board::Board;
+use super::flight::{Flight, stage};
 use super::journal::Keeper;
 use super::kept::Kept;
 use super::leaving::{Leaving, Loose};
@@ -24,7 +22,7 @@ use super::proving::{Canary, Proven};
 use super::serving::{Live, Serving};
 use super::shadow::Shadowing;
 use super::staging::{Done, Finished, Job, Setup, Stager};
-use super::{Ask, Direction, Handle, Report, Request, Retirement, UpgradeRequest, carried};
+use super::{Ask, Handle, Report, Request, UpgradeRequest};
 use crate::keeper;
 use crate::logic::identity::Identity;
 use crate::logic::level;
@@ -505,97 +503,6 @@ impl Driver {
     /// What the upgrade under way becomes once it serves some clients.
     pub(super) fn take_flight(&mut self) -> Option<Flight> {
         self.flight.take()
-    }
-
-    pub(super) fn report(&self, flight: &Flight, old: &Serving, took: Duration) -> Report {
-        let carried = carried::count(self.host);
-        let mut warnings = Vec::new();
-        if flight.verdict.as_ref().is_some_and(|verdict| !verdict.unloads) {
-            let warning = "this library cannot be unloaded: each upgrade away from it leaves its \
-                           image in memory; see docs/writing-logic.md on thread-locals";
-            warnings.push(warning.to_owned());
-        }
-        Report {
-            result: match flight.is_rollback() {
-                false => Direction::Upgraded,
-                true => Direction::RolledBack,
-            },
-            generation: self.current.number(),
-            from: old.identity.clone(),
-            to: self.current.serving.identity.clone(),
-            schema_level: level::in_force(self.host),
-            restored: flight.restored,
-            rollback_to: self.kept.target().map(Serving::former),
-            stages: flight.stages.clone(),
-            commit_us: micros(took),
-            clients: carried.clients,
-            keys: carried.keys,
-            retirement: Retirement::Retiring,
-            probation_ms: None,
-            leaked_bytes: 0,
-            changes: flight.verdict.as_ref().map_or(vec![], |v| v.abilities.changes.clone()),
-            warnings,
-        }
-    }
-
-    pub(super) fn count(&self, report: &Report, took: Duration) {
-        let counter = match report.result {
-            Direction::RolledBack => &COUNTERS.rollbacks,
-            _ => &COUNTERS.upgrades,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        COUNTERS.last_commit_ns.store(took.as_nanos() as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn record(
-        &self,
-        flight: &Flight,
-        report: Option<&Report>,
-        from: Identity,
-        to: Option<Identity>,
-    ) -> Record {
-        let outcome = match report.map(|report| report.result) {
-            Some(Direction::RolledBack) => Outcome::RolledBack,
-            Some(_) => Outcome::Upgraded,
-            None => Outcome::Refused,
-        };
-        Record {
-            at_ms: flight.at_ms,
-            outcome,
-            generation: report.map_or(self.current.number(), |report| report.generation),
-            from: Some(from),
-            to,
-            restored: flight.restored,
-            path: flight.path.clone(),
-            stages: flight.stages.clone(),
-            error: flight.error.clone(),
-            reason: None,
-            decisions: flight.decisions.clone(),
-            builds: None,
-        }
-    }
-
-    /// Puts down what has happened.
-    pub(super) fn remember(&self, record: Record) {
-        self.audit.note(Who::server(), "ended", record.to_string());
-        self.board.lock().history.push(record);
-    }
-
-    fn record_start(&mut self, reason: Option<String>) {
-        self.board.lock().history.push(Record {
-            at_ms: self.current.serving.since_ms,
-            outcome: Outcome::Started,
-            generation: self.current.number(),
-            from: None,
-            to: Some(self.current.serving.identity.clone()),
-            restored: None,
-            path: self.current.serving.path(),
-            stages: Vec::new(),
-            error: None,
-            reason,
-            decisions: Vec::new(),
-            builds: None,
-        });
     }
 }
 

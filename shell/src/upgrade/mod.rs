@@ -11,7 +11,7 @@
 //! work, and [`limits`] when it takes too long) with [`trials`], [`leaving`] (what was replaced),
 //! [`shadow`] (a version runs beside what serves), [`proving`] (canary and probation: [`plan`] says how, [`watcher`] looks, [`guard`] judges what
 //! [`meter`] has), [`journal`] (what a restart comes back with), [`audit`] (who has
-//! asked), [`board`] (what everybody may read), [`history`], [`wire`] (`SHELL` commands). [`replace`] (another
+//! asked), [`board`] (what everybody may read), [`history`] and [`reporting`], [`wire`] (`SHELL` commands). [`replace`] (another
 //! build of the shell itself) stands beside all that.
 //!
 //! Invariant: everything before the commit and after the grace period happens on the staging
@@ -38,6 +38,7 @@ pub mod plan;
 mod proving;
 mod refusing;
 pub mod replace;
+mod reporting;
 pub mod serving;
 mod shadow;
 pub mod staging;
