@@ -96,9 +96,10 @@ fn what_is_acknowledged_before_a_stop_that_saves_is_saved() {
     for _ in 0..5 {
         let mut server = Server::start_with(&["--save", "1000 1000"]);
         let (mut writer, mut client) = (server.connect(), server.connect());
+        writer.ask("INCR n");
         let written = std::thread::scope(|scope| {
             let written = scope.spawn(move || {
-                let mut n = 0u64;
+                let mut n = 1u64;
                 loop {
                     writer.send(&["INCR", "n"]);
                     match writer.try_read() {
