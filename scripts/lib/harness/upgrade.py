@@ -75,7 +75,9 @@ class CliUpgrader(Upgrader):
 class CycleUpgrader(CliUpgrader):
     """Full cycles: trial, shadow, canary, probation, and at random rolled back or final.
 
-    What is rolled back is tried again, so that each `upgrade` ends with the library final.
+    What is rolled back is tried again, so that each `upgrade` ends with the library final. A library
+    that does not know the data of the one that serves is gone back to instead, if it was the one
+    before.
     """
 
     PROVE = ["--shadow", "20%", "--shadow-time", "300ms", "--canary", "10%,50%", "--step", "200ms",
@@ -90,6 +92,10 @@ class CycleUpgrader(CliUpgrader):
         started = time.monotonic()
         while True:
             report = self.ask("upgrade", str(library), *self.PROVE)
+            if report.get("error", {}).get("code") == "schema_unsupported":
+                report = self.ask("rollback", "--convert", "--yes")
+                self._wait_until_gone()
+                return _upgrade(report, (time.monotonic() - started) * 1e6)
             upgrade = _upgrade(report, (time.monotonic() - started) * 1e6)
             verb = self.random.choice(["finalize", "rollback"])
             _upgrade(self.ask(verb), 0.0)
