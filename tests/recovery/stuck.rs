@@ -84,3 +84,21 @@ fn the_version_before_is_gone_back_to_when_that_is_asked_for() {
     assert_eq!(client.ask("LLEN list"), ":1\r\n");
     assert!(client.call(&["FAULTY.PUSH", "list", "x"]).raw().starts_with("-ERR unknown command"));
 }
+
+#[test]
+fn nobody_goes_back_to_a_version_that_does_not_know_the_data() {
+    let server = kept_with("logic_v1", &[]);
+    let mut client = server.connect();
+    server.upgrade("logic_v2", &["--probation", "1h"]).report();
+    assert_eq!(server.cli(&["finalize", "--json"]).report()["result"], "finalized");
+    client.ask("HSET hash field value other value");
+    assert_eq!(client.ask("HEXPIRE hash 10000 FIELDS 1 field"), "*1\r\n:1\r\n");
+    // The version before would serve after the second.
+    server.kill_kept();
+    server.kill_kept();
+    assert_eq!(client.ask("HEXPIRE hash 20000 GT FIELDS 1 field"), "*1\r\n:1\r\n");
+    assert!(server.log().contains("schema level 2 is in force"), "{}", server.log());
+    let asked = server.cli(&["recover", "--with-previous"]);
+    assert_eq!(client.ask("HLEN hash"), ":2\r\n", "{} {}", asked.stdout, asked.stderr);
+    assert_eq!(client.ask("HPERSIST hash FIELDS 1 field"), "*1\r\n:1\r\n");
+}

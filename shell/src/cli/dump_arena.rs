@@ -23,6 +23,8 @@ use crate::server;
 const LOOK: Duration = Duration::from_millis(50);
 /// Lines that are told of what a server has said that could not go on.
 const LINES_TOLD: usize = 4;
+/// How long trying the logic may take, in ms.
+const VERIFY_MS: &str = "120000";
 /// Most workers that a server is tried to have had.
 const WORKERS_MAX: u32 = 128;
 
@@ -116,6 +118,8 @@ impl Reader {
             let mut command = Command::new(program);
             command.args([VERB, "--no-keeper", "--port", "0", "--save", "", "--appendonly", "no"]);
             command.args(["--pidfile", "", "--logfile", "", "--backup-schedule", ""]);
+            // Nobody waits to be served: a slow machine is no reason to give up.
+            command.args(["--verify-timeout-ms", VERIFY_MS]);
             command.arg("--workers").arg(workers.to_string()).arg("--dir").arg(folder);
             command.arg("--arena-copy").arg(arena);
             command.arg("--unixsocket").arg(folder.join("socket"));

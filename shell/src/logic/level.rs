@@ -7,6 +7,7 @@ use abi::keyspace::Schema;
 use abi::schema::LEVEL_1;
 
 use super::identity::{Abilities, Identity};
+use super::loaded::Loaded;
 use crate::refusal::{Code, Refusal};
 
 /// Where it stands in the host's arena.
@@ -20,6 +21,20 @@ pub fn schema(host: HostRef) -> &'static Schema {
 /// The level.
 pub fn in_force(host: HostRef) -> u32 {
     (schema(host).level.load(Relaxed) as u32).max(LEVEL_1)
+}
+
+/// Checks that a library can go on with the data there are.
+///
+/// # Errors
+/// `schema_unsupported`.
+pub fn check_loaded(host: HostRef, loaded: &Loaded) -> Result<(), Refusal> {
+    let (level, writes) = (in_force(host), loaded.schema_writes());
+    if writes >= level {
+        return Ok(());
+    }
+    let label = loaded.identity().label();
+    let message = format!("schema level {level} is in force; {label} writes up to {writes}");
+    Err(Refusal::new(Code::SchemaUnsupported, message))
 }
 
 /// Checks that a release can serve on data of a level.

@@ -95,7 +95,9 @@ pub fn load_again(images: &[Proven], host: HostRef) -> Result<Loaded, Refusal> {
     for Proven(path) in images {
         let loaded = Image::left_behind(path).and_then(|image| {
             // SAFETY: that is what `Proven` says; the bytes are sealed, or this is no image.
-            unsafe { Loaded::load_proven(Arc::new(image), host) }
+            let loaded = unsafe { Loaded::load_proven(Arc::new(image), host) }?;
+            level::check_loaded(host, &loaded)?;
+            Ok(loaded)
         });
         match loaded {
             Ok(loaded) => return Ok(loaded),
