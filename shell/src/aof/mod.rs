@@ -239,7 +239,7 @@ fn write(
     loop {
         let is_last = !log.is_wanted(times_off);
         if !is_last {
-            gather(config, &mut gathering);
+            gather_more(config, &mut gathering);
         }
         let held = GATE.held();
         let goal = if is_last { stream.position() } else { stream.frontier() };
@@ -315,7 +315,7 @@ fn settle(server: &ServerShared, log: &Log, session: &mut Session) {
 }
 
 /// Waits for those whose replies the last sync has let go, if the next is worth that.
-fn gather(config: &ConfigStore, gathering: &mut Gathering) {
+fn gather_more(config: &ConfigStore, gathering: &mut Gathering) {
     let from = GATE.held();
     let time = gathering.time(from);
     if policy(config) != Policy::Always || time.is_zero() {
