@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use super::ServeError;
+use super::code_pages;
 use super::hand_over::{self, Resting};
 use super::threads::Threads;
 use crate::keeper::board;
@@ -75,6 +76,7 @@ pub fn run(
     let Control { runtime, mut signals, hangup } = control;
     let outcome = runtime.block_on(async {
         tokio::spawn(reopen_log(hangup));
+        tokio::spawn(code_pages::release_later());
         let mut services = pin!(for_ever(services));
         let mut threads = threads;
         loop {
