@@ -445,8 +445,8 @@ impl Driver {
 
     /// Lets what is loaded, or the canary, serve all.
     fn commit(&mut self, number: u64) {
-        let decided = Instant::now();
         let (mut flight, live) = self.ready(number);
+        let decided = Instant::now();
         let took = self.publish_since(decided, &live);
         flight.pass(stage("committed", took));
         let old = std::mem::replace(&mut self.current, live);

@@ -221,9 +221,9 @@ impl Driver {
     /// Lets what is held ready serve all again.
     pub(super) fn put_back(&mut self, number: u64) {
         let Some(proven) = self.proven.take() else { return };
-        let decided = Instant::now();
         let generation = Arc::new(proven.standby.generation.renumbered(number));
         let live = Live::of(self.host, generation);
+        let decided = Instant::now();
         let took = self.publish_since(decided, &live);
         let left = std::mem::replace(&mut self.current, live);
         self.kept.replaced(&left.serving, &self.current.serving, true);
