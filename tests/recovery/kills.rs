@@ -2,53 +2,26 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
-
-use rustix::process::{Signal, kill_process};
 
 use super::checked::{Checked, INTERRUPTED};
-use super::kept;
+use super::parties::Parties;
+use super::{kept, kill_soon};
 use crate::harness::{Connection, Random, eventually};
 
 #[test]
 fn clients_go_on_where_they_stood() {
     let server = kept(&[]);
     let mut client = server.connect();
-    let mut others: Vec<Connection> = (0..7).map(|_| server.connect()).collect();
-    let [waits, queues, listens, watches, half, named, other_db] = &mut others[..] else {
-        panic!()
-    };
-    waits.send(&["BLPOP", "nothing:a", "nothing:b", "0"]);
-    queues.ask("MULTI");
-    queues.ask("INCR queued");
-    listens.ask("SUBSCRIBE channel");
-    watches.ask("WATCH watched");
-    watches.ask("MULTI");
-    half.send_raw(b"*3\r\n$3\r\nSET\r\n$4\r\nhalf\r\n$10\r\n01234");
-    named.ask("HELLO 3 SETNAME me");
+    let mut parties = Parties::of(&server);
+    let mut other_db = server.connect();
     other_db.ask("SELECT 5");
-    client.ask("CONFIG SET maxmemory 123456789");
     client.ask("SCRIPT LOAD return");
     let run_id = |client: &mut Connection| field(client, "run_id");
     let before = run_id(&mut client);
-    eventually("one waits", || client.ask("INFO clients").raw().contains("blocked_clients:1"));
-    eventually("the rest is read", || client.ask("CLIENT LIST").raw().contains("qbuf=33"));
+    Parties::settle(&mut client);
     server.kill_kept();
     assert_eq!(run_id(&mut client), before);
-    assert!(client.ask("INFO clients").raw().contains("blocked_clients:1"));
-    assert_eq!(client.ask("CONFIG GET maxmemory"), "*2\r\n$9\r\nmaxmemory\r\n$9\r\n123456789\r\n");
-    assert_eq!(client.ask("RPUSH nothing:b x"), ":1\r\n");
-    assert_eq!(waits.read(), "*2\r\n$9\r\nnothing:b\r\n$1\r\nx\r\n");
-    assert_eq!(queues.ask("EXEC"), "*1\r\n:1\r\n");
-    assert_eq!(client.ask("PUBLISH channel text"), ":1\r\n");
-    assert_eq!(listens.read(), "*3\r\n$7\r\nmessage\r\n$7\r\nchannel\r\n$4\r\ntext\r\n");
-    assert_eq!(client.ask("SET watched x"), "+OK\r\n");
-    assert_eq!(watches.ask("EXEC"), "*-1\r\n");
-    half.send_raw(b"56789\r\n");
-    assert_eq!(half.read(), "+OK\r\n");
-    assert_eq!(client.ask("GET half"), "$10\r\n0123456789\r\n");
-    assert_eq!(named.ask("CLIENT GETNAME"), "$2\r\nme\r\n");
-    assert_eq!(named.ask("GET nothing"), "_\r\n", "it speaks RESP3");
+    parties.go_on(&mut client);
     other_db.ask("SET here x");
     assert_eq!(client.ask("INFO keyspace").raw().matches("db5:keys=1").count(), 1);
 }
@@ -135,11 +108,7 @@ fn kills_at_random_moments_cost_one_error_a_lane_at_most() {
             })
             .collect();
         for _ in 0..kills() {
-            let served = server.servers();
-            thread::sleep(Duration::from_micros(random.below(60_000)));
-            let pid = server.kept_pid().expect("one serves");
-            kill_process(pid, Signal::KILL).expect("it is there");
-            eventually("another server goes on", || server.servers() > served);
+            kill_soon(&server, &mut random);
         }
         is_over.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().expect("all replies are right")).sum()

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::checked::Checked;
 use super::kept;
+use super::parties::Parties;
 use crate::harness::libraries::shell;
-use crate::harness::{Connection, Random, Server, Setup, cli, eventually, free_port, library};
+use crate::harness::{Random, Server, Setup, cli, eventually, free_port, library};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
@@ -27,27 +28,15 @@ fn replace(server: &Server, more: &[&str]) -> Value {
 fn clients_go_on_as_if_nothing_had_been() {
     let server = kept(&["--enable-shell-command", "yes"]);
     let mut client = server.connect();
-    let mut others: Vec<Connection> = (0..9).map(|_| server.connect()).collect();
-    let [waits, queues, listens, watches, half, named, tracks, sees, asks] = &mut others[..] else {
-        panic!()
-    };
-    waits.send(&["BLPOP", "nothing:a", "nothing:b", "0"]);
-    queues.ask("MULTI");
-    queues.ask("INCR queued");
-    listens.ask("SUBSCRIBE channel");
-    watches.ask("WATCH watched");
-    watches.ask("MULTI");
-    half.send_raw(b"*3\r\n$3\r\nSET\r\n$4\r\nhalf\r\n$10\r\n01234");
-    named.ask("HELLO 3 SETNAME me");
+    let mut parties = Parties::of(&server);
+    let [mut tracks, mut sees, mut asks] = [(); 3].map(|()| server.connect());
     tracks.ask("HELLO 3");
     tracks.ask("CLIENT TRACKING ON");
     tracks.ask("GET tracked");
     assert_eq!(sees.ask("MONITOR"), "+OK\r\n");
     let unix = UnixStream::connect(server.socket()).expect("it accepts");
-    client.ask("CONFIG SET maxmemory 123456789");
     let before = client.ask("INFO server").raw();
-    eventually("one waits", || client.ask("INFO clients").raw().contains("blocked_clients:1"));
-    eventually("the rest is read", || client.ask("CLIENT LIST").raw().contains("qbuf=33"));
+    Parties::settle(&mut client);
     let pid = server.kept_pid();
     let report = replace(&server, &[]);
     assert_eq!(report["clients"], 11, "{report}");
@@ -58,20 +47,7 @@ fn clients_go_on_as_if_nothing_had_been() {
     assert_eq!(replace(&server, &["--rollback"])["rollback"], true);
     let run_id = |info: &str| info.lines().find(|l| l.starts_with("run_id")).map(str::to_owned);
     assert_eq!(run_id(&client.ask("INFO server").raw()), run_id(&before));
-    assert!(client.ask("INFO clients").raw().contains("blocked_clients:1"));
-    assert_eq!(client.ask("CONFIG GET maxmemory"), "*2\r\n$9\r\nmaxmemory\r\n$9\r\n123456789\r\n");
-    assert_eq!(client.ask("RPUSH nothing:b x"), ":1\r\n");
-    assert_eq!(waits.read(), "*2\r\n$9\r\nnothing:b\r\n$1\r\nx\r\n");
-    assert_eq!(queues.ask("EXEC"), "*1\r\n:1\r\n");
-    assert_eq!(client.ask("PUBLISH channel text"), ":1\r\n");
-    assert_eq!(listens.read(), "*3\r\n$7\r\nmessage\r\n$7\r\nchannel\r\n$4\r\ntext\r\n");
-    assert_eq!(client.ask("SET watched x"), "+OK\r\n");
-    assert_eq!(watches.ask("EXEC"), "*-1\r\n");
-    half.send_raw(b"56789\r\n");
-    assert_eq!(half.read(), "+OK\r\n");
-    assert_eq!(client.ask("GET half"), "$10\r\n0123456789\r\n");
-    assert_eq!(named.ask("CLIENT GETNAME"), "$2\r\nme\r\n");
-    assert_eq!(named.ask("GET nothing"), "_\r\n", "it speaks RESP3");
+    parties.go_on(&mut client);
     assert!(tracks.is_silent(Duration::from_millis(50)), "nothing has been invalidated");
     client.ask("SET tracked x");
     assert!(tracks.read().raw().contains("invalidate"));

@@ -3,13 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use rustix::process::{Signal, kill_process};
-
-use super::kept;
+use super::{kept, kill_soon};
 use crate::harness::connection::{Reply, encode};
-use crate::harness::{Connection, Random, Server, eventually};
+use crate::harness::{Connection, Random, Server};
 
 const INTERRUPTED: &str = "-INTERRUPTED ";
 /// Elements after which a value begins again.
@@ -225,11 +222,7 @@ fn values_of_all_types_are_whole_whichever_way_the_arena_was_recovered() {
             })
             .collect();
         for _ in 0..kills() {
-            let served = server.servers();
-            thread::sleep(Duration::from_micros(random.below(60_000)));
-            let pid = server.kept_pid().expect("one serves");
-            kill_process(pid, Signal::KILL).expect("it is there");
-            eventually("another server goes on", || server.servers() > served);
+            kill_soon(&server, &mut random);
         }
         is_over.store(true, Ordering::Relaxed);
         threads.into_iter().for_each(|thread| thread.join().expect("all replies are right"));

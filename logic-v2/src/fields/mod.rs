@@ -31,6 +31,7 @@ const ENDLESS: i64 = -1;
 
 const FIELDS: Argument =
     block("fields", &[integer("numfields"), string("field").multiple()]).token("FIELDS");
+const FIELDS_OF_KEY: &[Argument] = &[key("key", 0), FIELDS];
 const CONDITION: Argument =
     one_of("condition", &[token("NX"), token("XX"), token("GT"), token("LT")]).optional();
 const UPDATED: &[KeySpec] = &[KeySpec::at(1, RW | UPDATE)];
@@ -45,8 +46,13 @@ const fn writes(name: &'static str, run: Run) -> Spec {
     hash(name, -6, run).flags(WRITE | FAST).keys(UPDATED)
 }
 
-const fn reads(name: &'static str, run: Run) -> Spec {
-    hash(name, -5, run).flags(READONLY | FAST).keys(READ).tips(&["nondeterministic_output"])
+const fn reads(name: &'static str, run: Run, summary: &'static str) -> Spec {
+    hash(name, -5, run).flags(READONLY | FAST).keys(READ).tips(&["nondeterministic_output"]).doc(
+        "7.4.0",
+        ONE_BY_ONE,
+        FIELDS_OF_KEY,
+        summary,
+    )
 }
 
 /// The commands.
@@ -78,31 +84,19 @@ pub const COMMANDS: [Spec; 12] = [
     hash("hpersist", -5, expire::hpersist).flags(WRITE | FAST).keys(UPDATED).doc(
         "7.4.0",
         ONE_BY_ONE,
-        &[key("key", 0), FIELDS],
+        FIELDS_OF_KEY,
         "Has fields of a hash not end any more.",
     ),
-    reads("httl", tell::httl).doc(
-        "7.4.0",
-        ONE_BY_ONE,
-        &[key("key", 0), FIELDS],
-        "Tells in how many seconds fields of a hash end.",
-    ),
-    reads("hpttl", tell::hpttl).doc(
-        "7.4.0",
-        ONE_BY_ONE,
-        &[key("key", 0), FIELDS],
-        "Tells in how many milliseconds fields of a hash end.",
-    ),
-    reads("hexpiretime", tell::hexpiretime).doc(
-        "7.4.0",
-        ONE_BY_ONE,
-        &[key("key", 0), FIELDS],
+    reads("httl", tell::httl, "Tells in how many seconds fields of a hash end."),
+    reads("hpttl", tell::hpttl, "Tells in how many milliseconds fields of a hash end."),
+    reads(
+        "hexpiretime",
+        tell::hexpiretime,
         "Tells at which Unix time in seconds fields of a hash end.",
     ),
-    reads("hpexpiretime", tell::hpexpiretime).doc(
-        "7.4.0",
-        ONE_BY_ONE,
-        &[key("key", 0), FIELDS],
+    reads(
+        "hpexpiretime",
+        tell::hpexpiretime,
         "Tells at which Unix time in milliseconds fields of a hash end.",
     ),
     hash("hgetex", -5, values::hgetex)
@@ -126,7 +120,7 @@ pub const COMMANDS: [Spec; 12] = [
         .doc(
             "8.0.0",
             ONE_BY_ONE,
-            &[key("key", 0), FIELDS],
+            FIELDS_OF_KEY,
             "Returns the values of fields of a hash and removes them.",
         ),
 ];

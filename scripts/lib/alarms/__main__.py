@@ -6,7 +6,6 @@ back is a false alarm: its reason is printed. Exit status 1 if there are more th
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -45,12 +44,6 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def shell(server: ShellServer, *words: str) -> dict:
-    command = [str(server.binary), *words, "--admin", str(server.admin), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return json.loads(done.stdout)
-
-
 def load(server: ShellServer, clients: int) -> subprocess.Popen:
     binary = shutil.which("redis-benchmark")
     if not binary:
@@ -72,17 +65,17 @@ def one(server: ShellServer, library: Path, opts: argparse.Namespace) -> str | N
         words += ["--shadow", opts.shadow, "--shadow-time", opts.step]
     if opts.canary:
         words += ["--canary", opts.canary, "--step", opts.step]
-    answer = shell(server, *words)
+    answer = server.ask(*words)
     if "error" in answer:
         if answer["error"]["code"] not in ("did_worse", "diverged"):
             raise SystemExit(f"an upgrade was refused: {answer['error']}")
         return answer["error"]["message"]
     deadline = time.monotonic() + PATIENCE_S
-    while shell(server, "status")["phase"] != "idle":
+    while server.ask("status")["phase"] != "idle":
         if time.monotonic() > deadline:
             raise SystemExit("a probation does not end")
         time.sleep(0.1)
-    record = shell(server, "history")["records"][-1]
+    record = server.ask("history")["records"][-1]
     return record["reason"] if record["outcome"] == "rolled_back" else None
 
 
@@ -105,7 +98,7 @@ def run(opts: argparse.Namespace) -> int:
         finally:
             for child in beside:
                 children.stop(child)
-        records = shell(server, "history")["records"]
+        records = server.ask("history")["records"]
         compared = sum("compared" in str(record["decisions"]) for record in records)
     print(f"{opts.upgrades} upgrades, {alarms} put back ({opts.allowed} allowed); of the last "
           f"{len(records)}, {compared} were compared side by side")

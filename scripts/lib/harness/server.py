@@ -1,5 +1,6 @@
 """Servers under test, each in a temporary directory of its own on a free port."""
 
+import json
 import os
 import resource
 import shlex
@@ -10,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from harness import children, paths, resp
 
@@ -137,6 +138,13 @@ class ShellServer(Server):
             "--upgrade-probation", "0",
             *self.options,
         ]
+
+
+    def ask(self, *words: str) -> dict[str, Any]:
+        """What `shell` prints for a verb with its arguments, be it an error."""
+        command = [str(self.binary), *words, "--admin", str(self.admin), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return json.loads(done.stdout)
 
 
 class RedisServer(Server):

@@ -6,7 +6,6 @@ in. Exit status 1 if a ratio is above what is allowed.
 """
 
 import argparse
-import json
 import shutil
 import statistics
 import subprocess
@@ -38,12 +37,6 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def shell(server: ShellServer, *words: str) -> dict:
-    command = [str(server.binary), *words, "--admin", str(server.admin), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return json.loads(done.stdout)
-
-
 def benchmark(server: ShellServer, opts: argparse.Namespace, line: str, requests: int) -> None:
     binary = shutil.which("redis-benchmark")
     if not binary:
@@ -73,7 +66,7 @@ def settled(server: ShellServer) -> dict:
     """What is told of the shadow once it has run what was captured."""
     compared = -1
     while True:
-        shadow = shell(server, "status")["shadow"]
+        shadow = server.ask("status")["shadow"]
         if shadow["tally"]["compared"] == compared:
             return shadow
         compared = shadow["tally"]["compared"]
@@ -93,14 +86,14 @@ class Shadow:
         deadline = time.monotonic() + READY_S_MAX
         while time.monotonic() < deadline:
             pid = shadow_pid(self.server)
-            if pid and (shell(self.server, "status")["shadow"] or {}).get("left_ms"):
+            if pid and (self.server.ask("status")["shadow"] or {}).get("left_ms"):
                 time.sleep(1.0)
                 return pid
             time.sleep(0.1)
         raise SystemExit("the shadow does not begin")
 
     def __exit__(self, *_: object) -> None:
-        shell(self.server, "abort")
+        self.server.ask("abort")
         self.asker.wait(READY_S_MAX)
 
 
